@@ -1,0 +1,7 @@
+"""`python -m nfa`: the same as the command `nfa`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,161 @@
+"""The control socket: one JSON request a line, one JSON answer a line.
+
+In: {"method": "status", "args": {...}}. Out: {"result": {...}} or {"error": "..."}. Only root can open it. A client that
+sends too much, or does not read its answer, is dropped; none can hold up the loop.
+"""
+
+import errno
+import json
+import os
+import select
+import socket
+
+MAX_REQUEST = 1 << 16
+MAX_ANSWER = 1 << 20
+MAX_CLIENTS = 16
+
+
+class _Peer:
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.incoming = b""
+        self.outgoing = b""
+
+
+class Control:
+    """Listens on a path. `request(method, args)` gives the answer, and raises KeyError for an unknown method."""
+
+    def __init__(self, path: str, request) -> None:
+        self.path = path
+        self._request = request
+        self._listener: socket.socket | None = None
+        self._peers: dict[int, _Peer] = {}
+
+    def open(self, poll: select.poll) -> str:
+        """Listen. Returns "" or what is in the way; another daemon that answers there is."""
+        self._poll = poll
+        try:
+            os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                probe.settimeout(1.0)
+                if probe.connect_ex(self.path) in (0, errno.EAGAIN):
+                    return "another nfa is running: it answers on " + self.path
+            if os.path.lexists(self.path):
+                os.unlink(self.path)
+            self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            before = os.umask(0o177)
+            try:
+                self._listener.bind(self.path)
+            finally:
+                os.umask(before)
+            self._listener.listen(8)
+            self._listener.setblocking(False)
+        except OSError as failure:
+            return "cannot listen on the control socket " + self.path + ": " + (failure.strerror or str(failure))
+        poll.register(self._listener, select.POLLIN)
+        return ""
+
+    def close(self) -> None:
+        """Stop listening, and leave no socket file behind."""
+        for descriptor in list(self._peers):
+            self._drop(descriptor)
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+            try:
+                os.unlink(self.path)
+            except OSError:
+                pass
+
+    def ready(self, descriptor: int, event: int) -> None:
+        """One of the descriptors that were registered is ready."""
+        if self._listener is not None and descriptor == self._listener.fileno():
+            self._accept()
+            return
+        peer = self._peers.get(descriptor)
+        if peer is None:
+            return
+        try:
+            if event & select.POLLOUT:
+                self._write(descriptor, peer)
+            elif event & (select.POLLIN | select.POLLHUP | select.POLLERR):
+                self._read(descriptor, peer)
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError:
+            self._drop(descriptor)
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            return
+        if len(self._peers) >= MAX_CLIENTS:
+            connection.close()
+            return
+        connection.setblocking(False)
+        self._peers[connection.fileno()] = _Peer(connection)
+        self._poll.register(connection, select.POLLIN)
+
+    def _drop(self, descriptor: int) -> None:
+        peer = self._peers.pop(descriptor, None)
+        if peer is not None:
+            try:
+                self._poll.unregister(descriptor)
+            except (KeyError, OSError):
+                pass
+            peer.connection.close()
+
+    def _read(self, descriptor: int, peer: _Peer) -> None:
+        chunk = peer.connection.recv(MAX_REQUEST)
+        peer.incoming += chunk
+        if not chunk or len(peer.incoming) > MAX_REQUEST:
+            self._drop(descriptor)
+            return
+        while b"\n" in peer.incoming and len(peer.outgoing) <= MAX_ANSWER:
+            line, _, peer.incoming = peer.incoming.partition(b"\n")
+            peer.outgoing += self._answer(line)
+        self._write(descriptor, peer)
+
+    def _answer(self, line: bytes) -> bytes:
+        try:
+            request = json.loads(line)
+            method, arguments = request["method"], request.get("args") or {}
+            if not isinstance(method, str) or not isinstance(arguments, dict):
+                raise TypeError
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            answer: dict[str, object] = {"error": 'a request is {"method": NAME, "args": {...}} on one line'}
+        else:
+            try:
+                answer = {"result": self._request(method, arguments)}
+            except KeyError:
+                answer = {"error": "no such method: " + method[:64]}
+        return json.dumps(answer).encode() + b"\n"
+
+    def _write(self, descriptor: int, peer: _Peer) -> None:
+        if peer.outgoing:
+            try:
+                sent = peer.connection.send(peer.outgoing)
+            except BlockingIOError:
+                sent = 0
+            peer.outgoing = peer.outgoing[sent:]
+        self._poll.modify(descriptor, select.POLLOUT if peer.outgoing else select.POLLIN)
+
+
+def call(path: str, method: str, arguments: dict[str, object], timeout: float = 5.0) -> dict[str, object]:
+    """Ask a running daemon. Raises OSError when none answers, ValueError with the daemon's words when it refuses."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(timeout)
+        connection.connect(path)
+        connection.sendall(json.dumps({"method": method, "args": arguments}).encode() + b"\n")
+        data = b""
+        while not data.endswith(b"\n"):
+            chunk = connection.recv(1 << 16)
+            if not chunk:
+                raise ConnectionError(errno.ECONNRESET, "the daemon closed the connection")
+            data += chunk
+    answer: dict[str, dict[str, object]] = json.loads(data)
+    if "error" in answer:
+        raise ValueError(answer["error"])
+    return answer["result"]

@@ -1,0 +1,69 @@
+"""The command `nfa`: one module for each subcommand.
+
+A module has `HELP` (one line), `add_arguments(parser)` and `run(arguments) -> exit code`. Only the one that is asked for is
+imported. Exit codes, for all of them: 0 done, 1 it did not work (or `check` found errors), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+
+from .. import __version__
+
+COMMANDS = {
+    "run": "run the daemon in the foreground",
+    "check": "check a configuration and explain what is wrong with it",
+    "explain": "say for flow records which actions match, and why",
+    "eval": "print the flow records that match an expression",
+    "replay": "serve a recorded flow stream on a socket, as netifyd would",
+    "status": "show what the running daemon does",
+    "apps": "list the applications a policy may name",
+    "protocols": "list the protocols a policy may name",
+    "categories": "list the categories a policy may name",
+    "compile": "compile a configuration to a policy image (used by the daemon)",
+}
+_MODULES = {"apps": "names", "protocols": "names", "categories": "names"}
+
+_EPILOG = """\
+examples:
+  nfa check -c /etc/netifyd/netify-proc-flow-actions.json
+  nfa run -c /etc/netifyd/netify-proc-flow-actions.json -v
+  nfa eval "app == 'youtube';" recording.bin.gz
+  nfa status
+
+'nfa COMMAND --help' tells more of each, with examples.
+exit codes: 0 done, 1 it did not work (check: errors were found), 2 wrong usage"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. Returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(
+        prog="nfa",
+        description="Flow actions: what netifyd detects becomes elements of nftables sets and ipsets, and log files.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"nfa {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen = next((word for word in arguments if not word.startswith("-")), "")
+    for name, help_text in COMMANDS.items():
+        sub = commands.add_parser(name, help=help_text, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if name == chosen:
+            module = importlib.import_module(f"nfa.cli.{_MODULES.get(name, name)}")
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
+    parsed = parser.parse_args(arguments)
+    try:
+        code: int = parsed.run(parsed)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # `nfa ... | head`: the reader has what it wanted.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except KeyboardInterrupt:
+        return 130

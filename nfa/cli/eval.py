@@ -1,0 +1,179 @@
+"""`nfa eval`: try an expression on recorded flows before it goes into a policy."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..compiler import names_of_agent
+from ..config.groups import load_groups
+from ..config.paths import Paths
+from ..config.report import Reports, excerpt
+from ..engine import rx, view
+from ..expression import Context, understand
+from ..expression.generate import Generator
+from ..expression.members import members_of
+from ..expression.tree import Node, any_of
+from ..recording import records
+from ..stream.records import BadRecord, classify
+from .common import fail, paint, shown
+
+_EPILOG = """\
+examples:
+  nfa eval "app == 'youtube' || category == 'games';" recording.bin.gz
+  ssh router socat -u UNIX-CONNECT:/var/run/netifyd/netifyd.sock - | nfa eval "!app;"
+  nfa eval "port == 443;" flows.jsonl --json | jq .flow.host_server_name
+  nfa eval --expressions expr.jsonl --flows flows.jsonl --bits
+
+exit codes: 0 some flow matched (--bits: done), 1 none did or a file cannot be read, 2 wrong usage or expression"""
+
+Predicate = Callable[[dict[str, Any]], bool]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Print the flow records that match an expression."
+    parser.epilog = _EPILOG
+    parser.add_argument("expression", nargs="?", metavar="EXPR", help="the expression")
+    parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="a recording, or - (default: standard input)")
+    parser.add_argument("--json", action="store_true", help="print whole records, one a line")
+    parser.add_argument("--expressions", metavar="FILE", help='with --bits: a file of lines {"expr": "..."}')
+    parser.add_argument("--flows", metavar="FILE", help="with --bits: a file of records, one a line")
+    parser.add_argument(
+        "--bits", action="store_true", help="print one character a record for each expression (0, 1), or E when it is invalid"
+    )
+    parser.add_argument("--state-dir", metavar="DIR", help="netifyd's folder (names and address groups)")
+
+
+def predicate(nodes: list[Node]) -> Predicate:
+    """Compile trees to a function of a record, by the same generator that the daemon's policy comes from."""
+    node = any_of(nodes)
+    if node is None:
+        return lambda record: False
+    generator = Generator()
+    result = generator.expression(node)
+    source = "\n".join(["def match(r, f):", *(f"    {line}" for line in generator.lines), f"    return {result}"])
+    names: dict[str, Any] = {name: getattr(view, name) for name in view.NAMES}
+    names.update({f"C{index}": constant for index, constant in enumerate(generator.constants)})
+    names.update({f"R{index}": rx.matcher(data) for index, data in enumerate(generator.patterns)})
+    exec(compile(source, "<expression>", "exec"), names)
+    match = names["match"]
+
+    def matches(record: dict[str, Any]) -> bool:
+        try:
+            return bool(match(record, record["flow"]))
+        except (TypeError, AttributeError, ValueError, KeyError, OSError):
+            return False
+
+    return matches
+
+
+def _context(arguments: argparse.Namespace) -> Context:
+    override = {"path_state_persistent": arguments.state_dir} if arguments.state_dir else None
+    paths = Paths.read(override=override)
+    reports = Reports()
+    groups = {name: members_of(group) for name, group in load_groups(paths, reports).items()}
+    return Context(names_of_agent(paths), groups)
+
+
+def _flow(record: object) -> dict[str, Any] | None:
+    """Return a record when it is a flow that can be read, else None."""
+    try:
+        kind, value = classify(record)
+    except BadRecord:
+        return None
+    return value if kind == "flow" else None  # type: ignore[return-value]
+
+
+def _bits(arguments: argparse.Namespace) -> int:
+    if not arguments.expressions or not arguments.flows:
+        print("nfa eval: --bits needs --expressions FILE and --flows FILE", file=sys.stderr)
+        return 2
+    context = _context(arguments)
+    flows = []
+    with open(arguments.flows, encoding="utf-8") as file:
+        for line in file:
+            if line.strip():
+                try:
+                    flows.append(_flow(json.loads(line)))
+                except ValueError:
+                    flows.append(None)
+    with open(arguments.expressions, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                text = json.loads(line)["expr"]
+            except (ValueError, KeyError, TypeError):
+                return fail(f'{arguments.expressions}:{number}: expected {{"expr": "..."}}')
+            nodes, errors = understand(text, context)
+            result = "E"
+            if not errors:
+                match = predicate(nodes)
+                result = "".join("1" if flow is not None and match(flow) else "0" for flow in flows)
+            print(json.dumps({"expr": text, "result": result}))
+    return 0
+
+
+def _printed(record: dict[str, Any]) -> str:
+    """One line for a person."""
+    flow = record["flow"]
+    name = flow.get("detected_application_name", "")
+    parts = [
+        f"{flow['local_ip']}:{flow.get('local_port', 0)} > {flow['other_ip']}:{flow.get('other_port', 0)}",
+        flow.get("detected_protocol_name", ""),
+        name if name != "Unknown" else "",
+        flow.get("host_server_name", ""),
+    ]
+    return "  ".join(shown(part) for part in parts if part)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    try:
+        if arguments.bits:
+            return _bits(arguments)
+        if arguments.expression is None:
+            print("nfa eval: an expression is missing; try: nfa eval --help", file=sys.stderr)
+            return 2
+        return _filter(arguments)
+    except OSError as failure:
+        return fail(f"cannot read {failure.filename or arguments.file}: {failure.strerror}")
+
+
+def _filter(arguments: argparse.Namespace) -> int:
+    text = arguments.expression
+    context = _context(arguments)
+    context.warn = lambda message, offset, hint: _tell(text, "warning", message, offset, hint)
+    nodes, errors = understand(text, context)
+    for error in errors:
+        _tell(text, "error", error.message, error.offset, error.hint)
+    if errors or not nodes:
+        if not errors:
+            print("nfa eval: the expression is empty", file=sys.stderr)
+        return 2
+    match = predicate(nodes)
+    seen = matched = 0
+    for record in _flows(arguments.file):
+        seen += 1
+        if match(record):
+            matched += 1
+            print(json.dumps(record, separators=(",", ":")) if arguments.json else _printed(record))
+    print(f"{matched} of {seen} flow records match", file=sys.stderr)
+    return 0 if matched else 1
+
+
+def _flows(file: str) -> Iterator[dict[str, Any]]:
+    for record in records(file):
+        flow = _flow(record)
+        if flow is not None:
+            yield flow
+
+
+def _tell(text: str, severity: str, message: str, offset: int, hint: str) -> None:
+    line = text[text.rfind("\n", 0, offset) + 1 :].partition("\n")[0]
+    column = offset - (text.rfind("\n", 0, offset) + 1) + 1
+    words = f"{message}{'. ' + hint[0].upper() + hint[1:] if hint else ''}"
+    print(f"expression:{column}: {paint(severity + ':', severity, sys.stderr)} {shown(words)}", file=sys.stderr)
+    print(excerpt(line, column), file=sys.stderr)

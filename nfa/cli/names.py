@@ -1,0 +1,52 @@
+"""`nfa apps`, `nfa protocols`, `nfa categories`: what a policy may name."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from ..compiler import names_of_agent
+from ..config.paths import Paths
+from .common import shown
+
+_EPILOG = """\
+examples:
+  nfa apps google          applications with 'google' in their name
+  nfa categories           categories of applications and of protocols
+  nfa protocols --json
+
+In an expression an application may be named without what stands before its first dot: app == 'youtube'.
+exit codes: 0 something was found, 1 nothing was found, 2 wrong usage"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = "List the names that expressions may use, with their ids, as the agent on this machine knows them."
+    parser.epilog = _EPILOG
+    parser.add_argument("search", nargs="?", default="", help="only names that contain this")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--state-dir", metavar="DIR", help="netifyd's folder with netify-apps.conf and netify-categories.json")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    override = {"path_state_persistent": arguments.state_dir} if arguments.state_dir else None
+    catalogue = names_of_agent(Paths.read(override=override))
+    tables = {
+        "apps": {"application": catalogue.applications},
+        "protocols": {"protocol": catalogue.protocols},
+        "categories": {
+            "application_category": catalogue.application_categories,
+            "protocol_category": catalogue.protocol_categories,
+        },
+    }[arguments.command]
+    needle = arguments.search.lower()
+    found = {
+        attribute: {name: number for name, number in sorted(table.items()) if needle in name}
+        for attribute, table in tables.items()
+    }
+    if arguments.json:
+        print(json.dumps({"sources": catalogue.sources, **found}, indent=2))
+    else:
+        for attribute, table in found.items():
+            for name, number in table.items():
+                print(f"{number:>6}  {attribute} == '{shown(name)}'")
+    return 0 if any(found.values()) else 1

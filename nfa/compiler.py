@@ -1,0 +1,243 @@
+"""The compiler: a configuration becomes a policy image. It runs as a child of the daemon and exits, or in a command.
+
+In: the paths of configuration files, netifyd's folders, and a look into the kernel. Out: `Compiled`, the checked policy
+with its expressions as trees (what `explain` walks), and from it the policy image (what the daemon loads). A broken
+action is left out, with a report that says so; the others work.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass, field
+
+from . import catalogue, image
+from .config.entries import expand_entries
+from .config.features import inactive_reason, target_is_active
+from .config.groups import load_groups
+from .config.jsonconfig import load
+from .config.model import Action, Policy, Text
+from .config.paths import Paths
+from .config.report import Place, Reports, excerpt, quote
+from .expression import Context, understand
+from .expression.check import parse_address
+from .expression.generate import Generator
+from .expression.members import members_of
+from .expression.tree import Network, Node, Or, Test, any_of
+from .provision.kernel import Kernel
+from .provision.keys import key_source
+from .provision.provision import Slot, provision
+
+
+@dataclass
+class CompiledAction:
+    """One action: the trees of its criteria and exemptions, and why it is not applied ("" when it is)."""
+
+    action: Action
+    criteria: Node | None
+    exemptions: Node | None
+    reason: str
+
+
+@dataclass
+class Compiled:
+    """A whole policy, understood. `exemptions` are the global ones."""
+
+    policy: Policy
+    actions: list[CompiledAction]
+    exemptions: Node | None
+    slots: list[Slot]
+    catalogue: catalogue.Catalogue
+    reports: Reports = field(default_factory=Reports)
+
+
+def names_of_agent(paths: Paths) -> catalogue.Catalogue:
+    """Return the names that the running agent knows, found in its folders."""
+    return catalogue.load(dict.fromkeys((paths.state_persistent, *catalogue.FOLDERS)))
+
+
+_COMPACT_LINE = re.compile(r"!?(?:ai|pi|ac|pc):[^\s;]+")
+
+
+def separate_lines(text: str) -> str:
+    """Return a text of several lines (a file) with a `;` for the end of each line that is an expression of its own.
+
+    Lists of compact expressions have none, and a file without any `;` holds one expression a line. No offset changes.
+    """
+    lines = text.split("\n")
+    alone = ";" not in text
+    ended = [line.strip() and (alone or _COMPACT_LINE.fullmatch(line.strip())) for line in lines]
+    return "".join(line + (";" if end else "\n") for line, end in zip(lines, ended, strict=True))[:-1]
+
+
+class _Compiler:
+    def __init__(self, policy: Policy, paths: Paths, reports: Reports) -> None:
+        self.policy = policy
+        self.paths = paths
+        self.reports = reports
+        self.catalogue = names_of_agent(paths)
+        self.groups = {name: members_of(group) for name, group in load_groups(paths, reports).items()}
+
+    def texts(self, texts: list[Text], what: str, consequence: str, addresses: bool) -> tuple[Node | None, bool]:
+        """Understand the entries of a criteria or exemption list. Returns the tree (None: nothing) and whether all is well."""
+        before = len(self.reports.errors)
+        nodes: list[Node] = []
+        for text in expand_entries(texts, self.paths, self.reports):
+            node = self.address(text) if addresses else None
+            if node is not None:
+                nodes.append(node)
+                continue
+            nodes += self.expressions(text, what, consequence)
+        return any_of(nodes), len(self.reports.errors) == before
+
+    def address(self, text: Text) -> Node | None:
+        """An exemption may be an address, a CIDR, a MAC address or a group: it exempts flows with it at either end."""
+        word = text.value.strip()
+        if word.startswith("@"):
+            members = self.groups.get(word[1:].rstrip(";"))
+            if members is None:
+                return None
+            return Or((Test("ip", "==", members, f"ip == {word}"), Test("mac", "==", members, f"mac == {word}")), word)
+        value = parse_address(word)
+        if isinstance(value, Network):
+            return Test("ip", "==", value, f"ip == {word}")
+        if isinstance(value, bytes):
+            return Test("mac", "==", value, f"mac == {word}")
+        return None
+
+    def expressions(self, text: Text, what: str, consequence: str) -> list[Node]:
+        def shown(offset: int) -> tuple[Place, str]:
+            place = text.at(offset)
+            line = text.value[text.value.rfind("\n", 0, offset) + 1 :].partition("\n")[0]
+            column = offset - (text.value.rfind("\n", 0, offset) + 1) + 1
+            return place, excerpt(line, column)
+
+        def warn(message: str, offset: int, hint: str) -> None:
+            place, lines = shown(offset)
+            self.reports.warning(place, f"{what}: {message}", hint=hint, excerpt=lines)
+
+        context = Context(self.catalogue, self.groups, warn=warn)
+        nodes, errors = understand(separate_lines(text.value), context)
+        for error in errors:
+            place, lines = shown(error.offset)
+            self.reports.error(
+                place, f"{what}: {error.message}", hint=error.hint, consequence=consequence, excerpt=lines
+            )
+        if not nodes and not errors:
+            self.reports.error(text.place, f"{what} is empty", consequence=consequence)
+        return nodes
+
+    def action(self, action: Action) -> CompiledAction:
+        name = f"action {quote(action.name)}"
+        left_out = "the action is left out" if action.enabled else "the action is disabled anyway"
+        criteria, good = self.texts(action.criteria, f"{name}: criteria", left_out, False)
+        exemptions, fine = self.texts(action.exemptions, f"{name}: exemption", left_out, True)
+        reason = inactive_reason(action, self.policy) or ""
+        if action.enabled and not (good and fine and criteria):
+            reason = "an error in it was reported"
+        return CompiledAction(action, criteria, exemptions, reason)
+
+
+def compile_policy(
+    files: list[str], paths: Paths, *, look: bool = True, reports: Reports | None = None
+) -> tuple[Compiled | None, Reports]:
+    """Compile configuration files. None (with the reports) when a file is no JSON: the running policy stays in force.
+
+    `look`: ask the kernel about sets that are there already.
+    """
+    reports = reports if reports is not None else Reports()
+    policy = load(files, reports, paths)
+    if policy is None:
+        return None, reports
+    compiler = _Compiler(policy, paths, reports)
+    exemptions, _ = compiler.texts(policy.exemptions, "global exemption", "the exemption is ignored", True)
+    actions = [compiler.action(action) for action in policy.actions]
+    wanted = [target for target in policy.targets.values() if target.enabled]
+    if look:
+        with Kernel() as kernel:
+            slots = provision(wanted, kernel, reports)
+    else:
+        slots = provision(wanted, None, reports)
+    return Compiled(policy, actions, exemptions, slots, compiler.catalogue, reports), reports
+
+
+# -- the image ---------------------------------------------------------------------------------------------------------
+
+
+def interface_source(interface: str) -> str:
+    """Return the source of the test that an action's (or target's) `interface` makes of a record; "" for any."""
+    if interface == "*":
+        return ""
+    if interface in ("lan", "wan"):
+        return f"r.get('internal') is {interface == 'lan'}"
+    return f"r.get('interface') == {interface!r}"
+
+
+def decision_source(compiled: Compiled, generator: Generator) -> str:
+    """Return the source of `decide(r, f)`: None for a flow that is exempt everywhere, else the numbers of the actions."""
+    conditions = []
+    exempt = generator.expression(compiled.exemptions) if compiled.exemptions else ""
+    for number, item in enumerate(compiled.actions):
+        if item.reason or item.criteria is None:
+            continue
+        parts = [interface_source(item.action.interface)]
+        if item.exemptions:
+            parts.append(f"not ({generator.expression(item.exemptions)})")
+        parts.append(f"({generator.expression(item.criteria)})")
+        leave = "; return tuple(out)" if item.action.halt_on_match else ""
+        conditions.append(f"    if {' and '.join(filter(None, parts))}: out.append({number}){leave}")
+    lines = ["def decide(r, f):", *(f"    {line}" for line in generator.lines)]
+    if exempt:
+        lines.append(f"    if {exempt}: return None")
+    return "\n".join([*lines, "    out = []", *conditions, "    return tuple(out)", ""])
+
+
+def _categories(table: dict[int, int]) -> bytes:
+    """Pack a table for `engine.view.set_categories`: rows of be32 id, be16 category."""
+    return b"".join(
+        struct.pack(">IH", number, category)
+        for number, category in sorted(table.items())
+        if 0 <= number < 1 << 32 and 0 <= category < 1 << 16
+    )
+
+
+def image_of(compiled: Compiled) -> dict[str, object]:
+    """Return the policy image: plain data that the daemon can load without any of this."""
+    policy = compiled.policy
+    generator = Generator()
+    source = decision_source(compiled, generator)
+    names = [f"key{index}" for index in range(len(compiled.slots))]
+    source += "".join(key_source(name, slot) for name, slot in zip(names, compiled.slots, strict=True))
+    uses_categories = any("v_categories" in line for line in generator.lines)
+    reports = compiled.reports
+    return {
+        "format": image.FORMAT,
+        "code": image.compile_source(source),
+        "constants": generator.constants,
+        "patterns": generator.patterns,
+        "actions": [
+            (item.action.name, item.action.enabled, item.reason, tuple(dict.fromkeys(item.action.targets)))
+            for item in compiled.actions
+        ],
+        "targets": [
+            {
+                "name": target.name,
+                "type": target.type,
+                "enabled": target.enabled,
+                "active": target_is_active(target),
+                "interface": target.interface,
+                "options": target.options if target.type == "log" else {},
+                "slots": tuple(i for i, slot in enumerate(compiled.slots) if slot["target"] == target.name),
+            }
+            for target in policy.targets.values()
+        ],
+        "slots": compiled.slots,
+        "categories": (
+            _categories(compiled.catalogue.category_of_application) if uses_categories else b"",
+            _categories(compiled.catalogue.category_of_protocol) if uses_categories else b"",
+        ),
+        "files": policy.files,
+        "reports": [report.text() for report in reports.items],
+        "errors": len(reports.errors),
+        "warnings": len(reports.warnings),
+    }

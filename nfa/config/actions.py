@@ -1,0 +1,123 @@
+"""The actions of a configuration: read, checked, and tied to their targets.
+
+In: the sections of all files, merged, and the targets that can be used. Out: the usable `Action`s in the
+order in which they are tried; a broken one is reported and left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import cast
+
+from nfa.config.convert import Context
+from nfa.config.document import Section
+from nfa.config.entries import expand_entries
+from nfa.config.model import Action, Target, Text, Window
+from nfa.config.options import ACTION_OPTIONS
+from nfa.config.properties import complete, convert
+from nfa.config.report import did_you_mean, quote
+from nfa.config.targets import usable_name
+
+LEFT_OUT = "the action is left out"
+
+
+def read_actions(
+    sections: list[Section],
+    targets: dict[str, Target],
+    declared: Collection[str],
+    exemptions: dict[str, list[Text]],
+    context: Context,
+) -> list[Action]:
+    """The usable actions, by priority and then in the order of the files.
+
+    `declared` are the names of all targets, the broken ones too; `exemptions` the named lists of exemptions
+    that an action may use by their names.
+    """
+    actions = []
+    for order, section in enumerate(sections):
+        action = _action(section, order, targets, declared, exemptions, context)
+        if action is not None:
+            actions.append(action)
+    return sorted(actions, key=lambda action: (action.priority, action.order))
+
+
+def _action(
+    section: Section,
+    order: int,
+    targets: dict[str, Target],
+    declared: Collection[str],
+    exemptions: dict[str, list[Text]],
+    context: Context,
+) -> Action | None:
+    name, reports = section.name, context.reports
+    what = f"action {quote(name.value)}"
+    named = usable_name("an action", name, LEFT_OUT, reports)
+    own = convert(what, section.properties, ACTION_OPTIONS, context, LEFT_OUT)
+    values = complete(what, name.place, ACTION_OPTIONS, [own], context, LEFT_OUT)
+    if values is None or own.broken or not named:
+        return None
+    action = Action(
+        name=name.value,
+        place=name.place,
+        enabled=cast(bool, values["enabled"]),
+        criteria=expand_entries(cast("list[Text]", values["criteria"]), context.paths, reports),
+        targets=_targets(what, cast("list[Text]", values["targets"]), targets, declared, context),
+        exemptions=[],
+        interface=cast(str, values["interface"]),
+        halt_on_match=cast(bool, values["halt_on_match"]),
+        priority=cast(int, values["priority"]),
+        order=order,
+        time_of_day=list(cast("list[Window]", values["time_of_day"])),
+    )
+    if not action.criteria:
+        place = own.values["criteria"].place
+        reports.error(place, f"{what} has no criteria to match", consequence=LEFT_OUT)
+    if not values["targets"]:
+        place = own.values["targets"].place
+        reports.error(place, f"{what} names no target", consequence=LEFT_OUT)
+    exempted = _exemptions(what, cast("list[Text]", values["exemptions"]), exemptions, context)
+    if exempted is None or not action.criteria or not action.targets:
+        return None
+    action.exemptions = exempted
+    if action.enabled and not any(targets[target].enabled for target in action.targets):
+        message = f"{what} is enabled, but none of its targets is"
+        reports.warning(name.place, message, consequence="the action does nothing")
+    return action
+
+
+def _targets(
+    what: str, names: list[Text], targets: dict[str, Target], declared: Collection[str], context: Context
+) -> list[str]:
+    """The usable targets among `names`, each once; an error for every other."""
+    usable = list(dict.fromkeys(name.value for name in names if name.value in targets))
+    consequence = "the action goes on with its other targets" if usable else LEFT_OUT
+    for name in names:
+        if name.value in targets:
+            continue
+        if name.value in declared:
+            message = f"{what} names the target {quote(name.value)}, which is left out itself"
+            context.reports.error(name.place, message, consequence=consequence)
+        else:
+            message = f"{what} names the target {quote(name.value)}, which does not exist"
+            hint = did_you_mean(name.value, declared)
+            context.reports.error(name.place, message, hint=hint, consequence=consequence)
+    return usable
+
+
+def _exemptions(
+    what: str, entries: list[Text], named: dict[str, list[Text]], context: Context
+) -> list[Text] | None:
+    """The exemptions of an action, with named lists and files replaced by what they hold.
+
+    None when one cannot be read: an action without its exemption would act on what it is to spare.
+    """
+    before = len(context.reports.errors)
+    texts = [text for entry in entries for text in named.get(entry.value.strip(), [entry])]
+    expanded = expand_entries(texts, context.paths, context.reports)
+    if len(context.reports.errors) == before:
+        return expanded
+    place = entries[0].place
+    message = f"{what}: exemptions could not be read"
+    consequence = "the action is left out, because it would act on what it is to spare"
+    context.reports.error(place, message, consequence=consequence)
+    return None

@@ -1,0 +1,97 @@
+"""The JSON configuration, netify-proc-flow-actions.json.
+
+In: the paths of configuration files. Out: `load` gives the checked `Policy`, `read` one file as a `Document`.
+"""
+
+from __future__ import annotations
+
+from nfa.config.build import build
+from nfa.config.document import Document, Section
+from nfa.config.files import FileError, read_text
+from nfa.config.jsontext import MAX_SIZE, JsonError, Object, Value, parse
+from nfa.config.model import Policy, Text
+from nfa.config.paths import Paths
+from nfa.config.report import Reports, did_you_mean, quote
+
+GLOBALS = ("version", "reprocess_flows", "timezone")
+SECTIONS = ("actions", "targets", "target_defaults", "target_globals")
+
+# Singulars are UCI's section names; target_defauts is a misspelling of Netify's documentation.
+_ALIASES = {
+    "action": "actions",
+    "target": "targets",
+    "target_default": "target_defaults",
+    "target_global": "target_globals",
+    "exemption": "exemptions",
+}
+_MISSPELT = {"target_defauts": "target_defaults"}
+
+
+def load(paths: list[str], reports: Reports, expand: Paths) -> Policy | None:
+    """Read and check configuration files, a later one before an earlier one where both say something.
+
+    None when a file cannot be read, is no JSON, or is no object: the running policy then stays in force.
+    Everything smaller is reported and left out. `expand` gives the values of `${path_...}`.
+    """
+    documents = [read(path, reports) for path in paths]
+    usable = [document for document in documents if document is not None]
+    return build(usable, reports, expand) if len(usable) == len(paths) else None
+
+
+def read(path: str, reports: Reports) -> Document | None:
+    """One file as a document; None, with an error in `reports`, when it is no JSON object."""
+    consequence = "the file is not used"
+    try:
+        top = parse(read_text(path, MAX_SIZE), path, reports)
+    except FileError as error:
+        reports.error(error.place, str(error), consequence=consequence, excerpt=error.excerpt)
+        return None
+    except JsonError as error:
+        reports.error(error.place, str(error), hint=error.hint, consequence=consequence)
+        return None
+    if not isinstance(top.value, Object):
+        hint = 'expected {"version": 1, "actions": {...}, "targets": {...}}'
+        reports.error(top.place, "the configuration is not an object", hint=hint, consequence=consequence)
+        return None
+    return _document(top.value, path, reports)
+
+
+def _document(top: Object, path: str, reports: Reports) -> Document:
+    document = Document(path, versioned=True)
+    for name, value in top.members:
+        key = _ALIASES.get(name.value, name.value)
+        if key in _MISSPELT:
+            key = _MISSPELT[key]
+            message = f"{quote(name.value)} is misspelt"
+            reports.warning(name.place, message, consequence=f"it is read as '{key}'")
+        if value.value is None:
+            continue
+        if key in GLOBALS:
+            document.globals.append((name, value))
+        elif key == "exemptions":
+            document.exemptions.append((Text("global", name.place), value))
+        elif key in SECTIONS:
+            getattr(document, key).extend(_sections(key, value, reports))
+        else:
+            reports.warning(
+                name.place,
+                f"unknown property {quote(name.value)}",
+                hint=did_you_mean(name.value, (*GLOBALS, "exemptions", *SECTIONS)),
+                consequence="the property is ignored",
+            )
+    return document
+
+
+def _sections(key: str, value: Value, reports: Reports) -> list[Section]:
+    """The members of `actions`, `targets` and so on, each of which is an object itself."""
+    if not isinstance(value.value, Object):
+        reports.error(value.place, f"'{key}' is not an object", consequence="it is left out")
+        return []
+    sections = []
+    for name, member in value.value.members:
+        if isinstance(member.value, Object):
+            sections.append(Section(name, member.value.members))
+        elif member.value is not None:
+            message = f"{quote(name.value)} in '{key}' is not an object"
+            reports.error(member.place, message, consequence="it is left out")
+    return sections

@@ -1,0 +1,100 @@
+"""The configuration as the rest of the compiler sees it: checked, converted and complete.
+
+In: what `nfa.config.build` read from JSON (and later UCI). Out: `Policy` with its actions and targets. Texts
+that a later stage parses (criteria, exemptions) keep the place of each of their characters, so that stage can
+point into the user's file.
+"""
+
+from __future__ import annotations
+
+import bisect
+from dataclasses import dataclass
+from typing import Literal
+
+from nfa.config.report import Place
+
+
+@dataclass(frozen=True)
+class Text:
+    """A string of a configuration and where its characters stand.
+
+    `marks` holds (offset in value, line, column) wherever the file does not simply run on: after an escape of
+    a JSON string, at the start of each line of a file. Without marks the value stands as it is, on one line,
+    from `place` on.
+    """
+
+    value: str
+    place: Place
+    marks: tuple[tuple[int, int, int], ...] = ()
+
+    def at(self, offset: int) -> Place:
+        """The place of character `offset` of the value; len(value) gives the place just after it."""
+        index = bisect.bisect_right(self.marks, offset, key=lambda mark: mark[0]) - 1
+        start, line, column = self.marks[index] if index >= 0 else (0, self.place.line, self.place.column)
+        # In a file as a whole (line 0) there is nothing to count from.
+        return Place(self.place.file, line, column + offset - start) if line else self.place
+
+    @classmethod
+    def of_file(cls, value: str, file: str) -> Text:
+        """The whole content of a file, in which `value` stands line for line."""
+        starts = [0, *(index + 1 for index, char in enumerate(value) if char == "\n")]
+        return cls(value, Place(file, 1, 1), tuple((start, line, 1) for line, start in enumerate(starts, 1)))
+
+
+@dataclass(frozen=True)
+class Window:
+    """When an action applies: days (0 is monday), start and end in seconds of the day.
+
+    A window whose end is not after its start runs over midnight and belongs to the day it starts on.
+    """
+
+    days: tuple[int, ...]
+    start: int
+    end: int
+    policy: Literal["inclusive", "exclusive"]
+
+
+@dataclass
+class Action:
+    """Which flows reach which targets.
+
+    Actions are tried in the order of `priority`, the lowest number first; equal ones in the order of the file
+    (`order`). `targets` are names of `Policy.targets`; `interface` is '*', 'lan', 'wan' or a device.
+    """
+
+    name: str
+    place: Place
+    enabled: bool
+    criteria: list[Text]
+    targets: list[str]
+    exemptions: list[Text]
+    interface: str
+    halt_on_match: bool
+    priority: int
+    order: int
+    time_of_day: list[Window]
+
+
+@dataclass
+class Target:
+    """What is done with a flow. `options` holds every option of the type (see options.py), converted."""
+
+    name: str
+    place: Place
+    type: str
+    enabled: bool
+    interface: str
+    options: dict[str, object]
+
+
+@dataclass
+class Policy:
+    """A whole configuration. `files` are the configuration files; `timezone` is '' for the system's."""
+
+    files: list[str]
+    reprocess_flows: bool
+    timezone: str
+    exemptions: list[Text]
+    actions: list[Action]
+    targets: dict[str, Target]
+    target_globals: dict[str, dict[str, object]]

@@ -1,0 +1,87 @@
+"""Where netifyd keeps its state, and `${path_...}` in file names.
+
+In: netifyd's own configuration, /etc/netifyd.conf. Out: `Paths`, which expands `${path_state_persistent}/x`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nfa.config.files import FileError, read_text
+from nfa.config.report import Place, Reports, did_you_mean, quote
+
+CONF = "/etc/netifyd.conf"
+MAX_CONF_SIZE = 1 << 20
+
+_SETTING = re.compile(r"\s*(path_state_persistent|path_state_volatile)\s*=\s*(.*?)\s*")
+_VARIABLE = re.compile(r"\$\{([^}]*)(\}?)")
+
+
+class PathError(ValueError):
+    """A `${name}` that cannot be expanded; `offset` is where it stands in the text."""
+
+    def __init__(self, message: str, offset: int, hint: str) -> None:
+        super().__init__(message)
+        self.offset = offset
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class Paths:
+    """netifyd's folders: one that outlives a reboot, one that does not."""
+
+    state_persistent: str = "/etc/netifyd"
+    state_volatile: str = "/var/run/netifyd"
+
+    @classmethod
+    def read(
+        cls, conf: str = CONF, override: Mapping[str, str] | None = None, reports: Reports | None = None
+    ) -> Paths:
+        """The folders that netifyd's configuration `conf` names, or netifyd's defaults.
+
+        `override` (path_state_persistent, path_state_volatile) comes before both. A file that cannot be read
+        or a path that is not absolute falls back to the default; `reports`, when given, gets a warning for
+        the latter.
+        """
+        # Packages of version 5 use /etc/netifyd, some of OpenWrt's of version 4 only /etc/netify.d.
+        old = not os.path.isdir("/etc/netifyd") and os.path.isdir("/etc/netify.d")
+        found = {
+            "path_state_persistent": "/etc/netify.d" if old else cls.state_persistent,
+            "path_state_volatile": cls.state_volatile,
+        }
+        try:
+            lines = read_text(conf, MAX_CONF_SIZE).split("\n")
+        except FileError:
+            lines = []
+        for number, line in enumerate(lines, 1):
+            if match := _SETTING.fullmatch(line):
+                name, path = match[1], match[2].strip("\"'")
+                if path.startswith("/"):
+                    found[name] = path.rstrip("/")
+                elif reports:
+                    message = f"{quote(name)} is not an absolute path: {quote(path)}"
+                    place = Place(conf, number, match.start(2) + 1)
+                    reports.warning(place, message, consequence=f"{found[name]} is used")
+        found.update(override or {})
+        return cls(found["path_state_persistent"], found["path_state_volatile"])
+
+    def expand(self, text: str) -> str:
+        """`text` with every `${name}` replaced. Raises PathError for an unknown name or a missing '}'."""
+        values = {
+            "path_state_persistent": self.state_persistent,
+            "path_state_volatile": self.state_volatile,
+        }
+
+        def replace(match: re.Match[str]) -> str:
+            name, closed = match.groups()
+            if not closed:
+                raise PathError("'${' without its '}'", match.start(), "")
+            if name not in values:
+                hint = did_you_mean(name, values)
+                raise PathError(f"unknown variable {quote('${' + name + '}')}", match.start(), hint)
+            return values[name]
+
+        return _VARIABLE.sub(replace, text)

@@ -1,0 +1,184 @@
+"""From payloads to effects: decode, decide, apply. The path of every flow record, and the counters of what happened.
+
+In: payloads of the stream, the loop's clock in whole seconds, and policies to put in force. Out: calls of the targets'
+effects, and the table of live flows, by which later records of a flow (stats included) refresh what it holds.
+
+A flow record goes through: global exemptions, then the actions in order of priority (enabled, interface, exemptions,
+criteria, halt_on_match), in one generated function of the policy image. The set of actions that it returns is looked up
+in a table of plans, so that what follows costs the same however many actions there are.
+"""
+
+import struct
+
+from ..stream.records import BAD_KINDS, BadRecord, digest_key, read
+from . import rx, view
+
+MAX_FLOWS = 65536
+LIFETIME = 600
+"""A flow that was not heard of for one to two of these (seconds) is forgotten; netifyd purges idle flows after 30 to 300."""
+
+
+class Plan:
+    """What a set of matched actions leads to: the targets, each once, and how often it was so."""
+
+    def __init__(self, actions: tuple[int, ...], targets: list) -> None:
+        self.actions = actions
+        self.targets = targets
+        self.count = 0
+        self.last = 0
+
+
+class Policy:
+    """A policy in force: the decision, and what its actions lead to."""
+
+    def __init__(self, data: dict, code: object, targets: dict, numbers: list[int]) -> None:
+        """`targets`: name to an object with `apply(record, flow, now)`; `numbers`: the number of each slot of the image."""
+        names = {name: getattr(view, name) for name in view.NAMES}
+        names["pack"] = struct.pack
+        for index, constant in enumerate(data["constants"]):
+            names[f"C{index}"] = constant
+        for index, pattern in enumerate(data["patterns"]):
+            names[f"R{index}"] = rx.matcher(pattern)
+        for index, number in enumerate(numbers):
+            names[f"S_key{index}"] = number
+        exec(code, names)  # type: ignore[arg-type]
+        view.set_categories(*data["categories"])
+        self.decide = names["decide"]
+        self.key_functions = [names[f"key{index}"] for index in range(len(numbers))]
+        self.actions: list[tuple[str, bool, str, tuple[str, ...]]] = data["actions"]
+        self.targets = targets
+        self.plans: dict[tuple[int, ...], Plan] = {}
+        self.kept_counts: dict[str, tuple[int, int]] = {}
+        """Matches (count, last) of earlier policies, by the action's name."""
+
+    def plan(self, actions: tuple[int, ...]) -> Plan:
+        """Return (and remember) what a set of matched actions leads to."""
+        names: dict[str, None] = {}
+        for number in actions:
+            for name in self.actions[number][3]:
+                names[name] = None
+        plan = Plan(actions, [self.targets[name] for name in names if name in self.targets])
+        self.plans[actions] = plan
+        return plan
+
+    def action_counts(self) -> list[tuple[int, int]]:
+        """Return for each action how often it matched, and when it last did (second of the loop's clock, 0: never)."""
+        counts = [[0, 0] for _ in self.actions]
+        for plan in self.plans.values():
+            for number in plan.actions:
+                counts[number][0] += plan.count
+                counts[number][1] = max(counts[number][1], plan.last)
+        return [(count, last) for count, last in counts]
+
+
+class Engine:
+    """Everything that a payload can cause. `refresh(keys, now)` lets later records of a flow keep its elements alive."""
+
+    def __init__(self, refresh, max_flows: int = MAX_FLOWS) -> None:
+        self.policy: Policy | None = None
+        self._refresh = refresh
+        self.max_flows = max_flows
+        self.flows: dict[int, object] = {}
+        """Live flows that hold elements: digest key to one packed element, or to a tuple of several."""
+        self._older: dict[int, object] = {}
+        """The table of the time before: a flow that is heard of moves out of it, the rest is forgotten with it."""
+        self._swap_at = 0
+        self.records = 0
+        self.evaluated = 0
+        self.matched = 0
+        self.exempt = 0
+        self.dropped_flows = 0
+        self.kinds = {"flow": 0, "stats": 0, "purge": 0, "agent": 0, "names": 0, "other": 0}
+        self.bad = dict.fromkeys(BAD_KINDS, 0)
+        self.agent: dict = {}
+        self.names: dict | None = None
+        self.trace = None
+        """Called with (record, actions) for each match, when somebody listens."""
+
+    def take(self, payloads: list[bytes], now: int) -> None:
+        """Work on payloads in order. Nothing that is in them raises."""
+        policy = self.policy
+        decide = policy.decide if policy else None
+        kinds = self.kinds
+        for payload in payloads:
+            self.records += 1
+            try:
+                kind, value = read(payload)
+                kinds[kind] += 1
+                if kind == "flow":
+                    if policy is None or decide is None:
+                        continue
+                    self.evaluated += 1
+                    actions = decide(value, value["flow"])
+                    if actions:
+                        self._match(policy, value, actions, now)
+                    elif actions is None:
+                        self.exempt += 1
+                elif kind == "stats":
+                    held = self.flows.get(value)
+                    if held is None and value in self._older:
+                        held = self.flows[value] = self._older.pop(value)
+                    if held is not None:
+                        self._refresh(held, now)
+                elif kind == "purge":
+                    if self.flows.pop(value, None) is None and self._older:
+                        self._older.pop(value, None)
+                elif kind != "other":
+                    self._agent(kind, value)
+            except BadRecord as bad:
+                self.bad[bad.kind] += 1
+            except (TypeError, AttributeError, ValueError, KeyError, OSError, OverflowError):
+                # An optional part of the record has another form than netifyd gives it.
+                self.bad["types"] += 1
+
+    def _match(self, policy: Policy, record: dict, actions: tuple[int, ...], now: int) -> None:
+        plan = policy.plans.get(actions) or policy.plan(actions)
+        plan.count += 1
+        plan.last = now
+        self.matched += 1
+        flow = record["flow"]
+        held = None
+        for target in plan.targets:
+            key = target.apply(record, flow, now)
+            if key is not None:
+                if held is None:
+                    held = key
+                elif isinstance(held, tuple):
+                    held += (key,)
+                else:
+                    held = (held, key)
+        if held is not None:
+            digest = digest_key(flow["digest"])
+            if digest not in self.flows and len(self.flows) >= self.max_flows:
+                self._drop_oldest()
+            self.flows[digest] = held
+        if self.trace is not None:
+            self.trace(record, actions)
+
+    def _drop_oldest(self) -> None:
+        """Too many live flows: the older half goes. Their elements stay until they expire."""
+        self.dropped_flows += len(self._older)
+        self._older = self.flows
+        self.flows = {}
+
+    def tick(self, now: int) -> None:
+        """Forget flows that were not heard of for long. To be called now and then."""
+        if now >= self._swap_at:
+            self._older = self.flows
+            self.flows = {}
+            self._swap_at = now + LIFETIME
+
+    def live(self) -> int:
+        """Return the number of live flows that hold elements."""
+        return len(self.flows) + len(self._older)
+
+    def _agent(self, kind: str, record: dict) -> None:
+        if kind == "names":
+            self.names = record
+            return
+        for key in ("agent_version", "build_version", "json_version", "uptime", "flow_count"):
+            value = record.get(key)
+            if isinstance(value, int | float):
+                self.agent[key] = value
+            elif isinstance(value, str):
+                self.agent[key] = value[:128]

@@ -1,0 +1,141 @@
+"""How the fields of a flow record are read: text to bytes, names to comparable forms, bounded caches in front.
+
+In: single values of a decoded record (strings that strangers chose, numbers). Out: values that decisions compare and
+targets put into elements. Nothing here looks at a clock, a socket or a file. Every cache is emptied when it is full, so
+a stream of ever new addresses or names costs time, not memory.
+"""
+
+import binascii
+import socket
+import struct
+
+CACHE_LIMIT = 1024
+TEXT_LIMIT = 1024
+"""A string of a record is compared and searched up to this many characters; no host name and no sane URL is longer."""
+
+NOTHING: dict = {}
+"""What a record without an optional part (`ssl`, `http`, ...) is read as having there."""
+
+_addresses: dict[str, bytes] = {}
+_macs: dict[str, bytes] = {}
+_names: dict[str, tuple[str, str]] = {}
+_numbers: dict[str, int] = {}
+_category_rows = [b"", b""]
+_categories: list[dict[int, int]] = []
+
+NAMES = ("NOTHING", "address", "mac", "app_names", "number", "text", "texts", "member", "categories", "mark_bytes")
+"""What generated code may call."""
+
+
+def address(text: str) -> bytes:
+    """Return the 4 or 16 bytes, network order, of an IP address. Raises ValueError or OSError when it is none."""
+    packed = _addresses.get(text)
+    if packed is None:
+        if len(_addresses) >= CACHE_LIMIT:
+            _addresses.clear()
+        packed = socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+        _addresses[text] = packed
+    return packed
+
+
+def mac(text: str) -> bytes:
+    """Return the 6 bytes of a MAC address written with colons or dashes. Raises ValueError when it is none."""
+    packed = _macs.get(text)
+    if packed is None:
+        if len(_macs) >= CACHE_LIMIT:
+            _macs.clear()
+        packed = binascii.unhexlify(text.replace(":", "").replace("-", ""))
+        if len(packed) != 6:
+            raise ValueError("not a MAC address")
+        _macs[text] = packed
+    return packed
+
+
+def mark_bytes(flow: dict) -> bytes:
+    """Return the conntrack mark of a flow record as the kernel keeps it: 4 bytes, host order; 0 when not known."""
+    mark = flow["ct_mark"] if "ct_mark" in flow else flow.get("conntrack", NOTHING).get("mark", 0)
+    return struct.pack("=I", mark & 0xFFFFFFFF)
+
+
+def app_names(name: str, number: int) -> tuple[str, str]:
+    """Return an application's name in lower case: whole, and after its first dot (`netify.youtube` -> `youtube`).
+
+    Application 0 is "Unknown" in a record but has no name in an expression (netifyd 4.4.7).
+    """
+    names = _names.get(name)
+    if names is None:
+        if len(_names) >= CACHE_LIMIT:
+            _names.clear()
+        lower = name[:TEXT_LIMIT].lower()
+        names = (lower, lower.partition(".")[2])
+        _names[name] = names
+    return names if number or names[0] != "unknown" else ("", "")
+
+
+def number(value: object) -> int:
+    """Return an integer field that netifyd may write as text (`"0x0303"`). Raises ValueError when it is neither."""
+    if isinstance(value, int):
+        return value
+    if not isinstance(value, str):
+        raise TypeError("not a number")
+    known = _numbers.get(value)
+    if known is None:
+        if len(_numbers) >= CACHE_LIMIT:
+            _numbers.clear()
+        known = int(value[:18], 0)
+        _numbers[value] = known
+    return known
+
+
+def set_categories(applications: bytes, protocols: bytes) -> None:
+    """Take the tables that `categories` reads: rows of be32 id, be16 category. They are opened when first needed."""
+    _category_rows[:] = [applications, protocols]
+    _categories.clear()
+
+
+def categories(flow: dict) -> dict:
+    """Return the categories of a record that names none (netifyd 3.x), from its application and protocol."""
+    if not _categories:
+        for rows in _category_rows:
+            _categories.append({})
+            for start in range(0, len(rows) - 5, 6):
+                number, category = struct.unpack(">IH", rows[start : start + 6])
+                _categories[-1][number] = category
+    return {
+        "application": _categories[0].get(flow.get("detected_application", 0), 0),
+        "protocol": _categories[1].get(flow["detected_protocol"], 0),
+    }
+
+
+def text(value: object) -> str:
+    """Return a string field as it is compared: lower case, bounded. Raises TypeError when it is no string."""
+    if not isinstance(value, str):
+        raise TypeError("not a string")
+    return value[:TEXT_LIMIT].lower()
+
+
+def texts(*values: object) -> list[str]:
+    """Return the strings of one or more list fields (`alpn`, `tags`), lower case; at most 64 of each list."""
+    found = []
+    for value in values:
+        if not isinstance(value, list):
+            raise TypeError("not a list")
+        found.extend([text(item) for item in value[:64]])
+    return found
+
+
+def member(packed: bytes, table: tuple[tuple[int, int, int, frozenset[bytes]], ...]) -> bool:
+    """Return whether an address lies in one of many networks.
+
+    `table` has a row for each prefix length: (address length in bytes, whole bytes of the prefix, mask of the byte after
+    them or 0, the networks' prefixes). One set look-up a row, however many networks there are.
+    """
+    size = len(packed)
+    for length, whole, mask, prefixes in table:
+        if length == size:
+            prefix = packed[:whole]
+            if mask:
+                prefix += bytes((packed[whole] & mask,))
+            if prefix in prefixes:
+                return True
+    return False

@@ -1,0 +1,145 @@
+"""Typed trees to Python source: what the resident matcher runs for every flow record.
+
+In: trees of `tree`. Out: source text of boolean expressions over local names, the lines that fill those names (each
+attribute is read once a record, and only if some expression reads it), and the constants they use (sets, tables,
+patterns) as plain data. The text holds only literals made by `repr` of ids, bytes and lower-cased strings.
+"""
+
+from __future__ import annotations
+
+from .attributes import BY_NAME, Attribute
+from .tree import And, Everything, Members, Network, Node, Not, Or, Pattern, Test
+
+Table = tuple[tuple[int, int, int, frozenset[bytes]], ...]
+
+
+def network_table(networks: tuple[Network, ...]) -> Table:
+    """Return the rows that `engine.view.member` searches, one for each address length and prefix length."""
+    rows: dict[tuple[int, int], set[bytes]] = {}
+    for network in networks:
+        whole, bits = divmod(network.prefix, 8)
+        prefix = network.packed[:whole]
+        if bits:
+            prefix += bytes((network.packed[whole] & (0xFF00 >> bits & 0xFF),))
+        rows.setdefault((len(network.packed), network.prefix), set()).add(prefix)
+    return tuple(
+        (length, prefix // 8, 0xFF00 >> prefix % 8 & 0xFF if prefix % 8 else 0, frozenset(found))
+        for (length, prefix), found in sorted(rows.items())
+    )
+
+
+class Generator:
+    """Collects what a set of expressions needs, and writes each of them down as Python."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, None] = {}
+        """Assignments to local names, in order, each once."""
+        self.constants: list[object] = []
+        """Values of the global names C0, C1, ...: sets and network tables."""
+        self.patterns: list[dict[str, object]] = []
+        """Data of the matchers R0, R1, ..."""
+        self._known: dict[object, str] = {}
+
+    def expression(self, node: Node) -> str:
+        """Return the source of a boolean expression, in parentheses where needed."""
+        if isinstance(node, Everything):
+            return "True"
+        if isinstance(node, Test):
+            return self._test(node)
+        if isinstance(node, Not):
+            return f"not {self._enclose(node.item)}"
+        if isinstance(node, And):
+            return " and ".join(self._enclose(item) for item in node.items)
+        return " or ".join(self._alternatives(node.items))
+
+    def _enclose(self, node: Node) -> str:
+        source = self.expression(node)
+        return f"({source})" if isinstance(node, And | Or | Not) or " " in source else source
+
+    def _alternatives(self, items: tuple[Node, ...]) -> list[str]:
+        """Write an OR; equalities of one tag, string or number become a look-up in a set."""
+        sets: dict[tuple[str, type], list[Test]] = {}
+        for item in items:
+            if isinstance(item, Test) and item.op == "==" and isinstance(item.value, int | str):
+                sets.setdefault((item.attribute, type(item.value)), []).append(item)
+        done: set[tuple[str, type]] = set()
+        written = []
+        for item in items:
+            key = (item.attribute, type(item.value)) if isinstance(item, Test) and item.op == "==" else None
+            if key is None or len(sets.get(key, ())) < 3 or BY_NAME[key[0]].kind.name in ("strings", "risk", "boolean"):
+                written.append(self._enclose(item))
+            elif key not in done:
+                done.add(key)
+                name = self._constant(frozenset(test.value for test in sets[key]))
+                written.append(" or ".join(f"{local} in {name}" for local in self._locals(sets[key][0])))
+        return written
+
+    def _locals(self, test: Test) -> tuple[str, ...]:
+        """Return the local names that a test looks at, and take care that they are filled."""
+        attribute = BY_NAME[test.attribute]
+        self.lines.update(dict.fromkeys(attribute.lines))
+        if attribute.kind.name in ("tag", "protocol"):
+            return attribute.values[1:] if isinstance(test.value, str) else attribute.values[:1]
+        return attribute.values
+
+    def _constant(self, value: object) -> str:
+        if value not in self._known:
+            self._known[value] = f"C{len(self.constants)}"
+            self.constants.append(value)
+        return self._known[value]
+
+    def _pattern(self, pattern: Pattern) -> str:
+        key = ("rx", pattern.text)
+        if key not in self._known:
+            self._known[key] = f"R{len(self.patterns)}"
+            self.patterns.append(pattern.data)
+        return self._known[key]
+
+    def _test(self, test: Test) -> str:
+        attribute = BY_NAME[test.attribute]
+        locals_ = self._locals(test)
+        if test.op == "":
+            return _bare(attribute, attribute.values)
+        if test.op == "!=":
+            positive = Test(test.attribute, "==", test.value, test.source)
+            return f"not ({self._test(positive)})"
+        return " or ".join(self._compare(attribute, test, local) for local in locals_)
+
+    def _compare(self, attribute: Attribute, test: Test, local: str) -> str:
+        value = test.value
+        kind = attribute.kind.name
+        if isinstance(value, Pattern):
+            matcher = self._pattern(value)
+            return f"any([{matcher}(item) for item in {local}])" if kind == "strings" else f"{matcher}({local})"
+        if isinstance(value, Members):
+            if kind == "mac":
+                return f"{local} in {self._constant(value.macs)}"
+            return f"member({local}, {self._constant(network_table(value.networks))})"
+        if isinstance(value, Network):
+            whole, bits = divmod(value.prefix, 8)
+            if whole == len(value.packed):
+                return f"{local} == {value.packed!r}"
+            if bits:
+                return f"member({local}, {self._constant(network_table((value,)))})"
+            return f"(len({local}) == {len(value.packed)} and {local}[:{whole}] == {value.packed[:whole]!r})"
+        if kind in ("strings", "risk"):
+            return f"{value!r} in {local}"
+        if kind == "boolean":
+            return local if value else f"not {local}"
+        return f"{local} {test.op} {value!r}"
+
+
+def _bare(attribute: Attribute, locals_: tuple[str, ...]) -> str:
+    """A bare attribute is true when it is set and not zero, empty or unknown."""
+    kind = attribute.kind.name
+    if attribute.constants:
+        return f"{locals_[0]} != {attribute.unknown!r}"
+    if kind == "tag":
+        return f"{locals_[0]} != 0 or {locals_[1]} != ''"
+    if kind == "protocol":
+        return f"{locals_[0]} != 0"
+    if kind in ("integer", "category"):
+        return " or ".join(f"{local} != 0" for local in locals_)
+    if kind == "boolean":
+        return locals_[0]
+    return " or ".join(f"len({local}) != 0" for local in locals_)

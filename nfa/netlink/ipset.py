@@ -1,0 +1,94 @@
+"""ipset messages for elements (subsystem 6). Source: linux/netfilter/ipset/ip_set.h, lib/PROTOCOL of ipset.
+
+In: packed elements of one set. Out: one ADD or DEL message for up to `room` of them. An element is added without EXCL:
+one that is there gets its timeout anew. The kernel stops at the first element that it refuses and keeps the earlier ones;
+the LINENO it echoes is the index of the refused one.
+"""
+
+import struct
+
+from .wire import NESTED, NET_BYTEORDER, NLM_F_ACK, NLM_F_REQUEST, attribute, attributes, message, nfgen, pad
+
+ADD = 0x609
+DEL = 0x60A
+FULL = 4352
+_LINENO = 9
+_N = NET_BYTEORDER
+_FIELD = {
+    "ip_proto": (7, 1),
+    "local_port": (4 | _N, 2),
+    "other_port": (4 | _N, 2),
+    "local_mac": (17, 6),
+    "other_mac": (17, 6),
+}
+_FAMILY = {4: 2, 6: 10}
+
+
+def width(field: str, family: int) -> int:
+    """Return how many bytes a field has in a packed element."""
+    return _FIELD[field][1] if field in _FIELD else (4 if family == 4 else 16)
+
+
+class Elements:
+    """Encodes the elements of one set. A packed element is its fields' bytes, network order, without padding."""
+
+    def __init__(
+        self, name: str, family: int, fields: tuple[str, ...], protocol: int, timeout: int, skb: dict[str, int] | None
+    ) -> None:
+        """`timeout`: seconds every element carries, -1 to leave it to the set. `skb`: mark, mask, prio, queue or None."""
+        self.head = nfgen(_FAMILY[family]) + attribute(1, bytes((protocol,))) + attribute(2, name.encode() + b"\0")
+        self.head += attribute(_LINENO, b"\0\0\0\0")
+        self._parts: list[tuple[bytes, int, bytes]] = []
+        seen_address = False
+        for field in fields:
+            size = width(field, family)
+            if field in _FIELD:
+                kind = _FIELD[field][0]
+                before = struct.pack("=HH", size + 4, kind)
+            else:
+                inner = struct.pack("=HH", size + 4, (1 if family == 4 else 2) | _N)
+                before = struct.pack("=HH", size + 8, (20 if seen_address else 1) | NESTED) + inner
+                seen_address = True
+            self._parts.append((before, size, pad(b"\0" * size)[size:]))
+        tail = attribute(6 | _N, struct.pack(">I", timeout)) if timeout >= 0 else b""
+        if skb:
+            if "mark" in skb:
+                tail += attribute(27 | _N, struct.pack(">II", skb["mark"], skb.get("mask", 0xFFFFFFFF)))
+            if "prio" in skb:
+                tail += attribute(28 | _N, struct.pack(">I", skb["prio"]))
+            if "queue" in skb:
+                tail += attribute(29 | _N, struct.pack(">H", skb["queue"]))
+        self._tail = tail
+        self._size = 4 + sum([len(b) + s + len(a) for b, s, a in self._parts]) + len(tail) + 8
+        self.room = min(1024, (65535 - 4) // self._size)
+        """Elements that fit into one message."""
+
+    def encode(self, command: int, sequence: int, keys: list[bytes], skip: int) -> bytes:
+        """Return one message, acknowledged, for at most `room` elements. `skip`: bytes before the fields in each key."""
+        parts = self._parts
+        tail = self._tail
+        start = struct.pack("=HH", self._size, 7 | NESTED)
+        chunks = []
+        for index, key in enumerate(keys):
+            chunks.append(start)
+            position = skip
+            for before, size, after in parts:
+                chunks.append(before)
+                chunks.append(key[position : position + size])
+                if after:
+                    chunks.append(after)
+                position += size
+            if tail:
+                chunks.append(tail)
+            chunks.append(struct.pack("=HHI", 8, _LINENO, index))
+        data = b"".join(chunks)
+        body = self.head + struct.pack("=HH", len(data) + 4, 8 | NESTED) + data
+        return message(command, NLM_F_REQUEST | NLM_F_ACK, sequence, body)
+
+
+def failed_index(echo: bytes) -> int:
+    """Return the index of the element that stopped a message, from the kernel's echo of it; 0 when it is not told."""
+    for kind, value in attributes(echo[20:]):
+        if kind == _LINENO and len(value) == 4:
+            return struct.unpack("=I", value)[0]  # type: ignore[no-any-return]
+    return 0

@@ -1,0 +1,85 @@
+"""nftables messages for elements (subsystem 10). Source: linux/netfilter/nf_tables.h.
+
+In: packed elements of one set. Out: messages that stand in a transaction. A transaction is taken whole or not at all.
+
+Adding an element that is there refreshes nothing, whatever its timeout (6.18, and older). Adding, deleting and adding it
+again in one transaction does, on every kernel, and whether or not it was there.
+"""
+
+import struct
+
+from .wire import NESTED, NLM_F_CREATE, NLM_F_REQUEST, attribute, message, nfgen, pad
+
+BEGIN = 0x10
+END = 0x11
+NEW = 0xA0C
+DEL = 0xA0E
+_SUBSYSTEM = 10
+_ELEMENTS_HEADER = 4
+
+WIDTHS = {
+    "local_mac": 6,
+    "other_mac": 6,
+    "local_port": 2,
+    "other_port": 2,
+    "mark": 4,
+    "interface": 16,
+    "ip_proto": 1,
+}
+
+
+def width(field: str, family: int) -> int:
+    """Return how many bytes a field has, without padding."""
+    return WIDTHS.get(field) or (4 if family == 4 else 16)
+
+
+def key_size(fields: tuple[str, ...], family: int) -> int:
+    """Return the bytes of a set's key: one field as it is, several each padded to 4."""
+    if len(fields) == 1:
+        return width(fields[0], family)
+    return sum([(width(field, family) + 3) & ~3 for field in fields])
+
+
+def begin(sequence: int) -> bytes:
+    """Return the message that opens a transaction."""
+    return message(BEGIN, NLM_F_REQUEST, sequence, nfgen(0, _SUBSYSTEM))
+
+
+def end(sequence: int) -> bytes:
+    """Return the message that commits a transaction."""
+    return message(END, NLM_F_REQUEST, sequence, nfgen(0, _SUBSYSTEM))
+
+
+class Elements:
+    """Encodes the elements of one set. A packed element is the set's key as the kernel has it, fields padded to 4."""
+
+    def __init__(self, table_family: int, table: str, name: str, size: int, timeout: int) -> None:
+        """`size`: bytes of a key. `timeout`: milliseconds every element carries, -1 to leave it to the set."""
+        self.head = nfgen(table_family) + attribute(1, table.encode() + b"\0") + attribute(2, name.encode() + b"\0")
+        tail = attribute(4, struct.pack(">Q", timeout)) if timeout >= 0 else b""
+        padding = pad(b"\0" * size)[size:]
+        key = struct.pack("=HH", size + 8 + len(padding), 1 | NESTED) + struct.pack("=HH", size + 4, 1)
+        self.element = 4 + 8 + size + len(padding) + len(tail)
+        """Bytes of one element in a message."""
+        self._before = struct.pack("=HH", self.element, 1 | NESTED) + key
+        self._after = padding + tail
+        plain = struct.pack("=HH", self.element - len(tail), 1 | NESTED) + key
+        self._plain = plain, padding
+        self.room = min(1024, (65535 - _ELEMENTS_HEADER) // self.element)
+        self.first = 16 + len(self.head) + _ELEMENTS_HEADER
+        """Where in a message the first element stands: what an error's offset is counted from."""
+
+    def encode(self, command: int, sequence: int, keys: list[bytes], skip: int) -> bytes:
+        """Return a NEW or DEL message for at most `room` elements. `skip`: bytes before the key in each."""
+        before, after = (self._before, self._after) if command == NEW else self._plain
+        if after:
+            data = b"".join([before + key[skip:] + after for key in keys])
+        else:
+            data = b"".join([before + key[skip:] for key in keys])
+        body = self.head + struct.pack("=HH", len(data) + 4, 3 | NESTED) + data
+        flags = NLM_F_REQUEST | NLM_F_CREATE if command == NEW else NLM_F_REQUEST
+        return message(command, flags, sequence, body)
+
+    def failed_index(self, offset: int) -> int:
+        """Return the index of the element that an error's offset points into; -1 when it points at none."""
+        return (offset - self.first) // self.element if offset >= self.first else -1

@@ -1,0 +1,177 @@
+"""Payloads to records: one view of what netifyd 3.x, 4.x and 5.x write, and nothing of what is broken.
+
+In: the payload bytes of one record. Out: `(kind, value)`:
+  ("flow", record)     a flow record that is safe to read: the fields below are there and have their types
+  ("stats", digest)    a flow lives: `flow_stats`
+  ("purge", digest)    a flow has ended: `flow_purge`
+  ("agent", record)    agent_hello, agent_status
+  ("names", record)    definitions (3.x: protocols)
+  ("other", None)      a type that this project has no use for
+or a `BadRecord` whose `kind` is counted: `json`, `types`, `fields`. Records of 3.x are rewritten in place to the form of
+4.x; 5.x adds fields to it and changes none.
+"""
+
+import json
+
+BAD_KINDS = ("json", "types", "fields")
+FLOW_TYPES = ("flow", "flow_dpi_update", "flow_dpi_complete")
+_STATS = (b'"type":"flow_stats"}', "stats")
+_PURGE = (b'"type":"flow_purge"}', "purge")
+_DIGEST = b'"digest":"'
+_MAX_DIGEST = 64
+# CPython's scanner without the wrapping of json.loads, which costs a third of the time; MicroPython has json.loads only.
+_scan = json.JSONDecoder().scan_once if hasattr(json, "JSONDecoder") else None  # type: ignore[attr-defined]
+
+
+class BadRecord(Exception):
+    """A payload that is no record, or a record that cannot be trusted. `kind` is one of `BAD_KINDS`."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def digest_key(digest: str) -> int:
+    """Return what a live flow is remembered by: the first 60 bits of its digest. Raises ValueError when it is not hex."""
+    return int(digest[:15], 16)
+
+
+def parse(payload: bytes) -> object:
+    """Decode one JSON value. Raises BadRecord("json") for anything that is none, however it is broken."""
+    try:
+        # Bytes that are not UTF-8 come from the wire; a flow must not escape its policy by sending some.
+        text = str(payload, "utf-8", "replace")
+        if _scan is None:
+            return json.loads(text)
+        value, end = _scan(text, 0)
+        if end != len(text) and text[end:].strip():
+            raise BadRecord("json", "more than one value")
+        return value
+    except StopIteration:
+        pass
+    except (ValueError, RecursionError):
+        pass
+    raise BadRecord("json", "not JSON")
+
+
+def _counters(payload: bytes, ending: bytes) -> int | None:
+    """Return the digest key of a stats or purge record without decoding it; None when it is not written compactly.
+
+    These records hold numbers, the digest and the interface's name; `"digest":"` cannot stand inside a JSON string.
+    """
+    tail = payload[-len(ending) - 2 :].rstrip()
+    if not tail.endswith(ending):
+        return None
+    start = payload.find(_DIGEST)
+    if start < 0:
+        return None
+    start += len(_DIGEST)
+    try:
+        return int(payload[start : start + 15], 16)
+    except ValueError:
+        return None
+
+
+def read(payload: bytes) -> tuple:
+    """Decode, check and classify one payload. Raises BadRecord."""
+    tail = payload[-22:]
+    if b'"flow_' in tail:
+        for ending, kind in (_STATS, _PURGE):
+            key = _counters(payload, ending)
+            if key is not None:
+                return kind, key
+    return classify(parse(payload))
+
+
+def classify(record: object) -> tuple:
+    """Check and classify one decoded record. Raises BadRecord."""
+    if not isinstance(record, dict):
+        raise BadRecord("types", "a record must be an object")
+    kind = record.get("type")
+    if kind == "flow" or kind in FLOW_TYPES:
+        check_flow(record)
+        return "flow", record
+    if not isinstance(kind, str):
+        raise BadRecord("fields" if kind is None else "types", "a record needs a type")
+    if kind in ("flow_stats", "flow_purge"):
+        flow = record.get("flow")
+        digest = flow.get("digest") if isinstance(flow, dict) else None
+        try:
+            return kind[5:], digest_key(digest)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            raise BadRecord("fields" if digest is None else "types", "a digest is hex digits") from None
+    if kind in ("agent_hello", "agent_status"):
+        return "agent", record
+    if kind in ("definitions", "protocols"):
+        return "names", record
+    return "other", None
+
+
+def check_flow(record: dict) -> None:
+    """Make sure that a flow record has what every decision and every element reads, with the right types.
+
+    Optional parts are checked where they are read: a wrong type there raises TypeError, AttributeError or ValueError, and
+    the record is counted then. Raises BadRecord.
+    """
+    try:
+        flow = record["flow"]
+        digest = flow["digest"]
+        if (
+            type(digest) is not str
+            or type(flow["local_ip"]) is not str
+            or type(flow["other_ip"]) is not str
+            or type(flow["ip_protocol"]) is not int
+            or type(flow["detected_protocol"]) is not int
+            or type(flow.get("detected_application", 0)) is not int
+            or type(flow.get("detected_application_name", "")) is not str
+            or type(flow.get("local_port", 0)) is not int
+            or type(flow.get("other_port", 0)) is not int
+            or type(flow.get("category", record)) is not dict
+            or type(record.get("interface", "")) is not str
+        ):
+            raise BadRecord("types", "a field has a wrong type")
+        int(digest[:15], 16)
+    except KeyError as missing:
+        raise BadRecord("fields", f"no {missing}") from None
+    except (TypeError, AttributeError):
+        raise BadRecord("types", "a field has a wrong type") from None
+    except ValueError:
+        raise BadRecord("types", "a digest is hex digits") from None
+    version = flow.get("ip_version")
+    if version != 4 and version != 6:
+        raise BadRecord("fields" if version is None else "types", "ip_version is 4 or 6")
+    if (
+        not 0 <= flow["ip_protocol"] <= 255
+        or not 0 <= flow.get("local_port", 0) <= 65535
+        or not 0 <= flow.get("other_port", 0) <= 65535
+        or len(digest) > _MAX_DIGEST
+    ):
+        raise BadRecord("types", "a field is out of range")
+    name = flow.get("detected_application_name", "")
+    if name and name[0].isdigit():
+        _from_3x(flow, name)
+
+
+def _from_3x(flow: dict, name: str) -> None:
+    """Rewrite a 3.x application name, `133.netify.netflix`, to the form of 4.x."""
+    digits, dot, rest = name.partition(".")
+    if dot and rest and digits.isdigit():
+        flow["detected_application_name"] = rest
+
+
+def catalogue(record: dict) -> tuple[dict[int, str], dict[int, str]]:
+    """Return the id-to-name tables of applications and protocols in a definitions record; bad rows are left out.
+
+    At most 65,536 names of 128 characters each: the agent is trusted, its socket need not be.
+    """
+    tables: list[dict[int, str]] = []
+    for key in ("applications", "protocols"):
+        table: dict[int, str] = {}
+        rows = record.get(key, ())
+        for row in rows[:65536] if isinstance(rows, list) else ():
+            if isinstance(row, dict):
+                number, tag = row.get("id"), row.get("tag")
+                if isinstance(number, int) and isinstance(tag, str):
+                    table[number] = tag[:128]
+        tables.append(table)
+    return tables[0], tables[1]

@@ -1,0 +1,329 @@
+"""From slots to the kernel: all effects of one turn of the loop in one batch for nftables and one for ipset.
+
+In: slots with elements to add or refresh. Out: elements in kernel sets; counters; a message to the administrator once
+when a set cannot be used and once when it can be again. What the kernel refuses is found element by element: an ipset
+message stops at the refused element and names it; an nftables transaction is taken back whole, so it is sent again
+without the refused ones.
+"""
+
+import errno
+
+from ..netlink import ipset, nftables
+from ..netlink.socket import MAX_SEND, Netlink, describe
+from ..netlink.wire import NLM_F_ACK, with_sequence
+from .slot import RETRY_FULL, RETRY_OTHER, Slot
+
+_FULL = (errno.ENFILE, errno.ENOSPC, errno.ENOMEM, ipset.FULL)
+_HOPELESS = (
+    errno.ENOENT,
+    errno.EPERM,
+    errno.EACCES,
+    errno.EINVAL,
+    errno.EPROTONOSUPPORT,
+    errno.EOPNOTSUPP,
+    errno.EAFNOSUPPORT,
+    4097,
+    4107,
+    4114,
+)
+"""Errors that every element of a set meets: there is no use in trying the next one."""
+_MAX_ROUNDS = 200
+"""How often one turn may be sent anew to find refused elements; what is left then counts as refused."""
+QUIET = 300
+"""Seconds without a full set after which it is told again."""
+_IS_FULL = "is full"
+
+
+class Unit:
+    """Elements of one slot that travel together: `refresh` or add."""
+
+    def __init__(self, slot: Slot, keys: list[bytes], refresh: bool) -> None:
+        self.slot = slot
+        self.keys = keys
+        self.refresh = refresh
+
+
+def label(slot: Slot) -> str:
+    """Return how a set is called in a message."""
+    data = slot.data
+    kind = "ipset " if data["kind"] == "ipset" else "nftables set " + data["table"] + " "
+    return kind + str(data["set"])
+
+
+def advice(error: int, slot: Slot) -> str:
+    """Return what an administrator can do about an error."""
+    nft = slot.data["kind"] == "nftset"
+    if error in (errno.EPERM, errno.EACCES):
+        return "the daemon needs root, or the capability CAP_NET_ADMIN"
+    if error == errno.ENOENT and not slot.data["managed"]:
+        return "make it, or set managed to true; elements are added again as soon as it is there"
+    if error in (4098, errno.ENOENT, errno.EPROTONOSUPPORT, errno.EOPNOTSUPP, errno.EINVAL, errno.EAFNOSUPPORT):
+        return "is the kernel module there? OpenWrt: opkg install " + ("kmod-nft-core" if nft else "kmod-ipt-ipset")
+    if error in _FULL:
+        return "new elements are left out until old ones expire; raise max_elements, or shorten ttl"
+    if error in (errno.EEXIST, 4102):
+        return "a set of that name exists with other properties: delete it, or choose another set_name"
+    return ""
+
+
+class Sets:
+    """All kernel sets of the running policy. `say(level, text)` reaches the administrator's log."""
+
+    def __init__(self, say) -> None:
+        self._say = say
+        self._nft = Netlink(True)
+        self._ipset = Netlink(False)
+        self.batches = 0
+
+    def close(self) -> None:
+        self._nft.close()
+        self._ipset.close()
+
+    # -- making sets ------------------------------------------------------------------------------------------------
+
+    def provide(self, slot: Slot, now: int, fresh: bool) -> bool:
+        """Make a managed set if it is not there. `fresh`: the daemon or the slot is new, so flush_on_create holds.
+
+        Returns whether the set can be used. Trouble is told once.
+        """
+        data = slot.data
+        messages = list(data["create"])
+        flush = fresh and data["managed"] and data["flush_on_create"]
+        if flush:
+            messages.append(data["flush"])
+        slot.carried_over = fresh and not flush
+        error = self._command(slot, messages) if messages else 0
+        if error == errno.EEXIST:
+            # It differs in what an element does not depend on (a comment, a bucket size): the compiler looked at the rest.
+            error = self._command(slot, [data["flush"]]) if flush else 0
+        if error:
+            self.fail(slot, error, now)
+            return False
+        slot.ready = True
+        self._works(slot)
+        return True
+
+    def empty(self, slot: Slot) -> int:
+        """Flush a set. Returns 0 or the error number. A set that is not there is empty."""
+        error = self._command(slot, [slot.data["flush"]])
+        slot.live.clear()
+        slot.take_pending()
+        return 0 if error == errno.ENOENT else error
+
+    def _command(self, slot: Slot, messages: list[bytes]) -> int:
+        nft = slot.data["kind"] == "nftset"
+        netlink = self._nft if nft else self._ipset
+        first = netlink.reserve(len(messages) + 2)
+        batch = [with_sequence(m, first + 1 + i, 0 if nft else NLM_F_ACK) for i, m in enumerate(messages)]
+        if nft:
+            batch = [nftables.begin(first), *batch, nftables.end(first + len(messages) + 1)]
+        try:
+            # One send for each ipset command: the second may need what the first made.
+            answers = netlink.send(b"".join(batch)) if nft else [a for m in batch for a in netlink.send(m)]
+        except OSError as failure:
+            return failure.errno or errno.EIO
+        for answer in answers:
+            if answer.error:
+                return answer.error
+        return 0
+
+    # -- elements ---------------------------------------------------------------------------------------------------
+
+    def flush(self, slots: list[Slot], now: int) -> None:
+        """Bring everything that is pending to the kernel."""
+        nft: list[Unit] = []
+        ipsets: list[Unit] = []
+        for slot in slots:
+            adds, refreshes = slot.take_pending()
+            unusable = slot.trouble or not slot.ready
+            if unusable and (now < slot.retry_at or not (slot.ready or self.provide(slot, now, False))):
+                self._refuse(slot, adds + refreshes)
+                continue
+            into = nft if slot.data["kind"] == "nftset" else ipsets
+            for keys, refresh in ((adds, False), (refreshes, True)):
+                room = self._encoder(slot).room  # type: ignore[attr-defined]
+                for start in range(0, len(keys), room):
+                    into.append(Unit(slot, keys[start : start + room], refresh))
+        if nft:
+            self._rounds(nft, self._send_nft, now)
+        if ipsets:
+            self._rounds(ipsets, self._send_ipset, now)
+
+    def _encoder(self, slot: Slot) -> object:
+        if slot.encoder is None:
+            data = slot.data
+            timeout = data["ttl"] if data["element_timeout"] and data["timeouts"] else -1
+            if data["kind"] == "nftset":
+                size = nftables.key_size(data["fields"], data["family"])
+                timeout = timeout * 1000 if timeout >= 0 else -1
+                slot.encoder = nftables.Elements(data["table_family"], data["table"], data["set"], size, timeout)
+            else:
+                slot.encoder = ipset.Elements(
+                    data["set"], data["family"], data["fields"], data["protocol"], timeout, data["skb"]
+                )
+        return slot.encoder
+
+    def _rounds(self, units: list[Unit], send, now: int) -> None:
+        """Send until every element is either in its set or refused."""
+        rounds = 0
+        while units:
+            rounds += 1
+            batch: list[Unit] = []
+            size = 0
+            while units and (not batch or size < MAX_SEND):
+                unit = units.pop(0)
+                size += len(unit.keys) * 64 * (3 if unit.refresh else 1)
+                batch.append(unit)
+            if rounds > _MAX_ROUNDS:
+                for unit in batch:
+                    self._refuse(unit.slot, unit.keys)
+                continue
+            self.batches += 1
+            units[:0] = send(batch, now)
+
+    def _send_nft(self, batch: list[Unit], now: int) -> list[Unit]:
+        """Send one transaction. Returns what must be sent again: all that was not refused, when something was."""
+        count = sum([3 if unit.refresh else 1 for unit in batch])
+        first = self._nft.reserve(count + 2)
+        messages = [nftables.begin(first)]
+        owners: list[Unit] = []
+        for unit in batch:
+            encoder = self._encoder(unit.slot)
+            commands = (nftables.NEW, nftables.DEL, nftables.NEW) if unit.refresh else (nftables.NEW,)
+            for command in commands:
+                owners.append(unit)
+                messages.append(encoder.encode(command, first + len(owners), unit.keys, 2))  # type: ignore[attr-defined]
+        messages.append(nftables.end(first + count + 1))
+        try:
+            answers = self._nft.send(b"".join(messages))
+        except OSError as failure:
+            return self._all_failed(batch, failure.errno or errno.EIO, now)
+        failed: dict[Unit, tuple[int, int]] = {}
+        for answer in answers:
+            if not answer.error:
+                continue
+            index = answer.sequence - first - 1
+            if not 0 <= index < len(owners):
+                return self._all_failed(batch, answer.error, now)
+            failed.setdefault(owners[index], (answer.error, answer.offset))
+        if not failed:
+            for unit in batch:
+                self._accepted(unit, len(unit.keys))
+            return []
+        again: list[Unit] = []
+        for unit in batch:
+            if unit not in failed:
+                if unit.slot.trouble and now < unit.slot.retry_at:
+                    self._refuse(unit.slot, unit.keys)
+                else:
+                    again.append(unit)
+                continue
+            error, offset = failed[unit]
+            keys = unit.keys
+            index = self._encoder(unit.slot).failed_index(offset) if offset >= 0 else -1  # type: ignore[attr-defined]
+            if error in _HOPELESS:
+                self._give_up(unit.slot, keys, error, now)
+            elif 0 <= index < len(keys) or len(keys) == 1:
+                index = max(index, 0)
+                before, rest = keys[:index], keys[index + 1 :]
+                if error in _FULL:
+                    self._give_up(unit.slot, keys[index:], error, now)
+                    rest = []
+                else:
+                    self._refuse(unit.slot, [keys[index]], error, now)
+                again += [Unit(unit.slot, part, unit.refresh) for part in (before, rest) if part]
+            else:
+                # Kernels that do not tell which element it was (before 5.16 or so): look for it by halves.
+                middle = len(keys) // 2
+                again += [Unit(unit.slot, keys[:middle], unit.refresh), Unit(unit.slot, keys[middle:], unit.refresh)]
+        return again
+
+    def _send_ipset(self, batch: list[Unit], now: int) -> list[Unit]:
+        """Send one batch of ADD messages, each acknowledged. Returns the rests after refused elements."""
+        first = self._ipset.reserve(len(batch))
+        messages = []
+        for index, unit in enumerate(batch):
+            encoder = self._encoder(unit.slot)
+            messages.append(encoder.encode(ipset.ADD, first + index, unit.keys, 2))  # type: ignore[attr-defined]
+        try:
+            answers = self._ipset.send(b"".join(messages))
+        except OSError as failure:
+            return self._all_failed(batch, failure.errno or errno.EIO, now)
+        again: list[Unit] = []
+        for answer in answers:
+            index = answer.sequence - first
+            if not 0 <= index < len(batch):
+                continue
+            unit = batch[index]
+            if not answer.error:
+                self._accepted(unit, len(unit.keys))
+                continue
+            done = 0 if answer.error in _HOPELESS else min(ipset.failed_index(answer.echo), len(unit.keys) - 1)
+            self._accepted(unit, done)
+            if answer.error in _HOPELESS or answer.error in _FULL:
+                self._give_up(unit.slot, unit.keys[done:], answer.error, now)
+            else:
+                self._refuse(unit.slot, [unit.keys[done]], answer.error, now)
+                if unit.keys[done + 1 :]:
+                    again.append(Unit(unit.slot, unit.keys[done + 1 :], unit.refresh))
+        return again
+
+    # -- what became of them ----------------------------------------------------------------------------------------
+
+    def _accepted(self, unit: Unit, count: int) -> None:
+        if not count:
+            return
+        if unit.refresh:
+            unit.slot.counters.refreshed += count
+        else:
+            unit.slot.counters.added += count
+        if unit.slot.trouble:
+            self._works(unit.slot)
+
+    def _works(self, slot: Slot) -> None:
+        if slot.trouble:
+            was_full = slot.trouble == _IS_FULL
+            slot.trouble = ""
+            slot.retry_at = 0
+            if was_full:
+                return
+            self._say("notice", "target '" + slot.counters.name + "': " + label(slot) + " can be used again")
+
+    def _refuse(self, slot: Slot, keys: list[bytes], error: int = 0, now: int = 0) -> None:
+        slot.forget(keys)
+        slot.counters.errors += len(keys)
+        if error:
+            slot.counters.last_error = label(slot) + ": " + describe(error)
+            slot.counters.error_time = now
+
+    def _give_up(self, slot: Slot, keys: list[bytes], error: int, now: int) -> None:
+        """These cannot be added, and neither can others for a while."""
+        self._refuse(slot, keys, error, now)
+        if error in (errno.ENOENT, errno.EPROTONOSUPPORT) and slot.data["managed"]:
+            # Somebody deleted the set: it is made again with the next effect, and flows bring their elements back.
+            slot.ready = False
+            slot.live.clear()
+        self.fail(slot, error, now)
+
+    def fail(self, slot: Slot, error: int, now: int) -> None:
+        """Remember that a set cannot be used for a while, and say so the first time."""
+        slot.retry_at = now + (RETRY_FULL if error in _FULL else RETRY_OTHER)
+        if error == errno.ENOENT and slot.data["managed"] and slot.data["create"]:
+            slot.retry_at = now
+        words = _IS_FULL if error in _FULL else "does not exist" if error == errno.ENOENT else describe(error)
+        # A full set has room now and then: that is told again only after a while, not each time.
+        quiet = words == _IS_FULL and now < slot.quiet_until
+        if words == _IS_FULL:
+            slot.quiet_until = now + QUIET
+        if slot.trouble != words and not quiet:
+            hint = advice(error, slot)
+            text = "target '" + slot.counters.name + "': " + label(slot) + ": " + words
+            self._say("error", text + (" (" + hint + ")" if hint else ""))
+        slot.trouble = words
+        slot.counters.last_error = label(slot) + ": " + words
+        slot.counters.error_time = now
+
+    def _all_failed(self, batch: list[Unit], error: int, now: int) -> list[Unit]:
+        for unit in batch:
+            self._give_up(unit.slot, unit.keys, error, now)
+        return []

@@ -1,0 +1,203 @@
+"""The targets of the running policy: made from the image, kept over reloads where they stay the same.
+
+In: the image's targets and slots. Out: for each target name an object whose `apply(record, flow, now)` has the effect and
+returns the packed element that the flow now holds (or None), and the numbers of the slots for the policy's functions.
+"""
+
+import time
+
+from .kernel import Sets
+from .log import Log
+from .slot import Counters, Slot
+
+
+def _interface(name: str):
+    """Return a function (record) -> whether a target with this `interface` takes it; None for every interface."""
+    if name == "*":
+        return None
+    if name in ("lan", "wan"):
+        return lambda record: record.get("internal") is (name == "lan")
+    return lambda record: record.get("interface") == name
+
+
+class SetTarget:
+    """An ipset or nftset target: the slot of the flow's IP version takes its element."""
+
+    def __init__(self, counters: Counters, interface: str) -> None:
+        self.counters = counters
+        self._takes = _interface(interface)
+        self.slots: list[Slot] = []
+        self._v4 = None
+        self._v6 = None
+        self._key4 = None
+        self._key6 = None
+
+    def bind(self, slots: list[tuple[Slot, object]]) -> None:
+        """Take the slots and their element functions."""
+        self.slots = [slot for slot, _ in slots]
+        self._v4 = self._v6 = None
+        for slot, function in slots:
+            if slot.data["family"] == 4:
+                self._v4, self._key4 = slot, function  # type: ignore[assignment]
+            else:
+                self._v6, self._key6 = slot, function  # type: ignore[assignment]
+
+    def apply(self, record: dict, flow: dict, now: int):
+        """Want the flow's element in the set. Returns the element, or None when this flow has none here."""
+        if self._takes is not None and not self._takes(record):
+            return None
+        slot, make = (self._v4, self._key4) if flow["ip_version"] == 4 else (self._v6, self._key6)
+        if slot is None:
+            return None
+        try:
+            key = make(record, flow)
+        except ValueError:
+            self.counters.skipped += 1
+            return None
+        return slot.want(key, now)
+
+
+class LogTarget:
+    """A log target, with its interface."""
+
+    def __init__(self, log: Log, interface: str) -> None:
+        self.log = log
+        self.counters = log.counters
+        self._takes = _interface(interface)
+
+    def apply(self, record: dict, flow: dict, now: int) -> None:
+        """Note the flow."""
+        if self._takes is None or self._takes(record):
+            self.log.effect(flow, now, time.time())
+
+
+class Registry:
+    """All targets and slots. Slot numbers never change while the daemon lives, so live flows survive a reload."""
+
+    def __init__(self, sets: Sets, write, say) -> None:
+        self.sets = sets
+        self._write = write
+        self._say = say
+        self.by_number: list[Slot | None] = []
+        self.targets: dict[str, SetTarget | LogTarget] = {}
+        self.described: list[dict] = []
+        self._counters: dict[str, Counters] = {}
+        self._retired: list[Log] = []
+
+    def counters(self, name: str, kind: str) -> Counters:
+        """Return the counters of a target, kept over reloads as long as its type stays."""
+        found = self._counters.get(name)
+        if found is None or found.kind != kind:
+            found = self._counters[name] = Counters(name, kind)
+        return found
+
+    def number_slots(self, image: dict) -> list[int]:
+        """Return a number for each slot of an image: that of the slot in force with the same set, or a new one."""
+        known = {_identity(slot.data): slot.number for slot in self.by_number if slot is not None}
+        free = [number for number, slot in enumerate(self.by_number) if slot is None]
+        following = len(self.by_number)
+        numbers = []
+        for data in image["slots"]:
+            number = known.pop(_identity(data), None)
+            if number is None:
+                if free:
+                    number = free.pop()
+                else:
+                    number = following
+                    following += 1
+            numbers.append(number)
+        return numbers
+
+    def replace(self, image: dict, numbers: list[int], functions: list, now: int) -> list[Slot]:
+        """Put an image's targets in force; make the sets that are new. Returns the slots that are no longer used."""
+        kinds = {target["name"]: target["type"] for target in image["targets"]}
+        old = {slot.number: slot for slot in self.by_number if slot is not None}
+        slots: list[Slot] = []
+        for data, number in zip(image["slots"], numbers):  # noqa: B905 (MicroPython's zip has no strict)
+            counters = self.counters(data["target"], kinds[data["target"]])
+            slot = old.pop(number, None)
+            if slot is not None and _identity(slot.data) == _identity(data):
+                slot.counters = counters
+                slot.take(data)
+            else:
+                if slot is not None:
+                    old[number] = slot
+                slot = Slot(number, data, counters)
+                self.sets.provide(slot, now, True)
+            slots.append(slot)
+        size = max([slot.number for slot in slots] + [len(self.by_number) - 1]) + 1
+        self.by_number = [None] * size
+        for slot in slots:
+            self.by_number[slot.number] = slot
+        self._bind(image, slots, functions)
+        return list(old.values())
+
+    def _bind(self, image: dict, slots: list[Slot], functions: list) -> None:
+        logs = {name: target for name, target in self.targets.items() if isinstance(target, LogTarget)}
+        self.targets = {}
+        self.described = image["targets"]
+        for target in image["targets"]:
+            name = target["name"]
+            if not target["active"]:
+                continue
+            counters = self.counters(name, target["type"])
+            if target["type"] == "log":
+                before = logs.pop(name, None)
+                log = before.log if before and before.log.options == target["options"] else None
+                if before and log is None:
+                    self._retired.append(before.log)
+                log = log or Log(target["options"], counters, self._write, self._say)
+                self.targets[name] = LogTarget(log, target["interface"])
+            elif target["slots"]:
+                made = SetTarget(counters, target["interface"])
+                made.bind([(slots[index], functions[index]) for index in target["slots"]])
+                self.targets[name] = made
+        self._retired += [target.log for target in logs.values()]
+
+    def refresh(self, held, now: int) -> None:
+        """A flow lives: its elements (one, or a tuple) are wanted again."""
+        for key in held if isinstance(held, tuple) else (held,):
+            number = key[0] << 8 | key[1]
+            slot = self.by_number[number] if number < len(self.by_number) else None
+            if slot is not None:
+                slot.want(key, now)
+
+    def flush(self, now: int) -> None:
+        """Bring all pending effects to the kernel: the end of a turn of the loop."""
+        pending = [slot for slot in self.by_number if slot is not None and (slot.adds or slot.refreshes)]
+        if pending:
+            self.sets.flush(pending, now)
+
+    def tick(self, now: int) -> None:
+        """What has to happen each second: forget expired elements, write logs whose interval is over."""
+        for slot in self.by_number:
+            if slot is not None:
+                slot.expire(now)
+        for target in self.targets.values():
+            if isinstance(target, LogTarget) and target.log.due and now >= target.log.due:
+                target.log.flush(time.time())
+        while self._retired:
+            self._retired.pop().flush(time.time())
+
+    def close(self, slots: list[Slot]) -> None:
+        """Slots go out of use: empty the sets that are to be empty then."""
+        for slot in slots:
+            if slot.data["flush_on_destroy"]:
+                error = self.sets.empty(slot)
+                if error:
+                    self.sets.fail(slot, error, 0)
+
+    def shut_down(self) -> None:
+        """The daemon ends: write what is left, honour flush_on_destroy, close."""
+        for target in self.targets.values():
+            if isinstance(target, LogTarget):
+                target.log.flush(time.time())
+        self.close([slot for slot in self.by_number if slot is not None])
+        self.sets.close()
+
+
+def _identity(data: dict) -> tuple:
+    """Return what makes a kernel set the same one after a reload: nothing that it holds would have to change."""
+    keys = ("kind", "target", "family", "set", "table", "table_family", "fields", "managed", "type")
+    more = ("ttl", "timeouts", "element_timeout", "size", "range")
+    return tuple([data[key] for key in keys + more] + [str(data["skb"])])

@@ -1,0 +1,92 @@
+"""One kernel set and the life of its elements: added once, refreshed while a flow holds them, forgotten when they expire.
+
+In: packed elements that flows want in the set, the present time in whole seconds, and what the kernel said of earlier
+ones. Out: lists of elements to add and to refresh. A packed element begins with the slot's number (2 bytes), so that one
+table of flows can hold elements of all sets. The kernel itself is spoken to in `kernel.py`.
+"""
+
+RETRY_FULL = 1
+RETRY_OTHER = 5
+GRACE = 2
+"""Seconds an element is remembered beyond its deadline. While it is, a new sighting refreshes it, which is right whether
+or not the kernel still has it; a plain add would not lengthen the life of one that is about to end."""
+
+
+class Counters:
+    """What happened to one target since the daemon started: numbers for `status`."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        self.name = name
+        self.kind = kind
+        self.added = 0
+        self.refreshed = 0
+        self.errors = 0
+        self.skipped = 0
+        """Flows that lack a field of the element (no MAC address, a port outside a bitmap's range)."""
+        self.last_error = ""
+        self.error_time = 0
+
+
+class Slot:
+    """One kernel set of one target and family, made from a slot of the policy image (see `provision`)."""
+
+    def __init__(self, number: int, data: dict, counters: Counters) -> None:
+        self.number = number
+        self.counters = counters
+        self.live: dict[bytes, int] = {}
+        """Elements to the second they expire (0: never), oldest first."""
+        self.adds: list[bytes] = []
+        self.refreshes: list[bytes] = []
+        self.trouble = ""
+        """Why the set cannot be used now; "" while it can."""
+        self.retry_at = 0
+        self.quiet_until = 0
+        self.carried_over = False
+        """The set may hold elements of an earlier life of the daemon, so that a plain add need not refresh."""
+        self.ready = False
+        """The set was made, or is somebody else's."""
+        self.take(data)
+
+    def take(self, data: dict) -> None:
+        """Use (new) data of the policy image; the elements stay."""
+        self.data = data
+        self.ttl: int = data["ttl"] if data["timeouts"] else 0
+        self.encoder: object = None
+        """Made by `kernel` when first needed."""
+
+    def want(self, key: bytes, now: int) -> bytes:
+        """A flow wants this element in the set. Returns the key that the set's table holds (one object for all holders)."""
+        deadline = self.live.get(key)
+        if deadline is None:
+            self.live[key] = now + self.ttl if self.ttl else 0
+            (self.refreshes if self.carried_over and self.ttl else self.adds).append(key)
+        elif self.ttl and deadline - now <= self.ttl >> 1:
+            # Out and in again: the table stays in the order in which elements expire.
+            del self.live[key]
+            self.live[key] = now + self.ttl
+            self.refreshes.append(key)
+        return key
+
+    def forget(self, keys: list[bytes]) -> None:
+        """The kernel did not take these."""
+        for key in keys:
+            self.live.pop(key, None)
+
+    def expire(self, now: int) -> None:
+        """Forget what the kernel has dropped by itself."""
+        if not self.ttl:
+            return
+        limit = now - GRACE
+        gone = []
+        for key, deadline in self.live.items():
+            if deadline > limit:
+                break
+            gone.append(key)
+        for key in gone:
+            del self.live[key]
+
+    def take_pending(self) -> tuple[list[bytes], list[bytes]]:
+        """Return the elements to add and to refresh, and begin new lists."""
+        pending = self.adds, self.refreshes
+        self.adds, self.refreshes = [], []
+        return pending

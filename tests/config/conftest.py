@@ -1,0 +1,27 @@
+"""Fixtures: a configuration in, the policy and what was reported out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from config_loading import Load
+
+from nfa.config.jsonconfig import load
+from nfa.config.model import Policy
+from nfa.config.paths import Paths
+from nfa.config.report import Reports
+
+
+@pytest.fixture
+def load_config(tmp_path: Path) -> Load:
+    """Write an object (or a text as it is) to a file and load it; state folders are in tmp_path."""
+
+    def run(content: object) -> tuple[Policy | None, Reports]:
+        file = tmp_path / "nfa.json"
+        file.write_text(content if isinstance(content, str) else json.dumps(content))
+        reports = Reports()
+        return load([str(file)], reports, Paths(str(tmp_path), str(tmp_path / "run"))), reports
+
+    return run
