@@ -177,7 +177,8 @@ class Daemon:
         """Start the compiler: a child that reads the configuration, writes an image to a pipe, and exits."""
         source, sink = os.pipe()
         os.set_blocking(source, False)
-        arguments = [sys.executable, "-m", "nfa", "compile", "--image-to-stdout"]
+        program = f"import sys; sys.path.insert(0, {image.ROOT!r}); from nfa.cli import main; sys.exit(main())"
+        arguments = [sys.executable, "-c", program, "compile", "--image-to-stdout"]
         for file in self.settings["files"]:  # type: ignore[attr-defined]
             arguments += ["-c", file]
         if self.settings.get("state"):

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import binascii
 import marshal
+import os
 import struct
 import sys
 
 FORMAT = 1
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+"""The folder that holds the package: where the daemon and its compiler, started without a shell, find it."""
 MAX_SIZE = 64 << 20
 _MAGIC = b"NFA-IMAGE %d %s\n" % (FORMAT, sys.implementation.cache_tag.encode())
 

@@ -84,7 +84,7 @@ def _flow(record: object) -> dict[str, Any] | None:
         kind, value = classify(record)
     except BadRecord:
         return None
-    return value if kind == "flow" else None  # type: ignore[return-value]
+    return value if kind == "flow" else None
 
 
 def _bits(arguments: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ import os
 import socket
 import sys
 
+from ..image import ROOT
 from ..stream.client import parse_source
 from .common import DEFAULT_CONTROL, DEFAULT_SOURCE, add_config_arguments, config_of, fail
 
@@ -64,9 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
         "control": os.path.abspath(arguments.control),
         "verbose": arguments.verbose,
     }
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    program = f"import sys; sys.path.insert(0, {root!r}); from nfa.daemon import main; sys.exit(main())"
+    # -I -S: the daemon needs nothing of site-packages, and `site` would cost two megabytes for as long as it lives.
+    program = f"import sys; sys.path.insert(0, {ROOT!r}); from nfa.daemon import main; sys.exit(main())"
     try:
-        os.execv(sys.executable, [sys.executable, "-c", program, json.dumps(settings)])
+        os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", program, json.dumps(settings)])
     except OSError as failure:
         return fail(f"cannot start {sys.executable}: {failure.strerror}")

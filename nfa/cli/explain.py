@@ -1,0 +1,119 @@
+"""`nfa explain`: for recorded flows, what a policy makes of them, and why."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from typing import Any
+
+from ..compiler import compile_policy
+from ..explain import Verdict, explain
+from ..recording import records
+from ..stream.records import BadRecord, classify
+from .common import add_config_arguments, config_of, fail, paint, print_reports, shown
+
+_COLOURS = {"matched": "good", "exempt": "warning", "halted": "dim", "off": "dim", "no match": "dim", "other interface": "dim"}
+
+_EPILOG = """\
+examples:
+  nfa explain -c policy.json recording.bin.gz | less
+  nfa explain -c policy.json --matched flows.jsonl       only flows that some action matches
+  ssh router socat -u UNIX-CONNECT:/var/run/netifyd/netifyd.sock - | nfa explain -c policy.json
+  nfa explain -c policy.json --json flows.jsonl | jq -c '[.digest, .actions, .targets]'
+
+With --json each flow record gives one line: digest, actions (that matched), targets (that get something), and
+exempt, steps (every action: outcome and why), effects (what each target gets), skipped (targets that get nothing).
+exit codes: 0 done, 1 the configuration or the recording cannot be used, 2 wrong usage"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Say for each flow record which actions match and why, which were exempt, halted or off, and what the targets\n"
+        "would get. Nothing is changed, and no daemon is asked."
+    )
+    parser.epilog = _EPILOG
+    add_config_arguments(parser)
+    parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="a recording, or - (default: standard input)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+    parser.add_argument("--matched", action="store_true", help="leave out flows that no action matches")
+
+
+def _title(record: dict[str, Any]) -> str:
+    flow = record["flow"]
+    words = [
+        f"{flow['local_ip']}:{flow.get('local_port', 0)} > {flow['other_ip']}:{flow.get('other_port', 0)}",
+        flow.get("detected_protocol_name", ""),
+        flow.get("detected_application_name", ""),
+        flow.get("host_server_name", ""),
+    ]
+    return "  ".join(shown(word) for word in words if word and word != "Unknown")
+
+
+def _print(record: dict[str, Any], verdict: Verdict) -> None:
+    print(paint(_title(record), "bold"))
+    print(f"  digest {shown(verdict.digest)}")
+    if verdict.exempt:
+        print(f"  {paint('exempt', 'warning')} from every action: {shown('; '.join(verdict.exempt))}")
+    for step in verdict.steps:
+        outcome = paint(f"{step.outcome:<15}", _COLOURS[step.outcome])
+        print(f"  {outcome} {shown(step.action)}: {shown('; '.join(step.why))}")
+    for name, effects in verdict.effects.items():
+        for effect in effects:
+            print(f"  {paint('->', 'good')} {shown(name)}: {shown(effect)}")
+    for name, why in verdict.skipped.items():
+        print(f"  -- {shown(name)}: nothing, {shown(why)}")
+    print()
+
+
+def _line(verdict: Verdict) -> str:
+    return json.dumps(
+        {
+            "digest": verdict.digest,
+            "actions": verdict.matched,
+            "targets": list(verdict.effects),
+            "exempt": list(verdict.exempt),
+            "steps": [{"action": s.action, "outcome": s.outcome, "why": list(s.why)} for s in verdict.steps],
+            "effects": verdict.effects,
+            "skipped": verdict.skipped,
+        }
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Explain every flow record of a recording."""
+    files, paths = config_of(arguments)
+    compiled, reports = compile_policy(files, paths, look=False)
+    print_reports(reports)
+    if compiled is None:
+        return 1
+    seen = matched = bad = 0
+    begun = told = time.monotonic()
+    try:
+        for record in records(arguments.file):
+            try:
+                kind, value = classify(record)
+                if kind != "flow":
+                    continue
+                verdict = explain(compiled, value)
+            except (BadRecord, TypeError, AttributeError, ValueError, KeyError, OSError):
+                bad += 1
+                continue
+            seen += 1
+            matched += bool(verdict.matched)
+            if arguments.json:
+                if verdict.matched or not arguments.matched:
+                    print(_line(verdict))
+            elif verdict.matched or not arguments.matched:
+                _print(value, verdict)
+            if sys.stderr.isatty() and not sys.stdout.isatty() and time.monotonic() - told > 0.5:
+                told = time.monotonic()
+                print(f"\r{seen} flow records, {seen / (told - begun):.0f} a second", end="", file=sys.stderr)
+    except OSError as failure:
+        if isinstance(failure, BrokenPipeError):
+            raise
+        return fail(f"cannot read {arguments.file}: {failure.strerror}")
+    words = f"{matched} of {seen} flow records match" + (f"; {bad} records could not be used" if bad else "")
+    print(f"\r{words}" if sys.stderr.isatty() else words, file=sys.stderr)
+    return 0

@@ -1,0 +1,150 @@
+"""Why a flow does or does not reach its targets: the policy walked in the open, one flow record at a time.
+
+In: a compiled policy and a flow record. Out: a `Verdict`: for every action what became of it and why, and what each
+target would get. It walks the trees that the daemon's decision is generated from, so both say the same; nothing here
+touches a kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .compiler import Compiled, CompiledAction
+from .expression.walk import reasons
+from .provision.provision import Slot
+
+_PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 58: "ipv6-icmp", 132: "sctp", 136: "udplite"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """What became of one action: `matched`, `exempt`, `no match`, `other interface`, `halted` or `off`; and why."""
+
+    action: str
+    outcome: str
+    why: tuple[str, ...]
+
+
+@dataclass
+class Verdict:
+    """Everything that a flow record leads to. `effects`: target name to what it would get, in words."""
+
+    digest: str
+    exempt: tuple[str, ...] = ()
+    """Why the flow is exempt from every action; empty when it is not."""
+    steps: list[Step] = field(default_factory=list)
+    effects: dict[str, list[str]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Targets of matched actions that get nothing, and why."""
+
+    @property
+    def matched(self) -> list[str]:
+        return [step.action for step in self.steps if step.outcome == "matched"]
+
+
+def on_interface(interface: str, record: dict[str, Any]) -> bool:
+    """Return whether a record comes from the interface, or from one of the role, that an action or target names."""
+    if interface == "*":
+        return True
+    if interface in ("lan", "wan"):
+        return record.get("internal") is (interface == "lan")
+    return bool(record.get("interface") == interface)
+
+
+def _step(item: CompiledAction, record: dict[str, Any], halted: str) -> Step:
+    name = item.action.name
+    if item.reason:
+        return Step(name, "off", (item.reason,))
+    if halted:
+        return Step(name, "halted", (f"action '{halted}' matched and has halt_on_match",))
+    if not on_interface(item.action.interface, record):
+        where = f"{record.get('interface', '?')} ({'lan' if record.get('internal') else 'wan'})"
+        return Step(name, "other interface", (f"interface is '{item.action.interface}', the flow is on {where}",))
+    if item.exemptions is not None:
+        exempt, why = reasons(item.exemptions, record)
+        if exempt:
+            return Step(name, "exempt", tuple(why))
+    assert item.criteria is not None  # an action without criteria is off
+    matched, why = reasons(item.criteria, record)
+    return Step(name, "matched" if matched else "no match", tuple(why))
+
+
+def element(slot: Slot, record: dict[str, Any]) -> str:
+    """Return the element of a flow record in a set, as `ipset` and `nft` write it. Raises ValueError when it has none."""
+    flow = record["flow"]
+    parts = []
+    protocol = flow["ip_protocol"]
+    for name in slot["fields"]:
+        if name in ("local_addr", "other_addr"):
+            value = flow[name.replace("addr", "ip")]
+            if (":" in value) != (slot["family"] == 6):
+                raise ValueError("the addresses of the flow do not fit its IP version")
+        elif name == "ip_proto":
+            value = _PROTOCOLS.get(protocol, str(protocol))
+        elif name == "mark":
+            value = f"0x{flow.get('ct_mark', flow.get('conntrack', {}).get('mark', 0)):08x}"
+        elif name == "interface":
+            value = record.get("interface", "")
+        else:
+            value = flow.get(name, 0 if name.endswith("port") else "")
+        if name.endswith("mac") and not value:
+            raise ValueError(f"the flow has no {name}")
+        if name.endswith("port") and slot.get("range") and not slot["range"][0] <= value <= slot["range"][1]:
+            raise ValueError(f"{name} {value} is outside the set's range")
+        parts.append(str(value))
+    if slot["kind"] == "nftset":
+        return " . ".join(parts)
+    words = ",".join(parts)
+    if slot["type"].startswith("hash:ip,port"):
+        address, name, port, *rest = parts
+        words = ",".join([address, f"{name}:{port}", *rest])
+    return words
+
+
+def explain(compiled: Compiled, record: dict[str, Any]) -> Verdict:
+    """Walk the policy for one flow record, which must be one that `stream.records` accepts."""
+    verdict = Verdict(record["flow"]["digest"])
+    if compiled.exemptions is not None:
+        exempt, why = reasons(compiled.exemptions, record)
+        if exempt:
+            verdict.exempt = tuple(why)
+            return verdict
+    halted = ""
+    names: dict[str, None] = {}
+    for item in compiled.actions:
+        step = _step(item, record, halted)
+        verdict.steps.append(step)
+        if step.outcome == "matched":
+            names.update(dict.fromkeys(item.action.targets))
+            if item.action.halt_on_match:
+                halted = item.action.name
+    for name in names:
+        _effect(compiled, name, record, verdict)
+    return verdict
+
+
+def _effect(compiled: Compiled, name: str, record: dict[str, Any], verdict: Verdict) -> None:
+    target = compiled.policy.targets[name]
+    flow = record["flow"]
+    if not target.enabled:
+        verdict.skipped[name] = "the target is disabled"
+    elif not on_interface(target.interface, record):
+        verdict.skipped[name] = f"its interface is '{target.interface}'"
+    elif target.type == "log":
+        verdict.effects[name] = [f"an entry in {target.options['path']}/{target.options['prefix']}-*"]
+    elif target.type not in ("ipset", "nftset"):
+        verdict.skipped[name] = f"targets of type {target.type} are not yet active"
+    else:
+        slots = [slot for slot in compiled.slots if slot["target"] == name and slot["family"] == flow["ip_version"]]
+        for slot in slots:
+            where = "ipset" if slot["kind"] == "ipset" else f"nftables set {slot['table']}"
+            life = f" for {slot['ttl']} s" if slot["ttl"] else ""
+            try:
+                text = f"{where} {slot['set']}: {element(slot, record)}{life}"
+            except ValueError as failure:
+                verdict.skipped[name] = str(failure)
+            else:
+                verdict.effects.setdefault(name, []).append(text)
+        if not slots:
+            verdict.skipped[name] = f"it has no set for IPv{flow['ip_version']}"
