@@ -138,13 +138,13 @@ class _Household:
             yield from life.purge("terminated")
 
     def _update(self) -> Iterator[Record]:
-        for digest, life in list(self.live.items()):
+        for key, life in list(self.live.items()):
             if life.announced and min(life.end, self.tick) > life.counted:
                 yield life.stats(self.tick)
             tcp = life.record["flow"]["ip_protocol"] == 6
             if self.tick - life.end > (2000 if tcp and life.announced else 30000):
                 yield from life.purge("closed" if tcp else "expired")
-                del self.live[digest]
+                del self.live[key]
         yield status(self.tick, (self.tick - START) // 1000, len(self.live))
 
 

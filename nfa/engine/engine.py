@@ -127,7 +127,7 @@ class Engine:
                     self._agent(kind, value)
             except BadRecord as bad:
                 self.bad[bad.kind] += 1
-            except (TypeError, AttributeError, ValueError, KeyError, OSError, OverflowError):
+            except (TypeError, AttributeError, ValueError, KeyError, OSError, OverflowError, struct.error):
                 # An optional part of the record has another form than netifyd gives it.
                 self.bad["types"] += 1
 
@@ -149,17 +149,24 @@ class Engine:
                     held = (held, key)
         if held is not None:
             digest = digest_key(flow["digest"])
-            if digest not in self.flows and len(self.flows) >= self.max_flows:
-                self._drop_oldest()
+            if digest not in self.flows:
+                self._older.pop(digest, None)
+                if self.live() >= self.max_flows:
+                    self._drop_oldest()
             self.flows[digest] = held
         if self.trace is not None:
             self.trace(record, actions)
 
     def _drop_oldest(self) -> None:
-        """Too many live flows: the older half goes. Their elements stay until they expire."""
-        self.dropped_flows += len(self._older)
-        self._older = self.flows
-        self.flows = {}
+        """Too many live flows: those not heard of for longest go. Their elements stay until they expire."""
+        if self._older:
+            self.dropped_flows += len(self._older)
+            self._older = {}
+            return
+        oldest = list(self.flows)[: max(1, len(self.flows) // 2)]
+        self.dropped_flows += len(oldest)
+        for digest in oldest:
+            del self.flows[digest]
 
     def tick(self, now: int) -> None:
         """Forget flows that were not heard of for long. To be called now and then."""

@@ -56,6 +56,9 @@ class Client:
         """Begin to connect. Afterwards the state is `connecting`, `connected`, or `waiting` with a deadline."""
         self.socket = socket.socket(self._family, socket.SOCK_STREAM)
         self.socket.setblocking(False)
+        if self._family != socket.AF_UNIX:
+            # A peer that vanished without a word is noticed by the kernel; nothing is ever written to the stream.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self.framer = Framer()
         self.deadline = now + CONNECT_TIMEOUT
         self.state = "connecting"

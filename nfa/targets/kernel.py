@@ -35,12 +35,14 @@ _IS_FULL = "is full"
 
 
 class Unit:
-    """Elements of one slot that travel together: `refresh` or add."""
+    """Elements of one slot that travel together, to be added or to be refreshed."""
 
     def __init__(self, slot: Slot, keys: list[bytes], refresh: bool) -> None:
         self.slot = slot
         self.keys = keys
         self.refresh = refresh
+        self.renew = refresh or (slot.carried_over and slot.ttl > 0)
+        """The elements may be in the set already: nftables then needs three messages for them."""
 
 
 def label(slot: Slot) -> str:
@@ -91,7 +93,8 @@ class Sets:
         flush = fresh and data["managed"] and data["flush_on_create"]
         if flush:
             messages.append(data["flush"])
-        slot.carried_over = fresh and not flush
+        if fresh:
+            slot.carried_over = not flush
         error = self._command(slot, messages) if messages else 0
         if error == errno.EEXIST:
             # It differs in what an element does not depend on (a comment, a bucket size): the compiler looked at the rest.
@@ -172,7 +175,7 @@ class Sets:
             size = 0
             while units and (not batch or size < MAX_SEND):
                 unit = units.pop(0)
-                size += len(unit.keys) * 64 * (3 if unit.refresh else 1)
+                size += len(unit.keys) * 64 * (3 if unit.renew else 1)
                 batch.append(unit)
             if rounds > _MAX_ROUNDS:
                 for unit in batch:
@@ -183,13 +186,13 @@ class Sets:
 
     def _send_nft(self, batch: list[Unit], now: int) -> list[Unit]:
         """Send one transaction. Returns what must be sent again: all that was not refused, when something was."""
-        count = sum([3 if unit.refresh else 1 for unit in batch])
+        count = sum([3 if unit.renew else 1 for unit in batch])
         first = self._nft.reserve(count + 2)
         messages = [nftables.begin(first)]
         owners: list[Unit] = []
         for unit in batch:
             encoder = self._encoder(unit.slot)
-            commands = (nftables.NEW, nftables.DEL, nftables.NEW) if unit.refresh else (nftables.NEW,)
+            commands = (nftables.NEW, nftables.DEL, nftables.NEW) if unit.renew else (nftables.NEW,)
             for command in commands:
                 owners.append(unit)
                 messages.append(encoder.encode(command, first + len(owners), unit.keys, 2))  # type: ignore[attr-defined]

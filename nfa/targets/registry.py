@@ -72,13 +72,15 @@ class LogTarget:
 
 
 class Registry:
-    """All targets and slots. Slot numbers never change while the daemon lives, so live flows survive a reload."""
+    """All targets and slots. A slot keeps its number over reloads, and a number is not given to another slot before 65,536
+    more were given out: live flows survive a reload, and none ever refreshes what is not its own."""
 
     def __init__(self, sets: Sets, write, say) -> None:
         self.sets = sets
         self._write = write
         self._say = say
-        self.by_number: list[Slot | None] = []
+        self.by_number: dict[int, Slot] = {}
+        self._next_number = 0
         self.targets: dict[str, SetTarget | LogTarget] = {}
         self.described: list[dict] = []
         self._counters: dict[str, Counters] = {}
@@ -93,42 +95,36 @@ class Registry:
 
     def number_slots(self, image: dict) -> list[int]:
         """Return a number for each slot of an image: that of the slot in force with the same set, or a new one."""
-        known = {_identity(slot.data): slot.number for slot in self.by_number if slot is not None}
-        free = [number for number, slot in enumerate(self.by_number) if slot is None]
-        following = len(self.by_number)
+        known = {_identity(slot.data): slot.number for slot in self.by_number.values()}
         numbers = []
         for data in image["slots"]:
             number = known.pop(_identity(data), None)
-            if number is None:
-                if free:
-                    number = free.pop()
-                else:
-                    number = following
-                    following += 1
+            while number is None:
+                if self._next_number not in self.by_number:
+                    number = self._next_number
+                self._next_number = (self._next_number + 1) & 0xFFFF
             numbers.append(number)
         return numbers
 
     def replace(self, image: dict, numbers: list[int], functions: list, now: int) -> list[Slot]:
         """Put an image's targets in force; make the sets that are new. Returns the slots that are no longer used."""
         kinds = {target["name"]: target["type"] for target in image["targets"]}
-        old = {slot.number: slot for slot in self.by_number if slot is not None}
+        old = dict(self.by_number)
         slots: list[Slot] = []
         for data, number in zip(image["slots"], numbers):  # noqa: B905 (MicroPython's zip has no strict)
             counters = self.counters(data["target"], kinds[data["target"]])
             slot = old.pop(number, None)
-            if slot is not None and _identity(slot.data) == _identity(data):
-                slot.counters = counters
-                slot.take(data)
-            else:
-                if slot is not None:
-                    old[number] = slot
+            if slot is None:
                 slot = Slot(number, data, counters)
                 self.sets.provide(slot, now, True)
+            else:
+                changed = slot.data != data
+                slot.counters = counters
+                slot.take(data)
+                if changed:
+                    self.sets.provide(slot, now, False)
             slots.append(slot)
-        size = max([slot.number for slot in slots] + [len(self.by_number) - 1]) + 1
-        self.by_number = [None] * size
-        for slot in slots:
-            self.by_number[slot.number] = slot
+        self.by_number = {slot.number: slot for slot in slots}
         self._bind(image, slots, functions)
         return list(old.values())
 
@@ -157,22 +153,20 @@ class Registry:
     def refresh(self, held, now: int) -> None:
         """A flow lives: its elements (one, or a tuple) are wanted again."""
         for key in held if isinstance(held, tuple) else (held,):
-            number = key[0] << 8 | key[1]
-            slot = self.by_number[number] if number < len(self.by_number) else None
+            slot = self.by_number.get(key[0] << 8 | key[1])
             if slot is not None:
                 slot.want(key, now)
 
     def flush(self, now: int) -> None:
         """Bring all pending effects to the kernel: the end of a turn of the loop."""
-        pending = [slot for slot in self.by_number if slot is not None and (slot.adds or slot.refreshes)]
+        pending = [slot for slot in self.by_number.values() if slot.adds or slot.refreshes]
         if pending:
             self.sets.flush(pending, now)
 
     def tick(self, now: int) -> None:
         """What has to happen each second: forget expired elements, write logs whose interval is over."""
-        for slot in self.by_number:
-            if slot is not None:
-                slot.expire(now)
+        for slot in self.by_number.values():
+            slot.expire(now)
         for target in self.targets.values():
             if isinstance(target, LogTarget) and target.log.due and now >= target.log.due:
                 target.log.flush(time.time())
@@ -180,9 +174,10 @@ class Registry:
             self._retired.pop().flush(time.time())
 
     def close(self, slots: list[Slot]) -> None:
-        """Slots go out of use: empty the sets that are to be empty then."""
+        """Slots go out of use: empty the sets that are to be empty then, unless another target fills them."""
+        used = [_set(slot.data) for slot in self.by_number.values() if slot not in slots]
         for slot in slots:
-            if slot.data["flush_on_destroy"]:
+            if slot.data["flush_on_destroy"] and _set(slot.data) not in used:
                 error = self.sets.empty(slot)
                 if error:
                     self.sets.fail(slot, error, 0)
@@ -192,12 +187,15 @@ class Registry:
         for target in self.targets.values():
             if isinstance(target, LogTarget):
                 target.log.flush(time.time())
-        self.close([slot for slot in self.by_number if slot is not None])
+        self.close(list(self.by_number.values()))
         self.sets.close()
 
 
+def _set(data: dict) -> tuple:
+    """Return what names a kernel set."""
+    return (data["kind"], data["table_family"], data["table"], data["set"])
+
+
 def _identity(data: dict) -> tuple:
-    """Return what makes a kernel set the same one after a reload: nothing that it holds would have to change."""
-    keys = ("kind", "target", "family", "set", "table", "table_family", "fields", "managed", "type")
-    more = ("ttl", "timeouts", "element_timeout", "size", "range")
-    return tuple([data[key] for key in keys + more] + [str(data["skb"])])
+    """Return what makes a slot the same one after a reload: its elements stay what they are."""
+    return (data["target"], data["family"], data["fields"], data["type"], *_set(data))

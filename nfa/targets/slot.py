@@ -7,6 +7,9 @@ table of flows can hold elements of all sets. The kernel itself is spoken to in 
 
 RETRY_FULL = 1
 RETRY_OTHER = 5
+MAX_LIVE = 1 << 18
+"""Elements remembered for one set. Beyond that the older half is forgotten here (the kernel keeps it): it is added anew
+when seen again, which does no harm."""
 GRACE = 2
 """Seconds an element is remembered beyond its deadline. While it is, a new sighting refreshes it, which is right whether
 or not the kernel still has it; a plain add would not lengthen the life of one that is about to end."""
@@ -42,7 +45,8 @@ class Slot:
         self.retry_at = 0
         self.quiet_until = 0
         self.carried_over = False
-        """The set may hold elements of an earlier life of the daemon, so that a plain add need not refresh."""
+        """The set may hold elements that are not in `live` (of an earlier life of the daemon, or of somebody else): adding
+        one of those must refresh it."""
         self.ready = False
         """The set was made, or is somebody else's."""
         self.take(data)
@@ -58,8 +62,10 @@ class Slot:
         """A flow wants this element in the set. Returns the key that the set's table holds (one object for all holders)."""
         deadline = self.live.get(key)
         if deadline is None:
+            if len(self.live) >= MAX_LIVE:
+                self.forget(list(self.live)[: MAX_LIVE // 2])
             self.live[key] = now + self.ttl if self.ttl else 0
-            (self.refreshes if self.carried_over and self.ttl else self.adds).append(key)
+            self.adds.append(key)
         elif self.ttl and deadline - now <= self.ttl >> 1:
             # Out and in again: the table stays in the order in which elements expire.
             del self.live[key]
