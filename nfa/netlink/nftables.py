@@ -40,6 +40,20 @@ def key_size(fields: tuple[str, ...], family: int) -> int:
     return sum([(width(field, family) + 3) & ~3 for field in fields])
 
 
+def expander(fields: tuple[str, ...], family: int):
+    """Return the function that makes a set's key of a packed element: slot number (2 bytes, dropped), then the fields.
+
+    In memory an element has no padding, which for 50,000 of them saves a megabyte; in a key each of several fields is
+    padded to 4.
+    """
+    sizes = [width(field, family) for field in fields]
+    if len(sizes) == 1:
+        return lambda element: element[2:]
+    compact = struct.Struct(">2x" + "".join(["%ds" % size for size in sizes]))  # noqa: UP031
+    padded = struct.Struct(">" + "".join(["%ds%dx" % (size, -size % 4) for size in sizes]))  # noqa: UP031
+    return lambda element: padded.pack(*compact.unpack(element))
+
+
 def begin(sequence: int) -> bytes:
     """Return the message that opens a transaction."""
     return message(BEGIN, NLM_F_REQUEST, sequence, nfgen(0, _SUBSYSTEM))

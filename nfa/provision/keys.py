@@ -1,8 +1,8 @@
 """How a flow record becomes a packed element: the Python source of one function for each slot.
 
 In: a slot's kind, fields and family. Out: source text that the compiler puts into the policy image beside the decision.
-The function takes (record, flow) and returns the slot's number (2 bytes, network order) and the fields as `netlink`
-encodes them, or raises ValueError when the record lacks a field that the element needs.
+The function takes (record, flow) and returns the slot's number (2 bytes, network order) and the fields in network order
+without padding, or raises ValueError when the record lacks a field that the element needs.
 """
 
 from __future__ import annotations
@@ -38,8 +38,7 @@ def key_source(name: str, slot: Mapping[str, Any]) -> str:
     for field in fields:
         size = (nftables.width if nft else ipset.width)(field, family)
         source, is_bytes = _SOURCES[field]
-        padding = -size % 4 if nft and len(fields) > 1 else 0
-        pattern += (f"{size}s" if is_bytes else _INTEGERS[size]) + (f"{padding}x" if padding else "")
+        pattern += f"{size}s" if is_bytes else _INTEGERS[size]
         local = f"v_{field}"
         lines.append(f"{local} = {source}")
         if field.endswith("_addr"):

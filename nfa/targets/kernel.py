@@ -159,6 +159,7 @@ class Sets:
             if data["kind"] == "nftset":
                 size = nftables.key_size(data["fields"], data["family"])
                 timeout = timeout * 1000 if timeout >= 0 else -1
+                slot.expand = nftables.expander(data["fields"], data["family"])
                 slot.encoder = nftables.Elements(data["table_family"], data["table"], data["set"], size, timeout)
             else:
                 slot.encoder = ipset.Elements(
@@ -192,10 +193,11 @@ class Sets:
         owners: list[Unit] = []
         for unit in batch:
             encoder = self._encoder(unit.slot)
+            keys = [unit.slot.expand(key) for key in unit.keys]  # type: ignore[misc]
             commands = (nftables.NEW, nftables.DEL, nftables.NEW) if unit.renew else (nftables.NEW,)
             for command in commands:
                 owners.append(unit)
-                messages.append(encoder.encode(command, first + len(owners), unit.keys, 2))  # type: ignore[attr-defined]
+                messages.append(encoder.encode(command, first + len(owners), keys, 0))  # type: ignore[attr-defined]
         messages.append(nftables.end(first + count + 1))
         try:
             answers = self._nft.send(b"".join(messages))

@@ -56,7 +56,8 @@ class Slot:
         self.data = data
         self.ttl: int = data["ttl"] if data["timeouts"] else 0
         self.encoder: object = None
-        """Made by `kernel` when first needed."""
+        self.expand = None
+        """Both made by `kernel` when first needed; `expand` turns a packed element into the key of an nftables set."""
 
     def want(self, key: bytes, now: int) -> bytes:
         """A flow wants this element in the set. Returns the key that the set's table holds (one object for all holders)."""
