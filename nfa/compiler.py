@@ -12,8 +12,7 @@ import struct
 from dataclasses import dataclass, field
 
 from . import catalogue, image
-from .config.entries import expand_entries
-from .config.features import inactive_reason, target_is_active
+from .config.features import BROKEN, inactive_reason, target_is_active
 from .config.groups import load_groups
 from .config.jsonconfig import load
 from .config.model import Action, Policy, Text
@@ -73,7 +72,6 @@ def separate_lines(text: str) -> str:
 class _Compiler:
     def __init__(self, policy: Policy, paths: Paths, reports: Reports) -> None:
         self.policy = policy
-        self.paths = paths
         self.reports = reports
         self.catalogue = names_of_agent(paths)
         self.groups = {name: members_of(group) for name, group in load_groups(paths, reports).items()}
@@ -82,7 +80,7 @@ class _Compiler:
         """Understand the entries of a criteria or exemption list. Returns the tree (None: nothing) and whether all is well."""
         before = len(self.reports.errors)
         nodes: list[Node] = []
-        for text in expand_entries(texts, self.paths, self.reports):
+        for text in texts:
             node = self.address(text) if addresses else None
             if node is not None:
                 nodes.append(node)
@@ -134,7 +132,7 @@ class _Compiler:
         exemptions, fine = self.texts(action.exemptions, f"{name}: exemption", left_out, True)
         reason = inactive_reason(action, self.policy) or ""
         if action.enabled and not (good and fine and criteria):
-            reason = "an error in it was reported"
+            reason = BROKEN
         return CompiledAction(action, criteria, exemptions, reason)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from .compiler import Compiled, CompiledAction
 from .expression.walk import reasons
 from .provision.provision import Slot
+from .targets.registry import interface_test
 
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 58: "ipv6-icmp", 132: "sctp", 136: "udplite"}
 
@@ -45,11 +46,8 @@ class Verdict:
 
 def on_interface(interface: str, record: dict[str, Any]) -> bool:
     """Return whether a record comes from the interface, or from one of the role, that an action or target names."""
-    if interface == "*":
-        return True
-    if interface in ("lan", "wan"):
-        return record.get("internal") is (interface == "lan")
-    return bool(record.get("interface") == interface)
+    test = interface_test(interface)
+    return test is None or bool(test(record))
 
 
 def _step(item: CompiledAction, record: dict[str, Any], halted: str) -> Step:

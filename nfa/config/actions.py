@@ -1,7 +1,8 @@
 """The actions of a configuration: read, checked, and tied to their targets.
 
-In: the sections of all files, merged, and the targets that can be used. Out: the usable `Action`s in the
-order in which they are tried; a broken one is reported and left out.
+In: the sections of all files, merged, and the targets that can be used. Out: the `Action`s in the order in
+which they are tried. A broken one is reported; where its properties can be read at all it is kept and marked
+`broken`, so that its expressions are checked and a status can name it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def read_actions(
     exemptions: dict[str, list[Text]],
     context: Context,
 ) -> list[Action]:
-    """The usable actions, by priority and then in the order of the files.
+    """The actions, by priority and then in the order of the files.
 
     `declared` are the names of all targets, the broken ones too; `exemptions` the named lists of exemptions
     that an action may use by their names.
@@ -76,10 +77,9 @@ def _action(
         place = own.values["targets"].place
         reports.error(place, f"{what} names no target", consequence=LEFT_OUT)
     exempted = _exemptions(what, cast("list[Text]", values["exemptions"]), exemptions, context)
-    if exempted is None or not action.criteria or not action.targets:
-        return None
-    action.exemptions = exempted
-    if action.enabled and not any(targets[target].enabled for target in action.targets):
+    action.broken = exempted is None or not action.criteria or not action.targets
+    action.exemptions = exempted or []
+    if action.enabled and action.targets and not any(targets[target].enabled for target in action.targets):
         message = f"{what} is enabled, but none of its targets is"
         reports.warning(name.place, message, consequence="the action does nothing")
     return action

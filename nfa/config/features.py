@@ -9,6 +9,7 @@ from __future__ import annotations
 from nfa.config.model import Action, Policy, Target
 from nfa.config.report import Place, Reports, quote
 
+BROKEN = "an error in it was reported"
 INACTIVE_TYPES = ("ctlabel", "ctmark", "pftable", "sink")
 
 
@@ -24,6 +25,8 @@ def inactive_reason(action: Action, policy: Policy) -> str | None:
     """
     if not action.enabled:
         return "the action is disabled"
+    if action.broken:
+        return BROKEN
     if action.time_of_day:
         return "time_of_day is not yet active, and at all hours the action would do more than it should"
     targets = [policy.targets[name] for name in action.targets]

@@ -59,7 +59,8 @@ class Action:
     """Which flows reach which targets.
 
     Actions are tried in the order of `priority`, the lowest number first; equal ones in the order of the file
-    (`order`). `targets` are names of `Policy.targets`; `interface` is '*', 'lan', 'wan' or a device.
+    (`order`). `targets` are names of `Policy.targets`; `interface` is '*', 'lan', 'wan' or a device. A `broken`
+    one has had an error reported and is not applied. Criteria and exemptions have their files read in already.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Action:
     priority: int
     order: int
     time_of_day: list[Window]
+    broken: bool = False
 
 
 @dataclass

@@ -11,8 +11,8 @@ from .log import Log
 from .slot import Counters, Slot
 
 
-def _interface(name: str):
-    """Return a function (record) -> whether a target with this `interface` takes it; None for every interface."""
+def interface_test(name: str):
+    """Return a function (record) -> whether an action or target with this `interface` takes it; None: it takes all."""
     if name == "*":
         return None
     if name in ("lan", "wan"):
@@ -25,7 +25,7 @@ class SetTarget:
 
     def __init__(self, counters: Counters, interface: str) -> None:
         self.counters = counters
-        self._takes = _interface(interface)
+        self._takes = interface_test(interface)
         self.slots: list[Slot] = []
         self._v4 = None
         self._v6 = None
@@ -63,7 +63,7 @@ class LogTarget:
     def __init__(self, log: Log, interface: str) -> None:
         self.log = log
         self.counters = log.counters
-        self._takes = _interface(interface)
+        self._takes = interface_test(interface)
 
     def apply(self, record: dict, flow: dict, now: int) -> None:
         """Note the flow."""
