@@ -100,7 +100,7 @@ def load(folders: Iterable[str] = FOLDERS) -> Catalogue:
         try:
             with open(path, encoding="utf-8") as file:
                 data = json.load(file)
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             data = None
         if isinstance(data, dict):
             for key, table in (

@@ -17,12 +17,12 @@ from .config.groups import load_groups
 from .config.jsonconfig import load
 from .config.model import Action, Policy, Text
 from .config.paths import Paths
-from .config.report import Place, Reports, excerpt, quote
+from .config.report import Place, Reports, did_you_mean, excerpt, quote
 from .expression import Context, understand
 from .expression.check import parse_address
 from .expression.generate import Generator
 from .expression.members import members_of
-from .expression.tree import Network, Node, Or, Test, any_of
+from .expression.tree import Network, Node, Test, any_of
 from .provision.kernel import Kernel
 from .provision.keys import key_source
 from .provision.provision import Slot, provision
@@ -81,26 +81,29 @@ class _Compiler:
         before = len(self.reports.errors)
         nodes: list[Node] = []
         for text in texts:
-            node = self.address(text) if addresses else None
-            if node is not None:
-                nodes.append(node)
-                continue
-            nodes += self.expressions(text, what, consequence)
+            found = self.address(text, what, consequence) if addresses else None
+            nodes += self.expressions(text, what, consequence) if found is None else found
         return any_of(nodes), len(self.reports.errors) == before
 
-    def address(self, text: Text) -> Node | None:
-        """An exemption may be an address, a CIDR, a MAC address or a group: it exempts flows with it at either end."""
+    def address(self, text: Text, what: str, consequence: str) -> list[Node] | None:
+        """An exemption may be an address, a CIDR, a MAC address or a group: it exempts flows with it at either end.
+
+        None when it is none of these.
+        """
         word = text.value.strip()
         if word.startswith("@"):
-            members = self.groups.get(word[1:].rstrip(";"))
+            members = self.groups.get(word[1:])
             if members is None:
-                return None
-            return Or((Test("ip", "==", members, f"ip == {word}"), Test("mac", "==", members, f"mac == {word}")), word)
+                hint = did_you_mean(word[1:], self.groups) or "no address group is defined"
+                message = f"{what}: unknown address group {quote(word)}"
+                self.reports.error(text.place, message, hint=hint, consequence=consequence)
+                return []
+            return [Test("ip", "==", members, f"ip == {word}"), Test("mac", "==", members, f"mac == {word}")]
         value = parse_address(word)
         if isinstance(value, Network):
-            return Test("ip", "==", value, f"ip == {word}")
+            return [Test("ip", "==", value, f"ip == {word}")]
         if isinstance(value, bytes):
-            return Test("mac", "==", value, f"mac == {word}")
+            return [Test("mac", "==", value, f"mac == {word}")]
         return None
 
     def expressions(self, text: Text, what: str, consequence: str) -> list[Node]:

@@ -208,6 +208,8 @@ class Daemon:
         raw = b"".join(self._compiler_output)
         self.end_compiler()
         try:
+            if not raw:
+                raise image.ImageError("it ended without a policy image; what it said stands above")
             self.take_image(raw, now)
         except image.ImageError as failure:
             self.not_loaded("the compiler failed: " + str(failure))
@@ -261,7 +263,7 @@ class Daemon:
         unused = self.registry.replace(data, numbers, policy.key_functions, now)
         policy.targets = self.registry.targets
         if self.engine.policy is not None:
-            status.keep_counts(self.engine.policy, policy)
+            policy.keep_counts_of(self.engine.policy)
         self.engine.policy = policy
         self.registry.close(unused)
         info["generation"] = int(info["generation"]) + 1  # type: ignore[call-overload]
@@ -273,11 +275,16 @@ class Daemon:
 
     def request(self, method: str, arguments: dict) -> dict:
         """Answer one request of the control socket. Raises KeyError for an unknown method."""
-        return {"status": self.status, "reload": self.reload}[method](arguments)
+        return {"status": self.status, "reload": self.reload, "names": self.names}[method](arguments)
 
     def status(self, arguments: dict) -> dict:
         """What happens: see docs/status.md."""
         return status.report(self)
+
+    def names(self, arguments: dict) -> dict:
+        """The names that the connected agent announced: id to tag of applications (protocols among them) and protocols."""
+        applications, protocols = json.loads(self.engine.names)
+        return {"applications": applications, "protocols": protocols}
 
     def reload(self, arguments: dict) -> dict:
         """Compile the configuration anew, as SIGHUP does."""

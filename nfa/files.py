@@ -3,15 +3,16 @@
 The daemon runs as root and its logs go to /tmp by default, where strangers may have put links of the same name.
 """
 
+import errno
 import os
 
 
-def write_whole(folder: str, name: str, data: bytes) -> str:
-    """Write a file under a temporary name, then give it its own. Returns "" or what went wrong.
+def write_whole(folder: str, name: str, data: bytes, temporary: str) -> str:
+    """Write a file under the name `temporary`, then give it its own. Returns "" or what went wrong.
 
     A file of that name is never overwritten: `name-1.json`, `name-2.json`, ... is used instead.
     """
-    temporary = os.path.join(folder, "." + name + ".tmp")
+    temporary = os.path.join(folder, temporary)
     try:
         os.makedirs(folder, exist_ok=True)
         try:
@@ -33,6 +34,8 @@ def write_whole(folder: str, name: str, data: bytes) -> str:
                 break
             except FileExistsError:
                 continue
+        else:
+            raise FileExistsError(errno.EEXIST, "a thousand files of this name exist")
         os.unlink(temporary)
     except OSError as failure:
         try:

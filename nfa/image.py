@@ -43,7 +43,12 @@ def load(raw: bytes) -> dict[str, object]:
     body = raw[start:]
     if len(body) != size or binascii.crc32(body) != crc:
         raise ImageError("the policy image is damaged")
-    data: dict[str, object] = marshal.loads(body)
+    try:
+        data = marshal.loads(body)
+    except (EOFError, ValueError, TypeError):
+        data = None
+    if not isinstance(data, dict):
+        raise ImageError("the policy image is damaged")
     return data
 
 

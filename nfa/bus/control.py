@@ -113,7 +113,7 @@ class Control:
         if not chunk or len(peer.incoming) > MAX_REQUEST:
             self._drop(descriptor)
             return
-        while b"\n" in peer.incoming and len(peer.outgoing) <= MAX_ANSWER:
+        while b"\n" in peer.incoming and len(peer.outgoing) <= MAX_REQUEST:
             line, _, peer.incoming = peer.incoming.partition(b"\n")
             peer.outgoing += self._answer(line)
         self._write(descriptor, peer)

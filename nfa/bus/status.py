@@ -20,15 +20,6 @@ def _wall(second: int, now: int) -> int | None:
     return int(time.time()) - (now - second) if second else None
 
 
-def keep_counts(old, new) -> None:
-    """A new policy takes over the matches of the actions that it still has, by name."""
-    names = {action[0] for action in new.actions}
-    for action, (count, last) in zip(old.actions, old.action_counts(), strict=True):
-        before, then = old.kept_counts.get(action[0], (0, 0))
-        if action[0] in names:
-            new.kept_counts[action[0]] = (before + count, max(last, then))
-
-
 def report(daemon) -> dict:
     """Return the status of a daemon (see `nfa.daemon.Daemon`)."""
     engine, client, registry = daemon.engine, daemon.client, daemon.registry

@@ -56,7 +56,12 @@ def main(arguments: list[str] | None = None) -> int:
             module = importlib.import_module(f"nfa.cli.{_MODULES.get(name, name)}")
             module.add_arguments(sub)
             sub.set_defaults(run=module.run)
-    parsed = parser.parse_args(arguments)
+    parsed, rest = parser.parse_known_args(arguments)
+    if rest and chosen == "eval" and parsed.file == "-" and not rest[0].startswith("-"):
+        # argparse gives up a positional argument that comes after options: nfa eval EXPR --json FILE.
+        parsed.file = rest.pop(0)
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         code: int = parsed.run(parsed)
         sys.stdout.flush()

@@ -19,7 +19,7 @@ from ..expression.members import members_of
 from ..expression.tree import Node, any_of
 from ..recording import records
 from ..stream.records import BadRecord, classify
-from .common import fail, paint, shown
+from .common import fail, paint, print_reports, shown
 
 _EPILOG = """\
 examples:
@@ -75,6 +75,7 @@ def _context(arguments: argparse.Namespace) -> Context:
     paths = Paths.read(override=override)
     reports = Reports()
     groups = {name: members_of(group) for name, group in load_groups(paths, reports).items()}
+    print_reports(reports)
     return Context(names_of_agent(paths), groups)
 
 

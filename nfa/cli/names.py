@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 
+from ..bus.control import call
 from ..compiler import names_of_agent
 from ..config.paths import Paths
-from .common import shown
+from .common import DEFAULT_CONTROL, shown
 
 _EPILOG = """\
 examples:
@@ -23,13 +24,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "List the names that expressions may use, with their ids, as the agent on this machine knows them."
     parser.epilog = _EPILOG
     parser.add_argument("search", nargs="?", default="", help="only names that contain this")
+    parser.add_argument("--control", metavar="PATH", default=DEFAULT_CONTROL, help="control socket of a running daemon")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--state-dir", metavar="DIR", help="netifyd's folder with netify-apps.conf and netify-categories.json")
 
 
+def _announced(control: str) -> dict[str, dict[str, int]]:
+    """Return the names that the agent of the running daemon announced: nothing when no daemon answers."""
+    try:
+        tables = call(control, "names", {}, timeout=1.0)
+    except (OSError, ValueError):
+        return {}
+    found: dict[str, dict[str, int]] = {}
+    for kind, table in tables.items():
+        if isinstance(table, dict):
+            # netifyd 4 lists its protocols among the applications, too; an application's tag has a dot.
+            found[kind] = {tag.lower(): int(n) for n, tag in table.items() if kind != "applications" or "." in tag}
+    return found
+
+
 def run(arguments: argparse.Namespace) -> int:
+    """Print the names that contain what is searched for."""
     override = {"path_state_persistent": arguments.state_dir} if arguments.state_dir else None
     catalogue = names_of_agent(Paths.read(override=override))
+    announced = _announced(arguments.control)
+    if announced:
+        catalogue.sources.append("the running agent")
+        catalogue.applications.update(announced.get("applications", {}))
+        catalogue.protocols.update(announced.get("protocols", {}))
     tables = {
         "apps": {"application": catalogue.applications},
         "protocols": {"protocol": catalogue.protocols},

@@ -8,11 +8,14 @@ criteria, halt_on_match), in one generated function of the policy image. The set
 in a table of plans, so that what follows costs the same however many actions there are.
 """
 
+import json
 import struct
 
-from ..stream.records import BAD_KINDS, BadRecord, digest_key, read
+from ..stream.records import BAD_KINDS, BadRecord, catalogue, digest_key, read
 from . import rx, view
 
+MAX_PLANS = 4096
+"""Combinations of matched actions that are remembered: strangers choose host names, and so may choose combinations."""
 MAX_FLOWS = 65536
 LIFETIME = 600
 """A flow that was not heard of for one to two of these (seconds) is forgotten; netifyd purges idle flows after 30 to 300."""
@@ -57,9 +60,24 @@ class Policy:
         for number in actions:
             for name in self.actions[number][3]:
                 names[name] = None
+        if len(self.plans) >= MAX_PLANS:
+            self.fold()
         plan = Plan(actions, [self.targets[name] for name in names if name in self.targets])
         self.plans[actions] = plan
         return plan
+
+    def keep_counts_of(self, old) -> None:
+        """Take over the matches of an earlier policy, for the actions that are still there, by name."""
+        old.fold()
+        names = [action[0] for action in self.actions]
+        self.kept_counts = {name: counts for name, counts in old.kept_counts.items() if name in names}
+
+    def fold(self) -> None:
+        """Keep the counts of all plans, and begin a new table of them."""
+        for (name, *_), (count, last) in zip(self.actions, self.action_counts()):  # noqa: B905
+            before, then = self.kept_counts.get(name, (0, 0))
+            self.kept_counts[name] = (before + count, max(last, then))
+        self.plans = {}
 
     def action_counts(self) -> list[tuple[int, int]]:
         """Return for each action how often it matched, and when it last did (second of the loop's clock, 0: never)."""
@@ -91,7 +109,8 @@ class Engine:
         self.kinds = {"flow": 0, "stats": 0, "purge": 0, "agent": 0, "names": 0, "other": 0}
         self.bad = dict.fromkeys(BAD_KINDS, 0)
         self.agent: dict = {}
-        self.names: dict | None = None
+        self.names = b"[{}, {}]"
+        """The agent's own names, as JSON (a fifth of the memory that dictionaries take): applications, protocols, id to tag."""
         self.trace = None
         """Called with (record, actions) for each match, when somebody listens."""
 
@@ -112,8 +131,12 @@ class Engine:
                     actions = decide(value, value["flow"])
                     if actions:
                         self._match(policy, value, actions, now)
-                    elif actions is None:
+                        continue
+                    if actions is None:
                         self.exempt += 1
+                    if self.flows or self._older:
+                        # It may have matched before: what it held then is no longer refreshed.
+                        self._forget(digest_key(value["flow"]["digest"]))
                 elif kind == "stats":
                     held = self.flows.get(value)
                     if held is None and value in self._older:
@@ -121,8 +144,7 @@ class Engine:
                     if held is not None:
                         self._refresh(held, now)
                 elif kind == "purge":
-                    if self.flows.pop(value, None) is None and self._older:
-                        self._older.pop(value, None)
+                    self._forget(value)
                 elif kind != "other":
                     self._agent(kind, value)
             except BadRecord as bad:
@@ -157,6 +179,11 @@ class Engine:
         if self.trace is not None:
             self.trace(record, actions)
 
+    def _forget(self, digest: int) -> None:
+        """This flow holds nothing (any longer)."""
+        if self.flows.pop(digest, None) is None and self._older:
+            self._older.pop(digest, None)
+
     def _drop_oldest(self) -> None:
         """Too many live flows: those not heard of for longest go. Their elements stay until they expire."""
         if self._older:
@@ -181,7 +208,7 @@ class Engine:
 
     def _agent(self, kind: str, record: dict) -> None:
         if kind == "names":
-            self.names = record
+            self.names = json.dumps(catalogue(record)).encode()
             return
         for key in ("agent_version", "build_version", "json_version", "uptime", "flow_count"):
             value = record.get(key)

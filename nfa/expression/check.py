@@ -81,6 +81,7 @@ class _Checker:
         return ExpressionError(message, self.base + word.start, word.end - word.start, hint)
 
     def source(self, raw: Raw) -> str:
+        """The text of a part of the expression, with the parentheses it stands in."""
         return " ".join(self.text[raw.start : raw.end].split())
 
     def node(self, raw: Raw) -> Node:
@@ -115,7 +116,7 @@ class _Checker:
             if word.text in CONSTANTS:
                 hint = "this is a value, to be compared with an attribute"
             raise self.error(f"unknown attribute '{word.text}'", word, hint)
-        source = self.source(raw)
+        source = " ".join(self.text[word.start : (raw.value or word).end].split())
         if raw.value is None:
             return Test(attribute.name, "", None, source)
         kind = attribute.kind

@@ -129,7 +129,8 @@ def _negated(_text: str, start: int, tokens: pp.ParseResults) -> Raw:
 
 def _enclosed(_text: str, start: int, tokens: pp.ParseResults) -> Raw:
     inner: Raw = tokens[1]
-    return replace(inner, enclosed=True) if isinstance(inner, Group) else inner
+    whole = replace(inner, start=start, end=tokens[2].end)
+    return replace(whole, enclosed=True) if isinstance(whole, Group) else whole
 
 
 def _build() -> pp.ParserElement:
@@ -146,7 +147,7 @@ def _build() -> pp.ParserElement:
     )
     comparison = (attribute + pp.Optional(operator - value)).set_parse_action(_comparison)
     disjunction = pp.Forward()
-    closing = pp.Literal(")").set_name("')'")
+    closing = pp.Literal(")").set_parse_action(_word("closing")).set_name("')'")
     enclosed = (pp.Literal("(") - disjunction - closing).set_parse_action(_enclosed)
     atom = (compact | enclosed | comparison).set_name("an attribute, '!' or '('")
     term = (pp.Optional(pp.Literal("!")) + atom).set_parse_action(_negated)

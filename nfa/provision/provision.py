@@ -311,7 +311,7 @@ class _Provisioner:
             self._refuse(
                 target,
                 f"set {name} {problem}",
-                f"delete it with: {delete}" if managed else f"make one with: {command}",
+                f"delete it with: {delete}" + ("" if managed else f"; then make one with: {command}"),
             )
             return False
         slot["timeouts"] = found.timeout is not None
@@ -328,7 +328,7 @@ class _Provisioner:
                 target.place,
                 f"set {name} has a timeout of {found.timeout:g} seconds, but ttl is {ttl}",
                 hint=f"to change the set, delete it with: {delete}",
-                consequence=f"the set stays and each element gets its own timeout of {ttl} seconds",
+                consequence=f"each element gets its own timeout of {ttl} seconds",
             )
         if managed and found.size not in (0, slot["size"]):
             self._reports.warning(

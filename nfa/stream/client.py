@@ -29,7 +29,7 @@ def parse_source(uri: str) -> tuple[int, object]:
         return socket.AF_UNIX, rest
     host, _, port = rest.rpartition(":")
     host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
         raise ValueError("a tcp source is tcp://ADDRESS:PORT with a port from 1 to 65535, not '" + uri + "'")
     return socket.AF_INET6 if ":" in host else socket.AF_INET, (host, int(port))
 
@@ -109,7 +109,7 @@ class Client:
         return payloads
 
     def lose(self, now: float, why: str) -> None:
-        """Close, and wait before the next attempt: 0.25 s, doubled each time up to 30 s, each with up to half as jitter."""
+        """Close, and wait before the next attempt: 0.25 s, doubled each time up to 30 s, and a quarter more or less."""
         self.close()
         self.failures += 1
         self.last_error = why

@@ -43,7 +43,7 @@ class Framer:
                 if not known:
                     break
             step = self._line(data, position, found) if self.lines else self._framed(data, position, found)
-            if step == position:
+            if step == position and not self._lost:
                 break
             position = step
         self.buffer = data[position:]
@@ -87,8 +87,10 @@ class Framer:
             return inner
         if end > len(data):
             return position
-        if not _MARK.startswith(data[end : end + len(_MARK)]) and not data[end : end + 1].isspace():
-            # Too short: the record goes on until the next header, which may still be on its way.
+        follows = data[end : end + len(_MARK)]
+        if not _MARK.startswith(follows) and not follows[:1].isspace() and not data.endswith(b"}\n", start, end):
+            # Too short: the record goes on until the next header, which may still be on its way. (A record that ends as
+            # netifyd ends one is whole, and what follows is garbage.)
             after = _HEADER.search(data, end)
             if after is None and len(data) - start <= MAX_RECORD:
                 return position

@@ -11,6 +11,7 @@ or a `BadRecord` whose `kind` is counted: `json`, `types`, `fields`. Records of 
 4.x; 5.x adds fields to it and changes none.
 """
 
+import binascii
 import json
 
 BAD_KINDS = ("json", "types", "fields")
@@ -19,6 +20,7 @@ _STATS = (b'"type":"flow_stats"}', "stats")
 _PURGE = (b'"type":"flow_purge"}', "purge")
 _DIGEST = b'"digest":"'
 _MAX_DIGEST = 64
+_KEY_DIGITS = 14
 # CPython's scanner without the wrapping of json.loads, which costs a third of the time; MicroPython has json.loads only.
 _scan = json.JSONDecoder().scan_once if hasattr(json, "JSONDecoder") else None  # type: ignore[attr-defined]
 
@@ -31,9 +33,12 @@ class BadRecord(Exception):
         self.kind = kind
 
 
-def digest_key(digest: str) -> int:
-    """Return what a live flow is remembered by: the first 60 bits of its digest. Raises ValueError when it is not hex."""
-    return int(digest[:15], 16)
+def digest_key(digest: str | bytes) -> int:
+    """Return what a live flow is remembered by: the first 56 bits of its digest. Raises ValueError when it is not hex."""
+    key = binascii.unhexlify(digest[:_KEY_DIGITS])
+    if not key:
+        raise ValueError("an empty digest")
+    return int.from_bytes(key, "big")
 
 
 def parse(payload: bytes) -> object:
@@ -67,7 +72,7 @@ def _counters(payload: bytes, ending: bytes) -> int | None:
         return None
     start += len(_DIGEST)
     try:
-        return int(payload[start : start + 15], 16)
+        return digest_key(payload[start : start + _KEY_DIGITS])
     except ValueError:
         return None
 
@@ -130,7 +135,7 @@ def check_flow(record: dict) -> None:
             or type(record.get("interface", "")) is not str
         ):
             raise BadRecord("types", "a field has a wrong type")
-        int(digest[:15], 16)
+        digest_key(digest)
     except KeyError as missing:
         raise BadRecord("fields", f"no {missing}") from None
     except (TypeError, AttributeError):

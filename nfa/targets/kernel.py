@@ -138,12 +138,19 @@ class Sets:
         ipsets: list[Unit] = []
         for slot in slots:
             adds, refreshes = slot.take_pending()
-            unusable = slot.trouble or not slot.ready
+            if slot.trouble == _IS_FULL and now < slot.retry_at:
+                # What is in the set can be refreshed all the same.
+                self._refuse(slot, adds)
+                adds = []
+                unusable = not slot.ready
+            else:
+                unusable = bool(slot.trouble) or not slot.ready
             if unusable and (now < slot.retry_at or not (slot.ready or self.provide(slot, now, False))):
                 self._refuse(slot, adds + refreshes)
                 continue
             into = nft if slot.data["kind"] == "nftset" else ipsets
-            for keys, refresh in ((adds, False), (refreshes, True)):
+            # Refreshes first: in a set that is filling up, what is there comes before what is new.
+            for keys, refresh in ((refreshes, True), (adds, False)):
                 room = self._encoder(slot).room  # type: ignore[attr-defined]
                 for start in range(0, len(keys), room):
                     into.append(Unit(slot, keys[start : start + room], refresh))
@@ -216,17 +223,17 @@ class Sets:
                 self._accepted(unit, len(unit.keys))
             return []
         again: list[Unit] = []
+        full = [unit.slot for unit, (error, _) in failed.items() if error in _FULL and not unit.refresh]
         for unit in batch:
-            if unit not in failed:
-                if unit.slot.trouble and now < unit.slot.retry_at:
-                    self._refuse(unit.slot, unit.keys)
-                else:
-                    again.append(unit)
+            # A refresh may have failed only because of what else was in the transaction: it is tried without that.
+            if unit not in failed or (unit.refresh and unit.slot in full):
+                again.append(unit)
                 continue
             error, offset = failed[unit]
             keys = unit.keys
             index = self._encoder(unit.slot).failed_index(offset) if offset >= 0 else -1  # type: ignore[attr-defined]
-            if error in _HOPELESS:
+            known_full = unit.slot.trouble == _IS_FULL and now < unit.slot.retry_at and not unit.refresh
+            if error in _HOPELESS or (error in _FULL and known_full):
                 self._give_up(unit.slot, keys, error, now)
             elif 0 <= index < len(keys) or len(keys) == 1:
                 index = max(index, 0)
@@ -282,7 +289,7 @@ class Sets:
             unit.slot.counters.refreshed += count
         else:
             unit.slot.counters.added += count
-        if unit.slot.trouble:
+        if unit.slot.trouble and not (unit.refresh and unit.slot.trouble == _IS_FULL):
             self._works(unit.slot)
 
     def _works(self, slot: Slot) -> None:

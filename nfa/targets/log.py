@@ -14,7 +14,7 @@ MAX_ENTRIES = 10000
 
 
 class Log:
-    """One log target. `write(folder, name, data)` returns "" or what went wrong."""
+    """One log target. `write(folder, name, data, temporary name)` returns "" or what went wrong."""
 
     def __init__(self, options: dict, counters: Counters, write, say) -> None:
         self.options = options
@@ -61,7 +61,9 @@ class Log:
         body = json.dumps({"entries": entries, "time_end": end, "time_start": min(self._start, end)})
         stamp = "%04d%02d%02d-%02d%02d%02d" % time.localtime(end)[:6]  # noqa: UP031 (MicroPython has no strftime)
         name = self.options["prefix"] + "-" + stamp + self.options["suffix"]
-        problem = self._write(self.options["path"], name, body.encode())
+        # One temporary name for each target: what a killed daemon leaves is replaced by the next file.
+        temporary = "." + self.options["prefix"] + self.options["suffix"] + ".tmp"
+        problem = self._write(self.options["path"], name, body.encode(), temporary)
         if problem:
             self.counters.errors += len(entries)
             self.counters.last_error = self.options["path"] + ": " + problem

@@ -1,0 +1,45 @@
+# The developer's targets. Everything that they need is installed by themselves: in .venv, and Debian packages when root.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+SOURCES := nfa tests bench demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench bench-quick lint clean tools
+
+help:
+	@echo 'make demo         watch flows become elements of kernel sets, on a private network (25 s)'
+	@echo 'make test         run the tests; make test ARGS="-k replay -x" passes options to pytest'
+	@echo 'make lint         ruff and mypy'
+	@echo 'make bench        measure everything, some minutes; bench-quick: less exactly, under a minute'
+	@echo 'make clean        remove .venv and what tools left'
+	@echo 'PYTHON=python3.13 make ...   use another Python (3.11 or newer) for .venv'
+	@echo 'With TOPDIR set to an OpenWrt tree, this is the Makefile of the package nfa.'
+
+demo: $(STAMP) tools
+	@$(BIN)/python demo/demo.py
+
+test: $(STAMP)
+	@sh .ci/prepare tools || echo 'Without them, the tests that need them are skipped.'
+	@$(BIN)/python -m pytest $(ARGS)
+
+bench: $(STAMP) tools
+	@$(BIN)/python bench/run.py
+
+bench-quick: $(STAMP) tools
+	@$(BIN)/python bench/run.py --quick
+
+lint: $(STAMP)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+
+tools:
+	@sh .ci/prepare tools
+
+$(STAMP): pyproject.toml
+	@sh .ci/prepare venv '$(PYTHON)' .venv
+	@touch $@
+
+clean:
+	rm -rf .venv .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist nfa.egg-info
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

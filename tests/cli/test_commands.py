@@ -1,0 +1,269 @@
+"""The commands as a user calls them: what they print, how they end, and that nothing hostile reaches the terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import samples
+from policies import config_of
+
+from nfa import __version__
+from nfa.cli import COMMANDS, main
+
+HOSTILE = "evil\x1b[31m\r\n\x07\u202eexample"
+VIDEO, DNS = samples.flow("HTTP/S", "netify.youtube"), samples.flow("DNS", other_port=53)
+FLOWS = [VIDEO, DNS, samples.hello(), samples.flow("DNS", other_port=54)]
+
+Capture = pytest.CaptureFixture[str]
+
+
+def policy(folder: Path, actions: dict[str, Any]) -> str:
+    file = folder / "policy.json"
+    file.write_text(json.dumps(config_of(actions)))
+    return str(file)
+
+
+def recording(folder: Path, records: list[dict[str, Any]]) -> str:
+    file = folder / "flows.jsonl"
+    file.write_bytes(b"".join(map(samples.payload, records)))
+    return str(file)
+
+
+# -- help --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_examples(command: str, capsys: Capture) -> None:
+    """A user would have to read the source to know how to call it."""
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert f"nfa {command}" in shown.partition("examples:")[2]
+    assert "exit codes:" in shown
+    assert "\x1b" not in shown
+
+
+def test_version_and_wrong_usage(capsys: Capture) -> None:
+    """A bug report could not say which version; a script could not tell a slip from a result."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"nfa {__version__}\n"
+    for wrong in ([], ["nonsense"], ["check", "--nonsense"], ["eval", "--nonsense"]):
+        with pytest.raises(SystemExit) as ended:
+            main(wrong)
+        assert ended.value.code == 2
+        assert "usage: nfa" in capsys.readouterr().err
+
+
+def test_it_runs_as_a_module_and_survives_a_closed_pipe(tmp_path: Path) -> None:
+    """`nfa apps | head -1` would end with a traceback."""
+    command = f"{sys.executable} -m nfa apps --state-dir {tmp_path} | head -1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "application == '" in done.stdout
+
+
+# -- check -------------------------------------------------------------------------------------------------------------
+
+
+def test_check_of_a_good_configuration(tmp_path: Path, capsys: Capture) -> None:
+    """A user could not see how the policy was understood."""
+    late = {"criteria": ["*"], "priority": 500, "halt_on_match": True}
+    file = policy(tmp_path, {"late": late, "video": ["app == 'youtube';"]})
+    assert main(["check", "-c", file, "--state-dir", str(tmp_path)]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert "2 actions, 2 active; 2 targets" in shown.out
+    assert shown.out.index("video -> log.x") < shown.out.index("late -> log.x, then halt")
+    assert shown.out.endswith("0 errors, 0 warnings\n")
+    assert "\x1b" not in shown.out
+    assert main(["check", file, "-q", "--state-dir", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_check_of_a_broken_configuration(tmp_path: Path, capsys: Capture) -> None:
+    """A deployment script would roll a broken policy out."""
+    file = policy(tmp_path, {"bad": ["ap == 'x';"], "good": ["app == 'youtube'"]})
+    assert main(["check", "-c", file, "--state-dir", str(tmp_path)]) == 1
+    shown = capsys.readouterr()
+    expected = rf"^{re.escape(file)}:1:\d+: error: action 'bad': criteria: unknown attribute 'ap'"
+    assert re.search(expected, shown.err, re.MULTILINE)
+    assert re.search(r"^ +\^$", shown.err, re.MULTILINE)
+    assert "warning: action 'good': criteria: the expression does not end with ';'" in shown.err
+    assert "an error in it was reported" in shown.out
+    assert "1 error, 1 warning" in shown.out
+
+
+def test_check_for_programs(tmp_path: Path, capsys: Capture) -> None:
+    """An editor or LuCI could not show the findings."""
+    file = policy(tmp_path, {"bad": ["ap == 'x';"], "good": ["app == 'youtube'"]})
+    assert main(["check", "-c", file, "--json", "--state-dir", str(tmp_path)]) == 1
+    shown = capsys.readouterr()
+    data = json.loads(shown.out)
+    assert shown.err == ""
+    assert (data["ok"], data["errors"], data["warnings"], data["files"]) == (False, 1, 1, [file])
+    assert [(action["name"], action["active"], action["targets"]) for action in data["actions"]] == [
+        ("bad", False, ["log.x"]),
+        ("good", True, ["log.x"]),
+    ]
+    report = data["reports"][0]
+    assert set(report) == {"severity", "place", "message", "hint", "consequence", "excerpt"}
+    assert set(report["place"]) == {"file", "line", "column"}
+    assert report["severity"] == "error"
+
+
+def test_check_of_what_is_not_there(tmp_path: Path, capsys: Capture) -> None:
+    """A wrong path would look like an empty policy without errors."""
+    assert main(["check", "-c", str(tmp_path / "absent.json")]) == 1
+    assert "absent.json" in capsys.readouterr().err
+    assert main(["check", "-c", str(tmp_path / "absent.json"), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["actions"] == []
+
+
+def test_check_shows_hostile_names_escaped(tmp_path: Path, capsys: Capture) -> None:
+    """A downloaded policy could rewrite the administrator's screen."""
+    file = policy(tmp_path, {HOSTILE: [f"app == '{HOSTILE}';"], "b": {"criteria": [HOSTILE], "targets": [HOSTILE]}})
+    main(["check", "-c", file, "--state-dir", str(tmp_path)])
+    shown = capsys.readouterr()
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e]", shown.out + shown.err)
+
+
+# -- eval --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("expression", "code", "lines"),
+    [("proto == 'dns';", 0, 2), ("app == 'netflix';", 1, 0), ("*", 0, 3), ("port == 443", 0, 1)],
+)
+def test_eval_prints_what_matches(tmp_path: Path, capsys: Capture, expression: str, code: int, lines: int) -> None:
+    """A user could not try an expression on a recording."""
+    file = recording(tmp_path, FLOWS)
+    assert main(["eval", expression, file, "--state-dir", str(tmp_path)]) == code
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == lines
+    assert f"{lines} of 3 flow records match" in shown.err
+    assert main(["eval", expression, file, "--json", "--state-dir", str(tmp_path)]) == code
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(found) == lines
+    assert all(record in FLOWS for record in found)
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("ap == 'x';", ["expression:1: error: unknown attribute 'ap'. Did you mean", "    ap == 'x';\n    ^"]),
+        ("app == 'x' &&\n prt == 1;", ["expression:2: error: unknown attribute 'prt'", "     prt == 1;\n     ^"]),
+        ("", ["the expression is empty"]),
+        ("\x1b[31m == 1;", ["\\x1b"]),
+    ],
+)
+def test_eval_explains_a_wrong_expression(tmp_path: Path, capsys: Capture, expression: str, words: list[str]) -> None:
+    """A wrong expression would look like one that matches nothing."""
+    assert main(["eval", expression, recording(tmp_path, FLOWS), "--state-dir", str(tmp_path)]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    for each in words:
+        assert each in shown.err
+    assert "\x1b" not in shown.err
+
+
+def test_eval_of_files_that_are_not_there(tmp_path: Path, capsys: Capture) -> None:
+    """A typing error in a path would end in a traceback."""
+    absent = str(tmp_path / "absent")
+    for arguments in (["*", absent], ["--bits", "--expressions", absent, "--flows", absent]):
+        assert main(["eval", *arguments]) == 1
+        assert "absent: No such file or directory" in capsys.readouterr().err
+    assert main(["eval"]) == 2
+    assert main(["eval", "--bits"]) == 2
+
+
+def test_eval_shows_hostile_records_escaped(tmp_path: Path, capsys: Capture) -> None:
+    """A host name on the network could write to the administrator's terminal."""
+    record = samples.flow(host_server_name=HOSTILE, detected_protocol_name=HOSTILE, detected_application_name=HOSTILE)
+    assert main(["eval", "*", recording(tmp_path, [record]), "--state-dir", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("\n") == 1
+    assert "\\x1b[31m" in shown
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\u202e]", shown)
+
+
+def test_eval_gives_one_character_a_record(tmp_path: Path, capsys: Capture) -> None:
+    """Other implementations could not be compared with this one."""
+    flows = tmp_path / "flows.jsonl"
+    flows.write_bytes(b"".join(map(samples.payload, FLOWS)) + b"no json\n\n")
+    expressions = tmp_path / "expr.jsonl"
+    texts = ["proto == 'dns';", "*", "ap;", "", ";", "app == 'youtube'; ap;"]
+    expressions.write_text("".join(json.dumps({"expr": text, "result": "x"}) + "\n" for text in texts))
+    assert main(["eval", "--bits", "--expressions", str(expressions), "--flows", str(flows), "--state-dir", str(tmp_path)]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    expected = ["01010", "11010", "E", "00000", "E", "E"]
+    assert found == [{"expr": text, "result": result} for text, result in zip(texts, expected, strict=True)]
+    expressions.write_text('{"expr": "*"}\n{"wrong": 1}\n')
+    assert main(["eval", "--bits", "--expressions", str(expressions), "--flows", str(flows)]) == 1
+    assert ':2: expected {"expr": "..."}' in capsys.readouterr().err
+
+
+def test_eval_reads_standard_input(tmp_path: Path) -> None:
+    """The documented `socat ... | nfa eval` would not work."""
+    data = b"".join(map(samples.frame, FLOWS))
+    command = [sys.executable, "-m", "nfa", "eval", "port == 443;", "--state-dir", str(tmp_path)]
+    done = subprocess.run(command, input=data, capture_output=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout == b"192.168.1.20:50000 > 203.0.113.10:443  HTTP/S  netify.youtube\n"
+
+
+# -- names and status --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "search", "line", "key"),
+    [
+        ("apps", "YouTube", "124  application == 'netify.youtube'", "application"),
+        ("protocols", "http/s", "196  protocol == 'http/s'", "protocol"),
+        ("categories", "web", "22  protocol_category == 'web'", "protocol_category"),
+    ],
+)
+def test_names_can_be_searched(tmp_path: Path, capsys: Capture, command: str, search: str, line: str, key: str) -> None:
+    """A user would have to guess how an application is called."""
+    arguments = [command, search, "--state-dir", str(tmp_path)]
+    assert main(arguments) == 0
+    assert line in capsys.readouterr().out
+    assert main([*arguments, "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    number, _, rest = line.partition("  ")
+    assert data[key][rest.split("'")[1]] == int(number)
+    assert data["sources"]
+    assert main([command, "nothing is called so", "--state-dir", str(tmp_path)]) == 1
+
+
+def test_status_without_a_daemon(tmp_path: Path, capsys: Capture) -> None:
+    """A traceback would not say that the service is not started."""
+    assert main(["status", "--control", str(tmp_path / "absent.sock")]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "no daemon answers on" in shown.err
+    assert "nfa run" in shown.err
+    (tmp_path / "file").write_text("")
+    assert main(["status", "--control", str(tmp_path / "file"), "--json"]) == 1
+
+
+@pytest.mark.parametrize("command", [["check", "--json"], ["apps"], ["eval", "*"]])
+def test_no_colours_in_a_pipe(tmp_path: Path, command: list[str]) -> None:
+    """A script or a log file would be full of escape sequences."""
+    file = policy(tmp_path, {"bad": ["ap;"]})
+    where = ["-c", file] if command[0] == "check" else []
+    done = subprocess.run(
+        [sys.executable, "-m", "nfa", *command, *where, "--state-dir", str(tmp_path)],
+        input=b"".join(map(samples.payload, FLOWS)), capture_output=True, check=False, env=os.environ | {"TERM": "xterm"},
+    )  # fmt: skip
+    assert b"\x1b" not in done.stdout + done.stderr
+    assert done.stdout

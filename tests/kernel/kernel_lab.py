@@ -1,0 +1,382 @@
+"""What the kernel tests are made of: a private network namespace, the daemon in it, and a netifyd under the test's control.
+
+In: configurations, and records or raw bytes to send. Out: what an administrator sees: sets as `nft` and `ipset` list them,
+the daemon's status, its messages, files and exit code. Nothing here uses the code under test; the daemon is a process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, TypeVar
+
+from samples import Record, frame, hello
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = Path(os.environ.get("NFA_SHARED", ROOT.parent / "shared"))
+T = TypeVar("T")
+PATH = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"  # Debian gives an ordinary user no sbin, where nft is
+PATIENCE = 10.0  # seconds; far more than anything here takes, so that a busy machine makes no test fail
+
+
+def eventually(condition: Callable[[], T], seconds: float = PATIENCE, what: str = "") -> T:
+    """Ask until the answer is true, and return it. Fails the test after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what or condition} (last answer: {answer!r})"
+        time.sleep(0.01)
+
+
+@dataclass
+class KernelSet:
+    """A set as its tool lists it. Keys of `elements` are tuples of text (nft) or ipset's text; values are options as text."""
+
+    type: str
+    options: dict[str, str]
+    elements: dict[Any, dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> set[Any]:
+        return set(self.elements)
+
+    def left(self, key: Any) -> float:
+        """Seconds that an element still has."""
+        options = self.elements[key]
+        return float(options["expires"] if "expires" in options else options["timeout"])
+
+
+class Namespace:
+    """A network namespace of its own, alive as long as its holder process. Root, or a user that may make user namespaces."""
+
+    def __init__(self) -> None:
+        self.rootless = os.geteuid() != 0
+        self._holder = subprocess.Popen(
+            ["unshare", "-rn" if self.rootless else "-n", "sh", "-c", "echo there; exec cat"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(),
+        )  # fmt: skip
+        assert self._holder.stdout is not None
+        self.alive = self._holder.stdout.readline() == "there\n"
+        # The holder ends when its standard input does: also when the tests are killed.
+        enter = ["-U", "--preserve-credentials", "-n"] if self.rootless else ["-n"]
+        self.prefix = ["nsenter", "-t", str(self._holder.pid), *enter]
+
+    def close(self) -> None:
+        self._holder.communicate()
+
+    def attempt(self, *command: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command inside; whatever comes of it."""
+        return subprocess.run(
+            [*self.prefix, *command], input=text, capture_output=True, text=True, check=False, timeout=60, env=environment()
+        )
+
+    def run(self, *command: str, text: str = "") -> str:
+        """Run a command that has to work; return what it printed."""
+        done = self.attempt(*command, text=text)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        return done.stdout
+
+    def nft(self, *commands: str) -> None:
+        """Run nft commands, as one transaction."""
+        self.run("nft", "-f", "-", text="\n".join(commands) + "\n")
+
+    def nft_sets(self) -> dict[str, KernelSet]:
+        """All nftables sets, by `TABLE NAME`."""
+        found = {}
+        for entry in json.loads(self.run("nft", "-nn", "-j", "list", "ruleset"))["nftables"]:
+            if "set" not in entry:
+                continue
+            data = entry["set"]
+            kind = data["type"]
+            options = {key: str(data[key]) for key in ("timeout", "size", "handle", "family") if key in data}
+            made = KernelSet(kind if isinstance(kind, str) else " . ".join(kind), options)
+            for element in data.get("elem", []):
+                attributes = element.get("elem", {}) if isinstance(element, dict) else {}
+                value = attributes.get("val", element)
+                parts = value["concat"] if isinstance(value, dict) else [value]
+                rest = {key: str(item) for key, item in attributes.items() if key != "val"}
+                made.elements[tuple(map(str, parts))] = rest
+            found[f"{data['table']} {data['name']}"] = made
+        return found
+
+    def nft_set(self, name: str) -> KernelSet:
+        return self.nft_sets().get(name) or KernelSet("", {})
+
+    def ipsets(self) -> dict[str, KernelSet]:
+        """All ipsets, by name."""
+        found: dict[str, KernelSet] = {}
+        for line in self.run("ipset", "save").splitlines():
+            command, name, first, *words = line.split()
+            if command == "create":
+                flags = [word for word in words if word in ("skbinfo", "comment", "counters")]
+                rest = [word for word in words if word not in flags]
+                options = dict(zip(rest[::2], rest[1::2], strict=True)) | dict.fromkeys(flags, "")
+                found[name] = KernelSet(first, options)
+            else:
+                found[name].elements[first] = dict(zip(words[::2], words[1::2], strict=True))
+        return found
+
+    def ipset(self, name: str) -> KernelSet:
+        return self.ipsets().get(name) or KernelSet("", {})
+
+
+def environment() -> dict[str, str]:
+    """The environment of processes under test: they find this repository's nfa, installed or not."""
+    return {**os.environ, "PATH": PATH, "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
+
+
+def _bytes_of(records: Sequence[Record | bytes]) -> bytes:
+    return b"".join(item if isinstance(item, bytes) else frame(item) for item in records)
+
+
+class Netifyd:
+    """Listens where netifyd does, and sends what a test tells it to. It checks that the client never writes a byte."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.uri = f"unix://{path}"
+        self.connections = 0
+        self._client: socket.socket | None = None
+        self._listener: socket.socket | None = None
+
+    def open(self) -> None:
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(self.path))
+        self._listener.listen(4)
+        self._listener.settimeout(PATIENCE)
+
+    def accept(self) -> None:
+        """Wait for the daemon to connect."""
+        assert self._listener is not None
+        self._client, _ = self._listener.accept()
+        self._client.settimeout(PATIENCE)
+        self.connections += 1
+
+    def send(self, *records: Record | bytes) -> None:
+        """Send records with length headers, and bytes as they are."""
+        assert self._client is not None
+        self._client.sendall(_bytes_of(records))
+
+    def heard(self) -> bytes | None:
+        """What the client wrote: None as long as it is connected and silent, b"" when it has closed."""
+        assert self._client is not None
+        try:
+            self._client.settimeout(0)
+            return self._client.recv(100)
+        except BlockingIOError:
+            return None
+        finally:
+            self._client.settimeout(PATIENCE)
+
+    def drop(self) -> None:
+        """Close the connection to the daemon, not the socket that listens."""
+        if self._client is not None:
+            try:
+                assert not self.heard(), "netifyd drops a client that writes"
+            except ConnectionError:
+                pass
+            self._client.close()
+            self._client = None
+
+    def close(self) -> None:
+        """Be gone, as netifyd is when it restarts."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+            self.path.unlink(missing_ok=True)
+        self.drop()
+
+
+class Daemon:
+    """`nfa run`, as a process of the namespace."""
+
+    def __init__(
+        self, namespace: Namespace, folder: Path, source: str, config: object, *, options: Sequence[str] = (),
+        wrapper: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        """`config`: as `configure` takes it, None for no file. `wrapper`: a command to start the daemon with fewer rights."""
+        self.config = folder / "nfa.json"
+        self.control = folder / "control.sock"
+        self.errors = folder / "stderr"
+        if config is not None:
+            self.configure(config)
+        arguments = ["-c", str(self.config), "--state-dir", str(folder), "-s", source, "--control", str(self.control), *options]
+        with self.errors.open("ab") as errors:
+            self.process = subprocess.Popen(
+                [*namespace.prefix, *wrapper, sys.executable, "-m", "nfa", "run", *arguments],
+                stderr=errors, stdout=errors, stdin=subprocess.DEVNULL, env=environment(), cwd=folder,
+            )  # fmt: skip
+        self.pid = self.process.pid  # nsenter, setpriv and `nfa run` exec: it is the daemon's own
+
+    def configure(self, config: object) -> None:
+        """Write the configuration: an object, or text as it is."""
+        text = config if isinstance(config, str) else json.dumps(config, indent=2)
+        fresh = self.config.with_suffix(".new")
+        fresh.write_text(text)
+        fresh.rename(self.config)
+
+    def status(self) -> dict[str, Any]:
+        """Ask over the control socket, as `nfa status --json` does."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(PATIENCE)
+            connection.connect(str(self.control))
+            connection.sendall(b'{"method": "status"}\n')
+            answer = b""
+            while not answer.endswith(b"\n"):
+                chunk = connection.recv(1 << 16)
+                assert chunk, "the daemon closed the control connection"
+                answer += chunk
+        result: dict[str, Any] = json.loads(answer)["result"]
+        return result
+
+    def until(self, condition: Callable[[dict[str, Any]], object], what: str = "", seconds: float = PATIENCE) -> dict[str, Any]:
+        """Wait until the status is as wanted, and return it."""
+
+        def look() -> dict[str, Any] | None:
+            assert self.process.poll() is None, f"the daemon ended:\n{self.log}"
+            try:
+                status = self.status()
+            except (FileNotFoundError, ConnectionRefusedError, BlockingIOError):
+                return None  # not there yet, or too busy for now to take a connection
+            return status if condition(status) else None
+
+        found = eventually(look, seconds, what)
+        assert found is not None
+        return found
+
+    def loaded(self, generation: int = 1) -> dict[str, Any]:
+        """Wait until the n-th policy is in force."""
+        return self.until(lambda status: status["policy"]["generation"] >= generation, "a policy in force")
+
+    @property
+    def log(self) -> str:
+        """What the administrator reads."""
+        return self.errors.read_text("utf-8", "replace")
+
+    def said(self, *words: str) -> list[str]:
+        """The messages that hold all these words."""
+        return [line for line in self.log.splitlines() if all(word in line for word in words)]
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        self.signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+    def kill(self) -> None:
+        """kill -9, what was not ended by the test itself."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(PATIENCE)
+
+
+class Lab:
+    """One test's namespace, netifyd and daemons."""
+
+    def __init__(self, namespace: Namespace, folder: Path) -> None:
+        self.namespace = namespace
+        self.folder = folder
+        self.netifyd = Netifyd(folder / "netifyd.sock")
+        self.daemons: list[Daemon] = []
+        self._sent = 0
+        """Records sent to the daemon that runs now."""
+
+    @property
+    def daemon(self) -> Daemon:
+        return self.daemons[-1]
+
+    def launch(self, config: object, **more: Any) -> Daemon:
+        """Start the daemon without a netifyd to talk to."""
+        self.daemons.append(Daemon(self.namespace, self.folder, self.netifyd.uri, config, **more))
+        self._sent = 0
+        return self.daemon
+
+    def start(self, config: object, **more: Any) -> Daemon:
+        """Start the daemon and netifyd, and have them connected: the policy is in force then."""
+        self.netifyd.close()
+        self.netifyd.open()
+        daemon = self.launch(config, **more)
+        try:
+            self.netifyd.accept()
+        except TimeoutError:
+            raise AssertionError(f"the daemon did not connect:\n{daemon.log}") from None
+        self.feed(hello())
+        return daemon
+
+    def nfa(self, *arguments: str) -> list[str]:
+        """The command line of another nfa command."""
+        return [sys.executable, "-m", "nfa", *arguments]
+
+    def feed(self, *records: Record | bytes) -> dict[str, Any]:
+        """Send records (bytes count as one each) and return the status after their effects are in the kernel."""
+        self.netifyd.send(*records)
+        self._sent += len(records)
+        self.daemon.until(lambda status: status["source"]["records"] >= self._sent, f"{self._sent} records read")
+        # The answer above may be of the same turn of the loop as the last record, and effects are its end.
+        return self.daemon.status()
+
+    def close(self) -> None:
+        for daemon in self.daemons:
+            daemon.kill()
+        self.netifyd.close()
+
+
+@contextmanager
+def private_namespace() -> Iterator[Namespace]:
+    namespace = Namespace()
+    try:
+        yield namespace
+    finally:
+        namespace.close()
+
+
+def missing() -> str:
+    """Why these tests cannot run here; "" when they can."""
+    tools = [tool for tool in ("unshare", "nsenter", "nft", "ipset") if shutil.which(tool, path=PATH) is None]
+    if tools:
+        return f"needs {', '.join(tools)}"
+    with private_namespace() as namespace:
+        if not namespace.alive:
+            return "no private network namespace: needs root, or user namespaces"
+        for probe in (["nft", "add", "table", "inet", "probe"], ["ipset", "create", "probe", "hash:ip", "timeout", "9"]):
+            done = namespace.attempt(*probe)
+            if done.returncode:
+                return f"{' '.join(probe)}: {done.stderr.strip()}"
+    return ""
+
+
+def policy(targets: dict[str, dict[str, object]], *criteria: str, **sections: object) -> dict[str, Any]:
+    """A configuration in which matching flows (by default all) reach all targets."""
+    action = {"criteria": list(criteria) or ["*"], "targets": list(targets)}
+    return {"version": 1, "actions": {"all": action}, "targets": targets} | sections
+
+
+def nftset(name: str, *fields: str, **options: Any) -> dict[str, object]:
+    """A managed nftset target in table nfa; IPv4 and IPv6 as by default."""
+    kind: dict[str, object] = {"type": list(fields)} if fields else {}
+    return {"target_type": "nftset", "set_name": name, "managed": True, "ttl": 100} | kind | options
+
+
+def ipset(name: str, kind: str = "hash:ip", **options: Any) -> dict[str, object]:
+    """A managed ipset target."""
+    return {"target_type": "ipset", "set_name": name, "type": kind, "managed": True, "ttl": 100} | options
+
+
+def ip(text: str) -> str:
+    """An address as the tools print it."""
+    return str(ip_address(text))

@@ -1,0 +1,162 @@
+"""SIGHUP, kill -9 and restarts: what is in force stays, nothing is made twice, nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+from pathlib import Path
+
+import pytest
+from kernel_lab import Lab, Namespace, eventually, ipset, nftset, policy
+from samples import flow, stats
+
+pytestmark = pytest.mark.kernel
+
+FOUR = {"set_family": "ipv4"}
+
+
+def handle(namespace: Namespace, name: str) -> str:
+    return namespace.nft_set(name).options["handle"]
+
+
+def test_sighup_keeps_what_stays_and_begins_what_is_new(lab: Lab) -> None:
+    """Adding one rule must not empty the sets of the others, not even when they are flushed at the start."""
+    log = {"target_type": "log", "path": str(lab.folder / "logs"), "interval": 3600}
+    keep = {"n": nftset("keep", "other_addr", flush_on_create=True, flush_on_destroy=True, **FOUR)}
+    keep |= {"i": ipset("keep", flush_on_create=True, flush_on_destroy=True, **FOUR), "log": log}
+    gone = {"g": nftset("gone", "other_addr", flush_on_destroy=True, **FOUR), "s": ipset("stays", **FOUR)}
+    daemon = lab.start(policy(keep | gone, "port == 443;"))
+    first = flow(other="203.0.113.1")
+    lab.feed(first, flow("DNS", other="203.0.113.53", other_port=53, ip_protocol=17))
+    # As if 90 of 100 seconds were over: a daemon that adds its elements anew would set this back to 100.
+    namespace = lab.namespace
+    namespace.nft("delete element inet nfa keep.v4 { 203.0.113.1 }", "add element inet nfa keep.v4 { 203.0.113.1 expires 50s }")
+    namespace.run("ipset", "add", "keep.v4", "203.0.113.1", "timeout", "50", "-exist")
+    number = handle(namespace, "nfa keep.v4")
+    config = policy(keep | {"new": ipset("new", **FOUR)}, "port == 443;")
+    config["actions"]["all"]["targets"] = list(keep)
+    config["actions"]["dns"] = {"criteria": "protocol == 'dns';", "targets": ["new"], "priority": 1}
+    daemon.configure(config)
+    daemon.signal(signal.SIGHUP)
+    status = daemon.loaded(2)
+    assert handle(namespace, "nfa keep.v4") == number
+    assert namespace.nft_set("nfa keep.v4").keys == {("203.0.113.1",)}
+    assert namespace.nft_set("nfa keep.v4").left(("203.0.113.1",)) <= 50
+    assert namespace.ipset("keep.v4").left("203.0.113.1") <= 50
+    assert status["actions"]["all"]["matches"] == 1 and status["targets"]["n"]["added"] == 1, "counters go on"
+    eventually(lambda: not namespace.nft_set("nfa gone.v4").keys, what="flush_on_destroy of a target that is gone")
+    assert namespace.ipset("stays.v4").keys == {"203.0.113.1"}
+    second = flow(other="203.0.113.2")
+    status = lab.feed(first, second, flow("DNS", other="203.0.113.54", other_port=53, ip_protocol=17), stats("0" * 40))
+    assert namespace.ipset("new.v4").keys == {"203.0.113.54"}
+    assert namespace.ipset("keep.v4").keys == {"203.0.113.1", "203.0.113.2"}
+    assert namespace.nft_set("nfa keep.v4").keys == {("203.0.113.1",), ("203.0.113.2",)}
+    assert not namespace.nft_set("nfa gone.v4").keys and namespace.ipset("stays.v4").keys == {"203.0.113.1"}
+    assert status["actions"]["all"]["matches"] == 3
+    assert daemon.process.poll() is None and status["source"]["reconnects"] == 0
+    assert daemon.stop() == 0
+    files = list((lab.folder / "logs").iterdir())
+    entries = [entry["dst_addr"] for file in files for entry in json.loads(file.read_text())["entries"]]
+    assert len(files) == 1 and entries == ["203.0.113.1", "203.0.113.1", "203.0.113.2"], "one interval, over the reload"
+
+
+def test_flows_of_before_a_reload_still_keep_their_elements(lab: Lab) -> None:
+    """A long download announces itself once; after a reload its statistics are all that tells of it."""
+    daemon = lab.start(policy({"n": nftset("n", "other_addr", ttl=4, flush_on_create=True, **FOUR)}))
+    one = flow(other="203.0.113.1")
+    lab.feed(one)
+    daemon.configure(policy({"x": ipset("x", **FOUR), "n": nftset("n", "other_addr", ttl=4, flush_on_create=True, **FOUR)}))
+    daemon.signal(signal.SIGHUP)
+    daemon.loaded(2)
+
+    def refreshed() -> bool:
+        status = lab.feed(stats(one["flow"]["digest"]))
+        assert lab.namespace.nft_set("nfa n.v4").keys == {("203.0.113.1",)}
+        return bool(status["targets"]["n"]["refreshed"])
+
+    eventually(refreshed)
+
+
+@pytest.mark.parametrize("broken", ['{"version": 1, "actions": {', "", "[]", "\x1b[31mno\x07", '{"version": 1}}'])
+def test_a_file_that_is_no_json_leaves_the_running_policy(lab: Lab, broken: str) -> None:
+    """A half-written file must not open the firewall."""
+    daemon = lab.start(policy({"i": ipset("i", **FOUR)}))
+    lab.feed(flow(other="203.0.113.1"))
+    daemon.configure(broken)
+    daemon.signal(signal.SIGHUP)
+    status = daemon.until(lambda status: status["policy"]["errors"], "the error in the status")
+    assert status["policy"]["generation"] == 1 and status["policy"]["reports"]
+    assert daemon.said("error", "the running policy stays in force")
+    assert "\x1b" not in daemon.log and "\x07" not in daemon.log
+    lab.feed(flow(other="203.0.113.2"))
+    assert lab.namespace.ipset("i.v4").keys == {"203.0.113.1", "203.0.113.2"}
+    daemon.configure(policy({"i": ipset("i", **FOUR)}, "port == 80;"))
+    daemon.signal(signal.SIGHUP)
+    assert daemon.loaded(2)["policy"]["errors"] == 0, "put right, it is taken"
+
+
+def test_a_missing_file_at_the_start_is_told_and_can_come(lab: Lab) -> None:
+    """The first start on a router, before there is a configuration."""
+    daemon = lab.launch(None)
+    status = daemon.until(lambda status: status["policy"]["errors"], "the error in the status")
+    assert status["policy"]["generation"] == 0
+    daemon.configure(policy({"i": ipset("i")}))
+    daemon.signal(signal.SIGHUP)
+    daemon.loaded()
+
+
+def test_many_hangups_end_in_the_last_configuration(lab: Lab) -> None:
+    """A LuCI page that saves often reloads often; none may be lost, nor may children pile up."""
+    daemon = lab.start(policy({"i": ipset("i", **FOUR)}))
+    for number in range(10):
+        daemon.configure(policy({"i": ipset(f"i{number}", **FOUR)}))
+        daemon.signal(signal.SIGHUP)
+    daemon.until(lambda status: status["targets"]["i"]["sets"][0]["name"] == "i9.v4", "the last one in force")
+    lab.feed(flow(other="203.0.113.1"))
+    assert lab.namespace.ipset("i9.v4").keys == {"203.0.113.1"}
+    children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children")
+    eventually(lambda: not children.read_text().split(), what="no compiler is left")
+
+
+def test_kill_and_restart_leave_nothing_twice(lab: Lab) -> None:
+    """After a crash: the same sets, no second table, the socket replaced, elements not lost and not doubled."""
+    targets = {"n": nftset("n", "other_addr", **FOUR), "i": ipset("i", **FOUR)}
+    targets |= {"log": {"target_type": "log", "path": str(lab.folder / "logs"), "interval": 1}}
+    lab.start(policy(targets))
+    lab.feed(flow(other="203.0.113.1"), flow(other="203.0.113.2"))
+    lab.daemon.process.kill()
+    lab.daemon.process.wait()
+    before = handle(lab.namespace, "nfa n.v4")
+    assert stat.S_ISSOCK(lab.daemon.control.stat().st_mode), "kill -9 left it"
+    second = lab.start(policy(targets))
+    assert lab.namespace.nft_set("nfa n.v4").keys == {("203.0.113.1",), ("203.0.113.2",)}
+    lab.feed(flow(other="203.0.113.2"), flow(other="203.0.113.3"))
+    assert set(lab.namespace.nft_sets()) == {"nfa n.v4"} and set(lab.namespace.ipsets()) == {"i.v4"}
+    assert handle(lab.namespace, "nfa n.v4") == before
+    assert lab.namespace.ipset("i.v4").keys == {f"203.0.113.{number}" for number in (1, 2, 3)}
+    assert lab.namespace.nft_set("nfa n.v4").keys == {(f"203.0.113.{number}",) for number in (1, 2, 3)}
+    assert second.stop() == 0
+    names = [path.name for path in (lab.folder / "logs").iterdir()]
+    assert names and not [name for name in names if name.endswith(".tmp")]
+    assert not second.control.exists()
+
+
+def test_a_second_daemon_on_the_same_control_socket_refuses(lab: Lab) -> None:
+    """Two daemons would fight over the same sets; the first one goes on undisturbed."""
+    first = lab.start(policy({"i": ipset("i", **FOUR)}))
+    command = lab.nfa("run", "-c", str(first.config), "-s", lab.netifyd.uri, "--control", str(first.control))
+    done = lab.namespace.attempt(*command)
+    assert done.returncode == 1
+    assert "another nfa is running" in done.stderr and str(first.control) in done.stderr
+    lab.feed(flow(other="203.0.113.1"))
+    assert lab.namespace.ipset("i.v4").keys == {"203.0.113.1"}
+    assert lab.netifyd.connections == 1
+
+
+def test_only_its_owner_can_open_the_control_socket(lab: Lab) -> None:
+    """Anybody on the router could reload the daemon, or read who talks to whom."""
+    daemon = lab.start(policy({"i": ipset("i")}))
+    assert stat.S_IMODE(daemon.control.stat().st_mode) & 0o077 == 0
+    assert daemon.control.stat().st_uid == os.geteuid()

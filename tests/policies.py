@@ -1,0 +1,71 @@
+"""A configuration in, a policy in force out: compiled without a look at the kernel, its targets note what reaches them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import samples
+
+from nfa import image
+from nfa.compiler import Compiled, compile_policy, image_of
+from nfa.config.paths import Paths
+from nfa.config.report import Reports
+from nfa.engine.engine import Engine, Policy
+
+Record = dict[str, Any]
+
+
+def compiled(folder: Path, config: object) -> tuple[Compiled, Reports]:
+    """Compile a configuration; netifyd's folders are in `folder`."""
+    file = folder / "policy.json"
+    file.write_text(json.dumps(config))
+    made, reports = compile_policy([str(file)], Paths(str(folder), str(folder)), look=False)
+    assert made is not None, [report.text() for report in reports.items]
+    return made, reports
+
+
+def config_of(actions: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A configuration whose actions all reach the log target `log.x`, unless they name others; criteria may stand alone."""
+    complete = {
+        name: {"targets": ["log.x"]} | (action if isinstance(action, dict) else {"criteria": action})
+        for name, action in actions.items()
+    }
+    targets = {name: {"target_type": "log"} for name in ("log.x", "log.y")}
+    return {"version": 1, "actions": complete, "targets": targets} | more
+
+
+class Noted:
+    """A target that notes the flows it is given; `key` is what they hold then."""
+
+    def __init__(self, key: bytes | None = None) -> None:
+        self.key = key
+        self.digests: list[str] = []
+
+    def apply(self, record: Record, flow: Record, now: int) -> bytes | None:
+        self.digests.append(flow["digest"])
+        return self.key
+
+
+class Desk:
+    """An engine with a policy; `refreshed` is what later records of flows asked for."""
+
+    def __init__(self, made: Compiled, keys: dict[str, bytes] | None = None, max_flows: int = 100) -> None:
+        self.refreshed: list[tuple[Any, int]] = []
+        self.engine = Engine(lambda held, now: self.refreshed.append((held, now)), max_flows)
+        self.targets = {name: Noted((keys or {}).get(name)) for name in ("log.x", "log.y")}
+        self.use(made)
+
+    def use(self, made: Compiled) -> None:
+        data: Any = image.load(image.dump(image_of(made)))
+        self.engine.policy = Policy(data, image.code_of(data["code"]), self.targets, list(range(len(data["slots"]))))
+
+    def take(self, *records: Record | bytes, now: int = 1) -> None:
+        self.engine.take([record if isinstance(record, bytes) else samples.payload(record) for record in records], now)
+
+    def actions(self, record: Record) -> list[str] | None:
+        """The names of the actions that match a record; None when it is exempt from all."""
+        assert self.engine.policy is not None
+        found = self.engine.policy.decide(record, record["flow"])
+        return None if found is None else [self.engine.policy.actions[number][0] for number in found]

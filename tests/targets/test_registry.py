@@ -1,0 +1,150 @@
+"""Targets over reloads: what stays the same keeps its elements, what goes is closed, and nobody gets another's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fake_kernel import Kernel, slot_data
+
+from nfa.targets.kernel import Sets
+from nfa.targets.registry import Registry, interface_test
+
+
+def image(*slots: dict[str, Any], interface: str = "*", logs: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The part of a policy image that targets are made from, one slot a target."""
+    names = dict.fromkeys(data["target"] for data in slots)
+    targets = [
+        {"name": name, "type": next(s["kind"] for s in slots if s["target"] == name), "enabled": True, "active": True,
+         "interface": interface, "options": {}, "slots": tuple(i for i, s in enumerate(slots) if s["target"] == name)}
+        for name in names
+    ]  # fmt: skip
+    options = {"path": "/nowhere", "prefix": "x", "suffix": ".json", "interval": 60}
+    targets += [
+        {"name": name, "type": "log", "enabled": True, "active": True, "interface": "*", "options": options, "slots": ()}
+        for name in logs
+    ]
+    return {"slots": list(slots), "targets": targets}
+
+
+class House:
+    """A registry over a fake kernel."""
+
+    def __init__(self) -> None:
+        self.kernel = Kernel()
+        sets = Sets(lambda level, text: None)
+        sets._nft = sets._ipset = self.kernel  # type: ignore[assignment]
+        self.files: list[str] = []
+        self.registry = Registry(sets, lambda folder, name, data: self.files.append(name) or "", lambda level, text: None)
+
+    def load(self, data: dict[str, Any], now: int = 1) -> list[int]:
+        numbers = self.registry.number_slots(data)
+        functions = [
+            lambda record, flow, number=number: number.to_bytes(2, "big") + bytes(map(int, flow["other_ip"].split(".")))
+            for number in numbers
+        ]
+        self.registry.close(self.registry.replace(data, numbers, functions, now))
+        return numbers
+
+
+def record(number: int, **fields: Any) -> dict[str, Any]:
+    return {"interface": "br-lan", "internal": True} | fields | {"flow": {"ip_version": 4, "other_ip": f"10.0.0.{number}"}}
+
+
+def test_a_reload_keeps_elements_of_sets_that_stay() -> None:
+    """SIGHUP would add all elements again, or lose those of live flows."""
+    house = House()
+    first = slot_data("nftset", "a", set_name="a")
+    numbers = house.load(image(first))
+    target = house.registry.targets["a"]
+    one = record(1)
+    held = target.apply(one, one["flow"], 1)
+    house.registry.flush(1)
+    sends = house.kernel.sends
+    changed = slot_data("nftset", "a", set_name="a", ttl=120)
+    assert house.load(image(changed, slot_data("ipset", "b", set_name="b")))[0] == numbers[0]
+    slot = house.registry.by_number[numbers[0]]
+    assert held in slot.live
+    assert slot.ttl == 120
+    house.load(image(changed, slot_data("ipset", "b", set_name="b")))
+    assert house.registry.by_number[numbers[0]] is slot
+    house.registry.refresh(held, 2)
+    house.registry.flush(2)
+    assert house.kernel.sends >= sends
+
+
+def test_a_number_is_not_given_to_another_set_soon() -> None:
+    """A flow that still holds an element of a deleted set would put it into the new set of that number."""
+    house = House()
+    (old,) = house.load(image(slot_data("nftset", "a", set_name="a")))
+    house.load(image())
+    (new,) = house.load(image(slot_data("nftset", "b", set_name="b")))
+    assert new != old
+    house.registry.refresh(old.to_bytes(2, "big") + b"\x0a\0\0\1", 5)
+    house.registry.flush(5)
+    assert house.kernel.sets["b.v4"] == []
+
+
+def test_a_set_out_of_use_is_emptied_if_asked_for_and_used_by_nobody_else() -> None:
+    """flush_on_destroy would be ignored, or would empty the set of a target that still runs."""
+    house = House()
+    leaving = slot_data("nftset", "a", set_name="a", flush_on_destroy=True)
+    shared = slot_data("nftset", "b", set_name="a")
+    house.load(image(leaving, shared))
+    house.kernel.sets["a.v4"].append(b"\x0a\0\0\1")
+    house.load(image(shared))
+    assert house.kernel.sets["a.v4"]
+    house.load(image(leaving))
+    house.kernel.sets["a.v4"].append(b"\x0a\0\0\1")
+    house.load(image())
+    assert not house.kernel.sets["a.v4"]
+
+
+def test_counters_stay_over_a_reload_as_long_as_the_type_does() -> None:
+    """`nfa status` would start from zero with each change of the configuration."""
+    house = House()
+    house.load(image(slot_data("nftset", "a", set_name="a")))
+    counters = house.registry.targets["a"].counters
+    counters.added = 5
+    house.load(image(slot_data("nftset", "a", set_name="a")))
+    assert house.registry.targets["a"].counters is counters
+    house.load(image(slot_data("ipset", "a", set_name="a")))
+    assert house.registry.targets["a"].counters.added == 0
+
+
+def test_a_log_that_goes_is_written_first() -> None:
+    """A reload would lose what was logged since the last file."""
+    house = House()
+    house.load(image(logs=("l",)))
+    flow = {"ip_version": 4, "other_ip": "10.0.0.1", "local_ip": "10.0.0.2", "detected_protocol": 5}
+    house.registry.targets["l"].apply({"flow": flow}, flow, 1)
+    house.load(image(logs=("l",)))
+    assert not house.files
+    house.load(image())
+    house.registry.tick(2)
+    assert len(house.files) == 1
+    house.load(image(logs=("l",)))
+    house.registry.targets["l"].apply({"flow": flow}, flow, 10)
+    house.registry.tick(69)
+    assert len(house.files) == 1
+    house.registry.tick(70)
+    assert len(house.files) == 2
+    house.registry.targets["l"].apply({"flow": flow}, flow, 80)
+    house.registry.shut_down()
+    assert len(house.files) == 3
+
+
+def test_a_target_takes_flows_of_its_interface_only() -> None:
+    """A rule for guests would apply to everybody."""
+    assert interface_test("*") is None
+    lan, wan, device = interface_test("lan"), interface_test("wan"), interface_test("br-guest")
+    inside, outside = record(1, internal=True), record(1, internal=False, interface="br-guest")
+    assert [lan(inside), lan(outside), wan(inside), wan(outside)] == [True, False, False, True]
+    assert [device(inside), device(outside)] == [False, True]
+    assert not lan({}) and not wan({})
+    house = House()
+    house.load(image(slot_data("nftset", "a", set_name="a"), interface="wan"))
+    target = house.registry.targets["a"]
+    assert target.apply(inside, inside["flow"], 1) is None
+    assert target.apply(outside, outside["flow"], 1) is not None
+    six = {"ip_version": 6, "other_ip": "2001:db8::1"}
+    assert target.apply({"internal": False, "flow": six}, six, 1) is None, "no IPv6 set was asked for"
