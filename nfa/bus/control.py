@@ -77,7 +77,7 @@ class Control:
             return
         try:
             if event & select.POLLOUT:
-                self._write(descriptor, peer)
+                self._work(descriptor, peer)
             elif event & (select.POLLIN | select.POLLHUP | select.POLLERR):
                 self._read(descriptor, peer)
         except (BlockingIOError, InterruptedError):
@@ -113,10 +113,20 @@ class Control:
         if not chunk or len(peer.incoming) > MAX_REQUEST:
             self._drop(descriptor)
             return
-        while b"\n" in peer.incoming and len(peer.outgoing) <= MAX_REQUEST:
+        self._work(descriptor, peer)
+
+    def _work(self, descriptor: int, peer: _Peer) -> None:
+        """Answer one request and send what can be sent. A peer with more requests waits for the next turn of the loop."""
+        if b"\n" in peer.incoming and not peer.outgoing:
             line, _, peer.incoming = peer.incoming.partition(b"\n")
-            peer.outgoing += self._answer(line)
-        self._write(descriptor, peer)
+            peer.outgoing = self._answer(line)
+        if peer.outgoing:
+            try:
+                peer.outgoing = peer.outgoing[peer.connection.send(peer.outgoing) :]
+            except BlockingIOError:
+                pass
+        waiting = peer.outgoing or b"\n" in peer.incoming
+        self._poll.modify(descriptor, select.POLLOUT if waiting else select.POLLIN)
 
     def _answer(self, line: bytes) -> bytes:
         try:
@@ -131,16 +141,8 @@ class Control:
                 answer = {"result": self._request(method, arguments)}
             except KeyError:
                 answer = {"error": "no such method: " + method[:64]}
-        return json.dumps(answer).encode() + b"\n"
-
-    def _write(self, descriptor: int, peer: _Peer) -> None:
-        if peer.outgoing:
-            try:
-                sent = peer.connection.send(peer.outgoing)
-            except BlockingIOError:
-                sent = 0
-            peer.outgoing = peer.outgoing[sent:]
-        self._poll.modify(descriptor, select.POLLOUT if peer.outgoing else select.POLLIN)
+        data = json.dumps(answer).encode() + b"\n"
+        return data if len(data) <= MAX_ANSWER else b'{"error": "the answer is too long"}\n'
 
 
 def call(path: str, method: str, arguments: dict[str, object], timeout: float = 5.0) -> dict[str, object]:
