@@ -9,7 +9,7 @@ PKG_NAME:=nfa
 PKG_VERSION:=0.1.0
 PKG_RELEASE:=1
 
-PKG_MAINTAINER:=nfa maintainers <maintainers@users.noreply.h-seed-f1f07f36.example>
+PKG_MAINTAINER:=nfa maintainers <nfa@example.org>
 PKG_LICENSE:=Apache-2.0
 PKG_LICENSE_FILES:=LICENSE
 

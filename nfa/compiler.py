@@ -55,6 +55,7 @@ def names_of_agent(paths: Paths) -> catalogue.Catalogue:
     return catalogue.load(dict.fromkeys((paths.state_persistent, *catalogue.FOLDERS)))
 
 
+_ADDRESS_LIKE = re.compile(r"(?=.*[0-9])[0-9A-Fa-f.:/-]+")
 _COMPACT_LINE = re.compile(r"!?(?:ai|pi|ac|pc):[^\s;]+")
 
 
@@ -104,6 +105,10 @@ class _Compiler:
             return [Test("ip", "==", value, f"ip == {word}")]
         if isinstance(value, bytes):
             return [Test("mac", "==", value, f"mac == {word}")]
+        if _ADDRESS_LIKE.fullmatch(word):
+            message = f"{what}: {quote(word)} is no IP address, CIDR or MAC address"
+            self.reports.error(text.place, message, consequence=consequence)
+            return []
         return None
 
     def expressions(self, text: Text, what: str, consequence: str) -> list[Node]:

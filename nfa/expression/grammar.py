@@ -204,7 +204,7 @@ def _describe(text: str, failure: pp.ParseBaseException) -> ExpressionError:
     expected = failure.msg.removeprefix("Expected ").split(", found")[0].strip()
     hint = ""
     before = text[:offset].rstrip()
-    if rest.startswith("'") and rest.count("'") == 1:
+    if rest.startswith("'") and not _QUOTED.match(rest):
         return ExpressionError("a quote that is never closed", offset, 1, "strings stand between two single quotes")
     if met.startswith("="):
         if before.endswith(("==", "!=", "<=", ">=")):

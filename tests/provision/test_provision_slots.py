@@ -214,7 +214,7 @@ def test_another_key_is_an_error(target: MakeTarget, managed: bool) -> None:
     way_out = (
         "Delete it with: nft delete set inet t x.v4"
         if managed
-        else "Make one with: nft add table inet t; nft add"
+        else "Delete it with: nft delete set inet t x.v4; then make one with: nft add table inet t; nft add"
     )
     assert "error: target 'nftset.x': set 'x.v4' holds mark (4 bytes), not ipv4_addr. " + way_out in texts[0]
     slots, texts = run(
@@ -224,7 +224,7 @@ def test_another_key_is_an_error(target: MakeTarget, managed: bool) -> None:
     way_out = (
         "Delete it with: ipset destroy x.v4."
         if managed
-        else "Make one with: ipset create x.v4 hash:ip family"
+        else "Delete it with: ipset destroy x.v4; then make one with: ipset create x.v4 hash:ip family"
     )
     assert "set 'x.v4' is IPv6 hash:ip, not IPv4 hash:ip. " + way_out in texts[0]
 

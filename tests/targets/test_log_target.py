@@ -27,7 +27,7 @@ class Desk:
         options = {"path": "/tmp/nfa", "prefix": "nfa", "suffix": ".json", "interval": 60} | options
         self.log = Log(options, Counters("log.x", "log"), self.write, lambda level, text: self.said.append(f"{level}: {text}"))
 
-    def write(self, folder: str, name: str, data: bytes) -> str:
+    def write(self, folder: str, name: str, data: bytes, temporary: str) -> str:
         if not self.problem:
             self.files.append((folder, name, json.loads(data)))
         return self.problem

@@ -34,7 +34,7 @@ class House:
         sets = Sets(lambda level, text: None)
         sets._nft = sets._ipset = self.kernel  # type: ignore[assignment]
         self.files: list[str] = []
-        self.registry = Registry(sets, lambda folder, name, data: self.files.append(name) or "", lambda level, text: None)
+        self.registry = Registry(sets, lambda folder, name, data, temporary: self.files.append(name) or "", lambda level, text: None)
 
     def load(self, data: dict[str, Any], now: int = 1) -> list[int]:
         numbers = self.registry.number_slots(data)
