@@ -57,6 +57,8 @@ def advice(error: int, slot: Slot) -> str:
     nft = slot.data["kind"] == "nftset"
     if error in (errno.EPERM, errno.EACCES):
         return "the daemon needs root, or the capability CAP_NET_ADMIN"
+    if error == errno.ENOENT and slot.data["managed"] and slot.ready:
+        return "somebody deleted it; it is made again with the next flow"
     if error == errno.ENOENT and not slot.data["managed"]:
         return "make it, or set managed to true; elements are added again as soon as it is there"
     if error in (4098, errno.ENOENT, errno.EPROTONOSUPPORT, errno.EOPNOTSUPP, errno.EINVAL, errno.EAFNOSUPPORT):
@@ -311,11 +313,11 @@ class Sets:
     def _give_up(self, slot: Slot, keys: list[bytes], error: int, now: int) -> None:
         """These cannot be added, and neither can others for a while."""
         self._refuse(slot, keys, error, now)
-        if error in (errno.ENOENT, errno.EPROTONOSUPPORT) and slot.data["managed"]:
+        self.fail(slot, error, now)
+        if error == errno.ENOENT and slot.data["managed"]:
             # Somebody deleted the set: it is made again with the next effect, and flows bring their elements back.
             slot.ready = False
             slot.live.clear()
-        self.fail(slot, error, now)
 
     def fail(self, slot: Slot, error: int, now: int) -> None:
         """Remember that a set cannot be used for a while, and say so the first time."""

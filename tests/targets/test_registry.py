@@ -34,7 +34,11 @@ class House:
         sets = Sets(lambda level, text: None)
         sets._nft = sets._ipset = self.kernel  # type: ignore[assignment]
         self.files: list[str] = []
-        self.registry = Registry(sets, lambda folder, name, data, temporary: self.files.append(name) or "", lambda level, text: None)
+        self.registry = Registry(sets, self.write, lambda level, text: None)
+
+    def write(self, folder: str, name: str, data: bytes, temporary: str) -> str:
+        self.files.append(name)
+        return ""
 
     def load(self, data: dict[str, Any], now: int = 1) -> list[int]:
         numbers = self.registry.number_slots(data)
