@@ -23,16 +23,26 @@ from .stream.client import Client
 from .targets.kernel import Sets
 from .targets.registry import Registry
 
+RETRY = 30.0
+"""Seconds until a compiler that failed (no memory, say) is started again while no policy is in force."""
 COMPILE_LIMIT = 300
 """Seconds a compilation may take before it is given up."""
 SHOWN_REPORTS = 50
 
 
+_log = select.poll()
+_log.register(2, select.POLLOUT)
+
+
 def say(level: str, text: str) -> None:
-    """Write one line to the log (standard error). Names from the network are escaped, so a line stays a line."""
-    line = "".join([c if c.isprintable() else c.encode("unicode_escape").decode() for c in text])
+    """Write one line to the log (standard error). Names from the network are escaped, so a line stays a line.
+
+    A reader that does not read costs lines, not time: a pipe that is ready takes 4,096 bytes without waiting.
+    """
+    line = "".join([c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:1000]])
     try:
-        os.write(2, ("nfa: " + level + ": " + line + "\n").encode("utf-8", "backslashreplace"))
+        if _log.poll(0):
+            os.write(2, ("nfa: " + level + ": " + line + "\n").encode("utf-8", "backslashreplace")[:4000])
     except OSError:
         pass
 
@@ -63,6 +73,7 @@ class Daemon:
         self._compiler_started = 0.0
         self._compiler_output: list[bytes] = []
         self._attempted = False
+        self._retry_at = 0.0
         self._polled = -1
         self._watched: tuple[str, int, int] = ("waiting", 0, 0)
         self._told = ""
@@ -127,6 +138,7 @@ class Daemon:
             for descriptor, event in events:
                 if descriptor == self._polled:
                     self.engine.take(self.client.ready(moment), now)
+                    self.watch_client()  # before its descriptor, if it was closed, is given to somebody else
                 elif descriptor == wake:
                     os.read(wake, 4096)
                 elif descriptor == self._compiler_pipe:
@@ -175,10 +187,16 @@ class Daemon:
 
     def compile(self) -> None:
         """Start the compiler: a child that reads the configuration, writes an image to a pipe, and exits."""
-        source, sink = os.pipe()
+        try:
+            source, sink = os.pipe()
+        except OSError as failure:
+            self.not_loaded("cannot start the compiler: " + str(failure))
+            self.begin_stream()
+            return
         os.set_blocking(source, False)
         program = f"import sys; sys.path.insert(0, {image.ROOT!r}); from nfa.cli import main; sys.exit(main())"
-        arguments = [sys.executable, "-c", program, "compile", "--image-to-stdout"]
+        # -P: what lies in the current directory is not imported; the daemon may have been started in /tmp.
+        arguments = [sys.executable, "-P", "-c", program, "compile", "--image-to-stdout"]
         for file in self.settings["files"]:  # type: ignore[attr-defined]
             arguments += ["-c", file]
         if self.settings.get("state"):
@@ -188,7 +206,8 @@ class Daemon:
             self._compiler = os.posix_spawn(sys.executable, arguments, os.environ, file_actions=actions)
         except OSError as failure:
             os.close(source)
-            say("error", "cannot start the compiler: " + str(failure))
+            self.not_loaded("cannot start the compiler: " + str(failure))
+            self.begin_stream()
         else:
             self._compiler_pipe = source
             self._compiler_output = []
@@ -232,6 +251,10 @@ class Daemon:
         self._compiler = 0
 
     def watch_compiler(self, moment: float) -> None:
+        """Give up a compilation that does not end; try one again that could not be, as long as there is no policy."""
+        if self._retry_at and moment >= self._retry_at and not self.policy_info["generation"]:
+            self._retry_at = 0.0
+            self._reload = True
         if self._compiler and moment - self._compiler_started > COMPILE_LIMIT:
             self.end_compiler()
             self.not_loaded("the compiler did not end within " + str(COMPILE_LIMIT) + " seconds")
@@ -241,6 +264,7 @@ class Daemon:
         self.policy_info["errors"] = 1
         self.policy_info["reports"] = [why]
         held = self.policy_info["generation"]
+        self._retry_at = time.monotonic() + RETRY
         say("error", why + ("; the running policy stays in force" if held else "; no policy is in force"))
 
     def take_image(self, raw: bytes, now: int) -> None:
@@ -274,8 +298,9 @@ class Daemon:
     # -- answers ----------------------------------------------------------------------------------------------------
 
     def request(self, method: str, arguments: dict) -> dict:
-        """Answer one request of the control socket. Raises KeyError for an unknown method."""
-        return {"status": self.status, "reload": self.reload, "names": self.names}[method](arguments)
+        """Answer one request of the control socket."""
+        answer = {"status": self.status, "reload": self.reload, "names": self.names}.get(method)
+        return {"error": "no such method: " + method[:64]} if answer is None else {"result": answer(arguments)}
 
     def status(self, arguments: dict) -> dict:
         """What happens: see docs/status.md."""

@@ -19,6 +19,8 @@ def write_whole(folder: str, name: str, data: bytes, temporary: str) -> str:
             os.unlink(temporary)  # what an earlier life left; if it is a link, the link goes, not what it names
         except FileNotFoundError:
             pass
+        except (IsADirectoryError, PermissionError):
+            temporary += os.urandom(6).hex()  # somebody has put a folder in the way
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o640)
         try:
             view = memoryview(data)
@@ -29,14 +31,10 @@ def write_whole(folder: str, name: str, data: bytes, temporary: str) -> str:
         stem, dot, suffix = name.rpartition(".")
         for count in range(1000):
             final = name if not count else f"{stem}-{count}{dot}{suffix}" if stem else f"{name}-{count}"
-            try:
-                os.link(temporary, os.path.join(folder, final), follow_symlinks=False)
+            if _name(temporary, os.path.join(folder, final)):
                 break
-            except FileExistsError:
-                continue
         else:
             raise FileExistsError(errno.EEXIST, "a thousand files of this name exist")
-        os.unlink(temporary)
     except OSError as failure:
         try:
             os.unlink(temporary)
@@ -44,3 +42,21 @@ def write_whole(folder: str, name: str, data: bytes, temporary: str) -> str:
             pass
         return failure.strerror or str(failure)
     return ""
+
+
+def _name(temporary: str, final: str) -> bool:
+    """Give a file its name. Returns False when there is one of that name."""
+    try:
+        os.link(temporary, final, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    except OSError as failure:
+        if failure.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+            raise
+        # No hard links here (a USB stick with vfat).
+        if os.path.lexists(final):
+            return False
+        os.rename(temporary, final)
+        return True
+    os.unlink(temporary)
+    return True

@@ -9,9 +9,10 @@ import json
 import os
 import select
 import socket
+import stat
 
 MAX_REQUEST = 1 << 16
-MAX_ANSWER = 1 << 20
+MAX_ANSWER = 16 << 20
 MAX_CLIENTS = 16
 
 
@@ -23,12 +24,13 @@ class _Peer:
 
 
 class Control:
-    """Listens on a path. `request(method, args)` gives the answer, and raises KeyError for an unknown method."""
+    """Listens on a path. `request(method, args)` gives the answer: {"result": ...} or {"error": ...}."""
 
     def __init__(self, path: str, request) -> None:
         self.path = path
         self._request = request
         self._listener: socket.socket | None = None
+        self._bound = 0
         self._peers: dict[int, _Peer] = {}
 
     def open(self, poll: select.poll) -> str:
@@ -41,6 +43,8 @@ class Control:
                 if probe.connect_ex(self.path) in (0, errno.EAGAIN):
                     return "another nfa is running: it answers on " + self.path
             if os.path.lexists(self.path):
+                if not stat.S_ISSOCK(os.lstat(self.path).st_mode):
+                    return "the control path " + self.path + " is taken by something that is no socket"
                 os.unlink(self.path)
             self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             before = os.umask(0o177)
@@ -48,6 +52,7 @@ class Control:
                 self._listener.bind(self.path)
             finally:
                 os.umask(before)
+            self._bound = os.lstat(self.path).st_ino
             self._listener.listen(8)
             self._listener.setblocking(False)
         except OSError as failure:
@@ -63,7 +68,8 @@ class Control:
             self._listener.close()
             self._listener = None
             try:
-                os.unlink(self.path)
+                if os.lstat(self.path).st_ino == self._bound:
+                    os.unlink(self.path)
             except OSError:
                 pass
 
@@ -137,10 +143,7 @@ class Control:
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             answer: dict[str, object] = {"error": 'a request is {"method": NAME, "args": {...}} on one line'}
         else:
-            try:
-                answer = {"result": self._request(method, arguments)}
-            except KeyError:
-                answer = {"error": "no such method: " + method[:64]}
+            answer = self._request(method, arguments)
         data = json.dumps(answer).encode() + b"\n"
         return data if len(data) <= MAX_ANSWER else b'{"error": "the answer is too long"}\n'
 

@@ -176,6 +176,8 @@ class Engine:
                 if self.live() >= self.max_flows:
                     self._drop_oldest()
             self.flows[digest] = held
+        elif self.flows or self._older:
+            self._forget(digest_key(flow["digest"]))
         if self.trace is not None:
             self.trace(record, actions)
 
@@ -212,7 +214,7 @@ class Engine:
             return
         for key in ("agent_version", "build_version", "json_version", "uptime", "flow_count"):
             value = record.get(key)
-            if isinstance(value, int | float):
+            if isinstance(value, int) or (isinstance(value, float) and value - value == 0):  # no NaN, no infinity: JSON
                 self.agent[key] = value
             elif isinstance(value, str):
                 self.agent[key] = value[:128]

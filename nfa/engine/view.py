@@ -42,6 +42,8 @@ def mac(text: str) -> bytes:
     """Return the 6 bytes of a MAC address written with colons or dashes. Raises ValueError when it is none."""
     packed = _macs.get(text)
     if packed is None:
+        if len(text) > 17:
+            raise ValueError("not a MAC address")
         if len(_macs) >= CACHE_LIMIT:
             _macs.clear()
         packed = binascii.unhexlify(text.replace(":", "").replace("-", ""))
@@ -80,9 +82,11 @@ def number(value: object) -> int:
         raise TypeError("not a number")
     known = _numbers.get(value)
     if known is None:
+        if len(value) > 18:
+            raise ValueError("not a number")
         if len(_numbers) >= CACHE_LIMIT:
             _numbers.clear()
-        known = int(value[:18], 0)
+        known = int(value, 0)
         _numbers[value] = known
     return known
 

@@ -12,6 +12,8 @@ from .wire import NESTED, NET_BYTEORDER, NLM_F_ACK, NLM_F_REQUEST, attribute, at
 ADD = 0x609
 DEL = 0x60A
 FULL = 4352
+MAX_MESSAGE = 32 << 10
+"""The kernel echoes a message of which it refuses an element whole, and the echo has to fit into the reader's buffer."""
 _LINENO = 9
 _N = NET_BYTEORDER
 _FIELD = {
@@ -59,15 +61,16 @@ class Elements:
             if "queue" in skb:
                 tail += attribute(29 | _N, struct.pack(">H", skb["queue"]))
         self._tail = tail
-        self._size = 4 + sum([len(b) + s + len(a) for b, s, a in self._parts]) + len(tail) + 8
-        self.room = min(1024, (65535 - 4) // self._size)
-        """Elements that fit into one message."""
+        self.element = 4 + sum([len(b) + s + len(a) for b, s, a in self._parts]) + len(tail) + 8
+        """Bytes of one element in a message."""
+        self.room = min(1024, MAX_MESSAGE // self.element)
+        """Elements of one message."""
 
     def encode(self, command: int, sequence: int, keys: list[bytes], skip: int) -> bytes:
         """Return one message, acknowledged, for at most `room` elements. `skip`: bytes before the fields in each key."""
         parts = self._parts
         tail = self._tail
-        start = struct.pack("=HH", self._size, 7 | NESTED)
+        start = struct.pack("=HH", self.element, 7 | NESTED)
         chunks = []
         for index, key in enumerate(keys):
             chunks.append(start)

@@ -320,7 +320,7 @@ class _Provisioner:
             self._reports.warning(
                 target.place,
                 f"set {name} was made without timeouts, but ttl is {ttl} seconds",
-                hint=f"make one with: {command}",
+                hint=f"delete it with: {delete}; then make one with: {command}",
                 consequence="elements stay until the set is flushed",
             )
         elif managed and slot["element_timeout"]:
@@ -328,7 +328,7 @@ class _Provisioner:
                 target.place,
                 f"set {name} has a timeout of {found.timeout:g} seconds, but ttl is {ttl}",
                 hint=f"to change the set, delete it with: {delete}",
-                consequence=f"each element gets its own timeout of {ttl} seconds",
+                consequence=f"each element gets its own timeout of {ttl} seconds" if ttl else "elements do not expire",
             )
         if managed and found.size not in (0, slot["size"]):
             self._reports.warning(

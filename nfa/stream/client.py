@@ -14,7 +14,7 @@ from .framing import Framer
 FIRST_WAIT = 0.25
 LONGEST_WAIT = 30.0
 CONNECT_TIMEOUT = 10.0
-CHUNK = 1 << 18
+CHUNK = 1 << 16
 """Bytes read at once; also what one turn of the loop takes at the most."""
 
 
@@ -54,11 +54,18 @@ class Client:
 
     def start(self, now: float) -> None:
         """Begin to connect. Afterwards the state is `connecting`, `connected`, or `waiting` with a deadline."""
-        self.socket = socket.socket(self._family, socket.SOCK_STREAM)
+        try:
+            self.socket = socket.socket(self._family, socket.SOCK_STREAM)
+        except OSError as failure:
+            self.lose(now, failure.strerror or "no socket to be had")
+            return
         self.socket.setblocking(False)
         if self._family != socket.AF_UNIX:
-            # A peer that vanished without a word is noticed by the kernel; nothing is ever written to the stream.
+            # A peer that vanished without a word is noticed by the kernel, after a minute; nothing is ever written.
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+                if hasattr(socket, name):
+                    self.socket.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         self.framer = Framer()
         self.deadline = now + CONNECT_TIMEOUT
         self.state = "connecting"
@@ -100,8 +107,9 @@ class Client:
             self.lose(now, failure.strerror or "read error")
             return []
         if not chunk:
+            payloads = self.framer.end()
             self.lose(now, "closed by netifyd")
-            return []
+            return payloads
         self.bytes += len(chunk)
         payloads = self.framer.feed(chunk)
         if payloads:

@@ -12,6 +12,7 @@ import re
 
 MAX_RECORD = 1 << 20
 _HEADER = re.compile(rb'\{"length": ?([0-9]+)\}\r?\n')
+_BLANK = re.compile(rb"\s+")
 _MARK = b'{"length"'
 _HEADER_ROOM = 64
 """No header is longer; what is kept at the end of a skipped stretch so that a header cut in two is still found."""
@@ -49,6 +50,16 @@ class Framer:
         self.buffer = data[position:]
         return found
 
+    def end(self) -> list[bytes]:
+        """The stream has ended: return a last line that has no newline; count a record that was cut off."""
+        rest, self.buffer = self.buffer.strip(), b""
+        if not rest or self._lost:
+            return []
+        if self.lines:
+            return [rest]
+        self.bad["length"] += 1
+        return []
+
     def _recognise(self, data: bytes, position: int) -> bool:
         """Decide what kind of stream this is, from its first bytes. Returns False while there are too few."""
         head = data[position : position + _HEADER_ROOM]
@@ -68,7 +79,7 @@ class Framer:
                 return position
             # Blank bytes between records belong to nobody; anything else is a record or header gone wrong.
             if data[position : position + 1].isspace():
-                return position + 1
+                return _BLANK.match(data, position).end()  # type: ignore[union-attr]
             self.bad["length"] += 1
             self._lost = True
             return position + (1 if data.startswith(_MARK, position) else 0)

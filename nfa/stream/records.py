@@ -20,6 +20,8 @@ _STATS = (b'"type":"flow_stats"}', "stats")
 _PURGE = (b'"type":"flow_purge"}', "purge")
 _DIGEST = b'"digest":"'
 _MAX_DIGEST = 64
+_MAX_ADDRESS = 45
+_MAX_NAME = 255
 _KEY_DIGITS = 14
 # CPython's scanner without the wrapping of json.loads, which costs a third of the time; MicroPython has json.loads only.
 _scan = json.JSONDecoder().scan_once if hasattr(json, "JSONDecoder") else None  # type: ignore[attr-defined]
@@ -150,6 +152,9 @@ def check_flow(record: dict) -> None:
         or not 0 <= flow.get("local_port", 0) <= 65535
         or not 0 <= flow.get("other_port", 0) <= 65535
         or len(digest) > _MAX_DIGEST
+        or len(flow["local_ip"]) > _MAX_ADDRESS
+        or len(flow["other_ip"]) > _MAX_ADDRESS
+        or len(flow.get("detected_application_name", "")) > _MAX_NAME
     ):
         raise BadRecord("types", "a field is out of range")
     name = flow.get("detected_application_name", "")

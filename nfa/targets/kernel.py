@@ -27,8 +27,11 @@ _HOPELESS = (
     4114,
 )
 """Errors that every element of a set meets: there is no use in trying the next one."""
-_MAX_ROUNDS = 200
-"""How often one turn may be sent anew to find refused elements; what is left then counts as refused."""
+_MAX_ROUNDS = 40
+"""How often one turn may be sent anew to find refused elements; what is left then of the same sets counts as refused."""
+MAX_UNITS = 128
+"""Messages with an acknowledgement in one send: the default receive buffer holds 256 of them (6.18)."""
+MIN_SEND = 8 << 10
 QUIET = 300
 """Seconds without a full set after which it is told again."""
 _IS_FULL = "is full"
@@ -41,7 +44,7 @@ class Unit:
         self.slot = slot
         self.keys = keys
         self.refresh = refresh
-        self.renew = refresh or (slot.carried_over and slot.ttl > 0)
+        self.renew = refresh or slot.carried_over
         """The elements may be in the set already: nftables then needs three messages for them."""
 
 
@@ -57,10 +60,10 @@ def advice(error: int, slot: Slot) -> str:
     nft = slot.data["kind"] == "nftset"
     if error in (errno.EPERM, errno.EACCES):
         return "the daemon needs root, or the capability CAP_NET_ADMIN"
-    if error == errno.ENOENT and slot.data["managed"] and slot.ready:
-        return "somebody deleted it; it is made again with the next flow"
     if error == errno.ENOENT and not slot.data["managed"]:
         return "make it, or set managed to true; elements are added again as soon as it is there"
+    if error in (errno.EINVAL, 4097, 4107) and slot.ready:
+        return "the set is of another type than the target, or was made without timeouts: nfa check says what to do"
     if error in (4098, errno.ENOENT, errno.EPROTONOSUPPORT, errno.EOPNOTSUPP, errno.EINVAL, errno.EAFNOSUPPORT):
         return "is the kernel module there? OpenWrt: opkg install " + ("kmod-nft-core" if nft else "kmod-ipt-ipset")
     if error in _FULL:
@@ -78,6 +81,8 @@ class Sets:
         self._nft = Netlink(True)
         self._ipset = Netlink(False)
         self.batches = 0
+        self._limit = MAX_SEND
+        """Bytes in one send; less where the kernel's send buffer turns out to be smaller."""
 
     def close(self) -> None:
         self._nft.close()
@@ -105,6 +110,7 @@ class Sets:
             self.fail(slot, error, now)
             return False
         slot.ready = True
+        slot.keep_carried(now)
         self._works(slot)
         return True
 
@@ -153,13 +159,23 @@ class Sets:
             into = nft if slot.data["kind"] == "nftset" else ipsets
             # Refreshes first: in a set that is filling up, what is there comes before what is new.
             for keys, refresh in ((refreshes, True), (adds, False)):
-                room = self._encoder(slot).room  # type: ignore[attr-defined]
-                for start in range(0, len(keys), room):
-                    into.append(Unit(slot, keys[start : start + room], refresh))
+                into += self._units(slot, keys, refresh)
         if nft:
             self._rounds(nft, self._send_nft, now)
         if ipsets:
             self._rounds(ipsets, self._send_ipset, now)
+
+    def _units(self, slot: Slot, keys: list[bytes], refresh: bool) -> list[Unit]:
+        """Cut a list of elements into units that fit into one message, and into one send with its three messages."""
+        encoder = self._encoder(slot)
+        room = max(1, min(encoder.room, self._limit // (3 * encoder.element) - 8))  # type: ignore[attr-defined]
+        return [Unit(slot, keys[start : start + room], refresh) for start in range(0, len(keys), room)]
+
+    def _size(self, unit: Unit) -> int:
+        """Return the bytes that a unit takes in a send."""
+        encoder = self._encoder(unit.slot)
+        one: int = len(encoder.head) + 64 + len(unit.keys) * encoder.element  # type: ignore[attr-defined]
+        return one * 3 if unit.renew else one
 
     def _encoder(self, slot: Slot) -> object:
         if slot.encoder is None:
@@ -183,16 +199,18 @@ class Sets:
             rounds += 1
             batch: list[Unit] = []
             size = 0
-            while units and (not batch or size < MAX_SEND):
-                unit = units.pop(0)
-                size += len(unit.keys) * 64 * (3 if unit.renew else 1)
-                batch.append(unit)
-            if rounds > _MAX_ROUNDS:
-                for unit in batch:
-                    self._refuse(unit.slot, unit.keys)
-                continue
+            while units and (not batch or (size + self._size(units[0]) <= self._limit and len(batch) < MAX_UNITS)):
+                size += self._size(units[0])
+                batch.append(units.pop(0))
             self.batches += 1
-            units[:0] = send(batch, now)
+            again = send(batch, now)
+            if rounds > _MAX_ROUNDS and again:
+                # Enough of looking for refused elements: what is in trouble goes, the rest does not have to wait for it.
+                troubled = [unit for unit in again if unit.slot.counters.error_time == now]
+                for unit in troubled:
+                    self._refuse(unit.slot, unit.keys)
+                again = [unit for unit in again if unit not in troubled] if troubled else []
+            units[:0] = again
 
     def _send_nft(self, batch: list[Unit], now: int) -> list[Unit]:
         """Send one transaction. Returns what must be sent again: all that was not refused, when something was."""
@@ -211,7 +229,7 @@ class Sets:
         try:
             answers = self._nft.send(b"".join(messages))
         except OSError as failure:
-            return self._all_failed(batch, failure.errno or errno.EIO, now)
+            return self._not_sent(batch, failure.errno or errno.EIO, now)
         failed: dict[Unit, tuple[int, int]] = {}
         for answer in answers:
             if not answer.error:
@@ -235,7 +253,9 @@ class Sets:
             keys = unit.keys
             index = self._encoder(unit.slot).failed_index(offset) if offset >= 0 else -1  # type: ignore[attr-defined]
             known_full = unit.slot.trouble == _IS_FULL and now < unit.slot.retry_at and not unit.refresh
-            if error in _HOPELESS or (error in _FULL and known_full):
+            if error == errno.ENOENT and self._remake(unit, now):
+                again.append(unit)
+            elif error in _HOPELESS or (error in _FULL and known_full):
                 self._give_up(unit.slot, keys, error, now)
             elif 0 <= index < len(keys) or len(keys) == 1:
                 index = max(index, 0)
@@ -262,24 +282,34 @@ class Sets:
         try:
             answers = self._ipset.send(b"".join(messages))
         except OSError as failure:
-            return self._all_failed(batch, failure.errno or errno.EIO, now)
+            return self._not_sent(batch, failure.errno or errno.EIO, now)
         again: list[Unit] = []
+        unanswered = list(batch)
         for answer in answers:
             index = answer.sequence - first
-            if not 0 <= index < len(batch):
+            if not 0 <= index < len(batch) or batch[index] not in unanswered:
                 continue
             unit = batch[index]
+            unanswered.remove(unit)
             if not answer.error:
                 self._accepted(unit, len(unit.keys))
                 continue
+            if answer.error == errno.ENOENT and self._remake(unit, now):
+                again.append(unit)
+                continue
             done = 0 if answer.error in _HOPELESS else min(ipset.failed_index(answer.echo), len(unit.keys) - 1)
             self._accepted(unit, done)
-            if answer.error in _HOPELESS or answer.error in _FULL:
+            # In a bitmap the same number means that the element lies outside its range.
+            full = answer.error in _FULL and not unit.slot.data["type"].startswith("bitmap")
+            if answer.error in _HOPELESS or full:
                 self._give_up(unit.slot, unit.keys[done:], answer.error, now)
             else:
                 self._refuse(unit.slot, [unit.keys[done]], answer.error, now)
                 if unit.keys[done + 1 :]:
                     again.append(Unit(unit.slot, unit.keys[done + 1 :], unit.refresh))
+        for unit in unanswered:
+            # The receive buffer ran over. What became of these is not known: they are added anew when seen again.
+            self._refuse(unit.slot, unit.keys, errno.ENOBUFS, now)
         return again
 
     # -- what became of them ----------------------------------------------------------------------------------------
@@ -310,6 +340,19 @@ class Sets:
             slot.counters.last_error = label(slot) + ": " + describe(error)
             slot.counters.error_time = now
 
+    def _remake(self, unit: Unit, now: int) -> bool:
+        """Somebody deleted a managed set: make it again, so that the flow that found out gets its element all the same.
+
+        Other flows bring their elements back with their next records.
+        """
+        slot = unit.slot
+        if not slot.data["managed"] or slot.remade_at == now:
+            return False
+        slot.remade_at = now
+        slot.live = {key: slot.live[key] for key in unit.keys if key in slot.live}
+        self._say("notice", "target '" + slot.counters.name + "': " + label(slot) + " was deleted; it is made again")
+        return self.provide(slot, now, False)
+
     def _give_up(self, slot: Slot, keys: list[bytes], error: int, now: int) -> None:
         """These cannot be added, and neither can others for a while."""
         self._refuse(slot, keys, error, now)
@@ -336,6 +379,13 @@ class Sets:
         slot.trouble = words
         slot.counters.last_error = label(slot) + ": " + words
         slot.counters.error_time = now
+
+    def _not_sent(self, batch: list[Unit], error: int, now: int) -> list[Unit]:
+        """The kernel did not take a batch. One that is too large is cut smaller, from now on."""
+        if error not in (errno.EMSGSIZE, errno.ENOBUFS) or self._limit <= MIN_SEND:
+            return self._all_failed(batch, error, now)
+        self._limit //= 2
+        return [part for unit in batch for part in self._units(unit.slot, unit.keys, unit.refresh)]
 
     def _all_failed(self, batch: list[Unit], error: int, now: int) -> list[Unit]:
         for unit in batch:

@@ -110,13 +110,16 @@ class Registry:
         """Put an image's targets in force; make the sets that are new. Returns the slots that are no longer used."""
         kinds = {target["name"]: target["type"] for target in image["targets"]}
         old = dict(self.by_number)
+        made = [_set(slot.data) for slot in old.values()]
         slots: list[Slot] = []
         for data, number in zip(image["slots"], numbers):  # noqa: B905 (MicroPython's zip has no strict)
             counters = self.counters(data["target"], kinds[data["target"]])
             slot = old.pop(number, None)
             if slot is None:
                 slot = Slot(number, data, counters)
-                self.sets.provide(slot, now, True)
+                # A set that another target fills already is not emptied for this one.
+                self.sets.provide(slot, now, _set(data) not in made)
+                made.append(_set(data))
             else:
                 changed = slot.data != data
                 slot.counters = counters
@@ -170,6 +173,10 @@ class Registry:
         for target in self.targets.values():
             if isinstance(target, LogTarget) and target.log.due and now >= target.log.due:
                 target.log.flush(time.time())
+        self._flush_retired()
+
+    def _flush_retired(self) -> None:
+        """Write what log targets have left that are no longer in the policy."""
         while self._retired:
             self._retired.pop().flush(time.time())
 
@@ -184,6 +191,7 @@ class Registry:
 
     def shut_down(self) -> None:
         """The daemon ends: write what is left, honour flush_on_destroy, close."""
+        self._flush_retired()
         for target in self.targets.values():
             if isinstance(target, LogTarget):
                 target.log.flush(time.time())

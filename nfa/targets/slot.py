@@ -10,6 +10,7 @@ RETRY_OTHER = 5
 MAX_LIVE = 1 << 18
 """Elements remembered for one set. Beyond that the older half is forgotten here (the kernel keeps it): it is added anew
 when seen again, which does no harm."""
+CARRIED = 3600
 GRACE = 2
 """Seconds an element is remembered beyond its deadline. While it is, a new sighting refreshes it, which is right whether
 or not the kernel still has it; a plain add would not lengthen the life of one that is about to end."""
@@ -44,17 +45,25 @@ class Slot:
         """Why the set cannot be used now; "" while it can."""
         self.retry_at = 0
         self.quiet_until = 0
-        self.carried_over = False
+        self.remade_at = 0
+        self.carried_over = True
         """The set may hold elements that are not in `live` (of an earlier life of the daemon, or of somebody else): adding
         one of those must refresh it."""
+        self._carried_until = 0
         self.ready = False
         """The set was made, or is somebody else's."""
+        self.ttl: int = data["ttl"] if data["timeouts"] else 0
         self.take(data)
 
     def take(self, data: dict) -> None:
-        """Use (new) data of the policy image; the elements stay."""
+        """Use (new) data of the policy image; the elements stay, if they live as long as before."""
         self.data = data
-        self.ttl: int = data["ttl"] if data["timeouts"] else 0
+        ttl: int = data["ttl"] if data["timeouts"] else 0
+        if ttl != self.ttl:
+            # What is in the set has the timeout of before: each element is renewed when it is seen again.
+            self.live = {}
+            self.carried_over = True
+        self.ttl = ttl
         self._second = self._end = 0
         self.encoder: object = None
         self.expand = None
@@ -68,7 +77,7 @@ class Slot:
                 self.forget(list(self.live)[: MAX_LIVE // 2])
             self.live[key] = self._deadline(now)
             self.adds.append(key)
-        elif self.ttl and deadline - now <= self.ttl >> 1:
+        elif self.ttl and deadline - now <= (self.ttl >> 1 or 1):
             # Out and in again: the table stays in the order in which elements expire.
             del self.live[key]
             self.live[key] = self._deadline(now)
@@ -87,8 +96,14 @@ class Slot:
         for key in keys:
             self.live.pop(key, None)
 
+    def keep_carried(self, now: int) -> None:
+        """The set is there: what an earlier life left in it can be there for a while. Others may fill sets of their own."""
+        self._carried_until = now + max(self.ttl, CARRIED) if self.data["managed"] else 0
+
     def expire(self, now: int) -> None:
-        """Forget what the kernel has dropped by itself."""
+        """Forget what the kernel has dropped by itself. To be called each second."""
+        if self.carried_over and self._carried_until and now >= self._carried_until:
+            self.carried_over = False
         if not self.ttl:
             return
         limit = now - GRACE

@@ -56,6 +56,10 @@ class Kernel:
         self.sends = 0
         self._sequence = 0
         self.broken = 0
+        self.largest = 163_840
+        """Bytes that one send takes: the send buffer of a 32-bit kernel."""
+        self.silent = False
+        """The answers of ipset were lost."""
 
     def reserve(self, count: int) -> int:
         self._sequence += count
@@ -68,6 +72,8 @@ class Kernel:
         self.sends += 1
         if self.broken:
             raise OSError(self.broken, "not now")
+        if len(data) > self.largest:
+            raise OSError(errno.EMSGSIZE, "Message too long")
         messages, position = [], 0
         while position < len(data):
             length, kind, _, sequence, _ = wire.HEADER.unpack_from(data, position)
@@ -77,7 +83,8 @@ class Kernel:
         if messages[0][0] == nftables.BEGIN:
             assert messages[-1][0] == nftables.END
             return self._transaction(messages[1:-1])
-        return [self._ipset(*message) for message in messages]
+        answers = [self._ipset(*message) for message in messages]
+        return [] if self.silent else answers
 
     def _transaction(self, messages: list[tuple[int, int, bytes]]) -> list[wire.Failure]:
         before = {name: list(keys) for name, keys in self.sets.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from fake_kernel import Kernel, slot_data
 
 from nfa.targets.kernel import Sets
@@ -67,13 +68,55 @@ def test_a_reload_keeps_elements_of_sets_that_stay() -> None:
     changed = slot_data("nftset", "a", set_name="a", ttl=120)
     assert house.load(image(changed, slot_data("ipset", "b", set_name="b")))[0] == numbers[0]
     slot = house.registry.by_number[numbers[0]]
-    assert held in slot.live
     assert slot.ttl == 120
+    assert not slot.live, "in the kernel it still has the ttl of before"
     house.load(image(changed, slot_data("ipset", "b", set_name="b")))
     assert house.registry.by_number[numbers[0]] is slot
+    sends = house.kernel.sends
     house.registry.refresh(held, 2)
     house.registry.flush(2)
-    assert house.kernel.sends >= sends
+    assert held in slot.live
+    assert [entry[0] for entry in house.kernel.log[-3:]] == ["add", "del", "add"], "renewed with the ttl of now"
+    assert house.kernel.sends == sends + 1
+    house.load(image(changed, slot_data("ipset", "b", set_name="b")))
+    assert held in slot.live, "a reload that changes nothing costs nothing"
+
+
+@pytest.mark.parametrize("before, after", [(3, 0), (0, 3), (300, 4)])
+def test_a_reload_with_another_ttl_renews_what_flows_hold(before: int, after: int) -> None:
+    """An element with the timeout of before would go, and the daemon would believe that it is there for ever."""
+    house = House()
+    house.load(image(slot_data("nftset", "a", set_name="a", ttl=before)))
+    one = record(1)
+    held = house.registry.targets["a"].apply(one, one["flow"], 1)
+    house.registry.flush(1)
+    house.load(image(slot_data("nftset", "a", set_name="a", ttl=after)))
+    house.registry.refresh(held, 2)
+    house.registry.flush(2)
+    assert [entry[0] for entry in house.kernel.log[-3:]] == ["add", "del", "add"]
+
+
+def test_a_second_target_of_a_set_does_not_empty_it() -> None:
+    """flush_on_create of a target that is new in the configuration would take away what another one has put in."""
+    house = House()
+    first = slot_data("nftset", "a", set_name="a", ttl=0)
+    house.load(image(first))
+    one = record(1)
+    house.registry.targets["a"].apply(one, one["flow"], 1)
+    house.registry.flush(1)
+    house.load(image(first, slot_data("nftset", "b", set_name="a", ttl=0, flush_on_create=True)))
+    assert len(house.kernel.sets["a.v4"]) == 1
+
+
+def test_the_last_entries_of_a_log_that_has_just_gone_are_written() -> None:
+    """A reload and a stop within one second would lose them."""
+    house = House()
+    house.load(image(logs=("l",)))
+    flow = {"ip_version": 4, "other_ip": "10.0.0.1", "local_ip": "10.0.0.2", "detected_protocol": 5}
+    house.registry.targets["l"].apply({"flow": flow}, flow, 1)
+    house.load(image())
+    house.registry.shut_down()
+    assert len(house.files) == 1
 
 
 def test_a_number_is_not_given_to_another_set_soon() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import struct
 
 import pytest
 from fake_kernel import Bench, Kernel, key, slot_data
@@ -185,12 +186,37 @@ def test_a_deleted_set_is_made_again_if_it_is_ours(kind: str) -> None:
     bench.want(100, 1, 2)
     del bench.kernel.sets["x.v4"]
     bench.want(101, 3)
-    assert not bench.slot.live, "the elements are gone with the set"
+    assert bench.held == [3], "the flow that found out has its element"
+    assert list(bench.slot.live) == [key(3)], "the other elements are gone with the set"
     bench.want(102, 1, 4)
-    assert bench.held == [1, 4]
-    assert [level for level, _ in bench.said] == ["error", "notice"]
-    assert "does not exist" in bench.said[0][1]
-    assert "can be used again" in bench.said[1][1]
+    assert bench.held == [1, 3, 4]
+    assert [level for level, _ in bench.said] == ["notice"]
+    assert "was deleted" in bench.said[0][1]
+
+
+@KINDS
+def test_a_send_is_never_larger_than_the_kernel_takes(kind: str) -> None:
+    """A burst of flows would be refused as a whole, with "Message too long"."""
+    bench = Bench(kind)
+    bench.kernel.largest = 60_000
+    bench.sets.provide(bench.slot, 99, True)
+    for now in (100, 140):
+        for number in range(9000):
+            bench.slot.want(struct.pack(">HI", 0, 0x0A000000 + number), now)
+        bench.sets.flush([bench.slot], now)
+    assert len(bench.kernel.sets["x.v4"]) == 9000
+    assert bench.slot.counters.errors == 0
+    assert (bench.slot.counters.added, bench.slot.counters.refreshed) == (9000, 9000)
+
+
+def test_what_the_kernel_did_not_answer_is_counted() -> None:
+    """Elements would be believed to be in a set that they never reached."""
+    bench = Bench("ipset")
+    bench.sets.provide(bench.slot, 99, True)
+    bench.kernel.silent = True
+    bench.want(100, 1, 2)
+    assert not bench.slot.live
+    assert bench.slot.counters.errors == 2
 
 
 @KINDS
