@@ -22,7 +22,7 @@ from .expression import Context, understand
 from .expression.check import parse_address
 from .expression.generate import Generator
 from .expression.members import members_of
-from .expression.tree import Network, Node, Test, any_of
+from .expression.tree import Network, Node, Not, Or, Test, any_of
 from .provision.kernel import Kernel
 from .provision.keys import key_source
 from .provision.provision import Slot, provision
@@ -68,6 +68,13 @@ def separate_lines(text: str) -> str:
     alone = ";" not in text
     ended = [line.strip() and (alone or _COMPACT_LINE.fullmatch(line.strip())) for line in lines]
     return "".join(line + (";" if end else "\n") for line, end in zip(lines, ended, strict=True))[:-1]
+
+
+def negative(node: Node) -> bool:
+    """Return whether an expression only says what a flow is not: nearly every flow matches it."""
+    if isinstance(node, Not):
+        return True
+    return isinstance(node, Test) and node.op == "!="
 
 
 class _Compiler:
@@ -137,6 +144,13 @@ class _Compiler:
         name = f"action {quote(action.name)}"
         left_out = "the action is left out" if action.enabled else "the action is disabled anyway"
         criteria, good = self.texts(action.criteria, f"{name}: criteria", left_out, False)
+        if isinstance(criteria, Or) and len(criteria.items) > 1 and any(map(negative, criteria.items)):
+            self.reports.warning(
+                action.criteria[0].place,
+                f"{name}: a match of any one expression is a match, and one of them only says what a flow is not",
+                hint="join what must hold together with '&&', or name what is to be spared in 'exemptions'",
+                consequence="nearly every flow matches",
+            )
         exemptions, fine = self.texts(action.exemptions, f"{name}: exemption", left_out, True)
         reason = inactive_reason(action, self.policy) or ""
         if action.enabled and not (good and fine and criteria):

@@ -7,14 +7,19 @@ touches a kernel.
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from .compiler import Compiled, CompiledAction
+from .engine import view
 from .expression.walk import reasons
+from .provision.keys import key_source
 from .provision.provision import Slot
 from .targets.registry import interface_test
 
+_functions: dict[str, Callable[[dict[str, Any], dict[str, Any]], bytes]] = {}
 _PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 58: "ipv6-icmp", 132: "sctp", 136: "udplite"}
 
 
@@ -68,28 +73,35 @@ def _step(item: CompiledAction, record: dict[str, Any], halted: str) -> Step:
     return Step(name, "matched" if matched else "no match", tuple(why))
 
 
+def _packed(slot: Slot, record: dict[str, Any]) -> bytes:
+    """Make the element as the daemon does. Raises ValueError when the record lacks what it needs, or is out of range."""
+    source = key_source("key", slot)
+    if source not in _functions:
+        names: dict[str, Any] = {name: getattr(view, name) for name in view.NAMES}
+        names |= {"pack": struct.pack, "S_key": 0}
+        exec(source, names)
+        _functions[source] = names["key"]
+    packed: bytes = _functions[source](record, record["flow"])
+    return packed
+
+
 def element(slot: Slot, record: dict[str, Any]) -> str:
     """Return the element of a flow record in a set, as `ipset` and `nft` write it. Raises ValueError when it has none."""
+    _packed(slot, record)
     flow = record["flow"]
     parts = []
     protocol = flow["ip_protocol"]
     for name in slot["fields"]:
         if name in ("local_addr", "other_addr"):
             value = flow[name.replace("addr", "ip")]
-            if (":" in value) != (slot["family"] == 6):
-                raise ValueError("the addresses of the flow do not fit its IP version")
         elif name == "ip_proto":
             value = _PROTOCOLS.get(protocol, str(protocol))
         elif name == "mark":
             value = f"0x{flow.get('ct_mark', flow.get('conntrack', {}).get('mark', 0)):08x}"
         elif name == "interface":
-            value = record.get("interface", "")
+            value = record.get("interface", "")[:15]
         else:
-            value = flow.get(name, 0 if name.endswith("port") else "")
-        if name.endswith("mac") and not value:
-            raise ValueError(f"the flow has no {name}")
-        if name.endswith("port") and slot.get("range") and not slot["range"][0] <= value <= slot["range"][1]:
-            raise ValueError(f"{name} {value} is outside the set's range")
+            value = flow.get(name, 0)
         parts.append(str(value))
     if slot["kind"] == "nftset":
         return " . ".join(parts)
@@ -140,8 +152,8 @@ def _effect(compiled: Compiled, name: str, record: dict[str, Any], verdict: Verd
             life = f" for {slot['ttl']} s" if slot["ttl"] else ""
             try:
                 text = f"{where} {slot['set']}: {element(slot, record)}{life}"
-            except ValueError as failure:
-                verdict.skipped[name] = str(failure)
+            except (ValueError, OSError) as failure:
+                verdict.skipped[name] = f"the flow has no element here: {failure}"
             else:
                 verdict.effects.setdefault(name, []).append(text)
         if not slots:

@@ -128,7 +128,8 @@ def test_criteria_from_files_and_folders_with_their_places(tmp_path: Path) -> No
         tmp_path, config_of({"folder": ["${path_state_persistent}/lists.d"], "file": [str(tmp_path / "one.list")]})
     )
     assert [place_of(error) for error in reports.errors] == [("10-a.list", 2, 11), ("20-b.list", 5, 3)]
-    assert [place_of(warning) for warning in reports.warnings] == [("20-b.list", 4, 2)]
+    assert [place_of(warning) for warning in reports.warnings] == [("20-b.list", 4, 2), ("10-a.list", 1, 1)]
+    assert "nearly every flow matches" in reports.warnings[1].text().lower()
     desk = Desk(made)
     assert desk.actions(WEB) == ["file"]
     assert desk.actions(samples.flow("HTTP/S", "netify.netflix")) == ["file"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 from ..compiler import Compiled, compile_policy
 from .common import add_config_arguments, config_of, paint, print_reports, shown
@@ -69,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
         )
         return 1 if errors else 0
-    print_reports(reports)
+    print_reports(reports, sys.stdout)
     if compiled is not None and not arguments.quiet:
         active = sum(not item.reason for item in compiled.actions)
         print(f"{len(compiled.actions)} actions, {active} active; {len(compiled.policy.targets)} targets")

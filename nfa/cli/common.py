@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import TextIO
+import time
+from collections.abc import Iterator
+from typing import Any, TextIO
 
 from ..config.paths import Paths
 from ..config.report import Reports, printable
+from ..recording import records
+from ..stream.records import FLOW_TYPES, BadRecord, classify
 
 DEFAULT_CONTROL = "/var/run/nfa/control.sock"
 DEFAULT_SOURCE = "unix:///var/run/netifyd/netifyd.sock"
@@ -57,6 +61,56 @@ def print_reports(reports: Reports, stream: TextIO | None = None) -> None:
         text = report.text()
         word = f"{report.severity}:"
         print(text.replace(word, paint(word, report.severity, stream), 1), file=stream)
+
+
+def flow_of(record: object) -> dict[str, Any] | None:
+    """Return a record when it is a flow that can be read, else None."""
+    try:
+        kind, value = classify(record)
+    except BadRecord:
+        return None
+    return value if kind == "flow" else None
+
+
+class Recording:
+    """The flow records of a recording that a command reads, and what a person should be told about it meanwhile."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.count = 0
+        self.damage: list[str] = []
+        self.unusable = 0
+
+    def flows(self) -> Iterator[dict[str, Any]]:
+        """Yield every flow record. Says on a terminal that it waits for input, and how far it is."""
+        if self.file == "-" and sys.stdin.isatty():
+            print("reading flow records from the terminal; name a FILE, or pipe one in (Ctrl-D ends)", file=sys.stderr)
+        begun = told = time.monotonic()
+        quiet = not sys.stderr.isatty() or sys.stdout.isatty()
+        for record in records(self.file, self.damage.append):
+            self.count += 1
+            flow = flow_of(record)
+            if flow is not None:
+                yield flow
+            elif str(record.get("type")) in FLOW_TYPES:
+                self.unusable += 1
+            if not quiet and time.monotonic() - told > 0.5:
+                told = time.monotonic()
+                print(f"\r{self.count} records, {self.count / (told - begun):.0f} a second ", end="", file=sys.stderr)
+        if not quiet:
+            print("\r", end="", file=sys.stderr)
+
+    def usable(self) -> bool:
+        """Tell of damage; return False when there was no record at all."""
+        for text in self.damage[:3]:
+            print(f"{self.file}: {printable(text)}", file=sys.stderr)
+        if len(self.damage) > 3:
+            print(f"{self.file}: {len(self.damage) - 3} more places could not be read", file=sys.stderr)
+        if self.unusable:
+            print(f"{self.file}: {self.unusable} flow records lack what a flow record must have", file=sys.stderr)
+        if not self.count:
+            fail(f"{self.file} holds no records: a recording has netifyd's length headers, or one JSON object a line")
+        return self.count > 0
 
 
 def fail(message: str) -> int:

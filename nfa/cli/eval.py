@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from ..compiler import names_of_agent
@@ -17,9 +17,7 @@ from ..expression import Context, understand
 from ..expression.generate import Generator
 from ..expression.members import members_of
 from ..expression.tree import Node, any_of
-from ..recording import records
-from ..stream.records import BadRecord, classify
-from .common import fail, paint, print_reports, shown
+from .common import Recording, fail, flow_of, paint, print_reports, shown
 
 _EPILOG = """\
 examples:
@@ -79,15 +77,6 @@ def _context(arguments: argparse.Namespace) -> Context:
     return Context(names_of_agent(paths), groups)
 
 
-def _flow(record: object) -> dict[str, Any] | None:
-    """Return a record when it is a flow that can be read, else None."""
-    try:
-        kind, value = classify(record)
-    except BadRecord:
-        return None
-    return value if kind == "flow" else None
-
-
 def _bits(arguments: argparse.Namespace) -> int:
     if not arguments.expressions or not arguments.flows:
         print("nfa eval: --bits needs --expressions FILE and --flows FILE", file=sys.stderr)
@@ -98,7 +87,7 @@ def _bits(arguments: argparse.Namespace) -> int:
         for line in file:
             if line.strip():
                 try:
-                    flows.append(_flow(json.loads(line)))
+                    flows.append(flow_of(json.loads(line)))
                 except ValueError:
                     flows.append(None)
     with open(arguments.expressions, encoding="utf-8") as file:
@@ -139,6 +128,8 @@ def run(arguments: argparse.Namespace) -> int:
             print("nfa eval: an expression is missing; try: nfa eval --help", file=sys.stderr)
             return 2
         return _filter(arguments)
+    except BrokenPipeError:
+        raise
     except OSError as failure:
         return fail(f"cannot read {failure.filename or arguments.file}: {failure.strerror}")
 
@@ -156,20 +147,14 @@ def _filter(arguments: argparse.Namespace) -> int:
         return 2
     match = predicate(nodes)
     seen = matched = 0
-    for record in _flows(arguments.file):
+    recording = Recording(arguments.file)
+    for record in recording.flows():
         seen += 1
         if match(record):
             matched += 1
             print(json.dumps(record, separators=(",", ":")) if arguments.json else _printed(record))
     print(f"{matched} of {seen} flow records match", file=sys.stderr)
-    return 0 if matched else 1
-
-
-def _flows(file: str) -> Iterator[dict[str, Any]]:
-    for record in records(file):
-        flow = _flow(record)
-        if flow is not None:
-            yield flow
+    return 0 if matched and recording.usable() else 1
 
 
 def _tell(text: str, severity: str, message: str, offset: int, hint: str) -> None:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from typing import Any
 
 from ..compiler import compile_policy
 from ..explain import Verdict, explain
-from ..recording import records
-from ..stream.records import BadRecord, classify
-from .common import add_config_arguments, config_of, fail, paint, print_reports, shown
+from .common import Recording, add_config_arguments, config_of, fail, paint, print_reports, shown
 
 _COLOURS = {"matched": "good", "exempt": "warning", "halted": "dim", "off": "dim", "no match": "dim", "other interface": "dim"}
 
@@ -88,32 +85,25 @@ def run(arguments: argparse.Namespace) -> int:
     print_reports(reports)
     if compiled is None:
         return 1
-    seen = matched = bad = 0
-    begun = told = time.monotonic()
+    recording = Recording(arguments.file)
+    seen = matched = 0
     try:
-        for record in records(arguments.file):
+        for record in recording.flows():
             try:
-                kind, value = classify(record)
-                if kind != "flow":
-                    continue
-                verdict = explain(compiled, value)
-            except (BadRecord, TypeError, AttributeError, ValueError, KeyError, OSError):
-                bad += 1
+                verdict = explain(compiled, record)
+            except (TypeError, AttributeError, ValueError, KeyError, OSError):
+                recording.unusable += 1
                 continue
             seen += 1
             matched += bool(verdict.matched)
-            if arguments.json:
-                if verdict.matched or not arguments.matched:
+            if verdict.matched or not arguments.matched:
+                if arguments.json:
                     print(_line(verdict))
-            elif verdict.matched or not arguments.matched:
-                _print(value, verdict)
-            if sys.stderr.isatty() and not sys.stdout.isatty() and time.monotonic() - told > 0.5:
-                told = time.monotonic()
-                print(f"\r{seen} flow records, {seen / (told - begun):.0f} a second", end="", file=sys.stderr)
+                else:
+                    _print(record, verdict)
+    except BrokenPipeError:
+        raise
     except OSError as failure:
-        if isinstance(failure, BrokenPipeError):
-            raise
         return fail(f"cannot read {arguments.file}: {failure.strerror}")
-    words = f"{matched} of {seen} flow records match" + (f"; {bad} records could not be used" if bad else "")
-    print(f"\r{words}" if sys.stderr.isatty() else words, file=sys.stderr)
-    return 0
+    print(f"{matched} of {seen} flow records match", file=sys.stderr)
+    return 0 if recording.usable() else 1

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 from ..bus.control import call
 from ..compiler import names_of_agent
 from ..config.paths import Paths
+from ..config.report import did_you_mean
 from .common import DEFAULT_CONTROL, shown
 
 _EPILOG = """\
@@ -71,4 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
         for attribute, table in found.items():
             for name, number in table.items():
                 print(f"{number:>6}  {attribute} == '{shown(name)}'")
-    return 0 if any(found.values()) else 1
+    if not any(found.values()):
+        every = [name.partition(".")[2] or name for table in tables.values() for name in table]
+        hint = did_you_mean(needle, every) if needle else ""
+        print(f"nothing found{'; ' + hint if hint.startswith('did') else ''}", file=sys.stderr)
+        return 1
+    return 0

@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = _EPILOG
     add_config_arguments(parser)
+    parser.add_argument("file", nargs="?", metavar="FILE", help="the same as -c FILE")
     parser.add_argument("-s", "--source", default=DEFAULT_SOURCE, help="netifyd's socket (default: %(default)s)")
     parser.add_argument("--control", metavar="PATH", default=DEFAULT_CONTROL, help="control socket (default: %(default)s)")
     parser.add_argument("-v", "--verbose", action="store_true", help="print each match")
@@ -50,6 +51,8 @@ def _numeric(uri: str) -> str:
 
 def run(arguments: argparse.Namespace) -> int:
     """Become the daemon; returns only when that cannot be."""
+    if arguments.file:
+        arguments.files = [*(arguments.files or []), arguments.file]
     files, paths = config_of(arguments)
     try:
         source = _numeric(arguments.source)

@@ -74,7 +74,11 @@ def _print(status: dict[str, Any], now: float) -> None:
         for name, target in status["targets"].items():
             counts = [str(target[key]) for key in ("elements", "added", "refreshed", "errors")]
             state = "" if target["active"] else "disabled" if not target["enabled"] else "not available"
-            rows.append([shown(name), target["type"], *counts, shown(target["last_error"] or state)])
+            if target["last_error"]:
+                now_wrong = target["type"] == "log" or any(found["trouble"] for found in target["sets"])
+                over = "" if now_wrong else f" ({_ago(target['last_error_at'], now)}, over)"
+                state = target["last_error"] + over
+            rows.append([shown(name), target["type"], *counts, shown(state)])
         _table(rows)
 
 
@@ -83,8 +87,12 @@ def run(arguments: argparse.Namespace) -> int:
         status = call(arguments.control, "status", {})
     except (FileNotFoundError, ConnectionRefusedError):
         return fail(f"no daemon answers on {arguments.control}: is it running? (nfa run; on OpenWrt: service nfa start)")
-    except (OSError, ValueError) as failure:
-        return fail(f"{arguments.control}: {failure}")
+    except PermissionError:
+        return fail(f"only root may ask the daemon: {arguments.control} cannot be opened (sudo nfa status)")
+    except OSError as failure:
+        return fail(f"{arguments.control}: {failure.strerror or failure}")
+    except (ValueError, KeyError, TypeError):
+        return fail(f"what answers on {arguments.control} is not nfa; its control socket is named with --control")
     if arguments.json:
         print(json.dumps(status, indent=2))
     else:

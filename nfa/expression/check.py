@@ -34,6 +34,18 @@ _FRIENDLY = {
     "constant": "a constant",
 }
 
+_OTHER_WORDS = {
+    "src_ip": "local_ip",
+    "dst_ip": "other_ip",
+    "src_port": "local_port",
+    "dst_port": "other_port",
+    "src_mac": "local_mac",
+    "dst_mac": "other_mac",
+    "domain": "detected_hostname",
+    "hostname": "detected_hostname",
+    "host": "detected_hostname",
+    "sni": "client_sni",
+}
 Warn = Callable[[str, int, str], None]
 """Takes a message, an offset in the text, and a hint."""
 
@@ -113,6 +125,10 @@ class _Checker:
         attribute = BY_NAME.get(word.text)
         if attribute is None:
             hint = _suggest(word.text, BY_NAME)
+            if self.context.catalogue.application(word.text) is not None:
+                hint = f"an application is named so: app == '{word.text}', or ai:{word.text}"
+            elif word.text in _OTHER_WORDS:
+                hint = f"did you mean '{_OTHER_WORDS[word.text]}'?"
             if word.text in CONSTANTS:
                 hint = "this is a value, to be compared with an attribute"
             raise self.error(f"unknown attribute '{word.text}'", word, hint)

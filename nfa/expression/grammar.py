@@ -142,7 +142,7 @@ def _build() -> pp.ParserElement:
     word = pp.Regex(r"[@A-Za-z0-9_.:/-]+").set_parse_action(_word("word"))
     value = (string | word).set_name("a value")
     prefixes = "|".join(COMPACT)
-    compact = pp.Regex(rf"(?:{prefixes}):(?:'[^'\n]*'|[^\s;!&|()']+)").set_parse_action(
+    compact = pp.Regex(rf"(?:{prefixes}):(?:'[^'\n]*'|[^\s;,!&|()']+)").set_parse_action(
         lambda s, start, t: Comparison(Word("compact", t[0], start, start + len(t[0])), "", None, start, start + len(t[0]))
     )
     comparison = (attribute + pp.Optional(operator - value)).set_parse_action(_comparison)
@@ -192,6 +192,29 @@ def _depth(text: str) -> tuple[int, int]:
     return deepest, where
 
 
+_SLIPS = (
+    # (what stands before, what comes, what to write)
+    (r"\bnot$", r"", "negation is written '!': !app, app != 'x', !(...)"),
+    (r"", r",", "alternatives are joined with '||', or written as expressions of their own: app == 'a'; app == 'b';"),
+    (r"", r"\[|in\b", "alternatives are joined with '||': app == 'a' || app == 'b'"),
+    (r"(\|\||\bor|&&|\band)$", r"'|\S+[:.]", "each comparison names its attribute: app == 'a' || app == 'b'"),
+    (r"<$", r">", "'is not' is written '!='"),
+    (r"", "[\u2018\u2019\u201c\u201d]", "strings stand in straight single quotes: 'youtube'"),
+    (r"\b(app|apps|application)$", r":", "the compact form is 'ai:', as in ai:youtube"),
+    (r"\b(cat|category|categories)$", r":", "the compact form is 'ac:', as in ac:games"),
+    (r"\b(ai|pi|ac|pc)$", r":", "the tag follows at once: ai:youtube"),
+    (r"", r"[.~]?/", "a file or folder is named by its whole path, from '/' on, in an entry of its own"),
+)
+
+
+def _hint(before: str, rest: str) -> str:
+    """Return what a person probably meant to write; "" when there is no telling."""
+    for behind, ahead, hint in _SLIPS:
+        if re.search(behind, before, re.IGNORECASE) and re.match(ahead, rest, re.IGNORECASE):
+            return hint
+    return ""
+
+
 def _describe(text: str, failure: pp.ParseBaseException) -> ExpressionError:
     """Say in words what pyparsing met; `text` is the statement."""
     offset = failure.loc
@@ -215,6 +238,8 @@ def _describe(text: str, failure: pp.ParseBaseException) -> ExpressionError:
         hint = f"did you mean '{met[0] * 2}'?"
     elif rest.startswith("'") and before.endswith("'"):
         hint = "a string cannot hold a single quote"
+    else:
+        hint = _hint(before, rest)
     return ExpressionError(f"expected {expected}, found {shown}", offset, len(met) or 1, hint)
 
 

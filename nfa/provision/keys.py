@@ -42,13 +42,14 @@ def key_source(name: str, slot: Mapping[str, Any]) -> str:
         local = f"v_{field}"
         lines.append(f"{local} = {source}")
         if field.endswith("_addr"):
-            lines.append(f"if len({local}) != {size}: raise ValueError('{field}')")
+            lines.append(f"if len({local}) != {size}: raise ValueError('{field} is of the other IP version')")
         if field == "other_port" and slot.get("range"):
             first, last = slot["range"]
-            lines.append(f"if not {first} <= {local} <= {last}: raise ValueError('range')")
+            lines.append(f"if not {first} <= {local} <= {last}: raise ValueError('{field} is outside the range of the set')")
         if field.endswith("_addr") and slot.get("range"):
             first, last = (bound.to_bytes(4, "big") for bound in slot["range"])
-            lines.append(f"if not {first!r} <= {local} <= {last!r}: raise ValueError('range')")
+            message = f"{field} is outside the range of the set"
+            lines.append(f"if not {first!r} <= {local} <= {last!r}: raise ValueError('{message}')")
         arguments.append(local)
     body = "\n".join(f"    {line}" for line in lines)
     return f"def {name}(r, f):\n{body}\n    return pack('{pattern}', S_{name}, {', '.join(arguments)})\n"

@@ -64,7 +64,12 @@ def provision(targets: Iterable[Target], kernel: Kernel | None, reports: Reports
                 continue
             # Targets may share a set, but only one of them can say what it looks like.
             first = owners.setdefault((slot["kind"], slot["table_family"], slot["table"], slot["set"]), slot)
-            if slot["create"] and first["create"] and slot["create"] != first["create"]:
+            shared = first is not slot and slot["create"] and first["create"]
+            if shared and _alike(slot, first):
+                # The set is made as the first target says; elements of the others carry their own timeout.
+                slot["create"], slot["timeouts"] = first["create"], first["timeouts"]
+                slot["element_timeout"] = first["timeouts"] and slot["ttl"] != first["ttl"]
+            elif shared:
                 reports.error(
                     target.place,
                     f"target {quote(target.name)} wants another kind of set {quote(slot['set'])} than target "
@@ -75,6 +80,11 @@ def provision(targets: Iterable[Target], kernel: Kernel | None, reports: Reports
                 continue
             made.append(slot)
     return made
+
+
+def _alike(slot: Slot, first: Slot) -> bool:
+    """Whether two targets want the same set but for the ttl."""
+    return all(slot[key] == first[key] for key in ("fields", "type", "size", "range", "family"))
 
 
 class _Provisioner:

@@ -96,9 +96,9 @@ def test_check_of_a_broken_configuration(tmp_path: Path, capsys: Capture) -> Non
     assert main(["check", "-c", file, "--state-dir", str(tmp_path)]) == 1
     shown = capsys.readouterr()
     expected = rf"^{re.escape(file)}:1:\d+: error: action 'bad': criteria: unknown attribute 'ap'"
-    assert re.search(expected, shown.err, re.MULTILINE)
-    assert re.search(r"^ +\^$", shown.err, re.MULTILINE)
-    assert "warning: action 'good': criteria: the expression does not end with ';'" in shown.err
+    assert re.search(expected, shown.out, re.MULTILINE)
+    assert re.search(r"^ +\^$", shown.out, re.MULTILINE)
+    assert "warning: action 'good': criteria: the expression does not end with ';'" in shown.out
     assert "an error in it was reported" in shown.out
     assert "1 error, 1 warning" in shown.out
 
@@ -124,7 +124,7 @@ def test_check_for_programs(tmp_path: Path, capsys: Capture) -> None:
 def test_check_of_what_is_not_there(tmp_path: Path, capsys: Capture) -> None:
     """A wrong path would look like an empty policy without errors."""
     assert main(["check", "-c", str(tmp_path / "absent.json")]) == 1
-    assert "absent.json" in capsys.readouterr().err
+    assert "absent.json" in capsys.readouterr().out
     assert main(["check", "-c", str(tmp_path / "absent.json"), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["actions"] == []
 

@@ -166,8 +166,10 @@ def test_targets_may_share_a_set_but_not_disagree_about_it(target: MakeTarget) -
     same = [target("nftset", families=(4,)), target("nftset", families=(4,)), target("ipset", families=(4,))]
     assert len(provision(same, None, reports)) == 3
     assert not reports.items
-    for other in (target("nftset", families=(4,), ttl=5), target("nftset", families=(4,), type=("mark",))):
+    for other in (target("nftset", families=(4,), size=5), target("nftset", families=(4,), type=("mark",))):
         assert len(provision([*same, other], None, reports)) == 3
+    *_, shorter = provision([*same, target("nftset", families=(4,), ttl=5)], None, reports)
+    assert (shorter["create"], shorter["element_timeout"]) == (provision(same, None, reports)[0]["create"], True)
     assert "wants another kind of set 'x.v4' than target 'nftset.x'" in reports.errors[0].text()
     assert len(provision([same[0], target("nftset", table_name="u", ttl=5)], None, reports)) == 3
     assert len(reports.items) == 2
