@@ -251,12 +251,12 @@ def image_of(compiled: Compiled) -> dict[str, object]:
             }
             for target in policy.targets.values()
         ],
-        "slots": compiled.slots,
+        # `destroy` and `note` are for those who look at slots; the daemon has no use for them.
+        "slots": [{key: value for key, value in slot.items() if key not in ("destroy", "note")} for slot in compiled.slots],
         "categories": (
             _categories(compiled.catalogue.category_of_application) if uses_categories else b"",
             _categories(compiled.catalogue.category_of_protocol) if uses_categories else b"",
         ),
-        "files": policy.files,
         "reports": [report.text() for report in reports.items],
         "errors": len(reports.errors),
         "warnings": len(reports.warnings),

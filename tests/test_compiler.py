@@ -221,7 +221,6 @@ def test_the_image_is_plain_data_with_all_that_the_daemon_needs(tmp_path: Path) 
     rows = data["categories"][0]
     assert dict(struct.iter_unpack(">IH", rows))[124] == 29
     assert (data["errors"], len(data["reports"])) == (1, len(made.reports.items))
-    assert data["files"] == [str(tmp_path / "policy.json")]
 
 
 def test_categories_are_left_out_when_no_expression_asks_for_them(tmp_path: Path) -> None:

@@ -202,10 +202,10 @@ def test_every_field_of_status_is_documented_and_no_other(tmp_path: Path) -> Non
     daemon = Daemon({"source": "unix:///nowhere", "files": [], "control": "/nowhere"})
     daemon.take_image(image.dump(image_of(compiled)), 1)
     report = status.report(daemon)
-    nested = {"source", "policy", "flows", "actions", "targets"}
+    nested = {"source", "policy", "flows", "kernel", "actions", "targets"}
     text = page("status.md")
     fields = {"Top": set(report) - nested, "actions": set(report["actions"]["a"]), "targets": set(report["targets"]["l"])}
-    fields.update({name: set(report[name]) for name in ("source", "policy", "flows")})
+    fields.update({name: set(report[name]) for name in ("source", "policy", "flows", "kernel")})
     for name, expected in fields.items():
         table = section(text, f"## {name}").partition("\n`trouble` is")[0]
         assert {word for row in rows(table) for word in ticked(row[0])} == expected, name

@@ -48,7 +48,7 @@ def report(daemon) -> dict:
             "records": engine.records,
             "bytes": client.bytes,
             "kinds": dict(engine.kinds),
-            "bad": dict(engine.bad, **client.bad_counts()),
+            "bad": {**engine.bad, **client.bad_counts()},
             "connects": client.connects,
             "reconnects": max(0, client.connects - 1),
             "last_error": client.last_error,
@@ -63,6 +63,7 @@ def report(daemon) -> dict:
         },
         "actions": actions,
         "targets": {target["name"]: _target(target, registry, now) for target in registry.described},
+        "kernel": {"batches": registry.sets.batches, "lost_answers": registry.sets.lost_answers()},
         "memory_kb": _memory(),
     }
 

@@ -1,6 +1,6 @@
 """The command `nfa`: one module for each subcommand.
 
-A module has `HELP` (one line), `add_arguments(parser)` and `run(arguments) -> exit code`. Only the one that is asked for is
+A module has `add_arguments(parser)` and `run(arguments) -> exit code`. Only the one that is asked for is
 imported. Exit codes, for all of them: 0 done, 1 it did not work (or `check` found errors), 2 wrong usage.
 """
 

@@ -31,7 +31,6 @@ from nfa.cli.common import DEFAULT_SOURCE
 from nfa.config.report import printable
 from nfa.recording import MAX_GAP, framed, frames, greeting, line, schedule
 
-HELP = "serve a recorded flow stream on a socket, as netifyd would"
 BATCH = 1 << 18  # bytes handed to a client in one send
 MAX_QUEUE = 64 << 20  # bytes a client may lag before it is dropped
 

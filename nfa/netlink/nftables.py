@@ -1,6 +1,7 @@
 """nftables messages for elements (subsystem 10). Source: linux/netfilter/nf_tables.h.
 
-In: packed elements of one set. Out: messages that stand in a transaction. A transaction is taken whole or not at all.
+In: keys of one set as the kernel has them (`expander` makes them of packed elements). Out: messages that stand in a
+transaction. A transaction is taken whole or not at all.
 
 Adding an element that is there refreshes nothing, whatever its timeout (6.18, and older). Adding, deleting and adding it
 again in one transaction does, on every kernel, and whether or not it was there.
@@ -65,7 +66,7 @@ def end(sequence: int) -> bytes:
 
 
 class Elements:
-    """Encodes the elements of one set. A packed element is the set's key as the kernel has it, fields padded to 4."""
+    """Encodes the elements of one set, given by their keys."""
 
     def __init__(self, table_family: int, table: str, name: str, size: int, timeout: int) -> None:
         """`size`: bytes of a key. `timeout`: milliseconds every element carries, -1 to leave it to the set."""

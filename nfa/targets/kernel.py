@@ -88,6 +88,10 @@ class Sets:
         self._nft.close()
         self._ipset.close()
 
+    def lost_answers(self) -> int:
+        """Return how often the kernel's answers overran a receive buffer."""
+        return self._nft.lost + self._ipset.lost
+
     # -- making sets ------------------------------------------------------------------------------------------------
 
     def provide(self, slot: Slot, now: int, fresh: bool) -> bool:
