@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from nfa.config.convert import Context, Invalid
 from nfa.config.document import Properties
 from nfa.config.options import Options
-from nfa.config.report import Place, did_you_mean, quote
+from nfa.config.report import Place, did_you_mean, nearest, quote
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,12 @@ def convert(
     settings = Settings({}, [])
     for name, value in properties:
         option = known.get(name.value)
+        if option is None and "exemptions" in known and nearest(name.value, known)[:1] in (["exemptions"], ["exemption"]):
+            # A slip in this one word must not make the action act on what it is to spare.
+            message = f"{what}: unknown property {quote(name.value)}"
+            reports.error(name.place, message, hint="did you mean 'exemptions'?", consequence=consequence)
+            settings.broken.append("exemptions")
+            continue
         if option is None:
             reports.warning(
                 name.place,

@@ -401,3 +401,14 @@ def test_converters_do_not_need_a_file() -> None:
 
     value = Value(Text("on", Place("uci", 0, 0)), Place("uci", 0, 0))
     assert boolean(value, Context(Paths(), Reports())) is True
+
+
+@pytest.mark.parametrize("slip", ["exemtions", "exempt", "excemptions", "Exemptions"])
+def test_a_slip_in_the_word_exemptions_leaves_the_action_out(load_config: Load, slip: str) -> None:
+    """The printer that was to be spared would be blocked, and a warning in a log is no help."""
+    document = config()
+    document["actions"]["a"][slip] = ["192.168.1.50"]
+    policy, reports = load_config(document)
+    assert policy
+    assert not [action for action in policy.actions if not action.broken]
+    assert "did you mean 'exemptions'?" in reports.errors[0].text().replace("Did", "did")
