@@ -46,6 +46,8 @@ class Unit:
         self.refresh = refresh
         self.renew = refresh or slot.carried_over
         """The elements may be in the set already: nftables then needs three messages for them."""
+        self.remade = False
+        """The set was made again for these once."""
 
 
 def label(slot: Slot) -> str:
@@ -81,6 +83,8 @@ class Sets:
         self._nft = Netlink(True)
         self._ipset = Netlink(False)
         self.batches = 0
+        self._turn: list[Unit] = []
+        """All units of the turn that is being sent."""
         self._limit = MAX_SEND
         """Bytes in one send; less where the kernel's send buffer turns out to be smaller."""
 
@@ -199,8 +203,8 @@ class Sets:
     def _rounds(self, units: list[Unit], send, now: int) -> None:
         """Send until every element is either in its set or refused."""
         rounds = 0
+        self._turn = list(units)
         while units:
-            rounds += 1
             batch: list[Unit] = []
             size = 0
             while units and (not batch or (size + self._size(units[0]) <= self._limit and len(batch) < MAX_UNITS)):
@@ -208,13 +212,15 @@ class Sets:
                 batch.append(units.pop(0))
             self.batches += 1
             again = send(batch, now)
+            rounds += bool(again)
             if rounds > _MAX_ROUNDS and again:
                 # Enough of looking for refused elements: what is in trouble goes, the rest does not have to wait for it.
-                troubled = [unit for unit in again if unit.slot.counters.error_time == now]
+                troubled = [unit for unit in again if unit.slot.counters.error_time == now] or again
                 for unit in troubled:
                     self._refuse(unit.slot, unit.keys)
-                again = [unit for unit in again if unit not in troubled] if troubled else []
+                again = [unit for unit in again if unit not in troubled]
             units[:0] = again
+        self._turn = []
 
     def _send_nft(self, batch: list[Unit], now: int) -> list[Unit]:
         """Send one transaction. Returns what must be sent again: all that was not refused, when something was."""
@@ -345,15 +351,19 @@ class Sets:
             slot.counters.error_time = now
 
     def _remake(self, unit: Unit, now: int) -> bool:
-        """Somebody deleted a managed set: make it again, so that the flow that found out gets its element all the same.
+        """Somebody deleted a managed set: make it again, so that the flows that found out get their elements all the same.
 
-        Other flows bring their elements back with their next records.
+        Returns whether the unit is to be sent again. Other flows bring their elements back with their next records.
         """
         slot = unit.slot
-        if not slot.data["managed"] or slot.remade_at == now:
+        if not slot.data["managed"] or unit.remade:
             return False
+        unit.remade = True
+        if slot.remade_at == now:
+            return slot.ready
         slot.remade_at = now
-        slot.live = {key: slot.live[key] for key in unit.keys if key in slot.live}
+        kept = [key for other in self._turn if other.slot is slot for key in other.keys]
+        slot.live = {key: slot.live[key] for key in kept if key in slot.live}
         self._say("notice", "target '" + slot.counters.name + "': " + label(slot) + " was deleted; it is made again")
         return self.provide(slot, now, False)
 

@@ -195,6 +195,21 @@ def test_a_deleted_set_is_made_again_if_it_is_ours(kind: str) -> None:
 
 
 @KINDS
+def test_a_deleted_set_takes_all_that_was_pending(kind: str) -> None:
+    """A large turn goes in several messages: those after the one that found out would be lost."""
+    bench = Bench(kind)
+    assert bench.sets.provide(bench.slot, 99, True)
+    bench.want(100, *range(10))
+    del bench.kernel.sets["x.v4"]
+    for number in range(3000):
+        bench.slot.want(struct.pack(">HI", 0, 0x0A000000 + number), 140)
+    bench.sets.flush([bench.slot], 140)
+    assert len(bench.kernel.sets["x.v4"]) == 3000
+    assert len(bench.slot.live) == 3000
+    assert bench.slot.counters.errors == 0
+
+
+@KINDS
 def test_a_send_is_never_larger_than_the_kernel_takes(kind: str) -> None:
     """A burst of flows would be refused as a whole, with "Message too long"."""
     bench = Bench(kind)
