@@ -11,22 +11,9 @@ import errno
 from ..netlink import ipset, nftables
 from ..netlink.socket import MAX_SEND, Netlink, describe
 from ..netlink.wire import NLM_F_ACK, with_sequence
+from .errors import FULL_ERRORS, HOPELESS, IS_FULL, advice, label
 from .slot import RETRY_FULL, RETRY_OTHER, Slot
 
-_FULL = (errno.ENFILE, errno.ENOSPC, errno.ENOMEM, ipset.FULL)
-_HOPELESS = (
-    errno.ENOENT,
-    errno.EPERM,
-    errno.EACCES,
-    errno.EINVAL,
-    errno.EPROTONOSUPPORT,
-    errno.EOPNOTSUPP,
-    errno.EAFNOSUPPORT,
-    4097,
-    4107,
-    4114,
-)
-"""Errors that every element of a set meets: there is no use in trying the next one."""
 _MAX_ROUNDS = 40
 """How often one turn may be sent anew to find refused elements; what is left then of the same sets counts as refused."""
 MAX_UNITS = 128
@@ -34,7 +21,6 @@ MAX_UNITS = 128
 MIN_SEND = 8 << 10
 QUIET = 300
 """Seconds without a full set after which it is told again."""
-_IS_FULL = "is full"
 
 
 class Unit:
@@ -48,31 +34,6 @@ class Unit:
         """The elements may be in the set already: nftables then needs three messages for them."""
         self.remade = False
         """The set was made again for these once."""
-
-
-def label(slot: Slot) -> str:
-    """Return how a set is called in a message."""
-    data = slot.data
-    kind = "ipset " if data["kind"] == "ipset" else "nftables set " + data["table"] + " "
-    return kind + str(data["set"])
-
-
-def advice(error: int, slot: Slot) -> str:
-    """Return what an administrator can do about an error."""
-    nft = slot.data["kind"] == "nftset"
-    if error in (errno.EPERM, errno.EACCES):
-        return "the daemon needs root, or the capability CAP_NET_ADMIN"
-    if error == errno.ENOENT and not slot.data["managed"]:
-        return "make it, or set managed to true; elements are added again as soon as it is there"
-    if error in (errno.EINVAL, 4097, 4107) and slot.ready:
-        return "the set is of another type than the target, or was made without timeouts: nfa check says what to do"
-    if error in (4098, errno.ENOENT, errno.EPROTONOSUPPORT, errno.EOPNOTSUPP, errno.EINVAL, errno.EAFNOSUPPORT):
-        return "is the kernel module there? OpenWrt: opkg install " + ("kmod-nft-core" if nft else "kmod-ipt-ipset")
-    if error in _FULL:
-        return "new elements are left out until old ones expire; raise max_elements, or shorten ttl"
-    if error in (errno.EEXIST, 4102):
-        return "a set of that name exists with other properties: delete it, or choose another set_name"
-    return ""
 
 
 class Sets:
@@ -154,7 +115,7 @@ class Sets:
         ipsets: list[Unit] = []
         for slot in slots:
             adds, refreshes = slot.take_pending()
-            if slot.trouble == _IS_FULL and now < slot.retry_at:
+            if slot.trouble == IS_FULL and now < slot.retry_at:
                 # What is in the set can be refreshed all the same.
                 self._refuse(slot, adds)
                 adds = []
@@ -253,7 +214,7 @@ class Sets:
                 self._accepted(unit, len(unit.keys))
             return []
         again: list[Unit] = []
-        full = [unit.slot for unit, (error, _) in failed.items() if error in _FULL and not unit.refresh]
+        full = [unit.slot for unit, (error, _) in failed.items() if error in FULL_ERRORS and not unit.refresh]
         for unit in batch:
             # A refresh may have failed only because of what else was in the transaction: it is tried without that.
             if unit not in failed or (unit.refresh and unit.slot in full):
@@ -262,15 +223,15 @@ class Sets:
             error, offset = failed[unit]
             keys = unit.keys
             index = self._encoder(unit.slot).failed_index(offset) if offset >= 0 else -1  # type: ignore[attr-defined]
-            known_full = unit.slot.trouble == _IS_FULL and now < unit.slot.retry_at and not unit.refresh
+            known_full = unit.slot.trouble == IS_FULL and now < unit.slot.retry_at and not unit.refresh
             if error == errno.ENOENT and self._remake(unit, now):
                 again.append(unit)
-            elif error in _HOPELESS or (error in _FULL and known_full):
+            elif error in HOPELESS or (error in FULL_ERRORS and known_full):
                 self._give_up(unit.slot, keys, error, now)
             elif 0 <= index < len(keys) or len(keys) == 1:
                 index = max(index, 0)
                 before, rest = keys[:index], keys[index + 1 :]
-                if error in _FULL:
+                if error in FULL_ERRORS:
                     self._give_up(unit.slot, keys[index:], error, now)
                     rest = []
                 else:
@@ -307,11 +268,11 @@ class Sets:
             if answer.error == errno.ENOENT and self._remake(unit, now):
                 again.append(unit)
                 continue
-            done = 0 if answer.error in _HOPELESS else min(ipset.failed_index(answer.echo), len(unit.keys) - 1)
+            done = 0 if answer.error in HOPELESS else min(ipset.failed_index(answer.echo), len(unit.keys) - 1)
             self._accepted(unit, done)
             # In a bitmap the same number means that the element lies outside its range.
-            full = answer.error in _FULL and not unit.slot.data["type"].startswith("bitmap")
-            if answer.error in _HOPELESS or full:
+            full = answer.error in FULL_ERRORS and not unit.slot.data["type"].startswith("bitmap")
+            if answer.error in HOPELESS or full:
                 self._give_up(unit.slot, unit.keys[done:], answer.error, now)
             else:
                 self._refuse(unit.slot, [unit.keys[done]], answer.error, now)
@@ -331,12 +292,12 @@ class Sets:
             unit.slot.counters.refreshed += count
         else:
             unit.slot.counters.added += count
-        if unit.slot.trouble and not (unit.refresh and unit.slot.trouble == _IS_FULL):
+        if unit.slot.trouble and not (unit.refresh and unit.slot.trouble == IS_FULL):
             self._works(unit.slot)
 
     def _works(self, slot: Slot) -> None:
         if slot.trouble:
-            was_full = slot.trouble == _IS_FULL
+            was_full = slot.trouble == IS_FULL
             slot.trouble = ""
             slot.retry_at = 0
             if was_full:
@@ -378,13 +339,13 @@ class Sets:
 
     def fail(self, slot: Slot, error: int, now: int) -> None:
         """Remember that a set cannot be used for a while, and say so the first time."""
-        slot.retry_at = now + (RETRY_FULL if error in _FULL else RETRY_OTHER)
+        slot.retry_at = now + (RETRY_FULL if error in FULL_ERRORS else RETRY_OTHER)
         if error == errno.ENOENT and slot.data["managed"] and slot.data["create"]:
             slot.retry_at = now
-        words = _IS_FULL if error in _FULL else "does not exist" if error == errno.ENOENT else describe(error)
+        words = IS_FULL if error in FULL_ERRORS else "does not exist" if error == errno.ENOENT else describe(error)
         # A full set has room now and then: that is told again only after a while, not each time.
-        quiet = words == _IS_FULL and now < slot.quiet_until
-        if words == _IS_FULL:
+        quiet = words == IS_FULL and now < slot.quiet_until
+        if words == IS_FULL:
             slot.quiet_until = now + QUIET
         if slot.trouble != words and not quiet:
             hint = advice(error, slot)

@@ -1,0 +1,51 @@
+"""What the kernel's refusals mean for a set, and the words for them.
+
+In: error numbers of nftables and ipset, and the slot they are about. Out: which kind of trouble it is, and what an
+administrator can do about it.
+"""
+
+import errno
+
+from ..netlink import ipset
+from .slot import Slot
+
+IS_FULL = "is full"
+FULL_ERRORS = (errno.ENFILE, errno.ENOSPC, errno.ENOMEM, ipset.FULL)
+HOPELESS = (
+    errno.ENOENT,
+    errno.EPERM,
+    errno.EACCES,
+    errno.EINVAL,
+    errno.EPROTONOSUPPORT,
+    errno.EOPNOTSUPP,
+    errno.EAFNOSUPPORT,
+    4097,
+    4107,
+    4114,
+)
+"""Errors that every element of a set meets: there is no use in trying the next one."""
+
+
+def label(slot: Slot) -> str:
+    """Return how a set is called in a message."""
+    data = slot.data
+    kind = "ipset " if data["kind"] == "ipset" else "nftables set " + data["table"] + " "
+    return kind + str(data["set"])
+
+
+def advice(error: int, slot: Slot) -> str:
+    """Return what an administrator can do about an error."""
+    nft = slot.data["kind"] == "nftset"
+    if error in (errno.EPERM, errno.EACCES):
+        return "the daemon needs root, or the capability CAP_NET_ADMIN"
+    if error == errno.ENOENT and not slot.data["managed"]:
+        return "make it, or set managed to true; elements are added again as soon as it is there"
+    if error in (errno.EINVAL, 4097, 4107) and slot.ready:
+        return "the set is of another type than the target, or was made without timeouts: nfa check says what to do"
+    if error in (4098, errno.ENOENT, errno.EPROTONOSUPPORT, errno.EOPNOTSUPP, errno.EINVAL, errno.EAFNOSUPPORT):
+        return "is the kernel module there? OpenWrt: opkg install " + ("kmod-nft-core" if nft else "kmod-ipt-ipset")
+    if error in FULL_ERRORS:
+        return "new elements are left out until old ones expire; raise max_elements, or shorten ttl"
+    if error in (errno.EEXIST, 4102):
+        return "a set of that name exists with other properties: delete it, or choose another set_name"
+    return ""
