@@ -136,30 +136,27 @@ def _enclosed(_text: str, start: int, tokens: pp.ParseResults) -> Raw:
 def _build() -> pp.ParserElement:
     keyword = r"(?![aA][nN][dD]\b|[oO][rR]\b)"
     attribute = pp.Regex(keyword + r"[A-Za-z_][A-Za-z0-9_]*").set_parse_action(_word("attribute"))
-    attribute.set_name("an attribute, '!' or '('")
     operator = pp.Regex(r"==|!=|>=|<=|>|<").set_parse_action(lambda t: _Operator(t[0]))
     string = pp.Regex(_QUOTED).set_parse_action(_word("string"))
     word = pp.Regex(r"[@A-Za-z0-9_.:/-]+").set_parse_action(_word("word"))
-    value = (string | word).set_name("a value")
+    value = string | word
     prefixes = "|".join(COMPACT)
     compact = pp.Regex(rf"(?:{prefixes}):(?:'[^'\n]*'|[^\s;,!&|()']+)").set_parse_action(
         lambda s, start, t: Comparison(Word("compact", t[0], start, start + len(t[0])), "", None, start, start + len(t[0]))
     )
     comparison = (attribute + pp.Optional(operator - value)).set_parse_action(_comparison)
     disjunction = pp.Forward()
-    closing = pp.Literal(")").set_parse_action(_word("closing")).set_name("')'")
+    closing = pp.Literal(")").set_parse_action(_word("closing"))
     enclosed = (pp.Literal("(") - disjunction - closing).set_parse_action(_enclosed)
-    atom = (compact | enclosed | comparison).set_name("an attribute, '!' or '('")
+    atom = compact | enclosed | comparison
     term = (pp.Optional(pp.Literal("!")) + atom).set_parse_action(_negated)
-    term.set_name("an attribute, '!' or '('")
     both = pp.Regex(r"&&|[aA][nN][dD]\b")
     either = pp.Regex(r"\|\||[oO][rR]\b")
     conjunction = (term + pp.ZeroOrMore(both - term)).set_parse_action(_group("and"))
     disjunction <<= (conjunction + pp.ZeroOrMore(either - conjunction)).set_parse_action(_group("or"))
-    disjunction.set_name("an expression")
     star = pp.Literal("*").set_parse_action(lambda s, start, t: Star(start, start + 1))
-    end = pp.StringEnd().set_name("'&&', '||' or ';'")
-    grammar: pp.ParserElement = (star | disjunction).set_name("an attribute, '!', '(' or '*'") + end
+    end = pp.StringEnd()
+    grammar: pp.ParserElement = (star | disjunction) + end
     return grammar.parse_with_tabs()
 
 
@@ -207,6 +204,18 @@ _SLIPS = (
 )
 
 
+def _expected(before: str) -> str:
+    """Return what may stand after a text that is right so far. (What pyparsing says of it differs between its versions.)"""
+    if re.search(r"(==|!=|>=|<=|>|<)$", before):
+        return "a value"
+    if not before:
+        return "an attribute, '!', '(' or '*'"
+    if re.search(r"([(!]|&&|\|\||\band|\bor)$", before, re.IGNORECASE):
+        return "an attribute, '!' or '('"
+    depth = sum({"(": 1, ")": -1}.get(part, 0) for part in re.findall(r"'[^'\n]*'|[()]", before))
+    return "')'" if depth > 0 else "'&&', '||' or ';'"
+
+
 def _hint(before: str, rest: str) -> str:
     """Return what a person probably meant to write; "" when there is no telling."""
     for behind, ahead, hint in _SLIPS:
@@ -224,9 +233,9 @@ def _describe(text: str, failure: pp.ParseBaseException) -> ExpressionError:
     found = re.match(r"[A-Za-z0-9_.:@/]+|[^\w\s]+|.?", rest)
     met = found[0] if found and found[0] else ""
     shown = f"'{met}'" if met else "the end"
-    expected = failure.msg.removeprefix("Expected ").split(", found")[0].strip()
     hint = ""
     before = text[:offset].rstrip()
+    expected = _expected(before)
     if rest.startswith("'") and not _QUOTED.match(rest):
         return ExpressionError("a quote that is never closed", offset, 1, "strings stand between two single quotes")
     if met.startswith("="):
