@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -72,3 +73,21 @@ def test_more_files_of_one_name_than_names_is_said(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(os, "link", taken)
     assert write_whole(str(tmp_path), "x.json", b"data", TEMPORARY) != ""
     assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_without_hard_links_takes_files_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A USB stick with vfat would get no log at all."""
+
+    def no_links(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    assert write_whole(str(tmp_path), "x.json", b"1", TEMPORARY) == write_whole(str(tmp_path), "x.json", b"2", TEMPORARY) == ""
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"x.json": b"1", "x-1.json": b"2"}
+
+
+def test_a_folder_in_the_way_of_the_temporary_file_does_not_stop_a_log(tmp_path: Path) -> None:
+    """Any user of /tmp could switch a log target off."""
+    (tmp_path / TEMPORARY).mkdir()
+    assert write_whole(str(tmp_path), "x.json", b"data", TEMPORARY) == ""
+    assert (tmp_path / "x.json").read_bytes() == b"data"

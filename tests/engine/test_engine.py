@@ -240,6 +240,17 @@ def test_an_optional_part_of_another_form_is_counted(tmp_path: Path, fields: dic
     assert (made.engine.records, made.engine.evaluated) == (2, 2)
 
 
+def test_a_flow_that_goes_on_to_a_log_only_holds_nothing_any_longer(tmp_path: Path) -> None:
+    """A flow that turned out to be something else would stay blocked for as long as it lives."""
+    actions = {"set": "app == 'youtube';", "log": {"criteria": "app == 'facebook';", "targets": ["log.y"]}}
+    made = desk(tmp_path, actions, {"log.x": KEY})
+    made.take(WEB)
+    changed = json.loads(json.dumps(WEB))
+    changed["flow"]["detected_application_name"] = "netify.facebook"
+    made.take(changed, samples.stats(WEB["flow"]["digest"]))
+    assert made.refreshed == []
+
+
 def test_strings_of_any_length_cost_bounded_memory(tmp_path: Path) -> None:
     """A cache of a thousand names of a megabyte each would take the router down."""
     made = desk(tmp_path, {"a": ["*"]})

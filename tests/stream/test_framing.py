@@ -153,3 +153,19 @@ def test_memory_is_bounded_whatever_comes(start: bytes, endless: bytes) -> None:
         assert len(framer.buffer) <= MAX_RECORD + len(chunk) + 64
     found = framer.feed(b"\n" + framed(PAYLOADS) * 9)
     assert found[-len(PAYLOADS) :] == PAYLOADS, "it finds its way back"
+
+
+def test_a_last_line_without_its_newline_is_a_record() -> None:
+    """A sink that closes right after its last record would lose it."""
+    framer = Framer()
+    assert framer.feed(b'{"a":1}\n{"b":2}') == [b'{"a":1}']
+    assert framer.end() == [b'{"b":2}']
+    assert framer.end() == []
+
+
+def test_a_record_that_is_cut_off_is_counted() -> None:
+    """What is lost with a connection has to be seen in the status."""
+    framer = Framer()
+    framer.feed(b'{"length": 100}\n{"type":')
+    assert framer.end() == []
+    assert framer.bad["length"] == 1
