@@ -17,7 +17,7 @@ from .config.groups import load_groups
 from .config.jsonconfig import load
 from .config.model import Action, Policy, Text
 from .config.paths import Paths
-from .config.report import Place, Reports, did_you_mean, excerpt, quote
+from .config.report import Place, Reports, did_you_mean, excerpt, line_at, quote
 from .expression import Context, understand
 from .expression.check import parse_address
 from .expression.generate import Generator
@@ -120,10 +120,7 @@ class _Compiler:
 
     def expressions(self, text: Text, what: str, consequence: str) -> list[Node]:
         def shown(offset: int) -> tuple[Place, str]:
-            place = text.at(offset)
-            line = text.value[text.value.rfind("\n", 0, offset) + 1 :].partition("\n")[0]
-            column = offset - (text.value.rfind("\n", 0, offset) + 1) + 1
-            return place, excerpt(line, column)
+            return text.at(offset), excerpt(*line_at(text.value, offset))
 
         def warn(message: str, offset: int, hint: str) -> None:
             place, lines = shown(offset)

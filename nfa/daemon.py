@@ -3,7 +3,8 @@
     start -> compile (child) -> load the image -> connect to netifyd -> records in, effects out -> ... -> stop
 
 In: settings from `nfa run`, signals, the stream, requests on the control socket. Out: elements in kernel sets, log files,
-messages on standard error. One thread; nothing in the loop waits for anybody. What MicroPython lacks (signals,
+messages on standard error. One thread; nothing in the loop waits for anybody, but for the
+write of a log file at the end of its interval. What MicroPython lacks (signals,
 processes, file descriptors) is used here and nowhere below.
 """
 

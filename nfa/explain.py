@@ -7,13 +7,12 @@ touches a kernel.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from .compiler import Compiled, CompiledAction
-from .engine import view
+from .engine.engine import namespace
 from .expression.walk import reasons
 from .provision.keys import key_source
 from .provision.provision import Slot
@@ -77,8 +76,7 @@ def _packed(slot: Slot, record: dict[str, Any]) -> bytes:
     """Make the element as the daemon does. Raises ValueError when the record lacks what it needs, or is out of range."""
     source = key_source("key", slot)
     if source not in _functions:
-        names: dict[str, Any] = {name: getattr(view, name) for name in view.NAMES}
-        names |= {"pack": struct.pack, "S_key": 0}
+        names: dict[str, Any] = namespace([], []) | {"S_key": 0}
         exec(source, names)
         _functions[source] = names["key"]
     packed: bytes = _functions[source](record, record["flow"])

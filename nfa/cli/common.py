@@ -38,10 +38,15 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def paths_of(arguments: argparse.Namespace) -> Paths:
+    """Return netifyd's folders: from the option --state-dir, else where netifyd's configuration says."""
+    override = {"path_state_persistent": os.path.abspath(arguments.state_dir)} if arguments.state_dir else None
+    return Paths.read(override=override)
+
+
 def config_of(arguments: argparse.Namespace) -> tuple[list[str], Paths]:
     """Return the configuration files and netifyd's folders that the options name."""
-    override = {"path_state_persistent": os.path.abspath(arguments.state_dir)} if arguments.state_dir else None
-    paths = Paths.read(override=override)
+    paths = paths_of(arguments)
     files = arguments.files or [os.path.join(paths.state_persistent, "netify-proc-flow-actions.json")]
     return files, paths
 
@@ -61,6 +66,18 @@ def print_reports(reports: Reports, stream: TextIO | None = None) -> None:
         text = report.text()
         word = f"{report.severity}:"
         print(text.replace(word, paint(word, report.severity, stream), 1), file=stream)
+
+
+def title(record: dict[str, Any]) -> str:
+    """Return a flow record on one line for a person: the two ends, and what is known of it."""
+    flow = record["flow"]
+    words = [
+        f"{flow['local_ip']}:{flow.get('local_port', 0)} > {flow['other_ip']}:{flow.get('other_port', 0)}",
+        flow.get("detected_protocol_name", ""),
+        flow.get("detected_application_name", ""),
+        flow.get("host_server_name", ""),
+    ]
+    return "  ".join(shown(word) for word in words if word and word != "Unknown")
 
 
 def flow_of(record: object) -> dict[str, Any] | None:

@@ -10,14 +10,13 @@ from typing import Any
 
 from ..compiler import names_of_agent
 from ..config.groups import load_groups
-from ..config.paths import Paths
-from ..config.report import Reports, excerpt
-from ..engine import rx, view
+from ..config.report import Reports, excerpt, line_at
+from ..engine.engine import namespace
 from ..expression import Context, understand
 from ..expression.generate import Generator
 from ..expression.members import members_of
 from ..expression.tree import Node, any_of
-from .common import Recording, fail, flow_of, paint, print_reports, shown
+from .common import Recording, fail, flow_of, paint, paths_of, print_reports, shown, title
 
 _EPILOG = """\
 examples:
@@ -53,9 +52,7 @@ def predicate(nodes: list[Node]) -> Predicate:
     generator = Generator()
     result = generator.expression(node)
     source = "\n".join(["def match(r, f):", *(f"    {line}" for line in generator.lines), f"    return {result}"])
-    names: dict[str, Any] = {name: getattr(view, name) for name in view.NAMES}
-    names.update({f"C{index}": constant for index, constant in enumerate(generator.constants)})
-    names.update({f"R{index}": rx.matcher(data) for index, data in enumerate(generator.patterns)})
+    names: dict[str, Any] = namespace(generator.constants, generator.patterns)
     exec(compile(source, "<expression>", "exec"), names)
     match = names["match"]
 
@@ -69,8 +66,7 @@ def predicate(nodes: list[Node]) -> Predicate:
 
 
 def _context(arguments: argparse.Namespace) -> Context:
-    override = {"path_state_persistent": arguments.state_dir} if arguments.state_dir else None
-    paths = Paths.read(override=override)
+    paths = paths_of(arguments)
     reports = Reports()
     groups = {name: members_of(group) for name, group in load_groups(paths, reports).items()}
     print_reports(reports)
@@ -107,19 +103,6 @@ def _bits(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _printed(record: dict[str, Any]) -> str:
-    """One line for a person."""
-    flow = record["flow"]
-    name = flow.get("detected_application_name", "")
-    parts = [
-        f"{flow['local_ip']}:{flow.get('local_port', 0)} > {flow['other_ip']}:{flow.get('other_port', 0)}",
-        flow.get("detected_protocol_name", ""),
-        name if name != "Unknown" else "",
-        flow.get("host_server_name", ""),
-    ]
-    return "  ".join(shown(part) for part in parts if part)
-
-
 def run(arguments: argparse.Namespace) -> int:
     try:
         if arguments.bits:
@@ -152,14 +135,13 @@ def _filter(arguments: argparse.Namespace) -> int:
         seen += 1
         if match(record):
             matched += 1
-            print(json.dumps(record, separators=(",", ":")) if arguments.json else _printed(record))
+            print(json.dumps(record, separators=(",", ":")) if arguments.json else title(record))
     print(f"{matched} of {seen} flow records match", file=sys.stderr)
     return 0 if matched and recording.usable() else 1
 
 
 def _tell(text: str, severity: str, message: str, offset: int, hint: str) -> None:
-    line = text[text.rfind("\n", 0, offset) + 1 :].partition("\n")[0]
-    column = offset - (text.rfind("\n", 0, offset) + 1) + 1
+    line, column = line_at(text, offset)
     words = f"{message}{'. ' + hint[0].upper() + hint[1:] if hint else ''}"
     print(f"expression:{column}: {paint(severity + ':', severity, sys.stderr)} {shown(words)}", file=sys.stderr)
     print(excerpt(line, column), file=sys.stderr)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..compiler import compile_policy
 from ..explain import Verdict, explain
-from .common import Recording, add_config_arguments, config_of, fail, paint, print_reports, shown
+from .common import Recording, add_config_arguments, config_of, fail, paint, print_reports, shown, title
 
 _COLOURS = {"matched": "good", "exempt": "warning", "halted": "dim", "off": "dim", "no match": "dim", "other interface": "dim"}
 
@@ -37,19 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--matched", action="store_true", help="leave out flows that no action matches")
 
 
-def _title(record: dict[str, Any]) -> str:
-    flow = record["flow"]
-    words = [
-        f"{flow['local_ip']}:{flow.get('local_port', 0)} > {flow['other_ip']}:{flow.get('other_port', 0)}",
-        flow.get("detected_protocol_name", ""),
-        flow.get("detected_application_name", ""),
-        flow.get("host_server_name", ""),
-    ]
-    return "  ".join(shown(word) for word in words if word and word != "Unknown")
-
-
 def _print(record: dict[str, Any], verdict: Verdict) -> None:
-    print(paint(_title(record), "bold"))
+    print(paint(title(record), "bold"))
     print(f"  digest {shown(verdict.digest)}")
     if verdict.exempt:
         print(f"  {paint('exempt', 'warning')} from every action: {shown('; '.join(verdict.exempt))}")

@@ -8,9 +8,8 @@ import sys
 
 from ..bus.control import call
 from ..compiler import names_of_agent
-from ..config.paths import Paths
 from ..config.report import did_you_mean
-from .common import DEFAULT_CONTROL, shown
+from .common import DEFAULT_CONTROL, paths_of, shown
 
 _EPILOG = """\
 examples:
@@ -47,8 +46,7 @@ def _announced(control: str) -> dict[str, dict[str, int]]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the names that contain what is searched for."""
-    override = {"path_state_persistent": arguments.state_dir} if arguments.state_dir else None
-    catalogue = names_of_agent(Paths.read(override=override))
+    catalogue = names_of_agent(paths_of(arguments))
     announced = _announced(arguments.control)
     if announced:
         catalogue.sources.append("the running agent")

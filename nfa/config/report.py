@@ -134,6 +134,12 @@ def quote(text: str) -> str:
     return "'" + printable(text if len(text) <= QUOTE_WIDTH else text[: QUOTE_WIDTH - 3] + "...") + "'"
 
 
+def line_at(text: str, offset: int) -> tuple[str, int]:
+    """The line of `text` that holds the character `offset`, and the column of that character in it (from 1)."""
+    start = text.rfind("\n", 0, offset) + 1
+    return text[start:].partition("\n")[0], offset - start + 1
+
+
 def excerpt(line: str, column: int) -> str:
     """The source line and a caret under its character `column` (from 1), escaped, cut around the caret."""
     start = max(0, column - EXCERPT_WIDTH // 2) if len(line) > EXCERPT_WIDTH else 0

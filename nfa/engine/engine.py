@@ -21,6 +21,17 @@ LIFETIME = 600
 """A flow that was not heard of for one to two of these (seconds) is forgotten; netifyd purges idle flows after 30 to 300."""
 
 
+def namespace(constants: list, patterns: list) -> dict:
+    """Return what generated code may name: the functions of `view`, its constants C0, C1, ... and matchers R0, R1, ..."""
+    names = {name: getattr(view, name) for name in view.NAMES}
+    names["pack"] = struct.pack
+    for index, constant in enumerate(constants):
+        names[f"C{index}"] = constant
+    for index, pattern in enumerate(patterns):
+        names[f"R{index}"] = rx.matcher(pattern)
+    return names
+
+
 class Plan:
     """What a set of matched actions leads to: the targets, each once, and how often it was so."""
 
@@ -36,12 +47,7 @@ class Policy:
 
     def __init__(self, data: dict, code: object, targets: dict, numbers: list[int]) -> None:
         """`targets`: name to an object with `apply(record, flow, now)`; `numbers`: the number of each slot of the image."""
-        names = {name: getattr(view, name) for name in view.NAMES}
-        names["pack"] = struct.pack
-        for index, constant in enumerate(data["constants"]):
-            names[f"C{index}"] = constant
-        for index, pattern in enumerate(data["patterns"]):
-            names[f"R{index}"] = rx.matcher(pattern)
+        names = namespace(data["constants"], data["patterns"])
         for index, number in enumerate(numbers):
             names[f"S_key{index}"] = number
         exec(code, names)  # type: ignore[arg-type]
@@ -69,7 +75,7 @@ class Policy:
     def keep_counts_of(self, old) -> None:
         """Take over the matches of an earlier policy, for the actions that are still there, by name."""
         old.fold()
-        names = [action[0] for action in self.actions]
+        names = {action[0] for action in self.actions}
         self.kept_counts = {name: counts for name, counts in old.kept_counts.items() if name in names}
 
     def fold(self) -> None:
