@@ -1,12 +1,13 @@
 """The compiler: a configuration becomes a policy image. It runs as a child of the daemon and exits, or in a command.
 
-In: the paths of configuration files, netifyd's folders, and a look into the kernel. Out: `Compiled`, the checked policy
+In: the sources of the configuration, netifyd's folders, and a look into the kernel. Out: `Compiled`, the checked policy
 with its expressions as trees (what `explain` walks), and from it the policy image (what the daemon loads). A broken
 action is left out, with a report that says so; the others work.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import struct
 from dataclasses import dataclass, field
@@ -14,10 +15,10 @@ from dataclasses import dataclass, field
 from . import catalogue, image
 from .config.features import BROKEN, inactive_reason, target_is_active
 from .config.groups import load_groups
-from .config.jsonconfig import load
 from .config.model import Action, Policy, Text
 from .config.paths import Paths
 from .config.report import Place, Reports, did_you_mean, excerpt, line_at, quote
+from .config.sources import Sources, load
 from .expression import Context, understand
 from .expression.check import parse_address
 from .expression.generate import Generator
@@ -78,8 +79,7 @@ def negative(node: Node) -> bool:
 
 
 class _Compiler:
-    def __init__(self, policy: Policy, paths: Paths, reports: Reports) -> None:
-        self.policy = policy
+    def __init__(self, paths: Paths, reports: Reports) -> None:
         self.reports = reports
         self.catalogue = names_of_agent(paths)
         self.groups = {name: members_of(group) for name, group in load_groups(paths, reports).items()}
@@ -137,7 +137,7 @@ class _Compiler:
             self.reports.error(text.place, f"{what} is empty", consequence=consequence)
         return nodes
 
-    def action(self, action: Action) -> CompiledAction:
+    def action(self, action: Action, policy: Policy) -> CompiledAction:
         name = f"action {quote(action.name)}"
         left_out = "the action is left out" if action.enabled else "the action is disabled anyway"
         criteria, good = self.texts(action.criteria, f"{name}: criteria", left_out, False)
@@ -149,33 +149,41 @@ class _Compiler:
                 consequence="nearly every flow matches",
             )
         exemptions, fine = self.texts(action.exemptions, f"{name}: exemption", left_out, True)
-        reason = inactive_reason(action, self.policy) or ""
+        reason = inactive_reason(action, policy) or ""
         if action.enabled and not (good and fine and criteria):
             reason = BROKEN
         return CompiledAction(action, criteria, exemptions, reason)
 
 
 def compile_policy(
-    files: list[str], paths: Paths, *, look: bool = True, reports: Reports | None = None
+    sources: Sources, paths: Paths, *, look: bool = True, reports: Reports | None = None
 ) -> tuple[Compiled | None, Reports]:
-    """Compile configuration files. None (with the reports) when a file is no JSON: the running policy stays in force.
+    """Compile a configuration. None (with the reports) when a file cannot be read: the running policy stays in force.
 
     `look`: ask the kernel about sets that are there already.
     """
     reports = reports if reports is not None else Reports()
-    policy = load(files, reports, paths)
-    if policy is None:
-        return None, reports
-    compiler = _Compiler(policy, paths, reports)
+    policy = load(sources, paths, reports)
+    return (understand_policy(policy, paths, reports, look=look) if policy else None), reports
+
+
+def understand_policy(policy: Policy, paths: Paths, reports: Reports, *, look: bool) -> Compiled:
+    """Compile a policy that was read and merged. `look`: as for `compile_policy`."""
+    compiler = _Compiler(paths, reports)
     exemptions, _ = compiler.texts(policy.exemptions, "global exemption", "the exemption is ignored", True)
-    actions = [compiler.action(action) for action in policy.actions]
+    actions = [compiler.action(action, policy) for action in policy.actions]
     wanted = [target for target in policy.targets.values() if target.enabled]
     if look:
         with Kernel() as kernel:
             slots = provision(wanted, kernel, reports)
     else:
         slots = provision(wanted, None, reports)
-    return Compiled(policy, actions, exemptions, slots, compiler.catalogue, reports), reports
+    return Compiled(policy, actions, exemptions, slots, compiler.catalogue, reports)
+
+
+def check_texts(texts: list[Text], what: str, paths: Paths, reports: Reports) -> None:
+    """Check entries of a list of `criteria` or `exemptions` that are not (yet) in a configuration."""
+    _Compiler(paths, reports).texts(texts, what, "", what == "exemptions")
 
 
 # -- the image ---------------------------------------------------------------------------------------------------------
@@ -254,6 +262,16 @@ def image_of(compiled: Compiled) -> dict[str, object]:
             _categories(compiled.catalogue.category_of_application) if uses_categories else b"",
             _categories(compiled.catalogue.category_of_protocol) if uses_categories else b"",
         ),
+        "names": json.dumps(catalogue.rows(compiled.catalogue), separators=(",", ":")).encode(),
+        "log_level": policy.main["log_level"],
+        "files": policy.files,
+        **findings_of(reports),
+    }
+
+
+def findings_of(reports: Reports) -> dict[str, object]:
+    """Return the part of an image that tells of the compilation: all that there is of one that failed."""
+    return {
         "reports": [report.text() for report in reports.items],
         "errors": len(reports.errors),
         "warnings": len(reports.warnings),

@@ -23,6 +23,15 @@ class ImageError(ValueError):
     """Bytes that are no whole image for this Python."""
 
 
+def stamp(path: str) -> tuple[int, int, int] | None:
+    """Return what changes when a file does: inode, size, time of change (ns); None when it cannot be looked at."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def compile_source(source: str) -> bytes:
     """Return the byte-code of a module's source, without docstrings and assertions."""
     return marshal.dumps(compile(source, "<policy>", "exec", optimize=2, dont_inherit=True))

@@ -12,16 +12,22 @@ from nfa import image
 from nfa.compiler import Compiled, compile_policy, image_of
 from nfa.config.paths import Paths
 from nfa.config.report import Reports
+from nfa.config.sources import Sources
 from nfa.engine.engine import Engine, Policy
 
 Record = dict[str, Any]
+
+
+def json_only(*files: Path) -> Sources:
+    """The JSON files and nothing else: what this machine has in /etc/config is not read."""
+    return Sources(files=tuple(map(str, files)))
 
 
 def compiled(folder: Path, config: object) -> tuple[Compiled, Reports]:
     """Compile a configuration; netifyd's folders are in `folder`."""
     file = folder / "policy.json"
     file.write_text(json.dumps(config))
-    made, reports = compile_policy([str(file)], Paths(str(folder), str(folder)), look=False)
+    made, reports = compile_policy(json_only(file), Paths(str(folder), str(folder)), look=False)
     assert made is not None, [report.text() for report in reports.items]
     return made, reports
 

@@ -11,7 +11,7 @@ import pytest
 import samples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from policies import Desk, compiled, config_of
+from policies import Desk, compiled, config_of, json_only
 
 from nfa import image
 from nfa.compiler import compile_policy, decision_source, image_of, separate_lines
@@ -57,7 +57,7 @@ def test_a_configuration_that_is_no_json_gives_no_policy(tmp_path: Path) -> None
     file = tmp_path / "policy.json"
     for content in ("{", "", "[]", "\0"):
         file.write_text(content)
-        made, reports = compile_policy([str(file)], Paths(str(tmp_path), str(tmp_path)), look=False)
+        made, reports = compile_policy(json_only(file), Paths(str(tmp_path), str(tmp_path)), look=False)
         assert made is None
         assert reports.errors
 
@@ -109,7 +109,7 @@ def test_errors_are_where_they_are_in_json(tmp_path: Path) -> None:
         '    "url == \'\\u0041\\\\.\' && ap == \'x\';"]}}}',
     ]
     file.write_text("\n".join(lines))
-    _, reports = compile_policy([str(file)], Paths(str(tmp_path), str(tmp_path)), look=False)
+    _, reports = compile_policy(json_only(file), Paths(str(tmp_path), str(tmp_path)), look=False)
     (error,) = reports.errors
     assert place_of(error) == ("policy.json", 3, lines[2].index("ap ==") + 1)
     assert "unknown attribute 'ap'. Did you mean" in error.text()
@@ -181,7 +181,7 @@ def test_strings_of_a_policy_end_up_as_literals(tmp_path: Path, value: str, inte
     actions = {name or "a": action | {"interface": interface}, "sure": {"criteria": ["port == 443;"]}}
     file = tmp_path / "policy.json"
     file.write_text(json.dumps(config_of(actions)))
-    made, _ = compile_policy([str(file)], Paths(str(tmp_path), str(tmp_path)), look=False)
+    made, _ = compile_policy(json_only(file), Paths(str(tmp_path), str(tmp_path)), look=False)
     assert made is not None
     source = decision_source(made, Generator())
     names: set[str] = set()

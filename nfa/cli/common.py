@@ -6,21 +6,20 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, TextIO
 
 from ..config.paths import Paths
 from ..config.report import Reports, printable
+from ..config.sources import UCI_FOLDER, Sources
 from ..recording import records
 from ..stream.records import FLOW_TYPES, BadRecord, classify
 
-DEFAULT_CONTROL = "/var/run/nfa/control.sock"
-DEFAULT_SOURCE = "unix:///var/run/netifyd/netifyd.sock"
 _COLOURS = {"error": "31", "warning": "33", "info": "36", "good": "32", "dim": "2", "bold": "1"}
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add -c and --state-dir."""
+    """Add -c, -u, --no-uci and --state-dir."""
     parser.add_argument(
         "-c",
         "--config",
@@ -28,8 +27,16 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         dest="files",
         help="a JSON configuration; may be given more than once, a later file wins "
-        "(default: netify-proc-flow-actions.json in netifyd's folder)",
+        "(default: json_config of UCI, else netify-proc-flow-actions.json in netifyd's folder)",
     )
+    uci = parser.add_mutually_exclusive_group()
+    uci.add_argument(
+        "-u",
+        "--uci",
+        metavar="DIR",
+        help=f"the folder of UCI's netify-proc-flow-actions, which comes before JSON (default: {UCI_FOLDER}, if it is there)",
+    )
+    uci.add_argument("--no-uci", action="store_true", help="read JSON only")
     parser.add_argument(
         "--state-dir",
         metavar="DIR",
@@ -44,11 +51,11 @@ def paths_of(arguments: argparse.Namespace) -> Paths:
     return Paths.read(override=override)
 
 
-def config_of(arguments: argparse.Namespace) -> tuple[list[str], Paths]:
-    """Return the configuration files and netifyd's folders that the options name."""
-    paths = paths_of(arguments)
-    files = arguments.files or [os.path.join(paths.state_persistent, "netify-proc-flow-actions.json")]
-    return files, paths
+def sources_of(arguments: argparse.Namespace) -> Sources:
+    """Return what the options say about where the configuration is."""
+    named = arguments.uci is not None
+    uci = None if arguments.no_uci else os.path.abspath(arguments.uci) if named else UCI_FOLDER
+    return Sources(uci, named, tuple(arguments.files or ()))
 
 
 def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
@@ -68,11 +75,28 @@ def print_reports(reports: Reports, stream: TextIO | None = None) -> None:
         print(text.replace(word, paint(word, report.severity, stream), 1), file=stream)
 
 
+def print_table(rows: list[list[str]], right: Collection[int] = ()) -> None:
+    """Print rows in columns, those of the numbers `right` aligned to the right; the first row is the heading."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for number, row in enumerate(rows):
+        cells = [
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        line = "  ".join(cells).rstrip()
+        print("  " + (paint(line, "dim") if number == 0 else line))
+
+
+def ends(flow: dict[str, Any]) -> str:
+    """Return the two ends of a flow for a person."""
+    return f"{flow['local_ip']}:{flow.get('local_port', 0)} > {flow['other_ip']}:{flow.get('other_port', 0)}"
+
+
 def title(record: dict[str, Any]) -> str:
     """Return a flow record on one line for a person: the two ends, and what is known of it."""
     flow = record["flow"]
     words = [
-        f"{flow['local_ip']}:{flow.get('local_port', 0)} > {flow['other_ip']}:{flow.get('other_port', 0)}",
+        ends(flow),
         flow.get("detected_protocol_name", ""),
         flow.get("detected_application_name", ""),
         flow.get("host_server_name", ""),
@@ -134,6 +158,11 @@ def fail(message: str) -> int:
     """Say on standard error why a command did not work. Returns exit code 1."""
     print(f"nfa: {printable(message)}", file=sys.stderr)
     return 1
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a number of things in words: `1 error`, `2 errors`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def shown(text: object) -> str:

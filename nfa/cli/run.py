@@ -9,16 +9,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
 import sys
 
+from ..config.options import DEFAULT_CONTROL
+from ..config.report import Reports, printable
+from ..config.sources import read_main
 from ..image import ROOT
-from ..stream.client import parse_source
-from .common import DEFAULT_CONTROL, DEFAULT_SOURCE, add_config_arguments, config_of, fail
+from ..stream.client import DEFAULT_SOURCE, parse_source
+from .common import add_config_arguments, fail, paths_of, sources_of
 
 _EPILOG = """\
 examples:
-  nfa run -c policy.json                         in the foreground; Ctrl-C ends it
+  nfa run                                        with /etc/config and the JSON file of netifyd's folder
+  nfa run --no-uci -c policy.json                with this file only, in the foreground; Ctrl-C ends it
   nfa run -c policy.json -s unix:///tmp/n.sock -v   show each match of a replayed stream
   nfa run -s tcp://192.168.1.1:7150              netifyd on another machine
 
@@ -34,39 +37,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add_config_arguments(parser)
     parser.add_argument("file", nargs="?", metavar="FILE", help="the same as -c FILE")
-    parser.add_argument("-s", "--source", default=DEFAULT_SOURCE, help="netifyd's socket (default: %(default)s)")
-    parser.add_argument("--control", metavar="PATH", default=DEFAULT_CONTROL, help="control socket (default: %(default)s)")
-    parser.add_argument("-v", "--verbose", action="store_true", help="print each match")
-
-
-def _numeric(uri: str) -> str:
-    """Resolve the host of a tcp source now: the daemon's loop never waits for a name server."""
-    address = parse_source(uri)[1]
-    if not isinstance(address, tuple):
-        return uri
-    host, port = address
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0]
-    return f"tcp://[{found}]:{port}" if ":" in str(found) else f"tcp://{found}:{port}"
+    parser.add_argument("-s", "--source", help=f"netifyd's socket (default: source of UCI, else {DEFAULT_SOURCE})")
+    parser.add_argument(
+        "--control", metavar="PATH", help=f"control socket (default: control of UCI, else {DEFAULT_CONTROL})"
+    )
+    parser.add_argument(
+        "--ubus", metavar="PATH", default="", help="socket of ubusd, or none for no ubus (default: /var/run/ubus/ubus.sock)"
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="print each match; log_level of UCI does not count then")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Become the daemon; returns only when that cannot be."""
     if arguments.file:
         arguments.files = [*(arguments.files or []), arguments.file]
-    files, paths = config_of(arguments)
+    sources, paths = sources_of(arguments), paths_of(arguments)
     try:
-        source = _numeric(arguments.source)
+        if arguments.source is not None:
+            parse_source(arguments.source)
     except ValueError as failure:
-        print(f"nfa: {failure}", file=sys.stderr)
+        print(f"nfa: {printable(str(failure))}", file=sys.stderr)
         return 2
-    except OSError as failure:
-        return fail(f"cannot resolve the source {arguments.source}: {failure.strerror}")
+    # What is wrong with the configuration is told by the compiler, which the daemon starts at once.
+    control = arguments.control or str(read_main(sources, paths, Reports())["control"])
     settings = {
-        "source": source,
-        "files": [os.path.abspath(file) for file in files],
+        "source": arguments.source or "",
+        "files": [os.path.abspath(file) for file in sources.files],
+        "uci": sources.uci or "",
+        "uci_required": sources.uci_required,
         "state": paths.state_persistent if arguments.state_dir else "",
-        "control": os.path.abspath(arguments.control),
-        "verbose": arguments.verbose,
+        "control": os.path.abspath(control),
+        "ubus": arguments.ubus,
+        "log_level": "debug" if arguments.verbose else "",
     }
     # -I -S: the daemon needs nothing of site-packages, and `site` would cost two megabytes for as long as it lives.
     program = f"import sys; sys.path.insert(0, {ROOT!r}); from nfa.daemon import main; sys.exit(main())"

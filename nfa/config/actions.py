@@ -8,6 +8,7 @@ which they are tried. A broken one is reported; where its properties can be read
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import cast
 
 from nfa.config.convert import Context
@@ -15,6 +16,7 @@ from nfa.config.document import Section
 from nfa.config.entries import expand_entries
 from nfa.config.model import Action, Target, Text, Window
 from nfa.config.options import ACTION_OPTIONS
+from nfa.config.origins import Entry, Origins
 from nfa.config.properties import complete, convert
 from nfa.config.report import did_you_mean, quote
 from nfa.config.targets import usable_name
@@ -54,31 +56,40 @@ def _action(
     what = f"action {quote(name.value)}"
     named = usable_name("an action", name, LEFT_OUT, reports)
     own = convert(what, section.properties, ACTION_OPTIONS, context, LEFT_OUT)
-    values = complete(what, name.place, ACTION_OPTIONS, [own], context, LEFT_OUT)
-    if values is None or own.broken or not named:
+    found = complete(what, name.place, ACTION_OPTIONS, [own], context, LEFT_OUT)
+    if found is None or own.broken or not named:
         return None
+    values, origins = found.values, Origins(found.origins)
+    enabled = cast(bool, values["enabled"])
+    first = len(reports.items)
+    criteria, origins.entries["criteria"] = expand_entries(cast("list[Text]", values["criteria"]), context.paths, reports)
+    if not criteria:
+        place = own.values["criteria"].place
+        reports.error(place, f"{what} has no criteria to match", consequence=LEFT_OUT)
+    spared, origins.entries["exemptions"], readable = _exemptions(
+        what, cast("list[Text]", values["exemptions"]), exemptions, context
+    )
+    if not enabled:
+        # A sample of an action may name files that those who never switch it on do not have.
+        reports.soften(first)
+    if not values["targets"]:
+        place = own.values["targets"].place
+        reports.error(place, f"{what} names no target", consequence=LEFT_OUT)
     action = Action(
         name=name.value,
         place=name.place,
-        enabled=cast(bool, values["enabled"]),
-        criteria=expand_entries(cast("list[Text]", values["criteria"]), context.paths, reports),
+        enabled=enabled,
+        criteria=criteria,
         targets=_targets(what, cast("list[Text]", values["targets"]), targets, declared, context),
-        exemptions=[],
+        exemptions=spared,
         interface=cast(str, values["interface"]),
         halt_on_match=cast(bool, values["halt_on_match"]),
         priority=cast(int, values["priority"]),
         order=order,
         time_of_day=list(cast("list[Window]", values["time_of_day"])),
+        origins=origins,
     )
-    if not action.criteria:
-        place = own.values["criteria"].place
-        reports.error(place, f"{what} has no criteria to match", consequence=LEFT_OUT)
-    if not values["targets"]:
-        place = own.values["targets"].place
-        reports.error(place, f"{what} names no target", consequence=LEFT_OUT)
-    exempted = _exemptions(what, cast("list[Text]", values["exemptions"]), exemptions, context)
-    action.broken = exempted is None or not action.criteria or not action.targets
-    action.exemptions = exempted or []
+    action.broken = not (readable and action.criteria and action.targets)
     if action.enabled and action.targets and not any(targets[target].enabled for target in action.targets):
         message = f"{what} is enabled, but none of its targets is"
         reports.warning(name.place, message, consequence="the action does nothing")
@@ -106,18 +117,23 @@ def _targets(
 
 def _exemptions(
     what: str, entries: list[Text], named: dict[str, list[Text]], context: Context
-) -> list[Text] | None:
-    """The exemptions of an action, with named lists and files replaced by what they hold.
+) -> tuple[list[Text], list[Entry], bool]:
+    """The exemptions of an action, with named lists and files replaced by what they hold, and whether all can be read.
 
-    None when one cannot be read: an action without its exemption would act on what it is to spare.
+    An action without one of its exemptions would act on what it is to spare.
     """
     before = len(context.reports.errors)
-    texts = [text for entry in entries for text in named.get(entry.value.strip(), [entry])]
-    expanded = expand_entries(texts, context.paths, context.reports)
-    if len(context.reports.errors) == before:
-        return expanded
-    place = entries[0].place
-    message = f"{what}: exemptions could not be read"
-    consequence = "the action is left out, because it would act on what it is to spare"
-    context.reports.error(place, message, consequence=consequence)
-    return None
+    texts: list[Text] = []
+    origins: list[Entry] = []
+    for entry in entries:
+        name = entry.value.strip()
+        through = name if name in named else ""
+        found, written = expand_entries(named.get(name, [entry]), context.paths, context.reports)
+        texts += found
+        origins += [replace(origin, through=through) for origin in written]
+    readable = len(context.reports.errors) == before
+    if not readable:
+        message = f"{what}: exemptions could not be read"
+        consequence = "the action is left out, because it would act on what it is to spare"
+        context.reports.error(entries[0].place, message, consequence=consequence)
+    return texts, origins, readable

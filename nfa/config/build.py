@@ -17,9 +17,10 @@ from nfa.config.document import Document, Section
 from nfa.config.entries import expand_entries
 from nfa.config.features import report_inactive
 from nfa.config.model import Policy, Text
-from nfa.config.options import GLOBAL_OPTIONS
+from nfa.config.options import GLOBAL_OPTIONS, MAIN_OPTIONS
+from nfa.config.origins import Origins
 from nfa.config.paths import Paths
-from nfa.config.properties import Settings, convert
+from nfa.config.properties import Complete, Settings, complete, convert
 from nfa.config.report import Place, Reports, quote
 from nfa.config.targets import read_targets, target_globals
 
@@ -28,43 +29,50 @@ _GLOBAL = "global"
 
 def build(documents: list[Document], reports: Reports, paths: Paths) -> Policy:
     """Merge and check `documents`, a later one before an earlier one; what is wrong is reported, left out."""
-    context = Context(paths, reports)
+    context = Context(paths, reports, {name.value: value for document in documents for name, value in document.times_of_day})
     settings = _globals(documents, context)
     exemptions = _exemptions(documents, context)
     of_types = target_globals([s for document in documents for s in document.target_globals], context)
-    sections = _merge("target", (document.targets for document in documents), reports)
+    globals_ = {kind: found.values for kind, found in of_types.items()}
+    sections, replaced_targets = _merge("target", (document.targets for document in documents), reports)
     defaults = [section for document in documents for section in document.target_defaults]
-    targets = read_targets(sections, defaults, of_types, context)
+    targets = read_targets(sections, defaults, globals_, context)
+    for name, target in targets.items():
+        target.origins.replaces = replaced_targets.get(name, ())
     declared = [section.name.value for section in sections]
+    spared, entries = expand_entries(exemptions.get(_GLOBAL, []), paths, reports)
     named = {name: entries for name, entries in exemptions.items() if name != _GLOBAL}
-    actions = _merge("action", (document.actions for document in documents), reports)
-    if not actions:
+    sections, replaced_actions = _merge("action", (document.actions for document in documents), reports)
+    if not sections:
         place = Place(documents[-1].file, 0, 0) if documents else None
         reports.warning(place, "the configuration has no action", consequence="no flow is matched")
-    values = {option.key: option.default for option in GLOBAL_OPTIONS}
-    values.update({key: setting.value for key, setting in settings.values.items()})
+    actions = read_actions(sections, targets, declared, named, context)
+    for action in actions:
+        action.origins.replaces = replaced_actions.get(action.name, ())
     policy = Policy(
         files=[document.file for document in documents],
-        reprocess_flows=bool(values["reprocess_flows"]),
-        timezone=str(values["timezone"]),
-        exemptions=expand_entries(exemptions.get(_GLOBAL, []), paths, reports),
-        actions=read_actions(actions, targets, declared, named, context),
+        reprocess_flows=bool(settings.values["reprocess_flows"]),
+        timezone=str(settings.values["timezone"]),
+        exemptions=spared,
+        actions=actions,
         targets=targets,
-        target_globals=of_types,
+        target_globals=globals_,
+        origins=Origins(settings.origins, {"exemptions": entries}),
+        global_origins={kind: Origins(found.origins) for kind, found in of_types.items()},
+        main={option.key: settings.values[option.key] for option in MAIN_OPTIONS},
     )
-    reprocess = settings.values.get("reprocess_flows")
+    reprocess = settings.origins.get("reprocess_flows")
     report_inactive(policy, reprocess.place if reprocess else None, reports)
     return policy
 
 
-def _globals(documents: list[Document], context: Context) -> Settings:
-    """version, reprocess_flows and timezone, a later document's before an earlier one's."""
-    merged = Settings({}, [])
+def _globals(documents: list[Document], context: Context) -> Complete:
+    """What holds for the policy or the service as a whole, a later document's before an earlier one's."""
+    layers: list[Settings] = []
     for document in documents:
-        settings = convert(
-            "configuration", document.globals, GLOBAL_OPTIONS, context, "the built-in default is used"
-        )
-        merged.values.update(settings.values)
+        options = GLOBAL_OPTIONS if document.versioned else MAIN_OPTIONS
+        settings = convert("configuration", document.globals, options, context, "the built-in default is used")
+        layers.insert(0, settings)
         if document.versioned and "version" not in settings.values and "version" not in settings.broken:
             context.reports.warning(
                 Place(document.file, 1, 1),
@@ -72,7 +80,9 @@ def _globals(documents: list[Document], context: Context) -> Settings:
                 hint='write "version": 1',
                 consequence="it is read as version 1",
             )
-    return merged
+    place = Place("", 0, 0)  # none of the options is required, so nothing can be missing
+    every = tuple(dict.fromkeys((*GLOBAL_OPTIONS, *MAIN_OPTIONS)))
+    return complete("configuration", place, every, layers, context, "") or Complete({}, {})
 
 
 def _exemptions(documents: list[Document], context: Context) -> dict[str, list[Text]]:
@@ -90,16 +100,23 @@ def _exemptions(documents: list[Document], context: Context) -> dict[str, list[T
     return found
 
 
-def _merge(what: str, documents: Iterable[list[Section]], reports: Reports) -> list[Section]:
-    """The sections of all documents, where a later one replaces an earlier one of its name."""
+def _merge(
+    what: str, documents: Iterable[list[Section]], reports: Reports
+) -> tuple[list[Section], dict[str, tuple[Place, ...]]]:
+    """The sections of all documents, where a later one replaces an earlier one of its name.
+
+    Also the places of those that were replaced, by name, the latest first.
+    """
     merged: dict[str, Section] = {}
+    replaced: dict[str, tuple[Place, ...]] = {}
     for sections in documents:
         for section in sections:
             if earlier := merged.pop(section.name.value, None):
+                replaced[section.name.value] = (earlier.name.place, *replaced.get(section.name.value, ()))
                 reports.warning(
                     section.name.place,
                     f"{what} {quote(section.name.value)} is also defined at {earlier.name.place}",
                     consequence="the definition here is used",
                 )
             merged[section.name.value] = section
-    return list(merged.values())
+    return list(merged.values()), replaced

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from nfa.config.jsontext import Object, Value
 from nfa.config.model import Text
 from nfa.config.paths import PathError, Paths
-from nfa.config.report import Place, Reports, did_you_mean, printable, quote
+from nfa.config.report import Fault, Reports, did_you_mean, printable, quote
 
 UINT32 = 0xFFFFFFFF
 
@@ -27,19 +27,15 @@ _HEXADECIMAL = re.compile(r"(0[xX])?[0-9a-fA-F]{1,16}")
 
 @dataclass(frozen=True)
 class Context:
-    """What a converter may need besides the value."""
+    """What a converter may need besides the value. `times_of_day` are objects that may be named instead of written."""
 
     paths: Paths
     reports: Reports
+    times_of_day: Mapping[str, Value] = field(default_factory=dict)
 
 
-class Invalid(Exception):
+class Invalid(Fault):
     """A value that cannot be used: the message completes "PROPERTY: ...", `place` is the wrong part."""
-
-    def __init__(self, place: Place, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.place = place
-        self.hint = hint
 
 
 Converter = Callable[[Value, Context], object]

@@ -1,6 +1,6 @@
 """What a configuration file says, before anything is checked.
 
-In: filled by a reader (jsonconfig.py for JSON). Out: `Document`, which build.py merges with others and
+In: filled by a reader (jsonconfig.py for JSON, uciconfig.py for UCI). Out: `Document`, which build.py merges with others and
 checks. Every value keeps its place; nothing is converted, nothing is left out, names may be anything.
 """
 
@@ -12,6 +12,15 @@ from nfa.config.jsontext import Value
 from nfa.config.model import Text
 
 Properties = list[tuple[Text, Value]]
+
+# UCI's section types, and what JSON calls all sections of the type.
+SINGULARS = {
+    "action": "actions",
+    "target": "targets",
+    "target_default": "target_defaults",
+    "target_global": "target_globals",
+    "exemption": "exemptions",
+}
 
 
 @dataclass(frozen=True)
@@ -27,14 +36,15 @@ class Document:
     """One configuration file.
 
     `exemptions` are lists of entries by name: 'global' is the one that holds for every action, any other is
-    used by the actions that name it (UCI). `globals` are version, reprocess_flows and timezone. `versioned`
-    says whether the format has a version property.
+    used by the actions that name it (UCI). `times_of_day` are objects that actions may name (UCI). `globals` are
+    GLOBAL_OPTIONS of options.py where the format has a version property (`versioned`), else MAIN_OPTIONS.
     """
 
     file: str
     versioned: bool
     globals: Properties = field(default_factory=list)
     exemptions: list[tuple[Text, Value]] = field(default_factory=list)
+    times_of_day: list[tuple[Text, Value]] = field(default_factory=list)
     actions: list[Section] = field(default_factory=list)
     targets: list[Section] = field(default_factory=list)
     target_defaults: list[Section] = field(default_factory=list)

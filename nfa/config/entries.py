@@ -2,7 +2,7 @@
 
 In: the entries of a `criteria` or `exemptions` property. Out: the same list with every entry that is a path
 replaced by what the file holds, or, for a folder, by each of its files in the order of their names. A file
-becomes one `Text`.
+becomes one `Text`; an `Entry` remembers what was written.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 
 from nfa.config.files import FileError, read_text
 from nfa.config.model import Text
+from nfa.config.origins import Entry
 from nfa.config.paths import PathError, Paths
 from nfa.config.report import Reports, quote
 
@@ -23,8 +24,8 @@ _COMMENT = re.compile(r"^[ \t]*#.*$|\r$", re.MULTILINE)
 _LEFT_OUT = "the entry is left out"
 
 
-def expand_entries(texts: list[Text], paths: Paths, reports: Reports) -> list[Text]:
-    """Replace the entries that are paths by the content of their files.
+def expand_entries(texts: list[Text], paths: Paths, reports: Reports) -> tuple[list[Text], list[Entry]]:
+    """Replace the entries that are paths by the content of their files; also give for each entry what it is read from.
 
     An entry is a path when it starts with '/' or '${'. In a file, lines that start with '#' are comments;
     they are blanked, so every character keeps its place. What cannot be read is an error and left out; a file
@@ -32,12 +33,16 @@ def expand_entries(texts: list[Text], paths: Paths, reports: Reports) -> list[Te
     skipped.
     """
     found: list[Text] = []
+    entries: list[Entry] = []
     for text in texts:
         if text.value.lstrip().startswith(("/", "${")):
-            found += _read(text, paths, reports)
+            read = _read(text, paths, reports)
+            entries.append(Entry(text.value, text.place, tuple(part.place.file for part in read)))
+            found += read
         else:
+            entries.append(Entry(text.value, text.place))
             found.append(text)
-    return found
+    return found, entries
 
 
 def _read(entry: Text, paths: Paths, reports: Reports) -> list[Text]:
@@ -49,7 +54,12 @@ def _read(entry: Text, paths: Paths, reports: Reports) -> list[Text]:
         reports.error(entry.at(lead + error.offset), str(error), hint=error.hint, consequence=_LEFT_OUT)
         return []
     texts: list[Text] = []
-    for file in _files(path, entry, reports):
+    files = _files(path, entry, reports) if paths.allows(path) else [path]
+    for file in files:
+        if not paths.allows(file):
+            message = f"{quote(file)} is not read here, only files in {quote(paths.only)} are"
+            reports.error(entry.place, message, consequence=_LEFT_OUT)
+            continue
         try:
             content = read_text(file, MAX_SIZE)
         except FileError as error:

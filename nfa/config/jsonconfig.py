@@ -1,57 +1,43 @@
 """The JSON configuration, netify-proc-flow-actions.json.
 
-In: the paths of configuration files. Out: `load` gives the checked `Policy`, `read` one file as a `Document`.
+In: a file or its text. Out: its `Document`.
 """
 
 from __future__ import annotations
 
-from nfa.config.build import build
-from nfa.config.document import Document, Section
+from nfa.config.document import SINGULARS, Document, Section
 from nfa.config.files import FileError, read_text
 from nfa.config.jsontext import MAX_SIZE, JsonError, Object, Value, parse
-from nfa.config.model import Policy, Text
-from nfa.config.paths import Paths
+from nfa.config.model import Text
 from nfa.config.report import Reports, did_you_mean, quote
 
 GLOBALS = ("version", "reprocess_flows", "timezone")
 SECTIONS = ("actions", "targets", "target_defaults", "target_globals")
 
-# Singulars are UCI's section names; target_defauts is a misspelling of Netify's documentation.
-_ALIASES = {
-    "action": "actions",
-    "target": "targets",
-    "target_default": "target_defaults",
-    "target_global": "target_globals",
-    "exemption": "exemptions",
-}
+_NOT_USED = "the file is not used"
+# A misspelling of Netify's documentation.
 _MISSPELT = {"target_defauts": "target_defaults"}
-
-
-def load(paths: list[str], reports: Reports, expand: Paths) -> Policy | None:
-    """Read and check configuration files, a later one before an earlier one where both say something.
-
-    None when a file cannot be read, is no JSON, or is no object: the running policy then stays in force.
-    Everything smaller is reported and left out. `expand` gives the values of `${path_...}`.
-    """
-    documents = [read(path, reports) for path in paths]
-    usable = [document for document in documents if document is not None]
-    return build(usable, reports, expand) if len(usable) == len(paths) else None
 
 
 def read(path: str, reports: Reports) -> Document | None:
     """One file as a document; None, with an error in `reports`, when it is no JSON object."""
-    consequence = "the file is not used"
     try:
-        top = parse(read_text(path, MAX_SIZE), path, reports)
+        return document_of(read_text(path, MAX_SIZE), path, reports)
     except FileError as error:
-        reports.error(error.place, str(error), consequence=consequence, excerpt=error.excerpt)
+        reports.error(error.place, str(error), consequence=_NOT_USED, excerpt=error.excerpt)
         return None
+
+
+def document_of(text: str, path: str, reports: Reports) -> Document | None:
+    """The text of a file (or what shall become one) as a document; None, with an error, when it is no JSON object."""
+    try:
+        top = parse(text, path, reports)
     except JsonError as error:
-        reports.error(error.place, str(error), hint=error.hint, consequence=consequence)
+        reports.error(error.place, str(error), hint=error.hint, consequence=_NOT_USED)
         return None
     if not isinstance(top.value, Object):
         hint = 'expected {"version": 1, "actions": {...}, "targets": {...}}'
-        reports.error(top.place, "the configuration is not an object", hint=hint, consequence=consequence)
+        reports.error(top.place, "the configuration is not an object", hint=hint, consequence=_NOT_USED)
         return None
     return _document(top.value, path, reports)
 
@@ -59,7 +45,7 @@ def read(path: str, reports: Reports) -> Document | None:
 def _document(top: Object, path: str, reports: Reports) -> Document:
     document = Document(path, versioned=True)
     for name, value in top.members:
-        key = _ALIASES.get(name.value, name.value)
+        key = SINGULARS.get(name.value, name.value)
         if key in _MISSPELT:
             key = _MISSPELT[key]
             message = f"{quote(name.value)} is misspelt"

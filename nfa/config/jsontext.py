@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from json.decoder import scanstring  # type: ignore[attr-defined]  # absent from typeshed
 
 from nfa.config.model import Text
-from nfa.config.report import Place, Reports, nearest, printable, quote
+from nfa.config.report import Fault, Place, Reports, nearest, printable, quote
 
 MAX_SIZE = 4 << 20  # bytes of a file
 MAX_DEPTH = 64
@@ -57,13 +57,8 @@ class Value:
         return self.value
 
 
-class JsonError(Exception):
-    """The text is no JSON; message, `place` and `hint` are meant for a report."""
-
-    def __init__(self, place: Place, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.place = place
-        self.hint = hint
+class JsonError(Fault):
+    """The text is no JSON."""
 
 
 def parse(text: str, file: str, reports: Reports) -> Value:

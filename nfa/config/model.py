@@ -8,9 +8,10 @@ point into the user's file.
 from __future__ import annotations
 
 import bisect
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from nfa.config.origins import Origins
 from nfa.config.report import Place
 
 
@@ -19,7 +20,7 @@ class Text:
     """A string of a configuration and where its characters stand.
 
     `marks` holds (offset in value, line, column) wherever the file does not simply run on: after an escape of
-    a JSON string, at the start of each line of a file. Without marks the value stands as it is, on one line,
+    a JSON string or a quote of UCI, at the start of each line. Without marks the value stands as it is, on one line,
     from `place` on.
     """
 
@@ -32,7 +33,7 @@ class Text:
         index = bisect.bisect_right(self.marks, offset, key=lambda mark: mark[0]) - 1
         start, line, column = self.marks[index] if index >= 0 else (0, self.place.line, self.place.column)
         # In a file as a whole (line 0) there is nothing to count from.
-        return Place(self.place.file, line, column + offset - start) if line else self.place
+        return replace(self.place, line=line, column=column + offset - start) if line else self.place
 
     @classmethod
     def of_file(cls, value: str, file: str) -> Text:
@@ -75,6 +76,7 @@ class Action:
     order: int
     time_of_day: list[Window]
     broken: bool = False
+    origins: Origins = field(default_factory=Origins)
 
 
 @dataclass
@@ -87,11 +89,16 @@ class Target:
     enabled: bool
     interface: str
     options: dict[str, object]
+    origins: Origins = field(default_factory=Origins)
 
 
 @dataclass
 class Policy:
-    """A whole configuration. `files` are the configuration files; `timezone` is '' for the system's."""
+    """A whole configuration. `files` are the configuration files; `timezone` is '' for the system's.
+
+    `main` holds the options of the service itself (MAIN_OPTIONS of options.py).
+    `origins` are those of the global settings and exemptions, `global_origins` those of `target_globals` by type.
+    """
 
     files: list[str]
     reprocess_flows: bool
@@ -100,3 +107,6 @@ class Policy:
     actions: list[Action]
     targets: dict[str, Target]
     target_globals: dict[str, dict[str, object]]
+    origins: Origins = field(default_factory=Origins)
+    global_origins: dict[str, Origins] = field(default_factory=dict)
+    main: dict[str, object] = field(default_factory=dict)

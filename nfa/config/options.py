@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nfa.config import kinds
+from nfa.config import kinds, service
 from nfa.config.convert import UINT32, Converter, boolean, choice, integer, mark, path, texts
 from nfa.config.timeofday import timezone, windows
+from nfa.stream.client import DEFAULT_SOURCE
 
 MAX_TTL = 2147483  # seconds; ipset's limit, (UINT_MAX / 2) / 1000
 DEFAULT_PRIORITY = 100
+DEFAULT_CONTROL = "/var/run/nfa/control.sock"
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,31 @@ class Option:
 
 Options = tuple[Option, ...]
 
+_REPROCESS_FLOWS = Option(
+    "reprocess_flows", boolean, False, "Match the flows that are already known again after a reload."
+)
+_TIMEZONE = Option("timezone", timezone, "", "The time zone of time_of_day; the system's when missing.")
+
 GLOBAL_OPTIONS: Options = (
     Option("version", integer(1, 1), 1, "The version of the format, always 1."),
-    Option("reprocess_flows", boolean, False, "Match the flows that are already known again after a reload."),
-    Option("timezone", timezone, "", "The time zone of time_of_day; the system's when missing."),
+    _REPROCESS_FLOWS,
+    _TIMEZONE,
+)
+
+# The section nfa 'main' of UCI, which has the place of JSON's globals.
+MAIN_OPTIONS: Options = (
+    Option("enabled", boolean, True, "Whether the service starts."),
+    Option("source", service.source, DEFAULT_SOURCE, "netifyd's socket: unix://PATH or tcp://ADDRESS:PORT."),
+    Option(
+        "json_config",
+        service.json_config,
+        None,
+        "JSON files that are read too, or none; else netifyd's netify-proc-flow-actions.json, if it is there.",
+    ),
+    _REPROCESS_FLOWS,
+    _TIMEZONE,
+    Option("log_level", service.log_level, "notice", "What the log is told: error, warning, notice or debug."),
+    Option("control", service.control, DEFAULT_CONTROL, "The control socket, an absolute path."),
 )
 
 ACTION_OPTIONS: Options = (

@@ -31,10 +31,19 @@ class PathError(ValueError):
 
 @dataclass(frozen=True)
 class Paths:
-    """netifyd's folders: one that outlives a reboot, one that does not."""
+    """netifyd's folders: one that outlives a reboot, one that does not.
+
+    `only`: the one folder whose files a configuration may name, "" for any: what comes over the bus is not as trusted as
+    what root wrote into a file, and a file's lines can be seen in a finding.
+    """
 
     state_persistent: str = "/etc/netifyd"
     state_volatile: str = "/var/run/netifyd"
+    only: str = ""
+
+    def allows(self, path: str) -> bool:
+        """Whether a configuration may name this file or folder."""
+        return not self.only or os.path.realpath(path).startswith(os.path.realpath(self.only) + "/")
 
     @classmethod
     def read(

@@ -1,25 +1,28 @@
 """Reading a section's properties by a table of options.
 
 In: properties as they were written, and the options they may be. Out: the converted values by the options'
-names; what is unknown or wrong is in the reports.
+names, with their origins; what is unknown or wrong is in the reports.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from nfa.config.convert import Context, Invalid
 from nfa.config.document import Properties
 from nfa.config.options import Options
+from nfa.config.origins import Origin
 from nfa.config.report import Place, did_you_mean, nearest, quote
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A converted value, and where its property's name stands."""
+    """A converted value, where its property's name stands, and the value as it was written, as plain data."""
 
     value: object
     place: Place
+    written: object
 
 
 @dataclass
@@ -28,6 +31,14 @@ class Settings:
 
     values: dict[str, Setting]
     broken: list[str]
+
+
+@dataclass
+class Complete:
+    """A value for every option by its key, and the origins of those that are not built in."""
+
+    values: dict[str, object]
+    origins: dict[str, Origin]
 
 
 def convert(
@@ -62,7 +73,7 @@ def convert(
             message = f"{what}: {quote(name.value)} is given twice, first at {earlier.place}"
             reports.warning(name.place, message, consequence="the later one is used")
         try:
-            settings.values[option.key] = Setting(option.convert(value, context), name.place)
+            settings.values[option.key] = Setting(option.convert(value, context), name.place, value.plain())
         except Invalid as error:
             settings.broken.append(option.key)
             message = f"{what}: {quote(name.value)}: {error}"
@@ -71,18 +82,29 @@ def convert(
 
 
 def complete(
-    what: str, place: Place, options: Options, layers: list[Settings], context: Context, consequence: str
-) -> dict[str, object] | None:
-    """A value for every option: of the first of `layers` that has one, or the built-in default.
+    what: str,
+    place: Place,
+    options: Options,
+    layers: Sequence[Settings],
+    context: Context,
+    consequence: str,
+    defaults: Sequence[Settings] = (),
+) -> Complete | None:
+    """A value for every option: of the first of `layers` that has one, then of `defaults`, or the built-in one.
 
     None, with an error for each, when a required option has no value.
     """
-    values: dict[str, object] = {}
+    found = Complete({}, {})
     for option in options:
-        setting = next((layer.values[option.key] for layer in layers if option.key in layer.values), None)
-        values[option.key] = setting.value if setting else option.default
-    missing = [option for option in options if option.required and values[option.key] is None]
+        own = [layer.values[option.key] for layer in layers if option.key in layer.values]
+        inherited = [layer.values[option.key] for layer in defaults if option.key in layer.values]
+        found.values[option.key] = next((setting.value for setting in (*own, *inherited)), option.default)
+        origins = [Origin(setting.place, setting.written) for setting in own]
+        origins += [Origin(setting.place, setting.written, inherited=True) for setting in inherited]
+        if origins:
+            found.origins[option.key] = replace(origins[0], over=tuple(origins[1:]))
+    missing = [option for option in options if option.required and found.values[option.key] is None]
     for option in missing:
-        if not any(option.key in layer.broken for layer in layers):
+        if not any(option.key in layer.broken for layer in (*layers, *defaults)):
             context.reports.error(place, f"{what} has no '{option.name}'", consequence=consequence)
-    return None if missing else values
+    return None if missing else found

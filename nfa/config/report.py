@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 Severity = Literal["error", "warning", "info"]
@@ -21,14 +21,29 @@ QUOTE_WIDTH = 60
 
 @dataclass(frozen=True)
 class Place:
-    """A character of a file: line and column from 1, columns in characters; line 0 is the file as a whole."""
+    """A character of a file: line and column from 1, columns in characters; line 0 is the file as a whole.
+
+    `option` is the name that users of UCI know the place by, `package.section.option` or `package.section`.
+    """
 
     file: str
     line: int
     column: int
+    option: str = ""
 
     def __str__(self) -> str:
+        if self.option:
+            return f"{self.option} (line {self.line})" if self.line else self.option
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+class Fault(Exception):
+    """Something that cannot be read: message, `place` and `hint` are meant for a report."""
+
+    def __init__(self, place: Place, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.place = place
+        self.hint = hint
 
 
 @dataclass(frozen=True)
@@ -96,6 +111,12 @@ class Reports:
         if not shown and place and 0 < place.line <= len(lines) and lines[place.line - 1].strip():
             shown = excerpt(lines[place.line - 1], place.column)
         self.items.append(Report(severity, place, message, hint, consequence, shown))
+
+    def soften(self, first: int) -> None:
+        """Make warnings of the errors from item `first` on: they are about something that is switched off."""
+        for index in range(first, len(self.items)):
+            if self.items[index].severity == "error":
+                self.items[index] = replace(self.items[index], severity="warning")
 
     @property
     def errors(self) -> list[Report]:

@@ -12,7 +12,8 @@ from nfa.config.convert import UINT32, Context
 from nfa.config.document import Section
 from nfa.config.model import Target, Text
 from nfa.config.options import COMMON_OPTIONS, TARGET_GLOBALS, TARGET_OPTIONS, Options
-from nfa.config.properties import Settings, complete, convert
+from nfa.config.origins import Origins
+from nfa.config.properties import Complete, Settings, complete, convert
 from nfa.config.report import Place, Reports, did_you_mean, quote
 
 LEFT_OUT = "the target is left out"
@@ -24,13 +25,13 @@ _FIELD_BYTES = {"local_mac": 8, "other_mac": 8, "interface": 16}
 _SHAPE = ("type", "families", "size", "range")
 
 
-def target_globals(sections: list[Section], context: Context) -> dict[str, dict[str, object]]:
+def target_globals(sections: list[Section], context: Context) -> dict[str, Complete]:
     """What holds for all targets of a type: a value for every option of TARGET_GLOBALS."""
     layers = _layers(sections, "target_globals", TARGET_GLOBALS, context)
     result = {}
     for kind, options in TARGET_GLOBALS.items():
         place = Place("", 0, 0)  # none of the options is required, so nothing can be missing
-        result[kind] = complete(f"globals of {kind}", place, options, layers[kind], context, "") or {}
+        result[kind] = complete(f"globals of {kind}", place, options, layers[kind], context, "") or Complete({}, {})
     return result
 
 
@@ -104,12 +105,13 @@ def _target(
     options = COMMON_OPTIONS + TARGET_OPTIONS[kind]
     properties = [item for item in section.properties if item[0].value != "target_type"]
     own = convert(what, properties, options, context, LEFT_OUT)
-    values = complete(what, name.place, options, [own, *defaults[kind]], context, LEFT_OUT)
-    if values is None or own.broken or not named:
+    found = complete(what, name.place, options, [own], context, LEFT_OUT, defaults[kind])
+    if found is None or own.broken or not named:
         return None
+    values = found.values
     enabled, interface = bool(values.pop("target_enabled")), str(values.pop("interface"))
-    target = Target(name.value, name.place, kind, enabled, interface, values)
-    problem = _CHECKS[kind](values, own, globals_) if kind in _CHECKS else ""
+    target = Target(name.value, name.place, kind, enabled, interface, values, Origins(found.origins))
+    problem = _CHECKS[kind](found, own, globals_) if kind in _CHECKS else ""
     if problem:
         reports.error(name.place, f"{what}: {problem}", consequence=LEFT_OUT)
         return None
@@ -138,13 +140,15 @@ def _type(what: str, section: Section, reports: Reports) -> str | None:
 # What no single option can say. Each check gives the problem, or '' when there is none.
 
 
-def _check_ipset(options: dict[str, object], own: Settings, globals_: dict[str, dict[str, object]]) -> str:
+def _check_ipset(found: Complete, own: Settings, globals_: dict[str, dict[str, object]]) -> str:
+    options = found.values
     kind = str(options["type"])
     method, _, holds = kind.partition(":")
     span = cast("tuple[str, int, int] | None", options["range"])
     if method != "bitmap":
         # A range among the defaults is meant for the targets of a bitmap type.
         options["range"] = None
+        found.origins.pop("range", None)
         return f"'range' belongs to bitmap types only, the type is {kind}" if "range" in own.values else ""
     if span is None:
         return f"the type {kind} needs a 'range'"
@@ -156,12 +160,15 @@ def _check_ipset(options: dict[str, object], own: Settings, globals_: dict[str, 
     if holds == "ip":
         if "families" in own.values and 4 not in cast("tuple[int, ...]", options["families"]):
             return "the type bitmap:ip holds IPv4 addresses only, the family is ipv6"
-        options["families"] = (4,)
+        if options["families"] != (4,):
+            options["families"] = (4,)
+            found.origins.pop("families", None)
     options["range"] = span[1:]
     return ""
 
 
-def _check_nftset(options: dict[str, object], own: Settings, globals_: dict[str, dict[str, object]]) -> str:
+def _check_nftset(found: Complete, own: Settings, globals_: dict[str, dict[str, object]]) -> str:
+    options = found.values
     address = 16 if 6 in cast("tuple[int, ...]", options["families"]) else 4
     fields = cast("tuple[str, ...]", options["type"])
     size = sum(address if name.endswith("_addr") else _FIELD_BYTES.get(name, 4) for name in fields)
@@ -170,14 +177,15 @@ def _check_nftset(options: dict[str, object], own: Settings, globals_: dict[str,
     )
 
 
-def _check_ctmark(options: dict[str, object], own: Settings, globals_: dict[str, dict[str, object]]) -> str:
-    value, shift = cast(int, options["mark"]), cast(int, options["shift"])
+def _check_ctmark(found: Complete, own: Settings, globals_: dict[str, dict[str, object]]) -> str:
+    value, shift = cast(int, found.values["mark"]), cast(int, found.values["shift"])
     return (
         f"the mark {value:#x} shifted by {shift} takes more than 32 bits" if value << shift > UINT32 else ""
     )
 
 
-def _check_ctlabel(options: dict[str, object], own: Settings, globals_: dict[str, dict[str, object]]) -> str:
+def _check_ctlabel(found: Complete, own: Settings, globals_: dict[str, dict[str, object]]) -> str:
+    options = found.values
     labels = cast("tuple[str | int, ...]", options["labels"])
     bits = cast(int, globals_["ctlabel"]["max_bits"])
     high = [label for label in labels if isinstance(label, int) and label >= bits]

@@ -26,8 +26,20 @@ _POSIX_TZ = re.compile(rf"{_ABBREVIATION}{_OFFSET}(?:{_ABBREVIATION}(?:{_OFFSET}
 
 
 def windows(value: Value, context: Context) -> list[Window]:
-    """time_of_day: one window or a list of them; null is none."""
-    return [_window(element, context) for element in elements(value)]
+    """time_of_day: one window or a list of them, as objects or by their names; null is none."""
+    return [_window(_named(element, context), context) for element in elements(value)]
+
+
+def _named(value: Value, context: Context) -> Value:
+    """The object that a name stands for; an object is itself."""
+    if not isinstance(value.value, Text):
+        return value
+    name = value.value.value.strip()
+    if name not in context.times_of_day:
+        hint = "expected a section 'time_of_day' of UCI, or an object with day, time_start, time_end and policy"
+        message = f"no time of day is named {quote(name)}"
+        raise Invalid(value.place, message, did_you_mean(name, context.times_of_day) or hint)
+    return context.times_of_day[name]
 
 
 def _window(value: Value, context: Context) -> Window:

@@ -11,6 +11,7 @@ import socket
 
 from .framing import Framer
 
+DEFAULT_SOURCE = "unix:///var/run/netifyd/netifyd.sock"
 FIRST_WAIT = 0.25
 LONGEST_WAIT = 30.0
 CONNECT_TIMEOUT = 10.0
@@ -18,8 +19,11 @@ CHUNK = 1 << 16
 """Bytes read at once; also what one turn of the loop takes at the most."""
 
 
-def parse_source(uri: str) -> tuple[int, object]:
-    """Return (address family, address) of a source. Raises ValueError that says what is wrong with it."""
+def parse_source(uri: str, lowest_port: int = 1) -> tuple[int, object]:
+    """Return (address family, address) of a source. Raises ValueError that says what is wrong with it.
+
+    `lowest_port` 0: the address is to listen on, where 0 is any port that is free.
+    """
     scheme, mark, rest = uri.partition("://")
     if not mark or scheme not in ("unix", "tcp"):
         raise ValueError("a source is unix://PATH or tcp://ADDRESS:PORT, not '" + uri + "'")
@@ -29,8 +33,8 @@ def parse_source(uri: str) -> tuple[int, object]:
         return socket.AF_UNIX, rest
     host, _, port = rest.rpartition(":")
     host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
-        raise ValueError("a tcp source is tcp://ADDRESS:PORT with a port from 1 to 65535, not '" + uri + "'")
+    if not host or not (port.isascii() and port.isdigit()) or not lowest_port <= int(port) < 65536:
+        raise ValueError(f"a tcp source is tcp://ADDRESS:PORT with a port from {lowest_port} to 65535, not '{uri}'")
     return socket.AF_INET6 if ":" in host else socket.AF_INET, (host, int(port))
 
 
@@ -50,6 +54,15 @@ class Client:
         self.last_error = ""
         self.bad = {"length": 0, "oversize": 0, "resync_bytes": 0}
         """Totals over all connections; those of the framer are of the present one."""
+        self._wait = FIRST_WAIT
+
+    def change(self, uri: str) -> None:
+        """Read from another source from now on. The connection must be closed. Raises ValueError as `parse_source` does."""
+        self._family, self._address = parse_source(uri)
+        self.uri = uri
+        self.state = "waiting"
+        self.deadline = 0.0
+        self.last_error = ""
         self._wait = FIRST_WAIT
 
     def start(self, now: float) -> None:

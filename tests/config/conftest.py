@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from config_loading import Load
+from policies import json_only
 
-from nfa.config.jsonconfig import load
 from nfa.config.model import Policy
 from nfa.config.paths import Paths
 from nfa.config.report import Reports
+from nfa.config.sources import load
 
 
 @pytest.fixture
@@ -22,6 +23,6 @@ def load_config(tmp_path: Path) -> Load:
         file = tmp_path / "nfa.json"
         file.write_text(content if isinstance(content, str) else json.dumps(content))
         reports = Reports()
-        return load([str(file)], reports, Paths(str(tmp_path), str(tmp_path / "run"))), reports
+        return load(json_only(file), Paths(str(tmp_path), str(tmp_path / "run")), reports), reports
 
     return run

@@ -17,7 +17,7 @@ PLACE = Place("nfa.json", 4, 20)
 
 def expand(entry: str, folder: Path) -> tuple[list[Text], Reports]:
     reports = Reports()
-    return expand_entries([Text(entry, PLACE)], Paths(str(folder), str(folder)), reports), reports
+    return expand_entries([Text(entry, PLACE)], Paths(str(folder), str(folder)), reports)[0], reports
 
 
 def test_expressions_stay_as_they_are(tmp_path: Path) -> None:

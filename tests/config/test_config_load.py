@@ -11,15 +11,17 @@ import pytest
 from config_loading import Load
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from policies import json_only
 
 from nfa.config.build import build
 from nfa.config.convert import Context
 from nfa.config.features import inactive_reason
-from nfa.config.jsonconfig import load, read
+from nfa.config.jsonconfig import read
 from nfa.config.model import Policy, Text, Window
 from nfa.config.options import ACTION_OPTIONS, COMMON_OPTIONS, TARGET_GLOBALS, TARGET_OPTIONS
 from nfa.config.paths import Paths
 from nfa.config.report import Reports
+from nfa.config.sources import load
 
 SEEDS = sorted((Path(__file__).parent / "seeds").glob("*.json"))
 MINIMAL: dict[str, Any] = {
@@ -49,7 +51,7 @@ def good(loaded: tuple[Policy | None, Reports]) -> Policy:
 def test_documented_examples_load_without_a_complaint(file: Path) -> None:
     """Who copies an example from the documentation would be told that it is wrong."""
     reports = Reports()
-    policy = load([str(file)], reports, Paths())
+    policy = load(json_only(file), Paths(), reports)
     assert policy
     assert not [report.text() for report in reports.errors + reports.warnings]
     document = json.loads(file.read_text())
@@ -59,7 +61,7 @@ def test_documented_examples_load_without_a_complaint(file: Path) -> None:
 
 def test_the_ipset_example_means_what_its_page_says() -> None:
     """target_defaults would not reach the sets."""
-    policy = load([str(Path(__file__).parent / "seeds" / "ipset-integration.json")], Reports(), Paths())
+    policy = load(json_only(Path(__file__).parent / "seeds" / "ipset-integration.json"), Paths(), Reports())
     assert policy
     assert policy.targets["ipset.social"].options == {
         "set_name": "nfa.social",
@@ -182,7 +184,7 @@ def test_actions_are_sorted_by_priority_then_by_place(load_config: Load) -> None
         ({"priority": True}, "expected a whole number from 0"),
         ({"priority": 1.5}, "expected a whole number from 0"),
         ({"exemptions": "/nonexistent"}, "exemptions could not be read"),
-        ({"time_of_day": "9:00"}, "expected an object"),
+        ({"time_of_day": "9:00"}, "no time of day is named '9:00'"),
     ],
 )
 def test_a_broken_action_is_left_out_and_the_others_work(
@@ -248,7 +250,7 @@ def test_what_is_no_configuration_leaves_the_running_policy(load_config: Load, t
 def test_a_missing_file_leaves_the_running_policy() -> None:
     """An unmounted disk would switch off every rule."""
     reports = Reports()
-    assert load(["/nonexistent.json"], reports, Paths()) is None
+    assert load(json_only(Path("/nonexistent.json")), Paths(), reports) is None
     assert reports.errors[0].text().startswith("/nonexistent.json: error: cannot read")
 
 
@@ -310,7 +312,7 @@ def test_a_later_file_comes_before_an_earlier_one(tmp_path: Path) -> None:
         files.append(str(tmp_path / f"{number}.json"))
         Path(files[-1]).write_text(json.dumps(document))
     reports = Reports()
-    policy = load(files, reports, Paths())
+    policy = load(json_only(*map(Path, files)), Paths(), reports)
     assert policy
     assert policy.files == files
     assert policy.targets["log"].options == {"prefix": "old", "path": "/tmp", "suffix": ".new", "interval": 2}

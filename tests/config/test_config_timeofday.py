@@ -63,7 +63,7 @@ def test_windows_are_read(load_config: Load, written: Any, expected: list[Window
         ({"time_end": "9"}, "expected a time"),
         ({"time_end": 900}, "expected a time"),
         ({"policy": "sometimes"}, "expected 'inclusive' or 'exclusive'"),
-        (["9:00"], "expected an object"),
+        (["9:00"], "no time of day is named '9:00'"),
     ],
 )
 def test_wrong_windows_are_refused(load_config: Load, written: Any, message: str) -> None:

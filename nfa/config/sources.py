@@ -1,0 +1,110 @@
+"""Which files are the configuration, and the policy that they make together.
+
+In: `Sources`, what the command line chose. Out: one checked `Policy` of JSON and UCI. UCI comes before JSON where both
+say something, because it is what `uci set` and the web interface change.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import cast
+
+from nfa.config import jsonconfig, uciconfig
+from nfa.config.build import build
+from nfa.config.convert import Context
+from nfa.config.document import Document
+from nfa.config.model import Policy
+from nfa.config.options import MAIN_OPTIONS
+from nfa.config.paths import Paths
+from nfa.config.properties import convert
+from nfa.config.report import Reports
+
+UCI_FOLDER = "/etc/config"
+JSON_NAME = "netify-proc-flow-actions.json"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the configuration is read from.
+
+    `uci`: the folder of UCI's packages; None: UCI is not read. `uci_required`: the user named the folder, so the package
+    must be there. `files`: JSON files; none: those that json_config of UCI names, else the default one.
+    """
+
+    uci: str | None = None
+    uci_required: bool = False
+    files: tuple[str, ...] = ()
+
+
+def load(sources: Sources, paths: Paths, reports: Reports) -> Policy | None:
+    """Read and check the configuration: JSON first, then UCI, which wins where both say something.
+
+    None when there is none, or when a file cannot be read or is not of its format: the running policy then stays in
+    force. Everything smaller is reported and left out. `paths` gives the values of `${path_...}`.
+    """
+    folder = _uci_folder(sources)
+    package = uciconfig.read(folder, reports) if folder is not None else None
+    if folder is not None and package is None:
+        return None
+    files = _chosen_json(sources, package, paths)
+    if files is None:
+        default = _default_json(paths)
+        files = [default] if os.path.lexists(default) else []
+        if not files and package is None:
+            _report_nothing(sources, default, reports)
+            return None
+    read = [jsonconfig.read(file, reports) for file in files] + ([package] if package else [])
+    documents = [document for document in read if document is not None]
+    return build(documents, reports, paths) if len(documents) == len(read) else None
+
+
+def json_files(sources: Sources, paths: Paths) -> list[str]:
+    """The JSON files that belong to the configuration, the default one also when it is not there (yet)."""
+    files = _chosen_json(sources, _package(sources, Reports()), paths)
+    return [_default_json(paths)] if files is None else files
+
+
+def read_main(sources: Sources, paths: Paths, reports: Reports) -> dict[str, object]:
+    """A value for each of MAIN_OPTIONS, without a look at the rest of the policy."""
+    return _main(_package(sources, reports), Context(paths, reports))
+
+
+def _uci_folder(sources: Sources) -> str | None:
+    """The folder whose package is to be read: it is in there, or it must be."""
+    if sources.uci is None or sources.uci_required or os.path.lexists(uciconfig.file_of(sources.uci)):
+        return sources.uci
+    return None
+
+
+def _package(sources: Sources, reports: Reports) -> Document | None:
+    """The package of UCI, if it is there and can be used."""
+    folder = _uci_folder(sources)
+    return uciconfig.read(folder, reports) if folder is not None else None
+
+
+def _main(package: Document | None, context: Context) -> dict[str, object]:
+    properties = package.globals if package else []
+    settings = convert("configuration", properties, MAIN_OPTIONS, context, "the built-in default is used")
+    given = {key: setting.value for key, setting in settings.values.items()}
+    return {option.key: given.get(option.key, option.default) for option in MAIN_OPTIONS}
+
+
+def _chosen_json(sources: Sources, package: Document | None, paths: Paths) -> list[str] | None:
+    """The JSON files that the command line names, or else UCI; None: neither says anything."""
+    if sources.files:
+        return list(sources.files)
+    # What is wrong with the value is reported when the policy is built.
+    files = cast("tuple[str, ...] | None", _main(package, Context(paths, Reports()))["json_config"])
+    return None if files is None else list(files)
+
+
+def _default_json(paths: Paths) -> str:
+    return os.path.join(paths.state_persistent, JSON_NAME)
+
+
+def _report_nothing(sources: Sources, default: str, reports: Reports) -> None:
+    missing = f"{default} does not exist"
+    if sources.uci is not None:
+        missing = f"neither {uciconfig.file_of(sources.uci)} nor {default} exists"
+    reports.error(None, f"there is no configuration: {missing}", hint="write one, or name a JSON file with -c FILE")
