@@ -7,12 +7,18 @@ import json
 import sys
 
 from ..compiler import Compiled, compile_policy
-from .common import add_config_arguments, config_of, paint, print_reports, shown
+from ..config.report import Reports
+from ..config.sources import Sources
+from .common import add_config_arguments, paint, paths_of, plural, print_reports, shown, sources_of
+from .show import policy_data, print_policy
 
 _EPILOG = """\
 examples:
+  nfa check                           what is wrong in /etc/config and in the JSON file of netifyd's folder
+  nfa check -u /tmp/new               the same with another folder for /etc/config
   nfa check -c policy.json            errors and warnings, with their places
   nfa check -c policy.json --json     the same for a program
+  nfa check --show | less             the merged policy, and where each value of it came from
 
 exit codes: 0 no errors (there may be warnings), 1 errors, 2 wrong usage"""
 
@@ -26,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
     parser.add_argument("file", nargs="?", metavar="FILE", help="the same as -c FILE")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print findings only")
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument("--show", action="store_true", help="print the merged policy, and where each value of it came from")
+    extent.add_argument("-q", "--quiet", action="store_true", help="print findings only")
 
 
 def _summary(compiled: Compiled) -> None:
@@ -45,37 +53,40 @@ def _summary(compiled: Compiled) -> None:
         print(f"  {kind} {shown(name)}: {slot['type']}, {life}, {'managed' if slot['managed'] else 'not managed'}")
 
 
+def _data(compiled: Compiled | None, sources: Sources, reports: Reports, whole: bool) -> dict[str, object]:
+    """What `--json` prints; with the merged policy when `whole`."""
+    actions = [
+        {"name": item.action.name, "active": not item.reason, "reason": item.reason, "targets": item.action.targets}
+        for item in (compiled.actions if compiled else [])
+    ]
+    data: dict[str, object] = {
+        "files": compiled.policy.files if compiled else list(sources.files),
+        "ok": not reports.errors,
+        "errors": len(reports.errors),
+        "warnings": len(reports.warnings),
+        "reports": [report.as_dict() for report in reports.items],
+        "actions": actions,
+    }
+    return data | {"policy": policy_data(compiled) if compiled else None} if whole else data
+
+
 def run(arguments: argparse.Namespace) -> int:
     if arguments.file:
         arguments.files = [*(arguments.files or []), arguments.file]
-    files, paths = config_of(arguments)
-    compiled, reports = compile_policy(files, paths)
+    sources = sources_of(arguments)
+    compiled, reports = compile_policy(sources, paths_of(arguments))
     errors, warnings = len(reports.errors), len(reports.warnings)
     if arguments.json:
-        actions = [
-            {"name": item.action.name, "active": not item.reason, "reason": item.reason, "targets": item.action.targets}
-            for item in (compiled.actions if compiled else [])
-        ]
-        print(
-            json.dumps(
-                {
-                    "files": files,
-                    "ok": not errors,
-                    "errors": errors,
-                    "warnings": warnings,
-                    "reports": [report.as_dict() for report in reports.items],
-                    "actions": actions,
-                },
-                indent=2,
-            )
-        )
+        print(json.dumps(_data(compiled, sources, reports, arguments.show), indent=2))
         return 1 if errors else 0
     print_reports(reports, sys.stdout)
-    if compiled is not None and not arguments.quiet:
+    if compiled is not None and arguments.show:
+        print_policy(compiled)
+    elif compiled is not None and not arguments.quiet:
         active = sum(not item.reason for item in compiled.actions)
         print(f"{len(compiled.actions)} actions, {active} active; {len(compiled.policy.targets)} targets")
         _summary(compiled)
-    words = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
+    words = f"{plural(errors, 'error')}, {plural(warnings, 'warning')}"
     if not arguments.quiet:
         print(paint(words, "error" if errors else "warning" if warnings else "good"))
     return 1 if errors else 0

@@ -25,11 +25,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from itertools import chain, count, islice
-from urllib.parse import urlsplit
+from typing import cast
 
-from nfa.cli.common import DEFAULT_SOURCE
+from nfa.cli.common import plural
 from nfa.config.report import printable
 from nfa.recording import MAX_GAP, framed, frames, greeting, line, schedule
+from nfa.stream.client import DEFAULT_SOURCE, parse_source
 
 BATCH = 1 << 18  # bytes handed to a client in one send
 MAX_QUEUE = 64 << 20  # bytes a client may lag before it is dropped
@@ -91,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
         ):
             player = _Player(server, recording, args.speed)
             with suppress(KeyboardInterrupt):
-                _say(f"listening on {name}, waiting for {_plural(args.wait, 'client')}")
+                _say(f"listening on {name}, waiting for {plural(args.wait, 'client')}")
                 while len(server.clients) < args.wait:
                     server.turn(None)
                 player.play()
@@ -283,10 +284,10 @@ class _Player:
     def summary(self) -> str:
         """What was sent, in one line."""
         seconds = (self.ended or time.monotonic()) - self.started
-        sent = f"{_plural(self.records, 'record')} ({_size(self.bytes)})"
-        text = f"sent {sent} to {_plural(self.server.served, 'client')} in {seconds:.1f} s"
+        sent = f"{plural(self.records, 'record')} ({_size(self.bytes)})"
+        text = f"sent {sent} to {plural(self.server.served, 'client')} in {seconds:.1f} s"
         skipped = self.recording.skipped
-        return f"{text}; left out {_plural(skipped, 'damaged place')}" if skipped else text
+        return f"{text}; left out {plural(skipped, 'damaged place')}" if skipped else text
 
     def _flush(self) -> None:
         """Queue the batch; at full speed only when the fastest client has taken most of what is queued."""
@@ -325,7 +326,8 @@ def _listening(address: _Address) -> Iterator[tuple[socket.socket, str]]:
 
 
 def _listen_tcp(host: str, port: int) -> socket.socket:
-    family, _kind, _protocol, _canonical, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    # A host as str would need python3-codecs: Python encodes it by idna, which wants unicodedata.
+    family, _kind, _protocol, _canonical, address = socket.getaddrinfo(os.fsencode(host), port, type=socket.SOCK_STREAM)[0]
     return socket.create_server(address[:2], family=family)
 
 
@@ -355,13 +357,10 @@ def _remove_stale(path: str) -> None:
 
 
 def _address(text: str) -> _Address:
-    if text.startswith("unix://") and len(text) > len("unix://"):
-        return text.removeprefix("unix://")
-    with suppress(ValueError):  # a port that is none
-        url = urlsplit(text)
-        if url.scheme == "tcp" and url.hostname and url.port is not None:
-            return url.hostname, url.port
-    raise argparse.ArgumentTypeError(f"{text!r}: expected unix://PATH or tcp://HOST:PORT")
+    try:
+        return cast(_Address, parse_source(text, lowest_port=0)[1])
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(printable(str(error))) from None
 
 
 def _name(address: _Address) -> str:
@@ -385,10 +384,6 @@ def _number(kind: type[int] | type[float]) -> Callable[[str], float]:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a {'whole ' * (kind is int)}number, 0 or more")
 
     return convert
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _size(number: int) -> str:

@@ -344,7 +344,6 @@ def test_a_useless_file_is_refused(content: bytes | None, message: str, start: S
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--listen", "netifyd.sock"], ["--listen", "tcp://127.0.0.1"], ["--listen", "tcp://[::1]:99999"],
         ["--speed", "0"], ["--speed", "nan"], ["--speed", "fast"], ["--loop", "-1"], ["--wait", "1.5"],
         ["--linger", "-1"],
     ],
@@ -354,6 +353,24 @@ def test_wrong_usage_is_explained(arguments: list[str], recording: Path, start: 
     code, _output, errors = start(recording, *arguments, listening=False).end()
     assert code == 2
     assert "expected" in errors
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("netifyd.sock", "unix://PATH or tcp://ADDRESS:PORT"),
+        ("unix://netifyd.sock", "absolute path"),
+        ("unix:///" + "x" * 120, "107 bytes"),
+        ("tcp://127.0.0.1", "port from 0 to 65535"),
+        ("tcp://[::1]:99999", "port from 0 to 65535"),
+        ("tcp://\x1b[2J", "\\x1b"),
+    ],
+)
+def test_a_wrong_address_is_explained(address: str, message: str, recording: Path, start: Start) -> None:
+    """The user would not know how an address is written."""
+    code, _output, errors = start(recording, "--listen", address, listening=False).end()
+    assert code == 2
+    assert "--listen" in errors and message in errors
 
 
 def test_standard_input_cannot_be_looped(start: Start) -> None:
