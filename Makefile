@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # The OpenWrt package. Outside an OpenWrt tree (TOPDIR unset) the developer's targets of dev.mk: make help
 ifeq ($(TOPDIR),)
 include $(dir $(lastword $(MAKEFILE_LIST)))dev.mk
@@ -22,17 +23,41 @@ define Package/nfa
   SECTION:=net
   CATEGORY:=Network
   TITLE:=Flow actions for netifyd
-  DEPENDS:=+python3-light +python3-urllib +python3-pyparsing +python3-pyroute2
+  DEPENDS:= \
+	+python3-light +python3-pyparsing +python3-pyroute2 +python3-uci \
+	+kmod-ipt-ipset +kmod-nft-core
+  PKGARCH:=all
+  PROVIDES:=netify-proc-flow-actions
+  CONFLICTS:=netify-proc-flow-actions
 endef
 
 define Package/nfa/description
-  Reads the flow stream of the Netify Agent, matches policies, and
-  fills nftables sets and ipsets with what they say.
+  Reads the flow stream of the Netify Agent, matches every flow against
+  policies, and keeps nftables sets, ipsets and log files of those that match.
+  Takes the UCI and JSON configuration of Netify's Flow Actions plugin.
+  It needs an agent: netifyd on this router, or on another machine (source).
+endef
+
+define Package/nfa/conffiles
+/etc/config/netify-proc-flow-actions
 endef
 
 define Build/Prepare
 	$(INSTALL_DIR) $(PKG_BUILD_DIR)
 	$(CP) ./nfa ./pyproject.toml ./README.md ./LICENSE $(PKG_BUILD_DIR)/
+endef
+
+define Py3Package/nfa/install
+	$(INSTALL_DIR) $(1)/usr/bin
+	$(INSTALL_BIN) $(PKG_INSTALL_DIR)/usr/bin/nfa $(1)/usr/bin/nfa
+	$(INSTALL_DIR) $(1)/etc/config
+	$(INSTALL_CONF) ./files/etc/config/netify-proc-flow-actions $(1)/etc/config/netify-proc-flow-actions
+	$(INSTALL_DIR) $(1)/etc/init.d
+	$(INSTALL_BIN) ./files/etc/init.d/nfa $(1)/etc/init.d/nfa
+	$(INSTALL_DIR) $(1)/etc/capabilities
+	$(INSTALL_DATA) ./files/etc/capabilities/nfa.json $(1)/etc/capabilities/nfa.json
+	$(INSTALL_DIR) $(1)/etc/uci-defaults
+	$(INSTALL_BIN) ./files/etc/uci-defaults/60-nfa $(1)/etc/uci-defaults/60-nfa
 endef
 
 $(eval $(call Py3Package,nfa))

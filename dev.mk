@@ -2,16 +2,22 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
-SOURCES := nfa tests bench demo
+SOURCES := nfa tests bench demo packaging
+
+# The router's version of Python, and an interpreter of that version, which compiles the package's byte-code.
+TARGET_PYTHON ?= 3.11
+is_target = $(shell $(1) -c 'import sys; print("$(1)" * ("%d.%d" % sys.version_info[:2] == "$(TARGET_PYTHON)"))' 2>/dev/null)
+IPK_PYTHON = $(firstword $(call is_target,$(PYTHON)) $(call is_target,python$(TARGET_PYTHON)) $(PYTHON))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-quick lint clean tools
+.PHONY: help demo test bench bench-quick lint ipk clean tools
 
 help:
 	@echo 'make demo         watch flows become elements of kernel sets, on a private network (25 s)'
 	@echo 'make test         run the tests; make test ARGS="-k replay -x" passes options to pytest'
 	@echo 'make lint         ruff and mypy'
 	@echo 'make bench        measure everything, some minutes; bench-quick: less exactly, under a minute'
+	@echo 'make ipk          build dist/nfa_VERSION_all.ipk for opkg, without the SDK (docs/openwrt.md)'
 	@echo 'make clean        remove .venv and what tools left'
 	@echo 'PYTHON=python3.13 make ...   use another Python (3.11 or newer) for .venv'
 	@echo 'With TOPDIR set to an OpenWrt tree, this is the Makefile of the package nfa.'
@@ -20,7 +26,7 @@ demo: $(STAMP) tools
 	@$(BIN)/python demo/demo.py
 
 test: $(STAMP)
-	@sh .ci/prepare tools || echo 'Without them, the tests that need them are skipped.'
+	@sh .ci/prepare tools busybox shellcheck || echo 'Without them, the tests that need them are skipped.'
 	@$(BIN)/python -m pytest $(ARGS)
 
 bench: $(STAMP) tools
@@ -32,6 +38,9 @@ bench-quick: $(STAMP) tools
 lint: $(STAMP)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
+
+ipk:
+	@$(MAKE) -s --no-print-directory TOPDIR=packaging/sdk PYTHON='$(IPK_PYTHON)' TARGET_PYTHON='$(TARGET_PYTHON)' ipk-nfa
 
 tools:
 	@sh .ci/prepare tools

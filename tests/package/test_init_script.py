@@ -1,0 +1,229 @@
+"""The service: /etc/init.d/nfa under busybox's shell, with a stand-in of rc.common always, with OpenWrt's own where it is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import openwrt_root
+import pytest
+from openwrt_root import ROOT, Router
+
+INIT = ROOT / "files/etc/init.d/nfa"
+PACKAGE = "netify-proc-flow-actions"
+ENABLED = "config nfa 'main'\n\toption enabled '1'\n"
+DISABLED = "config nfa 'main'\n\toption enabled '0'\n"
+
+# What rc.common and procd.sh give to a script, noted a line each. $enabled and $result are what the validation finds.
+STAND_IN = """\
+action=$2
+for name in procd_open_instance procd_close_instance procd_set_param procd_add_jail procd_add_reload_trigger \
+		procd_add_validation procd_send_signal; do
+	eval "$name() { echo $name \\"\\$*\\"; }"
+done
+logger() { echo "logger $*"; }
+ubus() { [ -n "$daemon_is_on_ubus" ]; }
+uci_load_validate() {
+	echo "validate $1 $2 $3"
+	[ -z "$4" ] || "$4" "$3" "$result"
+}
+. "$1"
+start() { start_service; service_started; }
+case "$2" in
+triggers) service_triggers ;;
+reload) reload_service ;;
+*) start ;;
+esac
+"""
+
+needs_ash = pytest.mark.skipif(not shutil.which("busybox"), reason="there is no busybox")
+
+
+def stand_in(folder: Path, action: str, **variables: str) -> tuple[list[str], str]:
+    """Run an action; return what was called, and what was told on the terminal."""
+    script = folder / "rc"
+    script.write_text(STAND_IN)
+    command = ["busybox", "ash", str(script), str(INIT), action]
+    given = {"enabled": "1", "result": "0", "daemon_is_on_ubus": ""} | variables
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **given})
+    return done.stdout.splitlines(), done.stderr
+
+
+# -- with the stand-in ---------------------------------------------------------------------------------------------------
+
+
+@needs_ash
+def test_an_enabled_service_is_one_instance_that_procd_keeps_alive(tmp_path: Path) -> None:
+    calls, told = stand_in(tmp_path, "start")
+    assert calls[0] == f"validate {PACKAGE} nfa main"
+    assert "procd_set_param command /usr/bin/nfa run" in calls
+    assert "procd_set_param respawn 3600 5 0" in calls
+    assert {"procd_set_param stdout 1", "procd_set_param stderr 1"} <= set(calls), "its messages would be lost"
+    assert calls.count("procd_open_instance ") == calls.count("procd_close_instance ") == 1
+    assert not told
+
+
+@needs_ash
+def test_a_disabled_service_says_how_to_enable_it_and_starts_nothing(tmp_path: Path) -> None:
+    calls, told = stand_in(tmp_path, "start", enabled="0")
+    assert not any("procd" in call for call in calls)
+    logged = [call for call in calls if call.startswith("logger")]
+    for text in (told, *logged):
+        assert f"uci set {PACKAGE}.main.enabled=1; uci commit {PACKAGE}; service nfa start" in text
+    assert len(logged) == 1
+
+
+@needs_ash
+def test_what_cannot_be_read_is_left_to_the_daemon_which_names_the_line(tmp_path: Path) -> None:
+    """Without a configuration file, too: a JSON file may be all there is."""
+    calls, _ = stand_in(tmp_path, "start", enabled="", result="255")
+    assert "procd_set_param command /usr/bin/nfa run" in calls
+
+
+@needs_ash
+@pytest.mark.parametrize("action", ["start", "reload"])
+def test_a_daemon_that_runs_is_told_once_to_read_its_configuration_again(tmp_path: Path, action: str) -> None:
+    calls, _ = stand_in(tmp_path, action, daemon_is_on_ubus="yes")
+    assert [call for call in calls if "signal" in call] == ["procd_send_signal nfa"]
+    assert not any("reload_signal" in call or "set_param file" in call for call in calls), "procd would signal a second time"
+
+
+@needs_ash
+@pytest.mark.parametrize(("action", "running"), [("start", ""), ("reload", ""), ("restart", "yes")])
+def test_no_signal_reaches_a_daemon_that_is_only_just_starting(tmp_path: Path, action: str, running: str) -> None:
+    """Python ends on SIGHUP until the daemon is ready for it. On a restart, it is the old one that is still on the bus."""
+    calls, _ = stand_in(tmp_path, action, daemon_is_on_ubus=running)
+    assert not any("signal" in call for call in calls)
+
+
+@needs_ash
+def test_a_change_of_the_configuration_reloads(tmp_path: Path) -> None:
+    calls, _ = stand_in(tmp_path, "triggers")
+    assert calls == [f"procd_add_reload_trigger {PACKAGE}", "procd_add_validation validate_main"]
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="there is no shellcheck")
+@pytest.mark.parametrize(
+    "script",
+    [INIT, *sorted((ROOT / "files/etc/uci-defaults").iterdir()), *ROOT.glob("test.sh"), *ROOT.glob("feeds/*/test.sh")],
+    ids=lambda script: str(script.relative_to(ROOT)),
+)
+def test_shellcheck_finds_nothing_in_the_scripts(script: Path) -> None:
+    done = subprocess.run(["shellcheck", "-x", str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert os.access(script, os.X_OK)
+
+
+# -- with OpenWrt's own rc.common, procd.sh and validate_data ------------------------------------------------------------
+
+
+@pytest.fixture
+def router(tmp_path: Path) -> Router:
+    reason = openwrt_root.missing()
+    if reason:
+        pytest.skip(reason)
+    return openwrt_root.make(tmp_path / "root")
+
+
+TRIGGER = ["config.change", ["if", ["eq", "package", PACKAGE], ["run_script", "/etc/init.d/nfa", "reload"]], 1000]
+
+
+def test_procd_gets_the_instance_its_trigger_and_the_rules_of_validation(router: Router) -> None:
+    router.configure(ENABLED)
+    router.service("start")
+    (request,) = router.procd("set")
+    (rules,) = request.pop("validate")
+    assert request == {
+        "name": "nfa",
+        "script": "/etc/init.d/nfa",
+        "instances": {
+            "instance1": {
+                "command": ["/usr/bin/nfa", "run"],
+                "respawn": ["3600", "5", "0"],
+                "term_timeout": 10,
+                "stdout": True,
+                "stderr": True,
+            }
+        },
+        "triggers": [TRIGGER],
+    }
+    assert (rules["package"], rules["type"]) == (PACKAGE, "nfa")
+    assert not router.procd("signal")
+
+
+def test_the_rules_of_validation_are_about_the_options_that_the_service_has(router: Router) -> None:
+    from nfa.config.options import MAIN_OPTIONS
+
+    router.service("start")
+    rules = router.procd("set")[0]["validate"][0]["data"]
+    assert set(rules) == {option.name for option in MAIN_OPTIONS}
+    assert rules["log_level"].startswith("or(")
+
+
+def test_with_ujail_the_daemon_has_the_capabilities_of_its_file_and_no_more(router: Router) -> None:
+    router.configure(ENABLED)
+    router.write("sbin/ujail", "", 0o755)
+    router.service("start")
+    instance = router.procd("set")[0]["instances"]["instance1"]
+    assert instance["capabilities"] == "/etc/capabilities/nfa.json"
+    assert instance["no_new_privs"] is True
+    # Mounts would put it into namespaces of its own, where netifyd's socket and the configuration are not.
+    assert instance["jail"] == {"name": "nfa", "mount": {}}
+
+
+@pytest.mark.parametrize("word", ["0", "off", "no", "false", "disabled"])
+def test_every_spelling_of_no_disables(router: Router, word: str) -> None:
+    router.configure(f"config nfa 'main'\n\toption enabled '{word}'\n")
+    done = router.service("start")
+    (request,) = router.procd("set")
+    assert request["instances"] == {}
+    # The trigger stays: it starts when somebody enables it with LuCI.
+    assert request["triggers"] == [TRIGGER]
+    assert f"uci set {PACKAGE}.main.enabled=1" in done.stderr
+    assert "disabled" in router.log
+
+
+@pytest.mark.parametrize("text", [None, "", "config target 'x'\n", ENABLED + "confg wrong\n", "config nfa 'main'\n"])
+def test_without_a_configuration_that_says_no_it_starts(router: Router, text: str | None) -> None:
+    if text is not None:
+        router.configure(text)
+    router.service("start")
+    assert list(router.procd("set")[0]["instances"]) == ["instance1"]
+
+
+def test_a_wrong_option_is_named_and_does_not_keep_it_from_starting(router: Router) -> None:
+    router.configure(ENABLED + "\toption log_level 'loud'\n")
+    done = router.service("start")
+    assert "log_level=loud validates as or(" in done.stderr
+    assert list(router.procd("set")[0]["instances"]) == ["instance1"]
+
+
+def test_reload_signals_a_daemon_that_runs_and_changes_nothing_of_its_instance(router: Router) -> None:
+    router.configure(ENABLED)
+    router.service("start")
+    before = router.procd("set")
+    router.write("tmp/daemon-is-on-ubus", "")
+    router.configure(ENABLED + "\toption source 'tcp://192.168.1.2:7150'\n\nconfig action 'x'\n")
+    router.service("reload")
+    assert router.procd("set") == before, "procd would restart it"
+    assert router.procd("signal") == [{"name": "nfa"}]
+
+
+def test_reload_stops_a_service_that_was_disabled(router: Router) -> None:
+    router.configure(DISABLED)
+    router.service("reload")
+    assert router.procd("set")[0]["instances"] == {}
+
+
+def test_restart_stops_and_starts_without_a_signal(router: Router) -> None:
+    router.configure(ENABLED)
+    router.write("tmp/daemon-is-on-ubus", "")
+    router.service("restart")
+    assert [line.split()[2] for line in router.requests if line.startswith("call service")] == ["delete", "set"]
+
+
+def test_it_is_linked_into_the_boot_after_the_firewall_and_before_nothing_that_needs_it(router: Router) -> None:
+    router.service("enable")
+    assert sorted(link.name for link in (router.path / "etc/rc.d").iterdir()) == ["K40nfa", "S60nfa"]
