@@ -57,13 +57,14 @@ class Daemon:
         self.folder = folder
         self.source, self.control, self.log = folder / "netifyd.sock", str(folder / "control.sock"), folder / "daemon.log"
         source = f"unix://{self.source}"
-        settings = {"source": source, "files": [str(policy)], "control": self.control}
+        settings = {"source": source, "files": [str(policy)], "control": self.control, "ubus": "none", "uci": ""}
         command = [sys.executable, "-m", "nfa", "run", "-c", str(policy), "-s", source, "--control", self.control]
+        command += ["--ubus", "none", "--no-uci"]
         if profile:
             program = _PROFILED.format(root=str(ROOT), output=str(profile))
-            command = [sys.executable, "-c", program, json.dumps(settings | {"state": "", "verbose": False})]
+            command = [sys.executable, "-c", program, json.dumps(settings | {"state": ""})]
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log, cwd=ROOT)
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT)
         until(lambda: self.said("policy in force"), "the daemon's policy")
 
     def __enter__(self) -> Daemon:
@@ -199,6 +200,45 @@ def _elements(data: bytes) -> list[bytes]:
                         found.append(key[:4] + key[8:10])
         position += (length + 3) & ~3
     return found
+
+
+def busy(folder: Path, recording: Path, rules: dict[str, Any], calls: int, reloads: int) -> dict[str, float]:
+    """Call and reload the daemon while a stream comes at full speed. Returns milliseconds.
+
+    `rules`: the policy; for each reload the criteria of one of its actions change. `turn`: the longest turn of the loop.
+    """
+    policy = folder / "busy.json"
+    policy.write_text(json.dumps(rules))
+    changed = next(iter(rules["actions"].values()))
+    calls_took: list[float] = []
+    reloads_took: list[float] = []
+    with Daemon(folder, policy) as daemon:
+        replay = [sys.executable, "-m", "nfa", "replay", str(recording), "--listen", f"unix://{daemon.source}"]
+        with subprocess.Popen([*replay, "--speed", "full", "--loop", "0"], cwd=ROOT, stdout=-3, stderr=-3) as server:
+            until(lambda: daemon.said("connected to"), "the daemon's connection")
+            for _ in range(calls):
+                calls_took.append(_timed(daemon, "status"))
+            for number in range(reloads):
+                changed["criteria"] = f"other_port == {20000 + number};"
+                policy.write_text(json.dumps(rules))
+                reloads_took.append(_timed(daemon, "reload"))
+            turn = daemon.status()["loop"]["longest_ms"]
+            server.kill()
+    calls_took.sort()
+    reloads_took.sort()
+    return {
+        "call_p50": calls_took[calls // 2],
+        "call_p99": calls_took[calls * 99 // 100],
+        "reload_p50": reloads_took[reloads // 2],
+        "turn": turn,
+    }
+
+
+def _timed(daemon: Daemon, method: str) -> float:
+    """Call a method; return the milliseconds until its answer."""
+    began = time.perf_counter()
+    call(daemon.control, method, {}, 30)
+    return (time.perf_counter() - began) * 1000
 
 
 def memory(folder: Path, policy: Path, elements: int) -> dict[str, float]:

@@ -33,6 +33,8 @@ from private_network import Unavailable, environment, prefix  # noqa: E402
 RESULTS = HERE / "results"
 RECORDS_A_SECOND, RATIO, MEMORY, PER_ELEMENT, LATENCY = 30000, 2.0, 14e6, 250, 5
 """What the project promises: flow records a second, times the baseline, bytes, bytes, milliseconds."""
+CALL, TURN = 5, 50
+"""And milliseconds until the answer to a call, and for a turn of the loop."""
 
 
 def row(name: str, value: str, ratio: str = "", wanted: str = "") -> None:
@@ -86,6 +88,13 @@ def measure(folder: Path, quick: bool) -> dict[str, Any]:
     for part, wanted in (("p50", ""), ("p99", f"<= {LATENCY}"), ("p100", "")):
         row(f"socket to kernel at 1,000 records/s, {part}: ms", f"{found[part]:.2f}", "", wanted)
     row("records without an element", f"{found['lost']}")
+
+    print()
+    found = figures["busy"] = live.busy(folder, once, workload.policy(str(folder), 200), *((300, 3) if quick else (1000, 10)))
+    row("a call of status at full speed, median: ms", f"{found['call_p50']:.2f}", "", f"< {CALL}")
+    row("a call of status at full speed, p99: ms", f"{found['call_p99']:.2f}")
+    row("a reload of 200 actions, one changed, median: ms", f"{found['reload_p50']:.0f}")
+    row("the longest turn of the loop meanwhile: ms", f"{found['turn']:.1f}", "", f"<= {TURN}")
 
     print()
     figures["sets"] = sets.measure(folder, workload.many(20000 if quick else 50000))

@@ -22,6 +22,10 @@ _TURN = 64
 _BURST = 1024
 
 
+def _nobody(*news: str) -> None:
+    """Nobody listens for events."""
+
+
 def measure(folder: Path, flows: list[dict[str, Any]]) -> dict[str, float]:
     """Return elements a second for both kinds of sets and each way."""
     common = {"managed": True, "set_family": "ipv4", "set_name": "speed", "ttl": 600, "flush_on_create": True}
@@ -32,7 +36,8 @@ def measure(folder: Path, flows: list[dict[str, Any]]) -> dict[str, float]:
     path.write_text(json.dumps({"version": 1, "actions": actions, "targets": targets}))
     policy, data = pure.load(path)
     slots: list[dict[str, Any]] = data["slots"]  # type: ignore[assignment]
-    registry = Registry(Sets(lambda level, text: print(f"bench: {text}")), write_whole, print)
+    sets = Sets(lambda level, text: print(f"bench: {text}"), _nobody)
+    registry = Registry(sets, write_whole, print, _nobody)
     registry.replace(data, list(range(len(slots))), policy.key_functions, 1)
     found = {}
     for number, slot_data in enumerate(slots):

@@ -33,8 +33,8 @@ _HOSTS = ["www.google.com", "ichnaea.netflix.com", "www.ntop.org", "dns.google",
 _REGEXES = ["(^|\\.)doubleclick\\.net$", "^ads?[0-9]*\\.", "\\.(zoom|webex)\\.", "tracker"]
 
 
-def policy(folder: str) -> dict[str, Any]:
-    """Return a policy of 100 actions on eight sets and a log, as a household or an office would have it."""
+def policy(folder: str, count: int = 100) -> dict[str, Any]:
+    """Return a policy of so many actions on eight sets and a log, as a household or an office would have it."""
     rng, names = Random(1), catalogue.builtin()
     applications = sorted(name.removeprefix("netify.") for name in names.applications if name.startswith("netify."))
     chosen = [*_USUAL, *rng.sample(applications, 40 - len(_USUAL))]
@@ -55,13 +55,13 @@ def policy(folder: str) -> dict[str, Any]:
         "local_mac == 02:00:5e:10:01:14 && !(protocol == 'dns');",
         "(app == 'netflix' || app == 'youtube') && protocol == 'quic';",
     ]
-    criteria += [f"app == '{name}' && local_ip == 192.168.{n}.0/24;" for n, name in enumerate(rng.sample(applications, 99))]
+    criteria += [f"app == '{name}' && local_ip == 192.168.{n}.0/24;" for n, name in enumerate(rng.sample(applications, 199))]
     sets = [f"nftset.s{number}" for number in range(4)] + [f"ipset.s{number}" for number in range(4)]
     actions: dict[str, Any] = {}
-    for number, text in enumerate(criteria[:100]):
-        actions[f"action-{number:02}"] = {"criteria": text, "targets": [sets[number % 8]]}
-    actions["action-02"]["exemptions"] = ["app == 'netify.twitter';", "192.168.1.50"]
-    actions["action-04"]["targets"].append("log.all")
+    for number, text in enumerate(criteria[:count]):
+        actions[f"action-{number:03}"] = {"criteria": text, "targets": [sets[number % 8]]}
+    actions["action-002"]["exemptions"] = ["app == 'netify.twitter';", "192.168.1.50"]
+    actions["action-004"]["targets"].append("log.all")
     targets: dict[str, Any] = {name: {"target_type": name[:-3], "set_name": name} for name in sets}
     targets |= {"log.all": {"target_type": "log", "path": folder, "interval": 300}}
     targets["nftset.s1"]["type"] = ["other_addr"]

@@ -39,6 +39,26 @@ class Catalogue:
         return found if found is not None else self.applications.get("netify." + lower)
 
 
+def rows(catalogue: Catalogue) -> dict[str, list[dict[str, object]]]:
+    """Return what a policy may name, for those who choose from lists: apps, protocols and categories, each sorted by name.
+
+    A row has `name` and `id`; one of apps and protocols its `category`, if it has one; one of categories `of`, which says
+    whether it is one of applications or of protocols.
+    """
+    found: dict[str, list[dict[str, object]]] = {"apps": [], "protocols": [], "categories": []}
+    for kind, table, tags, category_of in (
+        ("apps", catalogue.applications, catalogue.application_categories, catalogue.category_of_application),
+        ("protocols", catalogue.protocols, catalogue.protocol_categories, catalogue.category_of_protocol),
+    ):
+        tag_of = {number: tag for tag, number in tags.items()}
+        of = "application" if kind == "apps" else "protocol"
+        found["categories"] += [{"name": tag, "id": number, "of": of} for tag, number in sorted(tags.items())]
+        for name, number in sorted(table.items()):
+            category = tag_of.get(category_of.get(number, -1))
+            found[kind].append({"name": name, "id": number, **({"category": category} if category else {})})
+    return found
+
+
 def _lower(table: dict[str, int]) -> dict[str, int]:
     return {name.lower(): number for name, number in table.items()}
 

@@ -2,10 +2,10 @@
 
     start -> compile (child) -> load the image -> connect to netifyd -> records in, effects out -> ... -> stop
 
-In: settings from `nfa run`, signals, the stream, requests on the control socket. Out: elements in kernel sets, log files,
-messages on standard error. One thread; nothing in the loop waits for anybody, but for the
-write of a log file at the end of its interval. What MicroPython lacks (signals,
-processes, file descriptors) is used here and nowhere below.
+In: settings from `nfa run`, signals, the stream, calls over ubus and the control socket. Out: elements in kernel sets, log
+files, answers and events, messages on standard error. One thread; nothing in the loop waits for anybody, but for the
+write of a log file at the end of its interval. What MicroPython lacks (signals, processes, file descriptors) is used here,
+in `child` and in `bus`, and nowhere below.
 """
 
 import json
@@ -15,71 +15,55 @@ import signal
 import sys
 import time
 
-from . import __version__, image
-from .bus import status
+from . import __version__
+from .bus import methods
 from .bus.control import Control
-from .engine.engine import Engine, Policy
+from .bus.news import News
+from .bus.ubus import OK, UNKNOWN_ERROR, Ubus, find_socket
+from .child import Children
+from .engine.engine import Engine
 from .files import write_whole
-from .stream.client import Client
+from .loader import Loader
+from .messages import say, set_level
+from .stream.client import DEFAULT_SOURCE, Client
 from .targets.kernel import Sets
 from .targets.registry import Registry
 
-RETRY = 30.0
-"""Seconds until a compiler that failed (no memory, say) is started again while no policy is in force."""
-COMPILE_LIMIT = 300
-"""Seconds a compilation may take before it is given up."""
-SHOWN_REPORTS = 50
-
-
-_log = select.poll()
-_log.register(2, select.POLLOUT)
-
-
-def say(level: str, text: str) -> None:
-    """Write one line to the log (standard error). Names from the network are escaped, so a line stays a line.
-
-    A reader that does not read costs lines, not time: a pipe that is ready takes 4,096 bytes without waiting.
-    """
-    line = "".join([c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:1000]])
-    try:
-        if _log.poll(0):
-            os.write(2, ("nfa: " + level + ": " + line + "\n").encode("utf-8", "backslashreplace")[:4000])
-    except OSError:
-        pass
-
+MAX_WORK = 8
+"""Searches that go on at the same time."""
 
 class Daemon:
-    """Everything that lives as long as the process. `settings`: source, files, state, control, verbose."""
+    """Everything that lives as long as the process.
 
-    def __init__(self, settings: dict[str, object]) -> None:
+    `settings`: files (JSON), uci (folder), uci_required, state, control; source and log_level where the command line gave
+    them, else ""; ubus: the socket, "" to look for it, "none" for no ubus.
+    """
+
+    def __init__(self, settings: dict) -> None:
         self.settings = settings
         self.started = time.monotonic()
-        self.client = Client(str(settings["source"]))
-        self.registry = Registry(Sets(say), write_whole, say)
-        self.engine = Engine(self.registry.refresh)
-        self.control = Control(str(settings["control"]), self.request)
         self.poll = select.poll()
+        self.client = Client(DEFAULT_SOURCE)
+        self.registry = Registry(Sets(say, self.tell_target), write_whole, say, self.tell_target)
+        self.engine = Engine(self.registry.refresh)
+        self.control = Control(settings["control"], self.call)
+        self.children = Children(self.poll)
+        bus = settings.get("ubus", "")
+        call = self.call
+        self.ubus = None if bus == "none" else Ubus(bus or find_socket(), "nfa", methods.signatures(), call, say)
+        self.news = News(self.ubus)
         self.running = True
-        self.policy_info: dict[str, object] = {
-            "generation": 0,
-            "loaded_at": None,
-            "files": settings["files"],
-            "errors": 0,
-            "warnings": 0,
-            "reports": [],
-        }
-        self._reload = True
-        self._compiler = 0
-        self._compiler_pipe = -1
-        self._compiler_started = 0.0
-        self._compiler_output: list[bytes] = []
-        self._attempted = False
-        self._retry_at = 0.0
+        self.loader = Loader(self)
+        self._work: list = []
+        """Searches in slices: (generator, reply)."""
         self._polled = -1
-        self._watched: tuple[str, int, int] = ("waiting", 0, 0)
+        self._watched: tuple = ("waiting", 0, 0)
         self._told = ""
-        if settings.get("verbose"):
-            self.engine.trace = self.trace  # type: ignore[assignment]
+        self._connected = False
+        self._taken_at = 0.0
+        self._longest = [0.0, 0.0]
+        """The longest turn of the loop in this minute and in the one before, seconds."""
+        self.log_level(settings.get("log_level", "") or "notice")
 
     # -- life cycle -------------------------------------------------------------------------------------------------
 
@@ -97,7 +81,9 @@ class Daemon:
             signal.signal(number, handler)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         self.poll.register(wake, select.POLLIN)
-        say("notice", "version " + __version__ + " started, source " + self.client.uri)
+        say("notice", "version " + __version__ + " started")
+        if self.ubus is not None:
+            self.ubus.open(self.poll, time.monotonic())
         try:
             self.loop(wake)
         finally:
@@ -108,16 +94,16 @@ class Daemon:
         self.running = False
 
     def on_hup(self, number: int, frame: object) -> None:
-        self._reload = True
+        self.loader.wanted = True
 
     def stop(self) -> None:
         """End: nothing new comes in, what is pending goes out, flush_on_destroy is honoured."""
         self.client.close()
-        if self._compiler:
-            os.kill(self._compiler, signal.SIGKILL)
-            os.waitpid(self._compiler, 0)
+        self.children.close()
         self.registry.flush(self.now())
         self.registry.shut_down()
+        if self.ubus is not None:
+            self.ubus.close()
         self.control.close()
         say("notice", "stopped")
 
@@ -130,39 +116,66 @@ class Daemon:
     def loop(self, wake: int) -> None:
         tick = 0
         while self.running:
-            if self._reload and not self._compiler:
-                self._reload = False
-                self.compile()
+            self.loader.begin()
             events = self.poll.poll(self.patience())
             moment = time.monotonic()
             now = int(moment) + 1
             for descriptor, event in events:
                 if descriptor == self._polled:
+                    self._taken_at = time.time()
                     self.engine.take(self.client.ready(moment), now)
                     self.watch_client()  # before its descriptor, if it was closed, is given to somebody else
                 elif descriptor == wake:
                     os.read(wake, 4096)
-                elif descriptor == self._compiler_pipe:
-                    self.compiled(now)
+                elif descriptor == self.children.descriptor:
+                    self.children.ready()
+                elif self.ubus is not None and descriptor == self.ubus.descriptor:
+                    self.ubus.ready(event, moment)
                 else:
                     self.control.ready(descriptor, event)
-            if self._attempted and self.client.deadline and moment >= self.client.deadline:
+            if self.client.deadline and moment >= self.client.deadline:
                 self.client.timeout(moment)
+            if self.ubus is not None and self.ubus.deadline and moment >= self.ubus.deadline:
+                self.ubus.timeout(moment)
             self.watch_client()
             self.registry.flush(now)
+            self.news.matches(self.engine, methods.match_of, now)
+            if self._work:
+                self.go_on()
             if now != tick:
                 tick = now
-                self.engine.tick(now)
-                self.registry.tick(now)
-                self.watch_compiler(moment)
+                self.tick(now, moment)
+            self._longest[0] = max(self._longest[0], time.monotonic() - moment)
+
+    def tick(self, now: int, moment: float) -> None:
+        """What has to happen each second."""
+        self.engine.tick(now)
+        self.registry.tick(now)
+        self.children.watch(moment)
+        self.loader.tick(moment)
+        if now % 60 == 0:
+            self._longest = [0.0, self._longest[0]]
 
     def patience(self) -> int:
-        """Return how long the loop may sleep, in milliseconds: to the next second, or to the client's deadline."""
+        """Return how long the loop may sleep, in milliseconds: to the next second, or to the next deadline."""
+        if self._work:
+            return 0
         moment = time.monotonic()
         wait = 1.0 - moment % 1.0
-        if self._attempted and self.client.deadline:
+        if self.client.deadline:
             wait = min(wait, self.client.deadline - moment)
+        if self.ubus is not None and self.ubus.deadline:
+            wait = min(wait, self.ubus.deadline - moment)
         return max(0, int(wait * 1000) + 1)
+
+    def go_on(self) -> None:
+        """Do one slice of the oldest search."""
+        generator, reply = self._work[0]
+        try:
+            next(generator)
+        except StopIteration as end:
+            self._work.pop(0)
+            reply(OK, end.value)
 
     def watch_client(self) -> None:
         """Poll the socket that the client has now, for what it waits for, and tell of changes."""
@@ -180,147 +193,57 @@ class Daemon:
         if client.state == "connected":
             self._told = ""
             say("notice", "connected to " + client.uri)
+            self._connected = True
+            self.news.tell("source", {"state": "connected", "uri": client.uri})
         elif client.state == "waiting" and self._told != client.last_error:
             self._told = client.last_error
             say("warning", "no connection to " + client.uri + ": " + client.last_error + "; trying again")
+            if self._connected:
+                self._connected = False
+                self.news.tell("source", {"state": "lost", "uri": client.uri, "error": client.last_error})
 
-    # -- the policy -------------------------------------------------------------------------------------------------
+    def use_source(self, uri: str) -> None:
+        """Read from this source from now on."""
+        self.client.close()
+        self.client.change(uri)
+        self.client.start(time.monotonic())
+        self.watch_client()
 
-    def compile(self) -> None:
-        """Start the compiler: a child that reads the configuration, writes an image to a pipe, and exits."""
-        try:
-            source, sink = os.pipe()
-        except OSError as failure:
-            self.not_loaded("cannot start the compiler: " + str(failure))
-            self.begin_stream()
-            return
-        os.set_blocking(source, False)
-        program = f"import sys; sys.path.insert(0, {image.ROOT!r}); from nfa.cli import main; sys.exit(main())"
-        # -P: what lies in the current directory is not imported; the daemon may have been started in /tmp.
-        arguments = [sys.executable, "-P", "-c", program, "compile", "--image-to-stdout"]
-        for file in self.settings["files"]:  # type: ignore[attr-defined]
-            arguments += ["-c", file]
-        if self.settings.get("state"):
-            arguments += ["--state-dir", str(self.settings["state"])]
-        actions = [(os.POSIX_SPAWN_DUP2, sink, 1), (os.POSIX_SPAWN_CLOSE, source), (os.POSIX_SPAWN_CLOSE, sink)]
-        try:
-            self._compiler = os.posix_spawn(sys.executable, arguments, os.environ, file_actions=actions)
-        except OSError as failure:
-            os.close(source)
-            self.not_loaded("cannot start the compiler: " + str(failure))
-            self.begin_stream()
-        else:
-            self._compiler_pipe = source
-            self._compiler_output = []
-            self._compiler_started = time.monotonic()
-            self.poll.register(source, select.POLLIN)
-        os.close(sink)
-
-    def compiled(self, now: int) -> None:
-        """The compiler wrote something, or is done."""
-        try:
-            chunk = os.read(self._compiler_pipe, 1 << 20)
-        except BlockingIOError:
-            return
-        if chunk and sum(map(len, self._compiler_output)) <= image.MAX_SIZE:
-            self._compiler_output.append(chunk)
-            return
-        raw = b"".join(self._compiler_output)
-        self.end_compiler()
-        try:
-            if not raw:
-                raise image.ImageError("it ended without a policy image; what it said stands above")
-            self.take_image(raw, now)
-        except image.ImageError as failure:
-            self.not_loaded("the compiler failed: " + str(failure))
-        self.begin_stream()
-
-    def begin_stream(self) -> None:
-        """After the first attempt at a policy: before it, records would pass by unseen."""
-        if not self._attempted:
-            self._attempted = True
-            self.client.start(time.monotonic())
-
-    def end_compiler(self) -> None:
-        """Forget the child; its exit status says nothing that its output does not."""
-        self.poll.unregister(self._compiler_pipe)
-        os.close(self._compiler_pipe)
-        self._compiler_pipe = -1
-        self._compiler_output = []
-        os.kill(self._compiler, signal.SIGKILL)
-        os.waitpid(self._compiler, 0)
-        self._compiler = 0
-
-    def watch_compiler(self, moment: float) -> None:
-        """Give up a compilation that does not end; try one again that could not be, as long as there is no policy."""
-        if self._retry_at and moment >= self._retry_at and not self.policy_info["generation"]:
-            self._retry_at = 0.0
-            self._reload = True
-        if self._compiler and moment - self._compiler_started > COMPILE_LIMIT:
-            self.end_compiler()
-            self.not_loaded("the compiler did not end within " + str(COMPILE_LIMIT) + " seconds")
-            self.begin_stream()
-
-    def not_loaded(self, why: str) -> None:
-        self.policy_info["errors"] = 1
-        self.policy_info["reports"] = [why]
-        held = self.policy_info["generation"]
-        self._retry_at = time.monotonic() + RETRY
-        say("error", why + ("; the running policy stays in force" if held else "; no policy is in force"))
-
-    def take_image(self, raw: bytes, now: int) -> None:
-        """Load an image whole, or leave everything as it is. Raises ImageError."""
-        data = image.load(raw)
-        reports: list[str] = data["reports"]  # type: ignore[assignment]
-        for text in reports[:SHOWN_REPORTS]:
-            for line in text.split("\n"):
-                say("config", line)
-        if len(reports) > SHOWN_REPORTS:
-            say("config", str(len(reports) - SHOWN_REPORTS) + " more; see: nfa check")
-        info = self.policy_info
-        info["errors"], info["warnings"], info["reports"] = data["errors"], data["warnings"], reports[:SHOWN_REPORTS]
-        if data.get("failed"):
-            held = info["generation"]
-            say("error", "the configuration is not used" + ("; the running policy stays in force" if held else ""))
-            return
-        numbers = self.registry.number_slots(data)
-        policy = Policy(data, image.code_of(data["code"]), {}, numbers)  # type: ignore[arg-type]
-        unused = self.registry.replace(data, numbers, policy.key_functions, now)
-        policy.targets = self.registry.targets
-        if self.engine.policy is not None:
-            policy.keep_counts_of(self.engine.policy)
-        self.engine.policy = policy
-        self.registry.close(unused)
-        info["generation"] = int(info["generation"]) + 1  # type: ignore[call-overload]
-        info["loaded_at"] = int(time.time())
-        active = [action for action in policy.actions if not action[2]]
-        say("notice", "policy in force: " + str(len(active)) + " of " + str(len(policy.actions)) + " actions active")
+    def log_level(self, name: str) -> None:
+        """Follow the configured log level; with debug, each match is told."""
+        set_level(name)
+        self.engine.trace = self.trace if name == "debug" else None  # type: ignore[assignment]
 
     # -- answers ----------------------------------------------------------------------------------------------------
 
-    def request(self, method: str, arguments: dict) -> dict:
-        """Answer one request of the control socket."""
-        answer = {"status": self.status, "reload": self.reload, "names": self.names}.get(method)
-        return {"error": "no such method: " + method[:64]} if answer is None else {"result": answer(arguments)}
+    def call(self, method: str, arguments: dict, reply) -> None:
+        """Answer one call, of ubus or of the control socket."""
+        methods.answer(self, method, arguments, reply)
 
-    def status(self, arguments: dict) -> dict:
-        """What happens: see docs/status.md."""
-        return status.report(self)
+    def work(self, generator, reply) -> None:
+        """Do something in slices, one in a turn of the loop; what the generator returns is the answer."""
+        if len(self._work) >= MAX_WORK:
+            raise methods.Refused(UNKNOWN_ERROR, "too many searches at the same time; try again")
+        self._work.append((generator, reply))
 
-    def names(self, arguments: dict) -> dict:
-        """The names that the connected agent announced: id to tag of applications (protocols among them) and protocols."""
-        applications, protocols = json.loads(self.engine.names)
-        return {"applications": applications, "protocols": protocols}
+    @property
+    def lag(self) -> float | None:
+        """Seconds from the last packet of the flow whose record came last until the record was read; None before one."""
+        seen = self.engine.seen_at
+        return round(self._taken_at - seen / 1000, 3) if isinstance(seen, int) else None
 
-    def reload(self, arguments: dict) -> dict:
-        """Compile the configuration anew, as SIGHUP does."""
-        self._reload = True
-        return {"reloading": True}
+    def longest_turn(self) -> float:
+        """Return the longest turn of the loop in the last one to two minutes, in milliseconds."""
+        return round(max(self._longest) * 1000, 2)
 
-    def trace(self, record: dict, actions: tuple[int, ...]) -> None:
-        """Tell of a match (option -v)."""
+    def tell_target(self, target: str, where: str, trouble: str) -> None:
+        """A target's set cannot be used, or (trouble "") can be again."""
+        data = {"target": target, "set": where, "state": "error" if trouble else "restored", "error": trouble}
+        self.news.tell("target", data)
+
+    def trace(self, record: dict, plan) -> None:
+        """Tell of a match (log_level debug)."""
         flow = record["flow"]
-        names = [self.engine.policy.actions[number][0] for number in actions]  # type: ignore[union-attr]
         ends = "%s:%s > %s:%s" % (  # noqa: UP031
             flow["local_ip"],
             flow.get("local_port", 0),
@@ -328,7 +251,7 @@ class Daemon:
             flow.get("other_port", 0),
         )
         what = flow.get("detected_application_name", "") + " " + flow.get("detected_protocol_name", "")
-        say("match", ends + " " + what + ": " + ", ".join(names))
+        say("match", ends + " " + what + ": " + ", ".join(plan.names))
 
 
 def main() -> int:

@@ -16,10 +16,10 @@ from .engine.engine import namespace
 from .expression.walk import reasons
 from .provision.keys import key_source
 from .provision.provision import Slot
+from .targets.elements import reader
 from .targets.registry import interface_test
 
 _functions: dict[str, Callable[[dict[str, Any], dict[str, Any]], bytes]] = {}
-_PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 58: "ipv6-icmp", 132: "sctp", 136: "udplite"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,18 @@ class Verdict:
     @property
     def matched(self) -> list[str]:
         return [step.action for step in self.steps if step.outcome == "matched"]
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the verdict as plain data, for `nfa explain --json` and the bus."""
+        return {
+            "digest": self.digest,
+            "actions": self.matched,
+            "targets": list(self.effects),
+            "exempt": list(self.exempt),
+            "steps": [{"action": step.action, "outcome": step.outcome, "why": list(step.why)} for step in self.steps],
+            "effects": self.effects,
+            "skipped": self.skipped,
+        }
 
 
 def on_interface(interface: str, record: dict[str, Any]) -> bool:
@@ -85,29 +97,8 @@ def _packed(slot: Slot, record: dict[str, Any]) -> bytes:
 
 def element(slot: Slot, record: dict[str, Any]) -> str:
     """Return the element of a flow record in a set, as `ipset` and `nft` write it. Raises ValueError when it has none."""
-    _packed(slot, record)
-    flow = record["flow"]
-    parts = []
-    protocol = flow["ip_protocol"]
-    for name in slot["fields"]:
-        if name in ("local_addr", "other_addr"):
-            value = flow[name.replace("addr", "ip")]
-        elif name == "ip_proto":
-            value = _PROTOCOLS.get(protocol, str(protocol))
-        elif name == "mark":
-            value = f"0x{flow.get('ct_mark', flow.get('conntrack', {}).get('mark', 0)):08x}"
-        elif name == "interface":
-            value = record.get("interface", "")[:15]
-        else:
-            value = flow.get(name, 0)
-        parts.append(str(value))
-    if slot["kind"] == "nftset":
-        return " . ".join(parts)
-    words = ",".join(parts)
-    if slot["type"].startswith("hash:ip,port"):
-        address, name, port, *rest = parts
-        words = ",".join([address, f"{name}:{port}", *rest])
-    return words
+    text: str = reader(slot)(_packed(slot, record))
+    return text
 
 
 def explain(compiled: Compiled, record: dict[str, Any]) -> Verdict:

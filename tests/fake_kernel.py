@@ -54,6 +54,7 @@ class Kernel:
         self.log: list[tuple[str, str, list[bytes]]] = []
         """What came: command, set, keys, in order."""
         self.sends = 0
+        self.lost = 0
         self._sequence = 0
         self.broken = 0
         self.largest = 163_840
@@ -158,7 +159,8 @@ class Bench:
     def __init__(self, kind: str = "nftset", *, exact: bool = True, there: bool = True, **options: Any) -> None:
         self.kernel = Kernel(*["x.v4"] if there else [], exact=exact)
         self.said: list[tuple[str, str]] = []
-        self.sets = Sets(lambda level, text: self.said.append((level, text)))
+        self.told: list[tuple[str, ...]] = []
+        self.sets = Sets(lambda level, text: self.said.append((level, text)), lambda *news: self.told.append(news))
         self.sets._nft = self.sets._ipset = self.kernel  # type: ignore[assignment]
         self.slot = Slot(0, slot_data(kind, **options), Counters("target", kind))
 

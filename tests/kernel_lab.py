@@ -13,7 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,23 +21,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from samples import Record, frame, hello
+from waiting import PATIENCE, eventually
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("NFA_SHARED", ROOT.parent / "shared"))
 T = TypeVar("T")
 PATH = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"  # Debian gives an ordinary user no sbin, where nft is
-PATIENCE = 10.0  # seconds; far more than anything here takes, so that a busy machine makes no test fail
-
-
-def eventually(condition: Callable[[], T], seconds: float = PATIENCE, what: str = "") -> T:
-    """Ask until the answer is true, and return it. Fails the test after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = condition()
-        if answer:
-            return answer
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what or condition} (last answer: {answer!r})"
-        time.sleep(0.01)
 
 
 @dataclass
@@ -213,7 +201,12 @@ class Daemon:
         self.errors = folder / "stderr"
         if config is not None:
             self.configure(config)
-        arguments = ["-c", str(self.config), "--state-dir", str(folder), "-s", source, "--control", str(self.control), *options]
+        # Without the bus and the UCI files of the machine that the tests run on, unless a test says otherwise.
+        alone = [] if "-u" in options else ["--no-uci"]
+        files = [] if "-u" in options and config is None else ["-c", str(self.config)]
+        arguments = [*files, "--state-dir", str(folder), "--control", str(self.control)]
+        arguments += ["-s", source] if source else []
+        arguments += ["--ubus", "none", *alone, *options]
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
                 [*namespace.prefix, *wrapper, sys.executable, "-m", "nfa", "run", *arguments],
@@ -302,7 +295,7 @@ class Lab:
 
     def launch(self, config: object, **more: Any) -> Daemon:
         """Start the daemon without a netifyd to talk to."""
-        self.daemons.append(Daemon(self.namespace, self.folder, self.netifyd.uri, config, **more))
+        self.daemons.append(Daemon(self.namespace, self.folder, more.pop("source", self.netifyd.uri), config, **more))
         self._sent = 0
         return self.daemon
 

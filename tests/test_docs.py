@@ -12,21 +12,35 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from policies import json_only
 from private_network import Unavailable, environment, prefix
 
 from nfa import image
-from nfa.bus import status
+from nfa.bus import methods, news, status
 from nfa.catalogue import builtin
 from nfa.cli import _MODULES, COMMANDS, main
 from nfa.compiler import Compiled, compile_policy, image_of
+from nfa.config import jsontext, uciconfig
 from nfa.config.convert import UINT32
-from nfa.config.options import ACTION_OPTIONS, COMMON_OPTIONS, GLOBAL_OPTIONS, TARGET_GLOBALS, TARGET_OPTIONS, Option, Options
+from nfa.config.document import SINGULARS
+from nfa.config.options import (
+    ACTION_OPTIONS,
+    COMMON_OPTIONS,
+    GLOBAL_OPTIONS,
+    MAIN_OPTIONS,
+    TARGET_GLOBALS,
+    TARGET_OPTIONS,
+    Option,
+    Options,
+)
 from nfa.config.paths import Paths
-from nfa.daemon import SHOWN_REPORTS, Daemon
+from nfa.config.sources import Sources
+from nfa.daemon import Daemon
 from nfa.engine import engine, rx, view
 from nfa.expression import Context, understand
 from nfa.expression.attributes import ATTRIBUTES, BY_NAME, CONSTANTS
 from nfa.expression.tree import Members
+from nfa.loader import SHOWN_REPORTS
 from nfa.provision import nftset
 from nfa.targets import log, slot
 from nfa.targets.registry import SetTarget
@@ -122,6 +136,19 @@ def test_every_target_option_is_documented_with_its_default_and_no_other() -> No
     assert {row[0] for row in (*rest, *of_types)} <= {*TARGET_OPTIONS}
 
 
+def test_every_section_of_uci_is_documented_and_the_options_of_main() -> None:
+    text = section(page("configuration.md"), "## UCI")
+    table = rows(text.partition("\n### ")[0])
+    documented_types = {ticked(row[0])[0].split()[1] for row in table}
+    assert documented_types == {*SINGULARS, "time_of_day", "nfa"}
+    compare(MAIN_OPTIONS, rows(section(text, "### The section nfa main")))
+
+
+def test_the_bounds_of_configuration_files_are_those_of_the_code() -> None:
+    text = section(page("configuration.md"), "## When something is wrong")
+    assert f"JSON {jsontext.MAX_SIZE >> 20} MiB, UCI {uciconfig.MAX_SIZE >> 20} MiB" in text
+
+
 # -- expressions.md -----------------------------------------------------------------------------------------------------
 
 
@@ -197,15 +224,16 @@ def test_every_field_of_status_is_documented_and_no_other(tmp_path: Path) -> Non
     policy.write_text(
         '{"version": 1, "actions": {"a": {"criteria": "*", "targets": ["l"]}}, "targets": {"l": {"target_type": "log"}}}'
     )
-    compiled, _ = compile_policy([str(policy)], Paths(str(tmp_path)), look=False)
+    compiled, _ = compile_policy(json_only(policy), Paths(str(tmp_path)), look=False)
     assert compiled is not None
-    daemon = Daemon({"source": "unix:///nowhere", "files": [], "control": "/nowhere"})
-    daemon.take_image(image.dump(image_of(compiled)), 1)
-    report = status.report(daemon)
-    nested = {"source", "policy", "flows", "kernel", "actions", "targets"}
+    daemon = Daemon({"source": "unix:///nowhere", "files": [], "control": "/nowhere", "ubus": "none"})
+    daemon.loader.take(image_of(compiled) | {"watch": []}, 1)
+    report = status.report(daemon, methods.PAGE_BYTES)
+    flat = ("source", "policy", "flows", "kernel", "ubus", "loop", "memory")
+    nested = {*flat, "actions", "targets"}
     text = page("status.md")
     fields = {"Top": set(report) - nested, "actions": set(report["actions"]["a"]), "targets": set(report["targets"]["l"])}
-    fields.update({name: set(report[name]) for name in ("source", "policy", "flows", "kernel")})
+    fields.update({name: set(report[name]) for name in flat})
     for name, expected in fields.items():
         table = section(text, f"## {name}").partition("\n`trouble` is")[0]
         assert {word for row in rows(table) for word in ticked(row[0])} == expected, name
@@ -222,6 +250,27 @@ def test_the_fields_of_a_set_in_status_are_documented() -> None:
     report = status._target({"name": "t", "type": "nftset", "enabled": True}, registry, 1)
     row = next(row for row in rows(section(page("status.md"), "## targets")) if row[0] == "`sets`")
     assert set(report["sets"][0]) == set(ticked(row[1])) - {'""'}
+
+
+# -- bus.md -------------------------------------------------------------------------------------------------------------
+
+
+def test_every_method_and_argument_of_the_bus_is_documented_and_no_other() -> None:
+    table = rows(section(page("bus.md"), "## Methods").partition("\n### ")[0])
+    documented = {ticked(row[0])[0]: set(ticked(row[1])) for row in table}
+    assert documented == {name: set(arguments) for name, arguments in methods.signatures().items()}
+
+
+def test_the_limits_and_events_of_the_bus_are_documented() -> None:
+    text = page("bus.md")
+    assert f"{methods.MAX_LIMIT:,} items" in text
+    assert f"the last {engine.RECENT} decisions" in text
+    assert f"at most {news.MATCHES_A_SECOND} a second" in text
+    assert {ticked(row[0])[0] for row in rows(section(text, "## Events"))} == {
+        f"nfa.{name}" for name in re.findall(r"tell\(\"(\w+)\"", "".join(
+            (ROOT / "nfa" / file).read_text() for file in ("daemon.py", "loader.py", "bus/news.py")
+        ))
+    }  # fmt: skip
 
 
 # -- internals.md -------------------------------------------------------------------------------------------------------
@@ -251,15 +300,19 @@ def state_folder(folder: Path) -> Paths:
 
 def policies() -> Iterator[tuple[Path, str]]:
     for path in PAGES:
-        for body in blocks(path.read_text(encoding="utf-8"), "json"):
-            if '"version"' in body:
+        text = path.read_text(encoding="utf-8")
+        for body in (*blocks(text, "json"), *blocks(text, "uci")):
+            if '"version"' in body or body.startswith("config "):
                 yield path, body
 
 
 def compiled_policy(body: str, folder: Path) -> Compiled:
-    file = folder / "policy.json"
+    """Compile a policy in JSON or in UCI that has nothing wrong in it."""
+    package = not body.startswith("{")
+    file = folder / (uciconfig.PACKAGE if package else "policy.json")
     file.write_text(body, encoding="utf-8")
-    compiled, reports = compile_policy([str(file)], state_folder(folder / "state"), look=False)
+    sources = Sources(str(folder), True) if package else json_only(file)
+    compiled, reports = compile_policy(sources, state_folder(folder / "state"), look=False)
     found = [report.text() for report in reports.items if report.severity != "info"]
     assert compiled is not None and not found, "\n".join(found)
     return compiled
@@ -275,7 +328,7 @@ def rules_of(path: Path, folder: Path) -> str:
     """A script that makes the sets of a page's policies, then loads its rules."""
     text = path.read_text(encoding="utf-8")
     lines = ["set -e"]
-    for index, body in enumerate(blocks(text, "json")):
+    for index, body in enumerate((*blocks(text, "json"), *blocks(text, "uci"))):
         own = folder / str(index)
         own.mkdir()
         for made in compiled_policy(body, own).slots:

@@ -1,7 +1,7 @@
 """The control socket: one JSON request a line, one JSON answer a line.
 
-In: {"method": "status", "args": {...}}. Out: {"result": {...}} or {"error": "..."}. Only root can open it. A client that
-sends too much, or does not read its answer, is dropped; none can hold up the loop.
+In: {"method": "status", "args": {...}}. Out: {"result": {...}} or {"error": "...", "status": N}, N as ubus has it. Only root
+can open it. A client that sends too much, or does not read its answer, is dropped; none can hold up the loop.
 """
 
 import errno
@@ -11,8 +11,10 @@ import select
 import socket
 import stat
 
-MAX_REQUEST = 1 << 16
-MAX_ANSWER = 16 << 20
+CHUNK = 1 << 16
+MAX_REQUEST = 1 << 20
+"""Bytes of a request: a configuration to be checked fits, a client that never ends its line does not."""
+MAX_ANSWER = 1 << 20
 MAX_CLIENTS = 16
 
 
@@ -21,14 +23,18 @@ class _Peer:
         self.connection = connection
         self.incoming = b""
         self.outgoing = b""
+        self.asking = False
+        """An answer is still to come; the next request waits until then."""
+        self.ended = False
+        """It sends nothing more, but may still read."""
 
 
 class Control:
-    """Listens on a path. `request(method, args)` gives the answer: {"result": ...} or {"error": ...}."""
+    """Listens on a path. `call(method, args, reply)` answers by `reply(status, data)`, now or later."""
 
-    def __init__(self, path: str, request) -> None:
+    def __init__(self, path: str, call) -> None:
         self.path = path
-        self._request = request
+        self._call = call
         self._listener: socket.socket | None = None
         self._bound = 0
         self._peers: dict[int, _Peer] = {}
@@ -84,8 +90,10 @@ class Control:
         try:
             if event & select.POLLOUT:
                 self._work(descriptor, peer)
-            elif event & (select.POLLIN | select.POLLHUP | select.POLLERR):
+            elif event & select.POLLIN:
                 self._read(descriptor, peer)
+            else:
+                self._drop(descriptor)
         except (BlockingIOError, InterruptedError):
             pass
         except OSError:
@@ -114,38 +122,62 @@ class Control:
             peer.connection.close()
 
     def _read(self, descriptor: int, peer: _Peer) -> None:
-        chunk = peer.connection.recv(MAX_REQUEST)
+        chunk = peer.connection.recv(CHUNK)
         peer.incoming += chunk
-        if not chunk or len(peer.incoming) > MAX_REQUEST:
+        peer.ended = not chunk
+        if len(peer.incoming) > MAX_REQUEST:
             self._drop(descriptor)
             return
         self._work(descriptor, peer)
 
     def _work(self, descriptor: int, peer: _Peer) -> None:
-        """Answer one request and send what can be sent. A peer with more requests waits for the next turn of the loop."""
-        if b"\n" in peer.incoming and not peer.outgoing:
+        """Begin one request and send what can be sent. A peer with more requests waits for the next turn of the loop."""
+        if b"\n" in peer.incoming and not peer.outgoing and not peer.asking:
             line, _, peer.incoming = peer.incoming.partition(b"\n")
-            peer.outgoing = self._answer(line)
+            self._ask(line, peer)
+        if self._peers.get(descriptor) is peer:
+            self._send(descriptor, peer)
+
+    def _send(self, descriptor: int, peer: _Peer) -> None:
         if peer.outgoing:
             try:
                 peer.outgoing = peer.outgoing[peer.connection.send(peer.outgoing) :]
             except BlockingIOError:
                 pass
-        waiting = peer.outgoing or b"\n" in peer.incoming
-        self._poll.modify(descriptor, select.POLLOUT if waiting else select.POLLIN)
+        if peer.outgoing or (b"\n" in peer.incoming and not peer.asking):
+            self._poll.modify(descriptor, select.POLLOUT)
+        elif not peer.ended:
+            self._poll.modify(descriptor, select.POLLIN)
+        elif peer.asking:
+            self._poll.modify(descriptor, 0)
+        else:
+            self._drop(descriptor)
 
-    def _answer(self, line: bytes) -> bytes:
+    def _ask(self, line: bytes, peer: _Peer) -> None:
+        peer.asking = True
+
+        def reply(status: int, data: dict | None) -> None:
+            if not peer.asking:
+                return
+            peer.asking = False
+            answer = {"result": data or {}} if not status else {"error": "refused", **(data or {}), "status": status}
+            encoded = json.dumps(answer).encode() + b"\n"
+            if len(encoded) > MAX_ANSWER:
+                encoded = b'{"error": "the answer is too long", "status": 9}\n'
+            peer.outgoing = encoded
+            descriptor = peer.connection.fileno()
+            if self._peers.get(descriptor) is peer:
+                self._poll.modify(descriptor, select.POLLOUT)
+
         try:
             request = json.loads(line)
             method, arguments = request["method"], request.get("args") or {}
             if not isinstance(method, str) or not isinstance(arguments, dict):
                 raise TypeError
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            answer: dict[str, object] = {"error": 'a request is {"method": NAME, "args": {...}} on one line'}
+            reply(2, {"error": 'a request is {"method": NAME, "args": {...}} on one line'})
         else:
-            answer = self._request(method, arguments)
-        data = json.dumps(answer).encode() + b"\n"
-        return data if len(data) <= MAX_ANSWER else b'{"error": "the answer is too long"}\n'
+            self._call(method, arguments, reply)
 
 
 def call(path: str, method: str, arguments: dict[str, object], timeout: float = 5.0) -> dict[str, object]:

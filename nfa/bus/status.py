@@ -1,42 +1,34 @@
 """What `status` answers: counters of the whole daemon as plain data. Numbers of events are totals since start."""
 
-import os
 import time
 
 from .. import __version__
 
 
-def _memory() -> int:
-    """Return the resident set in kB, 0 where /proc does not tell."""
+def memory() -> dict:
+    """Return the resident memory now and at its highest, in kB; 0 where /proc does not tell."""
+    found = {"rss_kb": 0, "peak_kb": 0}
     try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * (os.sysconf("SC_PAGE_SIZE") // 1024)
+        with open("/proc/self/status") as file:
+            for line in file:
+                name, _, value = line.partition(":")
+                if name in ("VmRSS", "VmHWM"):
+                    found["rss_kb" if name == "VmRSS" else "peak_kb"] = int(value.split()[0])
     except (OSError, ValueError, IndexError):
-        return 0
+        pass
+    return found
 
 
-def _wall(second: int, now: int) -> int | None:
+def wall(second: int, now: int) -> int | None:
     """Turn a second of the loop's clock into epoch seconds; None for never."""
     return int(time.time()) - (now - second) if second else None
 
 
-def report(daemon) -> dict:
-    """Return the status of a daemon (see `nfa.daemon.Daemon`)."""
+def report(daemon, budget: int) -> dict:
+    """Return the status of a daemon (see `nfa.daemon.Daemon`); actions and targets up to about `budget` bytes in all."""
     engine, client, registry = daemon.engine, daemon.client, daemon.registry
-    now = daemon.now()
-    policy = engine.policy
-    actions: dict[str, dict] = {}
-    if policy is not None:
-        for (name, enabled, reason, targets), (count, last) in zip(policy.actions, policy.action_counts(), strict=True):
-            before, then = policy.kept_counts.get(name, (0, 0))
-            actions[name] = {
-                "enabled": enabled,
-                "active": not reason,
-                "reason": reason,
-                "targets": list(targets),
-                "matches": before + count,
-                "last_match": _wall(max(last, then), now),
-            }
+    shown_actions, more_actions = _fitting(actions(daemon), budget // 2)
+    shown_targets, more_targets = _fitting(targets(daemon), budget // 2)
     return {
         "version": __version__,
         "uptime": int(time.monotonic() - daemon.started),
@@ -51,9 +43,10 @@ def report(daemon) -> dict:
             "bad": {**engine.bad, **client.bad_counts()},
             "connects": client.connects,
             "reconnects": max(0, client.connects - 1),
+            "lag": daemon.lag,
             "last_error": client.last_error,
         },
-        "policy": dict(daemon.policy_info),
+        "policy": dict(daemon.loader.info),
         "flows": {
             "live": engine.live(),
             "evaluated": engine.evaluated,
@@ -61,17 +54,58 @@ def report(daemon) -> dict:
             "exempt": engine.exempt,
             "dropped": engine.dropped_flows,
         },
-        "actions": actions,
-        "targets": {target["name"]: _target(target, registry, now) for target in registry.described},
+        "actions": shown_actions,
+        "actions_left_out": more_actions,
+        "targets": shown_targets,
+        "targets_left_out": more_targets,
         "kernel": {"batches": registry.sets.batches, "lost_answers": registry.sets.lost_answers()},
-        "memory_kb": _memory(),
+        "ubus": daemon.news.status(),
+        "loop": {"longest_ms": daemon.longest_turn()},
+        "memory": memory(),
     }
+
+
+def _fitting(table: dict, budget: int) -> tuple[dict, int]:
+    """Return as many of the first entries as take about `budget` bytes, and how many are left out."""
+    taken = {}
+    for name, value in table.items():
+        budget -= 100 + len(name) + len(str(value))
+        if budget < 0:
+            break
+        taken[name] = value
+    return taken, len(table) - len(taken)
+
+
+def actions(daemon) -> dict:
+    """Return the actions of the policy in force by name, in the order in which they are tried."""
+    policy = daemon.engine.policy
+    found: dict[str, dict] = {}
+    if policy is None:
+        return found
+    now = daemon.now()
+    for (name, enabled, reason, reached), (count, last) in zip(policy.actions, policy.action_counts(), strict=True):
+        before, then = policy.kept_counts.get(name, (0, 0))
+        found[name] = {
+            "enabled": enabled,
+            "active": not reason,
+            "reason": reason,
+            "targets": list(reached),
+            "matches": before + count,
+            "last_match": wall(max(last, then), now),
+        }
+    return found
+
+
+def targets(daemon) -> dict:
+    """Return the targets of the policy in force by name."""
+    now = daemon.now()
+    return {target["name"]: _target(target, daemon.registry, now) for target in daemon.registry.described}
 
 
 def _target(target: dict, registry, now: int) -> dict:
     counters = registry.counters(target["name"], target["type"])
     bound = registry.targets.get(target["name"])
-    slots = bound.slots if bound is not None and target["type"] != "log" else []
+    slots = bound.slots if bound is not None else []
     pending = len(bound.log) if bound is not None and target["type"] == "log" else 0
     return {
         "type": target["type"],
@@ -84,8 +118,10 @@ def _target(target: dict, registry, now: int) -> dict:
         ],
         "added": counters.added,
         "refreshed": counters.refreshed,
+        "withdrawn": counters.withdrawn,
+        "restored": counters.restored,
         "errors": counters.errors,
         "skipped": counters.skipped,
         "last_error": counters.last_error,
-        "last_error_at": _wall(counters.error_time, now) if counters.kind != "log" else counters.error_time or None,
+        "last_error_at": wall(counters.error_time, now) if counters.kind != "log" else counters.error_time or None,
     }

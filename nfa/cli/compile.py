@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 import argparse
+import socket
 import sys
 
 from .. import image
-from ..compiler import compile_policy, image_of
-from .common import add_config_arguments, config_of, fail, print_reports
+from ..compiler import compile_policy, findings_of, image_of
+from ..config.report import Reports, quote
+from ..config.sources import json_files
+from ..stream.client import DEFAULT_SOURCE, parse_source
+from .common import add_config_arguments, fail, paths_of, print_reports, sources_of
 
 _EPILOG = """\
 examples:
   nfa compile -c policy.json -o policy.img
+  nfa compile -u /etc/config -o policy.img
 
 exit codes: 0 done, 1 the configuration cannot be used, 2 wrong usage"""
+
+
+def _numeric(uri: str, reports: Reports) -> str:
+    """Return a source with the address of its host, "" if there is none now. The daemon's loop waits for no name server."""
+    address = parse_source(uri)[1]
+    if not isinstance(address, tuple):
+        return uri
+    host, port = address
+    try:
+        # As bytes: a string would need the codec idna, which OpenWrt has in a package of its own.
+        found = socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM)[0][4][0]
+    except (OSError, UnicodeError) as failure:
+        message = f"cannot resolve the source {quote(uri)}: {failure.strerror if isinstance(failure, OSError) else failure}"
+        reports.error(None, message, consequence="the daemon tries again every 30 seconds")
+        return ""
+    return f"tcp://[{found}]:{port}" if ":" in str(found) else f"tcp://{found}:{port}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "Compile a configuration to a policy image: what the daemon keeps in memory of it."
     parser.epilog = _EPILOG
     add_config_arguments(parser)
+    parser.add_argument("-s", "--source", help="netifyd's socket, before that of UCI; a host's name is looked up")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("-o", "--output", metavar="FILE", help="write the image to a file")
     where.add_argument(
@@ -28,19 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    files, paths = config_of(arguments)
-    compiled, reports = compile_policy(files, paths)
+    sources, paths = sources_of(arguments), paths_of(arguments)
+    # Looked at before they are read: what changes meanwhile differs from its stamp, and is read again.
+    watch = [(file, image.stamp(file)) for file in json_files(sources, paths)]
+    compiled, reports = compile_policy(sources, paths)
+    main = compiled.policy.main if compiled else {"source": DEFAULT_SOURCE}
+    source = _numeric(arguments.source or str(main["source"]), reports)
     if arguments.image_to_stdout:
-        data: dict[str, object] = (
-            image_of(compiled)
-            if compiled
-            else {
-                "failed": True,
-                "reports": [report.text() for report in reports.items],
-                "errors": len(reports.errors),
-                "warnings": len(reports.warnings),
-            }
-        )
+        data = image_of(compiled) if compiled else {"failed": True, **findings_of(reports)}
+        data.update(watch=watch, source=source)
         sys.stdout.buffer.write(image.dump(data))
         sys.stdout.buffer.flush()
         return 0 if compiled else 1

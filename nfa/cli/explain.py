@@ -9,13 +9,14 @@ from typing import Any
 
 from ..compiler import compile_policy
 from ..explain import Verdict, explain
-from .common import Recording, add_config_arguments, config_of, fail, paint, print_reports, shown, title
+from .common import Recording, add_config_arguments, fail, paint, paths_of, print_reports, shown, sources_of, title
 
 _COLOURS = {"matched": "good", "exempt": "warning", "halted": "dim", "off": "dim", "no match": "dim", "other interface": "dim"}
 
 _EPILOG = """\
 examples:
-  nfa explain -c policy.json recording.bin.gz | less
+  nfa explain recording.bin.gz | less                    what the configuration of this router makes of it
+  nfa explain --no-uci -c policy.json recording.bin.gz | less
   nfa explain -c policy.json --matched flows.jsonl       only flows that some action matches
   ssh router socat -u UNIX-CONNECT:/var/run/netifyd/netifyd.sock - | nfa explain -c policy.json
   nfa explain -c policy.json --json flows.jsonl | jq -c '[.digest, .actions, .targets]'
@@ -53,24 +54,9 @@ def _print(record: dict[str, Any], verdict: Verdict) -> None:
     print()
 
 
-def _line(verdict: Verdict) -> str:
-    return json.dumps(
-        {
-            "digest": verdict.digest,
-            "actions": verdict.matched,
-            "targets": list(verdict.effects),
-            "exempt": list(verdict.exempt),
-            "steps": [{"action": s.action, "outcome": s.outcome, "why": list(s.why)} for s in verdict.steps],
-            "effects": verdict.effects,
-            "skipped": verdict.skipped,
-        }
-    )
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Explain every flow record of a recording."""
-    files, paths = config_of(arguments)
-    compiled, reports = compile_policy(files, paths, look=False)
+    compiled, reports = compile_policy(sources_of(arguments), paths_of(arguments), look=False)
     print_reports(reports)
     if compiled is None:
         return 1
@@ -87,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
             matched += bool(verdict.matched)
             if verdict.matched or not arguments.matched:
                 if arguments.json:
-                    print(_line(verdict))
+                    print(json.dumps(verdict.as_dict()))
                 else:
                     _print(record, verdict)
     except BrokenPipeError:

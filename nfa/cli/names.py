@@ -6,10 +6,10 @@ import argparse
 import json
 import sys
 
-from ..bus.control import call
 from ..compiler import names_of_agent
 from ..config.report import did_you_mean
-from .common import DEFAULT_CONTROL, paths_of, shown
+from .ask import Unanswered, add_control_argument, control_of, pages
+from .common import paths_of, shown
 
 _EPILOG = """\
 examples:
@@ -25,33 +25,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "List the names that expressions may use, with their ids, as the agent on this machine knows them."
     parser.epilog = _EPILOG
     parser.add_argument("search", nargs="?", default="", help="only names that contain this")
-    parser.add_argument("--control", metavar="PATH", default=DEFAULT_CONTROL, help="control socket of a running daemon")
+    add_control_argument(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--state-dir", metavar="DIR", help="netifyd's folder with netify-apps.conf and netify-categories.json")
 
 
-def _announced(control: str) -> dict[str, dict[str, int]]:
-    """Return the names that the agent of the running daemon announced: nothing when no daemon answers."""
+def _announced(control: str, kind: str) -> dict[str, int]:
+    """Return the names that the running daemon has, which the agent announced to it: nothing when no daemon answers."""
     try:
-        tables = call(control, "names", {}, timeout=1.0)
-    except (OSError, ValueError):
+        return {row["name"]: row["id"] for page in pages(control, kind, kind, {}) for row in page[kind]}
+    except Unanswered:
         return {}
-    found: dict[str, dict[str, int]] = {}
-    for kind, table in tables.items():
-        if isinstance(table, dict):
-            # netifyd 4 lists its protocols among the applications, too; an application's tag has a dot.
-            found[kind] = {tag.lower(): int(n) for n, tag in table.items() if kind != "applications" or "." in tag}
-    return found
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the names that contain what is searched for."""
     catalogue = names_of_agent(paths_of(arguments))
-    announced = _announced(arguments.control)
-    if announced:
-        catalogue.sources.append("the running agent")
-        catalogue.applications.update(announced.get("applications", {}))
-        catalogue.protocols.update(announced.get("protocols", {}))
+    for kind, names in (("apps", catalogue.applications), ("protocols", catalogue.protocols)):
+        if kind == arguments.command and (announced := _announced(control_of(arguments), kind)):
+            catalogue.sources.append("the running daemon")
+            names.update(announced)
     tables = {
         "apps": {"application": catalogue.applications},
         "protocols": {"protocol": catalogue.protocols},

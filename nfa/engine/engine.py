@@ -10,6 +10,7 @@ in a table of plans, so that what follows costs the same however many actions th
 
 import json
 import struct
+from collections import deque
 
 from ..stream.records import BAD_KINDS, BadRecord, catalogue, digest_key, read
 from . import rx, view
@@ -17,6 +18,16 @@ from . import rx, view
 MAX_PLANS = 4096
 """Combinations of matched actions that are remembered: strangers choose host names, and so may choose combinations."""
 MAX_FLOWS = 65536
+RECENT = 200
+"""Decisions that are remembered for `matches`, each with its record: about 300 kB of usual ones."""
+MAX_KEPT_RECORD = 4096
+"""Bytes of a record that is remembered whole; of a longer one (strangers choose host names) only the fields of BRIEF are."""
+MAX_BRIEF_TEXT = 256
+BRIEF = (
+    "interface", "internal", "digest", "ip_version", "ip_protocol", "local_ip", "local_mac", "local_port", "local_origin",
+    "other_ip", "other_port", "detected_protocol_name", "detected_application_name", "host_server_name", "dns_host_name",
+)  # fmt: skip
+"""The fields of a record that `matches` shows: netifyd's names, the first two of the envelope."""
 LIFETIME = 600
 """A flow that was not heard of for one to two of these (seconds) is forgotten; netifyd purges idle flows after 30 to 300."""
 
@@ -32,11 +43,27 @@ def namespace(constants: list, patterns: list) -> dict:
     return names
 
 
+def brief(record: dict) -> dict:
+    """Return the fields of a flow record that a person needs to know the flow again, long texts cut."""
+    flow = record["flow"]
+    found: dict[str, object] = {}
+    for name in BRIEF:
+        value = record.get(name) if name in ("interface", "internal") else flow.get(name)
+        if isinstance(value, str):
+            found[name] = value[:MAX_BRIEF_TEXT]
+        elif isinstance(value, int):
+            found[name] = value
+    return found
+
+
 class Plan:
     """What a set of matched actions leads to: the targets, each once, and how often it was so."""
 
-    def __init__(self, actions: tuple[int, ...], targets: list) -> None:
+    def __init__(self, actions: tuple[int, ...], names: tuple[str, ...], reached: tuple[str, ...], targets: list) -> None:
         self.actions = actions
+        self.names = names
+        """The names of the actions; `reached`: of the targets."""
+        self.reached = reached
         self.targets = targets
         self.count = 0
         self.last = 0
@@ -68,7 +95,9 @@ class Policy:
                 names[name] = None
         if len(self.plans) >= MAX_PLANS:
             self.fold()
-        plan = Plan(actions, [self.targets[name] for name in names if name in self.targets])
+        reached = tuple([name for name in names if name in self.targets])
+        matched = tuple([self.actions[number][0] for number in actions])
+        plan = Plan(actions, matched, reached, [self.targets[name] for name in reached])
         self.plans[actions] = plan
         return plan
 
@@ -117,26 +146,32 @@ class Engine:
         self.agent: dict = {}
         self.names = b"[{}, {}]"
         """The agent's own names, as JSON (a fifth of the memory that dictionaries take): applications, protocols, id to tag."""
+        self.seen_at = None
+        """When netifyd last saw a packet of the flow whose record came last, epoch milliseconds."""
+        self.recent: deque = deque((), RECENT)  # noqa: RUF037 (MicroPython takes no keywords)
+        """The last decisions, oldest first: (second of the loop's clock, plan, payload; or what `brief` made of a long one)."""
         self.trace = None
-        """Called with (record, actions) for each match, when somebody listens."""
+        """Called with (record, plan) for each match, when somebody listens."""
 
     def take(self, payloads: list[bytes], now: int) -> None:
         """Work on payloads in order. Nothing that is in them raises."""
         policy = self.policy
         decide = policy.decide if policy else None
         kinds = self.kinds
+        last = None
         for payload in payloads:
             self.records += 1
             try:
                 kind, value = read(payload)
                 kinds[kind] += 1
                 if kind == "flow":
+                    last = value["flow"]
                     if policy is None or decide is None:
                         continue
                     self.evaluated += 1
                     actions = decide(value, value["flow"])
                     if actions:
-                        self._match(policy, value, actions, now)
+                        self._match(policy, value, actions, payload, now)
                         continue
                     if actions is None:
                         self.exempt += 1
@@ -158,8 +193,10 @@ class Engine:
             except (TypeError, AttributeError, ValueError, KeyError, OSError, OverflowError, struct.error):
                 # An optional part of the record has another form than netifyd gives it.
                 self.bad["types"] += 1
+        if last is not None:
+            self.seen_at = last.get("last_seen_at")
 
-    def _match(self, policy: Policy, record: dict, actions: tuple[int, ...], now: int) -> None:
+    def _match(self, policy: Policy, record: dict, actions: tuple[int, ...], payload: bytes, now: int) -> None:
         plan = policy.plans.get(actions) or policy.plan(actions)
         plan.count += 1
         plan.last = now
@@ -184,8 +221,9 @@ class Engine:
             self.flows[digest] = held
         elif self.flows or self._older:
             self._forget(digest_key(flow["digest"]))
+        self.recent.append((now, plan, payload if len(payload) <= MAX_KEPT_RECORD else brief(record)))
         if self.trace is not None:
-            self.trace(record, actions)
+            self.trace(record, plan)
 
     def _forget(self, digest: int) -> None:
         """This flow holds nothing (any longer)."""

@@ -37,10 +37,14 @@ class Unit:
 
 
 class Sets:
-    """All kernel sets of the running policy. `say(level, text)` reaches the administrator's log."""
+    """All kernel sets of the running policy. `say(level, text)` reaches the administrator's log.
 
-    def __init__(self, say) -> None:
+    `tell(target, set, trouble)` reaches those who listen for events: a set cannot be used, or (trouble "") can be again.
+    """
+
+    def __init__(self, say, tell) -> None:
         self._say = say
+        self._tell = tell
         self._nft = Netlink(True)
         self._ipset = Netlink(False)
         self.batches = 0
@@ -86,6 +90,8 @@ class Sets:
     def empty(self, slot: Slot) -> int:
         """Flush a set. Returns 0 or the error number. A set that is not there is empty."""
         error = self._command(slot, [slot.data["flush"]])
+        if not error:
+            slot.counters.withdrawn += len(slot.live)
         slot.live.clear()
         slot.take_pending()
         return 0 if error == errno.ENOENT else error
@@ -288,7 +294,9 @@ class Sets:
     def _accepted(self, unit: Unit, count: int) -> None:
         if not count:
             return
-        if unit.refresh:
+        if unit.remade and unit.refresh:
+            unit.slot.counters.restored += count
+        elif unit.refresh:
             unit.slot.counters.refreshed += count
         else:
             unit.slot.counters.added += count
@@ -300,6 +308,9 @@ class Sets:
             was_full = slot.trouble == IS_FULL
             slot.trouble = ""
             slot.retry_at = 0
+            if slot.told:
+                slot.told = False
+                self._tell(slot.counters.name, label(slot), "")
             if was_full:
                 return
             self._say("notice", "target '" + slot.counters.name + "': " + label(slot) + " can be used again")
@@ -351,6 +362,8 @@ class Sets:
             hint = advice(error, slot)
             text = "target '" + slot.counters.name + "': " + label(slot) + ": " + words
             self._say("error", text + (" (" + hint + ")" if hint else ""))
+            slot.told = True
+            self._tell(slot.counters.name, label(slot), words)
         slot.trouble = words
         slot.counters.last_error = label(slot) + ": " + words
         slot.counters.error_time = now

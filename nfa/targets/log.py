@@ -16,11 +16,12 @@ MAX_ENTRIES = 10000
 class Log:
     """One log target. `write(folder, name, data, temporary name)` returns "" or what went wrong."""
 
-    def __init__(self, options: dict, counters: Counters, write, say) -> None:
+    def __init__(self, options: dict, counters: Counters, write, say, tell) -> None:
         self.options = options
         self.counters = counters
         self._write = write
         self._say = say
+        self._tell = tell
         self._entries: list[dict] = []
         self._start = 0
         self.due = 0
@@ -70,4 +71,6 @@ class Log:
             self.counters.error_time = end
         if problem and not self._failing:
             self._say("error", "target '" + self.counters.name + "': cannot write to " + self.options["path"] + ": " + problem)
-        self._failing = bool(problem)
+        if bool(problem) != self._failing:
+            self._failing = bool(problem)
+            self._tell(self.counters.name, self.options["path"], problem)

@@ -6,6 +6,8 @@ returns the packed element that the flow now holds (or None), and the numbers of
 
 import time
 
+from ..netlink.socket import describe
+from .errors import label
 from .kernel import Sets
 from .log import Log
 from .slot import Counters, Slot
@@ -62,6 +64,7 @@ class LogTarget:
 
     def __init__(self, log: Log, interface: str) -> None:
         self.log = log
+        self.slots: list[Slot] = []
         self.counters = log.counters
         self._takes = interface_test(interface)
 
@@ -75,10 +78,12 @@ class Registry:
     """All targets and slots. A slot keeps its number over reloads, and a number is not given to another slot before 65,536
     more were given out: live flows survive a reload, and none ever refreshes what is not its own."""
 
-    def __init__(self, sets: Sets, write, say) -> None:
+    def __init__(self, sets: Sets, write, say, tell) -> None:
+        """`tell`: as for `Sets`."""
         self.sets = sets
         self._write = write
         self._say = say
+        self._tell = tell
         self.by_number: dict[int, Slot] = {}
         self._next_number = 0
         self.targets: dict[str, SetTarget | LogTarget] = {}
@@ -145,7 +150,7 @@ class Registry:
                 log = before.log if before and before.log.options == target["options"] else None
                 if before and log is None:
                     self._retired.append(before.log)
-                log = log or Log(target["options"], counters, self._write, self._say)
+                log = log or Log(target["options"], counters, self._write, self._say, self._tell)
                 self.targets[name] = LogTarget(log, target["interface"])
             elif target["slots"]:
                 made = SetTarget(counters, target["interface"])
@@ -188,6 +193,17 @@ class Registry:
                 error = self.sets.empty(slot)
                 if error:
                     self.sets.fail(slot, error, 0)
+
+    def flush_slots(self, slots: list[Slot]) -> tuple[int, str]:
+        """Empty sets because somebody asked for it. Returns how many elements that took, and what went wrong or ""."""
+        withdrawn = 0
+        for slot in slots:
+            count = len(slot.live)
+            error = self.sets.empty(slot)
+            if error:
+                return withdrawn, label(slot) + ": " + describe(error)
+            withdrawn += count
+        return withdrawn, ""
 
     def shut_down(self) -> None:
         """The daemon ends: write what is left, honour flush_on_destroy, close."""

@@ -24,6 +24,10 @@ class Counters:
         self.kind = kind
         self.added = 0
         self.refreshed = 0
+        self.withdrawn = 0
+        """Elements taken out of a set that was emptied on purpose."""
+        self.restored = 0
+        """Elements put back into a set that somebody had deleted."""
         self.errors = 0
         self.skipped = 0
         """Flows that lack a field of the element (no MAC address, a port outside a bitmap's range)."""
@@ -43,6 +47,8 @@ class Slot:
         self.refreshes: list[bytes] = []
         self.trouble = ""
         """Why the set cannot be used now; "" while it can."""
+        self.told = False
+        """Those who listen for events have heard of the trouble."""
         self.retry_at = 0
         self.quiet_until = 0
         self.remade_at = 0

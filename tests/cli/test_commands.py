@@ -117,7 +117,7 @@ def test_check_for_programs(tmp_path: Path, capsys: Capture) -> None:
     ]
     report = data["reports"][0]
     assert set(report) == {"severity", "place", "message", "hint", "consequence", "excerpt"}
-    assert set(report["place"]) == {"file", "line", "column"}
+    assert set(report["place"]) == {"file", "line", "column", "option"}
     assert report["severity"] == "error"
 
 

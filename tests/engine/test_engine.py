@@ -317,6 +317,6 @@ def test_a_trace_sees_every_match(tmp_path: Path) -> None:
     """`nfa run -v` would show nothing."""
     made = desk(tmp_path, {"a": ["app == 'youtube';"]})
     seen: list[Any] = []
-    made.engine.trace = lambda record, actions: seen.append((record["flow"]["digest"], actions))  # type: ignore[assignment]
+    made.engine.trace = lambda record, plan: seen.append((record["flow"]["digest"], plan.actions))  # type: ignore[assignment]
     made.take(WEB, samples.flow("DNS"))
     assert seen == [(WEB["flow"]["digest"], (0,))]

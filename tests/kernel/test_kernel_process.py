@@ -112,7 +112,7 @@ def test_memory_with_a_hundred_actions(lab: Lab) -> None:
     used = memory(daemon.pid)
     print(f"\nresident with 100 actions: {used} kB")
     assert used <= LIMIT
-    assert abs(daemon.status()["memory_kb"] - used) < 512
+    assert abs(daemon.status()["memory"]["rss_kb"] - used) < 512
 
 
 def test_memory_of_an_element(lab: Lab) -> None:

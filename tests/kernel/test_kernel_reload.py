@@ -160,3 +160,46 @@ def test_only_its_owner_can_open_the_control_socket(lab: Lab) -> None:
     daemon = lab.start(policy({"i": ipset("i")}))
     assert stat.S_IMODE(daemon.control.stat().st_mode) & 0o077 == 0
     assert daemon.control.stat().st_uid == os.geteuid()
+
+
+def test_one_changed_action_of_two_hundred_loses_no_record(lab: Lab) -> None:
+    """A save in LuCI while the network is busy: every record counts, and sets that did not change are not touched."""
+    sets = {f"n{number}": nftset(f"n{number}", "other_addr", ttl=300, flush_on_create=True, **FOUR) for number in range(4)}
+    config = policy(sets)
+    config["actions"] = {
+        f"a{number:03}": {"criteria": f"other_port == {1000 + number};", "targets": [f"n{number % 4}"]} for number in range(200)
+    }
+    daemon = lab.start(config)
+    lab.feed(flow(other="203.0.113.1", other_port=1001))
+    namespace = lab.namespace
+    namespace.nft("delete element inet nfa n1.v4 { 203.0.113.1 }", "add element inet nfa n1.v4 { 203.0.113.1 expires 100s }")
+    before = {name: handle(namespace, f"nfa {name}.v4") for name in sets}
+    config["actions"]["a199"]["criteria"] = "other_port == 7;"
+    daemon.configure(config)
+    daemon.signal(signal.SIGHUP)
+    sent = 0
+    while daemon.status()["policy"]["generation"] < 2:
+        records = [flow(other=f"198.51.{sent >> 8 & 255}.{number}", other_port=1002) for number in range(100)]
+        lab.netifyd.send(*records)
+        sent += len(records)
+    lab.netifyd.send(flow(other="203.0.113.7", other_port=7))
+    status = daemon.until(lambda status: status["actions"]["a199"]["matches"], "the changed action matches")
+    assert sent > 0
+    assert status["flows"]["evaluated"] == status["flows"]["matched"] == sent + 2
+    assert status["actions"]["a002"]["matches"] == sent and status["actions"]["a001"]["matches"] == 1
+    assert not any(status["source"]["bad"].values()) and status["source"]["reconnects"] == 0
+    assert {name: handle(namespace, f"nfa {name}.v4") for name in sets} == before
+    assert namespace.nft_set("nfa n1.v4").left(("203.0.113.1",)) <= 100
+
+
+def test_a_json_file_that_changes_is_read_again_without_being_told(lab: Lab) -> None:
+    """NethSecurity and others write the file anew; nobody sends a signal."""
+    daemon = lab.start(policy({"i": ipset("i", **FOUR)}))
+    daemon.configure('{"version": 1,')
+    daemon.until(lambda status: status["policy"]["errors"], "the half-written file is told")
+    assert daemon.status()["policy"]["generation"] == 1
+    daemon.configure(policy({"i": ipset("later", **FOUR)}))
+    daemon.loaded(2)
+    assert daemon.said("notice", "nfa.json has changed")
+    lab.feed(flow(other="203.0.113.1"))
+    assert lab.namespace.ipset("later.v4").keys == {"203.0.113.1"}

@@ -251,7 +251,7 @@ def test_the_control_socket_survives_its_clients(lab: Lab) -> None:
     finally:
         for idle in hanging:
             idle.close()
-    assert daemon.status()["memory_kb"] < 40_000
+    assert daemon.status()["memory"]["rss_kb"] < 40_000
 
 
 def descriptors(pid: int) -> int:

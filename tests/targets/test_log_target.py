@@ -25,7 +25,12 @@ class Desk:
         self.said: list[str] = []
         self.problem = ""
         options = {"path": "/tmp/nfa", "prefix": "nfa", "suffix": ".json", "interval": 60} | options
-        self.log = Log(options, Counters("log.x", "log"), self.write, lambda level, text: self.said.append(f"{level}: {text}"))
+        self.told: list[tuple[str, ...]] = []
+        counters = Counters("log.x", "log")
+        self.log = Log(options, counters, self.write, self.say, lambda *news: self.told.append(news))
+
+    def say(self, level: str, text: str) -> None:
+        self.said.append(f"{level}: {text}")
 
     def write(self, folder: str, name: str, data: bytes, temporary: str) -> str:
         if not self.problem:

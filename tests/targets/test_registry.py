@@ -32,10 +32,10 @@ class House:
 
     def __init__(self) -> None:
         self.kernel = Kernel()
-        sets = Sets(lambda level, text: None)
+        sets = Sets(lambda level, text: None, lambda *news: None)
         sets._nft = sets._ipset = self.kernel  # type: ignore[assignment]
         self.files: list[str] = []
-        self.registry = Registry(sets, self.write, lambda level, text: None)
+        self.registry = Registry(sets, self.write, lambda level, text: None, lambda *news: None)
 
     def write(self, folder: str, name: str, data: bytes, temporary: str) -> str:
         self.files.append(name)

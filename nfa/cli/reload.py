@@ -1,0 +1,45 @@
+"""`nfa reload`: let the daemon read its configuration again, and say what came of it."""
+
+from __future__ import annotations
+
+import argparse
+
+from .ask import Unanswered, add_control_argument, ask, control_of
+from .common import fail, paint, plural, shown
+
+TIMEOUT = 310.0  # seconds; the daemon gives its compiler 300
+
+_EPILOG = """\
+examples:
+  nfa reload
+
+exit codes: 0 the configuration is in force, 1 it is not, or no daemon answers, 2 wrong usage"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Let the running daemon read its configuration again, wait for the outcome, and print what was found wrong.\n"
+        "A configuration that cannot be used leaves the running policy in force. On OpenWrt, service nfa reload does the\n"
+        "same without waiting."
+    )
+    parser.epilog = _EPILOG
+    add_control_argument(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    try:
+        answer = ask(control_of(arguments), "reload", timeout=TIMEOUT)
+    except Unanswered as why:
+        return fail(str(why))
+    for report in answer["reports"]:
+        for line in report.splitlines():
+            print(shown(line))
+    errors, warnings = answer["errors"], answer["warnings"]
+    found = f"{plural(errors, 'error')}, {plural(warnings, 'warning')}"
+    if not answer["loaded"]:
+        kept = "the running policy stays in force" if answer["generation"] else "no policy is in force"
+        print(paint(f"the configuration is not used, {kept}: {found}", "error"))
+        return 1
+    colour = "error" if errors else "warning" if warnings else "good"
+    print(f"policy {answer['generation']} is in force: {paint(found, colour)}")
+    return 0
