@@ -272,7 +272,7 @@ def image_of(compiled: Compiled) -> dict[str, object]:
 def findings_of(reports: Reports) -> dict[str, object]:
     """Return the part of an image that tells of the compilation: all that there is of one that failed."""
     return {
-        "reports": [report.text() for report in reports.items],
+        "reports": [(report.severity, report.text()) for report in reports.items],
         "errors": len(reports.errors),
         "warnings": len(reports.warnings),
     }

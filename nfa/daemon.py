@@ -32,11 +32,17 @@ from .targets.registry import Registry
 MAX_WORK = 8
 """Searches that go on at the same time."""
 
+def _good_news(level: str, text: str) -> None:
+    """Say what is no warning."""
+    if level == "notice":
+        say(level, text)
+
+
 class Daemon:
     """Everything that lives as long as the process.
 
-    `settings`: files (JSON), uci (folder), uci_required, state, control; source and log_level where the command line gave
-    them, else ""; ubus: the socket, "" to look for it, "none" for no ubus.
+    `settings`: files (JSON), uci (folder), uci_required, state, control; source where the command line gave it, else "";
+    log_level at the start, and verbose when it is to stay so; ubus: the socket, "" to look for it, "none" for no ubus.
     """
 
     def __init__(self, settings: dict) -> None:
@@ -50,7 +56,10 @@ class Daemon:
         self.children = Children(self.poll)
         bus = settings.get("ubus", "")
         call = self.call
-        self.ubus = None if bus == "none" else Ubus(bus or find_socket(), "nfa", methods.signatures(), call, say)
+        path = bus or find_socket()
+        # Where nobody asked for it and there is none, as on a workstation, nobody wants to hear of it.
+        tell = say if bus or os.path.exists(path) else _good_news
+        self.ubus = None if bus == "none" else Ubus(path, "nfa", methods.signatures(), call, tell)
         self.news = News(self.ubus)
         self.running = True
         self.loader = Loader(self)
@@ -207,6 +216,13 @@ class Daemon:
         self.client.close()
         self.client.change(uri)
         self.client.start(time.monotonic())
+        self.watch_client()
+
+    def no_source(self, uri: str) -> None:
+        """The source's host has no address: nothing is connected until it has one."""
+        self.client.close()
+        self.client.change(uri)
+        self.client.last_error = "the name of its host cannot be resolved"
         self.watch_client()
 
     def log_level(self, name: str) -> None:

@@ -40,6 +40,7 @@ class Loader:
         self.info: dict = {
             "generation": 0,
             "loaded_at": None,
+            "failed_at": None,
             "files": daemon.settings["files"],
             "errors": 0,
             "warnings": 0,
@@ -129,7 +130,7 @@ class Loader:
         else:
             self.take(data, self._daemon.now())
             if _loaded(data) or not self._started:
-                self._use_source(str(data["source"]))
+                self._use_source(str(data["source"]), str(data["source_name"]))
         outcome = {name: self.info[name] for name in ("generation", "errors", "warnings")}
         outcome["loaded"] = self.info["generation"] != before
         self._daemon.news.tell("reload", outcome)
@@ -141,6 +142,7 @@ class Loader:
         """There is no image at all."""
         self.info["errors"] = 1
         self.info["reports"] = [why]
+        self.info["failed_at"] = int(time.time())
         held = self.info["generation"]
         if not held:
             self._retry_at = time.monotonic() + RETRY
@@ -149,19 +151,20 @@ class Loader:
     def take(self, data: dict, now: int) -> None:
         """Put an image's policy in force, or leave everything as it is when the compilation failed."""
         daemon, info = self._daemon, self.info
-        reports: list[str] = data["reports"]
-        for text in reports[:SHOWN_REPORTS]:
-            for line in text.split("\n"):
-                say("config", line)
+        reports: list[tuple[str, str]] = data["reports"]
+        for severity, text in reports[:SHOWN_REPORTS]:
+            say("config " + severity, text.partition("\n")[0])
         if len(reports) > SHOWN_REPORTS:
-            say("config", str(len(reports) - SHOWN_REPORTS) + " more; see: nfa check")
-        info["errors"], info["warnings"], info["reports"] = data["errors"], data["warnings"], reports[:SHOWN_REPORTS]
+            say("config warning", str(len(reports) - SHOWN_REPORTS) + " more; see: nfa check")
+        info["errors"], info["warnings"] = data["errors"], data["warnings"]
+        info["reports"] = [text for _, text in reports[:SHOWN_REPORTS]]
         self._watched = [[path, stamp, stamp] for path, stamp in data["watch"]]
+        info["failed_at"] = None if _loaded(data) else int(time.time())
         if not _loaded(data):
             held = info["generation"]
             say("error", "the configuration is not used" + ("; the running policy stays in force" if held else ""))
             return
-        if not daemon.settings.get("log_level"):
+        if not daemon.settings.get("verbose"):
             daemon.log_level(data["log_level"])
         self._names = data["names"]
         numbers = daemon.registry.number_slots(data)
@@ -178,10 +181,16 @@ class Loader:
         active = [action for action in policy.actions if not action[2]]
         say("notice", "policy in force: " + str(len(active)) + " of " + str(len(policy.actions)) + " actions active")
 
-    def _use_source(self, uri: str) -> None:
-        """Read from where the configuration (or the command line) says; "" when its host has no address now."""
+    def _use_source(self, uri: str, name: str) -> None:
+        """Read from where the configuration (or the command line) says: `uri`, "" when the host of `name` has no address now.
+
+        A source that is connected stays until there is another.
+        """
         if not uri:
             self._retry_at = time.monotonic() + RETRY
+            if self._daemon.client.state != "connected":
+                self._started = False
+                self._daemon.no_source(name)
         elif uri != self._daemon.client.uri or not self._started:
             self._started = True
             self._daemon.use_source(uri)

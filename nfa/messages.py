@@ -6,7 +6,8 @@ What is wrong goes to standard error, which procd logs as an error, the rest to 
 import os
 import select
 
-_LEVELS = {"error": 0, "warning": 1, "config": 1, "notice": 2, "match": 3}
+_LEVELS = {"error": 0, "config error": 0, "warning": 1, "config warning": 1, "notice": 2, "config info": 2, "match": 3}
+"""What a message may be; its first word is printed."""
 LOG_LEVELS = {"error": 0, "warning": 1, "notice": 2, "debug": 3}
 """What may be configured, and up to which level messages are written then."""
 
@@ -30,7 +31,7 @@ def say(level: str, text: str) -> None:
     try:
         descriptor = 2 if _LEVELS[level] < LOG_LEVELS["notice"] else 1
         if _outputs[descriptor].poll(0):
-            os.write(descriptor, ("nfa: " + level + ": " + line + "\n").encode("utf-8", "backslashreplace")[:4000])
+            os.write(descriptor, ("nfa: " + level.split()[0] + ": " + line + "\n").encode("utf-8", "backslashreplace")[:4000])
     except OSError:
         pass
 

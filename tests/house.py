@@ -42,7 +42,7 @@ class House:
         self.file.write_text(json.dumps(config))
         settings = {
             "source": "unix:///nowhere", "files": [str(self.file)], "uci": "", "uci_required": False,
-            "control": str(folder / "control.sock"), "state": str(folder), "log_level": "error", "ubus": "none",
+            "control": str(folder / "control.sock"), "state": str(folder), "log_level": "error", "verbose": True, "ubus": "none",
         }  # fmt: skip
         self.daemon = Daemon(settings)
         self.kernel = Kernel("video.v4", "video.v6", "games.v4", "games.v6")
@@ -87,4 +87,4 @@ class House:
 def youtube(number: int, **fields: Any) -> Record:
     """A flow record of YouTube, to another address for each number."""
     address = f"203.0.{number >> 8}.{number & 255}"
-    return samples.flow("QUIC", "netify.youtube", ip_protocol=17, other_ip=address, digest=f"{number:040x}", **fields)
+    return samples.flow("QUIC", "netify.youtube", ip_protocol=17, other_ip=address, digest=f"{number:08x}" + "0" * 32, **fields)

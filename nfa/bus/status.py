@@ -102,6 +102,15 @@ def targets(daemon) -> dict:
     return {target["name"]: _target(target, daemon.registry, now) for target in daemon.registry.described}
 
 
+def _why_not(target: dict, bound) -> str:
+    """Return why no flow reaches a target, "" when they do."""
+    if bound is not None:
+        return ""
+    if not target["enabled"]:
+        return "the target is disabled"
+    return "no set of it can be used: nfa check says why" if target["active"] else "its type is not yet active"
+
+
 def _target(target: dict, registry, now: int) -> dict:
     counters = registry.counters(target["name"], target["type"])
     bound = registry.targets.get(target["name"])
@@ -111,6 +120,7 @@ def _target(target: dict, registry, now: int) -> dict:
         "type": target["type"],
         "enabled": target["enabled"],
         "active": bound is not None,
+        "reason": _why_not(target, bound),
         "elements": sum([len(slot.live) for slot in slots]) + pending,
         "sets": [
             {"name": slot.data["set"], "table": slot.data["table"], "elements": len(slot.live), "trouble": slot.trouble}

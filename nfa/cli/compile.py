@@ -55,10 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
     watch = [(file, image.stamp(file)) for file in json_files(sources, paths)]
     compiled, reports = compile_policy(sources, paths)
     main = compiled.policy.main if compiled else {"source": DEFAULT_SOURCE}
-    source = _numeric(arguments.source or str(main["source"]), reports)
+    name = arguments.source or str(main["source"])
+    source = _numeric(name, reports)
     if arguments.image_to_stdout:
         data = image_of(compiled) if compiled else {"failed": True, **findings_of(reports)}
-        data.update(watch=watch, source=source)
+        data.update(watch=watch, source=source, source_name=name)
         sys.stdout.buffer.write(image.dump(data))
         sys.stdout.buffer.flush()
         return 0 if compiled else 1

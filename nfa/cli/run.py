@@ -59,7 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"nfa: {printable(str(failure))}", file=sys.stderr)
         return 2
     # What is wrong with the configuration is told by the compiler, which the daemon starts at once.
-    control = arguments.control or str(read_main(sources, paths, Reports())["control"])
+    main = read_main(sources, paths, Reports())
+    control = arguments.control or str(main["control"])
     settings = {
         "source": arguments.source or "",
         "files": [os.path.abspath(file) for file in sources.files],
@@ -67,8 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
         "uci_required": sources.uci_required,
         "state": paths.state_persistent if arguments.state_dir else "",
         "control": os.path.abspath(control),
+        "verbose": arguments.verbose,
         "ubus": arguments.ubus,
-        "log_level": "debug" if arguments.verbose else "",
+        "log_level": "debug" if arguments.verbose else main["log_level"],
     }
     # -I -S: the daemon needs nothing of site-packages, and `site` would cost two megabytes for as long as it lives.
     program = f"import sys; sys.path.insert(0, {ROOT!r}); from nfa.daemon import main; sys.exit(main())"

@@ -46,9 +46,7 @@ def _print(status: dict[str, Any], now: float) -> None:
     bad = {kind: count for kind, count in source["bad"].items() if count}
     worse = paint(f", bad: {', '.join(f'{count} {kind}' for kind, count in bad.items())}", "warning") if bad else ""
     print(f"         {source['records']} records, {source['bytes']} bytes, {source['reconnects']} reconnects{worse}")
-    words = f"{policy['errors']} errors, {policy['warnings']} warnings"
-    words = paint(words, "error") if policy["errors"] else words
-    print(f"policy   generation {policy['generation']}, {words}; {', '.join(policy['files'])}")
+    _print_policy(policy)
     print(
         f"flows    {flows['evaluated']} evaluated, {flows['matched']} matched, {flows['exempt']} exempt, {flows['live']} live"
     )
@@ -56,19 +54,42 @@ def _print(status: dict[str, Any], now: float) -> None:
         rows = [["action", "matches", "last match", "state"]]
         for name, action in status["actions"].items():
             state = "on" if action["active"] else "off: " + action["reason"]
+            if action["active"] and not any(status["targets"].get(target, {}).get("active") for target in action["targets"]):
+                state = "on, but none of its targets works"
             rows.append([shown(name), str(action["matches"]), _ago(action["last_match"], now), state])
         print_table(rows, right=range(1, len(rows[0]) - 1))
     if status["targets"]:
         rows = [["target", "type", "elements", "added", "refreshed", "errors", "last error"]]
         for name, target in status["targets"].items():
             counts = [str(target[key]) for key in ("elements", "added", "refreshed", "errors")]
-            state = "" if target["active"] else "disabled" if not target["enabled"] else "not available"
+            state = target["reason"]
             if target["last_error"]:
                 now_wrong = target["type"] == "log" or any(found["trouble"] for found in target["sets"])
                 over = "" if now_wrong else f" ({_ago(target['last_error_at'], now)}, over)"
                 state = target["last_error"] + over
             rows.append([shown(name), target["type"], *counts, shown(state)])
         print_table(rows, right=range(1, len(rows[0]) - 1))
+
+
+def _print_policy(policy: dict[str, Any]) -> None:
+    """Say which policy is in force; first of all that the last one could not be used, if that is so."""
+    words = f"{policy['errors']} errors, {policy['warnings']} warnings"
+    words = paint(words, "error") if policy["errors"] else words
+    if policy["failed_at"]:
+        held = f"the policy of {_clock(policy['loaded_at'])} stays in force" if policy["generation"] else "no policy is in force"
+        failed = f"the configuration of {_clock(policy['failed_at'])} cannot be used, {held}; see: nfa check"
+        print(f"policy   {paint(failed, 'error')}")
+        for report in policy["reports"][:1]:
+            print(f"         {shown(report.partition(chr(10))[0])}")
+    else:
+        print(f"policy   generation {policy['generation']}, {words}; {', '.join(policy['files'])}")
+
+
+def _clock(moment: int) -> str:
+    """Return when an epoch second was, on the clock on the wall; with the day when that is not today."""
+    then = time.localtime(moment)
+    today = then[:3] == time.localtime()[:3]
+    return time.strftime("%H:%M" if today else "%Y-%m-%d %H:%M", then)
 
 
 def run(arguments: argparse.Namespace) -> int:

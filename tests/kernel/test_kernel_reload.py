@@ -89,6 +89,8 @@ def test_a_file_that_is_no_json_leaves_the_running_policy(lab: Lab, broken: str)
     status = daemon.until(lambda status: status["policy"]["errors"], "the error in the status")
     assert status["policy"]["generation"] == 1 and status["policy"]["reports"]
     assert daemon.said("error", "the running policy stays in force")
+    shown = lab.namespace.run(*lab.nfa("status", "--control", str(daemon.control)))
+    assert "cannot be used, the policy of" in shown and "stays in force; see: nfa check" in shown
     assert "\x1b" not in daemon.log and "\x07" not in daemon.log
     lab.feed(flow(other="203.0.113.2"))
     assert lab.namespace.ipset("i.v4").keys == {"203.0.113.1", "203.0.113.2"}

@@ -163,3 +163,19 @@ def test_source_and_log_level_are_followed_over_a_reload(lab: Lab, folder: Path)
     status = daemon.until(lambda status: status["policy"]["errors"], "the name is told")
     assert "no.such.host.invalid" in status["policy"]["reports"][-1]
     assert status["source"]["connected"], "the running source stays"
+
+
+def test_a_source_without_an_address_is_shown_and_told(lab: Lab, folder: Path) -> None:
+    """After a boot without DNS, status would show a socket that nobody configured, and no reason."""
+    package = folder / PACKAGE
+    package.write_text(package.read_text() + "\nconfig nfa 'main'\n\toption source 'tcp://no.such.host.invalid:7150'\n")
+    daemon = lab.launch(None, options=["-u", str(folder)], source="")
+    source = daemon.loaded()["source"]
+    assert (source["uri"], source["connected"]) == ("tcp://no.such.host.invalid:7150", False)
+    assert source["last_error"] == "the name of its host cannot be resolved"
+    assert daemon.said("config", "error", "cannot resolve the source")
+    lab.netifyd.open()
+    package.write_text(package.read_text().replace("tcp://no.such.host.invalid:7150", lab.netifyd.uri))
+    daemon.signal(signal.SIGHUP)
+    lab.netifyd.accept()
+    assert daemon.until(lambda status: status["source"]["connected"])["source"]["uri"] == lab.netifyd.uri
