@@ -3,16 +3,19 @@
 In: the name of a question and the options that name the configuration, as arguments; the rest of the question as JSON on
 standard input. Out: the answer as JSON on standard output, or {"refused": words} for a question that makes no sense.
 
-The question may come from a browser: of the files that it names, only those in netifyd's folder are read.
+The question may come from a browser, from somebody who may look but not change anything. So no file is read that it names,
+and whatever it asks, the child cannot take the memory or the time of the router: see `_modest`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import resource
 import sys
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from .cli.common import add_config_arguments, paths_of, sources_of
 from .compiler import check_texts, compile_policy, understand_policy
@@ -27,6 +30,9 @@ from .stream.records import BadRecord, classify
 
 Answer = dict[str, Any]
 MAX_REPORTS = 200
+MAX_STEPS = 500
+MAX_MEMORY = 256 << 20
+MAX_CPU = 20  # seconds
 
 
 class Refused(ValueError):
@@ -63,9 +69,22 @@ def _explain(given: Answer, sources: Sources, paths: Paths) -> Answer:
     if compiled is None:
         return {"digest": record["flow"]["digest"], **_findings(reports)}
     try:
-        return explain(compiled, record).as_dict()
+        answer = explain(compiled, record).as_dict()
     except (TypeError, AttributeError, ValueError, KeyError, OSError):
         raise Refused("a field of this flow record has another form than netifyd gives it") from None
+    answer["steps"], answer["steps_left_out"] = _telling(cast("list[Answer]", answer["steps"]))
+    return answer
+
+
+def _telling(steps: list[Answer]) -> tuple[list[Answer], int]:
+    """Return the steps that fit into an answer and how many do not: those of actions that simply do not match go first."""
+    room = MAX_STEPS - sum(step["outcome"] != "no match" for step in steps)
+    kept = []
+    for step in steps:
+        room -= step["outcome"] == "no match"
+        if step["outcome"] != "no match" or room >= 0:
+            kept.append(step)
+    return kept[:MAX_STEPS], len(steps) - len(kept[:MAX_STEPS])
 
 
 def _check(given: Answer, sources: Sources, paths: Paths) -> Answer:
@@ -83,13 +102,26 @@ def _check(given: Answer, sources: Sources, paths: Paths) -> Answer:
     text = given["config"] if isinstance(given["config"], str) else json.dumps(given["config"], indent=1)
     document = document_of(text, "config", reports)
     if document is not None:
-        paths = replace(paths, only=paths.state_persistent)
+        paths = replace(paths, readable=False)
         understand_policy(build([document], reports, paths), paths, reports, look=True)
     return _findings(reports)
 
 
+def _modest() -> None:
+    """Be the first to go when memory or time are short. The limits hold for this process only."""
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU, MAX_CPU))
+        os.nice(10)
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
+    except (OSError, ValueError):
+        pass
+
+
 def main() -> int:
     """Answer one question. Returns the exit code."""
+    _modest()
     parser = argparse.ArgumentParser()
     parser.add_argument("question", choices=("explain", "check"))
     add_config_arguments(parser)
@@ -99,5 +131,9 @@ def main() -> int:
         answer = answer_to(json.load(sys.stdin), sources_of(arguments), paths_of(arguments))
     except Refused as refusal:
         answer = {"refused": str(refusal)}
+    except MemoryError:
+        answer = {"refused": "this takes more memory than a question may have"}
+    except Exception as failure:  # one line for the one who asked, no traceback in the log of somebody else
+        answer = {"refused": f"this cannot be answered: {type(failure).__name__}"}
     print(json.dumps(answer))
     return 0

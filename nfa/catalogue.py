@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from .config.files import FileError, read_bytes, read_text
+
 FOLDERS = ("/etc/netifyd", "/etc/netify.d")
 _LIMIT = 16 << 20
 
@@ -82,16 +84,16 @@ def builtin() -> Catalogue:
 def _find(name: str, folders: Iterable[str]) -> str | None:
     for folder in folders:
         path = os.path.join(folder, name)
-        if os.path.isfile(path) and os.path.getsize(path) <= _LIMIT:
+        if os.path.isfile(path):
             return path
     return None
 
 
 def _read_applications(path: str) -> dict[str, int]:
     """Read the lines `app:ID:tag` of a netify-apps.conf."""
-    with open(path, encoding="utf-8", errors="replace") as file:
-        found = (re.match(r"app:(\d{1,10}):(\S{1,128})", line) for line in file)
-        return {match[2].lower(): int(match[1]) for match in found if match}
+    lines = read_bytes(path, _LIMIT).decode(errors="replace").split("\n")
+    found = (re.match(r"app:(\d{1,10}):(\S{1,128})", line) for line in lines)
+    return {match[2].lower(): int(match[1]) for match in found if match}
 
 
 def _index(rows: object) -> dict[int, int]:
@@ -110,7 +112,7 @@ def load(folders: Iterable[str] = FOLDERS) -> Catalogue:
     if path := _find("netify-apps.conf", folders):
         try:
             applications = _read_applications(path)
-        except OSError:
+        except FileError:
             applications = {}
         if applications:
             catalogue.applications = applications
@@ -118,9 +120,8 @@ def load(folders: Iterable[str] = FOLDERS) -> Catalogue:
             catalogue.sources.append(path)
     if path := _find("netify-categories.json", folders):
         try:
-            with open(path, encoding="utf-8") as file:
-                data = json.load(file)
-        except (OSError, ValueError, RecursionError):
+            data = json.loads(read_text(path, _LIMIT))
+        except (FileError, ValueError, RecursionError):
             data = None
         if isinstance(data, dict):
             for key, table in (

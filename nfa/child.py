@@ -12,7 +12,7 @@ import time
 
 from . import image
 
-MAX_WAITING = 16
+MAX_WAITING = 4
 """Jobs that wait in line; more are refused."""
 CHUNK = 1 << 20
 
@@ -46,11 +46,14 @@ class Children:
         """Where the running child's output comes from, -1 when none runs."""
 
     def add(self, job: Job, first: bool = False) -> bool:
-        """Put a job in line, or at its head. Returns False when too many wait."""
+        """Put a job in line. Returns False when too many wait. `first`: it begins at once, and what runs now is given up."""
         if len(self._waiting) >= MAX_WAITING and not first:
             return False
         self._waiting.insert(0 if first else len(self._waiting), job)
-        self._next()
+        if first and self._job is not None:
+            self._end(b"", self._job.name + " was interrupted by " + job.name + "; ask again")
+        else:
+            self._next()
         return True
 
     def _next(self) -> None:
@@ -121,13 +124,16 @@ class Children:
         self._next()
 
     def _kill(self) -> None:
-        self._poll.unregister(self.descriptor)
-        os.close(self.descriptor)
-        self.descriptor = -1
-        os.kill(self._process, signal.SIGKILL)
-        os.waitpid(self._process, 0)
+        descriptor, self.descriptor = self.descriptor, -1
         self._job = None
         self._output = []
+        self._poll.unregister(descriptor)
+        os.close(descriptor)
+        try:
+            os.kill(self._process, signal.SIGKILL)
+            os.waitpid(self._process, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
 
     def close(self) -> None:
         """The daemon ends: so do its children."""

@@ -29,8 +29,15 @@ from .stream.client import DEFAULT_SOURCE, Client
 from .targets.kernel import Sets
 from .targets.registry import Registry
 
-MAX_WORK = 8
+MAX_WORK = 32
 """Searches that go on at the same time."""
+
+def mishap(what: str, failure: Exception) -> str:
+    """Say that there is a fault in the daemon itself, which the stream must not suffer from. Returns the words."""
+    words = what + " failed: " + type(failure).__name__ + ": " + str(failure)[:200] + "; please report this fault of nfa"
+    say("error", words)
+    return words
+
 
 def _good_news(level: str, text: str) -> None:
     """Say what is no warning."""
@@ -89,6 +96,7 @@ class Daemon:
         for number, handler in ((signal.SIGTERM, self.on_stop), (signal.SIGINT, self.on_stop), (signal.SIGHUP, self.on_hup)):
             signal.signal(number, handler)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # inherited as ignored, children would be reaped by the kernel
         self.poll.register(wake, select.POLLIN)
         say("notice", "version " + __version__ + " started")
         if self.ubus is not None:
@@ -148,7 +156,10 @@ class Daemon:
                 self.ubus.timeout(moment)
             self.watch_client()
             self.registry.flush(now)
-            self.news.matches(self.engine, methods.match_of, now)
+            try:
+                self.news.matches(self.engine, methods.match_of, now)
+            except Exception as failure:
+                mishap("an event", failure)
             if self._work:
                 self.go_on()
             if now != tick:
@@ -162,6 +173,7 @@ class Daemon:
         self.registry.tick(now)
         self.children.watch(moment)
         self.loader.tick(moment)
+        self.control.tick()
         if now % 60 == 0:
             self._longest = [0.0, self._longest[0]]
 
@@ -185,6 +197,9 @@ class Daemon:
         except StopIteration as end:
             self._work.pop(0)
             reply(OK, end.value)
+        except Exception as failure:
+            self._work.pop(0)
+            reply(UNKNOWN_ERROR, {"error": mishap("a list", failure)})
 
     def watch_client(self) -> None:
         """Poll the socket that the client has now, for what it waits for, and tell of changes."""
@@ -207,12 +222,17 @@ class Daemon:
         elif client.state == "waiting" and self._told != client.last_error:
             self._told = client.last_error
             say("warning", "no connection to " + client.uri + ": " + client.last_error + "; trying again")
-            if self._connected:
-                self._connected = False
-                self.news.tell("source", {"state": "lost", "uri": client.uri, "error": client.last_error})
+            self.tell_lost(client.last_error)
+
+    def tell_lost(self, why: str) -> None:
+        """Tell those who listen that the source is lost, if it was there."""
+        if self._connected:
+            self._connected = False
+            self.news.tell("source", {"state": "lost", "uri": self.client.uri, "error": why})
 
     def use_source(self, uri: str) -> None:
         """Read from this source from now on."""
+        self.tell_lost("the source is another one now")
         self.client.close()
         self.client.change(uri)
         self.client.start(time.monotonic())
@@ -234,7 +254,10 @@ class Daemon:
 
     def call(self, method: str, arguments: dict, reply) -> None:
         """Answer one call, of ubus or of the control socket."""
-        methods.answer(self, method, arguments, reply)
+        try:
+            methods.answer(self, method, arguments, reply)
+        except Exception as failure:
+            reply(UNKNOWN_ERROR, {"error": mishap("the call " + method[:64], failure)})
 
     def work(self, generator, reply) -> None:
         """Do something in slices, one in a turn of the loop; what the generator returns is the answer."""
@@ -246,7 +269,7 @@ class Daemon:
     def lag(self) -> float | None:
         """Seconds from the last packet of the flow whose record came last until the record was read; None before one."""
         seen = self.engine.seen_at
-        return round(self._taken_at - seen / 1000, 3) if isinstance(seen, int) else None
+        return round(self._taken_at - seen / 1000, 3) if isinstance(seen, int) and 0 < seen < 1 << 53 else None
 
     def longest_turn(self) -> float:
         """Return the longest turn of the loop in the last one to two minutes, in milliseconds."""

@@ -15,12 +15,16 @@ from .engine.engine import Policy
 from .messages import say
 
 RETRY = 30.0
-"""Seconds until the compiler is started again when it failed and no policy is in force, or the source's name had no address."""
+"""Seconds until the compiler is started again when it ended without an image, or the source's name had no address."""
 COMPILE_LIMIT = 300
 """Seconds a compilation may take before it is given up."""
-ANSWER_LIMIT = 60
-"""Seconds a child may take for the answer to a call."""
-MAX_ANSWER = 768 << 10
+ANSWER_LIMIT = 20
+"""Seconds a child may take for the answer to a call: those who ask give up after 30."""
+MAX_QUESTION = 256 << 10
+"""Bytes of a question: some of them may wait in memory."""
+MAX_ASKED = 32
+"""Callers of `reload` that wait for its outcome."""
+MAX_ANSWER = 512 << 10
 """Bytes of such an answer: with ubus's own form around it, below the 1 MiB of one message."""
 SHOWN_REPORTS = 50
 WATCH_EVERY = 2.0
@@ -65,6 +69,8 @@ class Loader:
     def reload(self, reply) -> None:
         """Compile the configuration anew, and tell the outcome when there is one."""
         self.wanted = True
+        if len(self._asked) >= MAX_ASKED:
+            raise methods.Refused(UNKNOWN_ERROR, "the configuration will be read again; too many wait for the outcome already")
         self._asked.append(reply)
 
     def begin(self) -> None:
@@ -144,8 +150,7 @@ class Loader:
         self.info["reports"] = [why]
         self.info["failed_at"] = int(time.time())
         held = self.info["generation"]
-        if not held:
-            self._retry_at = time.monotonic() + RETRY
+        self._retry_at = time.monotonic() + RETRY
         say("error", why + ("; the running policy stays in force" if held else "; no policy is in force"))
 
     def take(self, data: dict, now: int) -> None:
@@ -172,7 +177,7 @@ class Loader:
         unused = daemon.registry.replace(data, numbers, policy.key_functions, now)
         policy.targets = daemon.registry.targets
         if daemon.engine.policy is not None:
-            policy.keep_counts_of(daemon.engine.policy)
+            policy.succeed(daemon.engine.policy)
         daemon.engine.policy = policy
         daemon.registry.close(unused)
         info["files"] = data["files"]
@@ -213,7 +218,10 @@ class Loader:
 
         name = "the child that answers '" + question + "'"
         arguments = [question, *self._config_arguments()]
-        job = Job(name, "nfa.answer", arguments, json.dumps(given).encode(), ANSWER_LIMIT, MAX_ANSWER, done)
+        encoded = json.dumps(given).encode()
+        if len(encoded) > MAX_QUESTION:
+            raise methods.Refused(INVALID_ARGUMENT, "the question is over " + str(MAX_QUESTION) + " bytes")
+        job = Job(name, "nfa.answer", arguments, encoded, ANSWER_LIMIT, MAX_ANSWER, done)
         if not self._daemon.children.add(job):
             raise methods.Refused(UNKNOWN_ERROR, "too many questions at the same time; try again")
 

@@ -11,6 +11,9 @@ _LEVELS = {"error": 0, "config error": 0, "warning": 1, "config warning": 1, "no
 LOG_LEVELS = {"error": 0, "warning": 1, "notice": 2, "debug": 3}
 """What may be configured, and up to which level messages are written then."""
 
+MAX_LINE = 4000
+"""Bytes of a line: with its end it fits into what a pipe that is ready takes without waiting."""
+
 _outputs = {1: select.poll(), 2: select.poll()}
 for _descriptor, _output in _outputs.items():
     _output.register(_descriptor, select.POLLOUT)
@@ -31,7 +34,8 @@ def say(level: str, text: str) -> None:
     try:
         descriptor = 2 if _LEVELS[level] < LOG_LEVELS["notice"] else 1
         if _outputs[descriptor].poll(0):
-            os.write(descriptor, ("nfa: " + level.split()[0] + ": " + line + "\n").encode("utf-8", "backslashreplace")[:4000])
+            encoded = ("nfa: " + level.split()[0] + ": " + line).encode("utf-8", "backslashreplace")[:MAX_LINE]
+            os.write(descriptor, encoded + b"\n")
     except OSError:
         pass
 

@@ -42,7 +42,8 @@ class House:
         self.file.write_text(json.dumps(config))
         settings = {
             "source": "unix:///nowhere", "files": [str(self.file)], "uci": "", "uci_required": False,
-            "control": str(folder / "control.sock"), "state": str(folder), "log_level": "error", "verbose": True, "ubus": "none",
+            "control": str(folder / "control.sock"), "state": str(folder), "log_level": "error", "verbose": True,
+            "ubus": "none",
         }  # fmt: skip
         self.daemon = Daemon(settings)
         self.kernel = Kernel("video.v4", "video.v6", "games.v4", "games.v6")

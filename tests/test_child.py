@@ -43,7 +43,8 @@ def test_output_comes_whole_and_in_line(nursery: Nursery) -> None:
     nursery.children.add(nursery.job("urgent", "nfa.cli", "--version"), first=True)
     nursery.until(4)
     assert [name for name, _, _ in nursery.done] == ["0", "urgent", "1", "2"]
-    assert {out.split()[0] for _, out, _ in nursery.done} == {b"nfa"}
+    assert {out.split()[0] for _, out, _ in nursery.done[1:]} == {b"nfa"}
+    assert nursery.done[0][2] == "0 was interrupted by urgent; ask again"
     assert nursery.children.descriptor == -1
 
 

@@ -38,6 +38,7 @@ class Control:
         self._listener: socket.socket | None = None
         self._bound = 0
         self._peers: dict[int, _Peer] = {}
+        self._resting = False
 
     def open(self, poll: select.poll) -> str:
         """Listen. Returns "" or what is in the way; another daemon that answers there is."""
@@ -79,6 +80,12 @@ class Control:
             except OSError:
                 pass
 
+    def tick(self) -> None:
+        """Listen again after a rest. To be called each second."""
+        if self._resting and self._listener is not None:
+            self._resting = False
+            self._poll.register(self._listener, select.POLLIN)
+
     def ready(self, descriptor: int, event: int) -> None:
         """One of the descriptors that were registered is ready."""
         if self._listener is not None and descriptor == self._listener.fileno():
@@ -103,7 +110,12 @@ class Control:
         assert self._listener is not None
         try:
             connection, _ = self._listener.accept()
+        except BlockingIOError:
+            return
         except OSError:
+            # No descriptor to be had: the caller waits, and the loop must not spin meanwhile.
+            self._poll.unregister(self._listener)
+            self._resting = True
             return
         if len(self._peers) >= MAX_CLIENTS:
             connection.close()

@@ -8,7 +8,7 @@ What takes long is done in slices of the loop's turns or by a child; answers are
 import json
 
 from ..engine.engine import brief
-from ..stream.records import read
+from ..stream.records import BadRecord, read
 from ..targets.elements import reader
 from . import status
 from .ubus import INVALID_ARGUMENT, METHOD_NOT_FOUND, NOT_FOUND, OK, UNKNOWN_ERROR
@@ -136,15 +136,11 @@ def _slots(daemon, name: str) -> list:
     return [slot for target in bound if target is not None for slot in target.slots]
 
 
-def _elements(daemon, given: dict, reply) -> dict | None:
+def _elements(daemon, given: dict, reply) -> None:
     """The elements that the daemon holds in a target's sets, or in all: as text, with the seconds they have left."""
     slots = _slots(daemon, given.get("target", ""))
     offset, limit = _window(given, 100)
-    search = given.get("search", "").lower()
-    if not search:
-        return _page_of_elements(slots, offset, limit, daemon.now())
-    daemon.work(_search(slots, search, offset, limit, daemon.now()), reply)
-    return None
+    daemon.work(_listing(slots, given.get("search", "").lower(), offset, limit, daemon.now()), reply)
 
 
 def _element(slot, text: str, key: bytes, now: int) -> dict:
@@ -158,47 +154,39 @@ def _element(slot, text: str, key: bytes, now: int) -> dict:
     }
 
 
-def _page_of_elements(slots: list, offset: int, limit: int, now: int) -> dict:
-    """Only what is on the page is made readable: that costs the same in a large set as in a small one."""
-    total = sum([len(slot.live) for slot in slots])
-    found: list = []
-    skip = offset
-    for slot in slots:
-        count = len(slot.live)
-        if skip < count and len(found) < limit:
-            text_of = reader(slot.data)
-            keys = list(slot.live)[skip : skip + limit - len(found)]
-            found += [_element(slot, text_of(key), key, now) for key in keys]
-        skip = max(0, skip - count)
-    made = page("elements", found, 0, limit)
-    more = offset + len(made["elements"]) < total
-    return {"elements": made["elements"], "offset": offset, "total": total, "more": more}
+def _listing(slots: list, search: str, offset: int, limit: int, now: int):
+    """List elements, those with a text in them: a generator that gives back the loop after each slice. Returns the answer.
 
-
-def _search(slots: list, search: str, offset: int, limit: int, now: int):
-    """Look for elements with a text in them: a generator that gives back the loop after each slice. Returns the answer."""
+    They are sorted, set by set: in the order of the table, which a refresh changes, a reader of several pages would see some
+    twice and others never.
+    """
     total = found = size = 0
-    taken: list = []
+    listed: list = []
     for slot in slots:
         text_of = reader(slot.data)
-        for number, key in enumerate(list(slot.live)):
-            if number % SLICE == SLICE - 1:
-                yield
-            text = text_of(key)
-            total += 1
-            if search not in text:
-                continue
-            found += 1
-            if found > offset and len(taken) < limit and size <= PAGE_BYTES:
-                taken.append(_element(slot, text, key, now))
-                size += len(text) + 200
-    return {
-        "elements": taken,
-        "offset": offset,
-        "total": total,
-        "found": found,
-        "more": offset + len(taken) < found,
-    }
+        keys = list(slot.live)
+        total += len(keys)
+        mine: list = []
+        for start in range(0, len(keys), SLICE):
+            part = keys[start : start + SLICE]
+            if search:
+                part = [key for key in part if search in text_of(key)]
+            found += len(part)
+            mine = sorted(mine + part)[: max(0, offset + limit - len(listed))]
+            yield
+        listed += [(slot, text_of, key) for key in mine]
+    taken: list = []
+    more = offset + limit < found
+    for slot, text_of, key in listed[offset:]:
+        if key not in slot.live:
+            continue  # it went, or its set did, while others were looked at
+        element = _element(slot, text_of(key), key, now)
+        size += len(element["element"]) + len(element["target"]) + len(element["set"]) + len(element["table"]) + 100
+        if size > PAGE_BYTES and taken:
+            more = True
+            break
+        taken.append(element)
+    return {"elements": taken, "offset": offset, "total": total, "found": found, "more": more}
 
 
 def _matches(daemon, given: dict, reply) -> dict:
@@ -212,9 +200,21 @@ def _matches(daemon, given: dict, reply) -> dict:
 
 def match_of(item: tuple, now: int) -> dict:
     """Return a decision of `Engine.recent` as plain data."""
-    second, plan, kept = item
-    flow = kept if isinstance(kept, dict) else brief(read(kept)[1])
-    return {"time": status.wall(second, now), "flow": flow, "actions": list(plan.names), "targets": list(plan.reached)}
+    second, names, reached, kept = item
+    record = _record_of(kept)
+    flow = kept if isinstance(kept, dict) else brief(record) if record else {}
+    return {"time": status.wall(second, now), "flow": flow, "actions": list(names), "targets": list(reached)}
+
+
+def _record_of(kept) -> dict | None:
+    """Return the record of a decision, None where it is not kept whole.
+
+    A record that was read at a depth of calls that just sufficed cannot be read here, a few calls deeper.
+    """
+    try:
+        return None if isinstance(kept, dict) else read(kept)[1]
+    except BadRecord:
+        return None
 
 
 # -- names -------------------------------------------------------------------------------------------------------------
@@ -250,9 +250,10 @@ def _recent_record(daemon, digest: str) -> dict:
     wanted = digest.strip().lower()
     if len(wanted) < 4:
         raise Refused(INVALID_ARGUMENT, "'flow' must be at least 4 characters of a digest")
-    for _, _, kept in list(daemon.engine.recent)[::-1]:
-        record = None if isinstance(kept, dict) else read(kept)[1]
-        if (record["flow"] if record else kept)["digest"].startswith(wanted):
+    for *_, kept in list(daemon.engine.recent)[::-1]:
+        record = _record_of(kept)
+        known = record["flow"] if record else kept if isinstance(kept, dict) else {}
+        if known.get("digest", "").startswith(wanted):
             if record is None:
                 raise Refused(NOT_FOUND, "the record of this flow was too long to be remembered; pass the record itself")
             found: dict = record

@@ -31,10 +31,10 @@ class News:
             "last_error": ubus.last_error,
         }
 
-    def tell(self, name: str, data: dict) -> None:
-        """Send an event `nfa.NAME`, if anybody can hear it."""
-        if self.ubus is not None and self.ubus.state == "registered":
-            self.ubus.event("nfa." + name, data)
+    def tell(self, name: str, data: dict) -> bool:
+        """Send an event `nfa.NAME`, if anybody can hear it. Returns whether it is on its way."""
+        sent: bool = self.ubus is not None and self.ubus.state == "registered" and self.ubus.event("nfa." + name, data)
+        return sent
 
     def matches(self, engine, describe, now: int) -> None:
         """Tell of the decisions of this turn of the loop, the last ones first to be told. `describe(item, now)`: as data."""
@@ -54,5 +54,4 @@ class News:
         for item in list(engine.recent)[-count:]:
             data = describe(item, now)
             data["left_out"] = self._left_out
-            self._left_out = 0
-            self.tell("match", data)
+            self._left_out = 0 if self.tell("match", data) else self._left_out + 1

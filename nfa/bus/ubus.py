@@ -120,6 +120,8 @@ class Ubus:
         self._incoming = bytearray()
         self._outgoing = bytearray()
         self._wait = FIRST_WAIT
+        self._left_over = False
+        """The last turn left messages that poll knows nothing of; nothing is read until they are handled."""
         self._now = 0.0
 
     # -- what the loop calls ----------------------------------------------------------------------------------------------
@@ -140,7 +142,7 @@ class Ubus:
         self._now = now
         if self.state == "waiting":
             self._connect()
-        elif self.state == "registered":
+        elif self._left_over:
             self._work()
         else:
             self._lose("no answer")
@@ -150,8 +152,7 @@ class Ubus:
         self._now = now
         if event & select.POLLOUT:
             self._flush()
-        left_over = self.state == "registered" and self.deadline
-        if event & ~select.POLLOUT and not left_over:
+        if event & ~select.POLLOUT and not self._left_over and len(self._incoming) <= blob.MAX_BODY:
             self._read()
         self._work()
 
@@ -218,6 +219,7 @@ class Ubus:
         self._socket = None
         self.descriptor = -1
         self.state = "waiting"
+        self._left_over = False
         self._object = b""
         self._incoming = bytearray()
         self._outgoing = bytearray()
@@ -276,9 +278,10 @@ class Ubus:
 
     def _work(self) -> None:
         """Handle the messages that are complete, some at a time; there is a deadline when there may be more."""
+        if self._left_over:
+            self._left_over = False
+            self.deadline = 0.0
         for _ in range(MAX_MESSAGES):
-            if self.state == "registered":
-                self.deadline = 0.0
             if self.descriptor < 0 or len(self._outgoing) > MAX_QUEUED:
                 return
             try:
@@ -292,8 +295,11 @@ class Ubus:
                 return
             if call is not None:
                 self._call(*call)
-        if self.state == "registered":
-            self.deadline = self._now + NEXT_TURN
+        if self.state != "registered":
+            self._lose("ubusd says much before the object is there")
+            return
+        self._left_over = True
+        self.deadline = self._now + NEXT_TURN
 
     # -- messages ---------------------------------------------------------------------------------------------------------
 

@@ -24,14 +24,15 @@ class Unanswered(Exception):
 
 
 def add_control_argument(parser: argparse.ArgumentParser) -> None:
-    """Add --control."""
+    """Add --control and -u."""
     parser.add_argument("--control", metavar="PATH", help=f"control socket (default: control of UCI, else {DEFAULT_CONTROL})")
+    parser.add_argument("-u", "--uci", metavar="DIR", default=UCI_FOLDER, help="the folder of UCI (default: %(default)s)")
 
 
 def control_of(arguments: argparse.Namespace) -> str:
     """Return the control socket: what the option names, else what the daemon takes by itself."""
     given: str | None = arguments.control
-    return given or str(read_main(Sources(UCI_FOLDER), Paths(), Reports())["control"])
+    return given or str(read_main(Sources(arguments.uci), Paths(), Reports())["control"])
 
 
 def ask(control: str, method: str, arguments: dict[str, object] | None = None, timeout: float = 5.0) -> dict[str, Any]:

@@ -29,12 +29,14 @@ def _numeric(uri: str, reports: Reports) -> str:
     host, port = address
     try:
         # As bytes: a string would need the codec idna, which OpenWrt has in a package of its own.
-        found = socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM)[0][4][0]
+        address = socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM)[0][4]
     except (OSError, UnicodeError) as failure:
         message = f"cannot resolve the source {quote(uri)}: {failure.strerror if isinstance(failure, OSError) else failure}"
         reports.error(None, message, consequence="the daemon tries again every 30 seconds")
         return ""
-    return f"tcp://[{found}]:{port}" if ":" in str(found) else f"tcp://{found}:{port}"
+    found = str(address[0]).partition("%")[0]
+    scope = f"%{address[3]}" if len(address) == 4 and address[3] else ""
+    return f"tcp://[{found}{scope}]:{port}" if ":" in found else f"tcp://{found}:{port}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -42,7 +42,7 @@ def _print(status: dict[str, Any], now: float) -> None:
     why = f" ({shown(source['last_error'])})" if not source["connected"] and source["last_error"] else ""
     agent = f", netifyd {shown(source['agent_version'])}" if source["agent_version"] else ""
     print(f"nfa {status['version']}, up {status['uptime']} s, {status['memory']['rss_kb'] / 1024:.1f} MB")
-    print(f"source   {source['uri']}: {state}{why}{agent}")
+    print(f"source   {shown(source['uri'])}: {state}{why}{agent}")
     bad = {kind: count for kind, count in source["bad"].items() if count}
     worse = paint(f", bad: {', '.join(f'{count} {kind}' for kind, count in bad.items())}", "warning") if bad else ""
     print(f"         {source['records']} records, {source['bytes']} bytes, {source['reconnects']} reconnects{worse}")
@@ -76,13 +76,14 @@ def _print_policy(policy: dict[str, Any]) -> None:
     words = f"{policy['errors']} errors, {policy['warnings']} warnings"
     words = paint(words, "error") if policy["errors"] else words
     if policy["failed_at"]:
-        held = f"the policy of {_clock(policy['loaded_at'])} stays in force" if policy["generation"] else "no policy is in force"
+        since = f"the policy of {_clock(policy['loaded_at'])} stays in force"
+        held = since if policy["generation"] else "no policy is in force"
         failed = f"the configuration of {_clock(policy['failed_at'])} cannot be used, {held}; see: nfa check"
         print(f"policy   {paint(failed, 'error')}")
         for report in policy["reports"][:1]:
             print(f"         {shown(report.partition(chr(10))[0])}")
     else:
-        print(f"policy   generation {policy['generation']}, {words}; {', '.join(policy['files'])}")
+        print(f"policy   generation {policy['generation']}, {words}; {shown(', '.join(policy['files']))}")
 
 
 def _clock(moment: int) -> str:

@@ -33,17 +33,13 @@ class PathError(ValueError):
 class Paths:
     """netifyd's folders: one that outlives a reboot, one that does not.
 
-    `only`: the one folder whose files a configuration may name, "" for any: what comes over the bus is not as trusted as
-    what root wrote into a file, and a file's lines can be seen in a finding.
+    `readable`: whether the files that a configuration names are read. They are not when it comes over the bus: who sends it
+    is not trusted as root is, and what is in a file shows in findings.
     """
 
     state_persistent: str = "/etc/netifyd"
     state_volatile: str = "/var/run/netifyd"
-    only: str = ""
-
-    def allows(self, path: str) -> bool:
-        """Whether a configuration may name this file or folder."""
-        return not self.only or os.path.realpath(path).startswith(os.path.realpath(self.only) + "/")
+    readable: bool = True
 
     @classmethod
     def read(

@@ -17,6 +17,8 @@ from . import rx, view
 
 MAX_PLANS = 4096
 """Combinations of matched actions that are remembered: strangers choose host names, and so may choose combinations."""
+MAX_PLANNED = 20000
+"""Actions of all remembered combinations: what a look at the counts has to add up."""
 MAX_FLOWS = 65536
 RECENT = 200
 """Decisions that are remembered for `matches`, each with its record: about 300 kB of usual ones."""
@@ -78,12 +80,14 @@ class Policy:
         for index, number in enumerate(numbers):
             names[f"S_key{index}"] = number
         exec(code, names)  # type: ignore[arg-type]
+        self._names = names
         view.set_categories(*data["categories"])
         self.decide = names["decide"]
         self.key_functions = [names[f"key{index}"] for index in range(len(numbers))]
         self.actions: list[tuple[str, bool, str, tuple[str, ...]]] = data["actions"]
         self.targets = targets
         self.plans: dict[tuple[int, ...], Plan] = {}
+        self._weight = 0
         self.kept_counts: dict[str, tuple[int, int]] = {}
         """Matches (count, last) of earlier policies, by the action's name."""
 
@@ -93,17 +97,23 @@ class Policy:
         for number in actions:
             for name in self.actions[number][3]:
                 names[name] = None
-        if len(self.plans) >= MAX_PLANS:
+        self._weight += len(actions)
+        if len(self.plans) >= MAX_PLANS or self._weight > MAX_PLANNED:
             self.fold()
+            self._weight = len(actions)
         reached = tuple([name for name in names if name in self.targets])
         matched = tuple([self.actions[number][0] for number in actions])
         plan = Plan(actions, matched, reached, [self.targets[name] for name in reached])
         self.plans[actions] = plan
         return plan
 
-    def keep_counts_of(self, old) -> None:
-        """Take over the matches of an earlier policy, for the actions that are still there, by name."""
+    def succeed(self, old) -> None:
+        """Take over the matches of an earlier policy, for the actions that are still there, by name; the old one ends.
+
+        Its functions and the names they use hold each other, and would stay in memory for long.
+        """
         old.fold()
+        old._names.clear()
         names = {action[0] for action in self.actions}
         self.kept_counts = {name: counts for name, counts in old.kept_counts.items() if name in names}
 
@@ -149,7 +159,10 @@ class Engine:
         self.seen_at = None
         """When netifyd last saw a packet of the flow whose record came last, epoch milliseconds."""
         self.recent: deque = deque((), RECENT)  # noqa: RUF037 (MicroPython takes no keywords)
-        """The last decisions, oldest first: (second of the loop's clock, plan, payload; or what `brief` made of a long one)."""
+        """The last decisions, oldest first: (second of the loop's clock, names of actions, of targets, payload).
+
+        In place of a long payload stands what `brief` made of it. No plan: it would keep the policy that it belongs to.
+        """
         self.trace = None
         """Called with (record, plan) for each match, when somebody listens."""
 
@@ -221,7 +234,8 @@ class Engine:
             self.flows[digest] = held
         elif self.flows or self._older:
             self._forget(digest_key(flow["digest"]))
-        self.recent.append((now, plan, payload if len(payload) <= MAX_KEPT_RECORD else brief(record)))
+        kept = payload if len(payload) <= MAX_KEPT_RECORD else brief(record)
+        self.recent.append((now, plan.names, plan.reached, kept))
         if self.trace is not None:
             self.trace(record, plan)
 

@@ -50,6 +50,8 @@ _REPEATS = _GREEDY, _LAZY = _parser.MAX_REPEAT, _parser.MIN_REPEAT
 # What a search may drop at both ends of a pattern, and how many dots it must keep.
 _DOTS = ((".*", _GREEDY, 0), (".*?", _LAZY, 0), (".+", _GREEDY, 1), (".+?", _LAZY, 1))
 _NAMED = (_parser.LITERAL, _parser.RANGE)
+_MAX_NAMED_ONE_BY_ONE = 4096  # code points of a class that are asked for one by one; of a larger one, all of Unicode is
+_MAX_BOUNDS = 100_000  # ranges of all classes of a pattern, which memory is for
 _LEAF_FLAGS = re.IGNORECASE | re.ASCII | re.UNICODE | re.DOTALL
 # One character of the pattern: operation and argument of the parse tree, flags.
 _Leaf = tuple[Any, Any, int]
@@ -280,7 +282,11 @@ class _Automaton:
         asked = _union(before | after for before, after, _ in self.assertions)
         bits = {leaf: bit for leaf, bit in _BITS.items() if bit & (asked | _NEWLINE)}
         changes: dict[int, set[_Leaf]] = defaultdict(set)  # leaves that begin or end to match at a code point
+        bounds_left = _MAX_BOUNDS
         for leaf in self.leaves.keys() | bits:
+            bounds_left -= len(_ranges(*leaf))
+            if bounds_left < 0:
+                raise RegexError("too large: its classes of characters have too many parts")
             for bound in (bound for low, high in _ranges(*leaf) for bound in (low, high + 1)):
                 changes[bound] ^= {leaf}
         bounds = sorted({0} | {bound for bound in changes if changes[bound]})
@@ -337,19 +343,31 @@ def _members(positions: int) -> Iterator[int]:
         positions &= positions - 1
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=64)
 def _ranges(operation: Any, argument: Any, flags: int) -> list[tuple[int, int]]:
     """The code points, as inclusive ranges, that `re` matches with a literal or a class."""
     members = argument if operation is _parser.IN else ((operation, argument),)
     spans = [(code, code) if kind is _parser.LITERAL else code for kind, code in members if kind in _NAMED]
     state = _parser.State()
     leaf = _parser.SubPattern(state, [(operation, list(members) if operation is _parser.IN else argument)])
-    if len(spans) == len(members):  # what is not named, or a case of it, cannot match: no need to ask
+    few = sum(high - low + 1 for low, high in spans) <= _MAX_NAMED_ONE_BY_ONE
+    if few and len(spans) == len(members):  # what is not named, or a case of it, cannot match: no need to ask
         named = {code for low, high in spans for code in range(low, high + 1)}
-        found = _compiler.compile(leaf, flags).findall("".join(map(chr, sorted(named | _cased()))))
-        return [(ord(character), ord(character)) for character in found]
+        text = "".join(map(chr, sorted(named | _cased())))
+        return _merged(map(ord, _compiler.compile(leaf, flags).findall(text)))
     leaf = _parser.SubPattern(state, [(_parser.MAX_REPEAT, (1, _parser.MAXREPEAT, leaf))])
     return [(match.start(), match.end() - 1) for match in _compiler.compile(leaf, flags).finditer(_unicode())]
+
+
+def _merged(codes: Iterator[int]) -> list[tuple[int, int]]:
+    """Code points in order as ranges."""
+    ranges: list[tuple[int, int]] = []
+    for code in codes:
+        if ranges and ranges[-1][1] == code - 1:
+            ranges[-1] = (ranges[-1][0], code)
+        else:
+            ranges.append((code, code))
+    return ranges
 
 
 @lru_cache(maxsize=1)

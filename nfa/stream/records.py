@@ -172,16 +172,16 @@ def _from_3x(flow: dict, name: str) -> None:
 def catalogue(record: dict) -> tuple[dict[int, str], dict[int, str]]:
     """Return the id-to-name tables of applications and protocols in a definitions record; bad rows are left out.
 
-    At most 65,536 names of 128 characters each: the agent is trusted, its socket need not be.
+    At most 8,192 names of 128 characters each (netifyd 4.4 has 800): the agent is trusted, its socket need not be.
     """
     tables: list[dict[int, str]] = []
     for key in ("applications", "protocols"):
         table: dict[int, str] = {}
         rows = record.get(key, ())
-        for row in rows[:65536] if isinstance(rows, list) else ():
+        for row in rows[:8192] if isinstance(rows, list) else ():
             if isinstance(row, dict):
                 number, tag = row.get("id"), row.get("tag")
-                if isinstance(number, int) and isinstance(tag, str):
+                if type(number) is int and 0 <= number < 1 << 32 and isinstance(tag, str):
                     table[number] = tag[:128]
         tables.append(table)
     return tables[0], tables[1]

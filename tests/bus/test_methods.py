@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import resource
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
+import samples
 from house import CONFIG, House, youtube
 
 from nfa.bus import methods, status
@@ -115,6 +118,7 @@ def test_elements_are_searched_in_slices(house: House) -> None:
     house.daemon.go_on = counted  # type: ignore[method-assign]
     found = house.result("elements", search="203.0.1.4", limit=5, offset=2)
     assert turns >= 5
+    assert house.result("elements", limit=2, offset=4999)["elements"][0]["element"] == "203.0.19.135 . 443"
     assert [row["element"] for row in found["elements"]] == [f"203.0.1.{n} . 443" for n in (41, 42, 43, 44, 45)]
     assert (found["found"], found["total"], found["more"]) == (11, 5000, True)
 
@@ -126,6 +130,19 @@ def test_a_page_of_elements_is_the_same_however_it_is_cut(house: House) -> None:
     pages = [row["element"] for start in range(0, 9, 2) for row in house.result("elements", offset=start, limit=2)["elements"]]
     assert pages == whole
     assert len(whole) == 7
+
+
+def test_pages_show_every_element_once_while_traffic_flows(house: House) -> None:
+    """A refresh moves an element to the end of the table: the Sets page would show some twice and others never."""
+    house.feed(*[youtube(number) for number in range(1000)])
+    seen: list[str] = []
+    clock = house.daemon.now
+    for turn in range(10):
+        page = house.result("elements", offset=len(seen), limit=100)
+        seen += [row["element"] for row in page["elements"]]
+        house.daemon.now = lambda turn=turn: clock() + 31 * (turn + 1)  # type: ignore[method-assign]
+        house.feed(*[youtube(number) for number in range(turn * 97, turn * 97 + 300)])
+    assert len(seen) == len(set(seen)) == 1000
 
 
 def test_answers_stay_below_the_limit_of_ubus(tmp_path: Path) -> None:
@@ -209,18 +226,63 @@ def test_check_of_a_configuration(house: House) -> None:
 
 
 def test_check_does_not_show_files_to_a_browser(house: House, tmp_path: Path) -> None:
-    """Who may only look at policies could read /etc/shadow through the excerpt of an error."""
-    secret = tmp_path.parent / "secret"
+    """Who may only look at policies could read /etc/shadow, or netifyd's passwords, through the excerpt of an error."""
+    secret = tmp_path / "secret"
     secret.write_text("root:hash\n")
-    (tmp_path / "link").symlink_to(secret)
-    (tmp_path / "mine").write_text("app == 'youtube';")
-    for path in (str(secret), "${path_state_persistent}/link", "${path_state_persistent}/../secret"):
-        config = CONFIG | {"actions": {"a": {"criteria": [path], "targets": ["log.video"]}}}
-        found = json.dumps(house.result("check", config=config))
-        assert "hash" not in found
-        assert "is not read here" in found
-    config = CONFIG | {"actions": {"a": {"criteria": ["${path_state_persistent}/mine"], "targets": ["log.video"]}}}
-    assert house.result("check", config=config)["ok"]
+    for path in (str(secret), "${path_state_persistent}/secret", str(tmp_path), "/\0"):
+        for config in (
+            CONFIG | {"actions": {"a": {"criteria": [path], "targets": ["log.video"]}}},
+            CONFIG | {"exemptions": [path]},
+        ):
+            found = house.result("check", config=config)
+            assert "hash" not in json.dumps(found)
+            assert found["ok"] and "is not read in this check" in found["reports"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "criteria",
+    ["detected_hostname == 'rx:[!-\U0010ffff].*a.*b.*c';", "detected_hostname == 'rx:" + "[\\W\u4e00-\u4e10]" * 200 + "';"],
+)
+def test_no_question_takes_the_routers_memory(house: House, criteria: str) -> None:
+    """Fifty characters of a read-only user took 536 MB."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    code, _ = house.call("check", criteria=criteria)
+    assert code in (0, INVALID, 9)
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss <= max(before, 150_000)
+
+
+def test_a_reload_does_not_wait_for_questions(house: House) -> None:
+    """Who may only look could keep `uci commit` from taking effect."""
+    house.daemon.loader._started = True
+    codes: list[int] = []
+    for _ in range(3):
+        methods.answer(house.daemon, "check", {}, lambda code, data: codes.append(code))
+    assert house.result("reload")["loaded"]
+    assert codes[0] == 9, "the one that ran is interrupted, and told so"
+    house.daemon.children.close()
+
+
+def test_a_fault_in_a_call_does_not_end_the_daemon(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One unforeseen argument would take the firewall's sets with it."""
+    monkeypatch.setitem(methods.METHODS, "actions", ({}, lambda *_: 1 / 0))
+    answers: list[tuple[int, Any]] = []
+    house.daemon.call("actions", {}, lambda code, data: answers.append((code, data)))
+    assert answers[0][0] == 9 and "ZeroDivisionError" in answers[0][1]["error"]
+
+
+@pytest.mark.parametrize("fields", [{"last_seen_at": 10**400}, {"last_seen_at": "now"}, {"last_seen_at": None}])
+def test_no_record_makes_status_fail(house: House, fields: dict[str, Any]) -> None:
+    """The overview page would end the daemon at each poll."""
+    house.feed(youtube(1, **fields))
+    assert house.result("status")["source"]["lag"] is None
+
+
+def test_deep_records_do_not_make_matches_fail(house: House) -> None:
+    """A record that could just be read as it came cannot be read again a few calls deeper."""
+    for depth in range(900, 1000, 3):
+        raw = samples.payload(youtube(depth)).decode()
+        house.daemon.engine.take([raw.replace('"flow":{', '"flow":{"x":' + "[" * depth + "]" * depth + ",", 1).encode()], 1)
+    assert house.result("matches", limit=200)["total"] == house.daemon.engine.matched > 0
 
 
 def test_names_are_those_of_the_files_and_of_the_running_agent(house: House) -> None:
@@ -260,7 +322,29 @@ def test_flush_empties_the_sets_of_a_target(house: House) -> None:
 def test_too_many_questions_at_once_are_refused(house: House) -> None:
     """A page that asks without end would start processes without end."""
     answers: list[int] = []
-    for _ in range(40):
+    for _ in range(30):
         methods.answer(house.daemon, "check", {"criteria": "*"}, lambda code, data: answers.append(code))
     assert answers.count(9) >= 20
     house.daemon.children.close()
+
+
+def test_explain_of_a_thousand_actions_fits(tmp_path: Path) -> None:
+    """The page of a large policy would show an error in the place of the reason."""
+    actions = {f"a{number}": {"criteria": f"port == {number};", "targets": ["log.video"]} for number in range(1, 1001)}
+    actions["hit"] = {"criteria": "app == 'youtube';", "targets": ["log.video"]}
+    house = House(tmp_path, CONFIG | {"actions": actions})
+    found = house.result("explain", flow=youtube(1))
+    assert (len(found["steps"]), found["steps_left_out"]) == (500, 501)
+    assert found["steps"][-1]["action"] == "hit"
+
+
+def test_old_policies_leave_the_memory(house: House) -> None:
+    """Every save in LuCI would take memory for good: the decisions that are remembered must not hold their policies."""
+    house.daemon.loader._started = True
+    gone = []
+    for number in range(3):
+        house.feed(youtube(number))
+        gone.append(weakref.ref(house.daemon.engine.policy.decide))  # type: ignore[union-attr]
+        house.result("reload")
+    assert [old() for old in gone] == [None] * 3
+    assert house.result("matches")["total"] == 3

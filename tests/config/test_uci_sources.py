@@ -325,7 +325,8 @@ def test_the_daemon_is_told_what_the_command_line_says(router: Router, monkeypat
     router.uci(f"config nfa 'main'\n\toption control '{router.folder}/uci.sock'\n")
     folder, control = str(router.config), f"{router.folder}/uci.sock"
     settings = started(monkeypatch, "-u", folder)
-    assert settings == settings | {"source": "", "files": [], "uci": folder, "uci_required": True, "state": "", "log_level": "notice"}
+    chosen = {"source": "", "files": [], "uci": folder, "uci_required": True, "state": "", "log_level": "notice"}
+    assert settings == settings | chosen
     assert settings["control"] == control
     settings = started(monkeypatch, "-u", folder, "-v", "-s", "tcp://10.0.0.2:7150", "--control", "/tmp/c.sock", "-c", "x.json")
     assert settings == settings | {

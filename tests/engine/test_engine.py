@@ -193,7 +193,7 @@ def test_combinations_of_actions_are_bounded_and_their_counts_are_kept(tmp_path:
     made.use(compiled(tmp_path, config_of({"a3": ["*"], "new": ["*"]}))[0])
     assert policy is not None
     assert made.engine.policy is not None
-    made.engine.policy.keep_counts_of(policy)
+    made.engine.policy.succeed(policy)
     assert made.engine.policy.kept_counts == {"a3": (8, 15)}
 
 
