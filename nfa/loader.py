@@ -82,6 +82,9 @@ class Loader:
         self._retry_at = 0.0
         self._waiting, self._asked = self._asked, []
         arguments = ["compile", "--image-to-stdout", *self._config_arguments()]
+        if not self.info["generation"]:
+            # There is no policy that a broken file could leave in force: what can be read is better than nothing.
+            arguments.append("--salvage")
         if self._daemon.settings["source"]:
             arguments += ["-s", self._daemon.settings["source"]]
         job = Job("the compiler", "nfa.cli", arguments, b"", COMPILE_LIMIT, image.MAX_SIZE, self.compiled)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
+from dataclasses import replace
 
 from .. import image
 from ..compiler import compile_policy, findings_of, image_of
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add_config_arguments(parser)
     parser.add_argument("-s", "--source", help="netifyd's socket, before that of UCI; a host's name is looked up")
+    parser.add_argument("--salvage", action="store_true", help="use the files that can be read where others cannot")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("-o", "--output", metavar="FILE", help="write the image to a file")
     where.add_argument(
@@ -52,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    sources, paths = sources_of(arguments), paths_of(arguments)
+    sources, paths = replace(sources_of(arguments), salvage=arguments.salvage), paths_of(arguments)
     # Looked at before they are read: what changes meanwhile differs from its stamp, and is read again.
     watch = [(file, image.stamp(file)) for file in json_files(sources, paths)]
     compiled, reports = compile_policy(sources, paths)

@@ -29,12 +29,14 @@ class Sources:
     """What the configuration is read from.
 
     `uci`: the folder of UCI's packages; None: UCI is not read. `uci_required`: the user named the folder, so the package
-    must be there. `files`: JSON files; none: those that json_config of UCI names, else the default one.
+    must be there. `files`: JSON files; none: those that json_config of UCI names, else the default one. `salvage`: use what
+    can be read when some of it cannot; without, a broken part means that the running policy is the better one.
     """
 
     uci: str | None = None
     uci_required: bool = False
     files: tuple[str, ...] = ()
+    salvage: bool = False
 
 
 def load(sources: Sources, paths: Paths, reports: Reports) -> Policy | None:
@@ -45,18 +47,22 @@ def load(sources: Sources, paths: Paths, reports: Reports) -> Policy | None:
     """
     folder = _uci_folder(sources)
     package = uciconfig.read(folder, reports) if folder is not None else None
-    if folder is not None and package is None:
+    broken = folder is not None and package is None
+    if broken and not sources.salvage:
         return None
     files = _chosen_json(sources, package, paths)
     if files is None:
         default = _default_json(paths)
         files = [default] if os.path.lexists(default) else []
-        if not files and package is None:
+        if not files and package is None and not broken:
             _report_nothing(sources, default, reports)
             return None
     read = [jsonconfig.read(file, reports) for file in files] + ([package] if package else [])
     documents = [document for document in read if document is not None]
-    return build(documents, reports, paths) if len(documents) == len(read) else None
+    broken = broken or len(documents) < len(read)
+    if not documents or (broken and not sources.salvage):
+        return None
+    return build(documents, reports, paths)
 
 
 def json_files(sources: Sources, paths: Paths) -> list[str]:

@@ -61,8 +61,11 @@ def test_every_method_answers_the_same_on_the_bus_and_to_a_browser(lab: Lab, ubu
         code, data = web.jsonrpc("nfa", method, given)
         assert code == 0, method
         assert data is not None
-        assert set(data) == set(json.loads(done.stdout)), method
+        said = json.loads(done.stdout)
+        assert set(data) == set(said), method
         assert "error" not in data
+        if method in ("elements", "matches", "explain", "check", "apps", "protocols", "categories"):
+            assert data == said or method == "elements", method
 
 
 def test_wrong_calls_have_the_statuses_of_ubus(lab: Lab, ubusd: Ubusd, web: Uhttpd) -> None:
@@ -114,6 +117,35 @@ def test_a_thousand_calls_while_a_stream_comes_at_full_speed(
             f"\n1,000 calls: median {statistics.median(took) * 1000:.2f} ms, 99 % {sorted(took)[989] * 1000:.2f} ms,"
             f" at {rate:,.0f} flow records a second; longest turn of the loop {after['loop']['longest_ms']} ms"
         )
+
+
+def test_memory_with_uci_json_and_ubus_after_many_reloads(ubusd: Ubusd, tmp_path: Path) -> None:
+    """Every save in LuCI would take some memory for good, until the router has none left: 14 MB with 100 actions."""
+    folder = tmp_path / "config"
+    folder.mkdir()
+    (folder / "netify-proc-flow-actions").write_text(
+        "".join(f"config action 'u{n}'\n\toption criteria 'port == {n};'\n\toption target 'n'\n" for n in range(1, 51))
+    )
+    actions = {f"j{n}": {"criteria": f"app == 'youtube' && other_port == {n};", "targets": ["i"]} for n in range(1, 51)}
+    with private_namespace() as namespace:
+        if not namespace.alive:
+            pytest.skip("no private network namespace: needs root, or user namespaces")
+        lab = Lab(namespace, tmp_path)
+        try:
+            lab.start(CONFIG | {"actions": actions}, options=["-u", str(folder), "--ubus", ubusd.socket])
+            eventually(lambda: ubusd.has("nfa"), what="the object on the bus")
+            with Caller(ubusd.socket) as caller:
+                for number in range(30):
+                    lab.feed(*[flow(other=f"203.0.113.{n}", other_port=n) for n in range(1, 51)])
+                    status, data = caller.call("nfa", "reload", {})
+                    assert status == 0 and data and data["loaded"], data
+                    if number == 9:
+                        early = lab.daemon.status()["memory"]["rss_kb"]
+            late = lab.daemon.status()["memory"]["rss_kb"]
+        finally:
+            lab.close()
+    assert late <= 14_000_000 // 1000
+    assert late - early < 400
 
 
 def test_twenty_deaths_of_ubusd_disturb_nothing(lab: Lab, ubusd: Ubusd, capsys: pytest.CaptureFixture[str]) -> None:
