@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from .config.files import FileError, read_bytes, read_text
+from .config.paths import FOLDERS
 
-FOLDERS = ("/etc/netifyd", "/etc/netify.d")
 _LIMIT = 16 << 20
 
 

@@ -16,7 +16,7 @@ from . import catalogue, image
 from .config.features import BROKEN, inactive_reason, target_is_active
 from .config.groups import load_groups
 from .config.model import Action, Policy, Text
-from .config.paths import Paths
+from .config.paths import FOLDERS, Paths
 from .config.report import Place, Reports, did_you_mean, excerpt, line_at, quote
 from .config.sources import Sources, load
 from .expression import Context, understand
@@ -53,7 +53,7 @@ class Compiled:
 
 def names_of_agent(paths: Paths) -> catalogue.Catalogue:
     """Return the names that the running agent knows, found in its folders."""
-    return catalogue.load(dict.fromkeys((paths.state_persistent, *catalogue.FOLDERS)))
+    return catalogue.load(dict.fromkeys((paths.state_persistent, *FOLDERS)))
 
 
 _ADDRESS_LIKE = re.compile(r"(?=.*[0-9])[0-9A-Fa-f.:/-]+")

@@ -41,7 +41,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         "--state-dir",
         metavar="DIR",
         help="netifyd's folder, ${path_state_persistent} in a configuration (default: from /etc/netifyd.conf, "
-        "else /etc/netifyd or /etc/netify.d)",
+        "else /etc/netifyd or /etc/netify.d, the one that holds something)",
     )
 
 

@@ -15,6 +15,12 @@ from nfa.config.report import Place, Reports, did_you_mean, quote
 
 CONF = "/etc/netifyd.conf"
 MAX_CONF_SIZE = 1 << 20
+JSON_NAME = "netify-proc-flow-actions.json"
+FOLDERS = ("/etc/netifyd", "/etc/netify.d")
+"""netifyd's folder in Netify's packages, and in OpenWrt's of version 4."""
+
+_POLICY_FILES = (JSON_NAME, "address-groups.d", "address-groups.json")
+_AGENT_FILES = ("netify-apps.conf", "netify-categories.json")
 
 _SETTING = re.compile(r"\s*(path_state_persistent|path_state_volatile)\s*=\s*(.*?)\s*")
 _VARIABLE = re.compile(r"\$\{([^}]*)(\}?)")
@@ -34,12 +40,14 @@ class Paths:
     """netifyd's folders: one that outlives a reboot, one that does not.
 
     `readable`: whether the files that a configuration names are read. They are not when it comes over the bus: who sends it
-    is not trusted as root is, and what is in a file shows in findings.
+    is not trusted as root is, and what is in a file shows in findings. `unused`: another
+    folder of netifyd that holds a policy or address groups, which nobody reads; "" for none.
     """
 
     state_persistent: str = "/etc/netifyd"
     state_volatile: str = "/var/run/netifyd"
     readable: bool = True
+    unused: str = ""
 
     @classmethod
     def read(
@@ -51,12 +59,8 @@ class Paths:
         or a path that is not absolute falls back to the default; `reports`, when given, gets a warning for
         the latter.
         """
-        # Packages of version 5 use /etc/netifyd, some of OpenWrt's of version 4 only /etc/netify.d.
-        old = not os.path.isdir("/etc/netifyd") and os.path.isdir("/etc/netify.d")
-        found = {
-            "path_state_persistent": "/etc/netify.d" if old else cls.state_persistent,
-            "path_state_volatile": cls.state_volatile,
-        }
+        default, other = _default_folder()
+        found = {"path_state_persistent": default, "path_state_volatile": cls.state_volatile}
         try:
             lines = read_text(conf, MAX_CONF_SIZE).split("\n")
         except FileError:
@@ -71,7 +75,8 @@ class Paths:
                     place = Place(conf, number, match.start(2) + 1)
                     reports.warning(place, message, consequence=f"{found[name]} is used")
         found.update(override or {})
-        return cls(found["path_state_persistent"], found["path_state_volatile"])
+        persistent = found["path_state_persistent"]
+        return cls(persistent, found["path_state_volatile"], unused=other if persistent == default else "")
 
     def expand(self, text: str) -> str:
         """`text` with every `${name}` replaced. Raises PathError for an unknown name or a missing '}'."""
@@ -90,3 +95,16 @@ class Paths:
             return values[name]
 
         return _VARIABLE.sub(replace, text)
+
+
+def _default_folder() -> tuple[str, str]:
+    """netifyd's folder when its configuration names none, and another one that holds a policy too ("" for none).
+
+    What is in the folders decides: an empty /etc/netifyd must not hide what is in /etc/netify.d.
+    """
+    policies, agents = (
+        [folder for folder in FOLDERS if any(os.path.lexists(os.path.join(folder, name)) for name in names)]
+        for names in (_POLICY_FILES, _AGENT_FILES)
+    )
+    there = policies or agents or [folder for folder in FOLDERS if os.path.isdir(folder)] or FOLDERS
+    return there[0], policies[1] if len(policies) > 1 else ""

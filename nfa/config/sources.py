@@ -16,12 +16,11 @@ from nfa.config.convert import Context
 from nfa.config.document import Document
 from nfa.config.model import Policy
 from nfa.config.options import MAIN_OPTIONS
-from nfa.config.paths import Paths
+from nfa.config.paths import JSON_NAME, Paths
 from nfa.config.properties import convert
-from nfa.config.report import Reports
+from nfa.config.report import Place, Reports, quote
 
 UCI_FOLDER = "/etc/config"
-JSON_NAME = "netify-proc-flow-actions.json"
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,10 @@ def load(sources: Sources, paths: Paths, reports: Reports) -> Policy | None:
     None when there is none, or when a file cannot be read or is not of its format: the running policy then stays in
     force. Everything smaller is reported and left out. `paths` gives the values of `${path_...}`.
     """
+    if paths.unused:
+        message = f"a policy or address groups are in {quote(paths.state_persistent)} too"
+        hint = "keep them in one of the two folders"
+        reports.warning(Place(paths.unused, 0, 0), message, hint=hint, consequence="what is here is not read")
     folder = _uci_folder(sources)
     package = uciconfig.read(folder, reports) if folder is not None else None
     broken = folder is not None and package is None

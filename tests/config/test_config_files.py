@@ -102,6 +102,32 @@ def test_paths_come_from_netifyd(tmp_path: Path) -> None:
     assert Paths.read(str(tmp_path / "missing")).state_volatile == "/var/run/netifyd"
 
 
+@pytest.mark.parametrize(
+    ("files", "chosen", "unused"),
+    [
+        ((), "new", ""),
+        (("old/netify-apps.conf",), "old", ""),
+        (("new/", "old/netify-apps.conf"), "old", ""),
+        (("new/", "old/address-groups.d/10-kids.conf"), "old", ""),
+        (("new/netify-proc-flow-actions.json", "old/netify-apps.conf"), "new", ""),
+        (("new/netify-apps.conf", "old/netify-apps.conf"), "new", ""),
+        (("new/address-groups.json", "old/netify-proc-flow-actions.json"), "new", "old"),
+        (("old/other",), "old", ""),
+    ],
+)
+def test_the_folder_of_netifyd_is_the_one_that_holds_something(
+    files: tuple[str, ...], chosen: str, unused: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`mkdir /etc/netifyd` would switch off the policy in /etc/netify.d, which OpenWrt's netifyd 4.4 uses, without a word."""
+    monkeypatch.setattr("nfa.config.paths.FOLDERS", (str(tmp_path / "new"), str(tmp_path / "old")))
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).mkdir() if name.endswith("/") else (tmp_path / name).touch()
+    paths = Paths.read(str(tmp_path / "missing"))
+    assert paths.state_persistent == str(tmp_path / chosen)
+    assert paths.unused == (str(tmp_path / unused) if unused else "")
+
+
 def test_a_relative_path_of_netifyd_is_reported(tmp_path: Path) -> None:
     """A root daemon would read files relative to wherever it was started."""
     conf = tmp_path / "netifyd.conf"

@@ -343,3 +343,13 @@ def test_a_wrong_source_is_wrong_usage(capsys: Capture) -> None:
     """A daemon that can never connect would run."""
     assert main(["run", "--no-uci", "-s", "netifyd.sock"]) == 2
     assert "a source is unix://PATH or tcp://ADDRESS:PORT" in capsys.readouterr().err
+
+
+def test_a_policy_in_the_folder_of_netifyd_that_is_not_read_is_told(router: Router) -> None:
+    router.uci()
+    router.paths = Paths("/srv/netifyd", str(router.folder), unused="/etc/netify.d")
+    router.load()
+    assert router.told()[0] == (
+        "/etc/netify.d: warning: a policy or address groups are in '/srv/netifyd' too. "
+        "Keep them in one of the two folders. What is here is not read"
+    )
