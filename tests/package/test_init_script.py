@@ -16,7 +16,7 @@ PACKAGE = "netify-proc-flow-actions"
 ENABLED = "config nfa 'main'\n\toption enabled '1'\n"
 DISABLED = "config nfa 'main'\n\toption enabled '0'\n"
 
-# What rc.common and procd.sh give to a script, noted a line each. $enabled and $result are what the validation finds.
+# What rc.common and procd.sh give to a script, noted a line each. $result is what the validation finds, $enabled is in the file.
 STAND_IN = """\
 action=$2
 for name in procd_open_instance procd_close_instance procd_set_param procd_add_jail procd_add_reload_trigger \
@@ -25,6 +25,8 @@ for name in procd_open_instance procd_close_instance procd_set_param procd_add_j
 done
 logger() { echo "logger $*"; }
 ubus() { [ -n "$daemon_is_on_ubus" ]; }
+uci() { [ "$*" != '-q get /etc/config/netify-proc-flow-actions.main.enabled' ] || echo "$enabled"; }
+get_bool() { echo "${1:-$2}"; }
 uci_load_validate() {
 	echo "validate $1 $2 $3"
 	[ -z "$4" ] || "$4" "$3" "$result"
@@ -95,6 +97,13 @@ def test_a_daemon_that_runs_is_told_once_to_read_its_configuration_again(tmp_pat
 def test_no_signal_reaches_a_daemon_that_is_only_just_starting(tmp_path: Path, action: str, running: str) -> None:
     """Python ends on SIGHUP until the daemon is ready for it. On a restart, it is the old one that is still on the bus."""
     calls, _ = stand_in(tmp_path, action, daemon_is_on_ubus=running)
+    assert not any("signal" in call for call in calls)
+
+
+@needs_ash
+def test_no_signal_reaches_a_daemon_that_is_ending_because_it_was_disabled(tmp_path: Path) -> None:
+    """It would be ended by the signal before it had emptied the sets that it is to empty."""
+    calls, _ = stand_in(tmp_path, "reload", daemon_is_on_ubus="yes", enabled="0")
     assert not any("signal" in call for call in calls)
 
 
@@ -213,8 +222,24 @@ def test_reload_signals_a_daemon_that_runs_and_changes_nothing_of_its_instance(r
 
 def test_reload_stops_a_service_that_was_disabled(router: Router) -> None:
     router.configure(DISABLED)
+    router.write("tmp/daemon-is-on-ubus", "")
     router.service("reload")
     assert router.procd("set")[0]["instances"] == {}
+    assert not router.procd("signal")
+
+
+def test_changes_that_are_not_committed_are_not_obeyed_and_that_is_said(router: Router) -> None:
+    """The daemon does not see them; a user who forgot `uci commit` would look for the mistake elsewhere."""
+    router.configure(DISABLED)
+    assert router.run("/sbin/uci", "set", f"{PACKAGE}.main.enabled=1").returncode == 0
+    for action in ("start", "reload"):
+        done = router.service(action)
+        assert router.procd("set")[0]["instances"] == {}
+        for text in (done.stderr, router.log):
+            assert f"uncommitted changes of {PACKAGE} are not used. To use them: uci commit {PACKAGE}" in text
+    assert router.run("/sbin/uci", "commit", PACKAGE).returncode == 0
+    assert "uncommitted" not in router.service("start").stderr
+    assert list(router.procd("set")[0]["instances"]) == ["instance1"]
 
 
 def test_restart_stops_and_starts_without_a_signal(router: Router) -> None:
