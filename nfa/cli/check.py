@@ -7,8 +7,9 @@ import json
 import sys
 
 from ..compiler import Compiled, compile_policy
+from ..config import uciconfig
 from ..config.report import Reports
-from ..config.sources import Sources
+from ..config.sources import UCI_FOLDER, Sources
 from .common import add_config_arguments, paint, paths_of, plural, print_reports, shown, sources_of
 from .show import policy_data, print_policy
 
@@ -21,6 +22,11 @@ examples:
   nfa check --show | less             the merged policy, and where each value of it came from
 
 exit codes: 0 no errors (there may be warnings), 1 errors, 2 wrong usage"""
+
+_DISABLED = (
+    "the service is disabled: service nfa start does nothing. To enable it: "
+    f"uci set {uciconfig.PACKAGE}.main.enabled=1; uci commit {uciconfig.PACKAGE}; service nfa start"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,6 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.files = [*(arguments.files or []), arguments.file]
     sources = sources_of(arguments)
     compiled, reports = compile_policy(sources, paths_of(arguments))
+    if sources.uci == UCI_FOLDER:
+        uciconfig.report_uncommitted(reports)
     errors, warnings = len(reports.errors), len(reports.warnings)
     if arguments.json:
         print(json.dumps(_data(compiled, sources, reports, arguments.show), indent=2))
@@ -89,4 +97,6 @@ def run(arguments: argparse.Namespace) -> int:
     words = f"{plural(errors, 'error')}, {plural(warnings, 'warning')}"
     if not arguments.quiet:
         print(paint(words, "error" if errors else "warning" if warnings else "good"))
+        if compiled is not None and not compiled.policy.main["enabled"]:
+            print(_DISABLED)
     return 1 if errors else 0

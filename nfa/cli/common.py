@@ -26,7 +26,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         action="append",
         dest="files",
-        help="a JSON configuration; may be given more than once, a later file wins "
+        help="a JSON configuration, or a folder of them; may be given more than once, a later file wins "
         "(default: json_config of UCI, else netify-proc-flow-actions.json in netifyd's folder)",
     )
     uci = parser.add_mutually_exclusive_group()

@@ -5,16 +5,20 @@ In: a file or its text. Out: its `Document`.
 
 from __future__ import annotations
 
+import re
+
 from nfa.config.document import SINGULARS, Document, Section
 from nfa.config.files import FileError, read_text
 from nfa.config.jsontext import MAX_SIZE, JsonError, Object, Value, parse
 from nfa.config.model import Text
-from nfa.config.report import Reports, did_you_mean, quote
+from nfa.config.report import Place, Reports, did_you_mean, quote
 
 GLOBALS = ("version", "reprocess_flows", "timezone")
 SECTIONS = ("actions", "targets", "target_defaults", "target_globals")
 
 _NOT_USED = "the file is not used"
+# What no line of JSON begins with.
+_UCI = re.compile(r"^[ \t]*(?:config|package)[ \t]+['\"\w]", re.MULTILINE)
 # A misspelling of Netify's documentation.
 _MISSPELT = {"target_defauts": "target_defaults"}
 
@@ -33,7 +37,11 @@ def document_of(text: str, path: str, reports: Reports) -> Document | None:
     try:
         top = parse(text, path, reports)
     except JsonError as error:
-        reports.error(error.place, str(error), hint=error.hint, consequence=_NOT_USED)
+        if _UCI.search(text):
+            hint = "type 'nfa check' for what is in /etc/config, or name the folder of another such file with -u"
+            reports.error(Place(path, 0, 0), "this is a UCI file, not JSON", hint=hint, consequence=_NOT_USED)
+        else:
+            reports.error(error.place, str(error), hint=error.hint, consequence=_NOT_USED)
         return None
     if not isinstance(top.value, Object):
         hint = 'expected {"version": 1, "actions": {...}, "targets": {...}}'

@@ -59,7 +59,7 @@ MAIN_OPTIONS: Options = (
         "json_config",
         service.json_config,
         None,
-        "JSON files that are read too, or none; else netifyd's netify-proc-flow-actions.json, if it is there.",
+        "JSON files, or folders of them, that are read too; none; else netifyd's own, if it is there.",
     ),
     _REPROCESS_FLOWS,
     _TIMEZONE,

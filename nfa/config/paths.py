@@ -40,8 +40,8 @@ class Paths:
     """netifyd's folders: one that outlives a reboot, one that does not.
 
     `readable`: whether the files that a configuration names are read. They are not when it comes over the bus: who sends it
-    is not trusted as root is, and what is in a file shows in findings. `unused`: another
-    folder of netifyd that holds a policy or address groups, which nobody reads; "" for none.
+    is not trusted as root is, and what is in a file shows in findings. `unused`: another folder of netifyd that holds a
+    policy or address groups, which nobody reads; "" for none.
     """
 
     state_persistent: str = "/etc/netifyd"

@@ -29,7 +29,7 @@ def source(value: Value, context: Context) -> str:
 
 
 def json_config(value: Value, context: Context) -> tuple[str, ...]:
-    """The paths of JSON files; the word 'none' for none at all."""
+    """The paths of JSON files and of folders of them; the word 'none' for none at all."""
     if scalar(value).plain() == "none":
         return ()
     return tuple(path(element, context) for element in elements(value))

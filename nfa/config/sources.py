@@ -28,8 +28,9 @@ class Sources:
     """What the configuration is read from.
 
     `uci`: the folder of UCI's packages; None: UCI is not read. `uci_required`: the user named the folder, so the package
-    must be there. `files`: JSON files; none: those that json_config of UCI names, else the default one. `salvage`: use what
-    can be read when some of it cannot; without, a broken part means that the running policy is the better one.
+    must be there. `files`: JSON files, and folders of them; none: those that json_config of UCI names, else the default one.
+    `salvage`: use what can be read when some of it cannot; without, a broken part means that the running policy is the
+    better one.
     """
 
     uci: str | None = None
@@ -53,13 +54,14 @@ def load(sources: Sources, paths: Paths, reports: Reports) -> Policy | None:
     broken = folder is not None and package is None
     if broken and not sources.salvage:
         return None
-    files = _chosen_json(sources, package, paths)
-    if files is None:
+    chosen = _chosen_json(sources, package, paths)
+    if chosen is None:
         default = _default_json(paths)
-        files = [default] if os.path.lexists(default) else []
-        if not files and package is None and not broken:
-            _report_nothing(sources, default, reports)
-            return None
+        chosen = [default] if os.path.lexists(default) else []
+    files = [file for path in chosen for file in _json_of(path, reports)]
+    if not files and package is None and not broken:
+        _report_nothing(sources, paths, reports)
+        return None
     read = [jsonconfig.read(file, reports) for file in files] + ([package] if package else [])
     documents = [document for document in read if document is not None]
     broken = broken or len(documents) < len(read)
@@ -69,9 +71,12 @@ def load(sources: Sources, paths: Paths, reports: Reports) -> Policy | None:
 
 
 def json_files(sources: Sources, paths: Paths) -> list[str]:
-    """The JSON files that belong to the configuration, the default one also when it is not there (yet)."""
-    files = _chosen_json(sources, _package(sources, Reports()), paths)
-    return [_default_json(paths)] if files is None else files
+    """The JSON files that belong to the configuration, the default one also when it is not there (yet), and their folders."""
+    chosen = _chosen_json(sources, _package(sources, Reports()), paths)
+    if chosen is None:
+        return [_default_json(paths)]
+    files = [file for path in chosen for file in _json_of(path, Reports())]
+    return list(dict.fromkeys([*chosen, *files]))
 
 
 def read_main(sources: Sources, paths: Paths, reports: Reports) -> dict[str, object]:
@@ -100,7 +105,7 @@ def _main(package: Document | None, context: Context) -> dict[str, object]:
 
 
 def _chosen_json(sources: Sources, package: Document | None, paths: Paths) -> list[str] | None:
-    """The JSON files that the command line names, or else UCI; None: neither says anything."""
+    """The JSON files and folders that the command line names, or else UCI; None: neither says anything."""
     if sources.files:
         return list(sources.files)
     # What is wrong with the value is reported when the policy is built.
@@ -108,12 +113,28 @@ def _chosen_json(sources: Sources, package: Document | None, paths: Paths) -> li
     return None if files is None else list(files)
 
 
+def _json_of(path: str, reports: Reports) -> list[str]:
+    """The path itself, or the files NAME.json of a folder in the order of their names, hidden ones left out."""
+    try:
+        names = sorted(os.listdir(path))
+    except OSError:
+        return [path]  # a file, or what cannot be read as one either
+    files = [os.path.join(path, name) for name in names if name.endswith(".json") and not name.startswith(".")]
+    if not files:
+        reports.warning(Place(path, 0, 0), "the folder holds no file whose name ends in .json")
+    return files
+
+
 def _default_json(paths: Paths) -> str:
     return os.path.join(paths.state_persistent, JSON_NAME)
 
 
-def _report_nothing(sources: Sources, default: str, reports: Reports) -> None:
-    missing = f"{default} does not exist"
-    if sources.uci is not None:
+def _report_nothing(sources: Sources, paths: Paths, reports: Reports) -> None:
+    default = _default_json(paths)
+    if sources.files:
+        missing = f"no JSON file is in {', '.join(sources.files)}"
+    elif sources.uci is not None:
         missing = f"neither {uciconfig.file_of(sources.uci)} nor {default} exists"
+    else:
+        missing = f"{default} does not exist"
     reports.error(None, f"there is no configuration: {missing}", hint="write one, or name a JSON file with -c FILE")

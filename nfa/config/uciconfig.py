@@ -20,6 +20,7 @@ from nfa.config.ucitext import UciError, UciOption, UciSection, parse
 
 PACKAGE = "netify-proc-flow-actions"
 MAX_SIZE = 1 << 20  # bytes of the file
+CHANGES = "/tmp/.uci"  # where `uci set` keeps what is not committed
 
 _TYPES = (*SINGULARS, "time_of_day", "nfa")
 _NOT_USED = "the file is not used"
@@ -31,8 +32,20 @@ def file_of(folder: str) -> str:
     return os.path.join(folder, PACKAGE)
 
 
+def report_uncommitted(reports: Reports) -> None:
+    """Warn of changes that wait for `uci commit`: they look as if they held, but nobody but `uci` sees them."""
+    file = os.path.join(CHANGES, PACKAGE)
+    if os.path.isfile(file) and os.path.getsize(file):
+        hint = f"commit them: uci commit {PACKAGE}"
+        reports.warning(Place(file, 0, 0), "there are uncommitted changes", hint=hint, consequence="they are not used")
+
+
 def read(folder: str, reports: Reports) -> Document | None:
     """The package of `folder` as a document; None, with an error in `reports`, when the file cannot be used."""
+    if os.path.isfile(folder):
+        hint = f"name its folder: -u {os.path.dirname(folder) or '.'}"
+        reports.error(Place(folder, 0, 0), "this is a file, not the folder of UCI's packages", hint=hint, consequence=_NOT_USED)
+        return None
     file = file_of(folder)
     try:
         return _document(_sections(read_bytes(file, MAX_SIZE), file, reports), file, reports)

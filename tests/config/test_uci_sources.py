@@ -204,6 +204,28 @@ def test_json_config_names_the_json_files(router: Router) -> None:
     assert router.good().files == [str(router.package)]
 
 
+def test_a_folder_of_json_files_stands_for_them_in_the_order_of_their_names(router: Router) -> None:
+    """A package that brings a policy of its own could only add it by changing the user's configuration."""
+    folder = router.folder / "nfa.d"
+    folder.mkdir()
+    for name in ("20-b.json", "10-a.json", ".hidden.json", "30-c.json.bak"):
+        router.json(f"nfa.d/{name}")
+    files = [str(folder / "10-a.json"), str(folder / "20-b.json")]
+    router.uci(UCI + f"config nfa 'main'\n\toption json_config '{folder}'\n")
+    assert router.good().files == [*files, str(router.package)]
+    assert router.good(str(folder), uci=False).files == files
+    # The folder itself is watched for files that come and go.
+    assert json_files(Sources(str(router.config)), router.paths) == [str(folder), *files]
+
+
+def test_a_folder_without_json_files_is_told(router: Router) -> None:
+    router.uci(UCI + f"config nfa 'main'\n\toption json_config '{router.config}'\n")
+    assert router.good().files == [str(router.package)]
+    assert f"{router.config}: warning: the folder holds no file whose name ends in .json" in router.told()
+    assert router.load(str(router.config), uci=False) is None
+    assert f"error: there is no configuration: no JSON file is in {router.config}. Write one" in router.told()[-1]
+
+
 def test_a_file_that_json_config_names_must_be_there(router: Router) -> None:
     """A typo in the path would silently leave out a part of the policy."""
     for missing in (f"{router.folder}/missing.json", str(router.default)):
@@ -353,3 +375,44 @@ def test_a_policy_in_the_folder_of_netifyd_that_is_not_read_is_told(router: Rout
         "/etc/netify.d: warning: a policy or address groups are in '/srv/netifyd' too. "
         "Keep them in one of the two folders. What is here is not read"
     )
+
+
+# -- what a user may take for a configuration ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("option", ["-c", "-u"])
+def test_a_file_of_uci_where_another_is_expected_is_recognised(router: Router, option: str, capsys: Capture) -> None:
+    """`nfa check /etc/config/netify-proc-flow-actions` would be answered with errors of JSON."""
+    router.uci("# mine\n\n" + UCI)
+    assert main(["check", option, str(router.package), *(["--no-uci"] if option == "-c" else [])]) == 1
+    told = capsys.readouterr().out
+    expected = {
+        "-c": "error: this is a UCI file, not JSON. Type 'nfa check' for what is in /etc/config, or name the folder",
+        "-u": f"error: this is a file, not the folder of UCI's packages. Name its folder: -u {router.config}.",
+    }
+    assert told.startswith(f"{router.package}: {expected[option]}") and "1 error" in told
+
+
+def test_check_warns_of_uncommitted_changes(router: Router, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """What `uci show` prints would not be what is checked."""
+    router.uci()
+    monkeypatch.setattr("nfa.cli.common.UCI_FOLDER", str(router.config))
+    monkeypatch.setattr("nfa.cli.check.UCI_FOLDER", str(router.config))
+    monkeypatch.setattr("nfa.config.uciconfig.CHANGES", str(router.folder))
+    arguments = ["check", "-q", "--state-dir", str(router.folder)]
+    changes = router.folder / "netify-proc-flow-actions"
+    changes.touch()
+    main(arguments)
+    assert "uncommitted" not in capsys.readouterr().out
+    changes.write_text("netify-proc-flow-actions.main.enabled='1'\n")
+    main(arguments)
+    hint = "Commit them: uci commit netify-proc-flow-actions. They are not used"
+    assert f"{changes}: warning: there are uncommitted changes. {hint}" in capsys.readouterr().out
+
+
+def test_check_says_that_the_service_is_disabled(router: Router, capsys: Capture) -> None:
+    """All is well, says the check, and yet nothing happens."""
+    for value, last in (("0", "the service is disabled: service nfa start does nothing."), ("1", "0 errors, ")):
+        router.uci(UCI + f"config nfa 'main'\n\toption enabled '{value}'\n")
+        main(["check", "-u", str(router.config), "--state-dir", str(router.folder)])
+        assert capsys.readouterr().out.splitlines()[-1].startswith(last)

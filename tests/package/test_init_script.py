@@ -16,7 +16,7 @@ PACKAGE = "netify-proc-flow-actions"
 ENABLED = "config nfa 'main'\n\toption enabled '1'\n"
 DISABLED = "config nfa 'main'\n\toption enabled '0'\n"
 
-# What rc.common and procd.sh give to a script, noted a line each. $result is what the validation finds, $enabled is in the file.
+# What rc.common and procd.sh give to a script, noted a line each. $result is of the validation, $enabled stands in the file.
 STAND_IN = """\
 action=$2
 for name in procd_open_instance procd_close_instance procd_set_param procd_add_jail procd_add_reload_trigger \
