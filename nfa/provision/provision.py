@@ -21,6 +21,7 @@ S = TypeVar("S", NftSet, IpSet)
 
 ASSUMED = "not looked up in the kernel"
 MISSING = "was not in the kernel"
+_DELETE = "delete the rules that use it, then the set: {}"  # the kernel keeps a set that rules use
 FAMILY_NAMES: dict[int, str] = {socket.AF_INET: "IPv4 ", socket.AF_INET6: "IPv6 ", socket.AF_UNSPEC: ""}
 
 
@@ -74,7 +75,7 @@ def provision(targets: Iterable[Target], kernel: Kernel | None, reports: Reports
                     target.place,
                     f"target {quote(target.name)} wants another kind of set {quote(slot['set'])} than target "
                     f"{quote(first['target'])}",
-                    hint="give them the same type, ttl and max_elements, or different set names",
+                    hint="give them the same type, ttl and size, or different set names",
                     consequence="the target does nothing for this address family",
                 )
                 continue
@@ -188,7 +189,7 @@ class _Provisioner:
                 self._reports.warning(
                     target.place,
                     f"ipset {quote(slot['set'])} was made without skbinfo",
-                    hint=f"delete it with: {delete}" if slot["managed"] else "add skbinfo to its creation",
+                    hint=_DELETE.format(delete) if slot["managed"] else "add skbinfo to its creation",
                     consequence="the skb_ options have no effect",
                 )
         protocol = self._ipset_protocol(target)
@@ -301,6 +302,7 @@ class _Provisioner:
     ) -> bool:
         """Fill in what depends on the existing set and report what does not fit; False if it cannot work."""
         name, ttl, managed = quote(slot["set"]), slot["ttl"], slot["managed"]
+        delete = _DELETE.format(delete)
         if found is None:
             slot["note"] = MISSING if known else ASSUMED
             if not managed:
@@ -321,7 +323,7 @@ class _Provisioner:
             self._refuse(
                 target,
                 f"set {name} {problem}",
-                f"delete it with: {delete}" + ("" if managed else f"; then make one with: {command}"),
+                delete + ("" if managed else f"; then make one with: {command}"),
             )
             return False
         slot["timeouts"] = found.timeout is not None
@@ -330,26 +332,28 @@ class _Provisioner:
             self._reports.warning(
                 target.place,
                 f"set {name} was made without timeouts, but ttl is {ttl} seconds",
-                hint=f"delete it with: {delete}; then make one with: {command}",
+                hint=f"{delete}; then make one with: {command}",
                 consequence="elements stay until the set is flushed",
             )
         elif managed and slot["element_timeout"]:
-            self._reports.warning(
-                target.place,
-                f"set {name} has a timeout of {found.timeout:g} seconds, but ttl is {ttl}",
-                hint=f"to change the set, delete it with: {delete}",
-                consequence=f"each element gets its own timeout of {ttl} seconds" if ttl else "elements do not expire",
-            )
+            own = f"each element gets its own timeout of {ttl} seconds" if ttl else "elements do not expire"
+            self._tell_change(target, slot, f"has a timeout of {found.timeout:g} seconds, but ttl is {ttl}", delete, own)
         if managed and found.size not in (0, slot["size"]):
-            self._reports.warning(
-                target.place,
-                f"set {name} has room for {found.size} elements, but max_elements is {slot['size']}",
-                hint=f"to change the set, delete it with: {delete}",
-                consequence="the set stays, with the old size unless the kernel can change it",
-            )
+            problem = f"has room for {found.size} elements, but size is {slot['size']}"
+            self._tell_change(target, slot, problem, delete, "until then, the old size holds")
         if slot["kind"] == "ipset" or not managed:
             slot["size"] = found.size
         return True
+
+    def _tell_change(self, target: Target, slot: Slot, problem: str, delete: str, consequence: str) -> None:
+        """A managed set has another property than the target says: nftables changes it when the policy is loaded."""
+        message = f"set {quote(slot['set'])} {problem}"
+        if slot["kind"] == "nftset":
+            hint = "the daemon changes the set, where the kernel can (Linux 6.5 and newer)"
+            self._reports.info(target.place, message, hint=hint, consequence=consequence)
+        else:
+            hint = f"to change the set, {delete}"
+            self._reports.warning(target.place, message, hint=hint, consequence=consequence)
 
     def _refuse(self, target: Target, problem: str, hint: str) -> None:
         self._reports.error(

@@ -45,7 +45,7 @@ def advice(error: int, slot: Slot) -> str:
     if error in (4098, errno.ENOENT, errno.EPROTONOSUPPORT, errno.EOPNOTSUPP, errno.EINVAL, errno.EAFNOSUPPORT):
         return "is the kernel module there? OpenWrt: opkg install " + ("kmod-nft-core" if nft else "kmod-ipt-ipset")
     if error in FULL_ERRORS:
-        return "new elements are left out until old ones expire; raise max_elements, or shorten ttl"
+        return "new elements are left out until old ones expire; raise size, or shorten ttl"
     if error in (errno.EEXIST, 4102):
-        return "a set of that name exists with other properties: delete it, or choose another set_name"
+        return "a set of that name exists with other properties: delete it (rules that use it first), or choose another set_name"
     return ""

@@ -137,7 +137,7 @@ def test_a_full_set_is_told_once_and_harms_no_other(lab: Lab) -> None:
         target = status["targets"][name]
         assert (target["elements"], target["added"], target["errors"]) == (10, 10, 90)
         assert "full" in target["last_error"]
-        assert len(lab.daemon.said("error", f"'{name}'", "full", "max_elements")) == 1, lab.daemon.log
+        assert len(lab.daemon.said("error", f"'{name}'", "full", "raise size")) == 1, lab.daemon.log
     assert all(status["targets"][name]["errors"] == 0 for name in ("n.large", "i.large"))
     lab.namespace.run("nft", "flush", "set", "inet", "nfa", "nsmall.v4")
     lab.namespace.run("ipset", "flush", "ismall.v4")

@@ -213,21 +213,15 @@ def test_another_key_is_an_error(target: MakeTarget, managed: bool) -> None:
         target("nftset", families=(4,), managed=managed), kernel=FakeKernel({"x.v4": nft(("mark",))})
     )
     assert not slots
-    way_out = (
-        "Delete it with: nft delete set inet t x.v4"
-        if managed
-        else "Delete it with: nft delete set inet t x.v4; then make one with: nft add table inet t; nft add"
-    )
+    way_out = "Delete the rules that use it, then the set: nft delete set inet t x.v4"
+    way_out += "" if managed else "; then make one with: nft add table inet t; nft add"
     assert "error: target 'nftset.x': set 'x.v4' holds mark (4 bytes), not ipv4_addr. " + way_out in texts[0]
     slots, texts = run(
         target("ipset", families=(4,), managed=managed), kernel=FakeKernel({"x.v4": ips(family=10)})
     )
     assert not slots
-    way_out = (
-        "Delete it with: ipset destroy x.v4."
-        if managed
-        else "Delete it with: ipset destroy x.v4; then make one with: ipset create x.v4 hash:ip family"
-    )
+    way_out = "Delete the rules that use it, then the set: ipset destroy x.v4"
+    way_out += "." if managed else "; then make one with: ipset create x.v4 hash:ip family"
     assert "set 'x.v4' is IPv6 hash:ip, not IPv4 hash:ip. " + way_out in texts[0]
 
 
@@ -271,7 +265,7 @@ def test_managed_set_without_timeouts_is_an_error(target: MakeTarget, kind: str,
     assert not slots
     assert texts == [
         f"error: target '{kind}.x': set 'x.v4' was made without timeouts, but ttl is 120 seconds. "
-        f"Delete it with: {delete}. The target does nothing for this address family"
+        f"Delete the rules that use it, then the set: {delete}. The target does nothing for this address family"
     ]
 
 
@@ -281,10 +275,16 @@ def test_managed_set_with_another_timeout_or_size_goes_on(target: MakeTarget, ki
     sets = {"x.v4": nft(timeout=60, size=10) if kind == "nftset" else ips(timeout=60, size=10)}
     (slot,), texts = run(target(kind, families=(4,)), kernel=FakeKernel(sets))
     assert slot["element_timeout"]
-    assert texts[0].startswith(
-        "warning: set 'x.v4' has a timeout of 60 seconds, but ttl is 120. To change the set,"
-    )
-    assert texts[1].startswith("warning: set 'x.v4' has room for 10 elements, but max_elements is 65536.")
+    if kind == "nftset":
+        way_out = "The daemon changes the set, where the kernel can (Linux 6.5 and newer)"
+    else:
+        way_out = "To change the set, delete the rules that use it, then the set: ipset destroy x.v4"
+    severity = "info" if kind == "nftset" else "warning"
+    own = "Each element gets its own timeout of 120 seconds"
+    assert texts == [
+        f"{severity}: set 'x.v4' has a timeout of 60 seconds, but ttl is 120. {way_out}. {own}",
+        f"{severity}: set 'x.v4' has room for 10 elements, but size is 65536. {way_out}. Until then, the old size holds",
+    ]
 
 
 def test_managed_bitmap_with_another_range_is_an_error(target: MakeTarget) -> None:

@@ -100,7 +100,7 @@ def test_a_set_that_is_full_at_the_third_of_five_keeps_two(kind: str, exact: boo
     assert level == "error"
     assert "target 'target'" in text
     assert "is full" in text
-    assert "max_elements" in text
+    assert "raise size" in text
 
 
 @KINDS
