@@ -7,6 +7,7 @@ which they are tried. A broken one is reported; where its properties can be read
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import replace
 from typing import cast
@@ -20,8 +21,13 @@ from nfa.config.origins import Entry, Origins
 from nfa.config.properties import complete, convert
 from nfa.config.report import did_you_mean, quote
 from nfa.config.targets import usable_name
+from nfa.expression.attributes import BY_NAME
 
 LEFT_OUT = "the action is left out"
+GLOBAL = "global"
+"""The name of the exemptions that hold for all actions."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def read_actions(
@@ -110,9 +116,20 @@ def _targets(
             context.reports.error(name.place, message, consequence=consequence)
         else:
             message = f"{what} names the target {quote(name.value)}, which does not exist"
-            hint = did_you_mean(name.value, declared)
+            hint = _split_hint(name, declared) or did_you_mean(name.value, declared)
             context.reports.error(name.place, message, hint=hint, consequence=consequence)
     return usable
+
+
+def _split_hint(name: Text, declared: Collection[str]) -> str:
+    """What to write instead of several names in one value; "" when it is something else."""
+    parts = re.split(r"[\s,;]+", name.value.strip())
+    if len(parts) < 2 or not all(part in declared for part in parts):
+        return ""
+    if not name.place.option:
+        return "these are several names in one text, write them as a list of texts"
+    commands = [f"uci delete {name.place.option}"] + [f"uci add_list {name.place.option}={quote(part)}" for part in parts]
+    return f"these are several names in one value, write: {'; '.join(commands)}"
 
 
 def _exemptions(
@@ -127,6 +144,15 @@ def _exemptions(
     origins: list[Entry] = []
     for entry in entries:
         name = entry.value.strip()
+        if name == GLOBAL:
+            message = f"{what}: the exemptions of {quote(GLOBAL)} hold for all actions already"
+            context.reports.warning(entry.place, message, consequence="the name is ignored")
+            continue
+        if _NAME.fullmatch(name) and name not in named and name not in BY_NAME:
+            message = f"{what}: no exemption is named {quote(name)}"
+            hint = did_you_mean(name, named) or "expected an address, @GROUP, an expression or a section 'exemption' of UCI"
+            context.reports.error(entry.place, message, hint=hint)
+            continue
         through = name if name in named else ""
         found, written = expand_entries(named.get(name, [entry]), context.paths, context.reports)
         texts += found

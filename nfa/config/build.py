@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nfa.config.actions import read_actions
+from nfa.config.actions import GLOBAL, read_actions
 from nfa.config.convert import Context, Invalid, elements, texts
 from nfa.config.document import Document, Section
 from nfa.config.entries import expand_entries
@@ -23,13 +23,14 @@ from nfa.config.paths import Paths
 from nfa.config.properties import Complete, Settings, complete, convert
 from nfa.config.report import Place, Reports, quote
 from nfa.config.targets import read_targets, target_globals
-
-_GLOBAL = "global"
+from nfa.config.timeofday import named_window
 
 
 def build(documents: list[Document], reports: Reports, paths: Paths) -> Policy:
     """Merge and check `documents`, a later one before an earlier one; what is wrong is reported, left out."""
-    context = Context(paths, reports, {name.value: value for document in documents for name, value in document.times_of_day})
+    context = Context(paths, reports)
+    times = [item for document in documents for item in document.times_of_day]
+    context = Context(paths, reports, {name.value: named_window(name, value, context) for name, value in times})
     settings = _globals(documents, context)
     exemptions = _exemptions(documents, context)
     of_types = target_globals([s for document in documents for s in document.target_globals], context)
@@ -40,8 +41,8 @@ def build(documents: list[Document], reports: Reports, paths: Paths) -> Policy:
     for name, target in targets.items():
         target.origins.replaces = replaced_targets.get(name, ())
     declared = [section.name.value for section in sections]
-    spared, entries = expand_entries(exemptions.get(_GLOBAL, []), paths, reports)
-    named = {name: entries for name, entries in exemptions.items() if name != _GLOBAL}
+    spared, entries = expand_entries(exemptions.get(GLOBAL, []), paths, reports)
+    named = {name: entries for name, entries in exemptions.items() if name != GLOBAL}
     sections, replaced_actions = _merge("action", (document.actions for document in documents), reports)
     if not sections:
         place = Place(documents[-1].file, 0, 0) if documents else None

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from nfa.config.jsontext import Object, Value
-from nfa.config.model import Text
+from nfa.config.model import Text, Window
 from nfa.config.paths import PathError, Paths
 from nfa.config.report import Fault, Reports, did_you_mean, printable, quote
 
 UINT32 = 0xFFFFFFFF
+T = TypeVar("T")
 
 _TRUE = ("1", "yes", "on", "true", "enabled")
 _FALSE = ("0", "no", "off", "false", "disabled")
@@ -27,15 +29,23 @@ _HEXADECIMAL = re.compile(r"(0[xX])?[0-9a-fA-F]{1,16}")
 
 @dataclass(frozen=True)
 class Context:
-    """What a converter may need besides the value. `times_of_day` are objects that may be named instead of written."""
+    """What a converter may need besides the value.
+
+    `times_of_day` are windows that may be named instead of written, None one that cannot be used.
+    """
 
     paths: Paths
     reports: Reports
-    times_of_day: Mapping[str, Value] = field(default_factory=dict)
+    times_of_day: Mapping[str, Window | None] = field(default_factory=dict)
 
 
 class Invalid(Fault):
-    """A value that cannot be used: the message completes "PROPERTY: ...", `place` is the wrong part."""
+    """A value that cannot be used: the message completes "PROPERTY: ...", `place` is the wrong part.
+
+    `more` are the other things that are wrong with the same value.
+    """
+
+    more: tuple[Invalid, ...] = ()
 
 
 Converter = Callable[[Value, Context], object]
@@ -52,6 +62,21 @@ def found(value: Value) -> str:
 
 def expected(what: str, value: Value, hint: str = "") -> Invalid:
     return Invalid(value.place, f"expected {what}, found {found(value)}", hint)
+
+
+def every(attempts: Iterable[Callable[[], T]]) -> list[T]:
+    """What all attempts give. Raises Invalid with all that is wrong, so that a user need not find it out one by one."""
+    results: list[T] = []
+    faults: list[Invalid] = []
+    for attempt in attempts:
+        try:
+            results.append(attempt())
+        except Invalid as fault:
+            faults += (fault, *fault.more)
+    if faults:
+        faults[0].more = tuple(faults[1:])
+        raise faults[0]
+    return results
 
 
 def scalar(value: Value) -> Value:

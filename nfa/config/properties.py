@@ -15,6 +15,9 @@ from nfa.config.options import Options
 from nfa.config.origins import Origin
 from nfa.config.report import Place, did_you_mean, nearest, quote
 
+# What nft, ipset and sections of the firewall call some properties.
+_ELSEWHERE = {"timeout": "ttl", "maxelem": "size", "family": "set_family", "table": "table_name"}
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -63,7 +66,7 @@ def convert(
             reports.warning(
                 name.place,
                 f"{what}: unknown property {quote(name.value)}",
-                hint=did_you_mean(name.value, known),
+                hint=did_you_mean(_ELSEWHERE.get(name.value, name.value), known),
                 consequence="the property is ignored",
             )
             continue
@@ -76,8 +79,9 @@ def convert(
             settings.values[option.key] = Setting(option.convert(value, context), name.place, value.plain())
         except Invalid as error:
             settings.broken.append(option.key)
-            message = f"{what}: {quote(name.value)}: {error}"
-            reports.error(error.place, message, hint=error.hint, consequence=consequence)
+            for fault in (error, *error.more):
+                message = f"{what}: {quote(name.value)}: {fault}"
+                reports.error(fault.place, message, hint=fault.hint, consequence=consequence)
     return settings
 
 

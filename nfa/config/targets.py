@@ -122,7 +122,10 @@ def _type(what: str, section: Section, reports: Reports) -> str | None:
     """The target's type; None, with an error, when there is none or it is unknown."""
     given = next((value for name, value in section.properties if name.value == "target_type"), None)
     if given is None or given.value is None:
+        other = next((value.plain() for name, value in section.properties if name.value == "type"), None)
         hint = f"known: {', '.join(TARGET_OPTIONS)}"
+        if other in TARGET_OPTIONS:
+            hint = f"you wrote 'type', which is what a set holds: write target_type {quote(str(other))}"
         reports.error(section.name.place, f"{what} has no 'target_type'", hint=hint, consequence=LEFT_OUT)
         return None
     kind = given.value.value.strip().lower() if isinstance(given.value, Text) else ""

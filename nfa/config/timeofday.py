@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import re
 import zoneinfo
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-from nfa.config.convert import Context, Invalid, choice, elements, expected, mapping, scalar, words
+from nfa.config.convert import Context, Invalid, choice, elements, every, expected, mapping, scalar, words
 from nfa.config.jsontext import Value
 from nfa.config.model import Text, Window
 from nfa.config.report import did_you_mean, quote
@@ -27,19 +30,33 @@ _POSIX_TZ = re.compile(rf"{_ABBREVIATION}{_OFFSET}(?:{_ABBREVIATION}(?:{_OFFSET}
 
 def windows(value: Value, context: Context) -> list[Window]:
     """time_of_day: one window or a list of them, as objects or by their names; null is none."""
-    return [_window(_named(element, context), context) for element in elements(value)]
+    return every(partial(_named_or_written, element, context) for element in elements(value))
 
 
-def _named(value: Value, context: Context) -> Value:
-    """The object that a name stands for; an object is itself."""
+def named_window(name: Text, value: Value, context: Context) -> Window | None:
+    """The window of a section 'time_of_day', whether an action names it or not; None, with errors, for a wrong one."""
+    try:
+        return _window(value, context)
+    except Invalid as error:
+        for fault in (error, *error.more):
+            message = f"time_of_day {quote(name.value)}: {fault}"
+            context.reports.error(fault.place, message, hint=fault.hint, consequence="the time of day is left out")
+    return None
+
+
+def _named_or_written(value: Value, context: Context) -> Window:
+    """The window that a name stands for, or the one that an object is."""
     if not isinstance(value.value, Text):
-        return value
+        return _window(value, context)
     name = value.value.value.strip()
     if name not in context.times_of_day:
         hint = "expected a section 'time_of_day' of UCI, or an object with day, time_start, time_end and policy"
         message = f"no time of day is named {quote(name)}"
         raise Invalid(value.place, message, did_you_mean(name, context.times_of_day) or hint)
-    return context.times_of_day[name]
+    found = context.times_of_day[name]
+    if found is None:
+        raise Invalid(value.place, f"the time of day {quote(name)} is left out itself")
+    return found
 
 
 def _window(value: Value, context: Context) -> Window:
@@ -53,31 +70,36 @@ def _window(value: Value, context: Context) -> Window:
                 consequence="the property is ignored",
             )
     given = {name: member for name, (_, member) in members.items() if member.value is not None}
-    days = given.get("day", given.get("days"))
-    start = _time(given["time_start"], _DAY_SECONDS - 1) if "time_start" in given else 0
-    end = _time(given["time_end"], _DAY_SECONDS) if "time_end" in given else _DAY_SECONDS
-    if start == end:
+    found: dict[str, Any] = {"day": tuple(range(7)), "time_start": 0, "time_end": _DAY_SECONDS, "policy": "inclusive"}
+    readers: dict[str, Callable[[Value], object]] = {
+        "day": _days,
+        "days": _days,
+        "time_start": partial(_time, latest=_DAY_SECONDS - 1),
+        "time_end": partial(_time, latest=_DAY_SECONDS),
+        "policy": lambda written: choice("inclusive", "exclusive")(written, context),
+    }
+    written = [name for name in readers if name in given and not (name == "days" and "day" in given)]
+    read = every(partial(readers[name], given[name]) for name in written)
+    found.update(zip((name.replace("days", "day") for name in written), read, strict=True))
+    if found["time_start"] == found["time_end"]:
         context.reports.warning(
             value.place, "the time of day starts when it ends", consequence="it lasts for 24 hours"
         )
-    exclusive = (
-        "policy" in given and choice("inclusive", "exclusive")(given["policy"], context) == "exclusive"
-    )
-    return Window(
-        _days(days) if days else tuple(range(7)), start, end, "exclusive" if exclusive else "inclusive"
-    )
+    return Window(found["day"], found["time_start"], found["time_end"], found["policy"])
 
 
 def _days(value: Value) -> tuple[int, ...]:
-    found = set()
-    for word in words(value, ","):
-        day = word.value.lower()
-        if day not in DAYS and day not in _LONG_DAYS:
-            raise Invalid(word.place, f"unknown day {quote(word.value)}", did_you_mean(word.value, DAYS))
-        found.add(DAYS.index(day[:3]))
+    found = set(every(partial(_day, word) for word in words(value, ",")))
     if not found:
         raise expected(f"some of {', '.join(DAYS)} (or no 'day' at all for every day)", value)
     return tuple(sorted(found))
+
+
+def _day(word: Text) -> int:
+    day = word.value.lower()
+    if day not in DAYS and day not in _LONG_DAYS:
+        raise Invalid(word.place, f"unknown day {quote(word.value)}", did_you_mean(word.value, DAYS))
+    return DAYS.index(day[:3])
 
 
 def _time(value: Value, latest: int) -> int:

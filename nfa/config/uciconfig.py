@@ -133,6 +133,8 @@ def _document(sections: list[UciSection], file: str, reports: Reports) -> Docume
     document = Document(file, versioned=False)
     for section in sections:
         kind, name = section.type.value, section.name
+        if section.anonymous and kind in ("action", "target", "time_of_day"):
+            _report_anonymous(section, reports)
         if kind == "exemption":
             document.exemptions.append((name, _exemptions(section, reports)))
         elif kind in SINGULARS:
@@ -152,6 +154,19 @@ def _document(sections: list[UciSection], file: str, reports: Reports) -> Docume
                 consequence="the section is ignored",
             )
     return document
+
+
+def _report_anonymous(section: UciSection, reports: Reports) -> None:
+    """Tell what a section is called that has no name, and how to give it one; an option is no name."""
+    kind, option = section.type.value, section.options.pop("name", None)
+    written = option.value.value if option and isinstance(option.value, Text) else ""
+    hint = f"to name it, write: config {kind} {quote(written or 'NAME')}"
+    if option:
+        message = f"the option 'name' does not name a section, which is called {quote(section.name.value)} here"
+        reports.warning(option.name.place, message, hint=hint, consequence="the option is ignored")
+    else:
+        message = f"this {kind} has no name and is called {quote(section.name.value)} here"
+        reports.info(section.name.place, message, hint=hint)
 
 
 def _properties(section: UciSection) -> Properties:

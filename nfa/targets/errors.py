@@ -47,5 +47,5 @@ def advice(error: int, slot: Slot) -> str:
     if error in FULL_ERRORS:
         return "new elements are left out until old ones expire; raise size, or shorten ttl"
     if error in (errno.EEXIST, 4102):
-        return "a set of that name exists with other properties: delete it (rules that use it first), or choose another set_name"
+        return "a set of that name exists with other properties: delete it, after the rules that use it, or name another"
     return ""
