@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import re
 import shutil
 import subprocess
@@ -259,6 +260,13 @@ def test_every_method_and_argument_of_the_bus_is_documented_and_no_other() -> No
     table = rows(section(page("bus.md"), "## Methods").partition("\n### ")[0])
     documented = {ticked(row[0])[0]: set(ticked(row[1])) for row in table}
     assert documented == {name: set(arguments) for name, arguments in methods.signatures().items()}
+
+
+def test_the_rights_for_a_browser_are_about_every_method() -> None:
+    (block,) = [json.loads(text) for text in blocks((ROOT / "docs" / "bus.md").read_text(encoding="utf-8"), "json")]
+    named = [method for right in ("read", "write") for method in block["nfa"][right]["ubus"]["nfa"]]
+    assert sorted(named) == sorted(methods.signatures())
+    assert block["nfa"]["write"]["ubus"]["nfa"] == ["reload", "flush"]
 
 
 def test_the_limits_and_events_of_the_bus_are_documented() -> None:

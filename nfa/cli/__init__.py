@@ -21,7 +21,7 @@ COMMANDS = {
     "replay": "serve a recorded flow stream on a socket, as netifyd would",
     "status": "show what the running daemon does",
     "matches": "show the last flows that actions of the running daemon matched",
-    "elements": "show what the running daemon holds in the sets of a target",
+    "elements": "show what the running daemon holds in its sets",
     "flush": "empty the sets of a target of the running daemon",
     "reload": "let the running daemon read its configuration again",
     "apps": "list the applications a policy may name",
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         # argparse gives up a positional argument that comes after options: nfa eval EXPR --json FILE.
         parsed.file = rest.pop(0)
     if rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        commands.choices[parsed.command].error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         code: int = parsed.run(parsed)
         sys.stdout.flush()

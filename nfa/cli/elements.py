@@ -1,4 +1,4 @@
-"""`nfa elements`: what the running daemon holds in the sets of a target."""
+"""`nfa elements`: what the running daemon holds in the sets of a target, or of all."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from .common import fail, paint, plural, shown
 
 _EPILOG = """\
 examples:
+  nfa elements                               of all targets
   nfa elements nft.video
   nfa elements nft.video 192.168.1.20        only elements with this text in them
   nfa elements nft.video --json | jq length
@@ -21,11 +22,11 @@ exit codes: 0 done, 1 no daemon answers or there is no such target, 2 wrong usag
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Show the elements that the running daemon has put into the sets of a target, with the seconds that they have\n"
-        "left when no more traffic comes, as nft and ipset write them. What others put into the sets is not shown."
+        "Show the elements that the running daemon has put into the sets of a target, or of all, with the seconds that\n"
+        "they have left when no more traffic comes, as nft and ipset write them. What others put into the sets is not shown."
     )
     parser.epilog = _EPILOG
-    parser.add_argument("target", metavar="TARGET", help="the name of the target")
+    parser.add_argument("target", nargs="?", default="", metavar="TARGET", help="the name of the target (default: all)")
     parser.add_argument("search", nargs="?", default="", metavar="SEARCH", help="only elements that contain this text")
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     add_control_argument(parser)

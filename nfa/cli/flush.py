@@ -29,7 +29,5 @@ def run(arguments: argparse.Namespace) -> int:
         answer = ask(control_of(arguments), "flush", {"target": arguments.target})
     except Unanswered as why:
         return fail(str(why))
-    if not answer["sets"]:
-        return fail(f"{arguments.target} has no set to empty")
     print(f"{shown(arguments.target)}: {plural(answer['withdrawn'], 'element')} taken out of {plural(answer['sets'], 'set')}")
     return 0

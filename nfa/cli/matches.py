@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = _EPILOG
     parser.add_argument("-n", type=_count, default=20, metavar="N", help="how many (default: %(default)s)")
+    parser.add_argument("number", nargs="?", type=_count, metavar="N", help="the same as -n N")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_control_argument(parser)
 
@@ -51,8 +52,9 @@ def _row(match: dict[str, Any], now: float) -> list[str]:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    limit = arguments.n if arguments.number is None else arguments.number
     try:
-        answer = ask(control_of(arguments), "matches", {"limit": arguments.n})
+        answer = ask(control_of(arguments), "matches", {"limit": limit})
     except Unanswered as why:
         return fail(str(why))
     if arguments.json:

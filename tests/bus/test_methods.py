@@ -319,6 +319,12 @@ def test_flush_empties_the_sets_of_a_target(house: House) -> None:
     assert len(house.kernel.sets["video.v4"]) == 1
 
 
+def test_flush_of_a_target_without_sets_is_refused(house: House) -> None:
+    """A log would seem to have been emptied."""
+    code, data = house.call("flush", target="log.video")
+    assert (code, "'log.video' has no set to empty" in data["error"]) == (INVALID, True)
+
+
 def test_too_many_questions_at_once_are_refused(house: House) -> None:
     """A page that asks without end would start processes without end."""
     answers: list[int] = []

@@ -90,8 +90,9 @@ def test_matches_can_be_counted_and_read_by_a_program(house: House, capsys: Capt
     house.feed(*map(youtube, range(30)))
     assert main(["matches"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 21
-    assert main(["matches", "-n", "25", "--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)["matches"]) == 25
+    for count in (["-n", "25"], ["25"]):
+        assert main(["matches", *count, "--json"]) == 0
+        assert len(json.loads(capsys.readouterr().out)["matches"]) == 25
     for wrong in ("-1", "x", "9" * 30, "\u0661"):
         with pytest.raises(SystemExit) as ended:
             main(["matches", "-n", wrong])
@@ -168,6 +169,14 @@ def test_all_elements_are_shown_however_many_answers_it_takes(house: House, caps
     assert shown.err == "2500 elements\n"
 
 
+def test_elements_of_all_targets_are_shown_without_a_name(house: House, capsys: Capture) -> None:
+    """Where a device is would have to be asked for each target."""
+    house.feed(youtube(1))
+    assert main(["elements"]) == 0
+    shown = capsys.readouterr()
+    assert (len(rows(shown.out)), shown.err) == (2, "1 element\n")
+
+
 def test_elements_without_end(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """`None s` is no time."""
     element = {"target": "t", "table": "", "set": "x", "element": "10.0.0.1", "left": None}
@@ -183,7 +192,7 @@ def test_flush_empties_the_sets_and_says_how_much_was_in_them(house: House, caps
     assert capsys.readouterr().out == "nft.video: 2 elements taken out of 2 sets\n"
     assert house.kernel.sets["video.v4"] == []
     assert main(["flush", "log.video"]) == 1
-    assert "log.video has no set to empty" in capsys.readouterr().err
+    assert "'log.video' has no set to empty" in capsys.readouterr().err
 
 
 # -- reload --------------------------------------------------------------------------------------------------------------

@@ -62,6 +62,9 @@ def test_version_and_wrong_usage(capsys: Capture) -> None:
             main(wrong)
         assert ended.value.code == 2
         assert "usage: nfa" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["matches", "2", "3"])
+    assert "usage: nfa matches" in capsys.readouterr().err, "what else the command takes is not among the usage of nfa"
 
 
 def test_it_runs_as_a_module_and_survives_a_closed_pipe(tmp_path: Path) -> None:

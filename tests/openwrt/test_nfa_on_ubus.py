@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from kernel_lab import ROOT, Lab, environment, eventually, ipset, nftset, policy, private_namespace
-from peers import Caller, Ubusd, Uhttpd
+from peers import RIGHTS, Caller, Rpcd, Ubusd, Uhttpd
 from samples import flow, recording
 
 from nfa.bus.methods import METHODS
@@ -77,6 +77,23 @@ def test_wrong_calls_have_the_statuses_of_ubus(lab: Lab, ubusd: Ubusd, web: Uhtt
         assert (status, data and "there are: n, i" in data["error"]) == (4, True)
         assert caller.call("nfa", "nonsense", {})[0] == 3
     assert web.jsonrpc("nfa", "flush", {"target": "nn"})[0] == 4
+
+
+def test_the_rights_of_the_page_let_who_may_read_look_and_no_more(
+    lab: Lab, ubusd: Ubusd, web_programs: None, tmp_path: Path
+) -> None:
+    """A login that is to see the status could empty the sets, or not see it."""
+    page = (ROOT / "docs" / "bus.md").read_text(encoding="utf-8")
+    rights = json.loads(page.partition("```json\n")[2].partition("```")[0])
+    rpcd = Rpcd(tmp_path, ubusd.socket, {"nfa.json": rights, "login.json": {"unauthenticated": RIGHTS["unauthenticated"]}})
+    logins = rpcd.config / "rpcd"
+    logins.write_text(logins.read_text().replace("\tlist write '*'\n", ""))
+    with rpcd, Uhttpd(tmp_path, ubusd.socket) as web:
+        web.login()
+        assert {method for method in METHODS if web.jsonrpc("nfa", method, arguments_of(method, lab))[0] == 0} == {
+            *METHODS
+        } - {"reload", "flush"}
+        assert web.jsonrpc("nfa", "flush", {"target": "i"}) == (-32002, None)
 
 
 def test_a_thousand_calls_while_a_stream_comes_at_full_speed(
