@@ -81,7 +81,7 @@ def test_the_options_that_are_commented_out_are_right(tmp_path: Path) -> None:
     """Whoever takes the # away would get an error message for his trouble."""
     text = re.sub(r"^(\t?)#(?=\t?(option|list|config) )", r"\1", SHIPPED, flags=re.MULTILINE)
     assert "\n\toption timezone" in text and "\nconfig time_of_day 'bedtime'" in text
-    compiled(tmp_path, text.replace("/etc/netifyd/netify-proc-flow-actions.json", "none"))
+    compiled(tmp_path, text.replace("${path_state_persistent}/netify-proc-flow-actions.json", "none"))
 
 
 # -- what was there before -----------------------------------------------------------------------------------------------
