@@ -349,7 +349,7 @@ class _Provisioner:
         """A managed set has another property than the target says: nftables changes it when the policy is loaded."""
         message = f"set {quote(slot['set'])} {problem}"
         if slot["kind"] == "nftset":
-            hint = "the daemon changes the set, where the kernel can (Linux 6.5 and newer)"
+            hint = "the daemon changes the set, where the kernel can (6.18 can)"
             self._reports.info(target.place, message, hint=hint, consequence=consequence)
         else:
             hint = f"to change the set, {delete}"

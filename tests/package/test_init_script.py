@@ -182,7 +182,7 @@ def test_with_ujail_the_daemon_has_the_capabilities_of_its_file_and_no_more(rout
     assert instance["jail"] == {"name": "nfa", "mount": {}}
 
 
-@pytest.mark.parametrize("word", ["0", "off", "no", "false", "disabled"])
+@pytest.mark.parametrize("word", ["0", "off", "no", "false", "disabled", "No", "OFF"])
 def test_every_spelling_of_no_disables(router: Router, word: str) -> None:
     router.configure(f"config nfa 'main'\n\toption enabled '{word}'\n")
     done = router.service("start")

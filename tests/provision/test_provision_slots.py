@@ -276,7 +276,7 @@ def test_managed_set_with_another_timeout_or_size_goes_on(target: MakeTarget, ki
     (slot,), texts = run(target(kind, families=(4,)), kernel=FakeKernel(sets))
     assert slot["element_timeout"]
     if kind == "nftset":
-        way_out = "The daemon changes the set, where the kernel can (Linux 6.5 and newer)"
+        way_out = "The daemon changes the set, where the kernel can (6.18 can)"
     else:
         way_out = "To change the set, delete the rules that use it, then the set: ipset destroy x.v4"
     severity = "info" if kind == "nftset" else "warning"
