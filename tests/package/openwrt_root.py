@@ -36,7 +36,7 @@ _PROGRAMS = {
     "sbin/uci": PEERS / "bin/uci",
     "sbin/validate_data": PEERS / "sbin/validate_data",
 }
-_APPLETS = ("sh", "basename", "cat", "env", "flock", "grep", "ln", "mkdir", "readlink", "rm", "sed", "tail")
+_APPLETS = ("sh", "basename", "cat", "env", "flock", "grep", "ln", "mkdir", "readlink", "rm", "sed", "tail", "tr")
 
 # Requests are noted, one a line. `list OBJECT` finds nfa when the daemon is said to run.
 _UBUS = """\
