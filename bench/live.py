@@ -223,7 +223,8 @@ def busy(folder: Path, recording: Path, rules: dict[str, Any], calls: int, reloa
                 policy.write_text(json.dumps(rules))
                 reloads_took.append(_timed(daemon, "reload"))
             turn = daemon.status()["loop"]["longest_ms"]
-            server.kill()
+            server.terminate()  # not killed: it takes its socket with it
+            server.wait(10)
     calls_took.sort()
     reloads_took.sort()
     return {

@@ -13,6 +13,7 @@ from pathlib import Path
 from nfa import image
 from nfa.compiler import compile_policy, image_of
 from nfa.config.paths import Paths
+from nfa.config.sources import Sources
 from nfa.engine.engine import Engine, Policy
 from nfa.stream.framing import Framer
 from nfa.stream.records import BadRecord, read
@@ -72,7 +73,7 @@ def frame_only(data: bytes) -> None:
 
 def load(path: Path) -> tuple[Policy, dict[str, object]]:
     """Compile a policy in this process. Raises RuntimeError with the reports when something in it is wrong."""
-    compiled, reports = compile_policy([str(path)], Paths())
+    compiled, reports = compile_policy(Sources(files=(str(path),)), Paths())
     if compiled is None or reports.errors or reports.warnings:
         raise RuntimeError("\n".join(report.text() for report in reports.items))
     data = image_of(compiled)
