@@ -48,6 +48,8 @@ def control(installed_size: int) -> str:
         "Package": said("NAME"),
         "Version": version(),
         "Depends": ", ".join(depends),
+        # The SDK has no way to say it, opkg understands it. The agent may run on another machine.
+        "Suggests": "netifyd",
         "Conflicts": ", ".join(said("CONFLICTS").split()),
         "Provides": ", ".join(said("PROVIDES").split()),
         "License": said("PKG_LICENSE"),

@@ -103,6 +103,7 @@ def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_control_file_says_what_the_makefile_says(ipk: Unpacked) -> None:
     text = ipk.texts["./control"]
+    assert "\nSuggests: netifyd\n" in text
     fields, more = shown("nfa", MAKEFILES["nfa"])
     found = dict(re.findall(r"^(\S+): (.*(?:\n .*)*)", text, re.MULTILINE))
     assert found | {"Installed-Size": "0"} == fields
