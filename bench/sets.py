@@ -51,7 +51,7 @@ def measure(folder: Path, flows: list[dict[str, Any]]) -> dict[str, float]:
             began = time.perf_counter()
             for start in range(0, len(keys), turn):
                 for key in keys[start : start + turn]:
-                    slot.want(key, 1)
+                    slot.hold(key, 1)
                 registry.flush(1)
             found[f"{kind} nfa, {turn} at once"] = (slot.counters.added - before) / (time.perf_counter() - began)
         registry.sets.empty(slot)

@@ -58,7 +58,7 @@ class Daemon:
         self.poll = select.poll()
         self.client = Client(DEFAULT_SOURCE)
         self.registry = Registry(Sets(say, self.tell_target), write_whole, say, self.tell_target)
-        self.engine = Engine(self.registry.refresh)
+        self.engine = Engine(self.registry.refresh, self.registry.release)
         self.control = Control(settings["control"], self.call)
         self.children = Children(self.poll)
         bus = settings.get("ubus", "")

@@ -49,7 +49,7 @@ class Noted:
         self.key = key
         self.digests: list[str] = []
 
-    def apply(self, record: Record, flow: Record, now: int) -> bytes | None:
+    def apply(self, record: Record, flow: Record, now: int, held: object) -> bytes | None:
         self.digests.append(flow["digest"])
         return self.key
 
@@ -59,7 +59,10 @@ class Desk:
 
     def __init__(self, made: Compiled, keys: dict[str, bytes] | None = None, max_flows: int = 100) -> None:
         self.refreshed: list[tuple[Any, int]] = []
-        self.engine = Engine(lambda held, now: self.refreshed.append((held, now)), max_flows)
+        self.released: list[tuple[Any, bool]] = []
+        """What flows let go, and whether it was to be taken out."""
+        release = lambda held, now, withdraw: self.released.append((held, withdraw))  # noqa: E731
+        self.engine = Engine(lambda held, now: self.refreshed.append((held, now)), release, max_flows)
         self.targets = {name: Noted((keys or {}).get(name)) for name in ("log.x", "log.y")}
         self.use(made)
 

@@ -144,7 +144,7 @@ def _elements(daemon, given: dict, reply) -> None:
 
 
 def _element(slot, text: str, key: bytes, now: int) -> dict:
-    deadline = slot.live.get(key, 0)
+    deadline = slot.expires(key)
     return {
         "target": slot.counters.name,
         "set": slot.data["set"],

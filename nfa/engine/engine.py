@@ -135,11 +135,16 @@ class Policy:
 
 
 class Engine:
-    """Everything that a payload can cause. `refresh(keys, now)` lets later records of a flow keep its elements alive."""
+    """Everything that a payload can cause.
 
-    def __init__(self, refresh, max_flows: int = MAX_FLOWS) -> None:
+    `refresh(held, now)` lets later records of a flow keep its elements alive; `release(held, now, withdraw)` ends a flow's
+    hold on them, and takes out what no other flow holds, if that is wanted.
+    """
+
+    def __init__(self, refresh, release, max_flows: int = MAX_FLOWS) -> None:
         self.policy: Policy | None = None
         self._refresh = refresh
+        self._release = release
         self.max_flows = max_flows
         self.flows: dict[int, object] = {}
         """Live flows that hold elements: digest key to one packed element, or to a tuple of several."""
@@ -189,8 +194,8 @@ class Engine:
                     if actions is None:
                         self.exempt += 1
                     if self.flows or self._older:
-                        # It may have matched before: what it held then is no longer refreshed.
-                        self._forget(digest_key(value["flow"]["digest"]))
+                        # It may have matched before: what it held then is taken back.
+                        self._end(digest_key(value["flow"]["digest"]), now, True)
                 elif kind == "stats":
                     held = self.flows.get(value)
                     if held is None and value in self._older:
@@ -198,7 +203,7 @@ class Engine:
                     if held is not None:
                         self._refresh(held, now)
                 elif kind == "purge":
-                    self._forget(value)
+                    self._end(value, now, False)
                 elif kind != "other":
                     self._agent(kind, value)
             except BadRecord as bad:
@@ -215,9 +220,13 @@ class Engine:
         plan.last = now
         self.matched += 1
         flow = record["flow"]
+        digest = digest_key(flow["digest"])
+        before = self.flows.get(digest)
+        if before is None and self._older:
+            before = self._older.pop(digest, None)
         held = None
         for target in plan.targets:
-            key = target.apply(record, flow, now)
+            key = target.apply(record, flow, now, before)
             if key is not None:
                 if held is None:
                     held = key
@@ -225,39 +234,51 @@ class Engine:
                     held += (key,)
                 else:
                     held = (held, key)
+        if before is not None and before != held:
+            self._take_back(before, held, now)
         if held is not None:
-            digest = digest_key(flow["digest"])
-            if digest not in self.flows:
-                self._older.pop(digest, None)
-                if self.live() >= self.max_flows:
-                    self._drop_oldest()
+            if before is None and self.live() >= self.max_flows:
+                self._drop_oldest(now)
             self.flows[digest] = held
-        elif self.flows or self._older:
-            self._forget(digest_key(flow["digest"]))
+        elif before is not None:
+            self.flows.pop(digest, None)
         kept = payload if len(payload) <= MAX_KEPT_RECORD else brief(record)
         self.recent.append((now, plan.names, plan.reached, kept))
         if self.trace is not None:
             self.trace(record, plan)
 
-    def _forget(self, digest: int) -> None:
-        """This flow holds nothing (any longer)."""
-        if self.flows.pop(digest, None) is None and self._older:
-            self._older.pop(digest, None)
+    def _take_back(self, before, held, now: int) -> None:
+        """A flow holds less than before: the rest is withdrawn."""
+        kept = held if isinstance(held, tuple) else (held,)
+        for key in before if isinstance(before, tuple) else (before,):
+            if key not in kept:
+                self._release(key, now, True)
 
-    def _drop_oldest(self) -> None:
+    def _end(self, digest: int, now: int, withdraw: bool) -> None:
+        """This flow holds nothing (any longer): what it held is withdrawn, or ends with its time."""
+        held = self.flows.pop(digest, None)
+        if held is None and self._older:
+            held = self._older.pop(digest, None)
+        if held is not None:
+            self._release(held, now, withdraw)
+
+    def _drop_oldest(self, now: int) -> None:
         """Too many live flows: those not heard of for longest go. Their elements stay until they expire."""
         if self._older:
-            self.dropped_flows += len(self._older)
-            self._older = {}
-            return
-        oldest = list(self.flows)[: max(1, len(self.flows) // 2)]
+            oldest, self._older = self._older, {}
+        else:
+            oldest = {digest: self.flows[digest] for digest in list(self.flows)[: max(1, len(self.flows) // 2)]}
+            for digest in oldest:
+                del self.flows[digest]
         self.dropped_flows += len(oldest)
-        for digest in oldest:
-            del self.flows[digest]
+        for held in oldest.values():
+            self._release(held, now, False)
 
     def tick(self, now: int) -> None:
         """Forget flows that were not heard of for long. To be called now and then."""
         if now >= self._swap_at:
+            for held in self._older.values():
+                self._release(held, now, False)
             self._older = self.flows
             self.flows = {}
             self._swap_at = now + LIFETIME

@@ -19,19 +19,22 @@ _MAX_ROUNDS = 40
 MAX_UNITS = 128
 """Messages with an acknowledgement in one send: the default receive buffer holds 256 of them (6.18)."""
 MIN_SEND = 8 << 10
+ADD, REFRESH, REMOVE = 0, 1, 2
+_ADDING, _RENEWING, _REMOVING = (nftables.NEW,), (nftables.NEW, nftables.DEL, nftables.NEW), (nftables.DEL,)
 QUIET = 300
 """Seconds without a full set after which it is told again."""
 
 
 class Unit:
-    """Elements of one slot that travel together, to be added or to be refreshed."""
+    """Elements of one slot that travel together: `what` is to be done is ADD, REFRESH or REMOVE."""
 
-    def __init__(self, slot: Slot, keys: list[bytes], refresh: bool) -> None:
+    def __init__(self, slot: Slot, keys: list[bytes], what: int) -> None:
         self.slot = slot
         self.keys = keys
-        self.refresh = refresh
-        self.renew = refresh or slot.carried_over
-        """The elements may be in the set already: nftables then needs three messages for them."""
+        self.what = what
+        self.refresh = what == REFRESH
+        self.commands = _REMOVING if what == REMOVE else _RENEWING if self.refresh or slot.carried_over else _ADDING
+        """Messages of nftables: elements that may be in the set already need three."""
         self.remade = False
         """The set was made again for these once."""
 
@@ -92,8 +95,7 @@ class Sets:
         error = self._command(slot, [slot.data["flush"]])
         if not error:
             slot.counters.withdrawn += len(slot.live)
-        slot.live.clear()
-        slot.take_pending()
+        slot.clear()
         return 0 if error == errno.ENOENT else error
 
     def _command(self, slot: Slot, messages: list[bytes]) -> int:
@@ -120,7 +122,7 @@ class Sets:
         nft: list[Unit] = []
         ipsets: list[Unit] = []
         for slot in slots:
-            adds, refreshes = slot.take_pending()
+            adds, refreshes, removals = slot.take_pending()
             if slot.trouble == IS_FULL and now < slot.retry_at:
                 # What is in the set can be refreshed all the same.
                 self._refuse(slot, adds)
@@ -132,25 +134,25 @@ class Sets:
                 self._refuse(slot, adds + refreshes)
                 continue
             into = nft if slot.data["kind"] == "nftset" else ipsets
-            # Refreshes first: in a set that is filling up, what is there comes before what is new.
-            for keys, refresh in ((refreshes, True), (adds, False)):
-                into += self._units(slot, keys, refresh)
+            # Adds last: in a set that is filling up, what is there comes before what is new.
+            for keys, what in ((removals, REMOVE), (refreshes, REFRESH), (adds, ADD)):
+                into += self._units(slot, keys, what)
         if nft:
             self._rounds(nft, self._send_nft, now)
         if ipsets:
             self._rounds(ipsets, self._send_ipset, now)
 
-    def _units(self, slot: Slot, keys: list[bytes], refresh: bool) -> list[Unit]:
+    def _units(self, slot: Slot, keys: list[bytes], what: int) -> list[Unit]:
         """Cut a list of elements into units that fit into one message, and into one send with its three messages."""
         encoder = self._encoder(slot)
         room = max(1, min(encoder.room, self._limit // (3 * encoder.element) - 8))  # type: ignore[attr-defined]
-        return [Unit(slot, keys[start : start + room], refresh) for start in range(0, len(keys), room)]
+        return [Unit(slot, keys[start : start + room], what) for start in range(0, len(keys), room)]
 
     def _size(self, unit: Unit) -> int:
         """Return the bytes that a unit takes in a send."""
         encoder = self._encoder(unit.slot)
         one: int = len(encoder.head) + 64 + len(unit.keys) * encoder.element  # type: ignore[attr-defined]
-        return one * 3 if unit.renew else one
+        return one * len(unit.commands)
 
     def _encoder(self, slot: Slot) -> object:
         if slot.encoder is None:
@@ -191,15 +193,14 @@ class Sets:
 
     def _send_nft(self, batch: list[Unit], now: int) -> list[Unit]:
         """Send one transaction. Returns what must be sent again: all that was not refused, when something was."""
-        count = sum([3 if unit.renew else 1 for unit in batch])
+        count = sum([len(unit.commands) for unit in batch])
         first = self._nft.reserve(count + 2)
         messages = [nftables.begin(first)]
         owners: list[Unit] = []
         for unit in batch:
             encoder = self._encoder(unit.slot)
             keys = [unit.slot.expand(key) for key in unit.keys]  # type: ignore[misc]
-            commands = (nftables.NEW, nftables.DEL, nftables.NEW) if unit.renew else (nftables.NEW,)
-            for command in commands:
+            for command in unit.commands:
                 owners.append(unit)
                 messages.append(encoder.encode(command, first + len(owners), keys, 0))  # type: ignore[attr-defined]
         messages.append(nftables.end(first + count + 1))
@@ -230,24 +231,31 @@ class Sets:
             keys = unit.keys
             index = self._encoder(unit.slot).failed_index(offset) if offset >= 0 else -1  # type: ignore[attr-defined]
             known_full = unit.slot.trouble == IS_FULL and now < unit.slot.retry_at and not unit.refresh
-            if error == errno.ENOENT and self._remake(unit, now):
+            if error == errno.ENOENT and unit.what == REMOVE and (0 <= index < len(keys) or len(keys) == 1):
+                # It was gone already, and there is nothing wrong with that.
+                again += self._without(unit, max(index, 0))
+            elif error == errno.ENOENT and unit.what != REMOVE and self._remake(unit, now):
                 again.append(unit)
-            elif error in HOPELESS or (error in FULL_ERRORS and known_full):
+            elif unit.what != REMOVE and error in HOPELESS or (error in FULL_ERRORS and known_full):
                 self._give_up(unit.slot, keys, error, now)
             elif 0 <= index < len(keys) or len(keys) == 1:
                 index = max(index, 0)
-                before, rest = keys[:index], keys[index + 1 :]
                 if error in FULL_ERRORS:
                     self._give_up(unit.slot, keys[index:], error, now)
-                    rest = []
+                    again += [Unit(unit.slot, keys[:index], unit.what)] if index else []
                 else:
                     self._refuse(unit.slot, [keys[index]], error, now)
-                again += [Unit(unit.slot, part, unit.refresh) for part in (before, rest) if part]
+                    again += self._without(unit, index)
             else:
                 # Kernels that do not tell which element it was (before 5.16 or so): look for it by halves.
                 middle = len(keys) // 2
-                again += [Unit(unit.slot, keys[:middle], unit.refresh), Unit(unit.slot, keys[middle:], unit.refresh)]
+                again += [Unit(unit.slot, keys[:middle], unit.what), Unit(unit.slot, keys[middle:], unit.what)]
         return again
+
+    @staticmethod
+    def _without(unit: Unit, index: int) -> list[Unit]:
+        """Return a unit without one of its elements, as up to two units."""
+        return [Unit(unit.slot, part, unit.what) for part in (unit.keys[:index], unit.keys[index + 1 :]) if part]
 
     def _send_ipset(self, batch: list[Unit], now: int) -> list[Unit]:
         """Send one batch of ADD messages, each acknowledged. Returns the rests after refused elements."""
@@ -255,7 +263,8 @@ class Sets:
         messages = []
         for index, unit in enumerate(batch):
             encoder = self._encoder(unit.slot)
-            messages.append(encoder.encode(ipset.ADD, first + index, unit.keys, 2))  # type: ignore[attr-defined]
+            command = ipset.DEL if unit.what == REMOVE else ipset.ADD
+            messages.append(encoder.encode(command, first + index, unit.keys, 2))  # type: ignore[attr-defined]
         try:
             answers = self._ipset.send(b"".join(messages))
         except OSError as failure:
@@ -283,7 +292,7 @@ class Sets:
             else:
                 self._refuse(unit.slot, [unit.keys[done]], answer.error, now)
                 if unit.keys[done + 1 :]:
-                    again.append(Unit(unit.slot, unit.keys[done + 1 :], unit.refresh))
+                    again.append(Unit(unit.slot, unit.keys[done + 1 :], unit.what))
         for unit in unanswered:
             # The receive buffer ran over. What became of these is not known: they are added anew when seen again.
             self._refuse(unit.slot, unit.keys, errno.ENOBUFS, now)
@@ -294,7 +303,9 @@ class Sets:
     def _accepted(self, unit: Unit, count: int) -> None:
         if not count:
             return
-        if unit.remade and unit.refresh:
+        if unit.what == REMOVE:
+            unit.slot.counters.withdrawn += count
+        elif unit.remade and unit.refresh:
             unit.slot.counters.restored += count
         elif unit.refresh:
             unit.slot.counters.refreshed += count
@@ -336,6 +347,7 @@ class Sets:
         slot.remade_at = now
         kept = [key for other in self._turn if other.slot is slot for key in other.keys]
         slot.live = {key: slot.live[key] for key in kept if key in slot.live}
+        slot.more = {key: count for key, count in slot.more.items() if key in slot.live}
         self._say("notice", "target '" + slot.counters.name + "': " + label(slot) + " was deleted; it is made again")
         return self.provide(slot, now, False)
 
@@ -346,7 +358,7 @@ class Sets:
         if error == errno.ENOENT and slot.data["managed"]:
             # Somebody deleted the set: it is made again with the next effect, and flows bring their elements back.
             slot.ready = False
-            slot.live.clear()
+            slot.clear()
 
     def fail(self, slot: Slot, error: int, now: int) -> None:
         """Remember that a set cannot be used for a while, and say so the first time."""
@@ -373,7 +385,7 @@ class Sets:
         if error not in (errno.EMSGSIZE, errno.ENOBUFS) or self._limit <= MIN_SEND:
             return self._all_failed(batch, error, now)
         self._limit //= 2
-        return [part for unit in batch for part in self._units(unit.slot, unit.keys, unit.refresh)]
+        return [part for unit in batch for part in self._units(unit.slot, unit.keys, unit.what)]
 
     def _all_failed(self, batch: list[Unit], error: int, now: int) -> list[Unit]:
         for unit in batch:

@@ -44,8 +44,11 @@ class SetTarget:
             else:
                 self._v6, self._key6 = slot, function  # type: ignore[assignment]
 
-    def apply(self, record: dict, flow: dict, now: int):
-        """Want the flow's element in the set. Returns the element, or None when this flow has none here."""
+    def apply(self, record: dict, flow: dict, now: int, held):
+        """Want the flow's element in the set. Returns the element, or None when this flow has none here.
+
+        `held`: what the flow holds already: None, one element, or a tuple of several.
+        """
         if self._takes is not None and not self._takes(record):
             return None
         slot, make = (self._v4, self._key4) if flow["ip_version"] == 4 else (self._v6, self._key6)
@@ -56,7 +59,14 @@ class SetTarget:
         except ValueError:
             self.counters.skipped += 1
             return None
-        return slot.want(key, now)
+        if key == held:
+            slot.want(key, now)
+            return held  # one object for as long as the flow lives
+        if isinstance(held, tuple) and key in held:
+            slot.want(key, now)
+        else:
+            slot.hold(key, now)
+        return key
 
 
 class LogTarget:
@@ -68,7 +78,7 @@ class LogTarget:
         self.counters = log.counters
         self._takes = interface_test(interface)
 
-    def apply(self, record: dict, flow: dict, now: int) -> None:
+    def apply(self, record: dict, flow: dict, now: int, held) -> None:
         """Note the flow."""
         if self._takes is None or self._takes(record):
             self.log.effect(flow, now, time.time())
@@ -133,6 +143,8 @@ class Registry:
                     self.sets.provide(slot, now, False)
             slots.append(slot)
         self.by_number = {slot.number: slot for slot in slots}
+        for slot in slots:
+            slot.siblings = [other for other in slots if other is not slot and _set(other.data) == _set(slot.data)]
         self._bind(image, slots, functions)
         return list(old.values())
 
@@ -165,9 +177,19 @@ class Registry:
             if slot is not None:
                 slot.want(key, now)
 
+    def release(self, held, now: int, withdraw: bool) -> None:
+        """A flow no longer holds its elements (one, or a tuple). `withdraw`: what no other flow holds goes at once."""
+        for key in held if isinstance(held, tuple) else (held,):
+            slot = self.by_number.get(key[0] << 8 | key[1])
+            if slot is not None:
+                slot.release(key, now, withdraw)
+
     def flush(self, now: int) -> None:
         """Bring all pending effects to the kernel: the end of a turn of the loop."""
-        pending = [slot for slot in self.by_number.values() if slot.adds or slot.refreshes]
+        pending = [slot for slot in self.by_number.values() if slot.adds or slot.refreshes or slot.dels]
+        for slot in pending:
+            if slot.dels and slot.siblings:
+                slot.keep_of_siblings()
         if pending:
             self.sets.flush(pending, now)
 

@@ -11,6 +11,9 @@ MAX_LIVE = 1 << 18
 """Elements remembered for one set. Beyond that the older half is forgotten here (the kernel keeps it): it is added anew
 when seen again, which does no harm."""
 CARRIED = 3600
+ENDING = 1
+"""Seconds an element still has when it is left to end by itself: the kernel may have dropped it already."""
+MAX_COMPLEMENTS = 4096
 GRACE = 2
 """Seconds an element is remembered beyond its deadline. While it is, a new sighting refreshes it, which is right whether
 or not the kernel still has it; a plain add would not lengthen the life of one that is about to end."""
@@ -42,9 +45,13 @@ class Slot:
         self.number = number
         self.counters = counters
         self.live: dict[bytes, int] = {}
-        """Elements to the second they expire (0: never), oldest first."""
-        self.adds: list[bytes] = []
-        self.refreshes: list[bytes] = []
+        """Elements to the second they expire (0: never), oldest first; its complement (negative) when no flow holds it."""
+        self.more: dict[bytes, int] = {}
+        """How many flows hold an element besides one; only of those that several hold."""
+        self.adds: dict[bytes, None] = {}
+        """What is to be brought to the kernel at the end of this turn; `refreshes` and `dels` likewise."""
+        self.refreshes: dict[bytes, None] = {}
+        self.dels: dict[bytes, None] = {}
         self.trouble = ""
         """Why the set cannot be used now; "" while it can."""
         self.told = False
@@ -56,6 +63,8 @@ class Slot:
         """The set may hold elements that are not in `live` (of an earlier life of the daemon, or of somebody else): adding
         one of those must refresh it."""
         self._carried_until = 0
+        self.siblings: list[Slot] = []
+        """Slots of other targets that fill the same set."""
         self.ready = False
         """The set was made, or is somebody else's."""
         self.ttl: int = data["ttl"] if data["timeouts"] else 0
@@ -68,27 +77,75 @@ class Slot:
         if ttl != self.ttl:
             # What is in the set has the timeout of before: each element is renewed when it is seen again.
             self.live = {}
+            self.more = {}
             self.carried_over = True
         self.ttl = ttl
         self._second = self._end = 0
+        self._complements: dict[int, int] = {}
         self.encoder: object = None
         self.expand = None
         """Both made by `kernel` when first needed; `expand` turns a packed element into the key of an nftables set."""
 
-    def want(self, key: bytes, now: int) -> bytes:
-        """A flow wants this element in the set. Returns the key that the set's table holds (one object for all holders)."""
+    def hold(self, key: bytes, now: int) -> None:
+        """A flow that did not hold this element wants it in the set."""
         deadline = self.live.get(key)
         if deadline is None:
             if len(self.live) >= MAX_LIVE:
                 self.forget(list(self.live)[: MAX_LIVE // 2])
             self.live[key] = self._deadline(now)
-            self.adds.append(key)
-        elif self.ttl and deadline - now <= (self.ttl >> 1 or 1):
+            if key in self.dels:
+                # It is in the kernel still, and was to be taken out at the end of this turn.
+                del self.dels[key]
+                self.refreshes[key] = None
+            else:
+                self.adds[key] = None
+        else:
+            if deadline >= 0:
+                self.more[key] = self.more.get(key, 0) + 1
+            self.want(key, now)
+
+    def want(self, key: bytes, now: int) -> None:
+        """A flow that holds this element lives."""
+        deadline = self.live.get(key)
+        if deadline is None:
+            # The kernel refused it, or it was forgotten here.
+            self.hold(key, now)
+            return
+        if deadline < 0:
+            deadline = self.live[key] = ~deadline
+        if self.ttl and deadline - now <= (self.ttl >> 1 or 1):
             # Out and in again: the table stays in the order in which elements expire.
             del self.live[key]
             self.live[key] = self._deadline(now)
-            self.refreshes.append(key)
-        return key
+            if key not in self.adds:
+                self.refreshes[key] = None
+
+    def release(self, key: bytes, now: int, withdraw: bool) -> None:
+        """A flow no longer holds this element. `withdraw`: it is to go with its last holder, not with its time."""
+        deadline = self.live.get(key)
+        if deadline is None or deadline < 0:
+            return
+        others = self.more.pop(key, 0)
+        if others > 1:
+            self.more[key] = others - 1
+        elif not others and not withdraw:
+            self.live[key] = self._complement(deadline)
+        elif not others:
+            del self.live[key]
+            self.refreshes.pop(key, None)
+            if key in self.adds:
+                del self.adds[key]
+            elif not self.ttl or deadline - now > ENDING:
+                self.dels[key] = None
+
+    def _complement(self, deadline: int) -> int:
+        """Return ~deadline; one object for all of a second."""
+        found = self._complements.get(deadline)
+        if found is None:
+            if len(self._complements) >= MAX_COMPLEMENTS:
+                self._complements = {}
+            found = self._complements[deadline] = ~deadline
+        return found
 
     def _deadline(self, now: int) -> int:
         """Return when an element that is added now expires; one object for all of a second, which saves 32 bytes each."""
@@ -97,10 +154,22 @@ class Slot:
             self._end = now + self.ttl if self.ttl else 0
         return self._end
 
+    def expires(self, key: bytes) -> int:
+        """Return the second in which an element ends; 0: never, or it is not in the set."""
+        deadline = self.live.get(key, 0)
+        return deadline if deadline >= 0 else ~deadline
+
     def forget(self, keys: list[bytes]) -> None:
         """The kernel did not take these."""
         for key in keys:
             self.live.pop(key, None)
+            self.more.pop(key, None)
+
+    def clear(self) -> None:
+        """The set is empty, or gone: nothing of it is remembered, and nothing is on its way."""
+        self.live = {}
+        self.more = {}
+        self.take_pending()
 
     def keep_carried(self, now: int) -> None:
         """The set is there: what an earlier life left in it can be there for a while. Others may fill sets of their own."""
@@ -115,14 +184,22 @@ class Slot:
         limit = now - GRACE
         gone = []
         for key, deadline in self.live.items():
-            if deadline > limit:
+            if (deadline if deadline >= 0 else ~deadline) > limit:
                 break
             gone.append(key)
-        for key in gone:
-            del self.live[key]
+        self.forget(gone)
 
-    def take_pending(self) -> tuple[list[bytes], list[bytes]]:
-        """Return the elements to add and to refresh, and begin new lists."""
-        pending = self.adds, self.refreshes
-        self.adds, self.refreshes = [], []
+    def keep_of_siblings(self) -> None:
+        """Leave in the set what flows hold through another target that fills the same set."""
+        for other in self.siblings:
+            if other.data["fields"] == self.data["fields"]:
+                prefix = other.number.to_bytes(2, "big")
+                for key in list(self.dels):
+                    if other.live.get(prefix + key[2:], -1) >= 0:
+                        del self.dels[key]
+
+    def take_pending(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
+        """Return the elements to add, to refresh and to take out, and begin anew."""
+        pending = list(self.adds), list(self.refreshes), list(self.dels)
+        self.adds, self.refreshes, self.dels = {}, {}, {}
         return pending

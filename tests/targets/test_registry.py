@@ -62,7 +62,7 @@ def test_a_reload_keeps_elements_of_sets_that_stay() -> None:
     numbers = house.load(image(first))
     target = house.registry.targets["a"]
     one = record(1)
-    held = target.apply(one, one["flow"], 1)
+    held = target.apply(one, one["flow"], 1, None)
     house.registry.flush(1)
     sends = house.kernel.sends
     changed = slot_data("nftset", "a", set_name="a", ttl=120)
@@ -88,7 +88,7 @@ def test_a_reload_with_another_ttl_renews_what_flows_hold(before: int, after: in
     house = House()
     house.load(image(slot_data("nftset", "a", set_name="a", ttl=before)))
     one = record(1)
-    held = house.registry.targets["a"].apply(one, one["flow"], 1)
+    held = house.registry.targets["a"].apply(one, one["flow"], 1, None)
     house.registry.flush(1)
     house.load(image(slot_data("nftset", "a", set_name="a", ttl=after)))
     house.registry.refresh(held, 2)
@@ -102,7 +102,7 @@ def test_a_second_target_of_a_set_does_not_empty_it() -> None:
     first = slot_data("nftset", "a", set_name="a", ttl=0)
     house.load(image(first))
     one = record(1)
-    house.registry.targets["a"].apply(one, one["flow"], 1)
+    house.registry.targets["a"].apply(one, one["flow"], 1, None)
     house.registry.flush(1)
     house.load(image(first, slot_data("nftset", "b", set_name="a", ttl=0, flush_on_create=True)))
     assert len(house.kernel.sets["a.v4"]) == 1
@@ -113,7 +113,7 @@ def test_the_last_entries_of_a_log_that_has_just_gone_are_written() -> None:
     house = House()
     house.load(image(logs=("l",)))
     flow = {"ip_version": 4, "other_ip": "10.0.0.1", "local_ip": "10.0.0.2", "detected_protocol": 5}
-    house.registry.targets["l"].apply({"flow": flow}, flow, 1)
+    house.registry.targets["l"].apply({"flow": flow}, flow, 1, None)
     house.load(image())
     house.registry.shut_down()
     assert len(house.files) == 1
@@ -163,19 +163,19 @@ def test_a_log_that_goes_is_written_first() -> None:
     house = House()
     house.load(image(logs=("l",)))
     flow = {"ip_version": 4, "other_ip": "10.0.0.1", "local_ip": "10.0.0.2", "detected_protocol": 5}
-    house.registry.targets["l"].apply({"flow": flow}, flow, 1)
+    house.registry.targets["l"].apply({"flow": flow}, flow, 1, None)
     house.load(image(logs=("l",)))
     assert not house.files
     house.load(image())
     house.registry.tick(2)
     assert len(house.files) == 1
     house.load(image(logs=("l",)))
-    house.registry.targets["l"].apply({"flow": flow}, flow, 10)
+    house.registry.targets["l"].apply({"flow": flow}, flow, 10, None)
     house.registry.tick(69)
     assert len(house.files) == 1
     house.registry.tick(70)
     assert len(house.files) == 2
-    house.registry.targets["l"].apply({"flow": flow}, flow, 80)
+    house.registry.targets["l"].apply({"flow": flow}, flow, 80, None)
     house.registry.shut_down()
     assert len(house.files) == 3
 
@@ -191,7 +191,7 @@ def test_a_target_takes_flows_of_its_interface_only() -> None:
     house = House()
     house.load(image(slot_data("nftset", "a", set_name="a"), interface="wan"))
     target = house.registry.targets["a"]
-    assert target.apply(inside, inside["flow"], 1) is None
-    assert target.apply(outside, outside["flow"], 1) is not None
+    assert target.apply(inside, inside["flow"], 1, None) is None
+    assert target.apply(outside, outside["flow"], 1, None) is not None
     six = {"ip_version": 6, "other_ip": "2001:db8::1"}
-    assert target.apply({"internal": False, "flow": six}, six, 1) is None, "no IPv6 set was asked for"
+    assert target.apply({"internal": False, "flow": six}, six, 1, None) is None, "no IPv6 set was asked for"

@@ -290,7 +290,7 @@ def test_emptying_a_set_forgets_its_elements() -> None:
     bench.slot.want(key(2), 100)
     assert bench.sets.empty(bench.slot) == 0
     assert not bench.slot.live
-    assert bench.slot.take_pending() == ([], [])
+    assert bench.slot.take_pending() == ([], [], [])
     assert bench.held == []
     del bench.kernel.sets["x.v4"]
     assert bench.sets.empty(bench.slot) == 0, "a set that is not there is empty"

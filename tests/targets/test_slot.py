@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from fake_kernel import key, slot_data
 
@@ -18,21 +20,117 @@ def test_an_element_is_added_once_and_refreshed_when_half_of_its_life_is_gone() 
     slot = made(ttl=60)
     for now in (100, 100, 101, 129):
         slot.want(key(1), now)
-    assert slot.take_pending() == ([key(1)], [])
+    assert slot.take_pending() == ([key(1)], [], [])
     slot.want(key(1), 130)
     slot.want(key(1), 131)
-    assert slot.take_pending() == ([], [key(1)])
+    assert slot.take_pending() == ([], [key(1)], [])
     slot.want(key(1), 159)
-    assert slot.take_pending() == ([], [])
+    assert slot.take_pending() == ([], [], [])
     slot.want(key(1), 160)
-    assert slot.take_pending() == ([], [key(1)])
+    assert slot.take_pending() == ([], [key(1)], [])
 
 
-def test_all_holders_share_one_key() -> None:
-    """A table of many flows would keep a copy of the element for each."""
+def test_an_element_goes_with_its_last_holder() -> None:
+    """A flow that turns out to be something else stays blocked; or blocks, by its end, what another flow still holds."""
     slot = made()
-    first = slot.want(key(1), 1)
-    assert slot.want(key(1), 2) == first
+    slot.hold(key(1), 100)
+    slot.hold(key(1), 101)
+    slot.hold(key(1), 102)
+    slot.take_pending()
+    slot.release(key(1), 103, True)
+    slot.release(key(1), 103, False)
+    assert slot.take_pending() == ([], [], [])
+    slot.release(key(1), 103, True)
+    assert slot.take_pending() == ([], [], [key(1)])
+    assert not slot.live and not slot.more
+    slot.release(key(1), 104, True)
+    assert slot.take_pending() == ([], [], []), "it was released by all already"
+
+
+def test_an_element_whose_flows_have_ended_stays_for_its_time() -> None:
+    """A connection that is over frees its address at once: its next connection would pass for some packets."""
+    slot = made(ttl=60)
+    slot.hold(key(1), 100)
+    slot.take_pending()
+    slot.release(key(1), 110, False)
+    assert slot.take_pending() == ([], [], [])
+    assert slot.expires(key(1)) == 160
+    slot.hold(key(1), 140)
+    assert slot.take_pending() == ([], [key(1)], [])
+    assert slot.expires(key(1)) == 200
+    slot.release(key(1), 150, True)
+    assert slot.take_pending() == ([], [], [key(1)]), "it has one holder again, and goes with it"
+    slot.hold(key(2), 150)
+    slot.release(key(2), 151, False)
+    slot.expire(210 + GRACE)
+    assert not slot.live
+
+
+def test_what_changes_within_a_turn_reaches_the_kernel_as_it_ends() -> None:
+    """The kernel would be told to remove what is there to stay, or keep what was taken back before it was added."""
+    slot = made(ttl=60)
+    slot.hold(key(1), 100)
+    slot.release(key(1), 100, True)
+    assert slot.take_pending() == ([], [], []), "never added"
+    slot.hold(key(1), 100)
+    slot.take_pending()
+    slot.release(key(1), 101, True)
+    slot.hold(key(1), 101)
+    assert slot.take_pending() == ([], [key(1)], []), "it never left, and has a whole life again"
+    slot.hold(key(2), 101)
+    slot.take_pending()
+    slot.want(key(2), 140)
+    slot.release(key(2), 140, True)
+    assert slot.take_pending() == ([], [], [key(2)]), "not refreshed as well"
+
+
+def test_what_ends_by_itself_is_not_taken_out() -> None:
+    """The kernel may have dropped it a moment ago, and would refuse the whole transaction."""
+    slot = made(ttl=60)
+    slot.hold(key(1), 100)
+    slot.take_pending()
+    slot.release(key(1), 159, True)
+    assert slot.take_pending() == ([], [], [])
+    assert not slot.live
+
+
+def test_forever_is_taken_back_too() -> None:
+    slot = made(ttl=0)
+    slot.hold(key(1), 100)
+    slot.take_pending()
+    slot.release(key(1), 200, False)
+    assert slot.expires(key(1)) == 0
+    slot.hold(key(1), 300)
+    slot.release(key(1), 300, True)
+    assert slot.take_pending() == ([], [], [key(1)])
+
+
+def test_holders_are_counted_right_whatever_happens() -> None:
+    """The oracle is a set of holders for each element; what the kernel holds must be what it says at every turn."""
+    rng = Random(7)
+    slot = made(ttl=0)
+    holders: dict[int, set[int]] = {number: set() for number in range(5)}
+    loose: set[int] = set()
+    kernel: set[bytes] = set()
+    for _ in range(20_000):
+        flow, number = rng.randrange(4), rng.randrange(5)
+        if flow not in holders[number]:
+            slot.hold(key(number), 1)
+            holders[number].add(flow)
+            loose.discard(number)
+        elif rng.random() < 0.3:
+            slot.want(key(number), 1)
+        else:
+            withdraw = rng.random() < 0.7
+            slot.release(key(number), 1, withdraw)
+            holders[number].discard(flow)
+            if not holders[number] and not withdraw:
+                loose.add(number)
+        if rng.random() < 0.4:
+            adds, refreshes, removals = slot.take_pending()
+            assert not kernel & set(adds) and set(removals) <= kernel and set(refreshes) <= kernel
+            kernel = (kernel | set(adds)) - set(removals)
+            assert kernel == {key(number) for number in holders if holders[number] or number in loose}
 
 
 def test_an_expired_element_is_forgotten_after_a_moment_of_grace() -> None:
@@ -47,7 +145,7 @@ def test_an_expired_element_is_forgotten_after_a_moment_of_grace() -> None:
     assert list(slot.live) == [key(2)]
     slot.want(key(1), 170)
     slot.want(key(2), 170 + GRACE - 1)
-    assert slot.take_pending() == ([key(1)], [key(2)])
+    assert slot.take_pending() == ([key(1)], [key(2)], [])
 
 
 def test_a_refreshed_element_outlives_one_that_was_added_later() -> None:
@@ -67,7 +165,7 @@ def test_without_a_ttl_an_element_stays(data: dict[str, int]) -> None:
     slot.want(key(1), 1)
     slot.want(key(1), 1_000_000)
     slot.expire(2_000_000)
-    assert slot.take_pending() == ([key(1)], [])
+    assert slot.take_pending() == ([key(1)], [], [])
     assert key(1) in slot.live
 
 
@@ -76,7 +174,7 @@ def test_a_set_without_timeouts_is_never_refreshed() -> None:
     slot = Slot(0, slot_data("nftset", ttl=60) | {"timeouts": False}, Counters("target", "nftset"))
     slot.want(key(1), 1)
     slot.want(key(1), 1000)
-    assert slot.take_pending() == ([key(1)], [])
+    assert slot.take_pending() == ([key(1)], [], [])
 
 
 def test_what_the_kernel_refused_is_added_when_seen_again() -> None:
@@ -86,7 +184,7 @@ def test_what_the_kernel_refused_is_added_when_seen_again() -> None:
     slot.take_pending()
     slot.forget([key(1), key(2)])
     slot.want(key(1), 2)
-    assert slot.take_pending() == ([key(1)], [])
+    assert slot.take_pending() == ([key(1)], [], [])
 
 
 def test_the_table_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

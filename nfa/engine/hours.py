@@ -1,0 +1,58 @@
+"""When an action is applied: windows of time on days of the week, by the clock on the wall.
+
+In: windows, the offsets of a time zone, and a moment (epoch seconds). Out: whether the action is applied at that moment.
+Nothing is remembered from one moment to the next, so a clock that jumps (a router has none until NTP has told it) and the
+change to summer time need no care: the answer is always that of the wall clock.
+"""
+
+DAY = 86400
+_THURSDAY = 3
+"""The weekday of 1 January 1970; Monday is 0."""
+
+
+class Zone:
+    """The offsets of a time zone: `changes` are (epoch second, offset in seconds) in order; the first holds before it, too."""
+
+    def __init__(self, changes: list[tuple[int, int]]) -> None:
+        self._changes = changes
+        self._from = self._until = 0
+        self._offset = 0
+
+    def wall(self, moment: int) -> tuple[int, int]:
+        """Return (weekday, second of the day) that a clock on the wall shows."""
+        if not self._from <= moment < self._until:
+            self._look(moment)
+        days, second = divmod(moment + self._offset, DAY)
+        return (days + _THURSDAY) % 7, second
+
+    def _look(self, moment: int) -> None:
+        """Find the offset that holds at a moment, and from when until when it does."""
+        start, offset = -(1 << 62), self._changes[0][1]
+        for when, following in self._changes[1:]:
+            if moment < when:
+                self._from, self._until, self._offset = start, when, offset
+                return
+            start, offset = when, following
+        self._from, self._until, self._offset = start, 1 << 62, offset
+
+
+def inside(window: tuple[tuple[int, ...], int, int], weekday: int, second: int) -> bool:
+    """Return whether a window (days, start, end) holds then. One that ends before it starts runs over midnight.
+
+    Such a window belongs to the day it starts on: in the morning it holds when yesterday is one of its days.
+    """
+    days, start, end = window
+    if start < end:
+        return start <= second < end and weekday in days
+    return (second >= start and weekday in days) or (second < end and (weekday - 1) % 7 in days)
+
+
+def applies(inclusive: list, exclusive: list, weekday: int, second: int) -> bool:
+    """Return whether an action is applied: in one of its inclusive windows, if it has any, and in none of the exclusive."""
+    for window in exclusive:
+        if inside(window, weekday, second):
+            return False
+    for window in inclusive:
+        if inside(window, weekday, second):
+            return True
+    return not inclusive
