@@ -18,7 +18,7 @@ from .config.groups import load_groups
 from .config.model import Action, Policy, Text
 from .config.paths import FOLDERS, Paths
 from .config.report import Place, Reports, did_you_mean, excerpt, line_at, quote
-from .config.sources import Sources, load
+from .config.sources import UCI_FOLDER, Sources, load
 from .expression import Context, understand
 from .expression.check import parse_address
 from .expression.generate import Generator
@@ -27,6 +27,7 @@ from .expression.tree import Network, Node, Not, Or, Test, any_of
 from .provision.kernel import Kernel
 from .provision.keys import key_source
 from .provision.provision import Slot, provision
+from .schedules import Schedules, schedules
 
 
 @dataclass
@@ -48,6 +49,7 @@ class Compiled:
     exemptions: Node | None
     slots: list[Slot]
     catalogue: catalogue.Catalogue
+    schedules: Schedules = field(default_factory=Schedules)
     reports: Reports = field(default_factory=Reports)
 
 
@@ -164,11 +166,13 @@ def compile_policy(
     """
     reports = reports if reports is not None else Reports()
     policy = load(sources, paths, reports)
-    return (understand_policy(policy, paths, reports, look=look) if policy else None), reports
+    return (understand_policy(policy, paths, reports, look=look, uci=sources.uci) if policy else None), reports
 
 
-def understand_policy(policy: Policy, paths: Paths, reports: Reports, *, look: bool) -> Compiled:
-    """Compile a policy that was read and merged. `look`: as for `compile_policy`."""
+def understand_policy(
+    policy: Policy, paths: Paths, reports: Reports, *, look: bool, uci: str | None = UCI_FOLDER
+) -> Compiled:
+    """Compile a policy that was read and merged. `look`: as for `compile_policy`; `uci`: the folder of UCI."""
     compiler = _Compiler(paths, reports)
     exemptions, _ = compiler.texts(policy.exemptions, "global exemption", "the exemption is ignored", True)
     actions = [compiler.action(action, policy) for action in policy.actions]
@@ -178,7 +182,8 @@ def understand_policy(policy: Policy, paths: Paths, reports: Reports, *, look: b
             slots = provision(wanted, kernel, reports)
     else:
         slots = provision(wanted, None, reports)
-    return Compiled(policy, actions, exemptions, slots, compiler.catalogue, reports)
+    hours = schedules(policy, uci, reports)
+    return Compiled(policy, actions, exemptions, slots, compiler.catalogue, hours, reports)
 
 
 def check_texts(texts: list[Text], what: str, paths: Paths, reports: Reports) -> None:
@@ -199,22 +204,34 @@ def interface_source(interface: str) -> str:
 
 
 def decision_source(compiled: Compiled, generator: Generator) -> str:
-    """Return the source of `decide(r, f)`: None for a flow that is exempt everywhere, else the numbers of the actions."""
-    conditions = []
+    """Return the source of `decide(r, f)`: None for a flow that is exempt everywhere, else the numbers of the actions.
+
+    Where actions have hours (`W` says which schedules hold now), `concerns(r, f)` says whether they matter to a flow.
+    """
+    conditions: list[str] = []
+    at_all_hours: list[str] = []
     exempt = generator.expression(compiled.exemptions) if compiled.exemptions else ""
     for number, item in enumerate(compiled.actions):
         if item.reason or item.criteria is None:
             continue
-        parts = [interface_source(item.action.interface)]
+        schedule = compiled.schedules.of.get(item.action.name)
+        parts = [f"W[{schedule}]" if schedule is not None else "", interface_source(item.action.interface)]
         if item.exemptions:
             parts.append(f"not ({generator.expression(item.exemptions)})")
         parts.append(f"({generator.expression(item.criteria)})")
+        condition = " and ".join(filter(None, parts))
         leave = "; return tuple(out)" if item.action.halt_on_match else ""
-        conditions.append(f"    if {' and '.join(filter(None, parts))}: out.append({number}){leave}")
-    lines = ["def decide(r, f):", *(f"    {line}" for line in generator.lines)]
+        conditions.append(f"    if {condition}: out.append({number}){leave}")
+        if schedule is not None:
+            at_all_hours.append(condition.partition(" and ")[2])
+    attributes = [f"    {line}" for line in generator.lines]
+    lines = ["def decide(r, f):", *attributes]
     if exempt:
         lines.append(f"    if {exempt}: return None")
-    return "\n".join([*lines, "    out = []", *conditions, "    return tuple(out)", ""])
+    lines += ["    out = []", *conditions, "    return tuple(out)", ""]
+    if at_all_hours:
+        lines += ["def concerns(r, f):", *attributes, f"    return {' or '.join(f'({one})' for one in at_all_hours)}", ""]
+    return "\n".join(lines)
 
 
 def _categories(table: dict[int, int]) -> bytes:
@@ -262,6 +279,10 @@ def image_of(compiled: Compiled) -> dict[str, object]:
             _categories(compiled.catalogue.category_of_application) if uses_categories else b"",
             _categories(compiled.catalogue.category_of_protocol) if uses_categories else b"",
         ),
+        "windows": compiled.schedules.windows,
+        "zone": compiled.schedules.changes,
+        "schedules": [compiled.schedules.of.get(item.action.name, -1) for item in compiled.actions],
+        "reprocess": policy.reprocess_flows,
         "names": json.dumps(catalogue.rows(compiled.catalogue), separators=(",", ":")).encode(),
         "log_level": policy.main["log_level"],
         "files": policy.files,

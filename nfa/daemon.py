@@ -25,10 +25,13 @@ from .engine.engine import Engine
 from .files import write_whole
 from .loader import Loader
 from .messages import say, set_level
+from .packing import pack, unpack
 from .stream.client import DEFAULT_SOURCE, Client
 from .targets.kernel import Sets
 from .targets.registry import Registry
 
+AGAIN_SECONDS = 0.02
+"""How long a turn of the loop may be for the sake of flows that are matched again."""
 MAX_WORK = 32
 """Searches that go on at the same time."""
 
@@ -58,7 +61,7 @@ class Daemon:
         self.poll = select.poll()
         self.client = Client(DEFAULT_SOURCE)
         self.registry = Registry(Sets(say, self.tell_target), write_whole, say, self.tell_target)
-        self.engine = Engine(self.registry.refresh, self.registry.release)
+        self.engine = Engine(self.registry.refresh, self.registry.release, pack=pack, unpack=unpack)
         self.control = Control(settings["control"], self.call)
         self.children = Children(self.poll)
         bus = settings.get("ubus", "")
@@ -72,6 +75,8 @@ class Daemon:
         self.loader = Loader(self)
         self._work: list = []
         """Searches in slices: (generator, reply)."""
+        self._again: object = None
+        """The flows that are being matched again."""
         self._polled = -1
         self._watched: tuple = ("waiting", 0, 0)
         self._told = ""
@@ -162,6 +167,8 @@ class Daemon:
                 mishap("an event", failure)
             if self._work:
                 self.go_on()
+            if self._again is not None:
+                self.match_again(moment)
             if now != tick:
                 tick = now
                 self.tick(now, moment)
@@ -169,7 +176,9 @@ class Daemon:
 
     def tick(self, now: int, moment: float) -> None:
         """What has to happen each second."""
-        self.engine.tick(now)
+        if self.engine.tick(now, int(time.time())):
+            say("notice", "a window of time has begun or ended: flows that run are matched again")
+            self.begin_again()
         self.registry.tick(now)
         self.children.watch(moment)
         self.loader.tick(moment)
@@ -179,7 +188,7 @@ class Daemon:
 
     def patience(self) -> int:
         """Return how long the loop may sleep, in milliseconds: to the next second, or to the next deadline."""
-        if self._work:
+        if self._work or self._again is not None:
             return 0
         moment = time.monotonic()
         wait = 1.0 - moment % 1.0
@@ -188,6 +197,18 @@ class Daemon:
         if self.ubus is not None and self.ubus.deadline:
             wait = min(wait, self.ubus.deadline - moment)
         return max(0, int(wait * 1000) + 1)
+
+    def begin_again(self) -> None:
+        """Match the flows that run again, some in each turn of the loop; from the beginning, if that goes on already."""
+        self._again = self.engine.match_again(self.now)
+
+    def match_again(self, moment: float) -> None:
+        """Match some of the flows that run again, as many as a turn of the loop has time for."""
+        for _ in self._again:  # type: ignore[attr-defined]
+            if time.monotonic() - moment > AGAIN_SECONDS:
+                return
+        self._again = None
+        self.registry.flush(self.now())
 
     def go_on(self) -> None:
         """Do one slice of the oldest search."""

@@ -181,8 +181,13 @@ class Loader:
         policy.targets = daemon.registry.targets
         if daemon.engine.policy is not None:
             policy.succeed(daemon.engine.policy)
+        policy.keep_hours(int(time.time()))
         daemon.engine.policy = policy
+        if not (policy.windows or policy.reprocess):
+            daemon.engine.forget_kept()
         daemon.registry.close(unused)
+        if policy.reprocess:
+            daemon.begin_again()
         info["files"] = data["files"]
         info["generation"] += 1
         info["loaded_at"] = int(time.time())

@@ -45,6 +45,8 @@ def config_of(actions: dict[str, Any], **more: Any) -> dict[str, Any]:
 class Noted:
     """A target that notes the flows it is given; `key` is what they hold then."""
 
+    lasting = True
+
     def __init__(self, key: bytes | None = None) -> None:
         self.key = key
         self.digests: list[str] = []

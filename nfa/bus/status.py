@@ -49,6 +49,7 @@ def report(daemon, budget: int) -> dict:
         "policy": dict(daemon.loader.info),
         "flows": {
             "live": engine.live(),
+            "kept": engine.kept_count(),
             "evaluated": engine.evaluated,
             "matched": engine.matched,
             "exempt": engine.exempt,
@@ -83,12 +84,15 @@ def actions(daemon) -> dict:
     if policy is None:
         return found
     now = daemon.now()
-    for (name, enabled, reason, reached), (count, last) in zip(policy.actions, policy.action_counts(), strict=True):
+    counts = policy.action_counts()
+    for number, (name, enabled, reason, reached) in enumerate(policy.actions):
+        count, last = counts[number]
         before, then = policy.kept_counts.get(name, (0, 0))
         found[name] = {
             "enabled": enabled,
             "active": not reason,
             "reason": reason,
+            "in_hours": policy.in_hours(number),
             "targets": list(reached),
             "matches": before + count,
             "last_match": wall(max(last, then), now),

@@ -54,6 +54,8 @@ def _print(status: dict[str, Any], now: float) -> None:
         rows = [["action", "matches", "last match", "state"]]
         for name, action in status["actions"].items():
             state = "on" if action["active"] else "off: " + action["reason"]
+            if action["active"] and action["in_hours"] is False:
+                state = "outside its hours"
             if action["active"] and not any(status["targets"].get(target, {}).get("active") for target in action["targets"]):
                 state = "on, but none of its targets works"
             rows.append([shown(name), str(action["matches"]), _ago(action["last_match"], now), state])

@@ -62,8 +62,7 @@ def build(documents: list[Document], reports: Reports, paths: Paths) -> Policy:
         global_origins={kind: Origins(found.origins) for kind, found in of_types.items()},
         main={option.key: settings.values[option.key] for option in MAIN_OPTIONS},
     )
-    reprocess = settings.origins.get("reprocess_flows")
-    report_inactive(policy, reprocess.place if reprocess else None, reports)
+    report_inactive(policy, reports)
     return policy
 
 

@@ -7,7 +7,7 @@ parts are read and checked like all others, so a configuration that is right now
 from __future__ import annotations
 
 from nfa.config.model import Action, Policy, Target
-from nfa.config.report import Place, Reports, quote
+from nfa.config.report import Reports, quote
 
 BROKEN = "an error in it was reported"
 INACTIVE_TYPES = ("ctlabel", "ctmark", "pftable", "sink")
@@ -19,16 +19,11 @@ def target_is_active(target: Target) -> bool:
 
 
 def inactive_reason(action: Action, policy: Policy) -> str | None:
-    """Why the action of `policy` is not applied to any flow, for the user; None when it is applied.
-
-    An action with a time of day is not applied at all: a bedtime rule that held all day is worse than none.
-    """
+    """Why the action of `policy` is not applied to any flow at any hour, for the user; None when it is applied."""
     if not action.enabled:
         return "the action is disabled"
     if action.broken:
         return BROKEN
-    if action.time_of_day:
-        return "time_of_day is not yet active, and at all hours the action would do more than it should"
     targets = [policy.targets[name] for name in action.targets]
     if not any(target.enabled for target in targets):
         return "all its targets are disabled"
@@ -37,20 +32,8 @@ def inactive_reason(action: Action, policy: Policy) -> str | None:
     return None
 
 
-def report_inactive(policy: Policy, reprocess: Place | None, reports: Reports) -> None:
-    """An info for each enabled part that is not yet active; `reprocess` is the place of reprocess_flows."""
-    if policy.reprocess_flows:
-        message = "'reprocess_flows' is not yet active"
-        reports.info(
-            reprocess, message, consequence="after a reload, known flows are matched at their next update"
-        )
-    for action in policy.actions:
-        if action.enabled and action.time_of_day:
-            reports.info(
-                action.place,
-                f"action {quote(action.name)}: 'time_of_day' is not yet active",
-                consequence="the action is not applied at any hour, because at all hours is worse than none",
-            )
+def report_inactive(policy: Policy, reports: Reports) -> None:
+    """An info for each enabled part that is not yet active."""
     for target in policy.targets.values():
         if target.enabled and target.type in INACTIVE_TYPES:
             reports.info(

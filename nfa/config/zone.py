@@ -10,7 +10,7 @@ import io
 import os
 import struct
 import zoneinfo
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 FIRST_YEAR, LAST_YEAR = 2020, 2045
 SYSTEM_FILES = ("/etc/localtime", "/tmp/localtime")
@@ -69,10 +69,10 @@ def changes(zone: zoneinfo.ZoneInfo | None) -> Changes:
         return [(0, 0)]
 
     def offset(moment: int) -> int:
-        found = datetime.fromtimestamp(moment, timezone.utc).astimezone(zone).utcoffset() or timedelta()
+        found = datetime.fromtimestamp(moment, UTC).astimezone(zone).utcoffset() or timedelta()
         return int(found.total_seconds())
 
-    begin, end = (int(datetime(year, 1, 1, tzinfo=timezone.utc).timestamp()) for year in (FIRST_YEAR, LAST_YEAR))
+    begin, end = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (FIRST_YEAR, LAST_YEAR))
     table = [(begin, offset(begin))]
     for day in range(begin, end, 86400):
         if offset(day + 86400) != table[-1][1]:

@@ -14,6 +14,7 @@ from collections import deque
 
 from ..stream.records import BAD_KINDS, BadRecord, catalogue, digest_key, read
 from . import rx, view
+from .hours import Zone, applies
 
 MAX_PLANS = 4096
 """Combinations of matched actions that are remembered: strangers choose host names, and so may choose combinations."""
@@ -58,6 +59,11 @@ def brief(record: dict) -> dict:
     return found
 
 
+def _nothing(record: dict, flow: dict) -> bool:
+    """No action has hours."""
+    return False
+
+
 class Plan:
     """What a set of matched actions leads to: the targets, each once, and how often it was so."""
 
@@ -77,11 +83,20 @@ class Policy:
     def __init__(self, data: dict, code: object, targets: dict, numbers: list[int]) -> None:
         """`targets`: name to an object with `apply(record, flow, now)`; `numbers`: the number of each slot of the image."""
         names = namespace(data["constants"], data["patterns"])
+        names["W"] = [False for _ in data["windows"]]
         for index, number in enumerate(numbers):
             names[f"S_key{index}"] = number
         exec(code, names)  # type: ignore[arg-type]
         self._names = names
         view.set_categories(*data["categories"])
+        self.windows: list = data["windows"]
+        self.schedules: list[int] = data["schedules"]
+        """For each action the number of its schedule, -1 for all hours."""
+        self.open: list[bool] = names["W"]
+        """Which schedules hold now."""
+        self._zone = Zone(data["zone"])
+        self.reprocess: bool = data["reprocess"]
+        self.concerns = names.get("concerns", _nothing)
         self.decide = names["decide"]
         self.key_functions = [names[f"key{index}"] for index in range(len(numbers))]
         self.actions: list[tuple[str, bool, str, tuple[str, ...]]] = data["actions"]
@@ -90,6 +105,24 @@ class Policy:
         self._weight = 0
         self.kept_counts: dict[str, tuple[int, int]] = {}
         """Matches (count, last) of earlier policies, by the action's name."""
+
+    def keep_hours(self, clock: int) -> bool:
+        """Look at the clock on the wall (`clock`: epoch seconds). Returns whether a window has begun or ended."""
+        if not self.windows:
+            return False
+        weekday, second = self._zone.wall(clock)
+        changed = False
+        for number, (inclusive, exclusive) in enumerate(self.windows):
+            holds = applies(inclusive, exclusive, weekday, second)
+            if holds != self.open[number]:
+                self.open[number] = holds
+                changed = True
+        return changed
+
+    def in_hours(self, number: int) -> bool | None:
+        """Return whether an action is within its hours now; None for one that has none."""
+        schedule = self.schedules[number]
+        return None if schedule < 0 else self.open[schedule]
 
     def plan(self, actions: tuple[int, ...]) -> Plan:
         """Return (and remember) what a set of matched actions leads to."""
@@ -141,10 +174,16 @@ class Engine:
     hold on them, and takes out what no other flow holds, if that is wanted.
     """
 
-    def __init__(self, refresh, release, max_flows: int = MAX_FLOWS) -> None:
+    def __init__(self, refresh, release, max_flows: int = MAX_FLOWS, pack=None, unpack=None) -> None:
+        """`pack` and `unpack` make the payloads of live flows small, and payloads again."""
         self.policy: Policy | None = None
         self._refresh = refresh
         self._release = release
+        self._pack = pack
+        self._unpack = unpack
+        self.kept: dict[int, bytes] = {}
+        """The last record of each live flow that may have to be matched again, packed; `_kept_older` as `_older`."""
+        self._kept_older: dict[int, bytes] = {}
         self.max_flows = max_flows
         self.flows: dict[int, object] = {}
         """Live flows that hold elements: digest key to one packed element, or to a tuple of several."""
@@ -187,6 +226,8 @@ class Engine:
                     if policy is None or decide is None:
                         continue
                     self.evaluated += 1
+                    if policy.reprocess or policy.windows:
+                        self._keep(policy, value, payload, now)
                     actions = decide(value, value["flow"])
                     if actions:
                         self._match(policy, value, actions, payload, now)
@@ -200,10 +241,14 @@ class Engine:
                     held = self.flows.get(value)
                     if held is None and value in self._older:
                         held = self.flows[value] = self._older.pop(value)
+                    if value in self._kept_older:
+                        self.kept[value] = self._kept_older.pop(value)
                     if held is not None:
                         self._refresh(held, now)
                 elif kind == "purge":
                     self._end(value, now, False)
+                    if self.kept or self._kept_older:
+                        self._let_go(value)
                 elif kind != "other":
                     self._agent(kind, value)
             except BadRecord as bad:
@@ -216,16 +261,28 @@ class Engine:
 
     def _match(self, policy: Policy, record: dict, actions: tuple[int, ...], payload: bytes, now: int) -> None:
         plan = policy.plans.get(actions) or policy.plan(actions)
+        self._hold(plan, record, plan.targets, now)
+        self._count(plan, record, payload, now)
+
+    def _count(self, plan: Plan, record: dict, payload: bytes, now: int) -> None:
+        """Note a decision: for the counters, for those who ask and for those who listen."""
         plan.count += 1
         plan.last = now
         self.matched += 1
+        kept = payload if len(payload) <= MAX_KEPT_RECORD else brief(record)
+        self.recent.append((now, plan.names, plan.reached, kept))
+        if self.trace is not None:
+            self.trace(record, plan)
+
+    def _hold(self, plan: Plan, record: dict, targets: list, now: int) -> bool:
+        """Let a flow hold what its plan says, and nothing else. Returns whether that is something new."""
         flow = record["flow"]
         digest = digest_key(flow["digest"])
         before = self.flows.get(digest)
         if before is None and self._older:
             before = self._older.pop(digest, None)
         held = None
-        for target in plan.targets:
+        for target in targets:
             key = target.apply(record, flow, now, before)
             if key is not None:
                 if held is None:
@@ -242,10 +299,66 @@ class Engine:
             self.flows[digest] = held
         elif before is not None:
             self.flows.pop(digest, None)
-        kept = payload if len(payload) <= MAX_KEPT_RECORD else brief(record)
-        self.recent.append((now, plan.names, plan.reached, kept))
-        if self.trace is not None:
-            self.trace(record, plan)
+        return held is not None and held != before
+
+    # -- flows that are matched again -------------------------------------------------------------------------------
+
+    def _keep(self, policy: Policy, record: dict, payload: bytes, now: int) -> None:
+        """Remember the record of a flow that an edge of a schedule, or a reload, may concern."""
+        digest = digest_key(record["flow"]["digest"])
+        if self._kept_older:
+            self._kept_older.pop(digest, None)
+        if policy.reprocess or policy.concerns(record, record["flow"]):
+            if digest not in self.kept and len(self.kept) + len(self._kept_older) >= self.max_flows:
+                self._drop_oldest_kept()
+            self.kept[digest] = self._pack(payload)
+        else:
+            self.kept.pop(digest, None)
+
+    def _drop_oldest_kept(self) -> None:
+        """Too many: those not heard of for longest are no longer matched again."""
+        oldest = list(self._kept_older) or list(self.kept)[: max(1, len(self.kept) // 2)]
+        self.dropped_flows += len(oldest)
+        for digest in oldest:
+            self._let_go(digest)
+
+    def _let_go(self, digest: int) -> None:
+        self.kept.pop(digest, None)
+        self._kept_older.pop(digest, None)
+
+    def match_again(self, now):
+        """Match all kept flows again: a generator that gives back the loop after each flow. `now()`: the loop's clock."""
+        policy = self.policy
+        for digest in list(self.kept) + list(self._kept_older):
+            packed = self.kept.get(digest) or self._kept_older.get(digest)
+            if packed is None:
+                continue
+            payload = self._unpack(packed)
+            try:
+                record = read(payload)[1]
+                self._again(policy, digest, record, payload, now())
+            except (BadRecord, TypeError, AttributeError, ValueError, KeyError, OSError, OverflowError, struct.error):
+                self._let_go(digest)  # it matched no better when it came
+            yield
+
+    def _again(self, policy, digest: int, record: dict, payload: bytes, now: int) -> None:
+        actions = policy.decide(record, record["flow"])
+        if not actions:
+            self._end(digest, now, True)
+            return
+        plan = policy.plans.get(actions) or policy.plan(actions)
+        # A log has had its entry when the record came.
+        if self._hold(plan, record, [target for target in plan.targets if target.lasting], now):
+            self._count(plan, record, payload, now)
+
+    def kept_count(self) -> int:
+        """Return how many records are kept to be matched again."""
+        return len(self.kept) + len(self._kept_older)
+
+    def forget_kept(self) -> None:
+        """The policy has no use for the records of flows that run."""
+        self.kept = {}
+        self._kept_older = {}
 
     def _take_back(self, before, held, now: int) -> None:
         """A flow holds less than before: the rest is withdrawn."""
@@ -274,14 +387,18 @@ class Engine:
         for held in oldest.values():
             self._release(held, now, False)
 
-    def tick(self, now: int) -> None:
-        """Forget flows that were not heard of for long. To be called now and then."""
+    def tick(self, now: int, clock: int) -> bool:
+        """Forget flows that were not heard of for long, keep the hours. To be called each second.
+
+        `clock`: epoch seconds. Returns whether a window has begun or ended, so that kept flows must be matched again.
+        """
         if now >= self._swap_at:
             for held in self._older.values():
                 self._release(held, now, False)
-            self._older = self.flows
-            self.flows = {}
+            self._older, self._kept_older = self.flows, self.kept
+            self.flows, self.kept = {}, {}
             self._swap_at = now + LIFETIME
+        return self.policy is not None and self.policy.keep_hours(clock)
 
     def live(self) -> int:
         """Return the number of live flows that hold elements."""

@@ -236,7 +236,7 @@ class Sets:
                 again += self._without(unit, max(index, 0))
             elif error == errno.ENOENT and unit.what != REMOVE and self._remake(unit, now):
                 again.append(unit)
-            elif unit.what != REMOVE and error in HOPELESS or (error in FULL_ERRORS and known_full):
+            elif (unit.what != REMOVE and error in HOPELESS) or (error in FULL_ERRORS and known_full):
                 self._give_up(unit.slot, keys, error, now)
             elif 0 <= index < len(keys) or len(keys) == 1:
                 index = max(index, 0)

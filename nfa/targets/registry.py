@@ -25,6 +25,9 @@ def interface_test(name: str):
 class SetTarget:
     """An ipset or nftset target: the slot of the flow's IP version takes its element."""
 
+    lasting = True
+    """What it does lasts as long as the flow, so it is done also when a flow that runs is matched again."""
+
     def __init__(self, counters: Counters, interface: str) -> None:
         self.counters = counters
         self._takes = interface_test(interface)
@@ -71,6 +74,8 @@ class SetTarget:
 
 class LogTarget:
     """A log target, with its interface."""
+
+    lasting = False
 
     def __init__(self, log: Log, interface: str) -> None:
         self.log = log

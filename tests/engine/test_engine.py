@@ -150,15 +150,15 @@ def test_flows_that_fall_silent_are_forgotten_after_one_to_two_lifetimes(tmp_pat
     """netifyd does not purge every flow: the table would grow for ever."""
     made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY})
     flows = [samples.flow(local_port=port) for port in (1, 2)]
-    made.engine.tick(1)
+    made.engine.tick(1, 0)
     made.take(*flows, now=2)
-    made.engine.tick(LIFETIME)
+    made.engine.tick(LIFETIME, 0)
     assert made.engine.live() == 2
-    made.engine.tick(1 + LIFETIME)
+    made.engine.tick(1 + LIFETIME, 0)
     assert made.engine.live() == 2
     made.take(samples.stats(flows[0]["flow"]["digest"]), now=2 + LIFETIME)
     assert len(made.refreshed) == 1
-    made.engine.tick(1 + 2 * LIFETIME)
+    made.engine.tick(1 + 2 * LIFETIME, 0)
     assert made.engine.live() == 1
     made.take(samples.stats(flows[1]["flow"]["digest"]), samples.stats(flows[0]["flow"]["digest"]), now=2 + 2 * LIFETIME)
     assert len(made.refreshed) == 2
@@ -174,7 +174,7 @@ def test_a_refined_record_that_no_longer_matches_lets_go(tmp_path: Path) -> None
     made.take(WEB, samples.stats(WEB["flow"]["digest"]))
     assert made.engine.live() == 0
     made.take(samples.flow())
-    made.engine.tick(LIFETIME * 9)
+    made.engine.tick(LIFETIME * 9, 0)
     made.take(samples.flow(other_port=80, digest=WEB["flow"]["digest"]))
     assert made.engine.live() == 0
     assert not made.refreshed
@@ -204,7 +204,7 @@ def test_the_table_of_flows_is_bounded(tmp_path: Path) -> None:
         made.take(samples.flow(local_port=1 + number))
         assert made.engine.live() <= 16
         if number == 100:
-            made.engine.tick(LIFETIME * 9)
+            made.engine.tick(LIFETIME * 9, 0)
     assert made.engine.dropped_flows > 0
     assert digest_key(samples.flow(local_port=200)["flow"]["digest"]) in made.engine.flows
 

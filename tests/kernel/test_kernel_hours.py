@@ -1,0 +1,98 @@
+"""Hours and reloads on flows that already run: bedtime stops the film that plays, and the morning lets it go on."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import Any
+
+import pytest
+from kernel_lab import Lab, eventually, ipset, nftset, policy
+from samples import flow, purge
+
+pytestmark = pytest.mark.kernel
+
+FOUR = {"set_family": "ipv4"}
+TARGETS = {"n": nftset("n", "other_addr", ttl=600, **FOUR), "i": ipset("i", ttl=600, **FOUR)}
+
+
+def clock(moment: float) -> str:
+    """The time of day in UTC."""
+    return time.strftime("%H:%M:%S", time.gmtime(moment))
+
+
+def keys(lab: Lab) -> tuple[set[Any], set[Any]]:
+    return {key[0] for key in lab.namespace.nft_set("nfa n.v4").keys}, lab.namespace.ipset("i.v4").keys
+
+
+def both(*addresses: str) -> tuple[set[str], set[str]]:
+    return set(addresses), set(addresses)
+
+
+def with_hours(start: float, end: float, **more: Any) -> dict[str, Any]:
+    config = policy(TARGETS, "app == 'youtube';") | {"timezone": "UTC0"}
+    config["actions"]["all"]["time_of_day"] = {"time_start": clock(start), "time_end": clock(end)} | more
+    return config
+
+
+def youtube(number: int) -> dict[str, Any]:
+    return flow("QUIC", "netify.youtube", other=f"203.0.113.{number}")
+
+
+def test_an_edge_holds_for_flows_that_already_run(lab: Lab) -> None:
+    """The film that plays at nine would go on until it ends, and be blocked in the morning until somebody stops it."""
+    now = time.time()
+    daemon = lab.start(with_hours(now + 4, now + 8))
+    other = flow("QUIC", "netify.netflix", other="203.0.113.9")
+    status = lab.feed(youtube(1), youtube(2), other, youtube(3), purge(youtube(3)["flow"]["digest"]))
+    assert keys(lab) == both()
+    assert (status["actions"]["all"]["in_hours"], status["actions"]["all"]["active"]) == (False, True)
+    assert status["flows"]["kept"] == 2, "only of flows that the action concerns, and that run"
+    eventually(lambda: keys(lab) == both("203.0.113.1", "203.0.113.2"), what="the window has begun")
+    assert int(now + 4) <= time.time() < now + 6.5, "within a second of the edge, and some for a busy machine"
+    assert daemon.status()["actions"]["all"]["matches"] == 2
+    lab.feed(youtube(4))
+    assert keys(lab) == both("203.0.113.1", "203.0.113.2", "203.0.113.4")
+    eventually(lambda: keys(lab) == both(), what="the window has ended")
+    assert time.time() < now + 10.5
+    status = lab.feed(youtube(5))
+    assert keys(lab) == both()
+    assert status["targets"]["n"]["withdrawn"] == 3
+    assert daemon.said("notice", "a window of time has begun or ended")
+
+
+def test_exclusive_hours_end_what_they_must_not_touch(lab: Lab) -> None:
+    """"Except at night" is the other half of schedules."""
+    now = time.time()
+    lab.start(with_hours(now + 3, now + 6, policy="exclusive"))
+    lab.feed(youtube(1))
+    assert keys(lab) == both("203.0.113.1")
+    eventually(lambda: keys(lab) == both(), what="the exclusive window has begun")
+    eventually(lambda: keys(lab) == both("203.0.113.1"), what="it has ended")
+
+
+def test_reprocess_flows_applies_a_new_policy_to_flows_that_run(lab: Lab) -> None:
+    """A policy that is saved now would wait for the end of what it is meant to stop."""
+    config = policy(TARGETS, "app == 'netflix';") | {"reprocess_flows": True}
+    daemon = lab.start(config)
+    lab.feed(youtube(1), flow("QUIC", "netify.netflix", other="203.0.113.9"))
+    assert keys(lab) == both("203.0.113.9")
+    config["actions"]["all"]["criteria"] = "app == 'youtube';"
+    daemon.configure(config)
+    daemon.signal(signal.SIGHUP)
+    eventually(lambda: keys(lab) == both("203.0.113.1"), what="the new policy holds for both")
+    config["actions"]["all"]["enabled"] = False
+    daemon.configure(config)
+    daemon.signal(signal.SIGHUP)
+    eventually(lambda: keys(lab) == both(), what="and no policy for none")
+
+
+def test_without_hours_and_reprocess_nothing_is_kept(lab: Lab) -> None:
+    """Memory for what nobody has asked for."""
+    daemon = lab.start(with_hours(0, 1))
+    assert lab.feed(youtube(1))["flows"]["kept"] == 1
+    daemon.configure(policy(TARGETS, "app == 'youtube';"))
+    daemon.signal(signal.SIGHUP)
+    daemon.loaded(2)
+    assert lab.feed(youtube(1))["flows"]["kept"] == 0
+    assert keys(lab) == both("203.0.113.1")
