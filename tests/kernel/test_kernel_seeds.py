@@ -205,9 +205,11 @@ def _check_logs(folder: Path, weak: list[Record]) -> None:
 def test_flow_actions_plugin(lab: Lab, stream: Any) -> None:
     """Social media except Reddit; DNS and the router are exempt everywhere.
 
-    The other action of the page has hours (time_of_day), which this release does not apply: it must do nothing then.
+    The other action of the page has hours, in which it writes a log.
     """
-    records = play(lab, seed("flow-actions-plugin"), stream())
+    config = seed("flow-actions-plugin")
+    config["targets"]["log.example"]["path"] = str(lab.folder / "logs")
+    records = play(lab, config, stream())
     social = [
         one
         for one in flows(records)
