@@ -91,7 +91,7 @@ def measure(data: bytes, policy: Policy, runs: int) -> dict[str, float]:
             decide(record, record["flow"])
 
     framed = Framer().feed(data)
-    engine = Engine(lambda held, now: None)
+    engine = Engine(lambda held, now: None, lambda held, now, withdraw: None)
     engine.policy = policy
     return {
         "framing": least(lambda: frame_only(data), runs),
