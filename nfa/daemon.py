@@ -23,15 +23,17 @@ from .bus.ubus import OK, UNKNOWN_ERROR, Ubus, find_socket
 from .child import Children
 from .engine.engine import Engine
 from .files import write_whole
+from .filters import attach
 from .loader import Loader
 from .messages import say, set_level
 from .packing import pack, unpack
 from .stream.client import DEFAULT_SOURCE, Client
+from .targets.healing import Healing
 from .targets.kernel import Sets
 from .targets.registry import Registry
 
 AGAIN_SECONDS = 0.02
-"""How long a turn of the loop may be for the sake of flows that are matched again."""
+"""How long a turn of the loop may be for the sake of flows that are matched again, or elements that are put back."""
 MAX_WORK = 32
 """Searches that go on at the same time."""
 
@@ -71,6 +73,7 @@ class Daemon:
         tell = say if bus or os.path.exists(path) else _good_news
         self.ubus = None if bus == "none" else Ubus(path, "nfa", methods.signatures(), call, tell)
         self.news = News(self.ubus)
+        self.healing = Healing(self.registry, self.registry.sets, say, attach)
         self.running = True
         self.loader = Loader(self)
         self._work: list = []
@@ -104,6 +107,7 @@ class Daemon:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # inherited as ignored, children would be reaped by the kernel
         self.poll.register(wake, select.POLLIN)
         say("notice", "version " + __version__ + " started")
+        self.healing.open(self.poll, select.POLLIN)
         if self.ubus is not None:
             self.ubus.open(self.poll, time.monotonic())
         try:
@@ -123,6 +127,7 @@ class Daemon:
         self.client.close()
         self.children.close()
         self.registry.flush(self.now())
+        self.healing.close()
         self.registry.shut_down()
         if self.ubus is not None:
             self.ubus.close()
@@ -149,6 +154,8 @@ class Daemon:
                     self.watch_client()  # before its descriptor, if it was closed, is given to somebody else
                 elif descriptor == wake:
                     os.read(wake, 4096)
+                elif descriptor == self.healing.descriptor:
+                    self.healing.ready()
                 elif descriptor == self.children.descriptor:
                     self.children.ready()
                 elif self.ubus is not None and descriptor == self.ubus.descriptor:
@@ -161,6 +168,8 @@ class Daemon:
                 self.ubus.timeout(moment)
             self.watch_client()
             self.registry.flush(now)
+            if self.healing.busy:
+                self.healing.go_on(now, lambda moment=moment: time.monotonic() - moment > AGAIN_SECONDS)
             try:
                 self.news.matches(self.engine, methods.match_of, now)
             except Exception as failure:
@@ -181,6 +190,7 @@ class Daemon:
             self.begin_again()
         self.registry.tick(now)
         self.children.watch(moment)
+        self.healing.tick(moment)
         self.loader.tick(moment)
         self.control.tick()
         if now % 60 == 0:
@@ -188,7 +198,7 @@ class Daemon:
 
     def patience(self) -> int:
         """Return how long the loop may sleep, in milliseconds: to the next second, or to the next deadline."""
-        if self._work or self._again is not None:
+        if self._work or self._again is not None or self.healing.busy:
             return 0
         moment = time.monotonic()
         wait = 1.0 - moment % 1.0

@@ -52,7 +52,8 @@ class Elements:
                 before = struct.pack("=HH", size + 8, (20 if seen_address else 1) | NESTED) + inner
                 seen_address = True
             self._parts.append((before, size, pad(b"\0" * size)[size:]))
-        tail = attribute(6 | _N, struct.pack(">I", timeout)) if timeout >= 0 else b""
+        own = attribute(6 | _N, struct.pack(">I", timeout)) if timeout >= 0 else b""
+        tail = b""
         if skb:
             if "mark" in skb:
                 tail += attribute(27 | _N, struct.pack(">II", skb["mark"], skb.get("mask", 0xFFFFFFFF)))
@@ -60,11 +61,28 @@ class Elements:
                 tail += attribute(28 | _N, struct.pack(">I", skb["prio"]))
             if "queue" in skb:
                 tail += attribute(29 | _N, struct.pack(">H", skb["queue"]))
-        self._tail = tail
+        self._skb = tail
+        self._tail = tail = own + tail
         self.element = 4 + sum([len(b) + s + len(a) for b, s, a in self._parts]) + len(tail) + 8
         """Bytes of one element in a message."""
         self.room = min(1024, MAX_MESSAGE // self.element)
         """Elements of one message."""
+
+    def restore(self, sequence: int, keys: list[bytes], left: list[int]) -> bytes:
+        """Return an ADD message for packed elements that have `left` seconds each; 0: what the set has for them."""
+        chunks = []
+        for index, (key, seconds) in enumerate(zip(keys, left)):  # noqa: B905 (MicroPython's zip has no strict)
+            tail = attribute(6 | _N, struct.pack(">I", seconds)) + self._skb if seconds else self._tail
+            fields = b""
+            position = 2
+            for before, size, after in self._parts:
+                fields += before + key[position : position + size] + after
+                position += size
+            fields += tail + struct.pack("=HHI", 8, _LINENO, index)
+            chunks.append(struct.pack("=HH", len(fields) + 4, 7 | NESTED) + fields)
+        data = b"".join(chunks)
+        body = self.head + struct.pack("=HH", len(data) + 4, 8 | NESTED) + data
+        return message(ADD, NLM_F_REQUEST | NLM_F_ACK, sequence, body)
 
     def encode(self, command: int, sequence: int, keys: list[bytes], skip: int) -> bytes:
         """Return one message, acknowledged, for at most `room` elements. `skip`: bytes before the fields in each key."""

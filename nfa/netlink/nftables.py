@@ -95,6 +95,17 @@ class Elements:
         flags = NLM_F_REQUEST | NLM_F_CREATE if command == NEW else NLM_F_REQUEST
         return message(command, flags, sequence, body)
 
+    def restore(self, sequence: int, keys: list[bytes], left: list[int]) -> bytes:
+        """Return a NEW message for elements that have `left` seconds each (0: for ever), whatever a new one would have."""
+        before, after = self._before[4:], self._after
+        chunks = []
+        for key, seconds in zip(keys, left):  # noqa: B905 (MicroPython's zip has no strict)
+            body = before + key + after + (attribute(5, struct.pack(">Q", seconds * 1000)) if seconds else b"")
+            chunks.append(struct.pack("=HH", len(body) + 4, 1 | NESTED) + body)
+        data = b"".join(chunks)
+        body = self.head + struct.pack("=HH", len(data) + 4, 3 | NESTED) + data
+        return message(NEW, NLM_F_REQUEST | NLM_F_CREATE, sequence, body)
+
     def failed_index(self, offset: int) -> int:
         """Return the index of the element that an error's offset points into; -1 when it points at none."""
         return (offset - self.first) // self.element if offset >= self.first else -1

@@ -21,6 +21,7 @@ MAX_UNITS = 128
 MIN_SEND = 8 << 10
 ADD, REFRESH, REMOVE = 0, 1, 2
 _ADDING, _RENEWING, _REMOVING = (nftables.NEW,), (nftables.NEW, nftables.DEL, nftables.NEW), (nftables.DEL,)
+IS_MISSING = "does not exist"
 QUIET = 300
 """Seconds without a full set after which it is told again."""
 
@@ -51,6 +52,8 @@ class Sets:
         self._nft = Netlink(True)
         self._ipset = Netlink(False)
         self.batches = 0
+        self.losses = False
+        """Some slot is `lost`."""
         self._turn: list[Unit] = []
         """All units of the turn that is being sent."""
         self._limit = MAX_SEND
@@ -317,6 +320,8 @@ class Sets:
     def _works(self, slot: Slot) -> None:
         if slot.trouble:
             was_full = slot.trouble == IS_FULL
+            if slot.trouble == IS_MISSING:
+                self.lose(slot)  # it is there again, and empty
             slot.trouble = ""
             slot.retry_at = 0
             if slot.told:
@@ -345,11 +350,41 @@ class Sets:
         if slot.remade_at == now:
             return slot.ready
         slot.remade_at = now
-        kept = [key for other in self._turn if other.slot is slot for key in other.keys]
-        slot.live = {key: slot.live[key] for key in kept if key in slot.live}
-        slot.more = {key: count for key, count in slot.more.items() if key in slot.live}
+        self.lose(slot)
         self._say("notice", "target '" + slot.counters.name + "': " + label(slot) + " was deleted; it is made again")
         return self.provide(slot, now, False)
+
+    def lose(self, slot: Slot) -> None:
+        """Somebody else has emptied or deleted a set: its elements are to be put back (see `healing`)."""
+        slot.lost = True
+        self.losses = True
+
+    def port(self) -> int:
+        """Return the port by which the kernel names what is done here to nftables. Raises OSError."""
+        return self._nft.port()
+
+    def put_back(self, slot: Slot, keys: list[bytes], now: int) -> int:
+        """Put elements back with the time they have left. Returns 0 or the error number."""
+        encoder = self._encoder(slot)
+        ends = [slot.expires(key) for key in keys]
+        left = [max(1, end - now) if end else 0 for end in ends]
+        try:
+            if slot.data["kind"] == "nftset":
+                first = self._nft.reserve(3)
+                expanded = [slot.expand(key) for key in keys]  # type: ignore[misc]
+                batch = nftables.begin(first) + encoder.restore(first + 1, expanded, left) + nftables.end(first + 2)  # type: ignore[attr-defined]
+                answers = self._nft.send(batch)
+            else:
+                first = self._ipset.reserve(1)
+                answers = self._ipset.send(encoder.restore(first, keys, left))  # type: ignore[attr-defined]
+        except OSError as failure:
+            return failure.errno or errno.EIO
+        for answer in answers:
+            if answer.error:
+                return answer.error
+        slot.counters.restored += len(keys)
+        self._works(slot)
+        return 0
 
     def _give_up(self, slot: Slot, keys: list[bytes], error: int, now: int) -> None:
         """These cannot be added, and neither can others for a while."""
@@ -358,14 +393,14 @@ class Sets:
         if error == errno.ENOENT and slot.data["managed"]:
             # Somebody deleted the set: it is made again with the next effect, and flows bring their elements back.
             slot.ready = False
-            slot.clear()
+            self.lose(slot)
 
     def fail(self, slot: Slot, error: int, now: int) -> None:
         """Remember that a set cannot be used for a while, and say so the first time."""
         slot.retry_at = now + (RETRY_FULL if error in FULL_ERRORS else RETRY_OTHER)
         if error == errno.ENOENT and slot.data["managed"] and slot.data["create"]:
             slot.retry_at = now
-        words = IS_FULL if error in FULL_ERRORS else "does not exist" if error == errno.ENOENT else describe(error)
+        words = IS_FULL if error in FULL_ERRORS else IS_MISSING if error == errno.ENOENT else describe(error)
         # A full set has room now and then: that is told again only after a while, not each time.
         quiet = words == IS_FULL and now < slot.quiet_until
         if words == IS_FULL:

@@ -65,6 +65,8 @@ class Slot:
         self._carried_until = 0
         self.siblings: list[Slot] = []
         """Slots of other targets that fill the same set."""
+        self.lost = False
+        """Somebody else emptied or deleted the set: what is in `live` is to be put back."""
         self.ready = False
         """The set was made, or is somebody else's."""
         self.ttl: int = data["ttl"] if data["timeouts"] else 0

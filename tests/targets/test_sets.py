@@ -187,9 +187,10 @@ def test_a_deleted_set_is_made_again_if_it_is_ours(kind: str) -> None:
     del bench.kernel.sets["x.v4"]
     bench.want(101, 3)
     assert bench.held == [3], "the flow that found out has its element"
-    assert list(bench.slot.live) == [key(3)], "the other elements are gone with the set"
-    bench.want(102, 1, 4)
-    assert bench.held == [1, 3, 4]
+    assert bench.slot.lost and bench.sets.losses, "what else was in it is to be put back"
+    assert bench.sets.put_back(bench.slot, [key(1), key(2)], 102) == 0
+    assert bench.held == [1, 2, 3]
+    assert bench.slot.counters.restored == 2
     assert [level for level, _ in bench.said] == ["notice"]
     assert "was deleted" in bench.said[0][1]
 

@@ -1,0 +1,113 @@
+"""What others take out of the daemon's sets is back at once, with the time it had left; and what they may take stays away."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from kernel_lab import Lab, eventually, ipset, nftset, policy
+from samples import flow
+
+pytestmark = pytest.mark.kernel
+
+FOUR = {"set_family": "ipv4"}
+N, I = "nfa n.v4", "i.v4"
+ADDRESSES = {f"203.0.113.{number}" for number in range(1, 41)}
+
+
+def targets(**more: Any) -> dict[str, Any]:
+    return {"n": nftset("n", "other_addr", ttl=600, **FOUR, **more), "i": ipset("i", ttl=600, **FOUR, **more)}
+
+
+def fill(lab: Lab, config: dict[str, Any] | None = None) -> None:
+    lab.start(config or policy(targets()))
+    lab.feed(*[flow(other=address) for address in sorted(ADDRESSES)])
+
+
+def nft_keys(lab: Lab) -> set[str]:
+    return {key[0] for key in lab.namespace.nft_set(N).keys}
+
+
+@pytest.mark.parametrize(
+    "deed",
+    ["flush set inet nfa n.v4", "delete set inet nfa n.v4", "delete table inet nfa", "flush ruleset", "delete element inet nfa n.v4 { 203.0.113.7 }"],
+)  # fmt: skip
+def test_nftables_is_healed_at_once(lab: Lab, deed: str) -> None:
+    """`service firewall restart` would let everybody go until the flows are refreshed, which takes half of the ttl."""
+    fill(lab)
+    assert nft_keys(lab) == ADDRESSES
+    began = time.monotonic()
+    lab.namespace.nft(deed)
+    eventually(lambda: nft_keys(lab) == ADDRESSES, 5, "all elements are back")
+    assert time.monotonic() - began < 2, "100 ms are wanted; nft itself and a busy machine take more"
+    made = lab.namespace.nft_set(N)
+    assert all(590 <= made.left(key) <= 600 for key in made.keys)
+    status = lab.daemon.until(lambda status: status["targets"]["n"]["restored"], "it is counted")
+    assert status["targets"]["n"]["restored"] >= 40
+    assert status["targets"]["n"]["errors"] == 0
+    assert len(lab.daemon.said("emptied or deleted by somebody")) == 1
+
+
+@pytest.mark.parametrize("deed", [["flush", I], ["destroy", I], ["del", I, "203.0.113.7"]])
+def test_an_ipset_is_healed_within_two_seconds(lab: Lab, deed: list[str]) -> None:
+    """ipset tells nobody: the daemon has to look."""
+    fill(lab)
+    assert lab.namespace.ipset(I).keys == ADDRESSES
+    lab.namespace.run("ipset", *deed)
+    eventually(lambda: lab.namespace.ipset(I).keys == ADDRESSES, 6, "all elements are back")
+    assert all(580 <= lab.namespace.ipset(I).left(key) <= 600 for key in ADDRESSES)
+
+
+def test_what_is_put_back_has_the_time_it_had_left(lab: Lab) -> None:
+    """A firewall that is reloaded each minute would keep everybody in for ever."""
+    lab.start(policy({"n": nftset("n", "other_addr", ttl=8, **FOUR), "i": ipset("i", ttl=8, **FOUR)}))
+    lab.feed(flow(other="203.0.113.1"))
+    eventually(lambda: 0 < lab.namespace.nft_set(N).left(("203.0.113.1",)) <= 5, what="some of its time is over")
+    lab.namespace.nft("flush set inet nfa n.v4")
+    eventually(lambda: nft_keys(lab) == {"203.0.113.1"})
+    assert lab.namespace.nft_set(N).left(("203.0.113.1",)) <= 5
+    eventually(lambda: not nft_keys(lab), what="and ends when it would have")
+
+
+def test_the_daemons_own_flush_is_no_loss(lab: Lab) -> None:
+    """`nfa flush` would do nothing."""
+    fill(lab)
+    for name in ("n", "i"):
+        lab.namespace.run(*lab.nfa("flush", name, "--control", str(lab.daemon.control)))
+    assert nft_keys(lab) == set()
+    uptime = lab.daemon.status()["uptime"]
+    lab.daemon.until(lambda status: status["uptime"] >= uptime + 3, "the daemon has looked at the ipset again")
+    assert nft_keys(lab) == set() and lab.namespace.ipset(I).keys == set()
+
+
+def test_an_unmanaged_set_may_be_deleted_and_is_filled_when_it_comes_back(lab: Lab) -> None:
+    """Sets in fw4's own table come and go with the firewall: nobody but the firewall makes them."""
+    make = "add set inet nfa n.v4 { type ipv4_addr; flags timeout; }"
+    lab.namespace.nft("add table inet nfa", make)
+    lab.namespace.run("ipset", "create", I, "hash:ip", "timeout", "600")
+    fill(lab, policy(targets(managed=False)))
+    lab.namespace.nft("flush set inet nfa n.v4")
+    eventually(lambda: nft_keys(lab) == ADDRESSES, what="emptied, it is filled")
+    lab.namespace.nft("delete set inet nfa n.v4")
+    uptime = lab.daemon.status()["uptime"]
+    lab.daemon.until(lambda status: status["uptime"] >= uptime + 2, "some turns of the loop")
+    assert lab.namespace.nft_set(N).type == "", "it stays away"
+    lab.namespace.nft(make)
+    eventually(lambda: nft_keys(lab) == ADDRESSES, what="made again, it is filled")
+
+
+def test_a_firewall_that_is_reloaded_again_and_again(lab: Lab) -> None:
+    """Whatever happens during a replay, the sets hold in the end what an undisturbed run holds."""
+    fill(lab)
+    deeds = ["flush ruleset", "delete table inet nfa", "flush set inet nfa n.v4"]
+    for number in range(12):
+        lab.namespace.nft(deeds[number % 3])
+        if number % 4 == 3:
+            lab.namespace.run("ipset", "flush", I)
+        new = f"203.0.113.{100 + number}"
+        ADDRESSES_NOW = ADDRESSES | {f"203.0.113.{100 + n}" for n in range(number + 1)}
+        lab.feed(flow(other=new))
+        eventually(lambda wanted=ADDRESSES_NOW: nft_keys(lab) == wanted, what=f"after the {number}th")
+    eventually(lambda: lab.namespace.ipset(I).keys == ADDRESSES_NOW)
+    assert lab.daemon.status()["targets"]["n"]["errors"] == 0
