@@ -17,6 +17,8 @@ NETLINK_EXT_ACK = 11
 _AF_NETLINK = 16
 MAX_SEND = 128 << 10
 """Bytes a batch may have: the default send buffer takes 176 kB in one send (6.18)."""
+MAX_ANSWER = 64 << 10
+"""Bytes of a datagram; the kernel makes them no larger than 32 kB."""
 
 
 class Netlink:
@@ -68,7 +70,7 @@ class Netlink:
         answers: list[Failure] = []
         while True:
             try:
-                answers.extend(failures(self._socket.recv(1 << 16)))
+                answers.extend(failures(self._socket.recv(MAX_ANSWER)))
             except BlockingIOError:
                 return answers
             except InterruptedError:
@@ -77,6 +79,35 @@ class Netlink:
                 if failure.errno != errno.ENOBUFS:
                     raise
                 self.lost += 1
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+class Dump:
+    """A socket that reads a table of the kernel datagram by datagram: the kernel walks on with each, so nothing waits."""
+
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
+
+    def ask(self, request: bytes) -> None:
+        """Send the request for a dump. Raises OSError."""
+        if self._socket is None:
+            self._socket = socket.socket(_AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+            self._socket.bind((0, 0))
+            self._socket.setblocking(False)
+        self._socket.send(request)
+
+    def next(self) -> bytes:
+        """Return the next datagram, b"" when there is none. Raises OSError."""
+        if self._socket is None:
+            return b""
+        try:
+            return self._socket.recv(MAX_ANSWER)
+        except (BlockingIOError, InterruptedError):
+            return b""
 
     def close(self) -> None:
         if self._socket is not None:
