@@ -32,6 +32,7 @@ _UNUSED: dict[str, object] = {
     "managed": False,
     "flush_on_destroy": False,
     "auto": False,
+    "log_errors": False,
 }
 
 
