@@ -71,7 +71,8 @@ def ping(version, address, number):
     kind = 8 if version == 4 else 128
     packet = struct.pack(">BBHHH", kind, 0, 0, number, 1)
     total = sum(struct.unpack(">4H", packet))
-    raw.send(packet if version == 6 else struct.pack(">BBHHH", kind, 0, ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF, number, 1))
+    total = (total & 0xFFFF) + (total >> 16)
+    raw.send(packet if version == 6 else packet[:2] + struct.pack(">H", ~total & 0xFFFF) + packet[4:])
     while raw.recv(200)[20 if version == 4 else 0] != (0 if version == 4 else 129):
         pass
 
@@ -116,7 +117,7 @@ class Host:
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of the conntrack table. `original` and `reply`: source, destination, and the ports or "" (ICMP: its id twice)."""
+    """An entry of the conntrack table. `original` and `reply`: source, destination and the ports (ICMP: its id twice)."""
 
     protocol: str
     original: tuple[str, str, str, str]
@@ -186,7 +187,8 @@ def _entry(line: str) -> Entry:
     sides = [tuple(column[side] if side < len(column) else "" for column in tuples) for side in (0, 1)]
     mark = next((int(value) for name, _, value in values if name == "mark"), 0)
     labels = re.search(r"labels=(\S*)", line)
-    return Entry(words[0], sides[0], sides[1], mark, frozenset(filter(None, (labels[1] if labels else "").split(","))))  # type: ignore[arg-type]
+    names = frozenset(filter(None, (labels[1] if labels else "").split(",")))
+    return Entry(words[0], sides[0], sides[1], mark, names)  # type: ignore[arg-type]
 
 
 @contextmanager
