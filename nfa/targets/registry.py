@@ -29,9 +29,6 @@ class SetTarget:
     """An ipset or nftset target: the slot of the flow's IP version takes its element. One of ctmark or ctlabel: its slot
     takes the connections of both versions."""
 
-    lasting = True
-    """What it does lasts as long as the flow, so it is done also when a flow that runs is matched again."""
-
     def __init__(self, counters: Counters, interface: str, cut=None) -> None:
         """`cut`: called with the flow record when the flow begins to hold an element."""
         self.counters = counters
@@ -42,6 +39,11 @@ class SetTarget:
         self._v6 = None
         self._key4 = None
         self._key6 = None
+
+    @property
+    def lasting(self):
+        """What is applied also when a flow that runs is matched again: all of it lasts as long as the flow."""
+        return self
 
     def bind(self, slots: list[tuple[Slot, object]]) -> None:
         """Take the slots and their element functions."""
@@ -83,14 +85,17 @@ class SetTarget:
 class LogTarget:
     """A log target, with its interface. `cutting` remembers which flows were cut, where that is wanted."""
 
-    lasting = False
-
     def __init__(self, log: Log, interface: str, cutting: SetTarget | None) -> None:
         self.log = log
         self._cutting = cutting
         self.slots: list[Slot] = []
         self.counters = log.counters
         self._takes = interface_test(interface)
+
+    @property
+    def lasting(self):
+        """A flow that runs had its entry when its record came; it may have to be cut now."""
+        return self._cutting
 
     def apply(self, record: dict, flow: dict, now: int, held) -> bytes | None:
         """Note the flow. What it returns, and `held`: as for `SetTarget`."""

@@ -362,6 +362,26 @@ def test_a_cut_brings_an_established_connection_before_the_rules(lab: Lab, net: 
     assert status["kernel"]["cut"] == 2 * cut
 
 
+@pytest.mark.parametrize("kind", ["nftset", "log"])
+def test_a_policy_that_is_switched_on_cuts_what_runs_already(lab: Lab, net: Network, kind: str) -> None:
+    """At bedtime, or after a click: the video that plays would go on until its connection ends."""
+    lab.namespace.nft(BLOCKING)
+    net.away.do("serve", "tcp", 4, 80)
+    entry = net.entry("tcp", net.home.open("tcp", 4, AWAY[4], 80))
+    block = nftset("blocked", "other_addr", set_family="ipv4", cut=True)
+    log = {"target_type": "log", "path": str(lab.folder), "cut": True}
+    made = config(net, {"t": block if kind == "nftset" else log}, reprocess_flows=True)
+    made["actions"]["all"]["enabled"] = False
+    daemon = lab.start(made)
+    lab.feed(seen(entry, "lan", "home"))
+    made["actions"]["all"]["enabled"] = True
+    daemon.configure(made)
+    daemon.signal(signal.SIGHUP)
+    daemon.until(lambda status: status["kernel"]["cut"] == 1, "the connection cut")
+    assert net.home.do("talk", 0, 0.3) == (kind == "log")
+    assert daemon.status()["targets"]["t"]["elements"] == (kind == "nftset")
+
+
 def test_a_flow_is_cut_once_and_carries_its_mark_again_afterwards(lab: Lab, net: Network) -> None:
     """A connection that is cut with each record would stutter; a mark that goes with its entry would be no mark."""
     lab.namespace.nft(FIREWALL)
