@@ -25,7 +25,7 @@ define Package/nfa
   TITLE:=Flow actions for netifyd
   DEPENDS:= \
 	+python3-light +python3-pyparsing +python3-pyroute2 +python3-uci \
-	+kmod-ipt-ipset +kmod-nft-core
+	+kmod-ipt-ipset +kmod-nft-core +kmod-nf-conntrack-netlink
   PKGARCH:=all
   PROVIDES:=netify-proc-flow-actions
   CONFLICTS:=netify-proc-flow-actions

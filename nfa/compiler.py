@@ -24,6 +24,7 @@ from .expression.check import parse_address
 from .expression.generate import Generator
 from .expression.members import members_of
 from .expression.tree import Network, Node, Not, Or, Test, any_of
+from .provision import conntrack
 from .provision.kernel import Kernel
 from .provision.keys import key_source
 from .provision.provision import Slot, provision
@@ -182,6 +183,7 @@ def understand_policy(
             slots = provision(wanted, kernel, reports)
     else:
         slots = provision(wanted, None, reports)
+    slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports)
     hours = schedules(policy, uci, reports)
     return Compiled(policy, actions, exemptions, slots, compiler.catalogue, hours, reports)
 
@@ -268,6 +270,7 @@ def image_of(compiled: Compiled) -> dict[str, object]:
                 "enabled": target.enabled,
                 "active": target_is_active(target),
                 "interface": target.interface,
+                "cut": target.cut,
                 "options": target.options if target.type == "log" else {},
                 "slots": tuple(i for i, slot in enumerate(compiled.slots) if slot["target"] == target.name),
             }

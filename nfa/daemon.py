@@ -198,7 +198,7 @@ class Daemon:
 
     def patience(self) -> int:
         """Return how long the loop may sleep, in milliseconds: to the next second, or to the next deadline."""
-        if self._work or self._again is not None or self.healing.busy:
+        if self._work or self._again is not None or self.healing.busy or self.registry.connections.busy:
             return 0
         moment = time.monotonic()
         wait = 1.0 - moment % 1.0

@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .compiler import Compiled, CompiledAction
+from .config.features import target_is_active
 from .engine.engine import namespace
 from .expression.walk import reasons
 from .provision.keys import key_source
 from .provision.provision import Slot
+from .targets.connection import NO_LABEL, automatic
 from .targets.elements import reader
 from .targets.registry import interface_test
 
+SETS = ("ipset", "nftset")
 _functions: dict[str, Callable[[dict[str, Any], dict[str, Any]], bytes]] = {}
 
 
@@ -96,8 +99,17 @@ def _packed(slot: Slot, record: dict[str, Any]) -> bytes:
 
 
 def element(slot: Slot, record: dict[str, Any]) -> str:
-    """Return the element of a flow record in a set, as `ipset` and `nft` write it. Raises ValueError when it has none."""
-    text: str = reader(slot)(_packed(slot, record))
+    """Return the element of a flow record in a set, as `ipset` and `nft` write it, or its connection and what that gets.
+
+    Raises ValueError when it has none.
+    """
+    packed = _packed(slot, record)
+    if slot.get("auto"):
+        labels = automatic(slot, record["flow"])
+        if not slot["labels"] and set(labels) == {NO_LABEL}:
+            raise ValueError("its application and protocol have no label")
+        packed += bytes(labels)
+    text: str = reader(slot)(packed)
     return text
 
 
@@ -130,20 +142,29 @@ def _effect(compiled: Compiled, name: str, record: dict[str, Any], verdict: Verd
         verdict.skipped[name] = "the target is disabled"
     elif not on_interface(target.interface, record):
         verdict.skipped[name] = f"its interface is '{target.interface}'"
+    elif not target_is_active(target):
+        verdict.skipped[name] = f"targets of type {target.type} are not yet active"
     elif target.type == "log":
         verdict.effects[name] = [f"an entry in {target.options['path']}/{target.options['prefix']}-*"]
-    elif target.type not in ("ipset", "nftset"):
-        verdict.skipped[name] = f"targets of type {target.type} are not yet active"
     else:
-        slots = [slot for slot in compiled.slots if slot["target"] == name and slot["family"] == flow["ip_version"]]
+        slots = [slot for slot in compiled.slots if slot["target"] == name and slot["family"] in (0, flow["ip_version"])]
         for slot in slots:
-            where = "ipset" if slot["kind"] == "ipset" else f"nftables set {slot['table']}"
-            life = f" for {slot['ttl']} s" if slot["ttl"] else ""
             try:
-                text = f"{where} {slot['set']}: {element(slot, record)}{life}"
+                text = _in_words(slot, record)
             except (ValueError, OSError) as failure:
                 verdict.skipped[name] = f"the flow has no element here: {failure}"
             else:
                 verdict.effects.setdefault(name, []).append(text)
         if not slots:
-            verdict.skipped[name] = f"it has no set for IPv{flow['ip_version']}"
+            verdict.skipped[name] = f"it has no set for IPv{flow['ip_version']}" if target.type in SETS else "it sets nothing"
+    if target.cut and name in verdict.effects:
+        verdict.effects[name].append("the connection is cut: its next packet meets the firewall's rules again")
+
+
+def _in_words(slot: Slot, record: dict[str, Any]) -> str:
+    """Return what a flow gets in a slot. Raises ValueError or OSError when it gets nothing."""
+    if slot["kind"] not in SETS:
+        return f"conntrack: {element(slot, record)}"
+    where = "ipset" if slot["kind"] == "ipset" else f"nftables set {slot['table']}"
+    life = f" for {slot['ttl']} s" if slot["ttl"] else ""
+    return f"{where} {slot['set']}: {element(slot, record)}{life}"

@@ -50,10 +50,12 @@ class KernelSet:
 class Namespace:
     """A network namespace of its own, alive as long as its holder process. Root, or a user that may make user namespaces."""
 
-    def __init__(self) -> None:
+    def __init__(self, beside: Namespace | None = None) -> None:
+        """`beside`: a namespace that this one can be joined to by a veth pair."""
         self.rootless = os.geteuid() != 0
+        unshare = [*beside.prefix, "unshare", "-n"] if beside else ["unshare", "-rn" if self.rootless else "-n"]
         self._holder = subprocess.Popen(
-            ["unshare", "-rn" if self.rootless else "-n", "sh", "-c", "echo there; exec cat"],
+            [*unshare, "sh", "-c", "echo there; exec cat"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(),
         )  # fmt: skip
         assert self._holder.stdout is not None
@@ -61,6 +63,11 @@ class Namespace:
         # The holder ends when its standard input does: also when the tests are killed.
         enter = ["-U", "--preserve-credentials", "-n"] if self.rootless else ["-n"]
         self.prefix = ["nsenter", "-t", str(self._holder.pid), *enter]
+
+    @property
+    def pid(self) -> int:
+        """A process in it."""
+        return self._holder.pid
 
     def close(self) -> None:
         self._holder.communicate()

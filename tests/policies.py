@@ -45,7 +45,9 @@ def config_of(actions: dict[str, Any], **more: Any) -> dict[str, Any]:
 class Noted:
     """A target that notes the flows it is given; `key` is what they hold then."""
 
-    lasting = True
+    @property
+    def lasting(self) -> Noted:
+        return self
 
     def __init__(self, key: bytes | None = None) -> None:
         self.key = key

@@ -16,6 +16,7 @@ from policies import Desk, compiled, config_of, json_only
 from nfa import image
 from nfa.compiler import compile_policy, decision_source, image_of, separate_lines
 from nfa.config.paths import Paths
+from nfa.explain import explain
 from nfa.expression.generate import Generator
 
 WEB = samples.flow("HTTP/S", "netify.youtube", local_mac="02:00:5e:10:00:14")
@@ -227,3 +228,30 @@ def test_categories_are_left_out_when_no_expression_asks_for_them(tmp_path: Path
     """Every policy would carry tables of thousands of rows."""
     made, _ = compiled(tmp_path, config_of({"a": ["app == 'youtube';"]}))
     assert image_of(made)["categories"] == (b"", b"")
+
+
+def test_explain_says_what_a_connection_gets_and_that_it_is_cut(tmp_path: Path) -> None:
+    """A mark or a label cannot be seen in a set: this is the way to try a policy."""
+    names = tmp_path / "connlabel.conf"
+    names.write_text("3 streaming\n10 a-netify-netflix\n")
+    targets = {
+        "m": {"target_type": "ctmark", "mark": "0x2", "shift": 4, "mask": "0xff0", "cut": True},
+        "l": {"target_type": "ctlabel", "labels": ["streaming"]},
+        "auto": {"target_type": "ctlabel", "auto_label": True},
+    }
+    action = {"criteria": "*", "targets": list(targets)}
+    config = {"version": 1, "actions": {"a": action}, "targets": targets,
+              "target_globals": {"ctlabel": {"connlabel_conf": str(names)}}}  # fmt: skip
+    made, reports = compiled(tmp_path, config)
+    assert not reports.items
+    verdict = explain(made, samples.flow(application="netify.netflix", other="203.0.113.80", local_origin=False))
+    ends = "conntrack: tcp 203.0.113.80:443 > 192.168.1.20:50000"
+    assert verdict.effects == {
+        "m": [f"{ends} mark 0x20/0xff0", "the connection is cut: its next packet meets the firewall's rules again"],
+        "l": [f"{ends} label streaming"],
+        "auto": [f"{ends} label a-netify-netflix"],
+    }
+    verdict = explain(made, samples.flow())
+    assert verdict.skipped == {"auto": "the flow has no element here: its application and protocol have no label"}
+    data: Any = image.load(image.dump(image_of(made)))
+    assert [target["cut"] for target in data["targets"]] == [True, False, False]

@@ -126,10 +126,11 @@ def test_every_target_option_is_documented_with_its_default_and_no_other() -> No
     text = page("configuration.md")
     common = [row for row in rows(section(text, "## Targets").partition("\n### ")[0]) if ticked(row[0]) != ["target_type"]]
     compare(COMMON_OPTIONS, common)
-    for kind in ("nftset", "ipset", "log"):
+    alone = ("nftset", "ipset", "ctmark", "ctlabel", "log")
+    for kind in alone:
         compare(TARGET_OPTIONS[kind], rows(section(text, f"### {kind}")))
-    rest = rows(section(text, "### ctmark, ctlabel, sink, pftable"))
-    for kind in {*TARGET_OPTIONS} - {"nftset", "ipset", "log"}:
+    rest = rows(section(text, "### sink, pftable"))
+    for kind in {*TARGET_OPTIONS} - {*alone}:
         compare(TARGET_OPTIONS[kind], [row[1:] for row in rest if row[0] == kind])
     of_types = rows(section(text, "### target_globals"))
     for kind, options in TARGET_GLOBALS.items():

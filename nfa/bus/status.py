@@ -59,7 +59,12 @@ def report(daemon, budget: int) -> dict:
         "actions_left_out": more_actions,
         "targets": shown_targets,
         "targets_left_out": more_targets,
-        "kernel": {"batches": registry.sets.batches, "lost_answers": registry.sets.lost_answers()},
+        "kernel": {
+            "batches": registry.sets.batches + registry.connections.batches,
+            "lost_answers": registry.sets.lost_answers() + registry.connections.netlink.lost,
+            "cut": registry.connections.cut_count,
+            "searches": registry.connections.search.readings,
+        },
         "ubus": daemon.news.status(),
         "loop": {"longest_ms": daemon.longest_turn()},
         "memory": memory(),

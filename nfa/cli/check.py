@@ -54,6 +54,8 @@ def _summary(compiled: Compiled) -> None:
             print(f"            {item.reason}")
     sets = {f"{slot['table']} {slot['set']}".strip(): slot for slot in compiled.slots}
     for name, slot in sets.items():
+        if slot["kind"] not in ("ipset", "nftset"):
+            continue
         kind = "ipset" if slot["kind"] == "ipset" else "nftables set"
         life = f"{slot['ttl']} s" if slot["ttl"] else "no timeout"
         print(f"  {kind} {shown(name)}: {slot['type']}, {life}, {'managed' if slot['managed'] else 'not managed'}")

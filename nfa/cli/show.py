@@ -154,7 +154,7 @@ def _target(target: Target) -> _Part:
     reason = "" if target_is_active(target) else "not yet active" if target.enabled else "the target is disabled"
     part = _Part("target", target.name, f"{target.type}, {_state(reason)}", reason, target.type)
     part.place, part.replaces = target.place, target.origins.replaces
-    given = {"target_enabled": target.enabled, "interface": target.interface, **target.options}
+    given = {"target_enabled": target.enabled, "interface": target.interface, "cut": target.cut, **target.options}
     options = COMMON_OPTIONS + TARGET_OPTIONS[target.type]
     part.values = [_value(option, given[option.key], target.origins, target.type) for option in options]
     return part

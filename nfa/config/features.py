@@ -10,7 +10,7 @@ from nfa.config.model import Action, Policy, Target
 from nfa.config.report import Reports, quote
 
 BROKEN = "an error in it was reported"
-INACTIVE_TYPES = ("ctlabel", "ctmark", "pftable", "sink")
+INACTIVE_TYPES = ("pftable", "sink")
 
 
 def target_is_active(target: Target) -> bool:

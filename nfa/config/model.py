@@ -90,6 +90,7 @@ class Target:
     interface: str
     options: dict[str, object]
     origins: Origins = field(default_factory=Origins)
+    cut: bool = False
 
 
 @dataclass

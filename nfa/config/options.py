@@ -15,6 +15,7 @@ from nfa.stream.client import DEFAULT_SOURCE
 
 MAX_TTL = 2147483  # seconds; ipset's limit, (UINT_MAX / 2) / 1000
 DEFAULT_PRIORITY = 100
+CONNLABEL_CONF = ("/etc/xtables/connlabel.conf", "/etc/connlabel.conf")  # of iptables and conntrack; of nft
 DEFAULT_CONTROL = "/var/run/nfa/control.sock"
 
 
@@ -90,6 +91,7 @@ COMMON_OPTIONS: Options = (
     Option(
         "interface", kinds.interface, "*", "Only flows of this device or role (lan, wan) reach the target."
     ),
+    Option("cut", boolean, False, "Delete the conntrack entry of a flow that begins to match, after all other effects."),
 )
 
 _FAMILY = Option(
@@ -181,7 +183,7 @@ TARGET_OPTIONS: dict[str, Options] = {
 TARGET_GLOBALS: dict[str, Options] = {
     "ctlabel": (
         Option("max_bits", integer(1, 128), 127, "How many labels the system has."),
-        Option("connlabel_conf", path, "/etc/xtables/connlabel.conf", "The file that names the labels."),
+        Option("connlabel_conf", path, None, f"The file that names the labels; {' and '.join(CONNLABEL_CONF)} when missing."),
     ),
     "pftable": (Option("device", path, "/dev/pf", "The control device of PF.", ("pftable",)),),
 }

@@ -110,7 +110,8 @@ def _target(
         return None
     values = found.values
     enabled, interface = bool(values.pop("target_enabled")), str(values.pop("interface"))
-    target = Target(name.value, name.place, kind, enabled, interface, values, Origins(found.origins))
+    cut = bool(values.pop("cut"))
+    target = Target(name.value, name.place, kind, enabled, interface, values, Origins(found.origins), cut)
     problem = _CHECKS[kind](found, own, globals_) if kind in _CHECKS else ""
     if problem:
         reports.error(name.place, f"{what}: {problem}", consequence=LEFT_OUT)

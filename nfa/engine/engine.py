@@ -348,7 +348,8 @@ class Engine:
             return
         plan = policy.plans.get(actions) or policy.plan(actions)
         # A log has had its entry when the record came.
-        if self._hold(plan, record, [target for target in plan.targets if target.lasting], now):
+        lasting = [target.lasting for target in plan.targets]
+        if self._hold(plan, record, [target for target in lasting if target is not None], now):
             self._count(plan, record, payload, now)
 
     def kept_count(self) -> int:

@@ -23,7 +23,10 @@ _numbers: dict[str, int] = {}
 _category_rows = [b"", b""]
 _categories: list[dict[int, int]] = []
 
-NAMES = ("NOTHING", "address", "mac", "app_names", "number", "text", "texts", "member", "categories", "mark_bytes")
+NAMES = (
+    "NOTHING", "address", "mac", "app_names", "number", "text", "texts", "member", "categories", "mark_bytes",
+    "connection",
+)  # fmt: skip
 """What generated code may call."""
 
 
@@ -57,6 +60,36 @@ def mark_bytes(flow: dict) -> bytes:
     """Return the conntrack mark of a flow record as the kernel keeps it: 4 bytes, host order; 0 when not known."""
     mark = flow["ct_mark"] if "ct_mark" in flow else flow.get("conntrack", NOTHING).get("mark", 0)
     return struct.pack("=I", mark & 0xFFFFFFFF)
+
+
+def connection(flow: dict) -> bytes:
+    """Return the connection of a flow record, packed as in `netlink.conntrack`, in the direction in which it was opened.
+
+    Raises ValueError or OSError when the record has no two addresses of its IP version.
+    """
+    local, other = flow["local_ip"], flow["other_ip"]
+    ports = flow.get("local_port", 0), flow.get("other_port", 0)
+    if flow.get("local_origin") is False:
+        return _connection(flow, other, local, ports[1], ports[0])
+    return _connection(flow, local, other, ports[0], ports[1])
+
+
+def reply_connection(flow: dict) -> bytes:
+    """Return the reply tuple that a record of netifyd 5 brings, likewise; b"" when it brings none that can be used."""
+    found = flow["conntrack"]
+    try:
+        source, destination = found["reply_src_ip"], found["reply_dst_ip"]
+        return _connection(flow, source, destination, found["reply_src_port"], found["reply_dst_port"])
+    except (KeyError, TypeError, ValueError, OSError, struct.error):
+        return b""
+
+
+def _connection(flow: dict, source: str, destination: str, sport: int, dport: int) -> bytes:
+    version = flow["ip_version"]
+    ends = address(source) + address(destination)
+    if len(ends) != (8 if version == 4 else 32):
+        raise ValueError("an address is of the other IP version")
+    return struct.pack(">BB", version, flow["ip_protocol"]) + ends + struct.pack(">HH", sport, dport)
 
 
 def app_names(name: str, number: int) -> tuple[str, str]:

@@ -6,7 +6,10 @@ returns the packed element that the flow now holds (or None), and the numbers of
 
 import time
 
+from ..engine.view import NOTHING, connection, reply_connection
 from ..netlink.socket import describe
+from .connection import KINDS, ConnectionSlot
+from .connections import Connections
 from .errors import label
 from .kernel import Sets
 from .log import Log
@@ -23,13 +26,13 @@ def interface_test(name: str):
 
 
 class SetTarget:
-    """An ipset or nftset target: the slot of the flow's IP version takes its element."""
+    """An ipset or nftset target: the slot of the flow's IP version takes its element. One of ctmark or ctlabel: its slot
+    takes the connections of both versions."""
 
-    lasting = True
-    """What it does lasts as long as the flow, so it is done also when a flow that runs is matched again."""
-
-    def __init__(self, counters: Counters, interface: str) -> None:
+    def __init__(self, counters: Counters, interface: str, cut=None) -> None:
+        """`cut`: called with the flow record when the flow begins to hold an element."""
         self.counters = counters
+        self._cut = cut
         self._takes = interface_test(interface)
         self.slots: list[Slot] = []
         self._v4 = None
@@ -37,14 +40,19 @@ class SetTarget:
         self._key4 = None
         self._key6 = None
 
+    @property
+    def lasting(self):
+        """What is applied also when a flow that runs is matched again: all of it lasts as long as the flow."""
+        return self
+
     def bind(self, slots: list[tuple[Slot, object]]) -> None:
         """Take the slots and their element functions."""
         self.slots = [slot for slot, _ in slots]
         self._v4 = self._v6 = None
         for slot, function in slots:
-            if slot.data["family"] == 4:
+            if slot.data["family"] != 6:
                 self._v4, self._key4 = slot, function  # type: ignore[assignment]
-            else:
+            if slot.data["family"] != 4:
                 self._v6, self._key6 = slot, function  # type: ignore[assignment]
 
     def apply(self, record: dict, flow: dict, now: int, held):
@@ -69,24 +77,32 @@ class SetTarget:
             slot.want(key, now)
         else:
             slot.hold(key, now)
+            if self._cut is not None:
+                self._cut(flow)
         return key
 
 
 class LogTarget:
-    """A log target, with its interface."""
+    """A log target, with its interface. `cutting` remembers which flows were cut, where that is wanted."""
 
-    lasting = False
-
-    def __init__(self, log: Log, interface: str) -> None:
+    def __init__(self, log: Log, interface: str, cutting: SetTarget | None) -> None:
         self.log = log
+        self._cutting = cutting
         self.slots: list[Slot] = []
         self.counters = log.counters
         self._takes = interface_test(interface)
 
-    def apply(self, record: dict, flow: dict, now: int, held) -> None:
-        """Note the flow."""
-        if self._takes is None or self._takes(record):
-            self.log.effect(flow, now, time.time())
+    @property
+    def lasting(self):
+        """A flow that runs had its entry when its record came; it may have to be cut now."""
+        return self._cutting
+
+    def apply(self, record: dict, flow: dict, now: int, held) -> bytes | None:
+        """Note the flow. What it returns, and `held`: as for `SetTarget`."""
+        if self._takes is not None and not self._takes(record):
+            return None
+        self.log.effect(flow, now, time.time())
+        return self._cutting.apply(record, flow, now, held) if self._cutting is not None else None
 
 
 class Registry:
@@ -96,10 +112,11 @@ class Registry:
     def __init__(self, sets: Sets, write, say, tell) -> None:
         """`tell`: as for `Sets`."""
         self.sets = sets
+        self.connections = Connections(say, tell)
         self._write = write
         self._say = say
         self._tell = tell
-        self.by_number: dict[int, Slot] = {}
+        self.by_number: dict[int, Slot | ConnectionSlot] = {}
         self._next_number = 0
         self.targets: dict[str, SetTarget | LogTarget] = {}
         self.described: list[dict] = []
@@ -126,16 +143,18 @@ class Registry:
             numbers.append(number)
         return numbers
 
-    def replace(self, image: dict, numbers: list[int], functions: list, now: int) -> list[Slot]:
+    def replace(self, image: dict, numbers: list[int], functions: list, now: int) -> list:
         """Put an image's targets in force; make the sets that are new. Returns the slots that are no longer used."""
         kinds = {target["name"]: target["type"] for target in image["targets"]}
         old = dict(self.by_number)
         made = [_set(slot.data) for slot in old.values()]
-        slots: list[Slot] = []
+        slots: list[Slot | ConnectionSlot] = []
         for data, number in zip(image["slots"], numbers):  # noqa: B905 (MicroPython's zip has no strict)
             counters = self.counters(data["target"], kinds[data["target"]])
             slot = old.pop(number, None)
-            if slot is None:
+            if slot is None and data["kind"] in KINDS:
+                slot = ConnectionSlot(number, data, counters)
+            elif slot is None:
                 slot = Slot(number, data, counters)
                 # A set that another target fills already is not emptied for this one.
                 self.sets.provide(slot, now, _set(data) not in made)
@@ -144,16 +163,18 @@ class Registry:
                 changed = slot.data != data
                 slot.counters = counters
                 slot.take(data)
-                if changed:
+                if changed and isinstance(slot, Slot):
                     self.sets.provide(slot, now, False)
             slots.append(slot)
         self.by_number = {slot.number: slot for slot in slots}
         for slot in slots:
-            slot.siblings = [other for other in slots if other is not slot and _set(other.data) == _set(slot.data)]
+            slot.siblings = [  # type: ignore[assignment]
+                other for other in slots if other is not slot and _set(other.data) == _set(slot.data)
+            ]
         self._bind(image, slots, functions)
         return list(old.values())
 
-    def _bind(self, image: dict, slots: list[Slot], functions: list) -> None:
+    def _bind(self, image: dict, slots: list, functions: list) -> None:
         logs = {name: target for name, target in self.targets.items() if isinstance(target, LogTarget)}
         self.targets = {}
         self.described = image["targets"]
@@ -168,12 +189,30 @@ class Registry:
                 if before and log is None:
                     self._retired.append(before.log)
                 log = log or Log(target["options"], counters, self._write, self._say, self._tell)
-                self.targets[name] = LogTarget(log, target["interface"])
+                self.targets[name] = LogTarget(log, target["interface"], self._bound(target, counters, slots, functions))
             elif target["slots"]:
-                made = SetTarget(counters, target["interface"])
-                made.bind([(slots[index], functions[index]) for index in target["slots"]])
-                self.targets[name] = made
+                self.targets[name] = self._bound(target, counters, slots, functions)  # type: ignore[assignment]
         self._retired += [target.log for target in logs.values()]
+
+    def _bound(self, target: dict, counters: Counters, slots: list, functions: list) -> SetTarget | None:
+        """Return what puts flows into the slots of a target; None when it has none."""
+        if not target["slots"]:
+            return None
+        made = SetTarget(counters, target["interface"], self._cut if target["cut"] else None)
+        bound = []
+        for index in target["slots"]:
+            slot, make = slots[index], functions[index]
+            bound.append((slot, slot.key_function(make) if isinstance(slot, ConnectionSlot) else make))
+        made.bind(bound)
+        return made
+
+    def _cut(self, flow: dict) -> None:
+        """A flow has begun to hold an element of a target with `cut`."""
+        try:
+            packed = connection(flow)
+        except (ValueError, OSError):
+            return
+        self.connections.cut(packed, reply_connection(flow) if flow.get("conntrack", NOTHING) else b"")
 
     def refresh(self, held, now: int) -> None:
         """A flow lives: its elements (one, or a tuple) are wanted again."""
@@ -191,17 +230,27 @@ class Registry:
 
     def flush(self, now: int) -> None:
         """Bring all pending effects to the kernel: the end of a turn of the loop."""
-        pending = [slot for slot in self.by_number.values() if slot.adds or slot.refreshes or slot.dels]
-        for slot in pending:
+        pending: list[Slot] = []
+        connections: list[ConnectionSlot] = []
+        for slot in self.by_number.values():
+            if not (slot.adds or slot.refreshes or slot.dels):
+                continue
+            if isinstance(slot, ConnectionSlot):
+                connections.append(slot)
+                continue
             if slot.dels and slot.siblings:
                 slot.keep_of_siblings()
+            pending.append(slot)
         if pending:
             self.sets.flush(pending, now)
+        if connections or self.connections.pending:
+            self.connections.flush(connections, self._connection_slots(), now)
 
     def tick(self, now: int) -> None:
         """What has to happen each second: forget expired elements, write logs whose interval is over."""
         for slot in self.by_number.values():
             slot.expire(now)
+        self.connections.tick(self._connection_slots(), now)
         for target in self.targets.values():
             if isinstance(target, LogTarget) and target.log.due and now >= target.log.due:
                 target.log.flush(time.time())
@@ -212,8 +261,19 @@ class Registry:
         while self._retired:
             self._retired.pop().flush(time.time())
 
-    def close(self, slots: list[Slot]) -> None:
-        """Slots go out of use: empty the sets that are to be empty then, unless another target fills them."""
+    def _connection_slots(self) -> list[ConnectionSlot]:
+        return [slot for slot in self.by_number.values() if isinstance(slot, ConnectionSlot)]
+
+    def close(self, slots: list) -> None:
+        """Slots go out of use: empty the sets that are to be empty then, unless another target fills them.
+
+        Connections give back the bits of a target that is no longer there. When the daemon ends they keep them: a new one
+        would not hear of them again before their flows have something new to tell.
+        """
+        connections = [slot for slot in slots if isinstance(slot, ConnectionSlot) and slot.number not in self.by_number]
+        if [slot for slot in connections if slot.withdraw_all()]:
+            self.connections.flush(connections, self._connection_slots(), 0)
+        slots = [slot for slot in slots if isinstance(slot, Slot)]
         used = [_set(slot.data) for slot in self.by_number.values() if slot not in slots]
         for slot in slots:
             if slot.data["flush_on_destroy"] and _set(slot.data) not in used:
@@ -221,10 +281,13 @@ class Registry:
                 if error:
                     self.sets.fail(slot, error, 0)
 
-    def flush_slots(self, slots: list[Slot]) -> tuple[int, str]:
+    def flush_slots(self, slots: list) -> tuple[int, str]:
         """Empty sets because somebody asked for it. Returns how many elements that took, and what went wrong or ""."""
         withdrawn = 0
         for slot in slots:
+            if isinstance(slot, ConnectionSlot):
+                withdrawn += slot.withdraw_all()  # brought to the kernel at the end of this turn
+                continue
             count = len(slot.live)
             error = self.sets.empty(slot)
             if error:
@@ -240,6 +303,7 @@ class Registry:
                 target.log.flush(time.time())
         self.close(list(self.by_number.values()))
         self.sets.close()
+        self.connections.close()
 
 
 def _set(data: dict) -> tuple:

@@ -216,7 +216,8 @@ def test_a_default_that_the_type_does_not_take_is_not_shown_as_in_force(tmp_path
 def test_what_is_off_says_why(tmp_path: Path, capsys: Capture) -> None:
     """The user would wait for flows that never match."""
     off = {"target_type": "log", "target_enabled": False}
-    targets = {"t": NFTSET, "off": off, "later": {"target_type": "ctlabel", "labels": [1]}}
+    later, labels = {"target_type": "pftable", "table_name": "x"}, {"target_type": "ctlabel", "labels": [1]}
+    targets = {"t": NFTSET, "off": off, "later": later, "c": labels}
     actions = {"a": ACTION | {"enabled": False, "priority": 7}, "b": ACTION}
     file = document(tmp_path, "p.json", actions=actions, targets=targets)
     parts, data = shown(tmp_path, capsys, file)
@@ -226,8 +227,10 @@ def test_what_is_off_says_why(tmp_path: Path, capsys: Capture) -> None:
         "action b   on, priority 100",
         "target t   nftset, on",
         "target off   log, off: the target is disabled",
-        "target later   ctlabel, off: not yet active",
+        "target later   pftable, off: not yet active",
+        "target c   ctlabel, on",
         "all targets of type ctlabel",
+        "all targets of type pftable",
     ]
     assert [action["reason"] for action in data["actions"]] == ["the action is disabled", ""]
     assert [action["active"] for action in data["actions"]] == [False, True]

@@ -111,7 +111,7 @@ def test_every_documented_property_is_known() -> None:
         assert set(words.split()) <= names(TARGET_OPTIONS[kind])
     for kind, words in of_types.items():
         assert set(words.split()) <= names(TARGET_GLOBALS[kind])
-    assert names(COMMON_OPTIONS) == {"target_enabled", "interface"}
+    assert names(COMMON_OPTIONS) == {"target_enabled", "interface", "cut"}
 
 
 def test_the_misspelling_of_the_documentation_is_understood(load_config: Load) -> None:
@@ -342,9 +342,9 @@ def test_parts_of_a_later_release_are_checked_and_announced(load_config: Load) -
     """A mark would be dropped without a word."""
     document = config(time_of_day={"day": "mon", "time_start": "21:00", "time_end": "6:00"})
     document["reprocess_flows"] = 1
-    document["targets"]["mark"] = {"target_type": "ctmark", "mark": "0x1"}
-    document["actions"]["b"] = {"criteria": "*", "targets": "mark"}
-    document["actions"]["c"] = {"criteria": "*", "targets": ["mark", "log"]}
+    document["targets"]["events"] = {"target_type": "sink", "sink": "x"}
+    document["actions"]["b"] = {"criteria": "*", "targets": "events"}
+    document["actions"]["c"] = {"criteria": "*", "targets": ["events", "log"]}
     policy, reports = load_config(document)
     assert policy
     assert not reports.errors

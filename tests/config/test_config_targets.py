@@ -218,7 +218,7 @@ def test_globals_are_complete_and_know_their_alias(load_config: Load) -> None:
     policy, reports = load_config({"version": 1, "target_globals": {"pftable": {"pftable": "/dev/x"}}})
     assert policy
     assert policy.target_globals == {
-        "ctlabel": {"max_bits": 127, "connlabel_conf": "/etc/xtables/connlabel.conf"},
+        "ctlabel": {"max_bits": 127, "connlabel_conf": None},
         "pftable": {"device": "/dev/x"},
     }
     assert not reports.errors

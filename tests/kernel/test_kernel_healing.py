@@ -12,7 +12,7 @@ from samples import flow
 pytestmark = pytest.mark.kernel
 
 FOUR = {"set_family": "ipv4"}
-N, I = "nfa n.v4", "i.v4"
+N, IPSET = "nfa n.v4", "i.v4"
 ADDRESSES = {f"203.0.113.{number}" for number in range(1, 41)}
 
 
@@ -31,8 +31,14 @@ def nft_keys(lab: Lab) -> set[str]:
 
 @pytest.mark.parametrize(
     "deed",
-    ["flush set inet nfa n.v4", "delete set inet nfa n.v4", "delete table inet nfa", "flush ruleset", "delete element inet nfa n.v4 { 203.0.113.7 }"],
-)  # fmt: skip
+    [
+        "flush set inet nfa n.v4",
+        "delete set inet nfa n.v4",
+        "delete table inet nfa",
+        "flush ruleset",
+        "delete element inet nfa n.v4 { 203.0.113.7 }",
+    ],
+)
 def test_nftables_is_healed_at_once(lab: Lab, deed: str) -> None:
     """`service firewall restart` would let everybody go until the flows are refreshed, which takes half of the ttl."""
     fill(lab)
@@ -49,14 +55,14 @@ def test_nftables_is_healed_at_once(lab: Lab, deed: str) -> None:
     assert len(lab.daemon.said("emptied or deleted by somebody")) == 1
 
 
-@pytest.mark.parametrize("deed", [["flush", I], ["destroy", I], ["del", I, "203.0.113.7"]])
+@pytest.mark.parametrize("deed", [["flush", IPSET], ["destroy", IPSET], ["del", IPSET, "203.0.113.7"]])
 def test_an_ipset_is_healed_within_two_seconds(lab: Lab, deed: list[str]) -> None:
     """ipset tells nobody: the daemon has to look."""
     fill(lab)
-    assert lab.namespace.ipset(I).keys == ADDRESSES
+    assert lab.namespace.ipset(IPSET).keys == ADDRESSES
     lab.namespace.run("ipset", *deed)
-    eventually(lambda: lab.namespace.ipset(I).keys == ADDRESSES, 6, "all elements are back")
-    assert all(580 <= lab.namespace.ipset(I).left(key) <= 600 for key in ADDRESSES)
+    eventually(lambda: lab.namespace.ipset(IPSET).keys == ADDRESSES, 6, "all elements are back")
+    assert all(580 <= lab.namespace.ipset(IPSET).left(key) <= 600 for key in ADDRESSES)
 
 
 def test_what_is_put_back_has_the_time_it_had_left(lab: Lab) -> None:
@@ -78,14 +84,14 @@ def test_the_daemons_own_flush_is_no_loss(lab: Lab) -> None:
     assert nft_keys(lab) == set()
     uptime = lab.daemon.status()["uptime"]
     lab.daemon.until(lambda status: status["uptime"] >= uptime + 3, "the daemon has looked at the ipset again")
-    assert nft_keys(lab) == set() and lab.namespace.ipset(I).keys == set()
+    assert nft_keys(lab) == set() and lab.namespace.ipset(IPSET).keys == set()
 
 
 def test_an_unmanaged_set_may_be_deleted_and_is_filled_when_it_comes_back(lab: Lab) -> None:
     """Sets in fw4's own table come and go with the firewall: nobody but the firewall makes them."""
     make = "add set inet nfa n.v4 { type ipv4_addr; flags timeout; }"
     lab.namespace.nft("add table inet nfa", make)
-    lab.namespace.run("ipset", "create", I, "hash:ip", "timeout", "600")
+    lab.namespace.run("ipset", "create", IPSET, "hash:ip", "timeout", "600")
     fill(lab, policy(targets(managed=False)))
     lab.namespace.nft("flush set inet nfa n.v4")
     eventually(lambda: nft_keys(lab) == ADDRESSES, what="emptied, it is filled")
@@ -104,10 +110,10 @@ def test_a_firewall_that_is_reloaded_again_and_again(lab: Lab) -> None:
     for number in range(12):
         lab.namespace.nft(deeds[number % 3])
         if number % 4 == 3:
-            lab.namespace.run("ipset", "flush", I)
+            lab.namespace.run("ipset", "flush", IPSET)
         new = f"203.0.113.{100 + number}"
         ADDRESSES_NOW = ADDRESSES | {f"203.0.113.{100 + n}" for n in range(number + 1)}
         lab.feed(flow(other=new))
         eventually(lambda wanted=ADDRESSES_NOW: nft_keys(lab) == wanted, what=f"after the {number}th")
-    eventually(lambda: lab.namespace.ipset(I).keys == ADDRESSES_NOW)
+    eventually(lambda: lab.namespace.ipset(IPSET).keys == ADDRESSES_NOW)
     assert lab.daemon.status()["targets"]["n"]["errors"] == 0

@@ -16,14 +16,16 @@ def image(*slots: dict[str, Any], interface: str = "*", logs: tuple[str, ...] = 
     names = dict.fromkeys(data["target"] for data in slots)
     targets = [
         {"name": name, "type": next(s["kind"] for s in slots if s["target"] == name), "enabled": True, "active": True,
-         "interface": interface, "options": {}, "slots": tuple(i for i, s in enumerate(slots) if s["target"] == name)}
+         "cut": False, "interface": interface, "options": {},
+         "slots": tuple(i for i, s in enumerate(slots) if s["target"] == name)}
         for name in names
     ]  # fmt: skip
     options = {"path": "/nowhere", "prefix": "x", "suffix": ".json", "interval": 60}
     targets += [
-        {"name": name, "type": "log", "enabled": True, "active": True, "interface": "*", "options": options, "slots": ()}
+        {"name": name, "type": "log", "enabled": True, "active": True, "cut": False, "interface": "*", "options": options,
+         "slots": ()}
         for name in logs
-    ]
+    ]  # fmt: skip
     return {"slots": list(slots), "targets": targets}
 
 

@@ -1,0 +1,201 @@
+"""Two hosts and a router between them: network namespaces joined by veth pairs, with real TCP, UDP and ICMP.
+
+In: the namespace of the router, and what the hosts are to do. Out: real connections, and the router's conntrack table as the
+`conntrack` tool shows it, with marks and labels. Nothing here uses the code under test.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kernel_lab import Namespace, environment
+from waiting import eventually
+
+HOME = {4: "192.168.1.20", 6: "fd00:1::20"}
+"""The host behind the router; `AWAY`: the one in the world; GATES: the router's addresses at home, and in the world."""
+AWAY = {4: "203.0.113.80", 6: "2001:db8:9::80"}
+GATES = {4: ("192.168.1.1", "203.0.113.1"), 6: ("fd00:1::1", "2001:db8:9::1")}
+
+# What runs on a host: it does what a line of standard input says, and answers each with a line.
+_AGENT = r"""
+import json, os, socket, struct, sys, threading
+
+kinds = {"tcp": (socket.SOCK_STREAM, 6), "udp": (socket.SOCK_DGRAM, 17), "udplite": (socket.SOCK_DGRAM, 136)}
+families = {4: socket.AF_INET, 6: socket.AF_INET6}
+opened = []
+
+def echo(server, stream):
+    while stream:
+        talk = server.accept()[0]
+        threading.Thread(target=lambda: [talk.sendall(data) for data in iter(lambda: talk.recv(100), b"")], daemon=True).start()
+    while True:
+        data, peer = server.recvfrom(100)
+        server.sendto(data, peer)
+
+def serve(kind, version, port):
+    server = socket.socket(families[version], *kinds[kind])
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    server.bind(("::" if version == 6 else "0.0.0.0", port))
+    if kind == "tcp":
+        server.listen(50)
+    threading.Thread(target=echo, args=(server, kind == "tcp"), daemon=True).start()
+
+def open_(kind, version, address, port):
+    made = socket.socket(families[version], *kinds[kind])
+    made.settimeout(5)
+    made.connect((address, port))
+    opened.append(made)
+    assert talk(len(opened) - 1)
+    return len(opened) - 1, made.getsockname()[1]
+
+def talk(index, seconds=5):
+    opened[index].settimeout(seconds)
+    try:
+        opened[index].send(b"x")
+        return opened[index].recv(100) == b"x"
+    except OSError:
+        return False
+
+def ping(version, address, number):
+    raw = socket.socket(families[version], socket.SOCK_RAW, 1 if version == 4 else 58)
+    raw.settimeout(5)
+    raw.connect((address, 0))
+    kind = 8 if version == 4 else 128
+    packet = struct.pack(">BBHHH", kind, 0, 0, number, 1)
+    total = sum(struct.unpack(">4H", packet))
+    total = (total & 0xFFFF) + (total >> 16)
+    raw.send(packet if version == 6 else packet[:2] + struct.pack(">H", ~total & 0xFFFF) + packet[4:])
+    while raw.recv(200)[20 if version == 4 else 0] != (0 if version == 4 else 129):
+        pass
+
+def raw(protocol, address, packet):
+    made = socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol)
+    made.sendto(bytes.fromhex(packet), (address, 0))
+
+jobs = {"serve": serve, "open": open_, "talk": talk, "ping": ping, "raw": raw}
+for line in sys.stdin:
+    name, *arguments = json.loads(line)
+    print(json.dumps(jobs[name](*arguments)), flush=True)
+"""
+
+
+class Host:
+    """A namespace with an agent in it, one network card and a route through the router."""
+
+    def __init__(self, router: Namespace) -> None:
+        self.namespace = Namespace(router)
+        self._agent = subprocess.Popen(
+            [*self.namespace.prefix, sys.executable, "-c", _AGENT],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(),
+        )  # fmt: skip
+
+    def do(self, *job: object) -> Any:
+        """Have something done, and return the answer."""
+        assert self._agent.stdin and self._agent.stdout
+        self._agent.stdin.write(json.dumps(job) + "\n")
+        self._agent.stdin.flush()
+        answer = self._agent.stdout.readline()
+        assert answer, f"{job} failed"
+        return json.loads(answer)
+
+    def open(self, kind: str, version: int, address: str, port: int) -> int:
+        """Open a connection, have a byte echoed, and return its own port."""
+        return int(self.do("open", kind, version, address, port)[1])
+
+    def close(self) -> None:
+        self._agent.communicate()
+        self.namespace.close()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of the conntrack table. `original` and `reply`: source, destination and the ports (ICMP: its id twice)."""
+
+    protocol: str
+    original: tuple[str, str, str, str]
+    reply: tuple[str, str, str, str]
+    mark: int
+    labels: frozenset[str]
+
+
+class Network:
+    """The hosts `home` and `away`, with the router between them."""
+
+    def __init__(self, router: Namespace, folder: Path, labels: dict[int, str]) -> None:
+        """`labels`: what the file that names labels has."""
+        self.router = router
+        self.home, self.away = Host(router), Host(router)
+        self.connlabel = folder / "etc" / "xtables" / "connlabel.conf"
+        self.connlabel.parent.mkdir(parents=True)
+        self.connlabel.write_text("".join(f"{bit}\t{name}\n" for bit, name in labels.items()))
+        router.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+        for host, card, side, addresses in ((self.home, "lan", 0, HOME), (self.away, "wan", 1, AWAY)):
+            pid = str(host.namespace.pid)
+            router.run("ip", "link", "add", card, "type", "veth", "peer", "name", "eth0", "netns", pid)
+            self._up(router, card, GATES[4][side], GATES[6][side])
+            self._up(host.namespace, "eth0", addresses[4], addresses[6])
+            for version in (4, 6):
+                host.namespace.run("ip", f"-{version}", "route", "add", "default", "via", GATES[version][side])
+
+    @staticmethod
+    def _up(namespace: Namespace, card: str, *addresses: str) -> None:
+        namespace.run("ip", "link", "set", card, "up")
+        for address in addresses:
+            # No waiting for duplicates: nobody else is there.
+            extra = ["nodad"] if ":" in address else []
+            namespace.run("ip", "addr", "add", address + ("/64" if extra else "/24"), "dev", card, *extra)
+
+    def close(self) -> None:
+        for host in (self.home, self.away):
+            host.close()
+
+    def entries(self) -> list[Entry]:
+        """The router's table. The tool wants its file of labels in /etc, so it gets an /etc of its own."""
+        found = []
+        command = f"mount --bind {self.connlabel.parent.parent} /etc && exec conntrack -L -o labels -f ipv"
+        for version in (4, 6):
+            for line in self.router.run("unshare", "-m", "sh", "-c", f"{command}{version}").splitlines():
+                found.append(_entry(line))
+        return found
+
+    def entry(self, protocol: str, *ends: object) -> Entry:
+        """The one entry that has these words in its tuples."""
+        wanted = {str(end) for end in ends}
+        entries = [e for e in self.entries() if e.protocol == protocol and wanted <= {*e.original, *e.reply}]
+        assert len(entries) == 1, entries
+        return entries[0]
+
+    def until(self, condition: Any, what: str = "") -> None:
+        """Wait until the table is as wanted: `condition` gets the entries."""
+        eventually(lambda: condition(self.entries()) or None, what=what)
+
+
+def _entry(line: str) -> Entry:
+    words = line.split()
+    values = [word.partition("=") for word in words if "=" in word]
+    tuples = []
+    for names in (("src",), ("dst",), ("sport", "id"), ("dport", "id")):
+        tuples.append([value for name, _, value in values if name in names])
+    sides = [tuple(column[side] if side < len(column) else "" for column in tuples) for side in (0, 1)]
+    mark = next((int(value) for name, _, value in values if name == "mark"), 0)
+    labels = re.search(r"labels=(\S*)", line)
+    names = frozenset(filter(None, (labels[1] if labels else "").split(",")))
+    return Entry(words[0], sides[0], sides[1], mark, names)  # type: ignore[arg-type]
+
+
+@contextmanager
+def network(router: Namespace, folder: Path, labels: dict[int, str]) -> Iterator[Network]:
+    """The two hosts, joined to a router's namespace; gone with the end of the block."""
+    made = Network(router, folder, labels)
+    try:
+        yield made
+    finally:
+        made.close()
