@@ -18,6 +18,8 @@ from .hours import Zone, applies
 
 MAX_PLANS = 4096
 """Combinations of matched actions that are remembered: strangers choose host names, and so may choose combinations."""
+MAX_RENAMED = 8
+"""Earlier digests of a flow that are looked at."""
 MAX_PLANNED = 20000
 """Actions of all remembered combinations: what a look at the counts has to add up."""
 MAX_FLOWS = 65536
@@ -231,12 +233,14 @@ class Engine:
                     actions = decide(value, value["flow"])
                     if actions:
                         self._match(policy, value, actions, payload, now)
-                        continue
-                    if actions is None:
-                        self.exempt += 1
-                    if self.flows or self._older:
-                        # It may have matched before: what it held then is taken back.
-                        self._end(digest_key(value["flow"]["digest"]), now, True)
+                    else:
+                        if actions is None:
+                            self.exempt += 1
+                        if self.flows or self._older:
+                            # It may have matched before: what it held then is taken back.
+                            self._end(digest_key(last["digest"]), now, True)
+                    if "digest_prev" in last:
+                        self._renamed(last["digest_prev"], now)
                 elif kind == "stats":
                     held = self.flows.get(value)
                     if held is None and value in self._older:
@@ -375,6 +379,13 @@ class Engine:
             held = self._older.pop(digest, None)
         if held is not None:
             self._release(held, now, withdraw)
+
+    def _renamed(self, before: list, now: int) -> None:
+        """A flow goes on under another digest (netifyd 5, when it is reclassified): what the old one held is not its own."""
+        for digest in before[:MAX_RENAMED]:
+            key = digest_key(digest)
+            self._end(key, now, True)
+            self._let_go(key)
 
     def _drop_oldest(self, now: int) -> None:
         """Too many live flows: those not heard of for longest go. Their elements stay until they expire."""

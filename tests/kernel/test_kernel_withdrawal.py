@@ -104,3 +104,19 @@ def test_a_disabled_action_lets_go_with_the_next_record(lab: Lab) -> None:
     daemon.loaded(2)
     lab.feed(one)
     assert keys(lab) == both()
+
+
+def test_a_flow_that_goes_on_under_another_digest(lab: Lab) -> None:
+    """netifyd 5 gives a reclassified flow a new digest: what the old one held would stay until its time is over."""
+    lab.start(policy(TARGETS, "app == 'youtube';"))
+    one, two = (flow("QUIC", "netify.youtube", other=f"203.0.113.{number}") for number in (1, 2))
+    lab.feed(one, two)
+    old = one["flow"]["digest"]
+    other = reclassified(one)
+    lab.feed(other | {"flow": other["flow"] | {"digest": "f" * 40, "digest_prev": [old]}})
+    assert keys(lab) == both("203.0.113.2")
+    kept = two["flow"] | {"digest": "e" * 40, "digest_prev": [two["flow"]["digest"]]}
+    lab.feed(two | {"flow": kept})
+    assert keys(lab) == both("203.0.113.2"), "the same application: nothing changes in the set"
+    lab.feed(reclassified(two | {"flow": kept}))
+    assert keys(lab) == both(), "and it has one holder, not two"
