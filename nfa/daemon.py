@@ -26,7 +26,6 @@ from .files import write_whole
 from .filters import attach
 from .loader import Loader
 from .messages import say, set_level
-from .packing import pack, unpack
 from .stream.client import DEFAULT_SOURCE, Client
 from .targets.healing import Healing
 from .targets.kernel import Sets
@@ -63,7 +62,7 @@ class Daemon:
         self.poll = select.poll()
         self.client = Client(DEFAULT_SOURCE)
         self.registry = Registry(Sets(say, self.tell_target), write_whole, say, self.tell_target)
-        self.engine = Engine(self.registry.refresh, self.registry.release, pack=pack, unpack=unpack)
+        self.engine = Engine(self.registry.refresh, self.registry.release)
         self.control = Control(settings["control"], self.call)
         self.children = Children(self.poll)
         bus = settings.get("ubus", "")

@@ -183,7 +183,11 @@ class Loader:
             policy.succeed(daemon.engine.policy)
         policy.keep_hours(int(time.time()))
         daemon.engine.policy = policy
-        if not (policy.windows or policy.reprocess):
+        if policy.windows or policy.reprocess:
+            from .packing import pack, unpack  # with zlib, whose memory belongs to those who need it
+
+            daemon.engine.pack_with(pack, unpack)
+        else:
             daemon.engine.forget_kept()
         daemon.registry.close(unused)
         if policy.reprocess:

@@ -66,6 +66,11 @@ def _nothing(record: dict, flow: dict) -> bool:
     return False
 
 
+def _same(payload: bytes) -> bytes:
+    """Keep a payload as it is."""
+    return payload
+
+
 class Plan:
     """What a set of matched actions leads to: the targets, each once, and how often it was so."""
 
@@ -176,13 +181,11 @@ class Engine:
     hold on them, and takes out what no other flow holds, if that is wanted.
     """
 
-    def __init__(self, refresh, release, max_flows: int = MAX_FLOWS, pack=None, unpack=None) -> None:
-        """`pack` and `unpack` make the payloads of live flows small, and payloads again."""
+    def __init__(self, refresh, release, max_flows: int = MAX_FLOWS) -> None:
         self.policy: Policy | None = None
         self._refresh = refresh
         self._release = release
-        self._pack = pack
-        self._unpack = unpack
+        self._pack = self._unpack = _same
         self.kept: dict[int, bytes] = {}
         """The last record of each live flow that may have to be matched again, packed; `_kept_older` as `_older`."""
         self._kept_older: dict[int, bytes] = {}
@@ -359,6 +362,10 @@ class Engine:
     def kept_count(self) -> int:
         """Return how many records are kept to be matched again."""
         return len(self.kept) + len(self._kept_older)
+
+    def pack_with(self, pack, unpack) -> None:
+        """Take functions that make payloads small, and payloads again, for the flows that are kept."""
+        self._pack, self._unpack = pack, unpack
 
     def forget_kept(self) -> None:
         """The policy has no use for the records of flows that run."""
