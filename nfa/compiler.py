@@ -13,6 +13,7 @@ import struct
 from dataclasses import dataclass, field
 
 from . import catalogue, image
+from .config.channels import channel_data
 from .config.features import BROKEN, inactive_reason, target_is_active
 from .config.groups import load_groups
 from .config.model import Action, Policy, Text
@@ -272,6 +273,8 @@ def image_of(compiled: Compiled) -> dict[str, object]:
                 "interface": target.interface,
                 "cut": target.cut,
                 "options": target.options if target.type == "log" else {},
+                "channel": channel_data(target) if target.channel else {},
+                "events": target.options.get("flow_events", ()),
                 "slots": tuple(i for i, slot in enumerate(compiled.slots) if slot["target"] == target.name),
             }
             for target in policy.targets.values()

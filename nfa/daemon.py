@@ -20,7 +20,7 @@ from .bus import methods
 from .bus.control import Control
 from .bus.news import News
 from .bus.ubus import OK, UNKNOWN_ERROR, Ubus, find_socket
-from .child import Children
+from .child import Children, Job
 from .engine.engine import Engine
 from .files import write_whole
 from .filters import attach
@@ -33,6 +33,8 @@ from .targets.registry import Registry
 
 AGAIN_SECONDS = 0.02
 """How long a turn of the loop may be for the sake of flows that are matched again, or elements that are put back."""
+RESOLVE_LIMIT = 5
+"""Seconds that the lookup of a name may take: other children wait for it."""
 MAX_WORK = 32
 """Searches that go on at the same time."""
 
@@ -61,7 +63,7 @@ class Daemon:
         self.started = time.monotonic()
         self.poll = select.poll()
         self.client = Client(DEFAULT_SOURCE)
-        self.registry = Registry(Sets(say, self.tell_target), write_whole, say, self.tell_target)
+        self.registry = Registry(Sets(say, self.tell_target), write_whole, say, self.tell_target, self.make_hub)
         self.engine = Engine(self.registry.refresh, self.registry.release)
         self.control = Control(settings["control"], self.call)
         self.children = Children(self.poll)
@@ -159,7 +161,7 @@ class Daemon:
                     self.children.ready()
                 elif self.ubus is not None and descriptor == self.ubus.descriptor:
                     self.ubus.ready(event, moment)
-                else:
+                elif self.registry.hub is None or not self.registry.hub.ready(descriptor, event, moment):
                     self.control.ready(descriptor, event)
             if self.client.deadline and moment >= self.client.deadline:
                 self.client.timeout(moment)
@@ -169,6 +171,8 @@ class Daemon:
             self.registry.flush(now)
             if self.healing.busy:
                 self.healing.go_on(now, lambda moment=moment: time.monotonic() - moment > AGAIN_SECONDS)
+            if self.registry.hub is not None:
+                self.registry.hub.turn(moment)
             try:
                 self.news.matches(self.engine, methods.match_of, now)
             except Exception as failure:
@@ -205,6 +209,8 @@ class Daemon:
             wait = min(wait, self.client.deadline - moment)
         if self.ubus is not None and self.ubus.deadline:
             wait = min(wait, self.ubus.deadline - moment)
+        if self.registry.hub is not None and self.registry.hub.deadline:
+            wait = min(wait, self.registry.hub.deadline - moment)
         return max(0, int(wait * 1000) + 1)
 
     def begin_again(self) -> None:
@@ -218,6 +224,23 @@ class Daemon:
                 return
         self._again = None
         self.registry.flush(self.now())
+
+    def make_hub(self):
+        """Return what has all channels of sinks. Only those who configure one have it in memory."""
+        from .sinks.hub import Hub
+
+        return Hub(self.poll, self.ubus, self.resolve, write_whole, say, self.tell_target)
+
+    def resolve(self, host: str, done) -> None:
+        """Let a child look up the addresses of a name, and call `done(addresses, problem)` then."""
+
+        def answered(output: bytes, problem: str) -> None:
+            found = {"problem": problem} if problem else json.loads(output)
+            done(found if isinstance(found, list) else [], "" if isinstance(found, list) else found["problem"])
+
+        job = Job("the lookup of a name", "nfa.resolve", [], host.encode(), RESOLVE_LIMIT, 1 << 16, answered)
+        if not self.children.add(job):
+            done([], "too many questions at the same time")
 
     def go_on(self) -> None:
         """Do one slice of the oldest search."""

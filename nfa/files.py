@@ -7,10 +7,10 @@ import errno
 import os
 
 
-def write_whole(folder: str, name: str, data: bytes, temporary: str) -> str:
+def write_whole(folder: str, name: str, data: bytes, temporary: str, replace: bool = False) -> str:
     """Write a file under the name `temporary`, then give it its own. Returns "" or what went wrong.
 
-    A file of that name is never overwritten: `name-1.json`, `name-2.json`, ... is used instead.
+    A file of that name is overwritten only with `replace`: `name-1.json`, `name-2.json`, ... is used instead.
     """
     temporary = os.path.join(folder, temporary)
     try:
@@ -28,6 +28,9 @@ def write_whole(folder: str, name: str, data: bytes, temporary: str) -> str:
                 view = view[os.write(descriptor, view) :]
         finally:
             os.close(descriptor)
+        if replace:
+            os.rename(temporary, os.path.join(folder, name))
+            return ""
         stem, dot, suffix = name.rpartition(".")
         for count in range(1000):
             final = name if not count else f"{stem}-{count}{dot}{suffix}" if stem else f"{name}-{count}"

@@ -6,16 +6,17 @@ can open it. A client that sends too much, or does not read its answer, is dropp
 
 import errno
 import json
-import os
 import select
 import socket
-import stat
+
+from ..listening import Answered, Taken, listen_unix, remove_unix
 
 CHUNK = 1 << 16
 MAX_REQUEST = 1 << 20
 """Bytes of a request: a configuration to be checked fits, a client that never ends its line does not."""
 MAX_ANSWER = 1 << 20
 MAX_CLIENTS = 16
+BACKLOG = 8
 
 
 class _Peer:
@@ -44,24 +45,11 @@ class Control:
         """Listen. Returns "" or what is in the way; another daemon that answers there is."""
         self._poll = poll
         try:
-            os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-                probe.settimeout(1.0)
-                if probe.connect_ex(self.path) in (0, errno.EAGAIN):
-                    return "another nfa is running: it answers on " + self.path
-            if os.path.lexists(self.path):
-                if not stat.S_ISSOCK(os.lstat(self.path).st_mode):
-                    return "the control path " + self.path + " is taken by something that is no socket"
-                os.unlink(self.path)
-            self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            before = os.umask(0o177)
-            try:
-                self._listener.bind(self.path)
-            finally:
-                os.umask(before)
-            self._bound = os.lstat(self.path).st_ino
-            self._listener.listen(8)
-            self._listener.setblocking(False)
+            self._listener, self._bound = listen_unix(self.path, 0o600, BACKLOG)
+        except Answered:
+            return "another nfa is running: it answers on " + self.path
+        except Taken as taken:
+            return "cannot listen on the control socket: " + str(taken)
         except OSError as failure:
             return "cannot listen on the control socket " + self.path + ": " + (failure.strerror or str(failure))
         poll.register(self._listener, select.POLLIN)
@@ -74,11 +62,7 @@ class Control:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-            try:
-                if os.lstat(self.path).st_ino == self._bound:
-                    os.unlink(self.path)
-            except OSError:
-                pass
+            remove_unix(self.path, self._bound)
 
     def tick(self) -> None:
         """Listen again after a rest. To be called each second."""

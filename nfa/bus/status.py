@@ -124,7 +124,9 @@ def _target(target: dict, registry, now: int) -> dict:
     counters = registry.counters(target["name"], target["type"])
     bound = registry.targets.get(target["name"])
     slots = bound.slots if bound is not None else []
-    pending = len(bound.log) if bound is not None and target["type"] == "log" else 0
+    pending = 0
+    if bound is not None and target["type"] in ("log", "sink"):
+        pending = len(bound.log if target["type"] == "log" else bound)
     return {
         "type": target["type"],
         "enabled": target["enabled"],
@@ -135,6 +137,7 @@ def _target(target: dict, registry, now: int) -> dict:
             {"name": slot.data["set"], "table": slot.data["table"], "elements": len(slot.live), "trouble": slot.trouble}
             for slot in slots
         ],
+        "readers": bound.readers() if bound is not None and target["type"] == "sink" else 0,
         "added": counters.added,
         "refreshed": counters.refreshed,
         "withdrawn": counters.withdrawn,

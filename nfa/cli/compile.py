@@ -63,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     source = _numeric(name, reports)
     if arguments.image_to_stdout:
         data = image_of(compiled) if compiled else {"failed": True, **findings_of(reports)}
+        watch += compiled.policy.looked_at if compiled else []
         data.update(watch=watch, source=source, source_name=name)
         sys.stdout.buffer.write(image.dump(data))
         sys.stdout.buffer.flush()

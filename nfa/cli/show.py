@@ -15,9 +15,11 @@ from ..config.features import target_is_active
 from ..config.model import Policy, Target
 from ..config.options import (
     ACTION_OPTIONS,
+    CHANNEL_OPTIONS,
     COMMON_OPTIONS,
     GLOBAL_OPTIONS,
     MAIN_OPTIONS,
+    SECRET_OPTIONS,
     TARGET_GLOBALS,
     TARGET_OPTIONS,
     Option,
@@ -28,6 +30,7 @@ from ..config.spelling import NOTHING, as_written, built_in, plain, text
 from .common import paint, shown
 
 BUILT_IN = "built-in"
+HIDDEN = "(hidden)"
 DERIVED = "follows from the type"
 COLUMN = 40  # characters of the column of values; longer ones move what follows to the right
 SHOWN_FILES = 3  # of those that one entry names
@@ -80,6 +83,7 @@ def policy_data(compiled: Compiled) -> dict[str, object]:
         "settings": _settings(policy).data(),
         "actions": [_action(item).data() for item in compiled.actions],
         "targets": [_target(target).data() for target in policy.targets.values()],
+        "channels": [part.data() for part in _channels(policy)],
         "target_globals": [part.data() for part in _types(policy)],
     }
 
@@ -87,7 +91,8 @@ def policy_data(compiled: Compiled) -> dict[str, object]:
 def print_policy(compiled: Compiled) -> None:
     """Print the merged policy in columns."""
     policy = compiled.policy
-    parts = [_settings(policy), *map(_action, compiled.actions), *map(_target, policy.targets.values()), *_types(policy)]
+    parts = [_settings(policy), *map(_action, compiled.actions), *map(_target, policy.targets.values())]
+    parts += [*_channels(policy), *_types(policy)]
     names = max(len(value.option) for part in parts for value in part.values)
     texts = min(COLUMN, max(len(shown(value.text)) for part in parts for value in part.values))
     width = _terminal()
@@ -151,13 +156,29 @@ def _action(item: CompiledAction) -> _Part:
 
 
 def _target(target: Target) -> _Part:
-    reason = "" if target_is_active(target) else "not yet active" if target.enabled else "the target is disabled"
+    reason = "" if target.enabled else "the target is disabled"
+    if target.enabled and not target_is_active(target):
+        reason = target.trouble or "not yet active"
     part = _Part("target", target.name, f"{target.type}, {_state(reason)}", reason, target.type)
     part.place, part.replaces = target.place, target.origins.replaces
     given = {"target_enabled": target.enabled, "interface": target.interface, "cut": target.cut, **target.options}
     options = COMMON_OPTIONS + TARGET_OPTIONS[target.type]
     part.values = [_value(option, given[option.key], target.origins, target.type) for option in options]
     return part
+
+
+def _channels(policy: Policy) -> list[_Part]:
+    """The channels that targets of type sink send through, each once."""
+    found = {}
+    for target in policy.targets.values():
+        if (channel := target.channel) is not None and (channel.sink, channel.name) not in found:
+            part = _Part("channel", f"{channel.name} of sink {channel.sink}", channel.kind, type=channel.kind)
+            part.place = channel.place
+            of_sink = f"sink {channel.sink}"
+            for option in CHANNEL_OPTIONS[channel.kind]:
+                part.values.append(_value(option, channel.options[option.key], channel.origins, of_sink))
+            found[channel.sink, channel.name] = part
+    return list(found.values())
 
 
 def _state(reason: str) -> str:
@@ -191,6 +212,8 @@ def _value(option: Option, value: object, origins: Origins, kind: str = "") -> _
     source = _where(origin, kind)
     if origin.over:
         source += ", over " + ", ".join(f"{text(other.written)} ({_where(other, kind)})" for other in origin.over)
+    if option.name in SECRET_OPTIONS and value:
+        return _Value(option.name, HIDDEN, _where(origin, kind), {"value": HIDDEN, "text": HIDDEN, "origin": "own"})
     whole = {"value": data, "text": words, **_origin(origin), "over": [_origin(other) for other in origin.over]}
     return _Value(option.name, words, source, whole)
 

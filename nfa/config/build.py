@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nfa.config.actions import GLOBAL, read_actions
+from nfa.config.channels import connect_targets
 from nfa.config.convert import Context, Invalid, elements, texts
 from nfa.config.document import Document, Section
 from nfa.config.entries import expand_entries
@@ -40,6 +41,7 @@ def build(documents: list[Document], reports: Reports, paths: Paths) -> Policy:
     targets = read_targets(sections, defaults, globals_, context)
     for name, target in targets.items():
         target.origins.replaces = replaced_targets.get(name, ())
+    netify = connect_targets(targets, documents, context)
     declared = [section.name.value for section in sections]
     spared, entries = expand_entries(exemptions.get(GLOBAL, []), paths, reports)
     named = {name: entries for name, entries in exemptions.items() if name != GLOBAL}
@@ -61,6 +63,7 @@ def build(documents: list[Document], reports: Reports, paths: Paths) -> Policy:
         origins=Origins(settings.origins, {"exemptions": entries}),
         global_origins={kind: Origins(found.origins) for kind, found in of_types.items()},
         main={option.key: settings.values[option.key] for option in MAIN_OPTIONS},
+        looked_at=netify.looked_at,
     )
     report_inactive(policy, reports)
     return policy

@@ -36,7 +36,8 @@ class Document:
     """One configuration file.
 
     `exemptions` are lists of entries by name: 'global' is the one that holds for every action, any other is
-    used by the actions that name it (UCI). `times_of_day` are objects that actions may name (UCI). `globals` are
+    used by the actions that name it (UCI). `times_of_day` are objects that actions may name (UCI); `sinks` and `channels` are
+    what targets of type sink name (UCI). `globals` are
     GLOBAL_OPTIONS of options.py where the format has a version property (`versioned`), else MAIN_OPTIONS.
     """
 
@@ -49,3 +50,5 @@ class Document:
     targets: list[Section] = field(default_factory=list)
     target_defaults: list[Section] = field(default_factory=list)
     target_globals: list[Section] = field(default_factory=list)
+    sinks: list[Section] = field(default_factory=list)
+    channels: list[Section] = field(default_factory=list)

@@ -10,12 +10,12 @@ from nfa.config.model import Action, Policy, Target
 from nfa.config.report import Reports, quote
 
 BROKEN = "an error in it was reported"
-INACTIVE_TYPES = ("pftable", "sink")
+INACTIVE_TYPES = ("pftable",)
 
 
 def target_is_active(target: Target) -> bool:
-    """Whether the target is enabled and of a type that this release serves."""
-    return target.enabled and target.type not in INACTIVE_TYPES
+    """Whether the target is enabled, of a type that this release serves, and without trouble."""
+    return target.enabled and target.type not in INACTIVE_TYPES and not target.trouble
 
 
 def inactive_reason(action: Action, policy: Policy) -> str | None:
@@ -28,7 +28,8 @@ def inactive_reason(action: Action, policy: Policy) -> str | None:
     if not any(target.enabled for target in targets):
         return "all its targets are disabled"
     if not any(map(target_is_active, targets)):
-        return "all its enabled targets are of types that are not yet active"
+        broken = any(target.enabled and target.trouble for target in targets)
+        return "none of its targets can be used" if broken else "all its enabled targets are of types that are not yet active"
     return None
 
 

@@ -80,8 +80,26 @@ class Action:
 
 
 @dataclass
+class Channel:
+    """A channel of a sink: where the events of a target of type sink go.
+
+    `kind` is that of the sink: log, socket, ubus, http or mqtt; `options` holds every option of the kind, converted.
+    """
+
+    sink: str
+    name: str
+    kind: str
+    place: Place
+    options: dict[str, object]
+    origins: Origins = field(default_factory=Origins)
+
+
+@dataclass
 class Target:
-    """What is done with a flow. `options` holds every option of the type (see options.py), converted."""
+    """What is done with a flow. `options` holds every option of the type (see options.py), converted.
+
+    `trouble` says why no flow reaches the target although it is enabled, "" when flows do.
+    """
 
     name: str
     place: Place
@@ -91,13 +109,16 @@ class Target:
     options: dict[str, object]
     origins: Origins = field(default_factory=Origins)
     cut: bool = False
+    channel: Channel | None = None
+    trouble: str = ""
 
 
 @dataclass
 class Policy:
     """A whole configuration. `files` are the configuration files; `timezone` is '' for the system's.
 
-    `main` holds the options of the service itself (MAIN_OPTIONS of options.py).
+    `main` holds the options of the service itself (MAIN_OPTIONS of options.py). `looked_at` are files of netifyd that
+    say something, or would if they were there, each with its stamp (see nfa.image) of before it was read.
     `origins` are those of the global settings and exemptions, `global_origins` those of `target_globals` by type.
     """
 
@@ -111,3 +132,4 @@ class Policy:
     origins: Origins = field(default_factory=Origins)
     global_origins: dict[str, Origins] = field(default_factory=dict)
     main: dict[str, object] = field(default_factory=dict)
+    looked_at: list[tuple[str, tuple[int, int, int] | None]] = field(default_factory=list)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nfa.config import kinds, service
-from nfa.config.convert import UINT32, Converter, boolean, choice, integer, mark, path, texts
+from nfa.config import kinds, servers, service
+from nfa.config.convert import UINT32, Converter, boolean, choice, integer, mark, path, text, texts
 from nfa.config.timeofday import timezone, windows
 from nfa.stream.client import DEFAULT_SOURCE
 
@@ -187,3 +187,55 @@ TARGET_GLOBALS: dict[str, Options] = {
     ),
     "pftable": (Option("device", path, "/dev/pf", "The control device of PF.", ("pftable",)),),
 }
+
+_ENABLE = Option("enable", boolean, True, "Whether events go through the channel.", ("enabled",))
+_CA_FILE = Option("ca_file", path, "", "The certificate of the authority to trust; those of the system when missing.")
+_CONNECT = Option("timeout_connect", integer(1, 3600, "seconds"), 30, "Seconds that connecting may take.")
+_line = text("a text of one line", "[ -~]{0,1024}")
+
+# What a channel says; a sink says the same for all its channels. Names of Netify's netify-sink-*.json are aliases.
+CHANNEL_OPTIONS: dict[str, Options] = {
+    "log": (
+        _ENABLE,
+        Option("path", path, "/tmp", "The folder of the files.", ("log_path",)),
+        Option("prefix", kinds.file_part, "netify-flow-actions-", "The first part of the file's name.", ("log_name",)),
+        Option("overwrite", boolean, False, "Whether a file takes the place of the one before."),
+        Option("interval", integer(1, MAX_TTL, "seconds"), 60, "Seconds that one file covers."),
+    ),
+    "socket": (
+        _ENABLE,
+        Option("listen", servers.listen, None, "Where readers connect, or datagrams go.", ("bind_address",), required=True),
+        Option("default_port", integer(1, 65535), None, "The port where `listen` has none."),
+        Option("mode", servers.mode, 0o600, "The rights of a unix socket, octal."),
+    ),
+    "ubus": (
+        _ENABLE,
+        Option("event", text("a name of an event", "[A-Za-z0-9._-]{1,128}"), "nfa.flow", "The events' name.", ("path",)),
+        Option("function", _line, "", "A method in Netify's file; events have none."),
+    ),
+    "http": (
+        _ENABLE,
+        Option("url", servers.url, None, "Where events are posted.", required=True),
+        Option("headers", servers.headers, (), "Headers of each request.", ("header",)),
+        Option("batch", integer(1, 1000), 100, "Events in one request; 1: each alone, not in a list."),
+        Option("interval", integer(1, 3600, "seconds"), 1, "Seconds that an event waits for others."),
+        _CONNECT,
+        Option("timeout_transfer", integer(1, 3600, "seconds"), 300, "Seconds that an answer may take."),
+        _CA_FILE,
+    ),
+    "mqtt": (
+        _ENABLE,
+        Option("broker", servers.broker, None, "The broker.", ("host",), required=True),
+        Option("port", integer(1, 65535), None, "The broker's port where `broker` has none."),
+        Option("topic", text("a topic without + and #", "[^+#\\x00-\\x1f]{1,1024}"), "netify/${channel}", "The topic."),
+        Option("qos", integer(0, 2), 1, "The quality of service; 2 is read as 1.", ("message_qos",)),
+        Option("retain", boolean, False, "Whether the broker keeps the last event.", ("message_retain",)),
+        Option("username", _line, "", "The name to log in with.", ("user",)),
+        Option("password", _line, "", "The password to log in with.", ("pass",)),
+        Option("client_id", text("a name of at most 64 letters and digits, '-' or '_'", "[A-Za-z0-9_-]{0,64}"), "",
+               "The name of this client; one made by chance when missing."),
+        _CONNECT,
+        _CA_FILE,
+    ),
+}  # fmt: skip
+SECRET_OPTIONS = ("password", "headers")

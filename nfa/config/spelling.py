@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nfa.config import kinds
+from nfa.config import kinds, servers
 from nfa.config.convert import Converter, mark
 from nfa.config.model import Window
 from nfa.config.options import Option
@@ -37,6 +37,10 @@ _SPELLERS: dict[Converter, Callable[[Any], object]] = {
     mark: lambda bits: f"0x{bits:x}",
     kinds.families: {(4,): "ipv4", (6,): "ipv6", (4, 6): "*"}.__getitem__,
     kinds.tc_handle: lambda handle: f"{handle >> 16:x}:{handle & 0xFFFF:x}",
+    servers.url: str,
+    servers.broker: str,
+    servers.headers: dict,
+    servers.mode: lambda bits: f"{bits:04o}",
     windows: lambda found: [_window(window) for window in found],
 }
 

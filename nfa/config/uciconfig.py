@@ -22,7 +22,7 @@ PACKAGE = "netify-proc-flow-actions"
 MAX_SIZE = 1 << 20  # bytes of the file
 CHANGES = "/tmp/.uci"  # where `uci set` keeps what is not committed
 
-_TYPES = (*SINGULARS, "time_of_day", "nfa")
+_TYPES = (*SINGULARS, "time_of_day", "sink", "channel", "nfa")
 _NOT_USED = "the file is not used"
 _BROKEN_BYTE = re.compile("[\udc80-\udcff]")
 
@@ -141,6 +141,8 @@ def _document(sections: list[UciSection], file: str, reports: Reports) -> Docume
             getattr(document, SINGULARS[kind]).append(Section(name, _properties(section)))
         elif kind == "time_of_day":
             document.times_of_day.append((name, Value(Object(_properties(section)), name.place)))
+        elif kind in ("sink", "channel"):
+            (document.sinks if kind == "sink" else document.channels).append(Section(name, _properties(section)))
         elif kind == "nfa" and name.value == "main":
             document.globals = _properties(section)
         elif kind == "nfa":

@@ -143,7 +143,10 @@ class Policy:
             self._weight = len(actions)
         reached = tuple([name for name in names if name in self.targets])
         matched = tuple([self.actions[number][0] for number in actions])
-        plan = Plan(actions, matched, reached, [self.targets[name] for name in reached])
+        targets = [self.targets[name] for name in reached]
+        # A sink tells what matched.
+        told = [target.for_plan(matched, reached) if hasattr(target, "for_plan") else target for target in targets]
+        plan = Plan(actions, matched, reached, told)
         self.plans[actions] = plan
         return plan
 

@@ -109,16 +109,20 @@ class Registry:
     """All targets and slots. A slot keeps its number over reloads, and a number is not given to another slot before 65,536
     more were given out: live flows survive a reload, and none ever refreshes what is not its own."""
 
-    def __init__(self, sets: Sets, write, say, tell) -> None:
-        """`tell`: as for `Sets`."""
+    def __init__(self, sets: Sets, write, say, tell, make_hub=None, hub=None) -> None:
+        """`tell`: as for `Sets`. `hub`: what has all channels of sinks; `make_hub` makes it when a policy first has one."""
         self.sets = sets
         self.connections = Connections(say, tell)
         self._write = write
         self._say = say
         self._tell = tell
+        self._make_hub = make_hub
+        self.hub = hub
+        self.sinks: dict = {}
+        """Sink targets by the number of their packed keys."""
         self.by_number: dict[int, Slot | ConnectionSlot] = {}
         self._next_number = 0
-        self.targets: dict[str, SetTarget | LogTarget] = {}
+        self.targets: dict = {}
         self.described: list[dict] = []
         self._counters: dict[str, Counters] = {}
         self._retired: list[Log] = []
@@ -136,12 +140,16 @@ class Registry:
         numbers = []
         for data in image["slots"]:
             number = known.pop(_identity(data), None)
-            while number is None:
-                if self._next_number not in self.by_number:
-                    number = self._next_number
-                self._next_number = (self._next_number + 1) & 0xFFFF
-            numbers.append(number)
+            numbers.append(self._new_number() if number is None else number)
         return numbers
+
+    def _new_number(self) -> int:
+        """Return a number that is not in use."""
+        while True:
+            number = self._next_number
+            self._next_number = (number + 1) & 0xFFFF
+            if number not in self.by_number and number not in self.sinks:
+                return number
 
     def replace(self, image: dict, numbers: list[int], functions: list, now: int) -> list:
         """Put an image's targets in force; make the sets that are new. Returns the slots that are no longer used."""
@@ -193,6 +201,25 @@ class Registry:
             elif target["slots"]:
                 self.targets[name] = self._bound(target, counters, slots, functions)  # type: ignore[assignment]
         self._retired += [target.log for target in logs.values()]
+        self._bind_sinks([target for target in image["targets"] if target["active"] and target["type"] == "sink"])
+
+    def _bind_sinks(self, wanted: list[dict]) -> None:
+        """Have sink targets. One that stays keeps its number: flows hold keys with it."""
+        if wanted and self.hub is None:
+            self.hub = self._make_hub()
+        if self.hub is None:
+            return
+        channels = self.hub.replace([target["channel"] for target in wanted])
+        before = {sink.counters.name: sink for sink in self.sinks.values()}
+        kept = {}
+        for target, channel in zip(wanted, channels):  # noqa: B905
+            name = target["name"]
+            sink = before.pop(name, None) or self.hub.target(self._new_number(), self.counters(name, "sink"))
+            sink.counters = self.counters(name, "sink")
+            sink.use(channel, target["events"], interface_test(target["interface"]))
+            self.targets[name] = sink
+            self.sinks[sink.number] = kept[sink.number] = sink
+        self.sinks = kept
 
     def _bound(self, target: dict, counters: Counters, slots: list, functions: list) -> SetTarget | None:
         """Return what puts flows into the slots of a target; None when it has none."""
@@ -217,14 +244,16 @@ class Registry:
     def refresh(self, held, now: int) -> None:
         """A flow lives: its elements (one, or a tuple) are wanted again."""
         for key in held if isinstance(held, tuple) else (held,):
-            slot = self.by_number.get(key[0] << 8 | key[1])
+            number = key[0] << 8 | key[1]
+            slot = self.by_number.get(number) or self.sinks.get(number)
             if slot is not None:
                 slot.want(key, now)
 
     def release(self, held, now: int, withdraw: bool) -> None:
         """A flow no longer holds its elements (one, or a tuple). `withdraw`: what no other flow holds goes at once."""
         for key in held if isinstance(held, tuple) else (held,):
-            slot = self.by_number.get(key[0] << 8 | key[1])
+            number = key[0] << 8 | key[1]
+            slot = self.by_number.get(number) or self.sinks.get(number)
             if slot is not None:
                 slot.release(key, now, withdraw)
 
@@ -298,6 +327,8 @@ class Registry:
     def shut_down(self) -> None:
         """The daemon ends: write what is left, honour flush_on_destroy, close."""
         self._flush_retired()
+        if self.hub is not None:
+            self.hub.close()
         for target in self.targets.values():
             if isinstance(target, LogTarget):
                 target.log.flush(time.time())

@@ -1,0 +1,54 @@
+"""A unix socket to listen on: one that a dead process left is replaced, one that somebody answers on is not.
+
+In: a path and its rights. Out: the socket, not blocking, and what it takes to remove the file again.
+"""
+
+import errno
+import os
+import socket
+import stat
+
+
+class Taken(OSError):
+    """The path is taken by something that is no socket."""
+
+
+class Answered(Taken):
+    """Somebody listens on the path already."""
+
+
+def listen_unix(path: str, mode: int, backlog: int) -> tuple[socket.socket, int]:
+    """Listen on a path; its folder is made when missing. Returns the socket and the inode of its file.
+
+    `mode`: the rights of the file. Raises `Answered` or `Taken` with words for it, or another OSError.
+    """
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        if probe.connect_ex(path) in (0, errno.EAGAIN):
+            raise Answered("somebody answers on " + path)
+    if os.path.lexists(path):
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise Taken(path + " is taken by something that is no socket")
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o777 & ~mode)
+    try:
+        listener.bind(path)
+        listener.listen(backlog)
+        listener.setblocking(False)
+        return listener, os.lstat(path).st_ino
+    except OSError:
+        listener.close()
+        raise
+    finally:
+        os.umask(before)
+
+
+def remove_unix(path: str, inode: int) -> None:
+    """Remove the file of a socket, unless another process has put its own there."""
+    try:
+        if os.lstat(path).st_ino == inode:
+            os.unlink(path)
+    except OSError:
+        pass

@@ -1,0 +1,87 @@
+"""What all channels of sinks have in common: who uses them, and how their troubles are told.
+
+A channel takes events as bytes (`ubus`: as tables) from sink targets and brings them to its readers, without ever waiting
+for one. What waits is bounded, and what does not fit is dropped and counted with the target that it came from.
+"""
+
+MAX_QUEUED = 2 << 20
+"""Bytes that wait for a server that does not take them; then the oldest events are dropped."""
+
+
+class Channel:
+    """A channel of the policy image: `data` has the names `sink` and `channel`, the `kind` of the sink, its `options`, and
+    `format`, `compressor` and `header` of what comes through it."""
+
+    stream = False
+    """Events follow each other without an end of their own, so each has its line or its header."""
+    tables = False
+    """Events are taken as tables, not as bytes."""
+
+    def __init__(self, data: dict, hub) -> None:
+        self.data = data
+        self.options: dict = data["options"]
+        self.hub = hub
+        self.name = "sink '" + data["sink"] + "', channel '" + data["channel"] + "'"
+        self.users: list = []
+        """The counters of the targets that send through it."""
+        self.deadline = 0.0
+        """When `timeout` must be called, monotonic seconds; 0.0: never."""
+        self.trouble = ""
+        """Why it does not work now; "" while it does."""
+
+    # What a kind of sink says for itself:
+
+    def open(self, moment: float) -> None:
+        """Begin to work. `moment`: monotonic seconds."""
+
+    def put(self, event, counters) -> None:
+        """Take one event of the target with these counters."""
+        raise NotImplementedError
+
+    def flush(self, moment: float) -> None:
+        """The end of a turn of the loop."""
+
+    def ready(self, descriptor: int, event: int, moment: float) -> None:
+        """One of the descriptors that were given to `hub.watch` is ready, for what poll said."""
+
+    def timeout(self, moment: float) -> None:
+        """The deadline has come."""
+
+    def close(self, last: bool) -> None:
+        """Leave; what can go out without waiting goes out. `last`: the daemon ends."""
+
+    @property
+    def heard(self) -> bool:
+        """Whether events reach anybody: if not, they need not even be made."""
+        return True
+
+    def readers(self) -> int:
+        """Return how many are connected."""
+        return 0
+
+    def __len__(self) -> int:
+        """Return how many events wait."""
+        return 0
+
+    # Troubles:
+
+    def failed(self, why: str, consequence: str) -> None:
+        """Note a failure with all targets, and tell of it, once until something works or fails in another way."""
+        for counters in self.users:
+            counters.errors += 1
+            counters.last_error = why
+            counters.error_time = self.hub.second
+        if self.trouble == why:
+            return
+        self.trouble = why
+        self.hub.say("error", self.name + ": " + why + "; " + consequence)
+        for counters in self.users:
+            self.hub.tell(counters.name, self.data["channel"], why)
+
+    def works(self) -> None:
+        """Something went well."""
+        if self.trouble:
+            self.trouble = ""
+            self.hub.say("notice", self.name + ": works again")
+            for counters in self.users:
+                self.hub.tell(counters.name, self.data["channel"], "")

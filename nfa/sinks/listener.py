@@ -1,0 +1,233 @@
+"""Sink `socket`, unix:// and tcp://: it listens, and each reader that connects gets all events from then on.
+
+All events of one turn of the loop are one chunk, which all readers share; with gzip a chunk is a file of gzip. A reader that
+does not keep up has chunks left out, whole, so that what it gets stays readable; one that takes nothing for long is closed.
+What a reader writes is not looked at.
+"""
+
+import errno
+import select
+import socket
+from collections import deque
+
+from ..listening import listen_unix, remove_unix
+from ..stream.client import parse_source
+from .channel import Channel
+from .formats import gzip
+
+MAX_READERS = 16
+MAX_BEHIND = 4 << 20
+"""Bytes that one reader may be behind; then chunks are left out for it."""
+MAX_CHUNK = 1 << 16
+"""Bytes of events after which a chunk is full."""
+STALLED = 60.0
+"""Seconds after which a reader that is behind and takes nothing is closed."""
+RETRY = 5.0
+"""Seconds between attempts to listen."""
+_BACKLOG = 16
+_IGNORED = 1 << 12
+"""Bytes read at once of what readers write."""
+
+
+class _Reader:
+    def __init__(self, connection: socket.socket, moment: float) -> None:
+        self.connection = connection
+        self.chunks: deque = deque()
+        self.sent = 0
+        """Bytes of the first chunk that are gone."""
+        self.behind = 0
+        """Bytes of all chunks."""
+        self.took_at = moment
+
+
+class Sink(Channel):
+    """A socket that listens."""
+
+    stream = True
+
+    def __init__(self, data: dict, hub) -> None:
+        super().__init__(data, hub)
+        self._uri: str = self.options["listen"]
+        self._listener: socket.socket | None = None
+        self._inode = 0
+        self._readers: dict[int, _Reader] = {}
+        self._pending: list[bytes] = []
+        self._size = 0
+        self._counts: dict = {}
+        """Counters of a target to how many of the pending events are its own."""
+        self._gzip = data["compressor"] == "gz"
+
+    @property
+    def heard(self) -> bool:
+        return bool(self._readers)
+
+    def readers(self) -> int:
+        return len(self._readers)
+
+    # -- listening ------------------------------------------------------------------------------------------------------
+
+    def open(self, moment: float) -> None:
+        self.deadline = 0.0
+        try:
+            family, address = parse_source(self._uri)
+            if family == socket.AF_UNIX:
+                self._listener, self._inode = listen_unix(str(address), self.options["mode"], _BACKLOG)
+            else:
+                self._listener = _listen_tcp(family, address)
+        except OSError as failure:
+            self.deadline = moment + RETRY
+            self.failed("cannot listen on " + self._uri + ": " + (failure.strerror or str(failure)), "trying again")
+            return
+        self.hub.watch(self._listener.fileno(), self, select.POLLIN)
+        self.works()
+
+    def timeout(self, moment: float) -> None:
+        if self._listener is None:
+            self.open(moment)
+            return
+        for reader in list(self._readers.values()):
+            if reader.chunks and moment - reader.took_at >= STALLED:
+                self._drop(reader)
+        self._wait()
+
+    def close(self, last: bool) -> None:
+        self._cut(0.0)
+        for reader in list(self._readers.values()):
+            self._drop(reader)
+        if self._listener is not None:
+            self.hub.unwatch(self._listener.fileno())
+            self._listener.close()
+            self._listener = None
+            if self._inode:
+                remove_unix(self._uri[7:], self._inode)
+
+    def ready(self, descriptor: int, event: int, moment: float) -> None:
+        reader = self._readers.get(descriptor)
+        if reader is None:
+            self._accept(moment)
+        elif event & select.POLLOUT:
+            self._send(reader, moment)
+        elif not event & select.POLLIN or self._gone(reader):
+            self._drop(reader)
+
+    def _accept(self, moment: float) -> None:
+        assert self._listener is not None
+        try:
+            connection, _ = self._listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as failure:
+            if failure.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS):
+                # Poll would report the reader that waits again and again.
+                self.close(False)
+                self.deadline = moment + RETRY
+            return
+        if len(self._readers) >= MAX_READERS:
+            connection.close()
+            self.failed(str(MAX_READERS) + " readers are connected", "no further one is taken")
+            return
+        connection.setblocking(False)
+        if connection.family != socket.AF_UNIX:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._readers[connection.fileno()] = _Reader(connection, moment)
+        self.hub.watch(connection.fileno(), self, select.POLLIN)
+
+    def _gone(self, reader: _Reader) -> bool:
+        """A reader has written something, which is of no interest, or has left."""
+        try:
+            return not reader.connection.recv(_IGNORED)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def _drop(self, reader: _Reader) -> None:
+        """A reader has left, or must."""
+        descriptor = reader.connection.fileno()
+        del self._readers[descriptor]
+        self.hub.unwatch(descriptor)
+        reader.connection.close()
+        for _, counts in reader.chunks:
+            _skip(counts)
+
+    # -- events ---------------------------------------------------------------------------------------------------------
+
+    def put(self, event: bytes, counters) -> None:
+        self._pending.append(event)
+        self._size += len(event)
+        self._counts[counters] = self._counts.get(counters, 0) + 1
+        if self._size >= MAX_CHUNK:
+            self._cut(0.0)
+
+    def flush(self, moment: float) -> None:
+        if self._pending:
+            self._cut(moment)
+        for reader in list(self._readers.values()):
+            if reader.chunks and not reader.sent:
+                self._send(reader, moment)
+        self._wait()
+
+    def _cut(self, moment: float) -> None:
+        """Make a chunk of the pending events, and put it into the queues of all readers that have room."""
+        if not self._pending:
+            return
+        data, counts = b"".join(self._pending), self._counts
+        self._pending, self._size, self._counts = [], 0, {}
+        if self._gzip:
+            data = gzip(data)
+        taken = False
+        for reader in self._readers.values():
+            if reader.behind + len(data) > MAX_BEHIND:
+                _skip(counts)
+                continue
+            taken = True
+            reader.chunks.append((data, counts))
+            reader.behind += len(data)
+        if taken:
+            for counters, count in counts.items():
+                counters.added += count
+
+    def _send(self, reader: _Reader, moment: float) -> None:
+        """Send what the reader takes now, and wait for the rest."""
+        try:
+            while reader.chunks:
+                data = reader.chunks[0][0]
+                reader.sent += reader.connection.send(memoryview(data)[reader.sent :])
+                reader.took_at = moment
+                if reader.sent < len(data):
+                    break
+                reader.chunks.popleft()
+                reader.behind -= len(data)
+                reader.sent = 0
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._drop(reader)
+            return
+        self.hub.watch(reader.connection.fileno(), self, select.POLLIN | select.POLLOUT if reader.chunks else select.POLLIN)
+
+    def _wait(self) -> None:
+        """Look again when the reader that has taken nothing for longest must be closed."""
+        if self._listener is not None:
+            behind = [reader.took_at for reader in self._readers.values() if reader.chunks]
+            self.deadline = min(behind) + STALLED if behind else 0.0
+
+
+def _skip(counts: dict) -> None:
+    """Count events that one reader does not get."""
+    for counters, count in counts.items():
+        counters.skipped += count
+
+
+def _listen_tcp(family: int, address) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener

@@ -1,0 +1,67 @@
+"""Sink `log`: events in files, one file for each interval in which there were any.
+
+A file appears whole, named by the local time at the end of its interval, or, with `overwrite`, in the place of the one before.
+"""
+
+import time
+
+from .channel import Channel
+from .formats import gzip
+
+MAX_PENDING = 4 << 20
+"""Bytes of events kept for one file; more are dropped, so that a flood costs bounded memory."""
+
+
+class Sink(Channel):
+    """Files in a folder."""
+
+    stream = True
+
+    def __init__(self, data: dict, hub) -> None:
+        super().__init__(data, hub)
+        self._pending: list[bytes] = []
+        self._size = 0
+        self._counts: dict = {}
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def put(self, event: bytes, counters) -> None:
+        if self._size + len(event) > MAX_PENDING:
+            counters.skipped += 1
+            return
+        self._pending.append(event)
+        self._size += len(event)
+        self._counts[counters] = self._counts.get(counters, 0) + 1
+
+    def flush(self, moment: float) -> None:
+        if self._pending and not self.deadline:
+            self.deadline = moment + self.options["interval"]
+
+    def timeout(self, moment: float) -> None:
+        """Write the file."""
+        self.deadline = 0.0
+        if not self._pending:
+            return
+        data, counts = b"".join(self._pending), self._counts
+        self._pending, self._size, self._counts = [], 0, {}
+        options = self.options
+        suffix = ".msgpack" if self.data["format"] == "msgpack" else ".json"
+        if self.data["compressor"] == "gz":
+            data = gzip(data)
+            suffix += ".gz"
+        stamp = "" if options["overwrite"] else "%04d%02d%02d-%02d%02d%02d" % time.localtime()[:6]  # noqa: UP031
+        temporary = "." + options["prefix"] + suffix + ".tmp"
+        problem = self.hub.write(options["path"], options["prefix"] + stamp + suffix, data, temporary, options["overwrite"])
+        if problem:
+            self.failed("cannot write to " + options["path"] + ": " + problem, "the events are lost")
+        else:
+            self.works()
+        for counters, count in counts.items():
+            if problem:
+                counters.skipped += count
+            else:
+                counters.added += count
+
+    def close(self, last: bool) -> None:
+        self.timeout(0.0)

@@ -1,0 +1,158 @@
+"""Target `sink`: events of flows for those who listen: a flow matches (new), matches again (updated), ends (expired).
+
+In: flow records, what matched them, and a channel of `nfa.sinks`. Out: the record with `flow_action`: the actions and
+targets, the event and the time (epoch milliseconds). A flow holds a packed key here, as it holds elements of sets: the
+target's number (2 bytes) and the flow's digest. So `expired` comes when the flow no longer matches, when netifyd purges
+it, or when it is forgotten; its record is then the last one that matched.
+"""
+
+import binascii
+import json
+import time
+
+from ..sinks.formats import gzip, to_json, to_msgpack
+from .slot import Counters
+
+MAX_REMEMBERED = 8192
+"""Flows whose last record is remembered for their end: about 300 bytes each. Of an older one the digest alone is told."""
+
+
+def _table(actions: tuple, targets: tuple, event: str, clock: int) -> dict:
+    """Return what `flow_action` is."""
+    return {"action": list(actions), "targets": list(targets), "event": event, "time": clock}
+
+
+class Matched:
+    """The sink target as one combination of actions reaches it."""
+
+    lasting = True
+
+    def __init__(self, target, actions: tuple, targets: tuple) -> None:
+        self._target = target
+        self.names = (actions, targets)
+        self.tail = b',"flow_action":' + to_json(_table(actions, targets, "", 0)).partition(b'"event"')[0] + b'"event":"'
+        """What stands in JSON between a record and its event."""
+
+    def apply(self, record: dict, flow: dict, now: int, held):
+        """Tell of the flow. Returns its key."""
+        return self._target.apply(self, record, flow, held)
+
+
+class SinkTarget:
+    """One sink target. `pack` and `unpack` make records small, and records again."""
+
+    def __init__(self, number: int, counters: Counters, pack, unpack) -> None:
+        self.number = number
+        self.counters = counters
+        self.slots: list = []
+        self._pack = pack
+        self._unpack = unpack
+        self._prefix = number.to_bytes(2, "big")
+        self._remembered: dict[bytes, tuple] = {}
+        """Key to (packed record, names, tail of `Matched`), those that were heard of least lately first."""
+
+    def use(self, channel, events: tuple, takes) -> None:
+        """Send these events through this channel from now on. `takes(record)`: is the interface right? None: all are."""
+        self.channel = channel
+        self._takes = takes
+        self._events = events
+        channel.users.append(self.counters)
+        self._msgpack = channel.data["format"] == "msgpack"
+        self._gzip = channel.data["compressor"] == "gz" and not channel.stream
+        self._header = channel.data["header"]
+        if "expired" not in self._events:
+            self._remembered = {}
+
+    def __len__(self) -> int:
+        """Return how many events wait."""
+        return len(self.channel)
+
+    def readers(self) -> int:
+        """Return how many are connected."""
+        return int(self.channel.readers())
+
+    def for_plan(self, actions: tuple, targets: tuple) -> Matched:
+        """Return the target for flows that these actions match, and that reach these targets."""
+        return Matched(self, actions, targets)
+
+    # -- events ---------------------------------------------------------------------------------------------------------
+
+    def apply(self, matched: Matched, record: dict, flow: dict, held):
+        """A record matches: it is new, or updated when the flow holds its key already. Returns the key."""
+        if self._takes is not None and not self._takes(record):
+            return None
+        try:
+            key = self._prefix + _packed_digest(flow["digest"])
+            known = key == held or (isinstance(held, tuple) and key in held)
+            self._tell(key, matched, record, "updated" if known else "new")
+        except (ValueError, RecursionError):
+            self.counters.skipped += 1
+            return None
+        return held if key == held else key
+
+    def want(self, key: bytes, now: int) -> None:
+        """The flow lives: that is no event."""
+
+    def release(self, key: bytes, now: int, withdraw: bool) -> None:
+        """The flow ends, or no longer matches."""
+        if "expired" not in self._events:
+            return
+        found = self._remembered.pop(key, None)
+        if not self.channel.heard:
+            return
+        if found is None:
+            matched = Matched(self, (), ())
+            found = b"", matched.names, matched.tail
+        body = self._unpack(found[0]) if found[0] else to_json({"type": "flow", "flow": {"digest": _digest(key[2:])}})
+        try:
+            self._send(body, found[1], found[2], "expired")
+        except RecursionError:
+            self.counters.skipped += 1
+
+    def _tell(self, key: bytes, matched: Matched, record: dict, event: str) -> None:
+        wanted = event in self._events
+        remember = "expired" in self._events
+        if not (wanted or remember) or not self.channel.heard:
+            return
+        body = to_json({name: record[name] for name in record if name != "flow_action"} if "flow_action" in record else record)
+        if remember:
+            packed = self._pack(body)
+            before = self._remembered.pop(key, None)
+            if before is None and len(self._remembered) >= MAX_REMEMBERED:
+                del self._remembered[next(iter(self._remembered))]
+            self._remembered[key] = (packed, matched.names, matched.tail)
+            if event == "updated" and before is not None and before[:2] == (packed, matched.names):
+                return  # the same record once more: the flow was matched again, and nothing has changed
+        if wanted:
+            self._send(body, matched.names, matched.tail, event)
+
+    def _send(self, body: bytes, names: tuple, tail: bytes, event: str) -> None:
+        """Give an event to the channel, in the form that it takes. `body`: the record as JSON."""
+        clock = int(time.time() * 1000)
+        channel = self.channel
+        if channel.tables or self._msgpack:
+            table = json.loads(body)
+            table["flow_action"] = _table(names[0], names[1], event, clock)
+            if channel.tables:
+                channel.put(table, self.counters)
+                return
+            data = to_msgpack(table)
+        else:
+            data = body[:-1] + tail + event.encode() + b'","time":' + str(clock).encode() + b"}}"
+            if channel.stream:
+                data += b"\n"
+        if channel.stream and self._header:
+            data = b'{"length": ' + str(len(data)).encode() + b"}\n" + data
+        channel.put(gzip(data) if self._gzip else data, self.counters)
+
+
+def _packed_digest(digest: str) -> bytes:
+    """Return a digest in half the bytes; the first one says whether a digit was added. Raises ValueError when it is not hex."""
+    odd = len(digest) & 1
+    return bytes((odd,)) + binascii.unhexlify(digest + "0" * odd)
+
+
+def _digest(packed: bytes) -> str:
+    """Return the digest again."""
+    text = binascii.hexlify(packed[1:]).decode()
+    return text[:-1] if packed[0] else text
