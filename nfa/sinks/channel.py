@@ -14,6 +14,8 @@ class Channel:
 
     stream = False
     """Events follow each other without an end of their own, so each has its line or its header."""
+    alone = False
+    """Each event is a message, compressed by itself where the channel is."""
     tables = False
     """Events are taken as tables, not as bytes."""
 

@@ -16,6 +16,8 @@ RETRY = 30.0
 class Sink(Channel):
     """A socket that sends datagrams to one address."""
 
+    alone = True
+
     def __init__(self, data: dict, hub) -> None:
         super().__init__(data, hub)
         self._host: str

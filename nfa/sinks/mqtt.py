@@ -81,6 +81,8 @@ def take(buffer: bytearray) -> tuple[int, bytes] | None:
 class Sink(Channel):
     """A topic of a broker."""
 
+    alone = True
+
     def __init__(self, data: dict, hub) -> None:
         super().__init__(data, hub)
         options = self.options

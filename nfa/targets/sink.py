@@ -58,7 +58,7 @@ class SinkTarget:
         self._events = events
         channel.users.append(self.counters)
         self._msgpack = channel.data["format"] == "msgpack"
-        self._gzip = channel.data["compressor"] == "gz" and not channel.stream
+        self._gzip = channel.data["compressor"] == "gz" and channel.alone
         self._header = channel.data["header"]
         if "expired" not in self._events:
             self._remembered = {}

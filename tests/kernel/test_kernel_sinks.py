@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import http.server
-import io
 import json
 import socket
 import threading
@@ -13,13 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgpack
 import pytest
 import samples
 from kernel_lab import Lab, policy
-from waiting import PATIENCE, eventually
-
-from nfa.stream.framing import Framer
+from waiting import PATIENCE
 
 pytestmark = pytest.mark.kernel
 
@@ -32,9 +26,8 @@ def sinks(folder: Path, **files: object) -> None:
 
 def flows(first: int, count: int, **fields: Any) -> list[dict[str, Any]]:
     """Flow records, each of another flow."""
-    return [
-        samples.flow("HTTP/S", "netify.youtube", digest=f"{number:014x}{0:026x}", **fields) for number in range(first, first + count)
-    ]
+    numbers = range(first, first + count)
+    return [samples.flow("HTTP/S", "netify.youtube", digest=f"{number:014x}{0:026x}", **fields) for number in numbers]
 
 
 class Reader:

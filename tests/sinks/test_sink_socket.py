@@ -1,0 +1,242 @@
+"""Sink `socket`: readers that come, stop reading, write, leave; datagrams."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sink_bench import Bench, channel, feed, record
+
+from nfa.sinks import listener
+from nfa.stream.framing import Framer
+
+
+def unix(path: Path, mode: int = 0o600, **more: Any) -> dict[str, Any]:
+    return channel("unix", listen=f"unix://{path}", mode=mode, **more)
+
+
+def connect(path: Path, bench: Bench, readers: int) -> socket.socket:
+    """Connect, and wait until the sink has noticed."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    made.connect(str(path))
+    made.setblocking(False)
+    bench.until(lambda: bench.targets[0].readers() == readers, "a reader")
+    return made
+
+
+def numbers(data: bytes) -> list[int]:
+    return [json.loads(line)["flow"]["n"] for line in data.splitlines()]
+
+
+def drain(reader: socket.socket, bench: Bench, count: int) -> bytes:
+    """Read events while the sink goes on, until there are so many lines."""
+    data = bytearray()
+
+    def more() -> bool:
+        try:
+            data.extend(reader.recv(1 << 20))
+        except BlockingIOError:
+            pass
+        return data.count(b"\n") >= count
+
+    bench.until(more)
+    return bytes(data)
+
+
+def test_each_reader_gets_what_comes_after_it_connected(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "s.sock"
+    bench = Bench()
+    target = bench.use(unix(path))
+    assert path.stat().st_mode & 0o777 == 0o600
+    feed(target, record(0))
+    first = connect(path, bench, 1)
+    feed(target, record(1))
+    bench.turn()
+    second = connect(path, bench, 2)
+    feed(target, record(2), record(3))
+    bench.turn()
+    assert numbers(first.recv(1 << 16)) == [1, 2, 3] and numbers(second.recv(1 << 16)) == [2, 3]
+    assert (bench.counters.added, bench.counters.skipped) == (3, 0)
+
+
+def test_a_reader_that_writes_or_leaves_disturbs_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "s.sock"
+    bench = Bench()
+    target = bench.use(unix(path))
+    writer, other = connect(path, bench, 1), connect(path, bench, 2)
+    writer.sendall(b"GET / HTTP/1.1\r\n\r\n" * 1000)
+    for _ in range(10):
+        bench.turn(1)
+    feed(target, record(1))
+    bench.turn()
+    assert numbers(writer.recv(1 << 16)) == [1] == numbers(other.recv(1 << 16))
+    writer.close()
+    bench.until(lambda: target.readers() == 1)
+    feed(target, record(2))
+    bench.turn()
+    assert numbers(other.recv(1 << 16)) == [2]
+
+
+def test_a_reader_that_stops_has_whole_events_left_out_and_is_closed_at_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would cost memory without a bound, or get pieces of events."""
+    monkeypatch.setattr(listener, "MAX_BEHIND", 300_000)
+    path = tmp_path / "s.sock"
+    bench = Bench()
+    target = bench.use(unix(path))
+    slow, good = connect(path, bench, 1), connect(path, bench, 2)
+    got = b""
+    for start in range(0, 8000, 100):
+        feed(target, *[record(number, text="x" * 100) for number in range(start, start + 100)])
+        bench.turn(0)
+        got += good.recv(1 << 20)
+    assert numbers(got) == list(range(8000))
+    skipped = bench.counters.skipped
+    assert bench.counters.added == 8000 and 1000 < skipped < 8000
+    held = [reader for reader in target.channel._readers.values() if reader.chunks]
+    assert len(held) == 1 and held[0].behind <= 300_000
+    found = numbers(drain(slow, bench, 8000 - skipped))
+    assert found == sorted(set(found)) and len(found) == 8000 - skipped
+    for start in range(8000, 14000, 100):
+        feed(target, *[record(number, text="x" * 100) for number in range(start, start + 100)])
+        bench.turn(0)
+        good.recv(1 << 20)
+    bench.pass_time(listener.STALLED + 1)
+    assert target.readers() == 1
+
+
+def test_there_is_a_limit_to_readers(tmp_path: Path) -> None:
+    """A program that connects in a loop would take all descriptors of the daemon."""
+    path = tmp_path / "s.sock"
+    bench = Bench()
+    bench.use(unix(path))
+    readers = [connect(path, bench, number + 1) for number in range(listener.MAX_READERS)]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as one_more:
+        one_more.connect(str(path))
+        bench.until(lambda: bench.said)
+        assert one_more.recv(1) == b"" and "16 readers" in bench.said[0][1]
+    readers[0].close()
+    bench.until(lambda: bench.targets[0].readers() == 15)
+    readers[0] = connect(path, bench, 16)
+
+
+@pytest.mark.parametrize("header", [True, False])
+def test_gzip_is_one_file_after_the_other(tmp_path: Path, header: bool) -> None:
+    path = tmp_path / "s.sock"
+    bench = Bench()
+    target = bench.use(unix(path, compressor="gz", header=header))
+    reader = connect(path, bench, 1)
+    for number in range(3):
+        feed(target, record(number), record(number + 10))
+        bench.turn()
+    data = gzip.decompress(reader.recv(1 << 16))
+    payloads = Framer().feed(data) if header else data.splitlines()
+    assert [json.loads(payload)["flow"]["n"] for payload in payloads] == [0, 10, 1, 11, 2, 12]
+
+
+def test_a_dead_socket_is_replaced_and_a_living_one_is_not(tmp_path: Path) -> None:
+    """After a crash nothing would be heard; or two programs would fight for the path."""
+    path = tmp_path / "s.sock"
+    dead = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    dead.bind(str(path))
+    dead.close()
+    first, second = Bench(), Bench()
+    first.use(unix(path, mode=0o660))
+    assert path.stat().st_mode & 0o777 == 0o660
+    second.use(unix(path))
+    assert "somebody answers on" in second.said[0][1]
+    first.hub.close()
+    assert not path.exists()
+    second.pass_time(listener.RETRY + 1)
+    assert path.exists() and second.said[-1][1].endswith("works again")
+    os.unlink(path)
+    path.write_text("a file")
+    second.hub.close()
+    assert path.read_text() == "a file"
+    third = Bench()
+    third.use(unix(path))
+    assert "no socket" in third.said[0][1]
+
+
+def test_a_channel_that_stays_over_a_reload_keeps_its_readers(tmp_path: Path) -> None:
+    """Each reload would cut off all readers."""
+    bench = Bench()
+    same, other = unix(tmp_path / "a.sock"), unix(tmp_path / "b.sock")
+    bench.use(same, other)
+    reader = connect(tmp_path / "a.sock", bench, 1)
+    target = bench.use(json.loads(json.dumps(same)))
+    assert not (tmp_path / "b.sock").exists()
+    feed(target, record(1))
+    bench.turn()
+    assert numbers(reader.recv(1 << 16)) == [1]
+    bench.use(same | {"format": "msgpack"})  # the same place, another form: the old one makes room first
+    assert reader.recv(1) == b"" and (tmp_path / "a.sock").exists() and not bench.said
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_tcp_readers_are_served(host: str) -> None:
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((host.strip("[]"), 0))
+        port = probe.getsockname()[1]
+    bench = Bench()
+    target = bench.use(channel("tcp", listen=f"tcp://{host}:{port}", mode=0o600))
+    with socket.create_connection((host.strip("[]"), port)) as reader:
+        bench.until(lambda: target.readers() == 1)
+        feed(target, record(1))
+        bench.turn()
+        assert numbers(reader.recv(1 << 16)) == [1]
+    occupied = Bench()
+    occupied.use(channel("tcp", listen=f"tcp://{host}:{port}", mode=0o600))
+    assert "in use" in occupied.said[0][1]
+
+
+@pytest.mark.parametrize("compressor", ["none", "gz"])
+def test_datagrams_are_sent_one_for_each_event(compressor: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(10)
+        port = receiver.getsockname()[1]
+        bench = Bench()
+        bench.addresses["collector"] = ["127.0.0.1"]
+        target = bench.use(channel("udp", compressor=compressor, header=True, listen=f"udp://collector:{port}", mode=0o600))
+        feed(target, record(1), record(2), record(3, text=os.urandom(50_000).hex()))
+        found = [receiver.recv(1 << 16) for _ in range(2)]
+        decoded = [json.loads(gzip.decompress(data) if compressor == "gz" else data)["flow"]["n"] for data in found]
+        assert decoded == [1, 2]
+        sent = 3 if compressor == "gz" else 2  # the third one is too long for a datagram, if it is not compressed
+        assert (bench.counters.added, bench.counters.skipped) == (sent, 3 - sent)
+    for number in range(20):
+        feed(target, record(number))  # nobody listens any more: that is counted, and not told twenty times
+    assert bench.counters.added + bench.counters.skipped == 23 and len(bench.said) <= 2
+
+
+def test_a_datagram_channel_looks_its_host_up_again_until_it_is_known() -> None:
+    """At the start of a router there is no name server yet."""
+    bench = Bench()
+    target = bench.use(channel("udp", listen="udp://collector:9", mode=0o600))
+    assert "cannot resolve collector" in bench.said[0][1] and not target.channel.heard
+    bench.addresses["collector"] = ["127.0.0.1"]
+    bench.pass_time(31)
+    assert target.channel.heard
+
+
+def test_a_fault_of_one_channel_ends_nothing_else(tmp_path: Path) -> None:
+    """Whatever is wrong with telemetry, the flows must go on being matched."""
+    bench = Bench()
+    bench.use(unix(tmp_path / "a.sock"), unix(tmp_path / "b.sock"))
+    bench.hub.channels[0].flush = lambda moment: 1 / 0  # type: ignore[method-assign]
+    reader = None
+    for _ in range(3):
+        bench.turn(0)
+    feed(bench.targets[1], record(1))
+    reader = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    reader.connect(str(tmp_path / "b.sock"))
+    bench.until(lambda: bench.targets[1].readers() == 1)
+    assert len(bench.said) == 1 and "please report" in bench.said[0][1]
