@@ -273,6 +273,7 @@ def image_of(compiled: Compiled) -> dict[str, object]:
                 "interface": target.interface,
                 "cut": target.cut,
                 "options": target.options if target.type == "log" else {},
+                "trouble": target.trouble,
                 "channel": channel_data(target) if target.channel else {},
                 "events": target.options.get("flow_events", ()),
                 "slots": tuple(i for i, slot in enumerate(compiled.slots) if slot["target"] == target.name),

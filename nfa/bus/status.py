@@ -117,6 +117,8 @@ def _why_not(target: dict, bound) -> str:
         return ""
     if not target["enabled"]:
         return "the target is disabled"
+    if target["trouble"]:
+        return str(target["trouble"]) + ": nfa check says why"
     return "no set of it can be used: nfa check says why" if target["active"] else "its type is not yet active"
 
 
@@ -126,7 +128,7 @@ def _target(target: dict, registry, now: int) -> dict:
     slots = bound.slots if bound is not None else []
     pending = 0
     if bound is not None and target["type"] in ("log", "sink"):
-        pending = len(bound.log if target["type"] == "log" else bound)
+        pending = len(bound.log) if target["type"] == "log" else bound.waiting()
     return {
         "type": target["type"],
         "enabled": target["enabled"],

@@ -61,7 +61,7 @@ class Channel:
         """Return how many are connected."""
         return 0
 
-    def __len__(self) -> int:
+    def waiting(self) -> int:
         """Return how many events wait."""
         return 0
 

@@ -47,7 +47,7 @@ class Sink(Channel):
         lines += ["Content-Encoding: gzip"] if self._gzip else []
         self._head = "\r\n".join(lines).encode("latin-1") + b"\r\nContent-Length: "
 
-    def __len__(self) -> int:
+    def waiting(self) -> int:
         return len(self._waiting) + sum([int(count) for count in self._counts.values()])
 
     def readers(self) -> int:

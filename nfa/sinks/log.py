@@ -23,7 +23,7 @@ class Sink(Channel):
         self._size = 0
         self._counts: dict = {}
 
-    def __len__(self) -> int:
+    def waiting(self) -> int:
         return len(self._pending)
 
     def put(self, event: bytes, counters) -> None:

@@ -101,7 +101,7 @@ class Sink(Channel):
         self._until = 0.0
         """When an answer must have come; 0.0: none is missing."""
 
-    def __len__(self) -> int:
+    def waiting(self) -> int:
         return len(self._waiting) + len(self._unanswered)
 
     def readers(self) -> int:

@@ -214,8 +214,9 @@ class Registry:
         kept = {}
         for target, channel in zip(wanted, channels):  # noqa: B905
             name = target["name"]
-            sink = before.pop(name, None) or self.hub.target(self._new_number(), self.counters(name, "sink"))
-            sink.counters = self.counters(name, "sink")
+            sink = before.get(name)
+            if sink is None:
+                sink = self.hub.target(self._new_number(), self.counters(name, "sink"))
             sink.use(channel, target["events"], interface_test(target["interface"]))
             self.targets[name] = sink
             self.sinks[sink.number] = kept[sink.number] = sink

@@ -63,9 +63,9 @@ class SinkTarget:
         if "expired" not in self._events:
             self._remembered = {}
 
-    def __len__(self) -> int:
+    def waiting(self) -> int:
         """Return how many events wait."""
-        return len(self.channel)
+        return int(self.channel.waiting())
 
     def readers(self) -> int:
         """Return how many are connected."""

@@ -17,7 +17,8 @@ from nfa.config.sources import load
 
 @pytest.fixture
 def load_config(tmp_path: Path) -> Load:
-    """Write an object (or a text as it is) to a file and load it; state folders are in tmp_path."""
+    """Write an object (or a text as it is) to a file and load it; state folders are in tmp_path, with a sink `sink-log`."""
+    (tmp_path / "netify-sink-log.json").write_text("{}")
 
     def run(content: object) -> tuple[Policy | None, Reports]:
         file = tmp_path / "nfa.json"

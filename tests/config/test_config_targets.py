@@ -26,6 +26,7 @@ def target(
     return (policy.targets["t"].options if "t" in policy.targets else None), reports
 
 
+SINK = {"target_type": "sink", "sink": "sink-log"}
 IPSET = {"target_type": "ipset", "set_name": "x"}
 NFTSET = {"target_type": "nftset", "set_name": "x"}
 
@@ -63,12 +64,8 @@ NFTSET = {"target_type": "nftset", "set_name": "x"}
         ({"target_type": "ctlabel", "label": ["netify-games", "5", 6]}, "labels", ("netify-games", 5, 6)),
         ({"target_type": "ctlabel", "auto_label": ["1"]}, "auto_label", True),
         ({"target_type": "pftable", "table_name": "t"}, "anchor_name", "*"),
-        (
-            {"target_type": "sink", "sink": "s", "flow_events": "new|expired"},
-            "flow_events",
-            ("new", "expired"),
-        ),
-        ({"target_type": "sink", "sink": "s", "flow_events": ["updated"]}, "flow_events", ("updated",)),
+        (SINK | {"flow_events": "new|expired"}, "flow_events", ("new", "expired")),
+        (SINK | {"flow_events": ["updated"]}, "flow_events", ("updated",)),
     ],
 )
 def test_options_are_converted(load_config: Load, written: dict[str, Any], key: str, value: object) -> None:

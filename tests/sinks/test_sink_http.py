@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
+import ssl
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -33,7 +38,7 @@ def test_events_are_posted_in_batches_over_one_connection() -> None:
         assert numbers(server) == [[0, 1, 2], [3, 4, 5]]
         bench.pass_time(2)  # the last one has waited long enough for others
         bench.until(lambda: bench.counters.added == 7)
-        assert numbers(server)[2] == [6] and made.connections == 1 and len(target) == 0
+        assert numbers(server)[2] == [6] and made.connections == 1 and target.waiting() == 0
         head = server.requests[0][0]
         assert head.startswith(f"POST /in?a=1 HTTP/1.1\r\nHost: 127.0.0.1:{made.port}\r\n")
         assert "X-Token: abc\r\n" in head and "Content-Type: application/json\r\n" in head
@@ -85,7 +90,7 @@ def test_what_a_server_does_not_take_is_sent_again(failure: str) -> None:
         if failure == "hangs":
             bench.pass_time(6)
         bench.until(lambda: bench.counters.errors == 1)
-        assert len(bench.said) == 1 and "trying again" in bench.said[0][1] and len(target) == 2
+        assert len(bench.said) == 1 and "trying again" in bench.said[0][1] and target.waiting() == 2
         assert bench.told == [("t0", "c", bench.counters.last_error)]
         for _ in range(5):
             bench.turn(1)
@@ -119,7 +124,7 @@ def test_while_no_server_answers_memory_is_bounded_and_attempts_grow_rare(monkey
     for number in range(1000):
         feed(target, record(number))
         bench.turn(0)
-    assert bench.counters.skipped > 900 and len(target) < 100
+    assert bench.counters.skipped > 900 and target.waiting() < 100
     errors = bench.counters.errors
     for _ in range(600):
         bench.pass_time(1)
@@ -186,6 +191,59 @@ def test_nothing_that_a_server_says_is_more_than_a_value_error(data: bytes) -> N
             Answer().feed(start + data)
         except ValueError:
             pass
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for localhost that signs itself, with its key."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    file = tmp_path / "cert.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(file), "-out", str(tmp_path / "c"),
+               "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)
+    with file.open("a") as both:
+        both.write((tmp_path / "c").read_text())
+    return file
+
+
+def secure(server: WebServer, certificate: Path) -> Any:
+    """A server with TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return lambda connection: server(context.wrap_socket(connection, server_side=True))
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_events_go_over_tls_to_a_server_that_is_trusted(certificate: Path, host: str) -> None:
+    server = WebServer(OK)
+    with peer(secure(server, certificate)) as made:
+        bench = Bench()
+        bench.addresses["localhost"] = ["127.0.0.1"]
+        target = bench.use(http(made.port, host=host, tls=True, ca_file=str(certificate), batch=50))
+        big: Any = {"text": "x" * 4000}
+        feed(target, *[record(number, **big) for number in range(100)])
+        bench.until(lambda: bench.counters.added == 100)
+        assert made.connections == 1
+
+
+@pytest.mark.parametrize("trouble", ["unknown authority", "other name", "no TLS", "no module"])
+def test_without_trust_nothing_is_sent(certificate: Path, trouble: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is between router and server could read where everybody goes."""
+    server = WebServer(OK)
+    plain = lambda connection: connection.sendall(b"HTTP/1.1 400 TLS?\r\n\r\n" + connection.recv(1)[:0])  # noqa: E731
+    with peer(plain if trouble == "no TLS" else secure(server, certificate)) as made:
+        bench = Bench()
+        bench.addresses["elsewhere"] = ["127.0.0.1"]
+        host = "elsewhere" if trouble == "other name" else "127.0.0.1"
+        file = "" if trouble == "unknown authority" else str(certificate)
+        if trouble == "no module":
+            monkeypatch.setitem(sys.modules, "ssl", None)
+        feed(bench.use(http(made.port, host=host, tls=True, ca_file=file, batch=1)), record(1))
+        bench.until(lambda: bench.counters.errors)
+        words = {"unknown authority": "self", "other name": "mismatch", "no TLS": "TLS", "no module": "python3-openssl"}
+        assert words[trouble].lower() in bench.said[0][1].lower()
+        assert not server.requests and bench.counters.added == 0
 
 
 def test_a_slow_server_holds_up_nothing() -> None:
