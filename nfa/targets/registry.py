@@ -199,7 +199,7 @@ class Registry:
                 log = log or Log(target["options"], counters, self._write, self._say, self._tell)
                 self.targets[name] = LogTarget(log, target["interface"], self._bound(target, counters, slots, functions))
             elif target["slots"]:
-                self.targets[name] = self._bound(target, counters, slots, functions)  # type: ignore[assignment]
+                self.targets[name] = self._bound(target, counters, slots, functions)
         self._retired += [target.log for target in logs.values()]
         self._bind_sinks([target for target in image["targets"] if target["active"] and target["type"] == "sink"])
 

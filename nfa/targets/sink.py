@@ -25,13 +25,16 @@ def _table(actions: tuple, targets: tuple, event: str, clock: int) -> dict:
 class Matched:
     """The sink target as one combination of actions reaches it."""
 
-    lasting = True
-
     def __init__(self, target, actions: tuple, targets: tuple) -> None:
         self._target = target
         self.names = (actions, targets)
         self.tail = b',"flow_action":' + to_json(_table(actions, targets, "", 0)).partition(b'"event"')[0] + b'"event":"'
         """What stands in JSON between a record and its event."""
+
+    @property
+    def lasting(self):
+        """What is applied also when a flow that runs is matched again (see `SetTarget`)."""
+        return self
 
     def apply(self, record: dict, flow: dict, now: int, held):
         """Tell of the flow. Returns its key."""
