@@ -27,7 +27,7 @@ MAX_ASKED = 32
 MAX_ANSWER = 512 << 10
 """Bytes of such an answer: with ubus's own form around it, below the 1 MiB of one message."""
 SHOWN_REPORTS = 50
-WATCH_EVERY = 2.0
+WATCH_EVERY = 0.9
 """Seconds between two looks at the JSON files of the configuration."""
 
 
