@@ -235,8 +235,11 @@ class Daemon:
         """Let a child look up the addresses of a name, and call `done(addresses, problem)` then."""
 
         def answered(output: bytes, problem: str) -> None:
-            found = {"problem": problem} if problem else json.loads(output)
-            done(found if isinstance(found, list) else [], "" if isinstance(found, list) else found["problem"])
+            try:
+                found = {"problem": problem} if problem else json.loads(output)
+            except ValueError:
+                found = {"problem": "the answer was not complete"}
+            done(*((found, "") if isinstance(found, list) else ([], found["problem"])))
 
         job = Job("the lookup of a name", "nfa.resolve", [], host.encode(), RESOLVE_LIMIT, 1 << 16, answered)
         if not self.children.add(job):

@@ -21,11 +21,12 @@ from nfa.bus import methods, news, status
 from nfa.catalogue import builtin
 from nfa.cli import _MODULES, COMMANDS, main
 from nfa.compiler import Compiled, compile_policy, image_of
-from nfa.config import jsontext, uciconfig
+from nfa.config import jsontext, servers, uciconfig
 from nfa.config.convert import UINT32
 from nfa.config.document import SINGULARS
 from nfa.config.options import (
     ACTION_OPTIONS,
+    CHANNEL_OPTIONS,
     COMMON_OPTIONS,
     GLOBAL_OPTIONS,
     MAIN_OPTIONS,
@@ -43,7 +44,11 @@ from nfa.expression.attributes import ATTRIBUTES, BY_NAME, CONSTANTS
 from nfa.expression.tree import Members
 from nfa.loader import SHOWN_REPORTS
 from nfa.provision import nftset
-from nfa.targets import log, slot
+from nfa.sinks import listener
+from nfa.sinks import log as sink_log
+from nfa.sinks.channel import MAX_QUEUED
+from nfa.sinks.link import LONGEST_WAIT
+from nfa.targets import log, sink, slot
 from nfa.targets.registry import SetTarget
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,6 +99,8 @@ def default_of(option: Option) -> str:
     if option.required:
         return "required"
     value = option.default
+    if option.convert is servers.mode:
+        return f"`{value:04o}`"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int):
@@ -126,10 +133,10 @@ def test_every_target_option_is_documented_with_its_default_and_no_other() -> No
     text = page("configuration.md")
     common = [row for row in rows(section(text, "## Targets").partition("\n### ")[0]) if ticked(row[0]) != ["target_type"]]
     compare(COMMON_OPTIONS, common)
-    alone = ("nftset", "ipset", "ctmark", "ctlabel", "log")
+    alone = ("nftset", "ipset", "ctmark", "ctlabel", "log", "sink")
     for kind in alone:
         compare(TARGET_OPTIONS[kind], rows(section(text, f"### {kind}")))
-    rest = rows(section(text, "### sink, pftable"))
+    rest = rows(section(text, "### pftable"))
     for kind in {*TARGET_OPTIONS} - {*alone}:
         compare(TARGET_OPTIONS[kind], [row[1:] for row in rest if row[0] == kind])
     of_types = rows(section(text, "### target_globals"))
@@ -138,11 +145,28 @@ def test_every_target_option_is_documented_with_its_default_and_no_other() -> No
     assert {row[0] for row in (*rest, *of_types)} <= {*TARGET_OPTIONS}
 
 
+def test_every_option_of_a_channel_is_documented_with_its_default_and_no_other() -> None:
+    text = page("configuration.md")
+    for kind, options in CHANNEL_OPTIONS.items():
+        compare(options, rows(section(text, f"### Channels of {kind}")))
+
+
+def test_the_bounds_of_sinks_are_those_of_the_code() -> None:
+    text = section(page("targets.md"), "## sink")
+    for words in (
+        f"the {sink.MAX_REMEMBERED:,} heard of", f"up to {listener.MAX_READERS} readers",
+        f"more than {listener.MAX_BEHIND >> 20} MiB",
+        f"nothing for {listener.STALLED:.0f} seconds", f"over {sink_log.MAX_PENDING >> 20} MiB in an interval",
+        f"{MAX_QUEUED >> 20} MiB wait", f"later each time up to {LONGEST_WAIT:.0f} s",
+    ):  # fmt: skip
+        assert words in text, words
+
+
 def test_every_section_of_uci_is_documented_and_the_options_of_main() -> None:
     text = section(page("configuration.md"), "## UCI")
     table = rows(text.partition("\n### ")[0])
     documented_types = {ticked(row[0])[0].split()[1] for row in table}
-    assert documented_types == {*SINGULARS, "time_of_day", "nfa"}
+    assert documented_types == {*SINGULARS, "time_of_day", "sink", "channel", "nfa"}
     compare(MAIN_OPTIONS, rows(section(text, "### The section nfa main")))
 
 

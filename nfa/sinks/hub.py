@@ -119,4 +119,7 @@ class Hub:
             function(*arguments)
         except Exception as failure:
             channel.deadline = 0.0
+            for descriptor, owner in list(self._owners.items()):
+                if owner is channel:
+                    self.unwatch(descriptor)  # poll would report it again and again
             channel.failed(type(failure).__name__ + ": " + str(failure)[:200], _FAULT)

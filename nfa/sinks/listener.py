@@ -93,6 +93,8 @@ class Sink(Channel):
     def close(self, last: bool) -> None:
         self._cut(0.0)
         for reader in list(self._readers.values()):
+            self._send(reader, 0.0)
+        for reader in list(self._readers.values()):
             self._drop(reader)
         if self._listener is not None:
             self.hub.unwatch(self._listener.fileno())

@@ -344,7 +344,7 @@ def test_parts_of_a_later_release_are_checked_and_announced(load_config: Load) -
     """A mark would be dropped without a word."""
     document = config(time_of_day={"day": "mon", "time_start": "21:00", "time_end": "6:00"})
     document["reprocess_flows"] = 1
-    document["targets"]["events"] = {"target_type": "sink", "sink": "x"}
+    document["targets"]["events"] = {"target_type": "pftable", "table_name": "x"}
     document["actions"]["b"] = {"criteria": "*", "targets": "events"}
     document["actions"]["c"] = {"criteria": "*", "targets": ["events", "log"]}
     policy, reports = load_config(document)

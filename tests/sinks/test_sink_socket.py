@@ -111,6 +111,15 @@ def test_a_reader_that_stops_has_whole_events_left_out_and_is_closed_at_last(
     assert target.readers() == 1
 
 
+def test_the_last_events_before_the_end_still_go_out(tmp_path: Path) -> None:
+    bench = Bench()
+    target = bench.use(unix(tmp_path / "s.sock"))
+    reader = connect(tmp_path / "s.sock", bench, 1)
+    feed(target, record(1))
+    bench.hub.close()
+    assert numbers(reader.recv(1 << 16)) == [1] and reader.recv(1) == b""
+
+
 def test_there_is_a_limit_to_readers(tmp_path: Path) -> None:
     """A program that connects in a loop would take all descriptors of the daemon."""
     path = tmp_path / "s.sock"
