@@ -251,7 +251,8 @@ def test_no_permission_is_told_and_not_raised_as_something_else(namespace: Run) 
         check=True,
     )
     assert done.stdout.splitlines() == ["needs CAP_NET_ADMIN, run it as root"] * 4
-    assert done.stderr == ""
+    # pyroute2 0.9 leaves its event loop to the interpreter's end, which now and then closes it in the wrong order.
+    assert not done.stderr or "Exception ignored in: <function BaseEventLoop.__del__" in done.stderr
 
 
 def test_reasons_without_kernel_modules_name_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
