@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
+# Tests wait for kernels and clocks more than they compute: two at a time halve their time.
+WORKERS ?= 2
 SOURCES := nfa tests bench demo packaging
 
 # The router's version of Python, and an interpreter of that version, which compiles the package's byte-code.
@@ -27,7 +29,7 @@ demo: $(STAMP) tools
 
 test: $(STAMP)
 	@sh .ci/prepare tools busybox shellcheck || echo 'Without them, the tests that need them are skipped.'
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 bench: $(STAMP) tools
 	@$(BIN)/python bench/run.py
