@@ -36,7 +36,8 @@ AGAIN_SECONDS = 0.02
 RESOLVE_LIMIT = 5
 """Seconds that the lookup of a name may take: other children wait for it."""
 MAX_WORK = 32
-"""Searches that go on at the same time."""
+"""Lists of elements that are made at the same time."""
+
 
 def mishap(what: str, failure: Exception) -> str:
     """Say that there is a fault in the daemon itself, which the stream must not suffer from. Returns the words."""
@@ -78,7 +79,7 @@ class Daemon:
         self.running = True
         self.loader = Loader(self)
         self._work: list = []
-        """Searches in slices: (generator, reply)."""
+        """Lists that are made in slices: (generator, reply)."""
         self._again: object = None
         """The flows that are being matched again."""
         self._polled = -1
@@ -246,7 +247,7 @@ class Daemon:
             done([], "too many questions at the same time")
 
     def go_on(self) -> None:
-        """Do one slice of the oldest search."""
+        """Do one slice of the oldest list."""
         generator, reply = self._work[0]
         try:
             next(generator)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import socket
 import sys
 from dataclasses import replace
 
@@ -11,6 +10,7 @@ from .. import image
 from ..compiler import compile_policy, findings_of, image_of
 from ..config.report import Reports, quote
 from ..config.sources import json_files
+from ..resolve import addresses
 from ..stream.client import DEFAULT_SOURCE, parse_source
 from .common import add_config_arguments, fail, paths_of, print_reports, sources_of
 
@@ -29,15 +29,12 @@ def _numeric(uri: str, reports: Reports) -> str:
         return uri
     host, port = address
     try:
-        # As bytes: a string would need the codec idna, which OpenWrt has in a package of its own.
-        address = socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM)[0][4]
+        found = addresses(host.encode())[0]
     except (OSError, UnicodeError) as failure:
         message = f"cannot resolve the source {quote(uri)}: {failure.strerror if isinstance(failure, OSError) else failure}"
         reports.error(None, message, consequence="the daemon tries again every 30 seconds")
         return ""
-    found = str(address[0]).partition("%")[0]
-    scope = f"%{address[3]}" if len(address) == 4 and address[3] else ""
-    return f"tcp://[{found}{scope}]:{port}" if ":" in found else f"tcp://{found}:{port}"
+    return f"tcp://[{found}]:{port}" if ":" in found else f"tcp://{found}:{port}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -42,3 +42,10 @@ def report_inactive(policy: Policy, reports: Reports) -> None:
                 f"target {quote(target.name)}: targets of type {target.type} are not yet active",
                 consequence="no flow reaches the target",
             )
+        elif target.enabled and target.cut and target.type == "sink":
+            reports.info(
+                target.place,
+                f"target {quote(target.name)}: 'cut' is not yet active for targets of type sink",
+                hint="give the action a target of another type as well, a log perhaps, with 'cut'",
+                consequence="its connections go on",
+            )

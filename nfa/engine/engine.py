@@ -337,8 +337,10 @@ class Engine:
         self._kept_older.pop(digest, None)
 
     def match_again(self, now):
-        """Match all kept flows again: a generator that gives back the loop after each flow. `now()`: the loop's clock."""
-        policy = self.policy
+        """Match all kept flows again: a generator that gives back the loop after each flow. `now()`: the loop's clock.
+
+        Against the policy that is in force when a flow's turn comes: it may change on the way, and an old one has ended.
+        """
         for digest in list(self.kept) + list(self._kept_older):
             packed = self.kept.get(digest) or self._kept_older.get(digest)
             if packed is None:
@@ -346,7 +348,7 @@ class Engine:
             payload = self._unpack(packed)
             try:
                 record = read(payload)[1]
-                self._again(policy, digest, record, payload, now())
+                self._again(self.policy, digest, record, payload, now())
             except (BadRecord, TypeError, AttributeError, ValueError, KeyError, OSError, OverflowError, struct.error):
                 self._let_go(digest)  # it matched no better when it came
             yield

@@ -62,7 +62,11 @@ class Healing:
         """Notifications have come."""
         assert self._monitor is not None
         missed = self._monitor.lost
-        told = self._monitor.read()
+        try:
+            told = self._monitor.read()
+        except OSError:
+            self._monitor.lost += 1
+            told = []
         if self._monitor.lost > missed:
             for slot in self._slots("nftset"):
                 self._sets.lose(slot)
@@ -129,6 +133,8 @@ class Healing:
         keys = [key for key in slot.live if key not in slot.adds]
         count = 0
         for start in range(0, len(keys), CHUNK):
+            if self._registry.by_number.get(slot.number) is not slot:
+                return  # a reload has put it out of use
             part = [key for key in keys[start : start + CHUNK] if key in slot.live and not 0 < slot.expires(key) <= now]
             error = self._sets.put_back(slot, part, now) if part else 0
             if error:

@@ -341,7 +341,7 @@ class Sets:
     def _remake(self, unit: Unit, now: int) -> bool:
         """Somebody deleted a managed set: make it again, so that the flows that found out get their elements all the same.
 
-        Returns whether the unit is to be sent again. Other flows bring their elements back with their next records.
+        Returns whether the unit is to be sent again. What else was in the set is put back by `healing`.
         """
         slot = unit.slot
         if not slot.data["managed"] or unit.remade:
@@ -391,7 +391,7 @@ class Sets:
         self._refuse(slot, keys, error, now)
         self.fail(slot, error, now)
         if error == errno.ENOENT and slot.data["managed"]:
-            # Somebody deleted the set: it is made again with the next effect, and flows bring their elements back.
+            # Somebody deleted the set: it is made again, and its elements put back, by `healing`.
             slot.ready = False
             self.lose(slot)
 

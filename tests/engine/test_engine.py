@@ -320,3 +320,20 @@ def test_a_trace_sees_every_match(tmp_path: Path) -> None:
     made.engine.trace = lambda record, plan: seen.append((record["flow"]["digest"], plan.actions))  # type: ignore[assignment]
     made.take(WEB, samples.flow("DNS"))
     assert seen == [(WEB["flow"]["digest"], (0,))]
+
+
+def test_flows_are_matched_again_against_the_policy_that_is_in_force_by_then(tmp_path: Path) -> None:
+    """A reload in the middle of it: the old policy has ended, and its functions would end the daemon."""
+    first = compiled(tmp_path, config_of({"a": ["*"]}, reprocess_flows=True))[0]
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY})
+    made.use(first)
+    made.take(*[samples.flow(local_port=port) for port in range(1, 6)])
+    going = made.engine.match_again(lambda: 1)
+    next(going)
+    old = made.engine.policy
+    assert old is not None
+    made.use(compiled(tmp_path, config_of({"none": ["port == 1;"]}, reprocess_flows=True))[0])
+    assert made.engine.policy is not None
+    made.engine.policy.succeed(old)
+    assert len(list(going)) == 4
+    assert made.engine.live() == 1, "only the one that was matched before the reload holds something"
