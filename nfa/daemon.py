@@ -128,7 +128,7 @@ class Daemon:
         """End: nothing new comes in, what is pending goes out, flush_on_destroy is honoured."""
         self.client.close()
         self.children.close()
-        self.registry.flush(self.now())
+        self.registry.finish(self.now())
         self.healing.close()
         self.registry.shut_down()
         if self.ubus is not None:

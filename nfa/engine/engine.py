@@ -263,8 +263,7 @@ class Engine:
                     self._agent(kind, value)
             except BadRecord as bad:
                 self.bad[bad.kind] += 1
-            except (TypeError, AttributeError, ValueError, KeyError, OSError, OverflowError, struct.error):
-                # An optional part of the record has another form than netifyd gives it.
+            except view.MALFORMED:
                 self.bad["types"] += 1
         if last is not None:
             self.seen_at = last.get("last_seen_at")
@@ -293,7 +292,11 @@ class Engine:
             before = self._older.pop(digest, None)
         held = None
         for target in targets:
-            key = target.apply(record, flow, now, before)
+            try:
+                key = target.apply(record, flow, now, before)
+            except view.MALFORMED:
+                target.counters.skipped += 1  # it lacks what this target needs; the others get theirs
+                continue
             if key is not None:
                 if held is None:
                     held = key
@@ -349,7 +352,7 @@ class Engine:
             try:
                 record = read(payload)[1]
                 self._again(self.policy, digest, record, payload, now())
-            except (BadRecord, TypeError, AttributeError, ValueError, KeyError, OSError, OverflowError, struct.error):
+            except (BadRecord, *view.MALFORMED):
                 self._let_go(digest)  # it matched no better when it came
             yield
 

@@ -35,6 +35,18 @@ def label_form(name: str) -> str:
     return name.lower().replace("/", "-").replace(".", "-")
 
 
+def _take(table: dict, most: int) -> dict:
+    """Move up to `most` items out of a table, the oldest first."""
+    if len(table) <= most:
+        taken = dict(table)
+        table.clear()
+        return taken
+    taken = {key: table[key] for key in list(table)[:most]}
+    for key in taken:
+        del table[key]
+    return taken
+
+
 def automatic(data: dict, flow: dict) -> tuple[int, int]:
     """Return the labels that the file has for a flow's application and protocol; NO_LABEL for none.
 
@@ -216,20 +228,21 @@ class ConnectionSlot:
 
     def withdraw_all(self) -> int:
         """Let go of everything, and withdraw it. Returns of how many connections."""
-        keys = list(self.live)
-        for key in keys:
-            self.more.pop(key, None)
-            self.release(key, 0, True)
-        self.forget(list(self.waiting))
-        return len(keys)
+        count = len(self.live)
+        if self.data["kind"] != "cut":
+            replies = self.replies
+            self.dels.update([(key, (state & 3, replies.get(key, b""))) for key, state in self.live.items()])
+        for table in (self.live, self.waiting, self.more, self.replies, self.again, self.adds, self.refreshes):
+            table.clear()
+        if self._latest is not None:
+            self._latest = {}
+        return count
 
     # -- for `connections.py` ---------------------------------------------------------------------------------------
 
-    def take_pending(self) -> tuple[list[bytes], list[bytes], dict[bytes, tuple[int, bytes]]]:
-        """Return the keys to add, to refresh and to withdraw, and begin anew."""
-        pending = list(self.adds), list(self.refreshes), self.dels
-        self.adds, self.refreshes, self.dels = {}, {}, {}
-        return pending
+    def take_pending(self, most: int) -> tuple[list[bytes], list[bytes], list[tuple[bytes, tuple[int, bytes]]]]:
+        """Return keys to add, to refresh and to withdraw, `most` of each; they are no longer pending."""
+        return list(_take(self.adds, most)), list(_take(self.refreshes, most)), list(_take(self.dels, most).items())
 
     def found(self, key: bytes, now: int, form: int) -> bool:
         """A connection carries the bits now. Returns False when no flow holds it any longer."""

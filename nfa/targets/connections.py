@@ -17,6 +17,8 @@ from .search import Search
 from .slot import RETRY_OTHER
 
 ADD, REFRESH, REMOVE, CUT = 0, 1, 2, 3
+MAX_TURN = 2048
+"""Changes of one kind that are made in one turn of the loop, in about 10 ms; the rest waits for the next one."""
 QUIET = 300
 """Seconds without a success after which missing room for labels is told again."""
 _HOPELESS = (
@@ -82,6 +84,8 @@ class Connections:
         self._cuts: dict[bytes, bytes] = {}
         """Connections to cut at the end of this turn, with the reply tuple."""
         self._cut_trouble = ""
+        self.more = False
+        """Something is left for the next turn."""
 
     def close(self) -> None:
         self.netlink.close()
@@ -90,7 +94,7 @@ class Connections:
     @property
     def busy(self) -> bool:
         """Whether the next turn of the loop should come at once."""
-        return self.search.reading
+        return self.search.reading or self.more
 
     @property
     def pending(self) -> bool:
@@ -106,9 +110,11 @@ class Connections:
     def flush(self, slots: list[ConnectionSlot], every: list[ConnectionSlot], now: int) -> None:
         """Bring everything that is pending in `slots` to the kernel. `every`: all slots of the policy."""
         changes: list[Change] = []
+        self.more = False
         for slot in slots:
-            adds, refreshes, removals = slot.take_pending()
-            for key, (form, reply) in removals.items():
+            adds, refreshes, removals = slot.take_pending(max(0, MAX_TURN - len(changes)))
+            self.more = self.more or bool(slot.adds or slot.refreshes or slot.dels)
+            for key, (form, reply) in removals:
                 self._want(changes, Change(slot, key, REMOVE, form, reply))
             if slot.trouble and now < slot.retry_at:
                 continue

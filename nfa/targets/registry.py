@@ -6,7 +6,7 @@ returns the packed element that the flow now holds (or None), and the numbers of
 
 import time
 
-from ..engine.view import NOTHING, connection, reply_connection
+from ..engine.view import MALFORMED, NOTHING, connection, reply_connection
 from ..netlink.socket import describe
 from .connection import KINDS, ConnectionSlot
 from .connections import Connections
@@ -58,18 +58,15 @@ class SetTarget:
     def apply(self, record: dict, flow: dict, now: int, held):
         """Want the flow's element in the set. Returns the element, or None when this flow has none here.
 
-        `held`: what the flow holds already: None, one element, or a tuple of several.
+        `held`: what the flow holds already: None, one element, or a tuple of several. Raises one of `view.MALFORMED`, before
+        anything was done, when the flow lacks a field of the element.
         """
         if self._takes is not None and not self._takes(record):
             return None
         slot, make = (self._v4, self._key4) if flow["ip_version"] == 4 else (self._v6, self._key6)
         if slot is None:
             return None
-        try:
-            key = make(record, flow)
-        except ValueError:
-            self.counters.skipped += 1
-            return None
+        key = make(record, flow)
         if key == held:
             slot.want(key, now)
             return held  # one object for as long as the flow lives
@@ -126,6 +123,8 @@ class Registry:
         self.described: list[dict] = []
         self._counters: dict[str, Counters] = {}
         self._retired: list[Log] = []
+        self._leaving: list[ConnectionSlot] = []
+        """Slots that are out of use, while connections have their bits still."""
 
     def counters(self, name: str, kind: str) -> Counters:
         """Return the counters of a target, kept over reloads as long as its type stays."""
@@ -153,6 +152,8 @@ class Registry:
 
     def replace(self, image: dict, numbers: list[int], functions: list, now: int) -> list:
         """Put an image's targets in force; make the sets that are new. Returns the slots that are no longer used."""
+        if self._leaving:
+            self.finish(now)  # a new slot may be about to set what an old one has yet to take back
         kinds = {target["name"]: target["type"] for target in image["targets"]}
         old = dict(self.by_number)
         made = [_set(slot.data) for slot in old.values()]
@@ -238,7 +239,7 @@ class Registry:
         """A flow has begun to hold an element of a target with `cut`."""
         try:
             packed = connection(flow)
-        except (ValueError, OSError):
+        except MALFORMED:
             return
         self.connections.cut(packed, reply_connection(flow) if flow.get("conntrack", NOTHING) else b"")
 
@@ -273,8 +274,17 @@ class Registry:
             pending.append(slot)
         if pending:
             self.sets.flush(pending, now)
+        if self._leaving:
+            self._leaving = [slot for slot in self._leaving if slot.dels]
+            connections += self._leaving
         if connections or self.connections.pending:
             self.connections.flush(connections, self._connection_slots(), now)
+
+    def finish(self, now: int) -> None:
+        """Bring all changes of connections to the kernel now, however many there are."""
+        self.flush(now)
+        while self._leaving or self.connections.more:
+            self.flush(now)
 
     def tick(self, now: int) -> None:
         """What has to happen each second: forget expired elements, write logs whose interval is over."""
@@ -300,9 +310,8 @@ class Registry:
         Connections give back the bits of a target that is no longer there. When the daemon ends they keep them: a new one
         would not hear of them again before their flows have something new to tell.
         """
-        connections = [slot for slot in slots if isinstance(slot, ConnectionSlot) and slot.number not in self.by_number]
-        if [slot for slot in connections if slot.withdraw_all()]:
-            self.connections.flush(connections, self._connection_slots(), 0)
+        gone = [slot for slot in slots if isinstance(slot, ConnectionSlot) and slot.number not in self.by_number]
+        self._leaving += [slot for slot in gone if slot.withdraw_all()]  # brought to the kernel in the next turns
         slots = [slot for slot in slots if isinstance(slot, Slot)]
         used = [_set(slot.data) for slot in self.by_number.values() if slot not in slots]
         for slot in slots:
@@ -329,6 +338,7 @@ class Registry:
         """The daemon ends: write what is left, honour flush_on_destroy, close."""
         self._flush_retired()
         if self.hub is not None:
+            self.hub.finish()
             self.hub.close()
         for target in self.targets.values():
             if isinstance(target, LogTarget):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import house as daemon_house
 import pytest
+import samples
 from fake_kernel import Kernel, slot_data
 
 from nfa.targets.kernel import Sets
@@ -197,3 +200,25 @@ def test_a_target_takes_flows_of_its_interface_only() -> None:
     assert target.apply(outside, outside["flow"], 1, None) is not None
     six = {"ip_version": 6, "other_ip": "2001:db8::1"}
     assert target.apply({"internal": False, "flow": six}, six, 1, None) is None, "no IPv6 set was asked for"
+
+
+def test_a_flow_that_lacks_what_one_target_needs_reaches_the_others(tmp_path: Path) -> None:
+    """A record with an odd MAC address would leave an element in the set of the first target for ever, held by nobody."""
+    target = {"target_type": "nftset", "managed": True, "target_ttl": 600}
+    config = {
+        "version": 1,
+        "actions": {"a": {"criteria": ["*"], "targets": ["first", "odd", "last"]}},
+        "targets": {
+            "first": target | {"set_name": "video"},
+            "odd": target | {"set_name": "odd", "type": ["local_mac"]},
+            "last": target | {"set_name": "games"},
+        },
+    }
+    house = daemon_house.House(tmp_path, config)
+    registry = house.daemon.registry
+    house.feed(daemon_house.youtube(1, local_mac=5))
+    assert [registry.counters(name, "nftset").added for name in ("first", "odd", "last")] == [1, 0, 1]
+    assert registry.counters("odd", "nftset").skipped == 1
+    house.feed(samples.purge(daemon_house.youtube(1)["flow"]["digest"]))
+    assert not [slot.more for slot in registry.by_number.values() if slot.more]
+    assert all(deadline < 0 for slot in registry.by_number.values() for deadline in slot.live.values()), "no holder is left"
