@@ -280,8 +280,8 @@ def image_of(compiled: Compiled) -> dict[str, object]:
             }
             for target in policy.targets.values()
         ],
-        # `destroy` and `note` are for those who look at slots; the daemon has no use for them.
-        "slots": [{key: value for key, value in slot.items() if key not in ("destroy", "note")} for slot in compiled.slots],
+        # `note` is for those who look at slots; the daemon has no use for it.
+        "slots": [{key: value for key, value in slot.items() if key != "note"} for slot in compiled.slots],
         "categories": (
             _categories(compiled.catalogue.category_of_application) if uses_categories else b"",
             _categories(compiled.catalogue.category_of_protocol) if uses_categories else b"",
