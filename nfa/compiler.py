@@ -290,6 +290,7 @@ def image_of(compiled: Compiled) -> dict[str, object]:
         "zone": compiled.schedules.changes,
         "schedules": [compiled.schedules.of.get(item.action.name, -1) for item in compiled.actions],
         "reprocess": policy.reprocess_flows,
+        "max_flows": policy.main["max_flows"],
         "names": json.dumps(catalogue.rows(compiled.catalogue), separators=(",", ":")).encode(),
         "log_level": policy.main["log_level"],
         "files": policy.files,
