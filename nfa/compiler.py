@@ -280,8 +280,8 @@ def image_of(compiled: Compiled) -> dict[str, object]:
             }
             for target in policy.targets.values()
         ],
-        # `destroy` and `note` are for those who look at slots; the daemon has no use for them.
-        "slots": [{key: value for key, value in slot.items() if key not in ("destroy", "note")} for slot in compiled.slots],
+        # `note` is for those who look at slots; the daemon has no use for it.
+        "slots": [{key: value for key, value in slot.items() if key != "note"} for slot in compiled.slots],
         "categories": (
             _categories(compiled.catalogue.category_of_application) if uses_categories else b"",
             _categories(compiled.catalogue.category_of_protocol) if uses_categories else b"",
@@ -290,6 +290,7 @@ def image_of(compiled: Compiled) -> dict[str, object]:
         "zone": compiled.schedules.changes,
         "schedules": [compiled.schedules.of.get(item.action.name, -1) for item in compiled.actions],
         "reprocess": policy.reprocess_flows,
+        "max_flows": policy.main["max_flows"],
         "names": json.dumps(catalogue.rows(compiled.catalogue), separators=(",", ":")).encode(),
         "log_level": policy.main["log_level"],
         "files": policy.files,

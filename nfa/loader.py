@@ -183,6 +183,7 @@ class Loader:
             policy.succeed(daemon.engine.policy)
         policy.keep_hours(int(time.time()))
         daemon.engine.policy = policy
+        daemon.engine.max_flows = data["max_flows"]
         if policy.windows or policy.reprocess:
             from .packing import pack, unpack  # with zlib, whose memory belongs to those who need it
 

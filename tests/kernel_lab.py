@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from samples import Record, frame, hello
 from waiting import PATIENCE, eventually
@@ -77,6 +77,10 @@ class Namespace:
         return subprocess.run(
             [*self.prefix, *command], input=text, capture_output=True, text=True, check=False, timeout=60, env=environment()
         )
+
+    def popen(self, *command: str, output: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start a command inside that goes on, and writes into a file."""
+        return subprocess.Popen([*self.prefix, *command], stdin=-3, stdout=output, stderr=output, env=environment())
 
     def run(self, *command: str, text: str = "") -> str:
         """Run a command that has to work; return what it printed."""

@@ -54,6 +54,7 @@ def report(daemon, budget: int) -> dict:
             "matched": engine.matched,
             "exempt": engine.exempt,
             "dropped": engine.dropped_flows,
+            "max": engine.max_flows,
         },
         "actions": shown_actions,
         "actions_left_out": more_actions,

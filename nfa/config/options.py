@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from nfa.config import kinds, servers, service
 from nfa.config.convert import UINT32, Converter, boolean, choice, integer, mark, path, text, texts
 from nfa.config.timeofday import timezone, windows
+from nfa.engine.engine import MAX_FLOWS
 from nfa.stream.client import DEFAULT_SOURCE
 
 MAX_TTL = 2147483  # seconds; ipset's limit, (UINT_MAX / 2) / 1000
@@ -45,11 +46,15 @@ _REPROCESS_FLOWS = Option(
     "reprocess_flows", boolean, False, "Match the flows that are already known again after a reload."
 )
 _TIMEZONE = Option("timezone", timezone, "", "The time zone of time_of_day; the system's when missing.")
+_MAX_FLOWS = Option(
+    "max_flows", integer(1024, 1 << 20), MAX_FLOWS, "How many live flows are remembered; the oldest are forgotten first."
+)
 
 GLOBAL_OPTIONS: Options = (
     Option("version", integer(1, 1), 1, "The version of the format, always 1."),
     _REPROCESS_FLOWS,
     _TIMEZONE,
+    _MAX_FLOWS,
 )
 
 # The section nfa 'main' of UCI, which has the place of JSON's globals.
@@ -64,6 +69,7 @@ MAIN_OPTIONS: Options = (
     ),
     _REPROCESS_FLOWS,
     _TIMEZONE,
+    _MAX_FLOWS,
     Option("log_level", service.log_level, "notice", "What the log is told: error, warning, notice or debug."),
     Option("control", service.control, DEFAULT_CONTROL, "The control socket, an absolute path."),
 )

@@ -23,6 +23,9 @@ MAX_RENAMED = 8
 MAX_PLANNED = 20000
 """Actions of all remembered combinations: what a look at the counts has to add up."""
 MAX_FLOWS = 65536
+"""What `max_flows` is by default."""
+MAX_DROPPED = 1024
+"""Flows forgotten at once when there are too many: a millisecond or two."""
 RECENT = 200
 """Decisions that are remembered for `matches`, each with its record: about 300 kB of usual ones."""
 MAX_KEPT_RECORD = 4096
@@ -330,10 +333,19 @@ class Engine:
 
     def _drop_oldest_kept(self) -> None:
         """Too many: those not heard of for longest are no longer matched again."""
-        oldest = list(self._kept_older) or list(self.kept)[: max(1, len(self.kept) // 2)]
-        self.dropped_flows += len(oldest)
-        for digest in oldest:
+        for digest in self._oldest(self._kept_older or self.kept):
             self._let_go(digest)
+
+    def _oldest(self, table: dict) -> list[int]:
+        """Return the flows of a table that have to go, a sixteenth of all that there may be, and count them as dropped."""
+        count = max(1, min(MAX_DROPPED, self.max_flows >> 4))
+        found = []
+        for digest in table:
+            found.append(digest)
+            if len(found) >= count:
+                break
+        self.dropped_flows += len(found)
+        return found
 
     def _let_go(self, digest: int) -> None:
         self.kept.pop(digest, None)
@@ -404,15 +416,9 @@ class Engine:
 
     def _drop_oldest(self, now: int) -> None:
         """Too many live flows: those not heard of for longest go. Their elements stay until they expire."""
-        if self._older:
-            oldest, self._older = self._older, {}
-        else:
-            oldest = {digest: self.flows[digest] for digest in list(self.flows)[: max(1, len(self.flows) // 2)]}
-            for digest in oldest:
-                del self.flows[digest]
-        self.dropped_flows += len(oldest)
-        for held in oldest.values():
-            self._release(held, now, False)
+        table = self._older or self.flows
+        for digest in self._oldest(table):
+            self._release(table.pop(digest), now, False)
 
     def tick(self, now: int, clock: int) -> bool:
         """Forget flows that were not heard of for long, keep the hours. To be called each second.

@@ -10,6 +10,9 @@ from ..netlink import ipset
 from .slot import Slot
 
 IS_FULL = "is full"
+IN_THE_WAY = "is of another type, and something uses it"
+IN_USE = (errno.EBUSY, ipset.IN_USE)
+"""A set cannot be deleted: rules use it, or other sets."""
 FULL_ERRORS = (errno.ENFILE, errno.ENOSPC, errno.ENOMEM, ipset.FULL)
 HOPELESS = (
     errno.ENOENT,
@@ -36,6 +39,8 @@ def label(slot: Slot) -> str:
 def advice(error: int, slot: Slot) -> str:
     """Return what an administrator can do about an error."""
     nft = slot.data["kind"] == "nftset"
+    if error in IN_USE:
+        return "nfa check names what does; without that, the set is replaced"
     if error in (errno.EPERM, errno.EACCES):
         return "the daemon needs root, or the capability CAP_NET_ADMIN"
     if error == errno.ENOENT and not slot.data["managed"]:

@@ -13,7 +13,7 @@ from .connections import Connections
 from .errors import label
 from .kernel import Sets
 from .log import Log
-from .slot import Counters, Slot
+from .slot import Counters, Slot, set_of
 
 
 def interface_test(name: str):
@@ -156,7 +156,8 @@ class Registry:
             self.finish(now)  # a new slot may be about to set what an old one has yet to take back
         kinds = {target["name"]: target["type"] for target in image["targets"]}
         old = dict(self.by_number)
-        made = [_set(slot.data) for slot in old.values()]
+        made = [set_of(slot.data) for slot in old.values()]
+        self.sets.misfits = {set_of(data) for data in image["slots"] if data.get("replace")}
         slots: list[Slot | ConnectionSlot] = []
         for data, number in zip(image["slots"], numbers):  # noqa: B905 (MicroPython's zip has no strict)
             counters = self.counters(data["target"], kinds[data["target"]])
@@ -166,8 +167,8 @@ class Registry:
             elif slot is None:
                 slot = Slot(number, data, counters)
                 # A set that another target fills already is not emptied for this one.
-                self.sets.provide(slot, now, _set(data) not in made)
-                made.append(_set(data))
+                self.sets.provide(slot, now, set_of(data) not in made)
+                made.append(set_of(data))
             else:
                 changed = slot.data != data
                 slot.counters = counters
@@ -178,7 +179,7 @@ class Registry:
         self.by_number = {slot.number: slot for slot in slots}
         for slot in slots:
             slot.siblings = [  # type: ignore[assignment]
-                other for other in slots if other is not slot and _set(other.data) == _set(slot.data)
+                other for other in slots if other is not slot and set_of(other.data) == set_of(slot.data)
             ]
         self._bind(image, slots, functions)
         return list(old.values())
@@ -313,9 +314,9 @@ class Registry:
         gone = [slot for slot in slots if isinstance(slot, ConnectionSlot) and slot.number not in self.by_number]
         self._leaving += [slot for slot in gone if slot.withdraw_all()]  # brought to the kernel in the next turns
         slots = [slot for slot in slots if isinstance(slot, Slot)]
-        used = [_set(slot.data) for slot in self.by_number.values() if slot not in slots]
+        used = [set_of(slot.data) for slot in self.by_number.values() if slot not in slots]
         for slot in slots:
-            if slot.data["flush_on_destroy"] and _set(slot.data) not in used:
+            if slot.data["flush_on_destroy"] and set_of(slot.data) not in used:
                 error = self.sets.empty(slot)
                 if error:
                     self.sets.fail(slot, error, 0)
@@ -348,11 +349,6 @@ class Registry:
         self.connections.close()
 
 
-def _set(data: dict) -> tuple:
-    """Return what names a kernel set."""
-    return (data["kind"], data["table_family"], data["table"], data["set"])
-
-
 def _identity(data: dict) -> tuple:
     """Return what makes a slot the same one after a reload: its elements stay what they are."""
-    return (data["target"], data["family"], data["fields"], data["type"], *_set(data))
+    return (data["target"], data["family"], data["fields"], data["type"], *set_of(data))

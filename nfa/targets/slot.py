@@ -21,6 +21,11 @@ GRACE = 2
 or not the kernel still has it; a plain add would not lengthen the life of one that is about to end."""
 
 
+def set_of(data: dict) -> tuple:
+    """Return what names the kernel set of a slot of the policy image."""
+    return (data["kind"], data["table_family"], data["table"], data["set"])
+
+
 class Counters:
     """What happened to one target since the daemon started: numbers for `status`."""
 

@@ -127,6 +127,7 @@ def test_uci_over_json_is_shown_by_the_names_of_uci(tmp_path: Path, capsys: Capt
     file = Document(policy, versioned=True)
     json_ttl, json_size = (f"{value} ({at(file, name)}, default of nftset)" for name, value in (("ttl", 20), ("size", 21)))
     assert f"target t  nftset, on  replaces {at(file, 't', '{')}" in lines
+    assert "max_flows  65536  built-in" in lines
     uci_ttl = f"30 ({package}.nftset.ttl (line 6), default of nftset)"
     assert f"ttl  10  {package}.t.ttl (line 12), over {uci_ttl}, {json_ttl}" in lines
     assert f"size  31  {package}.nftset.size (line 7), default of nftset, over {json_size}" in lines

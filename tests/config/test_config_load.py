@@ -263,6 +263,7 @@ def test_a_missing_file_leaves_the_running_policy() -> None:
         ({"version": None}, "warning", "no 'version'"),
         ({"timezone": "America/Torronto"}, "error", "unknown time zone"),
         ({"reprocess_flows": "x"}, "error", "expected true or false"),
+        ({"max_flows": 10}, "error", "from 1024 to 1048576"),
         ({"actions": []}, "error", "'actions' is not an object"),
         ({"actions": {"b": 5}}, "error", "'b' in 'actions' is not an object"),
         ({"actions": {"": {}}}, "error", "an action has an empty name"),

@@ -209,6 +209,26 @@ def test_the_table_of_flows_is_bounded(tmp_path: Path) -> None:
     assert digest_key(samples.flow(local_port=200)["flow"]["digest"]) in made.engine.flows
 
 
+def test_the_oldest_flows_are_forgotten_first_and_few_at_once(tmp_path: Path) -> None:
+    """One flow too many would have let go of half of them, the youngest among them, in one long turn."""
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, max_flows=3200, reprocess_flows=True)
+    flows = [samples.flow(local_port=port) for port in range(1, 3402)]
+    digests = [digest_key(one["flow"]["digest"]) for one in flows]
+    made.take(*flows[:1600])
+    made.engine.tick(LIFETIME * 9, 0)
+    made.take(*flows[1600:3200])
+    assert (made.engine.live(), made.engine.kept_count(), made.engine.dropped_flows) == (3200, 3200, 0)
+    made.take(flows[3200])
+    assert made.engine.live() == 3001
+    assert made.engine.dropped_flows == 400, "200 that hold something, and as many records"
+    assert made.released == [(KEY, False)] * 200, "their elements stay for their time"
+    made.take(*flows[3201:3401])
+    left = set(made.engine.flows) | set(made.engine._older)
+    assert left == set(digests[400:]), "of the older table first"
+    kept = set(made.engine.kept) | set(made.engine._kept_older)
+    assert kept == left
+
+
 # -- records that cannot be used ---------------------------------------------------------------------------------------
 
 

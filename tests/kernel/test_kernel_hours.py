@@ -96,3 +96,22 @@ def test_without_hours_and_reprocess_nothing_is_kept(lab: Lab) -> None:
     daemon.loaded(2)
     assert lab.feed(youtube(1))["flows"]["kept"] == 0
     assert keys(lab) == both("203.0.113.1")
+
+
+def test_max_flows_bounds_what_is_remembered_and_a_reload_changes_it(lab: Lab) -> None:
+    """A port scan would take the router's memory; an option that waits for a restart would seem to do nothing."""
+    config = policy(TARGETS) | {"max_flows": 1024, "reprocess_flows": True}
+    daemon = lab.start(config)
+    some = [flow(other=f"198.18.{number >> 8}.{number & 255}") for number in range(1, 1501)]
+    flows = lab.feed(*some)["flows"]
+    assert flows["max"] == 1024
+    assert 900 < flows["live"] <= 1024 and 900 < flows["kept"] <= 1024
+    assert flows["dropped"] == 3000 - flows["live"] - flows["kept"]
+    assert len(keys(lab)[0]) == len(keys(lab)[1]) == 1500, "what they hold stays for its time"
+    text = lab.namespace.run(*lab.nfa("status", "--control", str(daemon.control)))
+    assert "forgotten: more than max_flows 1024" in text
+    daemon.configure(config | {"max_flows": 2000})
+    daemon.signal(signal.SIGHUP)
+    daemon.loaded(2)
+    after = lab.feed(*some)["flows"]
+    assert (after["max"], after["live"], after["kept"], after["dropped"]) == (2000, 1500, 1500, flows["dropped"])
