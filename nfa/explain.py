@@ -13,7 +13,7 @@ from typing import Any
 
 from .compiler import Compiled, CompiledAction
 from .config.features import target_is_active
-from .engine.engine import namespace
+from .engine.policy import namespace
 from .expression.walk import reasons
 from .provision.keys import key_source
 from .provision.provision import Slot

@@ -49,11 +49,11 @@ def report(daemon, budget: int) -> dict:
         "policy": dict(daemon.loader.info),
         "flows": {
             "live": engine.live(),
-            "kept": engine.kept_count(),
+            "kept": len(engine.kept),
             "evaluated": engine.evaluated,
             "matched": engine.matched,
             "exempt": engine.exempt,
-            "dropped": engine.dropped_flows,
+            "dropped": engine.flows.dropped + engine.kept.dropped,
             "max": engine.max_flows,
         },
         "actions": shown_actions,

@@ -216,6 +216,10 @@ class ConnectionSlot:
             if self._latest.get(connection) == key:
                 del self._latest[connection]
 
+    def has(self, key: bytes) -> bool:
+        """Return whether a connection has the bits, or is looked for to get them."""
+        return key in self.live or key in self.waiting
+
     def expires(self, key: bytes) -> int:
         """Return 0: bits stay as long as their connection."""
         return 0

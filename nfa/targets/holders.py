@@ -1,8 +1,8 @@
 """How many flows hold each element of a slot, whether or not the kernel has it at this moment.
 
 In: flows that begin to hold a packed key, come again, and let go. Out: whether one was the last. A key is awake while its slot
-has it (in a set, or on the way), and asleep while flows hold it and the kernel does not have it: it expired, was refused, or the
-set was emptied. The next holder that comes wakes it, and all others still count.
+has it (in a set, or on the way), and asleep while flows hold it and the kernel does not have it: it expired, was refused, or
+the set was emptied. The next holder that comes wakes it, and all others still count.
 """
 
 

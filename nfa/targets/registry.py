@@ -30,7 +30,7 @@ class SetTarget:
     takes the connections of both versions."""
 
     def __init__(self, counters: Counters, interface: str, cut=None) -> None:
-        """`cut`: called with the flow record when the flow begins to hold an element."""
+        """`cut`: called with the slot, the element and the flow record when the flow's element is brought into the set."""
         self.counters = counters
         self._cut = cut
         self._takes = interface_test(interface)
@@ -67,16 +67,14 @@ class SetTarget:
         if slot is None:
             return None
         key = make(record, flow)
-        if key == held:
-            slot.want(key, now)
-            return held  # one object for as long as the flow lives
-        if isinstance(held, tuple) and key in held:
+        known = key == held or (isinstance(held, tuple) and key in held)
+        if self._cut is not None and not (known and slot.has(key)):
+            self._cut(slot, key, flow)
+        if known:
             slot.want(key, now)
         else:
             slot.hold(key, now)
-            if self._cut is not None:
-                self._cut(flow)
-        return key
+        return held if key == held else key  # one object for as long as the flow lives
 
 
 class LogTarget:
@@ -123,6 +121,8 @@ class Registry:
         self.described: list[dict] = []
         self._counters: dict[str, Counters] = {}
         self._retired: list[Log] = []
+        self._cuts: dict[bytes, tuple] = {}
+        """Connections to cut at the end of this turn: to the slot, the element, and the reply tuple."""
         self._leaving: list[ConnectionSlot] = []
         """Slots that are out of use, while connections have their bits still."""
 
@@ -236,13 +236,14 @@ class Registry:
         made.bind(bound)
         return made
 
-    def _cut(self, flow: dict) -> None:
-        """A flow has begun to hold an element of a target with `cut`."""
+    def _cut(self, slot, key: bytes, flow: dict) -> None:
+        """A flow's element of a target with `cut` is on its way: once it is there, the connection is cut."""
         try:
             packed = connection(flow)
         except MALFORMED:
             return
-        self.connections.cut(packed, reply_connection(flow) if flow.get("conntrack", NOTHING) else b"")
+        reply = reply_connection(flow) if flow.get("conntrack", NOTHING) else b""
+        self._cuts[packed] = slot, key, reply
 
     def refresh(self, held, now: int) -> None:
         """A flow lives: its elements (one, or a tuple) are wanted again."""
@@ -275,6 +276,12 @@ class Registry:
             pending.append(slot)
         if pending:
             self.sets.flush(pending, now)
+        if self._cuts:
+            for packed, (slot, key, reply) in self._cuts.items():
+                # What the kernel refused has no effect that the connection could meet: it is cut when the element is there.
+                if slot.has(key):
+                    self.connections.cut(packed, reply)
+            self._cuts = {}
         if self._leaving:
             self._leaving = [slot for slot in self._leaving if slot.dels]
             connections += self._leaving

@@ -166,6 +166,10 @@ class Slot:
             self._end = now + self.ttl if self.ttl else 0
         return self._end
 
+    def has(self, key: bytes) -> bool:
+        """Return whether an element is in the set, as far as is known, or on its way."""
+        return key in self.live
+
     def expires(self, key: bytes) -> int:
         """Return the second in which an element ends; 0: never, or it is not in the set."""
         deadline = self.live.get(key, 0)

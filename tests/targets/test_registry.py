@@ -222,3 +222,26 @@ def test_a_flow_that_lacks_what_one_target_needs_reaches_the_others(tmp_path: Pa
     house.feed(samples.purge(daemon_house.youtube(1)["flow"]["digest"]))
     assert not [slot for slot in registry.by_number.values() if slot.holders.more or slot.holders.asleep]
     assert all(deadline < 0 for slot in registry.by_number.values() for deadline in slot.live.values()), "no holder is left"
+
+
+def test_a_connection_is_cut_when_its_element_is_there(tmp_path: Path) -> None:
+    """A set that is full for a moment: cut too early, the video would go on unblocked, and would never be cut again."""
+    config = {
+        "version": 1,
+        "actions": {"a": {"criteria": ["*"], "targets": ["nft.video"]}},
+        "targets": {"nft.video": {"target_type": "nftset", "set_name": "video", "managed": True, "cut": True, "ttl": 60}},
+    }
+    house = daemon_house.House(tmp_path, config)
+    registry = house.daemon.registry
+    cuts: list[bytes] = []
+    registry.connections.cut = lambda packed, reply: cuts.append(packed)  # type: ignore[method-assign]
+    house.kernel.limits["video.v4"] = 0
+    house.feed(daemon_house.youtube(1))
+    assert not cuts
+    house.kernel.limits.clear()
+    for slot in registry.by_number.values():
+        slot.retry_at = 0
+    house.feed(daemon_house.youtube(1))
+    assert len(cuts) == 1
+    house.feed(daemon_house.youtube(1))
+    assert len(cuts) == 1, "once is enough"

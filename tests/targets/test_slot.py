@@ -146,7 +146,8 @@ def test_holders_are_counted_right_whatever_happens() -> None:
             adds, refreshes, removals = slot.take_pending()
             assert not kernel & set(adds) and set(removals) <= kernel and set(refreshes) <= kernel
             kernel = (kernel | set(adds)) - set(removals)
-            assert kernel == {key(number) for number in holders if (holders[number] and number not in asleep) or number in loose}
+            awake = {number for number in holders if holders[number]} - asleep
+            assert kernel == {key(number) for number in awake | loose}
     assert not slot.holders.asleep.keys() - {key(number) for number in asleep}
 
 
