@@ -143,7 +143,7 @@ def _effect(compiled: Compiled, name: str, record: dict[str, Any], verdict: Verd
     elif not on_interface(target.interface, record):
         verdict.skipped[name] = f"its interface is '{target.interface}'"
     elif not target_is_active(target):
-        verdict.skipped[name] = f"targets of type {target.type} are not yet active"
+        verdict.skipped[name] = target.trouble
     elif target.type == "log":
         verdict.effects[name] = [f"an entry in {target.options['path']}/{target.options['prefix']}-*"]
     else:

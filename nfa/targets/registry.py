@@ -109,8 +109,9 @@ class Registry:
     """All targets and slots. A slot keeps its number over reloads, and a number is not given to another slot before 65,536
     more were given out: live flows survive a reload, and none ever refreshes what is not its own."""
 
-    def __init__(self, sets: Sets, write, say, tell, make_hub=None, hub=None) -> None:
-        """`tell`: as for `Sets`. `hub`: what has all channels of sinks; `make_hub` makes it when a policy first has one."""
+    def __init__(self, sets: Sets, write, say, tell, make_hub=None, hub=None, make_tables=None) -> None:
+        """`tell`: as for `Sets`. `hub`: what has all channels of sinks; `make_hub` makes it when a policy first has one.
+        `make_tables` likewise makes what has all tables of PF."""
         self.sets = sets
         self.connections = Connections(say, tell)
         self._write = write
@@ -118,6 +119,8 @@ class Registry:
         self._tell = tell
         self._make_hub = make_hub
         self.hub = hub
+        self._make_tables = make_tables
+        self.tables = None
         self.sinks: dict = {}
         """Sink targets by the number of their packed keys."""
         self.by_number: dict[int, Slot | ConnectionSlot] = {}
@@ -163,16 +166,16 @@ class Registry:
             if slot is None and data["kind"] in KINDS:
                 slot = ConnectionSlot(number, data, counters)
             elif slot is None:
-                slot = Slot(number, data, counters)
+                slot = self._slot(number, data, counters)
                 # A set that another target fills already is not emptied for this one.
-                self.sets.provide(slot, now, _set(data) not in made)
+                self._keeper(slot).provide(slot, now, _set(data) not in made)
                 made.append(_set(data))
             else:
                 changed = slot.data != data
                 slot.counters = counters
                 slot.take(data)
                 if changed and isinstance(slot, Slot):
-                    self.sets.provide(slot, now, False)
+                    self._keeper(slot).provide(slot, now, False)
             slots.append(slot)
         self.by_number = {slot.number: slot for slot in slots}
         for slot in slots:
@@ -181,6 +184,19 @@ class Registry:
             ]
         self._bind(image, slots, functions)
         return list(old.values())
+
+    def _slot(self, number: int, data: dict, counters: Counters) -> Slot:
+        """Return a new slot of a set, or of a table of PF."""
+        if data["kind"] != "pftable":
+            return Slot(number, data, counters)
+        if self.tables is None:
+            self.tables = self._make_tables()
+        made: Slot = self.tables.slot(number, data, counters)  # type: ignore[attr-defined]
+        return made
+
+    def _keeper(self, slot: Slot):
+        """Return who sees to a slot's set or table."""
+        return self.tables if slot.data["kind"] == "pftable" else self.sets
 
     def _bind(self, image: dict, slots: list, functions: list) -> None:
         logs = {name: target for name, target in self.targets.items() if isinstance(target, LogTarget)}
@@ -263,7 +279,7 @@ class Registry:
         pending: list[Slot] = []
         connections: list[ConnectionSlot] = []
         for slot in self.by_number.values():
-            if not (slot.adds or slot.refreshes or slot.dels):
+            if not (slot.adds or slot.refreshes or slot.dels) or slot.data["kind"] == "pftable":
                 continue
             if isinstance(slot, ConnectionSlot):
                 connections.append(slot)
@@ -275,12 +291,16 @@ class Registry:
             self.sets.flush(pending, now)
         if connections or self.connections.pending:
             self.connections.flush(connections, self._connection_slots(), now)
+        if self.tables is not None:
+            self.tables.turn(now)
 
     def tick(self, now: int) -> None:
         """What has to happen each second: forget expired elements, write logs whose interval is over."""
         for slot in self.by_number.values():
             slot.expire(now)
         self.connections.tick(self._connection_slots(), now)
+        if self.tables is not None:
+            self.tables.tick(now)
         for target in self.targets.values():
             if isinstance(target, LogTarget) and target.log.due and now >= target.log.due:
                 target.log.flush(time.time())
@@ -306,7 +326,9 @@ class Registry:
         slots = [slot for slot in slots if isinstance(slot, Slot)]
         used = [_set(slot.data) for slot in self.by_number.values() if slot not in slots]
         for slot in slots:
-            if slot.data["flush_on_destroy"] and _set(slot.data) not in used:
+            if slot.data["kind"] == "pftable":
+                self._keeper(slot).retire(slot)
+            elif slot.data["flush_on_destroy"] and _set(slot.data) not in used:
                 error = self.sets.empty(slot)
                 if error:
                     self.sets.fail(slot, error, 0)
@@ -319,13 +341,13 @@ class Registry:
                 withdrawn += slot.withdraw_all()  # brought to the kernel at the end of this turn
                 continue
             count = len(slot.live)
-            error = self.sets.empty(slot)
-            if error:
-                return withdrawn, label(slot) + ": " + describe(error)
+            problem = self._keeper(slot).empty(slot)
+            if problem:
+                return withdrawn, label(slot) + ": " + (problem if isinstance(problem, str) else describe(problem))
             withdrawn += count
         return withdrawn, ""
 
-    def shut_down(self) -> None:
+    def shut_down(self, now: int) -> None:
         """The daemon ends: write what is left, honour flush_on_destroy, close."""
         self._flush_retired()
         if self.hub is not None:
@@ -334,6 +356,8 @@ class Registry:
             if isinstance(target, LogTarget):
                 target.log.flush(time.time())
         self.close(list(self.by_number.values()))
+        if self.tables is not None:
+            self.tables.close(now)
         self.sets.close()
         self.connections.close()
 

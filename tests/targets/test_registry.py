@@ -117,7 +117,7 @@ def test_the_last_entries_of_a_log_that_has_just_gone_are_written() -> None:
     flow = {"ip_version": 4, "other_ip": "10.0.0.1", "local_ip": "10.0.0.2", "detected_protocol": 5}
     house.registry.targets["l"].apply({"flow": flow}, flow, 1, None)
     house.load(image())
-    house.registry.shut_down()
+    house.registry.shut_down(9)
     assert len(house.files) == 1
 
 
@@ -178,7 +178,7 @@ def test_a_log_that_goes_is_written_first() -> None:
     house.registry.tick(70)
     assert len(house.files) == 2
     house.registry.targets["l"].apply({"flow": flow}, flow, 80, None)
-    house.registry.shut_down()
+    house.registry.shut_down(9)
     assert len(house.files) == 3
 
 
