@@ -23,8 +23,8 @@ BESIDES = {"sinks": {"zlib", "ssl", "nfa.packing", "nfa.listening"}}
 OPTIONAL = {"ssl"}
 HEAVY = {
     "pyparsing", "pyroute2", "uci", "pyuci", "asyncio", "logging", "argparse", "dataclasses", "typing", "subprocess",
-    "nfa.config", "nfa.expression", "nfa.provision", "nfa.cli", "nfa.compiler", "nfa.sinks", "nfa.targets.sink", "ssl", "nfa.targets.pf",
-    "nfa.program",
+    "nfa.config", "nfa.expression", "nfa.provision", "nfa.cli", "nfa.compiler", "nfa.sinks", "nfa.targets.sink", "ssl",
+    "nfa.targets.pf", "nfa.program",
 }  # fmt: skip
 
 

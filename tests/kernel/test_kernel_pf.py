@@ -33,8 +33,8 @@ def holds(pf: Pf, name: str, *addresses: str) -> None:
     eventually(lambda: pf.table(name) == set(addresses), what=f"{name} is {set(addresses)}, it is {pf.table(name)}")
 
 
-def nfa(daemon: Daemon, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [*words, "--control", str(daemon.control)]
+def nfa(daemon: Daemon | None, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [*words, "--control", str(daemon.control)] if daemon else words
     return subprocess.run(
         [sys.executable, "-m", "nfa", *command], capture_output=True, text=True, check=False, timeout=60, env=environment(),
         cwd=ROOT,
@@ -87,6 +87,19 @@ def test_elements_and_flush_work_for_a_table(lab: Lab, pf: Pf) -> None:
     holds(pf, "nfa,web")
     lab.feed(ONE)
     holds(pf, "nfa,web", "203.0.113.1")
+
+
+def test_explain_and_check_know_the_table(lab: Lab, pf: Pf, tmp_path: Path) -> None:
+    """The user would look for the element in a set that nobody has."""
+    policy_file, recording = tmp_path / "p.json", tmp_path / "recording"
+    policy_file.write_text(json.dumps(policy({"t": table(anchor="nfa", cut=True)})))
+    recording.write_bytes(samples.frame(ONE))
+    explained = nfa(None, "explain", "--no-uci", "-c", str(policy_file), str(recording)).stdout
+    assert "PF table nfa web: 203.0.113.1 for 100 s" in explained
+    assert "is cut" not in explained
+    checked = nfa(None, "check", "--no-uci", str(policy_file))
+    assert checked.returncode == 0
+    assert "PF is not cut" in checked.stdout + checked.stderr
 
 
 def test_a_failing_pfctl_is_told_and_made_up_for(lab: Lab, pf: Pf) -> None:
