@@ -64,7 +64,8 @@ class Daemon:
         self.started = time.monotonic()
         self.poll = select.poll()
         self.client = Client(DEFAULT_SOURCE)
-        self.registry = Registry(Sets(say, self.tell_target), write_whole, say, self.tell_target, self.make_hub)
+        sets = Sets(say, self.tell_target)
+        self.registry = Registry(sets, write_whole, say, self.tell_target, self.make_hub, make_tables=self.make_tables)
         self.engine = Engine(self.registry.refresh, self.registry.release)
         self.control = Control(settings["control"], self.call)
         self.children = Children(self.poll)
@@ -134,7 +135,7 @@ class Daemon:
         self.children.close()
         self.registry.finish(self.now())
         self.healing.close()
-        self.registry.shut_down()
+        self.registry.shut_down(self.now())
         if self.ubus is not None:
             self.ubus.close()
         self.control.close()
@@ -166,6 +167,8 @@ class Daemon:
                     self.children.ready()
                 elif self.ubus is not None and descriptor == self.ubus.descriptor:
                     self.ubus.ready(event, moment)
+                elif self.registry.tables is not None and descriptor == self.registry.tables.descriptor:
+                    self.registry.tables.ready()
                 elif self.registry.hub is None or not self.registry.hub.ready(descriptor, event, moment):
                     self.control.ready(descriptor, event)
             if self.client.deadline and moment >= self.client.deadline:
@@ -241,6 +244,8 @@ class Daemon:
             wait = min(wait, self.ubus.deadline - moment)
         if self.registry.hub is not None and self.registry.hub.deadline:
             wait = min(wait, self.registry.hub.deadline - moment)
+        if self.registry.tables is not None and self.registry.tables.deadline:
+            wait = min(wait, self.registry.tables.deadline - moment)
         return max(0, int(wait * 1000) + 1)
 
     def begin_again(self) -> None:
@@ -260,6 +265,13 @@ class Daemon:
         from .sinks.hub import Hub
 
         return Hub(self.poll, self.ubus, self.resolve, write_whole, say, self.tell_target)
+
+    def make_tables(self):
+        """Return what fills tables of PF. Only those who configure one have it in memory."""
+        from .program import Program
+        from .targets.pf import Tables
+
+        return Tables(Program(self.poll), say, self.tell_target)
 
     def resolve(self, host: str, done) -> None:
         """Let a child look up the addresses of a name, and call `done(addresses, problem)` then."""

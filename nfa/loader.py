@@ -186,7 +186,7 @@ class Loader:
             # An edge that falls on a reload is an edge all the same.
             again = again or policy.hours_differ(old)
             if policy.keeps and not old.keeps and daemon.engine.evaluated:
-                say("notice", "flows that run already are not known any more: hours hold for them when netifyd next tells of them")
+                say("notice", "flows that run already were not remembered: hours hold for them when netifyd next tells of them")
             policy.succeed(old)
         daemon.engine.policy = policy
         daemon.engine.max_flows = data["max_flows"]

@@ -120,7 +120,7 @@ def _why_not(target: dict, bound) -> str:
         return "the target is disabled"
     if target["trouble"]:
         return str(target["trouble"]) + ": nfa check says why"
-    return "no set of it can be used: nfa check says why" if target["active"] else "its type is not yet active"
+    return "no set of it can be used: nfa check says why"
 
 
 def _target(target: dict, registry, now: int) -> dict:

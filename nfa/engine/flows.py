@@ -43,7 +43,7 @@ class Flows:
         return forgotten
 
     def drop_oldest(self, most: int) -> list:
-        """Make room in a table that may have `most`: a sixteenth goes, at most MAX_DROPPED. Returns what was remembered of them."""
+        """Make room in a table that may have `most`: a sixteenth goes, at most MAX_DROPPED. Returns what was remembered."""
         table = self.older or self.young
         count = max(1, min(MAX_DROPPED, most >> 4))
         digests = []

@@ -124,7 +124,7 @@ class Slot:
     def _add(self, key: bytes, now: int) -> None:
         """Bring an element into the set."""
         if len(self.live) >= MAX_LIVE:
-            self.forget(list(self.live)[: MAX_LIVE // 2])
+            self.make_room(list(self.live)[: MAX_LIVE // 2])
         self.live[key] = self._deadline(now)
         if key in self.dels:
             # It is in the kernel still, and was to be taken out at the end of this turn.
@@ -144,11 +144,19 @@ class Slot:
                 self.live[key] = self._complement(deadline)
                 return
             del self.live[key]
-            self.refreshes.pop(key, None)
-            if key in self.adds:
-                del self.adds[key]
-            elif not self.ttl or deadline - now > ENDING:
-                self.dels[key] = None
+            self.take_out(key, not self.ttl or deadline - now > ENDING)
+
+    def take_out(self, key: bytes, staying: bool) -> None:
+        """An element is to leave the set. `staying`: the kernel does not drop it by itself right now."""
+        self.refreshes.pop(key, None)
+        if key in self.adds:
+            del self.adds[key]
+        elif staying:
+            self.dels[key] = None
+
+    def make_room(self, keys: list[bytes]) -> None:
+        """Too many elements: forget these; the kernel keeps them until their time is over."""
+        self.forget(keys)
 
     def _complement(self, deadline: int) -> int:
         """Return ~deadline; one object for all of a second."""
@@ -202,15 +210,17 @@ class Slot:
         """Forget what the kernel has dropped by itself. To be called each second."""
         if self.carried_over and self._carried_until and now >= self._carried_until:
             self.carried_over = False
-        if not self.ttl:
-            return
-        limit = now - GRACE
+        if self.ttl:
+            self.forget(self._ended(now - GRACE))
+
+    def _ended(self, limit: int) -> list[bytes]:
+        """Return the elements whose deadline is not after this second."""
         gone = []
         for key, deadline in self.live.items():
             if (deadline if deadline >= 0 else ~deadline) > limit:
                 break
             gone.append(key)
-        self.forget(gone)
+        return gone
 
     def keep_of_siblings(self) -> None:
         """Leave in the set what flows hold through another target that fills the same set."""

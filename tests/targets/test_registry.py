@@ -11,7 +11,8 @@ import samples
 from fake_kernel import Kernel, slot_data
 
 from nfa.targets.kernel import Sets
-from nfa.targets.registry import Registry, interface_test
+from nfa.targets.registry import Registry
+from nfa.targets.target import interface_test
 
 
 def image(*slots: dict[str, Any], interface: str = "*", logs: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -120,7 +121,7 @@ def test_the_last_entries_of_a_log_that_has_just_gone_are_written() -> None:
     flow = {"ip_version": 4, "other_ip": "10.0.0.1", "local_ip": "10.0.0.2", "detected_protocol": 5}
     house.registry.targets["l"].apply({"flow": flow}, flow, 1, None)
     house.load(image())
-    house.registry.shut_down()
+    house.registry.shut_down(9)
     assert len(house.files) == 1
 
 
@@ -181,7 +182,7 @@ def test_a_log_that_goes_is_written_first() -> None:
     house.registry.tick(70)
     assert len(house.files) == 2
     house.registry.targets["l"].apply({"flow": flow}, flow, 80, None)
-    house.registry.shut_down()
+    house.registry.shut_down(9)
     assert len(house.files) == 3
 
 
