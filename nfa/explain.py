@@ -19,7 +19,7 @@ from .provision.keys import key_source
 from .provision.provision import Slot
 from .targets.connection import NO_LABEL, automatic
 from .targets.elements import reader
-from .targets.registry import interface_test
+from .targets.target import interface_test
 
 SETS = ("ipset", "nftset", "pftable")
 _functions: dict[str, Callable[[dict[str, Any], dict[str, Any]], bytes]] = {}

@@ -49,7 +49,7 @@ from nfa.sinks import log as sink_log
 from nfa.sinks.channel import MAX_QUEUED
 from nfa.sinks.link import LONGEST_WAIT
 from nfa.targets import log, pf, sink, slot
-from nfa.targets.registry import SetTarget
+from nfa.targets.target import SetTarget
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
