@@ -13,7 +13,7 @@ from collections import deque
 
 from ..stream.records import BAD_KINDS, BadRecord, catalogue, digest_key, read
 from . import view
-from .flows import Flows
+from .flows import Flows, Records
 from .policy import Plan, Policy
 
 MAX_RENAMED = 8
@@ -25,6 +25,8 @@ RECENT = 200
 MAX_KEPT_RECORD = 4096
 """Bytes of a record that is remembered whole; of a longer one (strangers choose host names) only the fields of BRIEF are."""
 MAX_BRIEF_TEXT = 256
+KEPT_BYTES = 400
+"""Bytes of a kept record, on average: those of usual ones are about 200."""
 RELEASED = 64
 """Flows that end between two looks at the clock."""
 BRIEF = (
@@ -66,7 +68,7 @@ class Engine:
         self._refresh = refresh
         self._release = release
         self._pack = self._unpack = _same
-        self.kept = Flows()
+        self.kept = Records()
         """The last record of each live flow that may have to be matched again, packed."""
         self.max_flows = max_flows
         self.flows = Flows()
@@ -121,10 +123,10 @@ class Engine:
                             # It may have matched before: what it held then is taken back.
                             self._end(digest_key(last["digest"]), now, True)
                     if "digest_prev" in last:
-                        self._renamed(last["digest_prev"], now)
+                        self._renamed(last, now)
                 elif kind == "stats":
                     held = self.flows.renew(value)
-                    if self.kept.older:
+                    if self.kept:
                         self.kept.renew(value)
                     if held is not None:
                         self._refresh(held, now)
@@ -183,6 +185,7 @@ class Engine:
                 # Their elements stay until they expire.
                 for dropped in self.flows.drop_oldest(self.max_flows):
                     self._release(dropped, now, False)
+            self.flows.young.pop(digest, None)  # others are forgotten before it
             self.flows.young[digest] = held
         elif before is not None:
             self.flows.young.pop(digest, None)
@@ -194,14 +197,13 @@ class Engine:
         """Remember the record of a flow that an edge of a schedule, or a reload, may concern."""
         digest = digest_key(record["flow"]["digest"])
         kept = self.kept
-        if kept.older:
-            kept.older.pop(digest, None)
-        if policy.reprocess or policy.concerns(record, record["flow"]):
-            if digest not in kept.young and len(kept) >= self.max_flows:
-                kept.drop_oldest(self.max_flows)
-            kept.young[digest] = self._pack(payload)
-        else:
-            kept.young.pop(digest, None)
+        if not (policy.reprocess or policy.concerns(record, record["flow"])):
+            if kept:
+                kept.pop(digest)
+            return
+        kept.put(digest, self._pack(payload))
+        while len(kept) > self.max_flows or kept.size > self.max_flows * KEPT_BYTES:
+            kept.drop_oldest(self.max_flows)
 
     def match_again(self, now):
         """Match all kept flows again: a generator that gives back the loop after each flow. `now()`: the loop's clock.
@@ -250,12 +252,14 @@ class Engine:
         if held is not None:
             self._release(held, now, withdraw)
 
-    def _renamed(self, before: list, now: int) -> None:
+    def _renamed(self, flow: dict, now: int) -> None:
         """A flow goes on under another digest (netifyd 5, when it is reclassified): what the old one held is not its own."""
-        for digest in before[:MAX_RENAMED]:
+        present = digest_key(flow["digest"])
+        for digest in flow["digest_prev"][:MAX_RENAMED]:
             key = digest_key(digest)
-            self._end(key, now, True)
-            self.kept.pop(key)
+            if key != present:
+                self._end(key, now, True)
+                self.kept.pop(key)
 
     def _former(self, digest: int):
         """Return what a flow holds that was not heard of for a while, and forget it."""

@@ -31,11 +31,18 @@ class Flows:
         return self.older.get(digest) if found is None else found
 
     def renew(self, digest: int):
-        """A flow was heard of. Returns what is remembered of it, or None."""
-        found = self.young.get(digest)
-        if found is None and digest in self.older:
-            found = self.young[digest] = self.older.pop(digest)
+        """A flow was heard of: others are forgotten before it. Returns what is remembered of it, or None."""
+        found = self.young.pop(digest, None)
+        if found is None:
+            found = self.older.pop(digest, None)
+        if found is not None:
+            self.young[digest] = found
         return found
+
+    def put(self, digest: int, value) -> None:
+        """Remember something of a flow that was heard of."""
+        self.pop(digest)
+        self.young[digest] = value
 
     def age(self) -> dict:
         """Begin a new age. Returns the flows that were not heard of for all of the last one."""
@@ -56,3 +63,36 @@ class Flows:
 
     def clear(self) -> None:
         self.young, self.older = {}, {}
+
+
+class Records(Flows):
+    """The records of live flows, packed: bounded in bytes, too, because strangers choose how long a URL is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size = 0
+        """Bytes of all records."""
+
+    def put(self, digest: int, value) -> None:
+        super().put(digest, value)
+        self.size += len(value)
+
+    def pop(self, digest: int):
+        found = super().pop(digest)
+        if found is not None:
+            self.size -= len(found)
+        return found
+
+    def age(self) -> dict:
+        forgotten = super().age()
+        self.size -= sum([len(packed) for packed in forgotten.values()])
+        return forgotten
+
+    def drop_oldest(self, most: int) -> list:
+        dropped = super().drop_oldest(most)
+        self.size -= sum([len(packed) for packed in dropped])
+        return dropped
+
+    def clear(self) -> None:
+        super().clear()
+        self.size = 0

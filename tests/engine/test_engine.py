@@ -11,7 +11,7 @@ import samples
 from policies import Desk, compiled, config_of
 
 from nfa.engine import view
-from nfa.engine.engine import LIFETIME
+from nfa.engine.engine import KEPT_BYTES, LIFETIME
 from nfa.stream.records import digest_key
 
 KEY = b"\0\0\x0a\0\0\1"
@@ -210,6 +210,42 @@ def test_the_table_of_flows_is_bounded(tmp_path: Path) -> None:
     assert digest_key(samples.flow(local_port=200)["flow"]["digest"]) in made.engine.flows.young
 
 
+def test_a_flood_does_not_displace_a_flow_that_is_heard_of(tmp_path: Path) -> None:
+    """A child who opens thousands of connections would set the tunnel free that is blocked at bedtime."""
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, max_flows=64, reprocess_flows=True)
+    tunnel = samples.flow("QUIC", local_port=1)
+    digest = tunnel["flow"]["digest"]
+    made.take(tunnel)
+    for port in range(1000):
+        made.take(samples.flow(local_port=2 + port))
+        if port % 20 == 0:
+            made.take(samples.stats(digest))
+    assert digest_key(digest) in made.engine.flows.young
+    assert made.engine.kept.get(digest_key(digest))
+
+
+def test_records_that_are_kept_are_bounded_in_bytes(tmp_path: Path) -> None:
+    """Strangers and children choose how long a URL is: 65,536 long ones would take half a gigabyte."""
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, max_flows=100, reprocess_flows=True)
+    for port in range(200):
+        made.take(samples.flow(local_port=1 + port, http={"url": f"{port:04}" * 1000}))
+        assert made.engine.kept.size <= 100 * KEPT_BYTES
+    kept = made.engine.kept
+    assert kept.size == sum(map(len, [*kept.young.values(), *kept.older.values()])) > 0
+    assert kept.dropped == 200 - len(kept)
+    made.engine.tick(LIFETIME)
+    made.engine.tick(LIFETIME * 2)
+    assert (len(kept), kept.size) == (0, 0)
+
+
+def test_a_flow_that_was_called_so_before_keeps_what_it_holds(tmp_path: Path) -> None:
+    """netifyd 5 changes its mind twice, and comes back to the first digest: the flow would be unblocked while it matches."""
+    made = desk(tmp_path, {"a": ["app == 'youtube';"]}, {"log.x": KEY})
+    digest = WEB["flow"]["digest"]
+    made.take(samples.flow("HTTP/S", "netify.youtube", digest_prev=[digest, "f" * 40]))
+    assert made.engine.live() == 1 and not made.released
+
+
 def test_many_flows_that_end_at_once_let_go_over_many_turns(tmp_path: Path) -> None:
     """The loop would be held up by thousands of elements that lose their holders, and events of sinks would be too many."""
     made = desk(tmp_path, {"a": ["app == 'youtube';"]}, {"log.x": KEY}, max_flows=5000)
@@ -228,8 +264,9 @@ def test_many_flows_that_end_at_once_let_go_over_many_turns(tmp_path: Path) -> N
     assert made.engine.live() == 1 and made.released.count((KEY, False)) == 998
 
 
-def test_the_oldest_flows_are_forgotten_first_and_few_at_once(tmp_path: Path) -> None:
+def test_the_oldest_flows_are_forgotten_first_and_few_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One flow too many would have let go of half of them, the youngest among them, in one long turn."""
+    monkeypatch.setattr("nfa.engine.engine.KEPT_BYTES", 4000)  # nothing packs them here
     made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, max_flows=3200, reprocess_flows=True)
     flows = [samples.flow(local_port=port) for port in range(1, 3402)]
     digests = [digest_key(one["flow"]["digest"]) for one in flows]

@@ -18,9 +18,9 @@ from waiting import PATIENCE
 from nfa.config.servers import Server
 from nfa.files import write_whole
 from nfa.sinks.hub import Hub
-from nfa.targets.target import interface_test
 from nfa.targets.sink import SinkTarget
 from nfa.targets.slot import Counters
+from nfa.targets.target import interface_test
 
 EVENTS = ("new", "updated", "expired")
 
