@@ -42,7 +42,7 @@ table inet fw4 {
     }
 }
 """
-"""What fw4 loads: it empties the table of rules, and makes chains and sets that are not there. A file of the user names ours."""
+"""What fw4 loads: it empties the table of rules, and makes chains and sets that are not there. A user's file names ours."""
 
 
 @pytest.fixture
@@ -104,7 +104,8 @@ def test_a_firewall_that_is_reloaded_each_second(lab: Lab, calm: Lab) -> None:
     for number in range(ROUNDS):
         began = time.monotonic()
         # New flows, one that goes on, and one that turns out to be something else.
-        news = [youtube(1000 + 2 * number), youtube(1001 + 2 * number), youtube(1 + number), youtube(100 + number, "netify.netflix")]
+        news = [youtube(1000 + 2 * number), youtube(1001 + 2 * number), youtube(1 + number)]
+        news.append(youtube(100 + number, "netify.netflix"))
         calm.feed(*news)
         wanted = calm.namespace.nft_keys("fw4", NFT)
         assert len(wanted) == 201 + number
