@@ -25,7 +25,7 @@ from .expression.check import parse_address
 from .expression.generate import Generator
 from .expression.members import members_of
 from .expression.tree import Network, Node, Not, Or, Test, any_of
-from .provision import conntrack
+from .provision import conntrack, pf
 from .provision.kernel import Kernel
 from .provision.keys import key_source
 from .provision.provision import Slot, provision
@@ -184,6 +184,7 @@ def understand_policy(
             slots = provision(wanted, kernel, reports)
     else:
         slots = provision(wanted, None, reports)
+    slots += pf.provision(wanted, policy.target_globals["pftable"])
     slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports)
     hours = schedules(policy, uci, reports)
     return Compiled(policy, actions, exemptions, slots, compiler.catalogue, hours, reports)
@@ -271,7 +272,7 @@ def image_of(compiled: Compiled) -> dict[str, object]:
                 "enabled": target.enabled,
                 "active": target_is_active(target),
                 "interface": target.interface,
-                "cut": target.cut,
+                "cut": target.cut and target.type != "pftable",
                 "options": target.options if target.type == "log" else {},
                 "trouble": target.trouble,
                 "channel": channel_data(target) if target.channel else {},

@@ -136,13 +136,13 @@ class Kernel:
         elif kind == 0x604:
             self.log.append(("flush", name, []))
             self.sets[name].clear()
-        elif kind == ipset.ADD:
+        elif kind in (ipset.ADD, ipset.DEL):
             data = [dict(wire.attributes(value)) for _, value in wire.attributes(found[8])]
             keys = [dict(wire.attributes(each[1]))[1] for each in data]
-            self.log.append(("add", name, keys))
+            self.log.append(("add" if kind == ipset.ADD else "del", name, keys))
             for each, one in zip(data, keys, strict=True):
-                error = self._change(name, one, True, ipset.FULL)
-                if error:
+                error = self._change(name, one, kind == ipset.ADD, ipset.FULL)
+                if error and kind == ipset.ADD:  # deleting what is not there is fine, without the flag for it
                     at = raw.index(wire.attribute(9, b"\0" * 4))
                     return wire.Failure(sequence, error, -1, raw[: at + 4] + each[9] + raw[at + 8 :])
         return wire.Failure(sequence, 0, -1, raw[:16])

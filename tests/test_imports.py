@@ -24,6 +24,7 @@ OPTIONAL = {"ssl"}
 HEAVY = {
     "pyparsing", "pyroute2", "uci", "pyuci", "asyncio", "logging", "argparse", "dataclasses", "typing", "subprocess",
     "nfa.config", "nfa.expression", "nfa.provision", "nfa.cli", "nfa.compiler", "nfa.sinks", "nfa.targets.sink", "ssl",
+    "nfa.targets.pf", "nfa.program",
 }  # fmt: skip
 
 

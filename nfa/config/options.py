@@ -17,6 +17,7 @@ from nfa.stream.client import DEFAULT_SOURCE
 MAX_TTL = 2147483  # seconds; ipset's limit, (UINT_MAX / 2) / 1000
 DEFAULT_PRIORITY = 100
 CONNLABEL_CONF = ("/etc/xtables/connlabel.conf", "/etc/connlabel.conf")  # of iptables and conntrack; of nft
+DEFAULT_PF_DEVICE = "/dev/pf"
 DEFAULT_CONTROL = "/var/run/nfa/control.sock"
 
 
@@ -163,7 +164,7 @@ TARGET_OPTIONS: dict[str, Options] = {
     ),
     "pftable": (
         Option("table_name", kinds.pf_table_name, None, "The table of PF.", required=True),
-        Option("anchor_name", kinds.name, "*", "The anchor of the table."),
+        Option("anchor_name", kinds.pf_anchor, "*", "The anchor of the table; *: none, the main ruleset.", ("anchor",)),
         _ADDRESS_TYPE,
         _TTL,
         _MANAGED,
@@ -191,7 +192,7 @@ TARGET_GLOBALS: dict[str, Options] = {
         Option("max_bits", integer(1, 128), 127, "How many labels the system has."),
         Option("connlabel_conf", path, None, f"The file that names the labels; {' and '.join(CONNLABEL_CONF)} when missing."),
     ),
-    "pftable": (Option("device", path, "/dev/pf", "The control device of PF.", ("pftable",)),),
+    "pftable": (Option("device", path, DEFAULT_PF_DEVICE, "The control device of PF.", ("pftable",)),),
 }
 
 _ENABLE = Option("enable", boolean, True, "Whether events go through the channel.", ("enabled",))

@@ -9,6 +9,8 @@ import binascii
 import socket
 import struct
 
+MALFORMED = (TypeError, AttributeError, ValueError, KeyError, OSError, OverflowError, struct.error)
+"""What comes of a record with an optional part in another form than netifyd gives it."""
 CACHE_LIMIT = 1024
 TEXT_LIMIT = 1024
 """A string of a record is compared and searched up to this many characters; no host name and no sane URL is longer."""

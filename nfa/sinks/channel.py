@@ -49,6 +49,9 @@ class Channel:
     def timeout(self, moment: float) -> None:
         """The deadline has come."""
 
+    def hasten(self) -> None:
+        """What waits for company goes out with the next `flush`."""
+
     def close(self, last: bool) -> None:
         """Leave; what can go out without waiting goes out. `last`: the daemon ends."""
 

@@ -30,7 +30,8 @@ class Sink(Channel):
         self._msgpack = data["format"] == "msgpack"
         self._gzip = data["compressor"] == "gz"
         self._due = 0.0
-        """When what waits is sent although it is less than a batch."""
+        """When what waits is sent although it is less than a batch; `_hurry`: at once."""
+        self._hurry = False
         self._body = b""
         """The request that is under way or to be sent again; `_counts`: counters to events in it."""
         self._counts: dict = {}
@@ -56,6 +57,9 @@ class Sink(Channel):
     def put(self, event: bytes, counters) -> None:
         self._waiting.add(event, counters)
 
+    def hasten(self) -> None:
+        self._hurry = True
+
     def close(self, last: bool) -> None:
         self._link.close()
         while self._waiting:
@@ -65,8 +69,8 @@ class Sink(Channel):
     # -- the loop -------------------------------------------------------------------------------------------------------
 
     def flush(self, moment: float) -> None:
-        if self._waiting and not self._due:
-            self._due = moment + self.options["interval"]
+        if self._waiting and (self._hurry or not self._due):
+            self._due = moment if self._hurry else moment + self.options["interval"]
         self._go_on(moment)
 
     def timeout(self, moment: float) -> None:

@@ -13,6 +13,8 @@ from ..targets.sink import SinkTarget
 
 _MODULES = {"unix": "listener", "tcp": "listener", "udp": "datagrams"}
 """Kinds of channels to the modules of this package that have another name."""
+LAST_SECONDS = 2
+"""How long the daemon's end waits for servers: procd kills it after 5."""
 _FAULT = "a fault of nfa; please report it"
 
 
@@ -31,7 +33,8 @@ class Hub:
         """The loop's clock."""
         self.channels: list = []
         self._owners: dict[int, object] = {}
-        """Descriptor to the channel that watches it."""
+        """Descriptor to the channel that watches it, and to what it is watched for."""
+        self._events: dict[int, int] = {}
 
     # -- the policy -----------------------------------------------------------------------------------------------------
 
@@ -59,6 +62,25 @@ class Hub:
         """Return a new target; `number`: that of its packed keys."""
         return SinkTarget(number, counters, pack, unpack)
 
+    def finish(self) -> None:
+        """The daemon is about to end: servers that work get what waits for them, for a while."""
+        end = time.monotonic() + LAST_SECONDS
+        self._poll = select.poll()  # without what else the loop waits for
+        for descriptor, event in self._events.items():
+            self._poll.register(descriptor, event)
+        for channel in self.channels:
+            self._do(channel, channel.hasten)
+        while True:
+            moment = time.monotonic()
+            self.turn(moment)
+            if moment >= end or not [channel for channel in self.channels if channel.waiting() and not channel.trouble]:
+                break
+            for descriptor, event in self._poll.poll(max(1, int((min(end, self.deadline or end) - moment) * 1000))):
+                self.ready(descriptor, event, time.monotonic())
+        lost = sum([channel.waiting() for channel in self.channels])
+        if lost:
+            self.say("warning", str(lost) + " events of sinks are lost, because their servers did not take them")
+
     def close(self) -> None:
         """The daemon ends."""
         for channel in self.channels:
@@ -74,6 +96,7 @@ class Hub:
         else:
             self._poll.register(descriptor, event)
         self._owners[descriptor] = owner
+        self._events[descriptor] = event
 
     def resolve(self, channel, host: str, done) -> None:
         """Look up a name for a channel: `done(addresses, problem)`, at once if it is an address already."""
@@ -89,6 +112,7 @@ class Hub:
     def unwatch(self, descriptor: int) -> None:
         """The descriptor is about to be closed."""
         if self._owners.pop(descriptor, None) is not None:
+            del self._events[descriptor]
             self._poll.unregister(descriptor)
 
     def ready(self, descriptor: int, event: int, moment: float) -> bool:

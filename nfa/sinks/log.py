@@ -63,5 +63,8 @@ class Sink(Channel):
             else:
                 counters.added += count
 
+    def hasten(self) -> None:
+        self.timeout(0.0)
+
     def close(self, last: bool) -> None:
         self.timeout(0.0)

@@ -17,6 +17,8 @@ from .search import Search
 from .slot import RETRY_OTHER
 
 ADD, REFRESH, REMOVE, CUT = 0, 1, 2, 3
+MAX_TURN = 2048
+"""Changes of one kind that are made in one turn of the loop, in about 10 ms; the rest waits for the next one."""
 QUIET = 300
 """Seconds without a success after which missing room for labels is told again."""
 _HOPELESS = (
@@ -82,6 +84,8 @@ class Connections:
         self._cuts: dict[bytes, bytes] = {}
         """Connections to cut at the end of this turn, with the reply tuple."""
         self._cut_trouble = ""
+        self.more = False
+        """Something is left for the next turn."""
 
     def close(self) -> None:
         self.netlink.close()
@@ -90,7 +94,7 @@ class Connections:
     @property
     def busy(self) -> bool:
         """Whether the next turn of the loop should come at once."""
-        return self.search.reading
+        return self.search.reading or self.more
 
     @property
     def pending(self) -> bool:
@@ -106,12 +110,17 @@ class Connections:
     def flush(self, slots: list[ConnectionSlot], every: list[ConnectionSlot], now: int) -> None:
         """Bring everything that is pending in `slots` to the kernel. `every`: all slots of the policy."""
         changes: list[Change] = []
+        self.more = False
         for slot in slots:
-            adds, refreshes, removals = slot.take_pending()
-            for key, (form, reply) in removals.items():
-                self._want(changes, Change(slot, key, REMOVE, form, reply))
-            if slot.trouble and now < slot.retry_at:
+            if slot.trouble and now < slot.retry_at and not (slot.adds or slot.refreshes):
                 continue
+            adds, refreshes, removals = slot.take_pending(max(0, MAX_TURN - len(changes)))
+            self.more = self.more or bool(slot.adds or slot.refreshes or slot.dels)
+            if slot.trouble and now < slot.retry_at:
+                slot.dels.update(removals)
+                continue
+            for key, (form, reply) in removals:
+                self._want(changes, Change(slot, key, REMOVE, form, reply))
             live, replies = slot.live, slot.replies
             for key in refreshes:
                 self._want(changes, Change(slot, key, REFRESH, live.get(key, 0) & 3, replies.get(key, b"")))
@@ -129,7 +138,8 @@ class Connections:
 
     def _want(self, changes: list[Change], change: Change) -> None:
         if change.key[3] in (conntrack.ICMP, conntrack.ICMPV6):
-            self.search.ask(change.slot, change.key, change)
+            if not self.search.ask(change.slot, change.key, change) and change.what == REMOVE:
+                change.slot.dels[change.key] = change.form, change.reply  # type: ignore[union-attr]
         else:
             changes.append(change)
 
@@ -177,7 +187,7 @@ class Connections:
             return
         if not slot.found(key, now, change.form):
             # The flow let go of it while it was searched for.
-            slot.dels[key] = change.form, b""
+            slot.dels[key] = change.form, change.reply
         slot.worked_at = now
         if slot.trouble:
             slot.trouble = ""
@@ -201,6 +211,8 @@ class Connections:
         no_room = error == errno.ENOSPC and slot.data["kind"] == "ctlabel"
         if no_room and change.what == REMOVE:
             return
+        if change.what == REMOVE:
+            slot.dels[key] = change.form, change.reply  # later
         slot.counters.errors += 1
         slot.counters.error_time = now
         words = NO_ROOM if no_room else describe(error)

@@ -32,6 +32,8 @@ HOPELESS = (
 def label(slot: Slot) -> str:
     """Return how a set is called in a message."""
     data = slot.data
+    if data["kind"] == "pftable":
+        return "PF table " + (data["table"] + " " if data["table"] else "") + str(data["set"])
     kind = "ipset " if data["kind"] == "ipset" else "nftables set " + data["table"] + " "
     return kind + str(data["set"])
 

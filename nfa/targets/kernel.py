@@ -152,6 +152,8 @@ class Sets:
         nft: list[Unit] = []
         ipsets: list[Unit] = []
         for slot in slots:
+            if slot.trouble not in ("", IS_FULL) and now < slot.retry_at and not (slot.adds or slot.refreshes):
+                continue
             adds, refreshes, removals = slot.take_pending()
             if slot.trouble == IS_FULL and now < slot.retry_at:
                 # What is in the set can be refreshed all the same.
@@ -162,6 +164,7 @@ class Sets:
                 unusable = bool(slot.trouble) or not slot.ready
             if unusable and (now < slot.retry_at or not (slot.ready or self.provide(slot, now, False))):
                 self._refuse(slot, adds + refreshes)
+                slot.postpone(removals)
                 continue
             into = nft if slot.data["kind"] == "nftset" else ipsets
             # Adds last: in a set that is filling up, what is there comes before what is new.
@@ -267,11 +270,11 @@ class Sets:
             elif error == errno.ENOENT and unit.what != REMOVE and self._remake(unit, now):
                 again.append(unit)
             elif (unit.what != REMOVE and error in HOPELESS) or (error in FULL_ERRORS and known_full):
-                self._give_up(unit.slot, keys, error, now)
+                self._give_up(unit, keys, error, now)
             elif 0 <= index < len(keys) or len(keys) == 1:
                 index = max(index, 0)
                 if error in FULL_ERRORS:
-                    self._give_up(unit.slot, keys[index:], error, now)
+                    self._give_up(unit, keys[index:], error, now)
                     again += [Unit(unit.slot, keys[:index], unit.what)] if index else []
                 else:
                     self._refuse(unit.slot, [keys[index]], error, now)
@@ -318,7 +321,7 @@ class Sets:
             # In a bitmap the same number means that the element lies outside its range.
             full = answer.error in FULL_ERRORS and not unit.slot.data["type"].startswith("bitmap")
             if answer.error in HOPELESS or full:
-                self._give_up(unit.slot, unit.keys[done:], answer.error, now)
+                self._give_up(unit, unit.keys[done:], answer.error, now)
             else:
                 self._refuse(unit.slot, [unit.keys[done]], answer.error, now)
                 if unit.keys[done + 1 :]:
@@ -413,9 +416,13 @@ class Sets:
         self._works(slot)
         return 0
 
-    def _give_up(self, slot: Slot, keys: list[bytes], error: int, now: int) -> None:
-        """These cannot be added, and neither can others for a while."""
-        self._refuse(slot, keys, error, now)
+    def _give_up(self, unit: Unit, keys: list[bytes], error: int, now: int) -> None:
+        """These of a unit cannot be added, and neither can others for a while; what is to be taken out is so later."""
+        slot = unit.slot
+        if unit.what != REMOVE:
+            self._refuse(slot, keys, error, now)
+        elif error != errno.ENOENT:
+            slot.postpone(keys)
         self.fail(slot, error, now)
         if error == errno.ENOENT and slot.data["managed"]:
             # Somebody deleted the set: it is made again, and its elements put back, by `healing`.
@@ -453,5 +460,5 @@ class Sets:
 
     def _all_failed(self, batch: list[Unit], error: int, now: int) -> list[Unit]:
         for unit in batch:
-            self._give_up(unit.slot, unit.keys, error, now)
+            self._give_up(unit, unit.keys, error, now)
         return []

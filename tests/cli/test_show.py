@@ -228,7 +228,7 @@ def test_what_is_off_says_why(tmp_path: Path, capsys: Capture) -> None:
         "action b   on, priority 100",
         "target t   nftset, on",
         "target off   log, off: the target is disabled",
-        "target later   pftable, off: not yet active",
+        "target later   pftable, off: there is no PF on this system",
         "target c   ctlabel, on",
         "all targets of type ctlabel",
         "all targets of type pftable",

@@ -18,7 +18,7 @@ from waiting import PATIENCE
 from nfa.config.servers import Server
 from nfa.files import write_whole
 from nfa.sinks.hub import Hub
-from nfa.targets.registry import interface_test
+from nfa.targets.target import interface_test
 from nfa.targets.sink import SinkTarget
 from nfa.targets.slot import Counters
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from sink_bench import OK, Bench, WebServer, feed, http, peer, record
 
 from nfa.sinks import http as module
+from nfa.sinks import hub
 from nfa.sinks.http import Answer
 
 
@@ -52,6 +53,30 @@ def test_a_batch_of_one_is_no_list() -> None:
         feed(bench.use(http(made.port, batch=1)), record(1), record(2))
         bench.until(lambda: bench.counters.added == 2)
     assert [json.loads(body)["flow"]["n"] for _, body in server.requests] == [1, 2]
+
+
+def test_the_end_of_the_daemon_sends_what_waited_for_company() -> None:
+    """Each restart would lose the events of the last seconds, silently."""
+    server = WebServer(OK)
+    with peer(server) as made:
+        bench = Bench()
+        feed(bench.use(http(made.port, batch=3, interval=60)), *[record(number) for number in range(7)])
+        bench.hub.finish()
+        assert sorted(numbers(server)) == [[0, 1, 2], [3, 4, 5], [6]] and bench.counters.added == 7
+        bench.hub.close()
+        assert not bench.said
+
+
+def test_the_end_of_the_daemon_does_not_wait_for_a_server_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """procd would kill the daemon before it has emptied its sets; what is lost is said and counted."""
+    monkeypatch.setattr(hub, "LAST_SECONDS", 0.2)
+    with peer(WebServer(None)) as made:
+        bench = Bench()
+        feed(bench.use(http(made.port, batch=1)), record(1), record(2))
+        bench.hub.finish()
+        assert "2 events of sinks are lost" in bench.said[-1][1]
+        bench.hub.close()
+        assert bench.counters.skipped == 2
 
 
 @pytest.mark.parametrize("count", [3, 20])

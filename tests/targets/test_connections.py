@@ -13,7 +13,7 @@ from fake_conntrack import Conntrack, Entry, slot_data
 from nfa.netlink import conntrack
 from nfa.targets import connection
 from nfa.targets.connection import AFTER_CUT, PATIENCE, RENEW, ConnectionSlot, label_form
-from nfa.targets.connections import QUIET, Connections
+from nfa.targets.connections import MAX_TURN, QUIET, Connections
 from nfa.targets.elements import reader
 from nfa.targets.slot import RETRY_OTHER, Counters
 
@@ -53,9 +53,12 @@ class Bench:
 
     def turn(self, now: int) -> None:
         """The end of a turn of the loop, and of those that follow at once."""
-        self.connections.flush([slot for slot in self.slots if slot.adds or slot.refreshes or slot.dels], self.slots, now)
+        self.flush(now)
         while self.connections.busy:
-            self.connections.flush([], self.slots, now)
+            self.flush(now)
+
+    def flush(self, now: int) -> None:
+        self.connections.flush([slot for slot in self.slots if slot.adds or slot.refreshes or slot.dels], self.slots, now)
 
     def hold(self, now: int, *numbers: int) -> None:
         for number in numbers:
@@ -394,3 +397,39 @@ def _change(bench: Bench, key: bytes) -> Any:
     from nfa.targets.connections import ADD, Change
 
     return Change(bench.slot, key, ADD, 0, b"")
+
+
+def test_many_changes_at_once_are_spread_over_turns_of_the_loop() -> None:
+    """`nfa flush` of a target with 50,000 connections must not hold up the stream; all the same, every bit is taken back."""
+    ports = range(1, 5001)
+    bench = Bench(*(entry(port) for port in ports))
+    bench.hold(1, *ports)
+    assert bench.slot.counters.added == 5000
+    assert bench.slot.withdraw_all() == 5000
+    sent = sum(bench.table.sends)
+    turns = 1
+    bench.flush(2)
+    assert sum(bench.table.sends) - sent == MAX_TURN
+    bench.slot.hold(bench.key(4999), 2)
+    while bench.connections.busy:
+        bench.flush(2)
+        turns += 1
+    assert turns == 3
+    assert {found.mark for found in bench.table.entries if found.original != packed(4999)} == {0}
+    marked = next(found for found in bench.table.entries if found.original == packed(4999))
+    assert marked.mark, "a flow wanted it again before its turn came"
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.ENOBUFS])
+def test_what_could_not_be_taken_back_is_taken_back_later(error: int) -> None:
+    """A connection that is no call after all would keep its priority as long as it lasts."""
+    bench = Bench(entry(1), entry(2))
+    bench.hold(1, 1, 2)
+    bench.table.refuse = error
+    bench.slot.release(bench.key(1), 2, True)
+    bench.turn(2)
+    bench.turn(3)
+    bench.table.refuse = 0
+    bench.turn(2 + RETRY_OTHER)
+    assert bench.marks[0] == 0 and bench.marks[1] != 0
+    assert bench.slot.counters.withdrawn == 1

@@ -328,6 +328,24 @@ def test_a_hopeless_error_is_not_tried_for_every_element(kind: str) -> None:
     assert not bench.slot.live
 
 
+@KINDS
+@pytest.mark.parametrize("error", [errno.EPERM, errno.ENOBUFS])
+def test_what_could_not_be_taken_out_is_taken_out_later(kind: str, error: int) -> None:
+    """A flow that turned out to be something else would stay blocked, for ever in a set without timeouts."""
+    bench = Bench(kind, ttl=0)
+    assert bench.sets.provide(bench.slot, 99, True)
+    bench.want(100, 1, 2)
+    bench.kernel.broken = error
+    bench.slot.release(key(1), 101, True)
+    bench.want(101, 3)
+    bench.want(102)
+    bench.kernel.broken = 0
+    bench.want(103)
+    bench.want(101 + RETRY_OTHER)
+    assert bench.held == [2]
+    assert bench.slot.counters.withdrawn == 1
+
+
 def test_emptying_a_set_forgets_its_elements() -> None:
     """After flush_on_destroy a reload would believe that elements are still there."""
     bench = Bench("ipset")
