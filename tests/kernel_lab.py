@@ -111,6 +111,12 @@ class Namespace:
             found[f"{data['table']} {data['name']}"] = made
         return found
 
+    def nft_keys(self, table: str, name: str, family: str = "inet") -> set[Any]:
+        """The keys of one set of single fields, as quickly as nft lists them; empty when there is no such set."""
+        done = self.attempt("nft", "-nn", "-j", "list", "set", family, table, name)
+        found = json.loads(done.stdout)["nftables"][1]["set"].get("elem", []) if done.returncode == 0 else []
+        return {(each["elem"]["val"] if isinstance(each, dict) else each,) for each in found}
+
     def nft_set(self, name: str) -> KernelSet:
         return self.nft_sets().get(name) or KernelSet("", {})
 

@@ -14,8 +14,8 @@ from .slot import Slot
 
 CHUNK = 512
 """Elements put back at once: under a millisecond."""
-CHECK_EVERY = 1.5
-"""Seconds between two looks at how many elements each ipset has."""
+CHECK_EVERY = 0.9
+"""Seconds between two looks at how many elements each ipset has: each second, as the loop's seconds go."""
 QUIET = 300
 """Seconds in which one set's misfortune is told once: a firewall may be reloaded each second."""
 
