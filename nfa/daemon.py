@@ -228,9 +228,10 @@ class Daemon:
 
     def make_hub(self):
         """Return what has all channels of sinks. Only those who configure one have it in memory."""
+        from . import packing
         from .sinks.hub import Hub
 
-        return Hub(self.poll, self.ubus, self.resolve, write_whole, say, self.tell_target)
+        return Hub(self.poll, self.ubus, self.resolve, write_whole, packing, say, self.tell_target)
 
     def resolve(self, host: str, done) -> None:
         """Let a child look up the addresses of a name, and call `done(addresses, problem)` then."""

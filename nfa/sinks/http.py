@@ -5,7 +5,6 @@ connection that stays open. Of answers the status counts, and `Retry-After`; wha
 """
 
 from .channel import MAX_QUEUED, Channel
-from .formats import gzip
 from .link import Link
 from .waiting import Waiting
 
@@ -120,7 +119,7 @@ class Sink(Channel):
             body = _msgpack_list(len(events)) + b"".join(events)
         else:
             body = b"[" + b",\n".join(events) + b"]"
-        self._body = gzip(body) if self._gzip else body
+        self._body = self.hub.packing.gzip(body) if self._gzip else body
 
     def _count(self, sent: bool) -> None:
         """The request is over: its events were taken, or are lost."""

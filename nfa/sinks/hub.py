@@ -8,8 +8,7 @@ import select
 import socket
 import time
 
-from ..packing import pack, unpack
-from ..targets.sink import SinkTarget
+from .target import SinkTarget
 
 _MODULES = {"unix": "listener", "tcp": "listener", "udp": "datagrams"}
 """Kinds of channels to the modules of this package that have another name."""
@@ -20,13 +19,15 @@ _FAULT = "a fault of nfa; please report it"
 
 class Hub:
     """`poll`: the loop's. `ubus`: the daemon's bus or None. `resolve(host, done)`: looks a name up and calls
-    `done(addresses, problem)` later. `write`: as `nfa.files.write_whole`. `say`, `tell`: as for `Sets`."""
+    `done(addresses, problem)` later. `write`: as `nfa.files.write_whole`. `packing`: has `pack`, `unpack` and `gzip`, as
+    `nfa.packing`. `say`, `tell`: as for `Sets`."""
 
-    def __init__(self, poll: select.poll, ubus, resolve, write, say, tell) -> None:
+    def __init__(self, poll: select.poll, ubus, resolve, write, packing, say, tell) -> None:
         self._poll = poll
         self.ubus = ubus
         self._resolve = resolve
         self.write = write
+        self.packing = packing
         self.say = say
         self.tell = tell
         self.second = 1
@@ -60,7 +61,7 @@ class Hub:
 
     def target(self, number: int, counters) -> SinkTarget:
         """Return a new target; `number`: that of its packed keys."""
-        return SinkTarget(number, counters, pack, unpack)
+        return SinkTarget(number, counters, self.packing)
 
     def finish(self) -> None:
         """The daemon is about to end: servers that work get what waits for them, for a while."""

@@ -13,7 +13,6 @@ from collections import deque
 from ..listening import listen_unix, remove_unix
 from ..stream.client import parse_source
 from .channel import Channel
-from .formats import gzip
 
 MAX_READERS = 16
 MAX_BEHIND = 4 << 20
@@ -177,7 +176,7 @@ class Sink(Channel):
         data, counts = b"".join(self._pending), self._counts
         self._pending, self._size, self._counts = [], 0, {}
         if self._gzip:
-            data = gzip(data)
+            data = self.hub.packing.gzip(data)
         taken = False
         for reader in self._readers.values():
             if reader.behind + len(data) > MAX_BEHIND:

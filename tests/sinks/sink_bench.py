@@ -15,11 +15,12 @@ from typing import Any
 
 from waiting import PATIENCE
 
+from nfa import packing
 from nfa.config.servers import Server
 from nfa.files import write_whole
 from nfa.sinks.hub import Hub
+from nfa.sinks.target import SinkTarget
 from nfa.targets.registry import interface_test
-from nfa.targets.sink import SinkTarget
 from nfa.targets.slot import Counters
 
 EVENTS = ("new", "updated", "expired")
@@ -37,7 +38,7 @@ class Bench:
         self.addresses: dict[str, list[str]] = {}
         say = lambda level, text: self.said.append((level, text))  # noqa: E731
         tell = lambda *what: self.told.append(what)  # noqa: E731
-        self.hub = Hub(self.poll, ubus, self.resolve, write_whole, say, tell)
+        self.hub = Hub(self.poll, ubus, self.resolve, write_whole, packing, say, tell)
         self.targets: list[SinkTarget] = []
 
     def resolve(self, host: str, done: Callable[[list[str], str], None]) -> None:

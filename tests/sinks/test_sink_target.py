@@ -11,9 +11,10 @@ import msgpack
 import pytest
 from sink_bench import Bench, channel, feed, record
 
+from nfa.sinks import target as module
 from nfa.sinks.channel import Channel
 from nfa.stream.framing import Framer
-from nfa.targets import sink
+from nfa.targets.slot import Counters
 
 
 class Sink(Channel):
@@ -43,7 +44,7 @@ def made(events: tuple[str, ...] = ("new", "updated", "expired"), interface: str
     bench = Bench()
     kept = Sink(channel("test", **{k: v for k, v in shape.items() if k in ("format", "compressor", "header")}),
                 **{k: v for k, v in shape.items() if k in ("alone", "tables", "heard")})  # fmt: skip
-    target = bench.hub.target(258, sink.Counters("t", "sink"))
+    target = bench.hub.target(258, Counters("t", "sink"))
     target.use(kept, events, None if interface == "*" else lambda one: one["interface"] == interface)
     return target, kept
 
@@ -83,7 +84,7 @@ def test_a_flow_that_is_matched_again_without_change_is_no_event() -> None:
 
 def test_of_too_many_flows_the_end_is_told_by_digest(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flood of flows costs bounded memory, and still each flow ends."""
-    monkeypatch.setattr(sink, "MAX_REMEMBERED", 2)
+    monkeypatch.setattr(module, "MAX_REMEMBERED", 2)
     target, kept = made()
     keys = feed(target, record(1), record(2), record(3))
     for key in keys:

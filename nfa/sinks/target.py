@@ -1,6 +1,6 @@
 """Target `sink`: events of flows for those who listen: a flow matches (new), matches again (updated), ends (expired).
 
-In: flow records, what matched them, and a channel of `nfa.sinks`. Out: the record with `flow_action`: the actions and
+In: flow records, what matched them, and a channel. Out: the record with `flow_action`: the actions and
 targets, the event and the time (epoch milliseconds). A flow holds a packed key here, as it holds elements of sets: the
 target's number (2 bytes) and the flow's digest. So `expired` comes when the flow no longer matches, when netifyd purges
 it, or when it is forgotten; its record is then the last one that matched.
@@ -10,8 +10,7 @@ import binascii
 import json
 import time
 
-from ..sinks.formats import gzip, to_json, to_msgpack
-from .slot import Counters
+from .formats import to_json, to_msgpack
 
 MAX_REMEMBERED = 8192
 """Flows whose last record is remembered for their end: about 300 bytes each. Of an older one the digest alone is told."""
@@ -42,14 +41,13 @@ class Matched:
 
 
 class SinkTarget:
-    """One sink target. `pack` and `unpack` make records small, and records again."""
+    """One sink target. `packing`: see `Hub`."""
 
-    def __init__(self, number: int, counters: Counters, pack, unpack) -> None:
+    def __init__(self, number: int, counters, packing) -> None:
         self.number = number
         self.counters = counters
         self.slots: list = []
-        self._pack = pack
-        self._unpack = unpack
+        self._packing = packing
         self._prefix = number.to_bytes(2, "big")
         self._remembered: dict[bytes, tuple] = {}
         """Key to (packed record, names, tail of `Matched`), those that were heard of least lately first."""
@@ -106,7 +104,7 @@ class SinkTarget:
         if found is None:
             matched = Matched(self, (), ())
             found = b"", matched.names, matched.tail
-        body = self._unpack(found[0]) if found[0] else to_json({"type": "flow", "flow": {"digest": _digest(key[2:])}})
+        body = self._packing.unpack(found[0]) if found[0] else to_json({"type": "flow", "flow": {"digest": _digest(key[2:])}})
         try:
             self._send(body, found[1], found[2], "expired")
         except RecursionError:
@@ -119,7 +117,7 @@ class SinkTarget:
             return
         body = to_json({name: record[name] for name in record if name != "flow_action"} if "flow_action" in record else record)
         if remember:
-            packed = self._pack(body)
+            packed = self._packing.pack(body)
             before = self._remembered.pop(key, None)
             if before is None and len(self._remembered) >= MAX_REMEMBERED:
                 del self._remembered[next(iter(self._remembered))]
@@ -146,7 +144,7 @@ class SinkTarget:
                 data += b"\n"
         if channel.stream and self._header:
             data = b'{"length": ' + str(len(data)).encode() + b"}\n" + data
-        channel.put(gzip(data) if self._gzip else data, self.counters)
+        channel.put(self._packing.gzip(data) if self._gzip else data, self.counters)
 
 
 def _packed_digest(digest: str) -> bytes:
