@@ -71,15 +71,29 @@ def test_only_the_wanted_events_are_sent(events: tuple[str, ...]) -> None:
     assert [event for event, _ in kept.whole()] == list(events)
 
 
-def test_a_flow_that_is_matched_again_without_change_is_no_event() -> None:
-    """At each edge of a schedule all flows that run would be told of."""
-    target, kept = made()
-    [key] = feed(target, record(1))
-    feed(target, record(1), held=key)
-    assert kept.whole() == [("new", 1)]
-    feed(target, record(1), held=key, actions=("a", "b"))
-    assert kept.whole()[1:] == [("updated", 1)]
-    assert kept.parsed()[1]["flow_action"]["action"] == ["a", "b"]
+@pytest.mark.parametrize("events", [("new",), ("new", "updated"), ("updated",), ("new", "updated", "expired")])
+def test_a_flow_that_is_matched_again_is_no_event_where_it_is_known(events: tuple[str, ...]) -> None:
+    """At each edge of a schedule, and at each reload, all flows that run would be told of."""
+    target, kept = made(events)
+    again = {actions: target.for_plan(actions, ("t",)).lasting for actions in (("a",), ("a", "b"))}
+    first, second = record(1), record(2)
+    [key] = feed(target, first)
+    for matched in again.values():
+        assert matched.lasting is matched and matched.apply(first, first["flow"], 5, key) == key
+    other = again["a",].apply(second, second["flow"], 5, (b"\0\1elem", b"\0\2elem"))  # the edge is where its action begins
+    assert kept.whole() == [("new", 1), ("new", 2)][: 2 * ("new" in events)]
+    feed(target, second, held=other)  # netifyd has something to tell, if only the same once more
+    assert kept.whole()[2 * ("new" in events) :] == [("updated", 2)][: "updated" in events]
+    target.release(key, 9, False)
+    if "expired" in events:
+        assert kept.whole()[-1] == ("expired", 1) and kept.parsed()[-1]["flow_action"]["action"] == ["a", "b"]
+
+
+def test_a_record_that_lacks_what_a_target_needs_is_counted_with_the_target() -> None:
+    """The engine counts with whatever a plan has: a plan of a sink without counters would cost the other targets the flow."""
+    target, _ = made()
+    matched = target.for_plan(("a",), ("t",))
+    assert matched.counters is target.counters is matched.lasting.counters
 
 
 def test_of_too_many_flows_the_end_is_told_by_digest(monkeypatch: pytest.MonkeyPatch) -> None:
