@@ -4,7 +4,7 @@ A client of HTTP/1.1 (RFC 9112) of our own, because those of Python wait for the
 connection that stays open. Of answers the status counts, and `Retry-After`; what a server says besides is bounded and skipped.
 """
 
-from .channel import MAX_QUEUED, Channel
+from .channel import MAX_QUEUED, Channel, earliest
 from .link import Link
 from .waiting import Waiting
 
@@ -87,7 +87,8 @@ class Sink(Channel):
     def _go_on(self, moment: float) -> None:
         """Begin what can be begun now, and say when to look again."""
         link = self._link
-        if not self._body and self._waiting and (len(self._waiting) >= self.options["batch"] or moment >= self._due):
+        due = 0.0 < self._due <= moment or len(self._waiting) >= self.options["batch"]
+        if not self._body and self._waiting and due:
             self._compose()
             self._due = 0.0
         if self._body and not self._asked:
@@ -99,8 +100,7 @@ class Sink(Channel):
             elif link.state == "waiting" and not link.deadline:
                 link.start(moment)
         pending = self._due if self._waiting and not self._body else 0.0
-        found = [due for due in (link.deadline, self._until if self._asked else 0.0, pending) if due]
-        self.deadline = min(found) if found else 0.0
+        self.deadline = earliest(link.deadline, self._until if self._asked else 0.0, pending)
 
     def _compose(self) -> None:
         """Make the body of a request of the oldest events: a list, or, with batches of one, the event itself."""

@@ -8,6 +8,7 @@ import select
 import socket
 import time
 
+from .channel import earliest
 from .target import SinkTarget
 
 _MODULES = {"unix": "listener", "tcp": "listener", "udp": "datagrams"}
@@ -127,8 +128,7 @@ class Hub:
     @property
     def deadline(self) -> float:
         """When `turn` must be called, monotonic seconds; 0.0: never."""
-        found = [channel.deadline for channel in self.channels if channel.deadline]
-        return min(found) if found else 0.0
+        return earliest(*[channel.deadline for channel in self.channels])
 
     def turn(self, moment: float) -> None:
         """The end of a turn of the loop: what came goes out, deadlines are kept."""

@@ -8,7 +8,7 @@ was lost, so that a subscriber may get it twice; with quality 0 when it was hand
 import os
 import struct
 
-from .channel import MAX_QUEUED, Channel
+from .channel import MAX_QUEUED, Channel, earliest
 from .link import Link
 from .waiting import Waiting
 
@@ -161,8 +161,7 @@ class Sink(Channel):
         self._look_again()
 
     def _look_again(self) -> None:
-        found = [due for due in (self._link.deadline, self._until, self._ping_at if self._ready else 0.0) if due]
-        self.deadline = min(found) if found else 0.0
+        self.deadline = earliest(self._link.deadline, self._until, self._ping_at if self._ready else 0.0)
 
     def _number(self) -> int:
         """Return a packet identifier that is not under way."""

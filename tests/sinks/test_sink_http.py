@@ -45,6 +45,23 @@ def test_events_are_posted_in_batches_over_one_connection() -> None:
         assert "X-Token: abc\r\n" in head and "Content-Type: application/json\r\n" in head
 
 
+def test_an_answer_does_not_hurry_the_events_that_came_with_it() -> None:
+    """While a server answers, each turn of the loop would post what came in it: a request for each event or two."""
+    server = WebServer(OK)
+    with peer(server) as made:
+        bench = Bench()
+        target = bench.use(http(made.port, batch=3))
+        feed(target, *[record(number) for number in range(3)])
+        bench.until(lambda: bench.counters.added == 3)
+        feed(target, record(3))
+        target.channel.ready(-1, 0, bench.now())  # the news of the loop come before the turn ends
+        bench.turn()
+        feed(target, record(4))
+        bench.pass_time(2)
+        bench.until(lambda: bench.counters.added == 5)
+        assert numbers(server) == [[0, 1, 2], [3, 4]]
+
+
 def test_a_batch_of_one_is_no_list() -> None:
     """A webhook of Home Assistant takes an object."""
     server = WebServer(OK)
