@@ -5,7 +5,7 @@ connection that stays open. Of answers the status counts, and `Retry-After`; wha
 """
 
 from .channel import MAX_QUEUED, Channel, earliest
-from .link import Link
+from .link import CLOSED, Link
 from .waiting import Waiting
 
 MAX_BODY = 1 << 18
@@ -144,7 +144,7 @@ class Sink(Channel):
         if self._asked and self._answer.ended():
             self._answered(moment)
         elif self._asked:
-            self._link.lose("the server closed the connection", moment)
+            self._link.lose(CLOSED, moment)
         else:
             self._link.close()  # it was idle for long; the next request opens another
 

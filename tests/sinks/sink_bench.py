@@ -207,10 +207,12 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Broker:
-    """A broker of MQTT 3.1.1 that keeps what it gets. `acknowledge`: how many messages it acknowledges, -1 for all."""
+    """A broker of MQTT 3.1.1 that keeps what it gets. `acknowledge`: how many messages it acknowledges, -1 for all.
+    `poison`: what is in a message that ends the connection."""
 
-    def __init__(self, code: int = 0, acknowledge: int = -1) -> None:
+    def __init__(self, code: int = 0, acknowledge: int = -1, poison: bytes = b"") -> None:
         self.code = code
+        self.poison = poison
         self.acknowledge = acknowledge
         self.messages: list[tuple[int, str, int, bytes]] = []
         """First byte, topic, identifier, payload."""
@@ -229,6 +231,8 @@ class Broker:
                 end = 2 + int.from_bytes(body[:2], "big")
                 topic, qos = body[2:end].decode(), kind >> 1 & 3
                 number = int.from_bytes(body[end : end + 2], "big") if qos else 0
+                if self.poison and self.poison in body:
+                    return
                 self.messages.append((kind, topic, number, body[end + 2 * bool(qos) :]))
                 if qos and self.acknowledge:
                     self.acknowledge -= 1
