@@ -31,8 +31,9 @@ class Hub:
         self.packing = packing
         self.say = say
         self.tell = tell
+        self.moment = 0.0
+        """When the last turn of the loop ended, monotonic seconds; `second`: the loop's clock."""
         self.second = 1
-        """The loop's clock."""
         self.channels: list = []
         self._owners: dict[int, object] = {}
         """Descriptor to the channel that watches it, and to what it is watched for."""
@@ -132,6 +133,7 @@ class Hub:
 
     def turn(self, moment: float) -> None:
         """The end of a turn of the loop: what came goes out, deadlines are kept."""
+        self.moment = moment
         self.second = int(moment) + 1
         for channel in self.channels:
             self._do(channel, channel.flush, moment)
