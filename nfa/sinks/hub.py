@@ -31,7 +31,7 @@ class Hub:
         self.packing = packing
         self.say = say
         self.tell = tell
-        self.moment = 0.0
+        self.moment = time.monotonic()
         """When the last turn of the loop ended, monotonic seconds; `second`: the loop's clock."""
         self.second = 1
         self.channels: list = []

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sink_bench import Bench, channel, feed, record
 
-from nfa.sinks import listener
+from nfa.sinks import datagrams, listener
 from nfa.stream.framing import Framer
 
 
@@ -326,10 +326,58 @@ def test_a_datagram_channel_looks_its_host_up_again_until_it_is_known() -> None:
     """At the start of a router there is no name server yet."""
     bench = Bench()
     target = bench.use(channel("udp", listen="udp://collector:9", mode=0o600))
-    assert "cannot resolve collector" in bench.said[0][1] and not target.channel.heard
+    assert "cannot send to collector: no such name" in bench.said[0][1] and not target.channel.heard
     bench.addresses["collector"] = ["127.0.0.1"]
     bench.pass_time(31)
     assert target.channel.heard
+
+
+def test_datagrams_follow_a_server_that_was_away_or_moves() -> None:
+    """One restart of the collector, or a new address of the router, would end all events until the next reload, silently."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    bench = Bench()
+    bench.addresses["collector"] = ["127.0.0.1"]
+    target = bench.use(channel("udp", listen=f"udp://collector:{port}", mode=0o600))
+    for number in range(60):
+        feed(target, record(number), record(number))
+        bench.turn(0)
+        bench.pass_time(1)
+    assert bench.counters.errors > 30 and 4 <= len(bench.asked) <= 8  # less and less often
+    assert len(bench.said) == 1 and "Connection refused" in bench.said[0][1]
+    bench.addresses["collector"] = ["127.0.0.2"]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.2", port))
+        receiver.settimeout(10)
+        bench.pass_time(datagrams.LONGEST_WAIT)
+        bench.turn(0)
+        feed(target, record(1000))
+        assert json.loads(receiver.recv(1 << 16))["flow"]["n"] == 1000 and len(bench.said) == 1
+        bench.pass_time(datagrams.STABLE + 1)
+        feed(target, record(1001))
+        assert bench.said[-1][1].endswith("works again")
+    feed(target, record(1002), record(1003))
+    assert len(bench.said) == 3 and "Connection refused" in bench.said[2][1]  # a later failure is said, too
+
+
+def test_the_address_of_a_datagram_channel_is_looked_up_again_from_time_to_time() -> None:
+    """Nothing tells that datagrams go to where the server was yesterday."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.2", 0))
+        receiver.settimeout(10)
+        port = receiver.getsockname()[1]
+        bench = Bench()
+        bench.addresses["collector"] = ["127.0.0.1"]
+        target = bench.use(channel("udp", listen=f"udp://collector:{port}", mode=0o600))
+        bench.turn(0)
+        del bench.addresses["collector"]
+        bench.pass_time(datagrams.RENEWAL + 1)
+        assert len(bench.asked) == 2 and target.channel.heard and not bench.said  # the name server is away
+        bench.addresses["collector"] = ["127.0.0.2"]
+        bench.pass_time(datagrams.RENEWAL + 1)
+        feed(target, record(1))
+        assert json.loads(receiver.recv(1 << 16))["flow"]["n"] == 1
 
 
 def test_a_fault_of_one_channel_ends_nothing_else(tmp_path: Path) -> None:
