@@ -45,7 +45,7 @@ class Sink(Channel):
         lines += ["Content-Type: " + kind] if "content-type" not in given else []
         lines += ["User-Agent: nfa"] if "user-agent" not in given else []
         lines += ["Content-Encoding: gzip"] if self._gzip else []
-        self._head = "\r\n".join(lines).encode("latin-1") + b"\r\nContent-Length: "
+        self._head = "\r\n".join(lines).encode() + b"\r\nContent-Length: "
 
     def waiting(self) -> int:
         return len(self._waiting) + sum([int(count) for count in self._counts.values()])

@@ -32,7 +32,7 @@ def test_each_event_is_a_message(qos: int, retain: bool) -> None:
     broker = Broker()
     with peer(broker) as made:
         bench = Bench()
-        data = mqtt(made.port, qos=qos, retain=retain, username="u", password="p", client_id="me")
+        data = mqtt(made.port, qos=qos, retain=retain, username="u", password="é", client_id="me")
         target = bench.use(data)
         feed(target, *map(record, range(200)))
         bench.until(lambda: bench.counters.added == 200)
@@ -40,7 +40,7 @@ def test_each_event_is_a_message(qos: int, retain: bool) -> None:
         assert flows(broker) == list(range(200)) and target.readers() == 1 and target.waiting() == 0
         kind, topic, _, _ = broker.messages[0]
         assert (kind, topic) == (0x30 | qos << 1 | retain, "netify/c")
-        assert broker.connects == [b"\0\4MQTT\4\xc2\0\x3c\0\2me\0\1u\0\1p"]
+        assert broker.connects == [b"\0\4MQTT\4\xc2\0\x3c\0\2me\0\1u\0\2\xc3\xa9"]
 
 
 def test_what_was_not_acknowledged_is_sent_again() -> None:
