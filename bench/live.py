@@ -129,7 +129,7 @@ def end_to_end(folder: Path, policy: Path, recording: Path, loops: int, profile:
         }
 
 
-def _serve(daemon: Daemon) -> socket.socket:
+def serve(daemon: Daemon) -> socket.socket:
     """Be netifyd for a daemon that waits for it: return the greeted connection."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(daemon.source))
@@ -154,7 +154,7 @@ def latency(folder: Path, policy: Path, seconds: float, rate: int = 1000) -> dic
     with (
         Daemon(folder, policy) as daemon,
         socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as monitor,
-        _serve(daemon) as connection,
+        serve(daemon) as connection,
     ):
         monitor.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
         monitor.bind((0, 0))
@@ -246,7 +246,7 @@ def memory(folder: Path, policy: Path, elements: int) -> dict[str, float]:
     """Return bytes: the resident set with the policy and no element, and what each of many live elements adds."""
     with Daemon(folder, policy) as daemon:
         empty = daemon.memory()
-        with _serve(daemon) as connection:
+        with serve(daemon) as connection:
             connection.sendall(b"".join([frame(record) for record in workload.many(elements // 5)]))
             until(lambda: daemon.elements() >= elements // 5, "a fifth of the elements", nap=0.05)
             first, some = daemon.memory(), daemon.elements()

@@ -14,7 +14,8 @@ from nfa import image
 from nfa.compiler import compile_policy, image_of
 from nfa.config.paths import Paths
 from nfa.config.sources import Sources
-from nfa.engine.engine import Engine, Policy
+from nfa.engine.engine import Engine
+from nfa.engine.policy import Policy
 from nfa.stream.framing import Framer
 from nfa.stream.records import BadRecord, read
 

@@ -24,6 +24,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
 
+import healing  # noqa: E402
 import live  # noqa: E402
 import pure  # noqa: E402
 import sets  # noqa: E402
@@ -35,6 +36,8 @@ RECORDS_A_SECOND, RATIO, MEMORY, PER_ELEMENT, LATENCY = 30000, 2.0, 14e6, 250, 5
 """What the project promises: flow records a second, times the baseline, bytes, bytes, milliseconds."""
 CALL, TURN = 5, 50
 """And milliseconds until the answer to a call, and for a turn of the loop."""
+HEALED, HEALED_IPSET, PER_FLOW = 100, 2, 400
+"""Milliseconds, and seconds, until a set is complete again; bytes a live flow."""
 
 
 def row(name: str, value: str, ratio: str = "", wanted: str = "") -> None:
@@ -101,6 +104,22 @@ def measure(folder: Path, quick: bool) -> dict[str, Any]:
     for key, speed in figures["sets"].items():
         tool = next(s for k, s in figures["sets"].items() if k.startswith(key.split()[0]) and " nfa" not in k)
         row(f"{key}: elements a second", f"{speed:,.0f}", f"{speed / tool:.1f} x tool")
+
+    print()
+    found = figures["healing"] = healing.nftables_and_ipset(folder, 1000, 10 if quick else 40)
+    print("healing: sets of 1,000 elements, complete again")
+    median, worst = (found[f"nftables_{part}"] for part in ("median", "worst"))
+    row("an nftables set that was deleted, median: ms", f"{median:.1f}")
+    row("an nftables set that was deleted, worst: ms", f"{worst:.1f}", "", f"<= {HEALED}")
+    median, worst = (found[f"ipset_{part}"] / 1000 for part in ("median", "worst"))
+    row("an ipset that was flushed, median: s", f"{median:.2f}")
+    row("an ipset that was flushed, worst: s", f"{worst:.2f}", "", f"<= {HEALED_IPSET}")
+    found = figures["edge"] = healing.edge(folder, *((5000, 500, 8) if quick else (50000, 5000, 45)))
+    print(f"an edge of a window that changes {found['changed']:,} of {found['flows']:,} flows")
+    row("the longest turn of the loop, before the edge: ms", f"{found['turn_before']:.1f}")
+    row("the longest turn of the loop, with the edge: ms", f"{found['turn']:.1f}", "", f"<= {TURN}")
+    row("from the edge to the last element: s", f"{found['seconds']:.2f}")
+    row("bytes a live flow with hours, with its element", f"{found['per_flow']:.0f}", "", f"<= {PER_FLOW} + {PER_ELEMENT}")
 
     print()
     found = figures["memory"] = live.memory(folder, policy_file, 50000)

@@ -25,7 +25,7 @@ from .expression.check import parse_address
 from .expression.generate import Generator
 from .expression.members import members_of
 from .expression.tree import Network, Node, Not, Or, Test, any_of
-from .provision import conntrack
+from .provision import conntrack, pf
 from .provision.kernel import Kernel
 from .provision.keys import key_source
 from .provision.provision import Slot, provision
@@ -184,6 +184,7 @@ def understand_policy(
             slots = provision(wanted, kernel, reports)
     else:
         slots = provision(wanted, None, reports)
+    slots += pf.provision(wanted, policy.target_globals["pftable"])
     slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports)
     hours = schedules(policy, uci, reports)
     return Compiled(policy, actions, exemptions, slots, compiler.catalogue, hours, reports)
@@ -271,7 +272,7 @@ def image_of(compiled: Compiled) -> dict[str, object]:
                 "enabled": target.enabled,
                 "active": target_is_active(target),
                 "interface": target.interface,
-                "cut": target.cut,
+                "cut": target.cut and target.type != "pftable",
                 "options": target.options if target.type == "log" else {},
                 "trouble": target.trouble,
                 "channel": channel_data(target) if target.channel else {},
@@ -280,8 +281,8 @@ def image_of(compiled: Compiled) -> dict[str, object]:
             }
             for target in policy.targets.values()
         ],
-        # `destroy` and `note` are for those who look at slots; the daemon has no use for them.
-        "slots": [{key: value for key, value in slot.items() if key not in ("destroy", "note")} for slot in compiled.slots],
+        # `note` is for those who look at slots; the daemon has no use for it.
+        "slots": [{key: value for key, value in slot.items() if key != "note"} for slot in compiled.slots],
         "categories": (
             _categories(compiled.catalogue.category_of_application) if uses_categories else b"",
             _categories(compiled.catalogue.category_of_protocol) if uses_categories else b"",
@@ -290,6 +291,7 @@ def image_of(compiled: Compiled) -> dict[str, object]:
         "zone": compiled.schedules.changes,
         "schedules": [compiled.schedules.of.get(item.action.name, -1) for item in compiled.actions],
         "reprocess": policy.reprocess_flows,
+        "max_flows": policy.main["max_flows"],
         "names": json.dumps(catalogue.rows(compiled.catalogue), separators=(",", ":")).encode(),
         "log_level": policy.main["log_level"],
         "files": policy.files,

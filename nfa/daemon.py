@@ -64,7 +64,8 @@ class Daemon:
         self.started = time.monotonic()
         self.poll = select.poll()
         self.client = Client(DEFAULT_SOURCE)
-        self.registry = Registry(Sets(say, self.tell_target), write_whole, say, self.tell_target, self.make_hub)
+        sets = Sets(say, self.tell_target)
+        self.registry = Registry(sets, write_whole, say, self.tell_target, self.make_hub, make_tables=self.make_tables)
         self.engine = Engine(self.registry.refresh, self.registry.release)
         self.control = Control(settings["control"], self.call)
         self.children = Children(self.poll)
@@ -80,6 +81,8 @@ class Daemon:
         self.loader = Loader(self)
         self._work: list = []
         """Lists that are made in slices: (generator, reply)."""
+        self._edges_at = 0
+        """The second of the clock on the wall that was last looked at."""
         self._again: object = None
         """The flows that are being matched again."""
         self._polled = -1
@@ -87,6 +90,8 @@ class Daemon:
         self._told = ""
         self._connected = False
         self._taken_at = 0.0
+        self._faults: set = set()
+        """Faults of this minute, each told once."""
         self._longest = [0.0, 0.0]
         """The longest turn of the loop in this minute and in the one before, seconds."""
         self.log_level(settings.get("log_level", "") or "notice")
@@ -130,7 +135,7 @@ class Daemon:
         self.children.close()
         self.registry.finish(self.now())
         self.healing.close()
-        self.registry.shut_down()
+        self.registry.shut_down(self.now())
         if self.ubus is not None:
             self.ubus.close()
         self.control.close()
@@ -162,6 +167,8 @@ class Daemon:
                     self.children.ready()
                 elif self.ubus is not None and descriptor == self.ubus.descriptor:
                     self.ubus.ready(event, moment)
+                elif self.registry.tables is not None and descriptor == self.registry.tables.descriptor:
+                    self.registry.tables.ready()
                 elif self.registry.hub is None or not self.registry.hub.ready(descriptor, event, moment):
                     self.control.ready(descriptor, event)
             if self.client.deadline and moment >= self.client.deadline:
@@ -169,15 +176,15 @@ class Daemon:
             if self.ubus is not None and self.ubus.deadline and moment >= self.ubus.deadline:
                 self.ubus.timeout(moment)
             self.watch_client()
-            self.registry.flush(now)
-            if self.healing.busy:
-                self.healing.go_on(now, lambda moment=moment: time.monotonic() - moment > AGAIN_SECONDS)
+            self.guard("an effect", self.registry.flush, now)
+            self.watch_clock()
+            if self.engine.busy or self.healing.busy:
+                soon = lambda moment=moment: time.monotonic() - moment > AGAIN_SECONDS  # noqa: E731
+                self.guard("the end of flows", self.engine.go_on, now, soon)
+                self.guard("healing", self.healing.go_on, now, soon)
             if self.registry.hub is not None:
                 self.registry.hub.turn(moment)
-            try:
-                self.news.matches(self.engine, methods.match_of, now)
-            except Exception as failure:
-                mishap("an event", failure)
+            self.guard("an event", self.news.matches, self.engine, methods.match_of, now)
             if self._work:
                 self.go_on()
             if self._again is not None:
@@ -189,29 +196,56 @@ class Daemon:
 
     def tick(self, now: int, moment: float) -> None:
         """What has to happen each second."""
-        if self.engine.tick(now, int(time.time())):
-            say("notice", "a window of time has begun or ended: flows that run are matched again")
-            self.begin_again()
-        self.registry.tick(now)
+        self.engine.tick(now)
+        self.guard("a target", self.registry.tick, now)
         self.children.watch(moment)
-        self.healing.tick(moment)
+        self.guard("healing", self.healing.tick, moment)
         self.loader.tick(moment)
         self.control.tick()
         if now % 60 == 0:
+            self._faults.clear()
             self._longest = [0.0, self._longest[0]]
+
+    def guard(self, what: str, function, *arguments) -> None:
+        """Let a part of the loop work. A fault in it must not end the daemon; it is said once a minute."""
+        try:
+            function(*arguments)
+        except Exception as failure:
+            words = type(failure).__name__ + ": " + str(failure)
+            if words not in self._faults:
+                self._faults.add(words)
+                mishap(what, failure)
+
+    def watch_clock(self) -> None:
+        """See whether a window of time has begun or ended, as soon as the clock on the wall says so."""
+        policy = self.engine.policy
+        if policy is None or not policy.windows:
+            return
+        clock = int(time.time())
+        if clock == self._edges_at:
+            return
+        self._edges_at = clock
+        if policy.keep_hours(clock):
+            say("notice", "a window of time has begun or ended: flows that run are matched again")
+            self.begin_again()
 
     def patience(self) -> int:
         """Return how long the loop may sleep, in milliseconds: to the next second, or to the next deadline."""
-        if self._work or self._again is not None or self.healing.busy or self.registry.connections.busy:
+        registry = self.registry
+        if self._work or self._again is not None or self.engine.busy or self.healing.busy or registry.connections.busy:
             return 0
         moment = time.monotonic()
         wait = 1.0 - moment % 1.0
+        if self.engine.policy is not None and self.engine.policy.windows:
+            wait = min(wait, 1.0 - time.time() % 1.0)
         if self.client.deadline:
             wait = min(wait, self.client.deadline - moment)
         if self.ubus is not None and self.ubus.deadline:
             wait = min(wait, self.ubus.deadline - moment)
         if self.registry.hub is not None and self.registry.hub.deadline:
             wait = min(wait, self.registry.hub.deadline - moment)
+        if self.registry.tables is not None and self.registry.tables.deadline:
+            wait = min(wait, self.registry.tables.deadline - moment)
         return max(0, int(wait * 1000) + 1)
 
     def begin_again(self) -> None:
@@ -232,6 +266,13 @@ class Daemon:
         from .sinks.hub import Hub
 
         return Hub(self.poll, self.ubus, self.resolve, write_whole, packing, say, self.tell_target)
+
+    def make_tables(self):
+        """Return what fills tables of PF. Only those who configure one have it in memory."""
+        from .program import Program
+        from .targets.pf import Tables
+
+        return Tables(Program(self.poll), say, self.tell_target)
 
     def resolve(self, host: str, done) -> None:
         """Let a child look up the addresses of a name, and call `done(addresses, problem)` then."""

@@ -13,15 +13,15 @@ from typing import Any
 
 from .compiler import Compiled, CompiledAction
 from .config.features import target_is_active
-from .engine.engine import namespace
+from .engine.policy import namespace
 from .expression.walk import reasons
 from .provision.keys import key_source
 from .provision.provision import Slot
 from .targets.connection import NO_LABEL, automatic
 from .targets.elements import reader
-from .targets.registry import interface_test
+from .targets.target import interface_test
 
-SETS = ("ipset", "nftset")
+SETS = ("ipset", "nftset", "pftable")
 _functions: dict[str, Callable[[dict[str, Any], dict[str, Any]], bytes]] = {}
 
 
@@ -143,7 +143,7 @@ def _effect(compiled: Compiled, name: str, record: dict[str, Any], verdict: Verd
     elif not on_interface(target.interface, record):
         verdict.skipped[name] = f"its interface is '{target.interface}'"
     elif not target_is_active(target):
-        verdict.skipped[name] = f"targets of type {target.type} are not yet active"
+        verdict.skipped[name] = target.trouble
     elif target.type == "log":
         verdict.effects[name] = [f"an entry in {target.options['path']}/{target.options['prefix']}-*"]
     else:
@@ -157,7 +157,7 @@ def _effect(compiled: Compiled, name: str, record: dict[str, Any], verdict: Verd
                 verdict.effects.setdefault(name, []).append(text)
         if not slots:
             verdict.skipped[name] = f"it has no set for IPv{flow['ip_version']}" if target.type in SETS else "it sets nothing"
-    if target.cut and target.type != "sink" and name in verdict.effects:
+    if target.cut and target.type not in ("sink", "pftable") and name in verdict.effects:
         verdict.effects[name].append("the connection is cut: its next packet meets the firewall's rules again")
 
 
@@ -165,6 +165,7 @@ def _in_words(slot: Slot, record: dict[str, Any]) -> str:
     """Return what a flow gets in a slot. Raises ValueError or OSError when it gets nothing."""
     if slot["kind"] not in SETS:
         return f"conntrack: {element(slot, record)}"
-    where = "ipset" if slot["kind"] == "ipset" else f"nftables set {slot['table']}"
+    where = {"ipset": "ipset", "nftset": "nftables set", "pftable": "PF table"}[slot["kind"]]
+    where += f" {slot['table']}" if slot["table"] else ""
     life = f" for {slot['ttl']} s" if slot["ttl"] else ""
     return f"{where} {slot['set']}: {element(slot, record)}{life}"

@@ -11,7 +11,7 @@ from . import image
 from .bus import methods
 from .bus.ubus import INVALID_ARGUMENT, OK, UNKNOWN_ERROR
 from .child import Job
-from .engine.engine import Policy
+from .engine.policy import Policy
 from .messages import say
 
 RETRY = 30.0
@@ -179,18 +179,25 @@ class Loader:
         policy = Policy(data, image.code_of(data["code"]), {}, numbers)
         unused = daemon.registry.replace(data, numbers, policy.key_functions, now)
         policy.targets = daemon.registry.targets
-        if daemon.engine.policy is not None:
-            policy.succeed(daemon.engine.policy)
         policy.keep_hours(int(time.time()))
+        again = policy.reprocess
+        old = daemon.engine.policy
+        if old is not None:
+            # An edge that falls on a reload is an edge all the same.
+            again = again or policy.hours_differ(old)
+            if policy.keeps and not old.keeps and daemon.engine.evaluated:
+                say("notice", "flows that run already were not remembered: hours hold for them when netifyd next tells of them")
+            policy.succeed(old)
         daemon.engine.policy = policy
-        if policy.windows or policy.reprocess:
+        daemon.engine.max_flows = data["max_flows"]
+        if policy.keeps:
             from .packing import pack, unpack  # with zlib, whose memory belongs to those who need it
 
             daemon.engine.pack_with(pack, unpack)
         else:
-            daemon.engine.forget_kept()
+            daemon.engine.kept.clear()
         daemon.registry.close(unused)
-        if policy.reprocess:
+        if again:
             daemon.begin_again()
         info["files"] = data["files"]
         info["generation"] += 1

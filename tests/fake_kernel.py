@@ -49,6 +49,10 @@ class Kernel:
         self.limits: dict[str, int] = {}
         self.refused: dict[bytes, int] = {}
         """Keys that are refused, with the error number."""
+        self.strange: set[str] = set()
+        """Sets of another type than ours."""
+        self.used: set[str] = set()
+        """Sets that rules use."""
         self.exact = exact
         """Errors carry an offset."""
         self.log: list[tuple[str, str, list[bytes]]] = []
@@ -88,13 +92,14 @@ class Kernel:
         return [] if self.silent else answers
 
     def _transaction(self, messages: list[tuple[int, int, bytes]]) -> list[wire.Failure]:
-        before = {name: list(keys) for name, keys in self.sets.items()}
+        before, strange = {name: list(keys) for name, keys in self.sets.items()}, set(self.strange)
         failures = []
         for kind, sequence, raw in messages:
             found = dict(wire.attributes(raw[20:]))
             name = found[2].rstrip(b"\0").decode() if 2 in found else ""
-            if kind == 0xA09:
-                self.sets.setdefault(name, [])
+            error = self._whole_set(kind, name, 0xA09, 0xA0B, errno.EBUSY)
+            if error:
+                failures.append(wire.Failure(sequence, error, -1, raw[:16]))
             if kind not in (nftables.NEW, nftables.DEL):
                 continue
             if name not in self.sets:
@@ -114,29 +119,47 @@ class Kernel:
                     break
                 offset += len(value) + 7 & ~3
         if failures:
-            self.sets = before
+            self.sets, self.strange = before, strange
         return failures
 
     def _ipset(self, kind: int, sequence: int, raw: bytes) -> wire.Failure:
         found = dict(wire.attributes(raw[20:]))
         name = found[2].rstrip(b"\0").decode()
-        if kind == 0x602:
-            self.sets.setdefault(name, [])
-        elif name not in self.sets:
+        error = self._whole_set(kind, name, 0x602, 0x603, ipset.IN_USE)
+        if error:
+            # DESTROY without EXCL takes a set that is not there for destroyed.
+            return wire.Failure(sequence, 0 if error == errno.ENOENT else error, -1, raw)
+        if kind in (0x602, 0x603):
+            return wire.Failure(sequence, 0, -1, raw[:16])
+        if name not in self.sets:
             return wire.Failure(sequence, errno.ENOENT, -1, raw)
         elif kind == 0x604:
             self.log.append(("flush", name, []))
             self.sets[name].clear()
-        elif kind == ipset.ADD:
+        elif kind in (ipset.ADD, ipset.DEL):
             data = [dict(wire.attributes(value)) for _, value in wire.attributes(found[8])]
             keys = [dict(wire.attributes(each[1]))[1] for each in data]
-            self.log.append(("add", name, keys))
+            self.log.append(("add" if kind == ipset.ADD else "del", name, keys))
             for each, one in zip(data, keys, strict=True):
-                error = self._change(name, one, True, ipset.FULL)
-                if error:
+                error = self._change(name, one, kind == ipset.ADD, ipset.FULL)
+                if error and kind == ipset.ADD:  # deleting what is not there is fine, without the flag for it
                     at = raw.index(wire.attribute(9, b"\0" * 4))
                     return wire.Failure(sequence, error, -1, raw[: at + 4] + each[9] + raw[at + 8 :])
         return wire.Failure(sequence, 0, -1, raw[:16])
+
+    def _whole_set(self, kind: int, name: str, create: int, delete: int, in_use: int) -> int:
+        if kind == create and name in self.strange:
+            return errno.EEXIST
+        if kind == create:
+            self.sets.setdefault(name, [])
+        if kind == delete and name in self.used:
+            return in_use
+        if kind == delete and name not in self.sets:
+            return errno.ENOENT
+        if kind == delete:
+            del self.sets[name]
+            self.strange.discard(name)
+        return 0
 
     def _change(self, name: str, one: bytes, new: bool, full: int = errno.ENFILE) -> int:
         if one in self.refused:

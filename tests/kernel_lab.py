@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from samples import Record, frame, hello
 from waiting import PATIENCE, eventually
@@ -78,6 +78,10 @@ class Namespace:
             [*self.prefix, *command], input=text, capture_output=True, text=True, check=False, timeout=60, env=environment()
         )
 
+    def popen(self, *command: str, output: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start a command inside that goes on, and writes into a file."""
+        return subprocess.Popen([*self.prefix, *command], stdin=-3, stdout=output, stderr=output, env=environment())
+
     def run(self, *command: str, text: str = "") -> str:
         """Run a command that has to work; return what it printed."""
         done = self.attempt(*command, text=text)
@@ -106,6 +110,12 @@ class Namespace:
                 made.elements[tuple(map(str, parts))] = rest
             found[f"{data['table']} {data['name']}"] = made
         return found
+
+    def nft_keys(self, table: str, name: str, family: str = "inet") -> set[Any]:
+        """The keys of one set of single fields, as quickly as nft lists them; empty when there is no such set."""
+        done = self.attempt("nft", "-nn", "-j", "list", "set", family, table, name)
+        found = json.loads(done.stdout)["nftables"][1]["set"].get("elem", []) if done.returncode == 0 else []
+        return {(each["elem"]["val"] if isinstance(each, dict) else each,) for each in found}
 
     def nft_set(self, name: str) -> KernelSet:
         return self.nft_sets().get(name) or KernelSet("", {})

@@ -13,7 +13,8 @@ from nfa.compiler import Compiled, compile_policy, image_of
 from nfa.config.paths import Paths
 from nfa.config.report import Reports
 from nfa.config.sources import Sources
-from nfa.engine.engine import Engine, Policy
+from nfa.engine.engine import Engine
+from nfa.engine.policy import Policy
 
 Record = dict[str, Any]
 

@@ -21,7 +21,7 @@ from nfa.bus import methods, news, status
 from nfa.catalogue import builtin
 from nfa.cli import _MODULES, COMMANDS, main
 from nfa.compiler import Compiled, compile_policy, image_of
-from nfa.config import jsontext, servers, uciconfig
+from nfa.config import features, jsontext, servers, uciconfig
 from nfa.config.convert import UINT32
 from nfa.config.document import SINGULARS
 from nfa.config.options import (
@@ -49,8 +49,8 @@ from nfa.sinks import log as sink_log
 from nfa.sinks.channel import MAX_QUEUED
 from nfa.sinks.link import LONGEST_WAIT
 from nfa.sinks.target import MAX_REMEMBERED
-from nfa.targets import log, slot
-from nfa.targets.registry import SetTarget
+from nfa.targets import log, pf, slot
+from nfa.targets.target import SetTarget
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -134,22 +134,27 @@ def test_every_target_option_is_documented_with_its_default_and_no_other() -> No
     text = page("configuration.md")
     common = [row for row in rows(section(text, "## Targets").partition("\n### ")[0]) if ticked(row[0]) != ["target_type"]]
     compare(COMMON_OPTIONS, common)
-    alone = ("nftset", "ipset", "ctmark", "ctlabel", "log", "sink")
-    for kind in alone:
-        compare(TARGET_OPTIONS[kind], rows(section(text, f"### {kind}")))
-    rest = rows(section(text, "### pftable"))
-    for kind in {*TARGET_OPTIONS} - {*alone}:
-        compare(TARGET_OPTIONS[kind], [row[1:] for row in rest if row[0] == kind])
+    for kind, options in TARGET_OPTIONS.items():
+        compare(options, rows(section(text, f"### {kind}")))
     of_types = rows(section(text, "### target_globals"))
     for kind, options in TARGET_GLOBALS.items():
         compare(options, [row[1:] for row in of_types if row[0] == kind])
-    assert {row[0] for row in (*rest, *of_types)} <= {*TARGET_OPTIONS}
+    assert {row[0] for row in of_types} <= {*TARGET_OPTIONS}
 
 
 def test_every_option_of_a_channel_is_documented_with_its_default_and_no_other() -> None:
     text = page("configuration.md")
     for kind, options in CHANNEL_OPTIONS.items():
         compare(options, rows(section(text, f"### Channels of {kind}")))
+
+
+def test_the_bounds_of_tables_are_those_of_the_code() -> None:
+    text = section(page("targets.md"), "## pftable") + page("internals.md")
+    for words in (
+        f"after {pf.LIMIT:.0f} seconds", f"up to {pf.LAST_RETRY} seconds", f"up to {pf.BATCH:,} addresses",
+        f"{pf.STOP_LIMIT:.0f} seconds at the end", f"{pf.MAX_WAITING:,} to be added", features.PFCTL_VARIABLE,
+    ):  # fmt: skip
+        assert words in text, words
 
 
 def test_the_bounds_of_sinks_are_those_of_the_code() -> None:

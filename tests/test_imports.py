@@ -28,6 +28,7 @@ OPTIONAL = {"ssl"}
 HEAVY = {
     "pyparsing", "pyroute2", "uci", "pyuci", "asyncio", "logging", "argparse", "dataclasses", "typing", "subprocess",
     "nfa.config", "nfa.expression", "nfa.provision", "nfa.cli", "nfa.compiler", "nfa.sinks", "zlib", "ssl",
+    "nfa.targets.pf", "nfa.program",
 }  # fmt: skip
 
 

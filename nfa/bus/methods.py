@@ -290,7 +290,7 @@ def _flush(daemon, given: dict, reply) -> dict:
         raise Refused(INVALID_ARGUMENT, "'target' is needed: the name of the target whose sets are to be emptied")
     slots = _slots(daemon, name)
     if not slots:
-        raise Refused(INVALID_ARGUMENT, repr(name[:128]) + " has no set to empty: it is no nftset or ipset, or not in use")
+        raise Refused(INVALID_ARGUMENT, repr(name[:128]) + " has no set to empty: it is of another type, or not in use")
     withdrawn, problem = daemon.registry.flush_slots(slots)
     if problem:
         raise Refused(UNKNOWN_ERROR, problem)

@@ -49,11 +49,12 @@ def report(daemon, budget: int) -> dict:
         "policy": dict(daemon.loader.info),
         "flows": {
             "live": engine.live(),
-            "kept": engine.kept_count(),
+            "kept": len(engine.kept),
             "evaluated": engine.evaluated,
             "matched": engine.matched,
             "exempt": engine.exempt,
-            "dropped": engine.dropped_flows,
+            "dropped": engine.flows.dropped + engine.kept.dropped,
+            "max": engine.max_flows,
         },
         "actions": shown_actions,
         "actions_left_out": more_actions,
@@ -119,7 +120,7 @@ def _why_not(target: dict, bound) -> str:
         return "the target is disabled"
     if target["trouble"]:
         return str(target["trouble"]) + ": nfa check says why"
-    return "no set of it can be used: nfa check says why" if target["active"] else "its type is not yet active"
+    return "no set of it can be used: nfa check says why"
 
 
 def _target(target: dict, registry, now: int) -> dict:

@@ -11,7 +11,7 @@ from typing import Any
 from ..compiler import names_of_agent
 from ..config.groups import load_groups
 from ..config.report import Reports, excerpt, line_at
-from ..engine.engine import namespace
+from ..engine.policy import namespace
 from ..expression import Context, understand
 from ..expression.generate import Generator
 from ..expression.members import members_of

@@ -158,7 +158,7 @@ def _action(item: CompiledAction) -> _Part:
 def _target(target: Target) -> _Part:
     reason = "" if target.enabled else "the target is disabled"
     if target.enabled and not target_is_active(target):
-        reason = target.trouble or "not yet active"
+        reason = target.trouble
     part = _Part("target", target.name, f"{target.type}, {_state(reason)}", reason, target.type)
     part.place, part.replaces = target.place, target.origins.replaces
     given = {"target_enabled": target.enabled, "interface": target.interface, "cut": target.cut, **target.options}

@@ -47,9 +47,9 @@ def _print(status: dict[str, Any], now: float) -> None:
     worse = paint(f", bad: {', '.join(f'{count} {kind}' for kind, count in bad.items())}", "warning") if bad else ""
     print(f"         {source['records']} records, {source['bytes']} bytes, {source['reconnects']} reconnects{worse}")
     _print_policy(policy)
-    print(
-        f"flows    {flows['evaluated']} evaluated, {flows['matched']} matched, {flows['exempt']} exempt, {flows['live']} live"
-    )
+    words = f"{flows['evaluated']} evaluated, {flows['matched']} matched, {flows['exempt']} exempt, {flows['live']} live"
+    many = f", {flows['dropped']} forgotten: more than max_flows {flows['max']}" if flows["dropped"] else ""
+    print(f"flows    {words}{paint(many, 'warning') if many else ''}")
     if status["actions"]:
         rows = [["action", "matches", "last match", "state"]]
         for name, action in status["actions"].items():

@@ -1,21 +1,34 @@
-"""What the configuration may say already but this release does not do yet.
+"""What the configuration may say, but this system or this release does not do.
 
 In: a checked policy. Out: why an action is not applied, and an info for every such part of the policy. The
-parts are read and checked like all others, so a configuration that is right now stays right.
+parts are read and checked like all others, so one configuration serves several systems.
 """
 
 from __future__ import annotations
+
+import os
+import sys
 
 from nfa.config.model import Action, Policy, Target
 from nfa.config.report import Reports, quote
 
 BROKEN = "an error in it was reported"
-INACTIVE_TYPES = ("pftable",)
+NO_PF = "there is no PF on this system"
+PFCTL = "/sbin/pfctl"
+PFCTL_VARIABLE = "NFA_PFCTL"
+
+
+def pfctl() -> str:
+    """The program that fills tables of PF, "" where there is no PF: everywhere but on FreeBSD.
+
+    For tests, a variable of the environment names another one, which is then used on any system.
+    """
+    return os.environ.get(PFCTL_VARIABLE) or (PFCTL if sys.platform.startswith("freebsd") else "")
 
 
 def target_is_active(target: Target) -> bool:
-    """Whether the target is enabled, of a type that this release serves, and without trouble."""
-    return target.enabled and target.type not in INACTIVE_TYPES and not target.trouble
+    """Whether the target is enabled and without trouble."""
+    return target.enabled and not target.trouble
 
 
 def inactive_reason(action: Action, policy: Policy) -> str | None:
@@ -27,22 +40,30 @@ def inactive_reason(action: Action, policy: Policy) -> str | None:
     targets = [policy.targets[name] for name in action.targets]
     if not any(target.enabled for target in targets):
         return "all its targets are disabled"
-    if not any(map(target_is_active, targets)):
-        broken = any(target.enabled and target.trouble for target in targets)
-        return "none of its targets can be used" if broken else "all its enabled targets are of types that are not yet active"
-    return None
+    return None if any(map(target_is_active, targets)) else "none of its targets can be used"
 
 
 def report_inactive(policy: Policy, reports: Reports) -> None:
-    """An info for each enabled part that is not yet active."""
+    """An info for each enabled part that does nothing here; a target that cannot be used here is in trouble."""
     for target in policy.targets.values():
-        if target.enabled and target.type in INACTIVE_TYPES:
+        if not target.enabled:
+            continue
+        if target.type == "pftable" and not pfctl():
+            target.trouble = NO_PF
             reports.info(
                 target.place,
-                f"target {quote(target.name)}: targets of type {target.type} are not yet active",
+                f"target {quote(target.name)}: {NO_PF}: FreeBSD has it",
+                hint="on Linux, use a target of type nftset or ipset",
                 consequence="no flow reaches the target",
             )
-        elif target.enabled and target.cut and target.type == "sink":
+        elif target.type == "pftable" and target.cut:
+            reports.info(
+                target.place,
+                f"target {quote(target.name)}: 'cut' is for the connection tracking of Linux, PF is not cut",
+                hint="to end the states of an address by hand: pfctl -k ADDRESS",
+                consequence="its connections go on",
+            )
+        elif target.type == "sink" and target.cut:
             reports.info(
                 target.place,
                 f"target {quote(target.name)}: 'cut' is not yet active for targets of type sink",

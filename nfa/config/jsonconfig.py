@@ -13,7 +13,7 @@ from nfa.config.jsontext import MAX_SIZE, JsonError, Object, Value, parse
 from nfa.config.model import Text
 from nfa.config.report import Place, Reports, did_you_mean, quote
 
-GLOBALS = ("version", "reprocess_flows", "timezone")
+GLOBALS = ("version", "reprocess_flows", "timezone", "max_flows")
 SECTIONS = ("actions", "targets", "target_defaults", "target_globals")
 
 _NOT_USED = "the file is not used"

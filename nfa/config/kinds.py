@@ -49,6 +49,8 @@ nft_table_name = text(
     r"[A-Za-z_.][A-Za-z0-9_./-]{0,254}",
 )
 pf_table_name = text("a name of at most 31 characters without blanks", r"[!-~]{1,31}")
+# MAXPATHLEN with the final NUL; pfctl takes a '*' at the end for the anchors below.
+pf_anchor = text("'*' for the main ruleset, or the path of an anchor", r"\*|[!-)+-~]{1,1023}")
 name = text("a name without blanks", r"[!-~]{1,128}")
 file_part = text("a part of a file name, without '/'", r"[^/\x00-\x1f\x7f]{0,128}")
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from nfa.config import kinds, servers, service
 from nfa.config.convert import UINT32, Converter, boolean, choice, integer, mark, path, text, texts
 from nfa.config.timeofday import timezone, windows
+from nfa.engine.engine import MAX_FLOWS
 from nfa.stream.client import DEFAULT_SOURCE
 
 MAX_TTL = 2147483  # seconds; ipset's limit, (UINT_MAX / 2) / 1000
 DEFAULT_PRIORITY = 100
 CONNLABEL_CONF = ("/etc/xtables/connlabel.conf", "/etc/connlabel.conf")  # of iptables and conntrack; of nft
+DEFAULT_PF_DEVICE = "/dev/pf"
 DEFAULT_CONTROL = "/var/run/nfa/control.sock"
 
 
@@ -45,11 +47,15 @@ _REPROCESS_FLOWS = Option(
     "reprocess_flows", boolean, False, "Match the flows that are already known again after a reload."
 )
 _TIMEZONE = Option("timezone", timezone, "", "The time zone of time_of_day; the system's when missing.")
+_MAX_FLOWS = Option(
+    "max_flows", integer(1024, 1 << 20), MAX_FLOWS, "How many live flows are remembered; the oldest are forgotten first."
+)
 
 GLOBAL_OPTIONS: Options = (
     Option("version", integer(1, 1), 1, "The version of the format, always 1."),
     _REPROCESS_FLOWS,
     _TIMEZONE,
+    _MAX_FLOWS,
 )
 
 # The section nfa 'main' of UCI, which has the place of JSON's globals.
@@ -64,6 +70,7 @@ MAIN_OPTIONS: Options = (
     ),
     _REPROCESS_FLOWS,
     _TIMEZONE,
+    _MAX_FLOWS,
     Option("log_level", service.log_level, "notice", "What the log is told: error, warning, notice or debug."),
     Option("control", service.control, DEFAULT_CONTROL, "The control socket, an absolute path."),
 )
@@ -157,7 +164,7 @@ TARGET_OPTIONS: dict[str, Options] = {
     ),
     "pftable": (
         Option("table_name", kinds.pf_table_name, None, "The table of PF.", required=True),
-        Option("anchor_name", kinds.name, "*", "The anchor of the table."),
+        Option("anchor_name", kinds.pf_anchor, "*", "The anchor of the table; *: none, the main ruleset.", ("anchor",)),
         _ADDRESS_TYPE,
         _TTL,
         _MANAGED,
@@ -185,7 +192,7 @@ TARGET_GLOBALS: dict[str, Options] = {
         Option("max_bits", integer(1, 128), 127, "How many labels the system has."),
         Option("connlabel_conf", path, None, f"The file that names the labels; {' and '.join(CONNLABEL_CONF)} when missing."),
     ),
-    "pftable": (Option("device", path, "/dev/pf", "The control device of PF.", ("pftable",)),),
+    "pftable": (Option("device", path, DEFAULT_PF_DEVICE, "The control device of PF.", ("pftable",)),),
 }
 
 _ENABLE = Option("enable", boolean, True, "Whether events go through the channel.", ("enabled",))

@@ -12,6 +12,7 @@ from .wire import NESTED, NET_BYTEORDER, NLM_F_ACK, NLM_F_REQUEST, attribute, at
 ADD = 0x609
 DEL = 0x60A
 FULL = 4352
+IN_USE = 4100
 MAX_MESSAGE = 32 << 10
 """The kernel echoes a message of which it refuses an element whole, and the echo has to fit into the reader's buffer."""
 _LINENO = 9

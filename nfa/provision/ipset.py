@@ -117,6 +117,16 @@ def _named(ipset_command: int, name: str, protocol: int) -> bytes:
     return message(ipset_msg, NFNL_SUBSYS_IPSET, ipset_command, socket.AF_INET, attributes)
 
 
+def users(name: str, count: int) -> tuple[str, str]:
+    """What uses a set, in words, and how to take it away; ("", "") for nothing. ipset tells the number only."""
+    if not count:
+        return "", ""
+    return (
+        f"{count} other{'s' if count > 1 else ''}, which may be rules of iptables, filters of tc, sets of sets",
+        f"delete them; iptables-save, ip6tables-save and ipset save show them: grep -w {shlex.quote(name)}",
+    )
+
+
 def command(
     name: str, set_type: str, family: int, *, ttl: int, span: tuple[int, int] | None, skb: bool
 ) -> str:

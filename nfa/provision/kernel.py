@@ -15,16 +15,25 @@ from ipaddress import IPv4Address
 from typing import Any, Self
 
 from pyroute2 import IPSet
-from pyroute2.netlink import NLM_F_REQUEST
+from pyroute2.netlink import NLM_F_DUMP, NLM_F_REQUEST
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.nfnetlink.ipset import (
     IPSET_ERR_FIND_TYPE,
     IPSET_FLAG_LIST_HEADER,
     IPSET_FLAG_WITH_SKBINFO,
 )
-from pyroute2.netlink.nfnetlink.nftsocket import NFT_MSG_GETSET, NFTSocket, nft_set_msg
+from pyroute2.netlink.nfnetlink.nftsocket import (
+    NFT_MSG_GETRULE,
+    NFT_MSG_GETSET,
+    NFTSocket,
+    nft_rule_msg,
+    nft_set_msg,
+)
 
 from nfa.provision.ipset import PROTOCOL
+
+# Expressions of a rule that use a set, and their attribute with its name.
+_USING = {"lookup": "NFTA_LOOKUP_SET", "dynset": "NFTA_DYNSET_SET_NAME", "objref": "NFTA_OBJREF_SET_NAME"}
 
 
 class KernelUnavailable(Exception):
@@ -56,6 +65,7 @@ class IpSet:
     size: int  # elements; 0 for a bitmap
     flags: int  # IPSET_FLAG_WITH_*
     span: tuple[int, int] | None  # first and last address or port of a bitmap
+    uses: int = 0  # rules, lists of sets and the like that hold it: while there is one, it cannot be destroyed
 
     @property
     def skbinfo(self) -> bool:
@@ -87,12 +97,8 @@ class Kernel:
         request = nft_set_msg()
         request["attrs"] = [("NFTA_SET_TABLE", table), ("NFTA_SET_NAME", name)]
         with _asking("nftables", "nf_tables"):
-            if table_family not in self._nft:
-                self._nft[table_family] = NFTSocket(nfgen_family=table_family)
             try:
-                found = self._nft[table_family].request_get(request, NFT_MSG_GETSET, msg_flags=NLM_F_REQUEST)[
-                    0
-                ]
+                found = self._tables(table_family).request_get(request, NFT_MSG_GETSET, msg_flags=NLM_F_REQUEST)[0]
             except NetlinkError as error:
                 if error.code == errno.ENOENT:
                     return None
@@ -106,6 +112,26 @@ class Kernel:
             timeout=(found.get_attr("NFTA_SET_TIMEOUT") or 0) / 1000 if "NFT_SET_TIMEOUT" in flags else None,
             size=(description and description.get_attr("NFTA_SET_DESC_SIZE")) or 0,
         )
+
+    def nft_rules(self, table_family: int, table: str, name: str) -> list[tuple[str, int]]:
+        """The rules that use the set `name` of `table`: the chain and the handle of each. Raises KernelUnavailable."""
+        request = nft_rule_msg()
+        request["attrs"] = [("NFTA_RULE_TABLE", table)]
+        found: list[tuple[str, int]] = []
+        with _asking("nftables", "nf_tables"):
+            rules = self._tables(table_family).request_get(
+                request, NFT_MSG_GETRULE, msg_flags=NLM_F_REQUEST | NLM_F_DUMP
+            )
+            for rule in rules:
+                # Before 4.17 or so the kernel does not choose by the table.
+                if rule.get_attr("NFTA_RULE_TABLE") != table or rule["nfgen_family"] != table_family:
+                    continue
+                for expression in rule.get_attr("NFTA_RULE_EXPRESSIONS") or []:
+                    attribute = _USING.get(expression.get_attr("NFTA_EXPR_NAME"))
+                    if attribute and expression.get_attr("NFTA_EXPR_DATA").get_attr(attribute) == name:
+                        found.append((rule.get_attr("NFTA_RULE_CHAIN"), rule.get_attr("NFTA_RULE_HANDLE")))
+                        break
+        return found
 
     def ipset(self, name: str) -> IpSet | None:
         """The ipset `name`, or None when it is not there. Raises KernelUnavailable."""
@@ -126,6 +152,7 @@ class Kernel:
             size=data.get_attr("IPSET_ATTR_MAXELEM") or 0,
             flags=data.get_attr("IPSET_ATTR_CADT_FLAGS") or 0,
             span=_span(data),
+            uses=data.get_attr("IPSET_ATTR_REFERENCES") or 0,
         )
 
     def ipset_protocol(self) -> int:
@@ -147,6 +174,11 @@ class Kernel:
                     return None
                 raise
         return oldest, newest
+
+    def _tables(self, family: int) -> Any:
+        if family not in self._nft:
+            self._nft[family] = NFTSocket(nfgen_family=family)
+        return self._nft[family]
 
     def _ipsets(self) -> Any:
         if self._ipset is None:

@@ -3,7 +3,7 @@
 In: a slot's kind, fields and family. Out: source text that the compiler puts into the policy image beside the decision.
 The function takes (record, flow) and returns the slot's number (2 bytes, network order) and the fields in network order
 without padding, or raises ValueError when the record lacks a field that the element needs. Targets that change conntrack
-entries have the packed connection in place of the fields.
+entries have the packed connection in place of the fields, those of PF an address of either IP version.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ _INTEGERS = {1: "B", 2: "H"}
 
 def key_source(name: str, slot: Mapping[str, Any]) -> str:
     """Return the source of the function `name` for a slot. The slot's number is the global `S_NAME`."""
+    if slot["kind"] == "pftable":
+        return f"def {name}(r, f): return pack('>H', S_{name}) + address(f['{slot['type']}_ip'])\n"
     if slot["kind"] not in ("ipset", "nftset"):
         return f"def {name}(r, f): return pack('>H', S_{name}) + connection(f)\n"
     fields: tuple[str, ...] = slot["fields"]

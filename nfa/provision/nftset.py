@@ -24,6 +24,7 @@ from pyroute2.netlink.nfnetlink.nftsocket import (
     nft_table_msg,
 )
 
+from nfa.config.report import quote
 from nfa.provision.wire import message
 
 # linux/netfilter.h, enum nfproto
@@ -32,6 +33,7 @@ TABLE_FAMILIES = {"inet": 1, "ip": 2, "arp": 3, "netdev": 5, "bridge": 7, "ip6":
 # A key type is a 32-bit number with six bits for each datatype. nft takes more fields, but forgets the first.
 MAX_FIELDS = 5
 TYPE_BITS = 6
+SHOWN_RULES = 3  # that one report names
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,20 @@ def key_of(fields: Sequence[str], family: int) -> Key:
         ("NFTNL_UDATA_SET_KEY_TYPEOF", concatenation),
     )
     return Key(text, number, sum(-(-datatype.length // 4) * 4 for datatype in types), userdata)
+
+
+def users(table_family: str, table: str, rules: Sequence[tuple[str, int]]) -> tuple[str, str]:
+    """What uses a set, in words, and how to take it away; ("", "") for nothing. `rules`: chain and handle of each."""
+    if not rules:
+        return "", ""
+    chains = list(dict.fromkeys(chain for chain, _ in rules))
+    words = f"rules of {'chain' if len(chains) == 1 else 'the chains'} {', '.join(map(quote, chains))}"
+    commands = [
+        shlex.join(["nft", "delete", "rule", table_family, table, chain, "handle", str(handle)])
+        for chain, handle in rules[:SHOWN_RULES]
+    ]
+    more = f" and {len(rules) - SHOWN_RULES} more" if len(rules) > SHOWN_RULES else ""
+    return words, f"delete the rules: {'; '.join(commands)}{more}"
 
 
 def type_text(number: int) -> str:

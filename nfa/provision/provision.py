@@ -47,11 +47,14 @@ def provision(targets: Iterable[Target], kernel: Kernel | None, reports: Reports
     create            messages that make table and set, () when not managed; nftables' belong into a batch
     flush             the message that empties the set
     destroy           messages that delete the set
+    replace           a managed set of another type has the name: it is to be deleted before the set can be made
     note              what was assumed about the kernel, for status displays; often empty
 
     Without a kernel nothing is looked up: sets are taken to be as configured.
     """
-    provisioner = _Provisioner(kernel, reports)
+    targets = list(targets)
+    theirs = {_name(target) for target in targets if target.enabled and not target.options.get("managed")}
+    provisioner = _Provisioner(kernel, reports, theirs)
     makers = {"ipset": provisioner.ipset_slot, "nftset": provisioner.nftset_slot}
     owners: dict[tuple[object, ...], Slot] = {}
     made: list[Slot] = []
@@ -69,6 +72,7 @@ def provision(targets: Iterable[Target], kernel: Kernel | None, reports: Reports
             if shared and _alike(slot, first):
                 # The set is made as the first target says; elements of the others carry their own timeout.
                 slot["create"], slot["timeouts"] = first["create"], first["timeouts"]
+                slot["replace"] = first["replace"]
                 slot["element_timeout"] = first["timeouts"] and slot["ttl"] != first["ttl"]
             elif shared:
                 reports.error(
@@ -88,12 +92,19 @@ def _alike(slot: Slot, first: Slot) -> bool:
     return all(slot[key] == first[key] for key in ("fields", "type", "size", "range", "family"))
 
 
+def _name(target: Target) -> tuple[object, ...]:
+    """What names the sets of an ipset or nftset target."""
+    return (target.type, *map(target.options.get, ("set_name", "table_name", "table_family")))
+
+
 class _Provisioner:
     """One run: the kernel as far as it can be asked, and where findings go."""
 
-    def __init__(self, kernel: Kernel | None, reports: Reports) -> None:
+    def __init__(self, kernel: Kernel | None, reports: Reports, theirs: set[tuple[object, ...]]) -> None:
+        """`theirs`: what unmanaged targets name (`_name`): nobody but the administrator replaces these."""
         self._kernel = kernel
         self._reports = reports
+        self._theirs = theirs
         self._blind: set[str] = set()  # reasons already reported
         self._protocol: int | None = None
 
@@ -129,8 +140,15 @@ class _Provisioner:
         known, found = self._find(target, slot, look, misfit)
         command = nftset.command(options["table_family"], table, slot["set"], key, ttl=slot["ttl"])
         delete = f"nft delete set {options['table_family']} {table} {slot['set']}"
-        if not self._settle(target, slot, known, found, misfit, command, delete):
+
+        def users(found: NftSet) -> tuple[str, str]:
+            _, rules = self._ask(target, lambda kernel: kernel.nft_rules(table_family, table, slot["set"]))
+            return nftset.users(options["table_family"], table, rules or [])
+
+        if not self._settle(target, slot, known, found, misfit, command, delete, users):
             return None
+        if slot["replace"]:
+            found = None
         if slot["managed"]:
             # Other flags than those of the existing set would be refused (EEXIST on 6.18).
             flags = found.flags if found else frozenset()
@@ -180,8 +198,14 @@ class _Provisioner:
             slot["set"], set_type, family, ttl=slot["ttl"], span=slot["range"], skb=bool(slot["skb"])
         )
         delete = f"ipset destroy {slot['set']}"
-        if not self._settle(target, slot, known, found, misfit, command, delete):
+
+        def users(found: IpSet) -> tuple[str, str]:
+            return ipset.users(slot["set"], found.uses)
+
+        if not self._settle(target, slot, known, found, misfit, command, delete, users):
             return None
+        if slot["replace"]:
+            found = None
         if found:
             slot["range"] = found.span
             if slot["skb"] and not found.skbinfo:
@@ -251,6 +275,7 @@ class _Provisioner:
             "skb": None,
             "protocol": 0,
             "create": (),
+            "replace": False,
             "note": "",
         }
 
@@ -299,6 +324,7 @@ class _Provisioner:
         misfit: Callable[[Any], str],
         command: str,
         delete: str,
+        users: Callable[[Any], tuple[str, str]],
     ) -> bool:
         """Fill in what depends on the existing set and report what does not fit; False if it cannot work."""
         name, ttl, managed = quote(slot["set"]), slot["ttl"], slot["managed"]
@@ -319,12 +345,13 @@ class _Provisioner:
         problem = misfit(found)
         if not problem and managed and ttl and found.timeout is None:
             problem = f"was made without timeouts, but ttl is {ttl} seconds"
+        if problem and managed and _name(target) not in self._theirs:
+            slot["replace"] = True
+            self._tell_replacement(target, f"set {name} {problem}", *users(found))
+            return True
         if problem:
-            self._refuse(
-                target,
-                f"set {name} {problem}",
-                delete + ("" if managed else f"; then make one with: {command}"),
-            )
+            make = "" if managed else f"; then make one with: {command}"
+            self._refuse(target, f"set {name} {problem}", delete + make)
             return False
         slot["timeouts"] = found.timeout is not None
         slot["element_timeout"] = slot["timeouts"] and found.timeout != ttl
@@ -354,6 +381,20 @@ class _Provisioner:
         else:
             hint = f"to change the set, {delete}"
             self._reports.warning(target.place, message, hint=hint, consequence=consequence)
+
+    def _tell_replacement(self, target: Target, problem: str, used: str, way_out: str) -> None:
+        """A managed set is of another type: the daemon replaces it, once nothing uses it. `used`: what does, "" if nothing."""
+        if used:
+            self._reports.error(
+                target.place,
+                f"target {quote(target.name)}: {problem}, and is used by {used}",
+                hint=way_out,
+                consequence="until then the target does nothing for this address family; then the daemon replaces the set",
+            )
+        else:
+            self._reports.info(
+                target.place, problem, hint="nothing uses it, so the daemon replaces it", consequence="what is in it goes"
+            )
 
     def _refuse(self, target: Target, problem: str, hint: str) -> None:
         self._reports.error(

@@ -9,6 +9,7 @@ spoken to in `connections.py`.
 
 from ..engine.view import NOTHING, reply_connection
 from ..netlink import conntrack
+from .holders import Holders
 from .slot import MAX_LIVE, Counters
 
 KINDS = ("ctmark", "ctlabel", "cut")
@@ -74,8 +75,7 @@ class ConnectionSlot:
         self.waiting: dict[bytes, int] = {}
         """Connections that do not: the second they were first looked for; 0 when that was given up; negative, when the
         kernel has no room for labels in them: the second to try again."""
-        self.more: dict[bytes, int] = {}
-        """How many flows hold a connection besides one."""
+        self.holders = Holders()
         self.replies: dict[bytes, bytes] = {}
         """Reply tuples of records, of connections that are found by them or not found yet."""
         self.again: dict[bytes, int] = {}
@@ -144,9 +144,14 @@ class ConnectionSlot:
     def hold(self, key: bytes, now: int) -> None:
         """A flow that did not hold this connection wants the bits on it."""
         if key in self.live or key in self.waiting:
-            self.more[key] = self.more.get(key, 0) + 1
+            self.holders.join(key)
             self.want(key, now)
-            return
+        else:
+            self.holders.wake(key, True)
+            self._add(key, now)
+
+    def _add(self, key: bytes, now: int) -> None:
+        """Look for a connection, to set the bits on it."""
         for table in (self.live, self.waiting):
             if len(table) >= MAX_LIVE:
                 self.forget(list(table)[: MAX_LIVE // 2])
@@ -174,7 +179,8 @@ class ConnectionSlot:
             return
         since = self.waiting.get(key)
         if since is None:
-            self.hold(key, now)
+            self.holders.wake(key, False)
+            self._add(key, now)
         elif since < 0:
             if now >= -since:
                 self.adds[key] = None
@@ -186,10 +192,11 @@ class ConnectionSlot:
 
     def release(self, key: bytes, now: int, withdraw: bool) -> None:
         """A flow no longer holds this connection. `withdraw`: the bits go; else the connection has ended, or will."""
-        others = self.more.pop(key, 0)
-        if others:
-            if others > 1:
-                self.more[key] = others - 1
+        if key not in self.live and key not in self.waiting:
+            if self.holders.leave_asleep(key) and withdraw and self.data["kind"] != "cut":
+                self.dels[key] = 0, b""  # the bits may be there from before
+            return
+        if not self.holders.leave(key):
             return
         state = self.live.pop(key, None)
         since = self.waiting.pop(key, 0)
@@ -209,6 +216,10 @@ class ConnectionSlot:
             if self._latest.get(connection) == key:
                 del self._latest[connection]
 
+    def has(self, key: bytes) -> bool:
+        """Return whether a connection has the bits, or is looked for to get them."""
+        return key in self.live or key in self.waiting
+
     def expires(self, key: bytes) -> int:
         """Return 0: bits stay as long as their connection."""
         return 0
@@ -216,7 +227,9 @@ class ConnectionSlot:
     def forget(self, keys: list[bytes]) -> None:
         """These are too many to be remembered; what they carry stays."""
         for key in keys:
-            for table in (self.live, self.waiting, self.more, self.replies):
+            if key in self.live or key in self.waiting:
+                self.holders.sleep(key)
+            for table in (self.live, self.waiting, self.replies):
                 table.pop(key, None)
             self._drop(key)
 
@@ -232,10 +245,7 @@ class ConnectionSlot:
         if self.data["kind"] != "cut":
             replies = self.replies
             self.dels.update([(key, (state & 3, replies.get(key, b""))) for key, state in self.live.items()])
-        for table in (self.live, self.waiting, self.more, self.replies, self.again, self.adds, self.refreshes):
-            table.clear()
-        if self._latest is not None:
-            self._latest = {}
+        self.forget([*self.live, *self.waiting])
         return count
 
     # -- for `connections.py` ---------------------------------------------------------------------------------------

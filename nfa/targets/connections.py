@@ -112,12 +112,15 @@ class Connections:
         changes: list[Change] = []
         self.more = False
         for slot in slots:
+            if slot.trouble and now < slot.retry_at and not (slot.adds or slot.refreshes):
+                continue
             adds, refreshes, removals = slot.take_pending(max(0, MAX_TURN - len(changes)))
             self.more = self.more or bool(slot.adds or slot.refreshes or slot.dels)
+            if slot.trouble and now < slot.retry_at:
+                slot.dels.update(removals)
+                continue
             for key, (form, reply) in removals:
                 self._want(changes, Change(slot, key, REMOVE, form, reply))
-            if slot.trouble and now < slot.retry_at:
-                continue
             live, replies = slot.live, slot.replies
             for key in refreshes:
                 self._want(changes, Change(slot, key, REFRESH, live.get(key, 0) & 3, replies.get(key, b"")))
@@ -135,7 +138,8 @@ class Connections:
 
     def _want(self, changes: list[Change], change: Change) -> None:
         if change.key[3] in (conntrack.ICMP, conntrack.ICMPV6):
-            self.search.ask(change.slot, change.key, change)
+            if not self.search.ask(change.slot, change.key, change) and change.what == REMOVE:
+                change.slot.dels[change.key] = change.form, change.reply  # type: ignore[union-attr]
         else:
             changes.append(change)
 
@@ -183,7 +187,7 @@ class Connections:
             return
         if not slot.found(key, now, change.form):
             # The flow let go of it while it was searched for.
-            slot.dels[key] = change.form, b""
+            slot.dels[key] = change.form, change.reply
         slot.worked_at = now
         if slot.trouble:
             slot.trouble = ""
@@ -207,6 +211,8 @@ class Connections:
         no_room = error == errno.ENOSPC and slot.data["kind"] == "ctlabel"
         if no_room and change.what == REMOVE:
             return
+        if change.what == REMOVE:
+            slot.dels[key] = change.form, change.reply  # later
         slot.counters.errors += 1
         slot.counters.error_time = now
         words = NO_ROOM if no_room else describe(error)

@@ -13,10 +13,15 @@ PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 58: "ipv6-icmp", 132: "
 PORTLESS = (1, 58)
 
 
+def address_text(packed: bytes) -> str:
+    """Return a packed IP address, of 4 or 16 bytes, as text."""
+    return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
+
+
 def _text(field: str, raw: bytes, protocol: str) -> str:
     """Return one field as text."""
     if field.endswith("_addr"):
-        return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw)
+        return address_text(raw)
     if field.endswith("_mac"):
         return ":".join(["%02x" % byte for byte in raw])  # noqa: UP031
     if field == "ip_proto":
@@ -32,6 +37,8 @@ def reader(data: dict):
     """Return the function (packed element) -> text for a slot of the policy image."""
     if data["kind"] in ("ctmark", "ctlabel", "cut"):
         return lambda key: connection_text(key[2:]) + effect_text(data, key)
+    if data["kind"] == "pftable":
+        return lambda key: address_text(key[2:])
     width = nftables.width if data["kind"] == "nftset" else ipset.width
     places = []
     at = 2

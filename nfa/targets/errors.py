@@ -10,6 +10,9 @@ from ..netlink import ipset
 from .slot import Slot
 
 IS_FULL = "is full"
+IN_THE_WAY = "is of another type, and something uses it"
+IN_USE = (errno.EBUSY, ipset.IN_USE)
+"""A set cannot be deleted: rules use it, or other sets."""
 FULL_ERRORS = (errno.ENFILE, errno.ENOSPC, errno.ENOMEM, ipset.FULL)
 HOPELESS = (
     errno.ENOENT,
@@ -29,6 +32,8 @@ HOPELESS = (
 def label(slot: Slot) -> str:
     """Return how a set is called in a message."""
     data = slot.data
+    if data["kind"] == "pftable":
+        return "PF table " + (data["table"] + " " if data["table"] else "") + str(data["set"])
     kind = "ipset " if data["kind"] == "ipset" else "nftables set " + data["table"] + " "
     return kind + str(data["set"])
 
@@ -36,6 +41,8 @@ def label(slot: Slot) -> str:
 def advice(error: int, slot: Slot) -> str:
     """Return what an administrator can do about an error."""
     nft = slot.data["kind"] == "nftset"
+    if error in IN_USE:
+        return "nfa check names what does; without that, the set is replaced"
     if error in (errno.EPERM, errno.EACCES):
         return "the daemon needs root, or the capability CAP_NET_ADMIN"
     if error == errno.ENOENT and not slot.data["managed"]:

@@ -14,8 +14,8 @@ from .slot import Slot
 
 CHUNK = 512
 """Elements put back at once: under a millisecond."""
-CHECK_EVERY = 1.5
-"""Seconds between two looks at how many elements each ipset has."""
+CHECK_EVERY = 0.9
+"""Seconds between two looks at how many elements each ipset has: each second, as the loop's seconds go."""
 QUIET = 300
 """Seconds in which one set's misfortune is told once: a firewall may be reloaded each second."""
 
@@ -119,7 +119,6 @@ class Healing:
                 if not lost:
                     self._sets.losses = False
                     return
-                lost[0].lost = False
                 self._work = self._put_back(lost[0], now)
             try:
                 next(self._work)  # type: ignore[call-overload]
@@ -128,7 +127,9 @@ class Healing:
 
     def _put_back(self, slot: Slot, now: int):
         """A generator: puts back the elements of one slot, a part at each step."""
-        if slot.data["managed"] and not self._sets.provide(slot, now, False):
+        provided = not slot.data["managed"] or self._sets.provide(slot, now, False)
+        slot.lost = False
+        if not provided:
             return
         keys = [key for key in slot.live if key not in slot.adds]
         count = 0

@@ -11,8 +11,8 @@ import errno
 from ..netlink import ipset, nftables
 from ..netlink.socket import MAX_SEND, Netlink, describe
 from ..netlink.wire import NLM_F_ACK, with_sequence
-from .errors import FULL_ERRORS, HOPELESS, IS_FULL, advice, label
-from .slot import RETRY_FULL, RETRY_OTHER, Slot
+from .errors import FULL_ERRORS, HOPELESS, IN_THE_WAY, IN_USE, IS_FULL, advice, label
+from .slot import RETRY_FULL, RETRY_OTHER, Slot, set_of
 
 _MAX_ROUNDS = 40
 """How often one turn may be sent anew to find refused elements; what is left then of the same sets counts as refused."""
@@ -54,6 +54,8 @@ class Sets:
         self.batches = 0
         self.losses = False
         """Some slot is `lost`."""
+        self.misfits: set[tuple] = set()
+        """Managed sets (`set_of`) that were of another type when the compiler looked: each is replaced once."""
         self._turn: list[Unit] = []
         """All units of the turn that is being sent."""
         self._limit = MAX_SEND
@@ -75,23 +77,48 @@ class Sets:
         Returns whether the set can be used. Trouble is told once.
         """
         data = slot.data
-        messages = list(data["create"])
         flush = fresh and data["managed"] and data["flush_on_create"]
-        if flush:
-            messages.append(data["flush"])
         if fresh:
             slot.carried_over = not flush
-        error = self._command(slot, messages) if messages else 0
-        if error == errno.EEXIST:
-            # It differs in what an element does not depend on (a comment, a bucket size): the compiler looked at the rest.
-            error = self._command(slot, [data["flush"]]) if flush else 0
+        error = self._make(slot, flush) if data["create"] else 0
         if error:
+            slot.ready = slot.ready and error not in IN_USE
             self.fail(slot, error, now)
             return False
         slot.ready = True
         slot.keep_carried(now)
         self._works(slot)
         return True
+
+    def _make(self, slot: Slot, flush: bool) -> int:
+        """Make a managed set that is not there, replace one of another type. Returns 0 or the error number."""
+        data = slot.data
+        if set_of(data) in self.misfits:
+            return self._replace(slot)
+        error = self._command(slot, [*data["create"], data["flush"]] if flush else list(data["create"]))
+        if error == errno.EEXIST and slot.lost and not self._replace(slot):
+            return 0  # whoever deleted it has made one of another type in its place
+        if error == errno.EEXIST:
+            # It differs in what an element does not depend on (a comment, a bucket size): the compiler looked at the rest.
+            error = self._command(slot, [data["flush"]]) if flush else 0
+        return error
+
+    def _replace(self, slot: Slot) -> int:
+        """Delete a set of another type and make the right one: for nftables in one transaction. Returns 0 or the error number.
+
+        The kernel refuses while something uses the set. ipset has no transactions: for a moment there is no set.
+        """
+        data = slot.data
+        error = self._command(slot, [*data["destroy"], *data["create"]])
+        if error == errno.ENOENT:
+            # It is not there any longer.
+            error = self._command(slot, list(data["create"]))
+        if not error:
+            self.misfits.discard(set_of(data))
+            for one in (slot, *slot.siblings):
+                self.lose(one)
+            self._say("notice", "target '" + slot.counters.name + "': " + label(slot) + " was of another type; it is replaced")
+        return error
 
     def empty(self, slot: Slot) -> int:
         """Flush a set. Returns 0 or the error number. A set that is not there is empty."""
@@ -125,6 +152,8 @@ class Sets:
         nft: list[Unit] = []
         ipsets: list[Unit] = []
         for slot in slots:
+            if slot.trouble not in ("", IS_FULL) and now < slot.retry_at and not (slot.adds or slot.refreshes):
+                continue
             adds, refreshes, removals = slot.take_pending()
             if slot.trouble == IS_FULL and now < slot.retry_at:
                 # What is in the set can be refreshed all the same.
@@ -135,6 +164,7 @@ class Sets:
                 unusable = bool(slot.trouble) or not slot.ready
             if unusable and (now < slot.retry_at or not (slot.ready or self.provide(slot, now, False))):
                 self._refuse(slot, adds + refreshes)
+                slot.postpone(removals)
                 continue
             into = nft if slot.data["kind"] == "nftset" else ipsets
             # Adds last: in a set that is filling up, what is there comes before what is new.
@@ -240,11 +270,11 @@ class Sets:
             elif error == errno.ENOENT and unit.what != REMOVE and self._remake(unit, now):
                 again.append(unit)
             elif (unit.what != REMOVE and error in HOPELESS) or (error in FULL_ERRORS and known_full):
-                self._give_up(unit.slot, keys, error, now)
+                self._give_up(unit, keys, error, now)
             elif 0 <= index < len(keys) or len(keys) == 1:
                 index = max(index, 0)
                 if error in FULL_ERRORS:
-                    self._give_up(unit.slot, keys[index:], error, now)
+                    self._give_up(unit, keys[index:], error, now)
                     again += [Unit(unit.slot, keys[:index], unit.what)] if index else []
                 else:
                     self._refuse(unit.slot, [keys[index]], error, now)
@@ -291,7 +321,7 @@ class Sets:
             # In a bitmap the same number means that the element lies outside its range.
             full = answer.error in FULL_ERRORS and not unit.slot.data["type"].startswith("bitmap")
             if answer.error in HOPELESS or full:
-                self._give_up(unit.slot, unit.keys[done:], answer.error, now)
+                self._give_up(unit, unit.keys[done:], answer.error, now)
             else:
                 self._refuse(unit.slot, [unit.keys[done]], answer.error, now)
                 if unit.keys[done + 1 :]:
@@ -386,9 +416,13 @@ class Sets:
         self._works(slot)
         return 0
 
-    def _give_up(self, slot: Slot, keys: list[bytes], error: int, now: int) -> None:
-        """These cannot be added, and neither can others for a while."""
-        self._refuse(slot, keys, error, now)
+    def _give_up(self, unit: Unit, keys: list[bytes], error: int, now: int) -> None:
+        """These of a unit cannot be added, and neither can others for a while; what is to be taken out is so later."""
+        slot = unit.slot
+        if unit.what != REMOVE:
+            self._refuse(slot, keys, error, now)
+        elif error != errno.ENOENT:
+            slot.postpone(keys)
         self.fail(slot, error, now)
         if error == errno.ENOENT and slot.data["managed"]:
             # Somebody deleted the set: it is made again, and its elements put back, by `healing`.
@@ -401,6 +435,8 @@ class Sets:
         if error == errno.ENOENT and slot.data["managed"] and slot.data["create"]:
             slot.retry_at = now
         words = IS_FULL if error in FULL_ERRORS else IS_MISSING if error == errno.ENOENT else describe(error)
+        if error in IN_USE and set_of(slot.data) in self.misfits:
+            words = IN_THE_WAY
         # A full set has room now and then: that is told again only after a while, not each time.
         quiet = words == IS_FULL and now < slot.quiet_until
         if words == IS_FULL:
@@ -424,5 +460,5 @@ class Sets:
 
     def _all_failed(self, batch: list[Unit], error: int, now: int) -> list[Unit]:
         for unit in batch:
-            self._give_up(unit.slot, unit.keys, error, now)
+            self._give_up(unit, unit.keys, error, now)
         return []

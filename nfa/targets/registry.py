@@ -13,101 +13,17 @@ from .connections import Connections
 from .errors import label
 from .kernel import Sets
 from .log import Log
-from .slot import Counters, Slot
-
-
-def interface_test(name: str):
-    """Return a function (record) -> whether an action or target with this `interface` takes it; None: it takes all."""
-    if name == "*":
-        return None
-    if name in ("lan", "wan"):
-        return lambda record: record.get("internal") is (name == "lan")
-    return lambda record: record.get("interface") == name
-
-
-class SetTarget:
-    """An ipset or nftset target: the slot of the flow's IP version takes its element. One of ctmark or ctlabel: its slot
-    takes the connections of both versions."""
-
-    def __init__(self, counters: Counters, interface: str, cut=None) -> None:
-        """`cut`: called with the flow record when the flow begins to hold an element."""
-        self.counters = counters
-        self._cut = cut
-        self._takes = interface_test(interface)
-        self.slots: list[Slot] = []
-        self._v4 = None
-        self._v6 = None
-        self._key4 = None
-        self._key6 = None
-
-    @property
-    def lasting(self):
-        """What is applied also when a flow that runs is matched again: all of it lasts as long as the flow."""
-        return self
-
-    def bind(self, slots: list[tuple[Slot, object]]) -> None:
-        """Take the slots and their element functions."""
-        self.slots = [slot for slot, _ in slots]
-        self._v4 = self._v6 = None
-        for slot, function in slots:
-            if slot.data["family"] != 6:
-                self._v4, self._key4 = slot, function  # type: ignore[assignment]
-            if slot.data["family"] != 4:
-                self._v6, self._key6 = slot, function  # type: ignore[assignment]
-
-    def apply(self, record: dict, flow: dict, now: int, held):
-        """Want the flow's element in the set. Returns the element, or None when this flow has none here.
-
-        `held`: what the flow holds already: None, one element, or a tuple of several. Raises one of `view.MALFORMED`, before
-        anything was done, when the flow lacks a field of the element.
-        """
-        if self._takes is not None and not self._takes(record):
-            return None
-        slot, make = (self._v4, self._key4) if flow["ip_version"] == 4 else (self._v6, self._key6)
-        if slot is None:
-            return None
-        key = make(record, flow)
-        if key == held:
-            slot.want(key, now)
-            return held  # one object for as long as the flow lives
-        if isinstance(held, tuple) and key in held:
-            slot.want(key, now)
-        else:
-            slot.hold(key, now)
-            if self._cut is not None:
-                self._cut(flow)
-        return key
-
-
-class LogTarget:
-    """A log target, with its interface. `cutting` remembers which flows were cut, where that is wanted."""
-
-    def __init__(self, log: Log, interface: str, cutting: SetTarget | None) -> None:
-        self.log = log
-        self._cutting = cutting
-        self.slots: list[Slot] = []
-        self.counters = log.counters
-        self._takes = interface_test(interface)
-
-    @property
-    def lasting(self):
-        """A flow that runs had its entry when its record came; it may have to be cut now."""
-        return self._cutting
-
-    def apply(self, record: dict, flow: dict, now: int, held) -> bytes | None:
-        """Note the flow. What it returns, and `held`: as for `SetTarget`."""
-        if self._takes is not None and not self._takes(record):
-            return None
-        self.log.effect(flow, now, time.time())
-        return self._cutting.apply(record, flow, now, held) if self._cutting is not None else None
+from .slot import Counters, Slot, set_of
+from .target import LogTarget, SetTarget, interface_test
 
 
 class Registry:
     """All targets and slots. A slot keeps its number over reloads, and a number is not given to another slot before 65,536
     more were given out: live flows survive a reload, and none ever refreshes what is not its own."""
 
-    def __init__(self, sets: Sets, write, say, tell, make_hub=None, hub=None) -> None:
-        """`tell`: as for `Sets`. `hub`: what has all channels of sinks; `make_hub` makes it when a policy first has one."""
+    def __init__(self, sets: Sets, write, say, tell, make_hub=None, hub=None, make_tables=None) -> None:
+        """`tell`: as for `Sets`. `hub`: what has all channels of sinks; `make_hub` makes it when a policy first has one.
+        `make_tables` likewise makes what has all tables of PF."""
         self.sets = sets
         self.connections = Connections(say, tell)
         self._write = write
@@ -115,6 +31,8 @@ class Registry:
         self._tell = tell
         self._make_hub = make_hub
         self.hub = hub
+        self._make_tables = make_tables
+        self.tables = None
         self.sinks: dict = {}
         """Sink targets by the number of their packed keys."""
         self.by_number: dict[int, Slot | ConnectionSlot] = {}
@@ -123,6 +41,8 @@ class Registry:
         self.described: list[dict] = []
         self._counters: dict[str, Counters] = {}
         self._retired: list[Log] = []
+        self._cuts: dict[bytes, tuple] = {}
+        """Connections to cut at the end of this turn: to the slot, the element, and the reply tuple."""
         self._leaving: list[ConnectionSlot] = []
         """Slots that are out of use, while connections have their bits still."""
 
@@ -156,7 +76,8 @@ class Registry:
             self.finish(now)  # a new slot may be about to set what an old one has yet to take back
         kinds = {target["name"]: target["type"] for target in image["targets"]}
         old = dict(self.by_number)
-        made = [_set(slot.data) for slot in old.values()]
+        made = [set_of(slot.data) for slot in old.values()]
+        self.sets.misfits = {set_of(data) for data in image["slots"] if data.get("replace")}
         slots: list[Slot | ConnectionSlot] = []
         for data, number in zip(image["slots"], numbers):  # noqa: B905 (MicroPython's zip has no strict)
             counters = self.counters(data["target"], kinds[data["target"]])
@@ -164,24 +85,37 @@ class Registry:
             if slot is None and data["kind"] in KINDS:
                 slot = ConnectionSlot(number, data, counters)
             elif slot is None:
-                slot = Slot(number, data, counters)
+                slot = self._slot(number, data, counters)
                 # A set that another target fills already is not emptied for this one.
-                self.sets.provide(slot, now, _set(data) not in made)
-                made.append(_set(data))
+                self._keeper(slot).provide(slot, now, set_of(data) not in made)
+                made.append(set_of(data))
             else:
                 changed = slot.data != data
                 slot.counters = counters
                 slot.take(data)
                 if changed and isinstance(slot, Slot):
-                    self.sets.provide(slot, now, False)
+                    self._keeper(slot).provide(slot, now, False)
             slots.append(slot)
         self.by_number = {slot.number: slot for slot in slots}
         for slot in slots:
             slot.siblings = [  # type: ignore[assignment]
-                other for other in slots if other is not slot and _set(other.data) == _set(slot.data)
+                other for other in slots if other is not slot and set_of(other.data) == set_of(slot.data)
             ]
         self._bind(image, slots, functions)
         return list(old.values())
+
+    def _slot(self, number: int, data: dict, counters: Counters) -> Slot:
+        """Return a new slot of a set, or of a table of PF."""
+        if data["kind"] != "pftable":
+            return Slot(number, data, counters)
+        if self.tables is None:
+            self.tables = self._make_tables()
+        made: Slot = self.tables.slot(number, data, counters)  # type: ignore[attr-defined]
+        return made
+
+    def _keeper(self, slot: Slot):
+        """Return who sees to a slot's set or table."""
+        return self.tables if slot.data["kind"] == "pftable" else self.sets
 
     def _bind(self, image: dict, slots: list, functions: list) -> None:
         logs = {name: target for name, target in self.targets.items() if isinstance(target, LogTarget)}
@@ -235,13 +169,14 @@ class Registry:
         made.bind(bound)
         return made
 
-    def _cut(self, flow: dict) -> None:
-        """A flow has begun to hold an element of a target with `cut`."""
+    def _cut(self, slot, key: bytes, flow: dict) -> None:
+        """A flow's element of a target with `cut` is on its way: once it is there, the connection is cut."""
         try:
             packed = connection(flow)
         except MALFORMED:
             return
-        self.connections.cut(packed, reply_connection(flow) if flow.get("conntrack", NOTHING) else b"")
+        reply = reply_connection(flow) if flow.get("conntrack", NOTHING) else b""
+        self._cuts[packed] = slot, key, reply
 
     def refresh(self, held, now: int) -> None:
         """A flow lives: its elements (one, or a tuple) are wanted again."""
@@ -264,7 +199,7 @@ class Registry:
         pending: list[Slot] = []
         connections: list[ConnectionSlot] = []
         for slot in self.by_number.values():
-            if not (slot.adds or slot.refreshes or slot.dels):
+            if not (slot.adds or slot.refreshes or slot.dels) or slot.data["kind"] == "pftable":
                 continue
             if isinstance(slot, ConnectionSlot):
                 connections.append(slot)
@@ -274,11 +209,19 @@ class Registry:
             pending.append(slot)
         if pending:
             self.sets.flush(pending, now)
+        if self._cuts:
+            for packed, (slot, key, reply) in self._cuts.items():
+                # What the kernel refused has no effect that the connection could meet: it is cut when the element is there.
+                if slot.has(key):
+                    self.connections.cut(packed, reply)
+            self._cuts = {}
         if self._leaving:
             self._leaving = [slot for slot in self._leaving if slot.dels]
             connections += self._leaving
         if connections or self.connections.pending:
             self.connections.flush(connections, self._connection_slots(), now)
+        if self.tables is not None:
+            self.tables.turn(now)
 
     def finish(self, now: int) -> None:
         """Bring all changes of connections to the kernel now, however many there are."""
@@ -291,6 +234,8 @@ class Registry:
         for slot in self.by_number.values():
             slot.expire(now)
         self.connections.tick(self._connection_slots(), now)
+        if self.tables is not None:
+            self.tables.tick(now)
         for target in self.targets.values():
             if isinstance(target, LogTarget) and target.log.due and now >= target.log.due:
                 target.log.flush(time.time())
@@ -313,9 +258,11 @@ class Registry:
         gone = [slot for slot in slots if isinstance(slot, ConnectionSlot) and slot.number not in self.by_number]
         self._leaving += [slot for slot in gone if slot.withdraw_all()]  # brought to the kernel in the next turns
         slots = [slot for slot in slots if isinstance(slot, Slot)]
-        used = [_set(slot.data) for slot in self.by_number.values() if slot not in slots]
+        used = [set_of(slot.data) for slot in self.by_number.values() if slot not in slots]
         for slot in slots:
-            if slot.data["flush_on_destroy"] and _set(slot.data) not in used:
+            if slot.data["kind"] == "pftable":
+                self._keeper(slot).retire(slot)
+            elif slot.data["flush_on_destroy"] and set_of(slot.data) not in used:
                 error = self.sets.empty(slot)
                 if error:
                     self.sets.fail(slot, error, 0)
@@ -328,13 +275,13 @@ class Registry:
                 withdrawn += slot.withdraw_all()  # brought to the kernel at the end of this turn
                 continue
             count = len(slot.live)
-            error = self.sets.empty(slot)
-            if error:
-                return withdrawn, label(slot) + ": " + describe(error)
+            problem = self._keeper(slot).empty(slot)
+            if problem:
+                return withdrawn, label(slot) + ": " + (problem if isinstance(problem, str) else describe(problem))
             withdrawn += count
         return withdrawn, ""
 
-    def shut_down(self) -> None:
+    def shut_down(self, now: int) -> None:
         """The daemon ends: write what is left, honour flush_on_destroy, close."""
         self._flush_retired()
         if self.hub is not None:
@@ -344,15 +291,12 @@ class Registry:
             if isinstance(target, LogTarget):
                 target.log.flush(time.time())
         self.close(list(self.by_number.values()))
+        if self.tables is not None:
+            self.tables.close(now)
         self.sets.close()
         self.connections.close()
 
 
-def _set(data: dict) -> tuple:
-    """Return what names a kernel set."""
-    return (data["kind"], data["table_family"], data["table"], data["set"])
-
-
 def _identity(data: dict) -> tuple:
     """Return what makes a slot the same one after a reload: its elements stay what they are."""
-    return (data["target"], data["family"], data["fields"], data["type"], *_set(data))
+    return (data["target"], data["family"], data["fields"], data["type"], *set_of(data))

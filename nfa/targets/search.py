@@ -46,10 +46,12 @@ class Search:
     def close(self) -> None:
         self._dump.close()
 
-    def ask(self, slot, key: bytes, change) -> None:
-        """Search for the connection of a key. `change` has `key`. More than MAX_ASKED are left out: their flows ask again."""
-        if len(self.asked) < MAX_ASKED:
-            self.asked[(slot, key)] = change
+    def ask(self, slot, key: bytes, change) -> bool:
+        """Search for the connection of a key. `change` has `key`. Returns False when there is no room for more."""
+        if len(self.asked) >= MAX_ASKED and (slot, key) not in self.asked:
+            return False
+        self.asked[(slot, key)] = change
+        return True
 
     def go_on(self, now: int) -> tuple[int, list]:
         """Read for a while. Returns (0, []), and at the end of a reading (error or 0, each change with whether it worked)."""

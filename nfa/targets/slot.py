@@ -5,6 +5,8 @@ ones. Out: lists of elements to add and to refresh. A packed element begins with
 table of flows can hold elements of all sets. The kernel itself is spoken to in `kernel.py`.
 """
 
+from .holders import Holders
+
 RETRY_FULL = 1
 RETRY_OTHER = 5
 MAX_LIVE = 1 << 18
@@ -17,6 +19,11 @@ MAX_COMPLEMENTS = 4096
 GRACE = 2
 """Seconds an element is remembered beyond its deadline. While it is, a new sighting refreshes it, which is right whether
 or not the kernel still has it; a plain add would not lengthen the life of one that is about to end."""
+
+
+def set_of(data: dict) -> tuple:
+    """Return what names the kernel set of a slot of the policy image."""
+    return (data["kind"], data["table_family"], data["table"], data["set"])
 
 
 class Counters:
@@ -46,8 +53,7 @@ class Slot:
         self.counters = counters
         self.live: dict[bytes, int] = {}
         """Elements to the second they expire (0: never), oldest first; its complement (negative) when no flow holds it."""
-        self.more: dict[bytes, int] = {}
-        """How many flows hold an element besides one; only of those that several hold."""
+        self.holders = Holders()
         self.adds: dict[bytes, None] = {}
         """What is to be brought to the kernel at the end of this turn; `refreshes` and `dels` likewise."""
         self.refreshes: dict[bytes, None] = {}
@@ -78,8 +84,7 @@ class Slot:
         ttl: int = data["ttl"] if data["timeouts"] else 0
         if ttl != self.ttl:
             # What is in the set has the timeout of before: each element is renewed when it is seen again.
-            self.live = {}
-            self.more = {}
+            self.forget(list(self.live))
             self.carried_over = True
         self.ttl = ttl
         self._second = self._end = 0
@@ -92,26 +97,20 @@ class Slot:
         """A flow that did not hold this element wants it in the set."""
         deadline = self.live.get(key)
         if deadline is None:
-            if len(self.live) >= MAX_LIVE:
-                self.forget(list(self.live)[: MAX_LIVE // 2])
-            self.live[key] = self._deadline(now)
-            if key in self.dels:
-                # It is in the kernel still, and was to be taken out at the end of this turn.
-                del self.dels[key]
-                self.refreshes[key] = None
-            else:
-                self.adds[key] = None
+            self.holders.wake(key, True)
+            self._add(key, now)
         else:
             if deadline >= 0:
-                self.more[key] = self.more.get(key, 0) + 1
+                self.holders.join(key)
             self.want(key, now)
 
     def want(self, key: bytes, now: int) -> None:
         """A flow that holds this element lives."""
         deadline = self.live.get(key)
         if deadline is None:
-            # The kernel refused it, or it was forgotten here.
-            self.hold(key, now)
+            # It expired, the kernel refused it, or it was forgotten here.
+            self.holders.wake(key, False)
+            self._add(key, now)
             return
         if deadline < 0:
             deadline = self.live[key] = ~deadline
@@ -122,23 +121,42 @@ class Slot:
             if key not in self.adds:
                 self.refreshes[key] = None
 
+    def _add(self, key: bytes, now: int) -> None:
+        """Bring an element into the set."""
+        if len(self.live) >= MAX_LIVE:
+            self.make_room(list(self.live)[: MAX_LIVE // 2])
+        self.live[key] = self._deadline(now)
+        if key in self.dels:
+            # It is in the kernel still, and was to be taken out at the end of this turn.
+            del self.dels[key]
+            self.refreshes[key] = None
+        else:
+            self.adds[key] = None
+
     def release(self, key: bytes, now: int, withdraw: bool) -> None:
         """A flow no longer holds this element. `withdraw`: it is to go with its last holder, not with its time."""
         deadline = self.live.get(key)
-        if deadline is None or deadline < 0:
-            return
-        others = self.more.pop(key, 0)
-        if others > 1:
-            self.more[key] = others - 1
-        elif not others and not withdraw:
-            self.live[key] = self._complement(deadline)
-        elif not others:
+        if deadline is None:
+            if self.holders.leave_asleep(key) and withdraw and self.carried_over:
+                self.dels[key] = None  # the kernel may have it from before
+        elif deadline >= 0 and self.holders.leave(key):
+            if not withdraw:
+                self.live[key] = self._complement(deadline)
+                return
             del self.live[key]
-            self.refreshes.pop(key, None)
-            if key in self.adds:
-                del self.adds[key]
-            elif not self.ttl or deadline - now > ENDING:
-                self.dels[key] = None
+            self.take_out(key, not self.ttl or deadline - now > ENDING)
+
+    def take_out(self, key: bytes, staying: bool) -> None:
+        """An element is to leave the set. `staying`: the kernel does not drop it by itself right now."""
+        self.refreshes.pop(key, None)
+        if key in self.adds:
+            del self.adds[key]
+        elif staying:
+            self.dels[key] = None
+
+    def make_room(self, keys: list[bytes]) -> None:
+        """Too many elements: forget these; the kernel keeps them until their time is over."""
+        self.forget(keys)
 
     def _complement(self, deadline: int) -> int:
         """Return ~deadline; one object for all of a second."""
@@ -156,21 +174,32 @@ class Slot:
             self._end = now + self.ttl if self.ttl else 0
         return self._end
 
+    def has(self, key: bytes) -> bool:
+        """Return whether an element is in the set, as far as is known, or on its way."""
+        return key in self.live
+
     def expires(self, key: bytes) -> int:
         """Return the second in which an element ends; 0: never, or it is not in the set."""
         deadline = self.live.get(key, 0)
         return deadline if deadline >= 0 else ~deadline
 
     def forget(self, keys: list[bytes]) -> None:
-        """The kernel did not take these."""
+        """The kernel did not take these, or no longer has them."""
         for key in keys:
-            self.live.pop(key, None)
-            self.more.pop(key, None)
+            if self.live.pop(key, -1) >= 0:
+                self.holders.sleep(key)
+
+    def postpone(self, keys: list[bytes]) -> None:
+        """The kernel could not take these out now. More than MAX_LIVE are left to their time, and counted as errors."""
+        for key in keys:
+            if len(self.dels) >= MAX_LIVE:
+                self.counters.errors += 1
+            elif key not in self.live:
+                self.dels[key] = None
 
     def clear(self) -> None:
-        """The set is empty, or gone: nothing of it is remembered, and nothing is on its way."""
-        self.live = {}
-        self.more = {}
+        """The set is empty, or gone: nothing is in it, and nothing is on its way."""
+        self.forget(list(self.live))
         self.take_pending()
 
     def keep_carried(self, now: int) -> None:
@@ -181,15 +210,17 @@ class Slot:
         """Forget what the kernel has dropped by itself. To be called each second."""
         if self.carried_over and self._carried_until and now >= self._carried_until:
             self.carried_over = False
-        if not self.ttl:
-            return
-        limit = now - GRACE
+        if self.ttl:
+            self.forget(self._ended(now - GRACE))
+
+    def _ended(self, limit: int) -> list[bytes]:
+        """Return the elements whose deadline is not after this second."""
         gone = []
         for key, deadline in self.live.items():
             if (deadline if deadline >= 0 else ~deadline) > limit:
                 break
             gone.append(key)
-        self.forget(gone)
+        return gone
 
     def keep_of_siblings(self) -> None:
         """Leave in the set what flows hold through another target that fills the same set."""

@@ -127,6 +127,7 @@ def test_uci_over_json_is_shown_by_the_names_of_uci(tmp_path: Path, capsys: Capt
     file = Document(policy, versioned=True)
     json_ttl, json_size = (f"{value} ({at(file, name)}, default of nftset)" for name, value in (("ttl", 20), ("size", 21)))
     assert f"target t  nftset, on  replaces {at(file, 't', '{')}" in lines
+    assert "max_flows  65536  built-in" in lines
     uci_ttl = f"30 ({package}.nftset.ttl (line 6), default of nftset)"
     assert f"ttl  10  {package}.t.ttl (line 12), over {uci_ttl}, {json_ttl}" in lines
     assert f"size  31  {package}.nftset.size (line 7), default of nftset, over {json_size}" in lines
@@ -227,7 +228,7 @@ def test_what_is_off_says_why(tmp_path: Path, capsys: Capture) -> None:
         "action b   on, priority 100",
         "target t   nftset, on",
         "target off   log, off: the target is disabled",
-        "target later   pftable, off: not yet active",
+        "target later   pftable, off: there is no PF on this system",
         "target c   ctlabel, on",
         "all targets of type ctlabel",
         "all targets of type pftable",

@@ -263,6 +263,7 @@ def test_a_missing_file_leaves_the_running_policy() -> None:
         ({"version": None}, "warning", "no 'version'"),
         ({"timezone": "America/Torronto"}, "error", "unknown time zone"),
         ({"reprocess_flows": "x"}, "error", "expected true or false"),
+        ({"max_flows": 10}, "error", "from 1024 to 1048576"),
         ({"actions": []}, "error", "'actions' is not an object"),
         ({"actions": {"b": 5}}, "error", "'b' in 'actions' is not an object"),
         ({"actions": {"": {}}}, "error", "an action has an empty name"),
@@ -340,8 +341,8 @@ def test_named_exemptions_are_used_by_the_actions_that_name_them(tmp_path: Path)
     assert [text.value for text in policy.exemptions] == ["app == 'x';"]
 
 
-def test_parts_of_a_later_release_are_checked_and_announced(load_config: Load) -> None:
-    """A mark would be dropped without a word."""
+def test_a_target_that_this_system_does_not_have_is_announced_and_the_others_work(load_config: Load) -> None:
+    """Its flows would be dropped without a word."""
     document = config(time_of_day={"day": "mon", "time_start": "21:00", "time_end": "6:00"})
     document["reprocess_flows"] = 1
     document["targets"]["events"] = {"target_type": "pftable", "table_name": "x"}
@@ -351,10 +352,33 @@ def test_parts_of_a_later_release_are_checked_and_announced(load_config: Load) -
     assert policy
     assert not reports.errors
     assert [report.severity for report in reports.items] == ["info"]
-    assert all("not yet active" in report.message and report.place for report in reports.items)
+    assert "there is no PF on this system" in reports.items[0].message
+    assert "nftset or ipset" in reports.items[0].hint
+    assert reports.items[0].place
     reasons = [inactive_reason(action, policy) for action in policy.actions]
-    assert reasons == [None, "all its enabled targets are of types that are not yet active", None]
+    assert reasons == [None, "none of its targets can be used", None]
     assert policy.actions[0].time_of_day == [Window((0,), 21 * 3600, 6 * 3600, "inclusive")]
+
+
+def test_on_freebsd_a_table_of_pf_is_in_use_but_cuts_nothing(load_config: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no conntrack: the daemon would look for it with each flow."""
+    monkeypatch.setattr("sys.platform", "freebsd15")
+    document = config()
+    document["targets"]["events"] = {"target_type": "pftable", "table_name": "x", "cut": True, "anchor": "nfa/video"}
+    policy, reports = load_config(document)
+    assert policy
+    assert (policy.targets["events"].trouble, policy.targets["events"].options["anchor_name"]) == ("", "nfa/video")
+    assert [report.severity for report in reports.items] == ["info"]
+    assert "PF is not cut" in reports.items[0].message
+
+
+@pytest.mark.parametrize("written", ["nfa/*", "a b", "", "x" * 1024])
+def test_an_anchor_is_the_path_of_one(load_config: Load, written: str) -> None:
+    """pfctl takes a '*' at the end for all anchors below."""
+    document = config()
+    document["targets"]["events"] = {"target_type": "pftable", "table_name": "x", "anchor_name": written}
+    _, reports = load_config(document)
+    assert "the path of an anchor" in reports.errors[0].message
 
 
 @given(st.data())

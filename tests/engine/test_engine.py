@@ -11,7 +11,7 @@ import samples
 from policies import Desk, compiled, config_of
 
 from nfa.engine import view
-from nfa.engine.engine import LIFETIME
+from nfa.engine.engine import KEPT_BYTES, LIFETIME
 from nfa.stream.records import digest_key
 
 KEY = b"\0\0\x0a\0\0\1"
@@ -142,7 +142,7 @@ def test_a_refined_record_is_decided_anew(tmp_path: Path) -> None:
     made.take(samples.flow())
     assert made.engine.live() == 0
     made.take(samples.flow("HTTP/S", "netify.youtube", detection_updated=True))
-    assert list(made.engine.flows) == [digest_key(WEB["flow"]["digest"])]
+    assert list(made.engine.flows.young) == [digest_key(WEB["flow"]["digest"])]
     assert made.targets["log.x"].digests == [WEB["flow"]["digest"]]
 
 
@@ -150,15 +150,16 @@ def test_flows_that_fall_silent_are_forgotten_after_one_to_two_lifetimes(tmp_pat
     """netifyd does not purge every flow: the table would grow for ever."""
     made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY})
     flows = [samples.flow(local_port=port) for port in (1, 2)]
-    made.engine.tick(1, 0)
+    made.engine.tick(1)
     made.take(*flows, now=2)
-    made.engine.tick(LIFETIME, 0)
+    made.engine.tick(LIFETIME)
     assert made.engine.live() == 2
-    made.engine.tick(1 + LIFETIME, 0)
+    made.engine.tick(1 + LIFETIME)
     assert made.engine.live() == 2
     made.take(samples.stats(flows[0]["flow"]["digest"]), now=2 + LIFETIME)
     assert len(made.refreshed) == 1
-    made.engine.tick(1 + 2 * LIFETIME, 0)
+    made.engine.tick(1 + 2 * LIFETIME)
+    made.engine.go_on(1 + 2 * LIFETIME, lambda: False)
     assert made.engine.live() == 1
     made.take(samples.stats(flows[1]["flow"]["digest"]), samples.stats(flows[0]["flow"]["digest"]), now=2 + 2 * LIFETIME)
     assert len(made.refreshed) == 2
@@ -174,7 +175,7 @@ def test_a_refined_record_that_no_longer_matches_lets_go(tmp_path: Path) -> None
     made.take(WEB, samples.stats(WEB["flow"]["digest"]))
     assert made.engine.live() == 0
     made.take(samples.flow())
-    made.engine.tick(LIFETIME * 9, 0)
+    made.engine.tick(LIFETIME * 9)
     made.take(samples.flow(other_port=80, digest=WEB["flow"]["digest"]))
     assert made.engine.live() == 0
     assert not made.refreshed
@@ -182,7 +183,7 @@ def test_a_refined_record_that_no_longer_matches_lets_go(tmp_path: Path) -> None
 
 def test_combinations_of_actions_are_bounded_and_their_counts_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Strangers choose host names, and so combinations of matching actions: each would take memory for ever."""
-    monkeypatch.setattr("nfa.engine.engine.MAX_PLANS", 4)
+    monkeypatch.setattr("nfa.engine.policy.MAX_PLANS", 4)
     made = desk(tmp_path, {f"a{bit}": [f"detected_hostname == 'rx:{bit}';"] for bit in range(4)})
     for number in range(1, 16):
         name = "".join(str(bit) for bit in range(4) if number >> bit & 1)
@@ -204,9 +205,84 @@ def test_the_table_of_flows_is_bounded(tmp_path: Path) -> None:
         made.take(samples.flow(local_port=1 + number))
         assert made.engine.live() <= 16
         if number == 100:
-            made.engine.tick(LIFETIME * 9, 0)
-    assert made.engine.dropped_flows > 0
-    assert digest_key(samples.flow(local_port=200)["flow"]["digest"]) in made.engine.flows
+            made.engine.tick(LIFETIME * 9)
+    assert made.engine.flows.dropped > 0
+    assert digest_key(samples.flow(local_port=200)["flow"]["digest"]) in made.engine.flows.young
+
+
+def test_a_flood_does_not_displace_a_flow_that_is_heard_of(tmp_path: Path) -> None:
+    """A child who opens thousands of connections would set the tunnel free that is blocked at bedtime."""
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, max_flows=64, reprocess_flows=True)
+    tunnel = samples.flow("QUIC", local_port=1)
+    digest = tunnel["flow"]["digest"]
+    made.take(tunnel)
+    for port in range(1000):
+        made.take(samples.flow(local_port=2 + port))
+        if port % 20 == 0:
+            made.take(samples.stats(digest))
+    assert digest_key(digest) in made.engine.flows.young
+    assert made.engine.kept.get(digest_key(digest))
+
+
+def test_records_that_are_kept_are_bounded_in_bytes(tmp_path: Path) -> None:
+    """Strangers and children choose how long a URL is: 65,536 long ones would take half a gigabyte."""
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, max_flows=100, reprocess_flows=True)
+    for port in range(200):
+        made.take(samples.flow(local_port=1 + port, http={"url": f"{port:04}" * 1000}))
+        assert made.engine.kept.size <= 100 * KEPT_BYTES
+    kept = made.engine.kept
+    assert kept.size == sum(map(len, [*kept.young.values(), *kept.older.values()])) > 0
+    assert kept.dropped == 200 - len(kept)
+    made.engine.tick(LIFETIME)
+    made.engine.tick(LIFETIME * 2)
+    assert (len(kept), kept.size) == (0, 0)
+
+
+def test_a_flow_that_was_called_so_before_keeps_what_it_holds(tmp_path: Path) -> None:
+    """netifyd 5 changes its mind twice, and comes back to the first digest: the flow would be unblocked while it matches."""
+    made = desk(tmp_path, {"a": ["app == 'youtube';"]}, {"log.x": KEY})
+    digest = WEB["flow"]["digest"]
+    made.take(samples.flow("HTTP/S", "netify.youtube", digest_prev=[digest, "f" * 40]))
+    assert made.engine.live() == 1 and not made.released
+
+
+def test_many_flows_that_end_at_once_let_go_over_many_turns(tmp_path: Path) -> None:
+    """The loop would be held up by thousands of elements that lose their holders, and events of sinks would be too many."""
+    made = desk(tmp_path, {"a": ["app == 'youtube';"]}, {"log.x": KEY}, max_flows=5000)
+    flows = [samples.flow("HTTP/S", "netify.youtube", local_port=1 + port) for port in range(1000)]
+    made.take(*flows)
+    made.engine.tick(LIFETIME)
+    made.engine.tick(LIFETIME * 2)
+    assert made.engine.busy and not made.released
+    turns = iter([False, True])
+    made.engine.go_on(LIFETIME * 2, lambda: next(turns))
+    assert 0 < len(made.released) < 500 and made.engine.live() == 1000 - len(made.released)
+    made.take(flows[0], samples.flow("DNS", digest=flows[1]["flow"]["digest"]), now=LIFETIME * 2)
+    assert made.released[-1] == (KEY, True), "it goes on, and is something else"
+    made.engine.go_on(LIFETIME * 2, lambda: False)
+    assert not made.engine.busy
+    assert made.engine.live() == 1 and made.released.count((KEY, False)) == 998
+
+
+def test_the_oldest_flows_are_forgotten_first_and_few_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One flow too many would have let go of half of them, the youngest among them, in one long turn."""
+    monkeypatch.setattr("nfa.engine.engine.KEPT_BYTES", 4000)  # nothing packs them here
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, max_flows=3200, reprocess_flows=True)
+    flows = [samples.flow(local_port=port) for port in range(1, 3402)]
+    digests = [digest_key(one["flow"]["digest"]) for one in flows]
+    made.take(*flows[:1600])
+    made.engine.tick(LIFETIME * 9)
+    made.take(*flows[1600:3200])
+    assert (made.engine.live(), len(made.engine.kept), made.engine.flows.dropped) == (3200, 3200, 0)
+    made.take(flows[3200])
+    assert made.engine.live() == 3001
+    assert (made.engine.flows.dropped, made.engine.kept.dropped) == (200, 200), "what they hold, and their records"
+    assert made.released == [(KEY, False)] * 200, "their elements stay for their time"
+    made.take(*flows[3201:3401])
+    left = {*made.engine.flows.young, *made.engine.flows.older}
+    assert left == set(digests[400:]), "of the older table first"
+    kept = {*made.engine.kept.young, *made.engine.kept.older}
+    assert kept == left
 
 
 # -- records that cannot be used ---------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -360,6 +361,25 @@ def test_a_cut_brings_an_established_connection_before_the_rules(lab: Lab, net: 
     status = lab.feed(*[seen(entry, "lan", "home") for entry in entries])
     assert [net.home.do("talk", index, 0.3) for index in (0, 1)] == [not cut, not cut]
     assert status["kernel"]["cut"] == 2 * cut
+
+
+def test_bedtime_ends_an_established_connection_within_a_second(lab: Lab, net: Network) -> None:
+    """The film that plays at nine plays on: the reason for which people ask for schedules at all."""
+    lab.namespace.nft(BLOCKING)
+    net.away.do("serve", "tcp", 4, 80)
+    entry = net.entry("tcp", net.home.open("tcp", 4, AWAY[4], 80))
+    made = config(net, {"block": nftset("blocked", "other_addr", set_family="ipv4", cut=True)}) | {"timezone": "UTC0"}
+    bedtime = int(time.time()) + 4
+    hours = [time.strftime("%H:%M:%S", time.gmtime(moment)) for moment in (bedtime, bedtime + 3600)]
+    made["actions"]["all"]["time_of_day"] = {"time_start": hours[0], "time_end": hours[1]}
+    lab.start(made)
+    lab.feed(seen(entry, "lan", "home"))
+    assert net.home.do("talk", 0, 0.3), "not yet"
+    last = time.time()
+    while net.home.do("talk", 0, 0.2):
+        last = time.time()
+        assert last < bedtime + 5
+    assert bedtime - 0.3 <= last <= bedtime + 1.0
 
 
 @pytest.mark.parametrize("kind", ["nftset", "log"])

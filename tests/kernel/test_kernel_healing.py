@@ -101,19 +101,3 @@ def test_an_unmanaged_set_may_be_deleted_and_is_filled_when_it_comes_back(lab: L
     assert lab.namespace.nft_set(N).type == "", "it stays away"
     lab.namespace.nft(make)
     eventually(lambda: nft_keys(lab) == ADDRESSES, what="made again, it is filled")
-
-
-def test_a_firewall_that_is_reloaded_again_and_again(lab: Lab) -> None:
-    """Whatever happens during a replay, the sets hold in the end what an undisturbed run holds."""
-    fill(lab)
-    deeds = ["flush ruleset", "delete table inet nfa", "flush set inet nfa n.v4"]
-    for number in range(12):
-        lab.namespace.nft(deeds[number % 3])
-        if number % 4 == 3:
-            lab.namespace.run("ipset", "flush", IPSET)
-        new = f"203.0.113.{100 + number}"
-        ADDRESSES_NOW = ADDRESSES | {f"203.0.113.{100 + n}" for n in range(number + 1)}
-        lab.feed(flow(other=new))
-        eventually(lambda wanted=ADDRESSES_NOW: nft_keys(lab) == wanted, what=f"after the {number}th")
-    eventually(lambda: lab.namespace.ipset(IPSET).keys == ADDRESSES_NOW)
-    assert lab.daemon.status()["targets"]["n"]["errors"] == 0

@@ -24,6 +24,7 @@ class FakeKernel:
 
     sets: dict[str, Any] = field(default_factory=dict)
     reason: str = ""
+    rules: list[tuple[str, int]] = field(default_factory=list)
     protocol: int = 7
     types: tuple[str, ...] = (
         "hash:ip",
@@ -41,6 +42,9 @@ class FakeKernel:
 
     def nft_set(self, table_family: int, table: str, name: str) -> Any:
         return self._answer(self.sets.get(name))
+
+    def nft_rules(self, table_family: int, table: str, name: str) -> Any:
+        return self._answer(self.rules)
 
     def ipset(self, name: str) -> Any:
         return self._answer(self.sets.get(name))
@@ -92,7 +96,7 @@ def test_a_slot_for_each_family(target: MakeTarget) -> None:
         "managed": True, "ttl": 120, "element_timeout": False, "timeouts": True,
         "fields": ("other_addr", "ip_proto", "other_port", "local_addr"),
         "type": "ipv4_addr . inet_proto . inet_service . ipv4_addr", "size": 65536, "range": None,
-        "skb": None, "protocol": 0, "flush_on_create": True, "flush_on_destroy": False,
+        "skb": None, "protocol": 0, "replace": False, "flush_on_create": True, "flush_on_destroy": False,
         "note": "not looked up in the kernel",
     }  # fmt: skip
 
@@ -206,23 +210,62 @@ def test_a_set_of_the_plain_name_is_taken(target: MakeTarget) -> None:
     assert not texts
 
 
-@pytest.mark.parametrize("managed", [False, True])
-def test_another_key_is_an_error(target: MakeTarget, managed: bool) -> None:
+def test_another_key_is_an_error(target: MakeTarget) -> None:
     """Elements of another kind would all be refused; both kinds are named, and the way out."""
-    slots, texts = run(
-        target("nftset", families=(4,), managed=managed), kernel=FakeKernel({"x.v4": nft(("mark",))})
-    )
+    slots, texts = run(target("nftset", families=(4,), managed=False), kernel=FakeKernel({"x.v4": nft(("mark",))}))
     assert not slots
-    way_out = "Delete the rules that use it, then the set: nft delete set inet t x.v4"
-    way_out += "" if managed else "; then make one with: nft add table inet t; nft add"
+    way_out = "Delete the rules that use it, then the set: nft delete set inet t x.v4; then make one with: nft add table inet t"
     assert "error: target 'nftset.x': set 'x.v4' holds mark (4 bytes), not ipv4_addr. " + way_out in texts[0]
-    slots, texts = run(
-        target("ipset", families=(4,), managed=managed), kernel=FakeKernel({"x.v4": ips(family=10)})
-    )
+    slots, texts = run(target("ipset", families=(4,), managed=False), kernel=FakeKernel({"x.v4": ips(family=10)}))
     assert not slots
-    way_out = "Delete the rules that use it, then the set: ipset destroy x.v4"
-    way_out += "." if managed else "; then make one with: ipset create x.v4 hash:ip family"
-    assert "set 'x.v4' is IPv6 hash:ip, not IPv4 hash:ip. " + way_out in texts[0]
+    assert "set 'x.v4' is IPv6 hash:ip, not IPv4 hash:ip. Delete the rules that use it, then the set: " in texts[0]
+    assert "ipset destroy x.v4; then make one with: ipset create x.v4 hash:ip family" in texts[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "there", "problem"),
+    [
+        ("nftset", nft(("mark",)), "holds mark (4 bytes), not ipv4_addr"),
+        ("nftset", nft(timeout=None), "was made without timeouts, but ttl is 120 seconds"),
+        ("nftset", nft(flags=frozenset({"NFT_SET_MAP"})), "is of the kind map, which cannot hold single elements"),
+        ("ipset", ips(family=10), "is IPv6 hash:ip, not IPv4 hash:ip"),
+        ("ipset", ips(timeout=None), "was made without timeouts, but ttl is 120 seconds"),
+    ],
+    ids=str,
+)
+def test_a_managed_set_of_another_type_is_replaced(target: MakeTarget, kind: str, there: Any, problem: str) -> None:
+    """After a changed type somebody would have to delete the set by hand. What there is of the old one must not count."""
+    (slot,), texts = run(target(kind, families=(4,)), kernel=FakeKernel({"x.v4": there}))
+    assert texts == [f"info: set 'x.v4' {problem}. Nothing uses it, so the daemon replaces it. What is in it goes"]
+    (wanted,), _ = run(target(kind, families=(4,)), kernel=FakeKernel())
+    assert slot == wanted | {"replace": True, "note": ""}
+
+
+def test_a_managed_set_of_another_type_that_is_in_use_is_an_error(target: MakeTarget) -> None:
+    """The kernel says "busy", which names neither the set nor the rule that is in the way."""
+    there = FakeKernel({"x.v4": nft(("mark",))}, rules=[("forward", 7), ("my chain", 9), ("forward", 8), ("forward", 10)])
+    (slot,), (text,) = run(target("nftset", families=(4,)), kernel=there)
+    assert slot["replace"], "the daemon tries again until it can"
+    assert text == (
+        "error: target 'nftset.x': set 'x.v4' holds mark (4 bytes), not ipv4_addr, and is used by rules of the chains "
+        "'forward', 'my chain'. Delete the rules: nft delete rule inet t forward handle 7; nft delete rule inet t 'my chain' "
+        "handle 9; nft delete rule inet t forward handle 8 and 1 more. Until then the target does nothing for this address "
+        "family; then the daemon replaces the set"
+    )
+    (slot,), (text,) = run(target("ipset", families=(4,)), kernel=FakeKernel({"x.v4": ips(family=10, uses=2)}))
+    assert slot["replace"]
+    assert "is IPv6 hash:ip, not IPv4 hash:ip, and is used by 2 others, which may be rules of iptables, filters of tc" in text
+    assert "grep -w x.v4" in text
+
+
+def test_the_set_of_an_unmanaged_target_is_not_replaced_for_another(target: MakeTarget) -> None:
+    """A set that the administrator made, and names in another target, is his."""
+    reports = Reports()
+    kernel: Any = FakeKernel({"x.v4": nft(("mark",))})
+    targets = [target("nftset", families=(4,), managed=False, type=("mark",)), target("nftset", families=(4,))]
+    for order in (targets, targets[::-1]):
+        assert [(slot["managed"], slot["replace"]) for slot in provision(order, kernel, reports)] == [(False, False)]
+    assert "Delete the rules that use it, then the set" in reports.errors[0].text()
 
 
 def test_interval_sets_and_maps_are_an_error(target: MakeTarget) -> None:
@@ -255,20 +298,6 @@ def test_elements_carry_a_timeout_when_the_sets_differs(
     assert all("elements stay until the set is flushed" in text.lower() for text in texts)
 
 
-@pytest.mark.parametrize(
-    ("kind", "delete"), [("ipset", "ipset destroy x.v4"), ("nftset", "nft delete set inet t x.v4")]
-)
-def test_managed_set_without_timeouts_is_an_error(target: MakeTarget, kind: str, delete: str) -> None:
-    """A set of an older configuration without ttl cannot forget elements; it has to be deleted by hand."""
-    sets = {"x.v4": nft(timeout=None) if kind == "nftset" else ips(timeout=None)}
-    slots, texts = run(target(kind, families=(4,)), kernel=FakeKernel(sets))
-    assert not slots
-    assert texts == [
-        f"error: target '{kind}.x': set 'x.v4' was made without timeouts, but ttl is 120 seconds. "
-        f"Delete the rules that use it, then the set: {delete}. The target does nothing for this address family"
-    ]
-
-
 @pytest.mark.parametrize("kind", ["ipset", "nftset"])
 def test_managed_set_with_another_timeout_or_size_goes_on(target: MakeTarget, kind: str) -> None:
     """After a changed ttl the set may be held by rules and cannot be deleted: its elements make up for it."""
@@ -287,13 +316,13 @@ def test_managed_set_with_another_timeout_or_size_goes_on(target: MakeTarget, ki
     ]
 
 
-def test_managed_bitmap_with_another_range_is_an_error(target: MakeTarget) -> None:
+def test_managed_bitmap_with_another_range_is_replaced(target: MakeTarget) -> None:
     """Addresses outside of the old range could never be added."""
     sets = {"x.v4": ips(type="bitmap:port", family=0, size=0, span=(1, 9))}
     slots, texts = run(
         target("ipset", type="bitmap:port", range=(0, 65535), families=(4,)), kernel=FakeKernel(sets)
     )
-    assert not slots
+    assert slots[0]["replace"] and slots[0]["range"] == (0, 65535)
     assert "has the range 1-9, not 0-65535" in texts[0]
 
 

@@ -20,8 +20,8 @@ from nfa.config.servers import Server
 from nfa.files import write_whole
 from nfa.sinks.hub import Hub
 from nfa.sinks.target import SinkTarget
-from nfa.targets.registry import interface_test
 from nfa.targets.slot import Counters
+from nfa.targets.target import interface_test
 
 EVENTS = ("new", "updated", "expired")
 

@@ -418,3 +418,18 @@ def test_many_changes_at_once_are_spread_over_turns_of_the_loop() -> None:
     assert {found.mark for found in bench.table.entries if found.original != packed(4999)} == {0}
     marked = next(found for found in bench.table.entries if found.original == packed(4999))
     assert marked.mark, "a flow wanted it again before its turn came"
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.ENOBUFS])
+def test_what_could_not_be_taken_back_is_taken_back_later(error: int) -> None:
+    """A connection that is no call after all would keep its priority as long as it lasts."""
+    bench = Bench(entry(1), entry(2))
+    bench.hold(1, 1, 2)
+    bench.table.refuse = error
+    bench.slot.release(bench.key(1), 2, True)
+    bench.turn(2)
+    bench.turn(3)
+    bench.table.refuse = 0
+    bench.turn(2 + RETRY_OTHER)
+    assert bench.marks[0] == 0 and bench.marks[1] != 0
+    assert bench.slot.counters.withdrawn == 1

@@ -11,7 +11,8 @@ import samples
 from fake_kernel import Kernel, slot_data
 
 from nfa.targets.kernel import Sets
-from nfa.targets.registry import Registry, interface_test
+from nfa.targets.registry import Registry
+from nfa.targets.target import interface_test
 
 
 def image(*slots: dict[str, Any], interface: str = "*", logs: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -120,7 +121,7 @@ def test_the_last_entries_of_a_log_that_has_just_gone_are_written() -> None:
     flow = {"ip_version": 4, "other_ip": "10.0.0.1", "local_ip": "10.0.0.2", "detected_protocol": 5}
     house.registry.targets["l"].apply({"flow": flow}, flow, 1, None)
     house.load(image())
-    house.registry.shut_down()
+    house.registry.shut_down(9)
     assert len(house.files) == 1
 
 
@@ -181,7 +182,7 @@ def test_a_log_that_goes_is_written_first() -> None:
     house.registry.tick(70)
     assert len(house.files) == 2
     house.registry.targets["l"].apply({"flow": flow}, flow, 80, None)
-    house.registry.shut_down()
+    house.registry.shut_down(9)
     assert len(house.files) == 3
 
 
@@ -220,5 +221,28 @@ def test_a_flow_that_lacks_what_one_target_needs_reaches_the_others(tmp_path: Pa
     assert [registry.counters(name, "nftset").added for name in ("first", "odd", "last")] == [1, 0, 1]
     assert registry.counters("odd", "nftset").skipped == 1
     house.feed(samples.purge(daemon_house.youtube(1)["flow"]["digest"]))
-    assert not [slot.more for slot in registry.by_number.values() if slot.more]
+    assert not [slot for slot in registry.by_number.values() if slot.holders.more or slot.holders.asleep]
     assert all(deadline < 0 for slot in registry.by_number.values() for deadline in slot.live.values()), "no holder is left"
+
+
+def test_a_connection_is_cut_when_its_element_is_there(tmp_path: Path) -> None:
+    """A set that is full for a moment: cut too early, the video would go on unblocked, and would never be cut again."""
+    config = {
+        "version": 1,
+        "actions": {"a": {"criteria": ["*"], "targets": ["nft.video"]}},
+        "targets": {"nft.video": {"target_type": "nftset", "set_name": "video", "managed": True, "cut": True, "ttl": 60}},
+    }
+    house = daemon_house.House(tmp_path, config)
+    registry = house.daemon.registry
+    cuts: list[bytes] = []
+    registry.connections.cut = lambda packed, reply: cuts.append(packed)  # type: ignore[method-assign]
+    house.kernel.limits["video.v4"] = 0
+    house.feed(daemon_house.youtube(1))
+    assert not cuts
+    house.kernel.limits.clear()
+    for slot in registry.by_number.values():
+        slot.retry_at = 0
+    house.feed(daemon_house.youtube(1))
+    assert len(cuts) == 1
+    house.feed(daemon_house.youtube(1))
+    assert len(cuts) == 1, "once is enough"

@@ -10,7 +10,7 @@ from fake_kernel import Bench, Kernel, key, slot_data
 
 from nfa.netlink import ipset
 from nfa.targets.kernel import QUIET
-from nfa.targets.slot import RETRY_FULL, RETRY_OTHER, Counters, Slot
+from nfa.targets.slot import RETRY_FULL, RETRY_OTHER, Counters, Slot, set_of
 
 KINDS = pytest.mark.parametrize("kind", ["nftset", "ipset"])
 
@@ -196,6 +196,50 @@ def test_a_deleted_set_is_made_again_if_it_is_ours(kind: str) -> None:
 
 
 @KINDS
+def test_a_set_of_another_type_is_replaced_when_nothing_uses_it(kind: str) -> None:
+    """After a changed type the target would do nothing until somebody deletes the set by hand."""
+    bench = Bench(kind)
+    bench.kernel.strange, bench.kernel.used = {"x.v4"}, {"x.v4"}
+    bench.sets.misfits = {set_of(bench.slot.data)}
+    assert not bench.sets.provide(bench.slot, 99, True)
+    bench.want(100, 1)
+    assert (bench.slot.counters.errors, bench.held) == (1, []), "nothing is put into the wrong set"
+    ((level, text),) = bench.said
+    assert level == "error"
+    assert "is of another type, and something uses it (nfa check names what does" in text
+    bench.kernel.used.clear()
+    bench.want(99 + RETRY_OTHER, 1)
+    assert bench.held == [1]
+    assert [level for level, _ in bench.said[1:]] == ["notice", "notice"]
+    bench.sets.provide(bench.slot, 200, False)
+    assert bench.held == [1], "once is enough"
+
+
+@KINDS
+def test_a_set_of_another_type_that_went_by_itself_is_made(kind: str) -> None:
+    """The compiler looked a while ago: a set that is not there would be deleted in vain again and again."""
+    bench = Bench(kind, there=False)
+    bench.sets.misfits = {set_of(bench.slot.data)}
+    assert bench.sets.provide(bench.slot, 99, True)
+    assert bench.kernel.sets == {"x.v4": []} and not bench.sets.misfits
+
+
+@KINDS
+@pytest.mark.parametrize("used", [False, True])
+def test_a_set_that_is_deleted_and_made_anew_with_another_type(kind: str, used: bool) -> None:
+    """The compiler saw the right one: the daemon would fill, or wait for, the wrong one for ever."""
+    bench = Bench(kind)
+    assert bench.sets.provide(bench.slot, 99, True)
+    bench.want(100, 1)
+    bench.kernel.sets["x.v4"], bench.kernel.strange = [], {"x.v4"}
+    bench.kernel.used = {"x.v4"} if used else set()
+    bench.sets.lose(bench.slot)
+    assert bench.sets.provide(bench.slot, 101, False)
+    assert bench.kernel.strange == ({"x.v4"} if used else set()), "one that rules use may differ in its comment only"
+    assert "replaced" in "".join(text for _, text in bench.said) or used
+
+
+@KINDS
 def test_a_deleted_set_takes_all_that_was_pending(kind: str) -> None:
     """A large turn goes in several messages: those after the one that found out would be lost."""
     bench = Bench(kind)
@@ -282,6 +326,24 @@ def test_a_hopeless_error_is_not_tried_for_every_element(kind: str) -> None:
     assert bench.kernel.sends == 1
     assert bench.slot.counters.errors == 100
     assert not bench.slot.live
+
+
+@KINDS
+@pytest.mark.parametrize("error", [errno.EPERM, errno.ENOBUFS])
+def test_what_could_not_be_taken_out_is_taken_out_later(kind: str, error: int) -> None:
+    """A flow that turned out to be something else would stay blocked, for ever in a set without timeouts."""
+    bench = Bench(kind, ttl=0)
+    assert bench.sets.provide(bench.slot, 99, True)
+    bench.want(100, 1, 2)
+    bench.kernel.broken = error
+    bench.slot.release(key(1), 101, True)
+    bench.want(101, 3)
+    bench.want(102)
+    bench.kernel.broken = 0
+    bench.want(103)
+    bench.want(101 + RETRY_OTHER)
+    assert bench.held == [2]
+    assert bench.slot.counters.withdrawn == 1
 
 
 def test_emptying_a_set_forgets_its_elements() -> None:

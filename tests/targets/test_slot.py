@@ -42,7 +42,7 @@ def test_an_element_goes_with_its_last_holder() -> None:
     assert slot.take_pending() == ([], [], [])
     slot.release(key(1), 103, True)
     assert slot.take_pending() == ([], [], [key(1)])
-    assert not slot.live and not slot.more
+    assert not slot.live and not slot.holders.more
     slot.release(key(1), 104, True)
     assert slot.take_pending() == ([], [], []), "it was released by all already"
 
@@ -109,28 +109,46 @@ def test_holders_are_counted_right_whatever_happens() -> None:
     """The oracle is a set of holders for each element; what the kernel holds must be what it says at every turn."""
     rng = Random(7)
     slot = made(ttl=0)
+    slot.carried_over = False
     holders: dict[int, set[int]] = {number: set() for number in range(5)}
     loose: set[int] = set()
+    asleep: set[int] = set()
     kernel: set[bytes] = set()
-    for _ in range(20_000):
+    for _ in range(40_000):
         flow, number = rng.randrange(4), rng.randrange(5)
-        if flow not in holders[number]:
+        if rng.random() < 0.1:
+            # It has expired, or somebody has emptied the set.
+            gone = [number] if rng.random() < 0.9 else list(holders)
+            slot.forget([key(one) for one in gone]) if len(gone) == 1 else slot.clear()
+            for one in gone:
+                for pending in (slot.adds, slot.refreshes, slot.dels):
+                    pending.pop(key(one), None)
+                kernel.discard(key(one))
+                loose.discard(one)
+                asleep |= {one} if holders[one] else set()
+        elif flow not in holders[number]:
             slot.hold(key(number), 1)
             holders[number].add(flow)
             loose.discard(number)
+            asleep.discard(number)
         elif rng.random() < 0.3:
             slot.want(key(number), 1)
+            asleep.discard(number)
         else:
             withdraw = rng.random() < 0.7
             slot.release(key(number), 1, withdraw)
             holders[number].discard(flow)
-            if not holders[number] and not withdraw:
-                loose.add(number)
+            if not holders[number]:
+                if not withdraw and number not in asleep:
+                    loose.add(number)
+                asleep.discard(number)
         if rng.random() < 0.4:
             adds, refreshes, removals = slot.take_pending()
             assert not kernel & set(adds) and set(removals) <= kernel and set(refreshes) <= kernel
             kernel = (kernel | set(adds)) - set(removals)
-            assert kernel == {key(number) for number in holders if holders[number] or number in loose}
+            awake = {number for number in holders if holders[number]} - asleep
+            assert kernel == {key(number) for number in awake | loose}
+    assert not slot.holders.asleep.keys() - {key(number) for number in asleep}
 
 
 def test_an_expired_element_is_forgotten_after_a_moment_of_grace() -> None:
@@ -195,3 +213,29 @@ def test_the_table_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         slot.want(key(number), 1)
         assert len(slot.live) <= 10
     assert key(99) in slot.live
+
+
+def test_an_element_that_expired_under_two_flows_has_two_holders_again() -> None:
+    """Two idle connections to one server: one turns out to be something else, and the other would lose its element."""
+    slot = made(ttl=60)
+    slot.hold(key(1), 100)
+    slot.hold(key(1), 100)
+    slot.expire(160 + GRACE)
+    assert not slot.live
+    slot.want(key(1), 170)
+    slot.want(key(1), 170)
+    slot.take_pending()
+    slot.release(key(1), 171, True)
+    assert slot.take_pending() == ([], [], []), "the other flow holds it"
+    slot.release(key(1), 171, True)
+    assert slot.take_pending() == ([], [], [key(1)])
+
+
+def test_what_a_shorter_ttl_has_left_behind_goes_with_its_last_flow() -> None:
+    """The element with the ttl of before would stay for its whole time after the flow is known to be something else."""
+    slot = made(ttl=86400)
+    slot.hold(key(1), 100)
+    slot.take_pending()
+    slot.take(slot.data | {"ttl": 60})
+    slot.release(key(1), 101, True)
+    assert slot.take_pending() == ([], [], [key(1)])

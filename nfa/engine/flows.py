@@ -1,0 +1,98 @@
+"""A table of live flows in two ages: a flow that is heard of becomes young again, one that is not is forgotten with its age.
+
+In: digest keys and what is remembered of each flow. Out: what was remembered, and what of it has to go. So the oldest are
+found without a time or a list of their own for each flow, which would be most of the memory.
+"""
+
+MAX_DROPPED = 1024
+"""Flows forgotten at once when there are too many: a millisecond or two."""
+
+
+class Flows:
+    """`young` and `older`: digest key to what is remembered. Those who look here for each record use the two directly."""
+
+    def __init__(self) -> None:
+        self.young: dict = {}
+        self.older: dict = {}
+        self.dropped = 0
+        """How many were forgotten because there were too many."""
+
+    def __len__(self) -> int:
+        return len(self.young) + len(self.older)
+
+    def pop(self, digest: int):
+        """Forget a flow. Returns what was remembered, or None."""
+        found = self.young.pop(digest, None)
+        return self.older.pop(digest, None) if found is None else found
+
+    def get(self, digest: int):
+        """Return what is remembered of a flow, or None."""
+        found = self.young.get(digest)
+        return self.older.get(digest) if found is None else found
+
+    def renew(self, digest: int):
+        """A flow was heard of: others are forgotten before it. Returns what is remembered of it, or None."""
+        found = self.young.pop(digest, None)
+        if found is None:
+            found = self.older.pop(digest, None)
+        if found is not None:
+            self.young[digest] = found
+        return found
+
+    def put(self, digest: int, value) -> None:
+        """Remember something of a flow that was heard of."""
+        self.pop(digest)
+        self.young[digest] = value
+
+    def age(self) -> dict:
+        """Begin a new age. Returns the flows that were not heard of for all of the last one."""
+        forgotten, self.older, self.young = self.older, self.young, {}
+        return forgotten
+
+    def drop_oldest(self, most: int) -> list:
+        """Make room in a table that may have `most`: a sixteenth goes, at most MAX_DROPPED. Returns what was remembered."""
+        table = self.older or self.young
+        count = max(1, min(MAX_DROPPED, most >> 4))
+        digests = []
+        for digest in table:
+            digests.append(digest)
+            if len(digests) >= count:
+                break
+        self.dropped += len(digests)
+        return [table.pop(digest) for digest in digests]
+
+    def clear(self) -> None:
+        self.young, self.older = {}, {}
+
+
+class Records(Flows):
+    """The records of live flows, packed: bounded in bytes, too, because strangers choose how long a URL is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size = 0
+        """Bytes of all records."""
+
+    def put(self, digest: int, value) -> None:
+        super().put(digest, value)
+        self.size += len(value)
+
+    def pop(self, digest: int):
+        found = super().pop(digest)
+        if found is not None:
+            self.size -= len(found)
+        return found
+
+    def age(self) -> dict:
+        forgotten = super().age()
+        self.size -= sum([len(packed) for packed in forgotten.values()])
+        return forgotten
+
+    def drop_oldest(self, most: int) -> list:
+        dropped = super().drop_oldest(most)
+        self.size -= sum([len(packed) for packed in dropped])
+        return dropped
+
+    def clear(self) -> None:
+        super().clear()
+        self.size = 0

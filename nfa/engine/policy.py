@@ -1,0 +1,144 @@
+"""A policy in force: the generated functions of its image, and what the combinations of its actions lead to.
+
+In: the data of a policy image, the targets, the clock on the wall. Out: `decide(record, flow)`, plans, and which of the
+schedules hold.
+"""
+
+import struct
+
+from . import rx, view
+from .hours import Zone, applies
+
+MAX_PLANS = 4096
+"""Combinations of matched actions that are remembered: strangers choose host names, and so may choose combinations."""
+MAX_PLANNED = 20000
+"""Actions of all remembered combinations: what a look at the counts has to add up."""
+
+
+def namespace(constants: list, patterns: list) -> dict:
+    """Return what generated code may name: the functions of `view`, its constants C0, C1, ... and matchers R0, R1, ..."""
+    names = {name: getattr(view, name) for name in view.NAMES}
+    names["pack"] = struct.pack
+    for index, constant in enumerate(constants):
+        names[f"C{index}"] = constant
+    for index, pattern in enumerate(patterns):
+        names[f"R{index}"] = rx.matcher(pattern)
+    return names
+
+
+def _nothing(record: dict, flow: dict) -> bool:
+    """No action has hours."""
+    return False
+
+
+class Plan:
+    """What a set of matched actions leads to: the targets, each once, and how often it was so."""
+
+    def __init__(self, actions: tuple[int, ...], names: tuple[str, ...], reached: tuple[str, ...], targets: list) -> None:
+        self.actions = actions
+        self.names = names
+        """The names of the actions; `reached`: of the targets."""
+        self.reached = reached
+        self.targets = targets
+        self.count = 0
+        self.last = 0
+
+
+class Policy:
+    """A policy in force: the decision, and what its actions lead to."""
+
+    def __init__(self, data: dict, code: object, targets: dict, numbers: list[int]) -> None:
+        """`targets`: name to an object with `apply(record, flow, now)`; `numbers`: the number of each slot of the image."""
+        names = namespace(data["constants"], data["patterns"])
+        names["W"] = [False for _ in data["windows"]]
+        for index, number in enumerate(numbers):
+            names[f"S_key{index}"] = number
+        exec(code, names)  # type: ignore[arg-type]
+        self._names = names
+        view.set_categories(*data["categories"])
+        self.windows: list = data["windows"]
+        self.schedules: list[int] = data["schedules"]
+        """For each action the number of its schedule, -1 for all hours."""
+        self.open: list[bool] = names["W"]
+        """Which schedules hold now."""
+        self._zone = Zone(data["zone"])
+        self.reprocess: bool = data["reprocess"]
+        self.keeps = bool(self.windows) or self.reprocess
+        """Flows that run may have to be matched again."""
+        self.concerns = names.get("concerns", _nothing)
+        self.decide = names["decide"]
+        self.key_functions = [names[f"key{index}"] for index in range(len(numbers))]
+        self.actions: list[tuple[str, bool, str, tuple[str, ...]]] = data["actions"]
+        self.targets = targets
+        self.plans: dict[tuple[int, ...], Plan] = {}
+        self._weight = 0
+        self.kept_counts: dict[str, tuple[int, int]] = {}
+        """Matches (count, last) of earlier policies, by the action's name."""
+
+    def keep_hours(self, clock: int) -> bool:
+        """Look at the clock on the wall (`clock`: epoch seconds). Returns whether a window has begun or ended."""
+        if not self.windows:
+            return False
+        weekday, second = self._zone.wall(clock)
+        changed = False
+        for number, (inclusive, exclusive) in enumerate(self.windows):
+            holds = applies(inclusive, exclusive, weekday, second)
+            if holds != self.open[number]:
+                self.open[number] = holds
+                changed = True
+        return changed
+
+    def hours_differ(self, old) -> bool:
+        """Return whether an action is within its hours now and was not in an earlier policy's last look, or the reverse."""
+        before = {action[0]: old.in_hours(number) for number, action in enumerate(old.actions)}
+        return bool([1 for number, action in enumerate(self.actions) if before.get(action[0]) is not self.in_hours(number)])
+
+    def in_hours(self, number: int) -> bool | None:
+        """Return whether an action is within its hours now; None for one that has none."""
+        schedule = self.schedules[number]
+        return None if schedule < 0 else self.open[schedule]
+
+    def plan(self, actions: tuple[int, ...]) -> Plan:
+        """Return (and remember) what a set of matched actions leads to."""
+        names: dict[str, None] = {}
+        for number in actions:
+            for name in self.actions[number][3]:
+                names[name] = None
+        self._weight += len(actions)
+        if len(self.plans) >= MAX_PLANS or self._weight > MAX_PLANNED:
+            self.fold()
+            self._weight = len(actions)
+        reached = tuple([name for name in names if name in self.targets])
+        matched = tuple([self.actions[number][0] for number in actions])
+        targets = [self.targets[name] for name in reached]
+        # A sink tells what matched.
+        told = [target.for_plan(matched, reached) if hasattr(target, "for_plan") else target for target in targets]
+        plan = Plan(actions, matched, reached, told)
+        self.plans[actions] = plan
+        return plan
+
+    def succeed(self, old) -> None:
+        """Take over the matches of an earlier policy, for the actions that are still there, by name; the old one ends.
+
+        Its functions and the names they use hold each other, and would stay in memory for long.
+        """
+        old.fold()
+        old._names.clear()
+        names = {action[0] for action in self.actions}
+        self.kept_counts = {name: counts for name, counts in old.kept_counts.items() if name in names}
+
+    def fold(self) -> None:
+        """Keep the counts of all plans, and begin a new table of them."""
+        for (name, *_), (count, last) in zip(self.actions, self.action_counts()):  # noqa: B905
+            before, then = self.kept_counts.get(name, (0, 0))
+            self.kept_counts[name] = (before + count, max(last, then))
+        self.plans = {}
+
+    def action_counts(self) -> list[tuple[int, int]]:
+        """Return for each action how often it matched, and when it last did (second of the loop's clock, 0: never)."""
+        counts = [[0, 0] for _ in self.actions]
+        for plan in self.plans.values():
+            for number in plan.actions:
+                counts[number][0] += plan.count
+                counts[number][1] = max(counts[number][1], plan.last)
+        return [(count, last) for count, last in counts]
