@@ -262,9 +262,10 @@ class Daemon:
 
     def make_hub(self):
         """Return what has all channels of sinks. Only those who configure one have it in memory."""
+        from . import packing
         from .sinks.hub import Hub
 
-        return Hub(self.poll, self.ubus, self.resolve, write_whole, say, self.tell_target)
+        return Hub(self.poll, self.ubus, self.resolve, write_whole, packing, say, self.tell_target)
 
     def make_tables(self):
         """Return what fills tables of PF. Only those who configure one have it in memory."""
