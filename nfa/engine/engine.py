@@ -206,7 +206,7 @@ class Engine:
 
         Against the policy that is in force when a flow's turn comes: it may change on the way, and an old one has ended.
         """
-        for digest in [*self.kept.young, *self.kept.older]:
+        for digest in list(self.kept.young) + list(self.kept.older):
             packed = self.kept.get(digest)
             if packed is None:
                 continue
@@ -214,7 +214,7 @@ class Engine:
             try:
                 record = read(payload)[1]
                 self._again(self.policy, digest, record, payload, now())
-            except (BadRecord, *view.MALFORMED):
+            except (BadRecord,) + view.MALFORMED:
                 self.kept.pop(digest)  # it matched no better when it came
             yield
 

@@ -7,9 +7,11 @@ nobody of anything. Sources: linux/netfilter/nf_tables.h, linux/netfilter/ipset/
 import errno
 import socket
 import struct
+import sys
 
+from ..portable import LATER, SO_RCVBUF, Struct, bind_netlink, decode, receive
 from .socket import MAX_ANSWER, NETLINK_NETFILTER, SOL_NETLINK
-from .wire import HEADER, NET_BYTEORDER, NLM_F_ACK, NLM_F_REQUEST, attribute, attributes, message, nfgen
+from .wire import HEADER, NET_BYTEORDER, NLM_F_ACK, NLM_F_REQUEST, NUMBER, attribute, attributes, message, nfgen
 
 _AF_NETLINK = 16
 _ADD_MEMBERSHIP = 1
@@ -22,21 +24,22 @@ _DUMP = 0x300
 _HEADER_ONLY = 4
 _ELEMENTS = 24
 _ERROR, _DONE = 2, 3
+_STEP = Struct("=HBBI")
 
 
 class Monitor:
     """Listens to what others than the socket `port` do to nftables. `lost` counts what was missed: anything may have been."""
 
     def __init__(self, port: int, attach=None) -> None:
-        """`attach(socket, program)` gives the kernel a filter, which MicroPython cannot. Raises OSError."""
+        """`attach(socket, program)` gives the kernel a filter. Raises OSError."""
         self._port = port
         self.lost = 0
         self._socket = socket.socket(_AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
         self._socket.setblocking(False)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUF, _RECEIVE_BUFFER)
         if attach is not None:
             attach(self._socket, _leave_out(port))
-        self._socket.bind((0, 0))
+        bind_netlink(self._socket)
         self._socket.setsockopt(SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP_NFTABLES)
         self.descriptor = self._socket.fileno()
 
@@ -45,10 +48,10 @@ class Monitor:
         found = []
         for _ in range(64):
             try:
-                data = self._socket.recv(MAX_ANSWER)
-            except (BlockingIOError, InterruptedError):
-                break
+                data = receive(self._socket, MAX_ANSWER)
             except OSError as failure:
+                if failure.errno in LATER:
+                    break
                 if failure.errno != errno.ENOBUFS:
                     raise
                 self.lost += 1
@@ -65,8 +68,9 @@ def _leave_out(port: int) -> bytes:
 
     It loads the word at 12 of the message (the port) and drops the message if that is ours; see linux/filter.h.
     """
-    program = ((0x20, 0, 0, 12), (0x15, 0, 1, socket.htonl(port)), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
-    return b"".join([struct.pack("=HBBI", *step) for step in program])
+    ours = int.from_bytes(struct.pack(">I", port), sys.byteorder)
+    program = ((0x20, 0, 0, 12), (0x15, 0, 1, ours), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
+    return b"".join([_STEP.pack(*step) for step in program])
 
 
 def events(data: bytes, port: int) -> list[tuple[int, int, str, str]]:
@@ -78,7 +82,7 @@ def events(data: bytes, port: int) -> list[tuple[int, int, str, str]]:
         if length < 20 or position + length > len(data):
             break
         if kind in (TABLE_GONE, SET_MADE, SET_GONE, ELEMENTS_GONE) and sender != port:
-            names = [value.rstrip(b"\0").decode("utf-8", "replace") for kind_of, value in _names(data, position, length)]
+            names = [decode(value.rstrip(b"\0")) for kind_of, value in _names(data, position, length)]
             if names:
                 family = data[position + 16]
                 found[kind, family, names[0], names[1] if kind != TABLE_GONE and len(names) > 1 else ""] = None
@@ -105,7 +109,7 @@ def size_of(data: bytes, sequence: int) -> int | None:
         length, kind, _, number, _ = HEADER.unpack_from(data, position)
         if length < 16 or position + length > len(data):
             break
-        if number == sequence and kind == _ERROR and struct.unpack_from("=i", data, position + 16)[0] == -errno.ENOENT:
+        if number == sequence and kind == _ERROR and NUMBER.unpack_from(data, position + 16)[0] == -errno.ENOENT:
             return -1
         if number == sequence and kind & 0xFF00 == 0x600:
             for outer, value in attributes(data[position + 20 : position + length]):

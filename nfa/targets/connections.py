@@ -11,6 +11,7 @@ import errno
 
 from ..netlink import conntrack
 from ..netlink.socket import Netlink, describe
+from ..portable import EAFNOSUPPORT, ENOSPC, EPROTONOSUPPORT
 from .connection import ConnectionSlot, connection_of
 from .elements import connection_text, reader
 from .search import Search
@@ -25,9 +26,9 @@ _HOPELESS = (
     errno.EPERM,
     errno.EACCES,
     errno.EINVAL,
-    errno.EPROTONOSUPPORT,
+    EPROTONOSUPPORT,
     errno.EOPNOTSUPP,
-    errno.EAFNOSUPPORT,
+    EAFNOSUPPORT,
 )
 NO_ROOM = "connections have no room for labels, because no rule of the firewall sets one"
 ADD_A_RULE = (
@@ -208,7 +209,7 @@ class Connections:
             if change.what == REFRESH:
                 slot.lost(key, now)
             return
-        no_room = error == errno.ENOSPC and slot.data["kind"] == "ctlabel"
+        no_room = error == ENOSPC and slot.data["kind"] == "ctlabel"
         if no_room and change.what == REMOVE:
             return
         if change.what == REMOVE:

@@ -9,6 +9,7 @@ it is made again or was only emptied, its elements come back. What the daemon em
 
 from ..netlink.monitor import SET_GONE, TABLE_GONE, Monitor, ask_size, size_of
 from ..netlink.socket import Dump
+from ..portable import reason
 from .errors import label
 from .slot import Slot
 
@@ -42,7 +43,7 @@ class Healing:
         try:
             self._monitor = Monitor(self._sets.port(), self._attach)
         except OSError as failure:
-            self._say("warning", "what others do to nftables cannot be noticed: " + (failure.strerror or str(failure)))
+            self._say("warning", "what others do to nftables cannot be noticed: " + reason(failure))
             return
         self.descriptor = self._monitor.descriptor
         poll.register(self.descriptor, events)
