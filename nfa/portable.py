@@ -26,6 +26,7 @@ if sys.implementation.name == "micropython":
         compile_bytes,
         connect,
         decode,
+        escaped,
         fault,
         inet_pton,
         lower,
@@ -36,6 +37,7 @@ if sys.implementation.name == "micropython":
         reason,
         receive,
         strerror,
+        write,
     )
 else:
     import json
@@ -54,7 +56,7 @@ else:
         ENOSPC,
         EPROTONOSUPPORT,
     )
-    from os import strerror
+    from os import strerror, write
     from socket import SO_RCVBUF
 
     LATER = (EAGAIN, EINTR)
@@ -78,6 +80,10 @@ else:
     def decode(raw: bytes) -> str:
         """Return bytes of UTF-8 as text; those that are none are replaced."""
         return str(raw, "utf-8", "replace")
+
+    def escaped(text: str) -> str:
+        """Return a text in which what is not printable is escaped, so that a line stays a line."""
+        return "".join([c if c.isprintable() else c.encode("unicode_escape").decode() for c in text])
 
     def parse_json(raw: bytes) -> object:
         """Decode one JSON value: `json.loads` without its wrapping, a third of the time. Raises ValueError, RuntimeError.

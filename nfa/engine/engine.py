@@ -63,7 +63,10 @@ class Engine:
     hold on them, and takes out what no other flow holds, if that is wanted.
     """
 
-    def __init__(self, refresh, release, max_flows: int = MAX_FLOWS) -> None:
+    def __init__(
+        self, refresh, release, max_flows: int = MAX_FLOWS, recent: int = RECENT, kept_bytes: int = KEPT_BYTES
+    ) -> None:
+        """`recent`: decisions that are remembered; `kept_bytes`: of kept records, for each of `max_flows`."""
         self.policy: Policy | None = None
         self._refresh = refresh
         self._release = release
@@ -71,6 +74,7 @@ class Engine:
         self.kept = Records()
         """The last record of each live flow that may have to be matched again, packed."""
         self.max_flows = max_flows
+        self._kept_bytes = kept_bytes
         self.flows = Flows()
         """Live flows that hold elements: to one packed element, or to a tuple of several."""
         self._ending: dict[int, object] = {}
@@ -87,7 +91,7 @@ class Engine:
         """The agent's own names, as JSON (a fifth of the memory that dictionaries take): applications, protocols, id to tag."""
         self.seen_at = None
         """When netifyd last saw a packet of the flow whose record came last, epoch milliseconds."""
-        self.recent: deque = deque((), RECENT)  # noqa: RUF037 (MicroPython takes no keywords)
+        self.recent: deque = deque((), recent)  # noqa: RUF037 (MicroPython takes no keywords)
         """The last decisions, oldest first: (second of the loop's clock, names of actions, of targets, payload).
 
         In place of a long payload stands what `brief` made of it. No plan: it would keep the policy that it belongs to.
@@ -198,7 +202,7 @@ class Engine:
                 kept.pop(digest)
             return
         kept.put(digest, self._pack(payload))
-        while len(kept) > self.max_flows or kept.size > self.max_flows * KEPT_BYTES:
+        while len(kept) > self.max_flows or kept.size > self.max_flows * self._kept_bytes:
             kept.drop_oldest(self.max_flows)
 
     def match_again(self, now):

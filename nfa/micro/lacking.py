@@ -8,7 +8,6 @@ import gc
 import json
 import os
 import re
-import select
 import socket
 import struct
 import sys
@@ -110,6 +109,16 @@ class Struct:
 def printable(text: str) -> bool:
     """Return whether a text can be shown as it is: here, whether it is plain ASCII without controls."""
     return all(32 <= ord(character) < 127 for character in text)
+
+
+def escaped(text: str) -> str:
+    """Return a text in which all but plain ASCII is escaped, so that a line stays a line."""
+    return text if printable(text) else "".join([c if 32 <= ord(c) < 127 else "\\U%08x" % ord(c) for c in text])
+
+
+def write(descriptor: int, data: bytes) -> None:
+    """Write to standard output (1) or standard error (2)."""
+    (sys.stdout if descriptor == 1 else sys.stderr).buffer.write(data)
 
 
 def decode(raw: bytes) -> str:
@@ -309,10 +318,3 @@ def attach(connection, program: bytes) -> None:
     steps = bytearray(program)
     form = struct.pack("@HP", len(steps) // 8, uctypes.addressof(steps))
     connection.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, form)
-
-
-def ready_to_write(descriptor: int) -> bool:
-    """Return whether a few bytes can be written without waiting."""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT)
-    return bool(poll.poll(0))
