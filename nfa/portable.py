@@ -18,6 +18,7 @@ if sys.implementation.name == "micropython":
         EPROTONOSUPPORT,
         LATER,
         ORDERED,
+        ROOM,
         SECRET_HASH,
         SO_RCVBUF,
         Struct,
@@ -63,6 +64,8 @@ else:
     """Errors after which the same call may go through another time."""
     CHUNK = 1 << 16
     """Bytes that are read from netifyd at once; also what one turn of the loop takes at the most."""
+    ROOM = 1024
+    """Values of one kind that are remembered."""
     ORDERED = True
     """A dict has its keys in the order in which they came."""
     SECRET_HASH = True

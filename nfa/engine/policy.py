@@ -6,11 +6,11 @@ schedules hold.
 
 import struct
 
-from ..portable import ordered_dict
+from ..portable import ROOM, ordered_dict
 from . import index, rx, view
 from .hours import Zone, applies
 
-MAX_PLANS = 4096
+MAX_PLANS = 4 * ROOM
 """Combinations of matched actions that are remembered: strangers choose host names, and so may choose combinations."""
 MAX_PLANNED = 20000
 """Actions of all remembered combinations: what a look at the counts has to add up."""

@@ -10,11 +10,11 @@ import socket
 import struct
 import sys
 
-from ..portable import StructError, inet_pton, lower
+from ..portable import ROOM, StructError, inet_pton, lower
 
 MALFORMED = (TypeError, AttributeError, ValueError, KeyError, OSError, OverflowError, StructError)
 """What comes of a record with an optional part in another form than netifyd gives it."""
-CACHE_LIMIT = 1024
+CACHE_LIMIT = ROOM
 TEXT_LIMIT = 1024
 """A string of a record is compared and searched up to this many characters; no host name and no sane URL is longer."""
 

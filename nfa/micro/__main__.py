@@ -3,8 +3,10 @@
 import gc
 import sys
 
-from ..messages import say
-from .image import ImageError, load
+gc.threshold(48 << 10)  # what modules leave when they are compiled goes at once: the heap stays small
+
+from ..messages import say  # noqa: E402
+from .image import ImageError, load  # noqa: E402
 
 USAGE = """\
 usage: micropython -m nfa.micro IMAGE [-s SOURCE] [--control PATH]

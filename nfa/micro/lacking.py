@@ -18,6 +18,7 @@ ORDERED = False
 SECRET_HASH = False
 """It has 16 bits."""
 CHUNK = 16 << 10
+ROOM = 256
 _MIPS = errno.ENOBUFS == 132
 """Linux numbers errors and options of sockets in another way there."""
 EBUSY, EINTR, ENFILE, ENOSPC = 16, 4, 23, 28
