@@ -241,7 +241,7 @@ def _categories(table: dict[int, int]) -> bytes:
 
 
 def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compile_source) -> dict[str, object]:
-    """Return the policy image: plain data that the daemon can load without any of this. `code_of`: what becomes of the source."""
+    """Return the policy image: plain data that the daemon can load without any of this. `code_of`: what its source becomes."""
     policy = compiled.policy
     generator = Generator()
     source, meaning = decision(compiled, generator)

@@ -17,6 +17,7 @@ if sys.implementation.name == "micropython":
         ENOSPC,
         EPROTONOSUPPORT,
         LATER,
+        MAX_RECORD,
         ORDERED,
         ROOM,
         SECRET_HASH,
@@ -24,6 +25,8 @@ if sys.implementation.name == "micropython":
         Struct,
         StructError,
         bind_netlink,
+        characters,
+        code_of,
         compile_bytes,
         connect,
         decode,
@@ -64,6 +67,8 @@ else:
     """Errors after which the same call may go through another time."""
     CHUNK = 1 << 16
     """Bytes that are read from netifyd at once; also what one turn of the loop takes at the most."""
+    MAX_RECORD = 1 << 20
+    """Bytes of a record; of a longer one nothing is kept."""
     ROOM = 1024
     """Values of one kind that are remembered."""
     ORDERED = True
@@ -71,6 +76,8 @@ else:
     SECRET_HASH = True
     """The hash of a str has a secret of this process in it."""
     ordered_dict = dict
+    characters = iter
+    code_of = ord
     Struct = struct.Struct
     StructError = struct.error
     compile_bytes = re.compile

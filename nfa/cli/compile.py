@@ -10,9 +10,9 @@ from .. import image
 from ..compiler import compile_policy, findings_of, image_of
 from ..config.report import Reports, quote
 from ..config.sources import json_files
+from ..micro.compile import image_for
 from ..resolve import addresses
 from ..stream.client import DEFAULT_SOURCE, parse_source
-from ..micro.compile import image_for
 from .common import add_config_arguments, fail, paths_of, print_reports, sources_of
 
 _EPILOG = """\

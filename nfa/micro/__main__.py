@@ -6,6 +6,7 @@ import sys
 gc.threshold(48 << 10)  # what modules leave when they are compiled goes at once: the heap stays small
 
 from ..messages import say  # noqa: E402
+from ..portable import reason  # noqa: E402
 from .image import ImageError, load  # noqa: E402
 
 USAGE = """\
@@ -49,7 +50,7 @@ def main(words: list) -> int:
         say("error", chosen["image"] + ": " + str(failure))
         return 1
     except OSError as failure:
-        say("error", chosen["image"] + " cannot be read: " + str(failure))
+        say("error", chosen["image"] + " cannot be read: " + reason(failure))
         return 1
     gc.collect()
     from .loop import Matcher  # after the image was read: a file that is none is told with what little memory there is

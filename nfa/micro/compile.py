@@ -14,7 +14,7 @@ from typing import Any
 
 from ..compiler import Compiled, image_of
 from ..config.features import inactive_reason
-from ..config.report import Reports, quote
+from ..config.report import quote
 from ..expression.regex import RegexError, compile_pattern
 from ..expression.tree import And, Node, Not, Or, Pattern, Test
 from .image import seal

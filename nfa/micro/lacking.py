@@ -18,6 +18,7 @@ ORDERED = False
 SECRET_HASH = False
 """It has 16 bits."""
 CHUNK = 16 << 10
+MAX_RECORD = 64 << 10
 ROOM = 256
 _MIPS = errno.ENOBUFS == 132
 """Linux numbers errors and options of sockets in another way there."""
@@ -107,14 +108,54 @@ class Struct:
 # -- text --------------------------------------------------------------------------------------------------------------
 
 
+def characters(text: str):
+    """Return what the characters of a text are told apart by: their numbers.
+
+    MicroPython keeps a character that a loop over a str has come to, or that `chr` has made, for as long as the process
+    lives: strangers could fill the memory with names of ever other ones.
+    """
+    raw = text.encode()
+    if len(raw) == len(text):
+        return raw
+    codes = []
+    for byte in raw:
+        if byte < 0x80:
+            codes.append(byte)
+        elif byte < 0xC0:
+            codes[-1] = codes[-1] << 6 | byte & 0x3F
+        else:
+            codes.append(byte & (0x1F if byte < 0xE0 else 0x0F if byte < 0xF0 else 0x07))
+    return codes
+
+
+def code_of(character: int) -> int:
+    """Return the number of what `characters` gives."""
+    return character
+
+
+def _utf8(code: int) -> bytes:
+    """Return the bytes of a character."""
+    if code < 0x80:
+        return bytes((code,))
+    if code < 0x800:
+        return bytes((0xC0 | code >> 6, 0x80 | code & 0x3F))
+    tail = (0x80 | code >> 6 & 0x3F, 0x80 | code & 0x3F)
+    if code < 0x10000:
+        return bytes((0xE0 | code >> 12,) + tail)
+    return bytes((0xF0 | code >> 18, 0x80 | code >> 12 & 0x3F) + tail)
+
+
 def printable(text: str) -> bool:
     """Return whether a text can be shown as it is: here, whether it is plain ASCII without controls."""
-    return all(32 <= ord(character) < 127 for character in text)
+    return all(32 <= byte < 127 for byte in text.encode())
 
 
 def escaped(text: str) -> str:
     """Return a text in which all but plain ASCII is escaped, so that a line stays a line."""
-    return text if printable(text) else "".join([c if 32 <= ord(c) < 127 else "\\U%08x" % ord(c) for c in text])
+    if printable(text):
+        return text
+    codes = characters(text)
+    return b"".join([_utf8(c) if 32 <= c < 127 else b"\\U%08x" % c for c in codes]).decode()
 
 
 def write(descriptor: int, data: bytes) -> None:
@@ -186,7 +227,7 @@ def _joined(text: str) -> str:
                 high = low = 0
             if 0xD800 <= high < 0xDC00 and 0xDC00 <= low < 0xE000:
                 parts.append(text[start:place])
-                parts.append(chr(0x10000 + ((high - 0xD800) << 10 | (low - 0xDC00))))
+                parts.append(str(_utf8(0x10000 + ((high - 0xD800) << 10 | (low - 0xDC00))), "utf-8"))
                 start = following = place + 12
         place = text.find("\\", following)
     parts.append(text[start:])
@@ -207,15 +248,14 @@ def lower(text: str) -> str:
     text = text.lower()
     if len(text) == len(text.encode()):
         return text
-    return "".join([_lower(ord(character)) if ord(character) > 127 else character for character in text])
+    return str(b"".join([_utf8(_lower(code)) if code != 0x130 else b"i\xcc\x87" for code in characters(text)]), "utf-8")
 
 
-def _lower(code: int) -> str:
-    if code == 0x130:
-        return "i\u0307"
+def _lower(code: int) -> int:
+    """Return the number of a letter's lower case, but of U+0130, which has two letters for it."""
     rows = _lower_rows[0]
     low, high = 0, len(rows) // LOWER_ROW.size
-    while high > low:
+    while high > low and code > 127:
         middle = (low + high) >> 1
         first, last, step, distance = LOWER_ROW.unpack_from(rows, middle * LOWER_ROW.size)
         if code < first:
@@ -223,8 +263,8 @@ def _lower(code: int) -> str:
         elif code > last:
             low = middle + 1
         else:
-            return chr(code + distance) if (code - first) % step == 0 else chr(code)
-    return chr(code)
+            return code if (code - first) % step else code + distance
+    return code
 
 
 class _Match:

@@ -2,8 +2,8 @@
 
     load the image -> connect to netifyd -> records in, effects out -> ... -> stop
 
-A small brother of `nfa.daemon`: the same engine, targets and healing, without a compiler, ubus, logs and sinks. The policy is that
-of the image for as long as the process lives.
+A small brother of `nfa.daemon`: the same engine, targets and healing, without a compiler, ubus, logs and sinks. The policy is
+that of the image for as long as the process lives.
 """
 
 import gc
@@ -139,7 +139,7 @@ class Matcher:
             for descriptor, event in events:
                 if descriptor == self._polled:
                     self._taken_at = time.time()
-                    self.guard("a record", self.engine.take, self.payloads(moment), now)
+                    self.guard("a record", self.read, moment, now)
                     self.watch_client()
                 elif descriptor == signals:
                     self.running = False
@@ -169,16 +169,22 @@ class Matcher:
                     self._longest = [0.0, self._longest[0]]
             self._longest[0] = max(self._longest[0], monotonic() - moment)
 
-    def payloads(self, moment: float) -> list:
-        """Return the records that have come, without long lists of names that nobody asks for here."""
-        return [one for one in self.client.ready(moment) if len(one) < BIG or b'"type":"definitions"' not in one[-32:]]
+    def read(self, moment: float, now: int) -> None:
+        """Work on the records that have come, but for long lists of names, which nobody asks for here."""
+        payloads = self.client.ready(moment)
+        for payload in payloads:
+            if len(payload) > BIG and b'"type":"definitions"' in payload[-32:]:
+                self.engine.records += 1
+                self.engine.kinds["names"] += 1
+                payloads = [one for one in payloads if one is not payload]
+        self.engine.take(payloads, now)
 
     def soon(self) -> bool:
         """Return whether the turn of the loop has been long enough."""
         return monotonic() - self._moment > AGAIN_SECONDS
 
     def guard(self, what: str, function, *arguments) -> None:
-        """Let a part of the loop work. A fault in it, or too little memory, must not end the process; it is said once a minute."""
+        """Let a part of the loop work. A fault in it, or too little memory, must not end all; it is said once a minute."""
         try:
             function(*arguments)
         except MemoryError:

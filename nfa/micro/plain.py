@@ -6,6 +6,8 @@ the kind, then the number of bytes or of items that follow (be32), then those.
 
 import struct
 
+from ..portable import StructError
+
 MAX_DEPTH = 16
 
 
@@ -17,7 +19,7 @@ def load(raw: bytes) -> object:
     """Return the data that bytes hold. Raises Damaged."""
     try:
         value, end = _read(raw, 0, 0)
-    except (ValueError, KeyError, IndexError, TypeError, OverflowError, struct.error if hasattr(struct, "error") else ValueError):
+    except (ValueError, KeyError, IndexError, TypeError, OverflowError, StructError):
         raise Damaged("not plain data") from None
     if end != len(raw):
         raise Damaged("not plain data")

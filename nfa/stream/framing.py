@@ -5,12 +5,11 @@ In: chunks of bytes as they arrive. Out: the payload of each record, and counts 
 
 When a length is wrong, the record is what stands before the next header. That is safe: netifyd writes its JSON on one
 line and escapes quotes in strings, so the bytes `{"length": N}` followed by a newline stand nowhere else, whatever
-strings strangers choose. Memory is bounded by one record (1 MiB) and one chunk.
+strings strangers choose. Memory is bounded by one record (1 MiB; 64 KiB under MicroPython) and one chunk.
 """
 
-from ..portable import compile_bytes
+from ..portable import MAX_RECORD, compile_bytes
 
-MAX_RECORD = 1 << 20
 _HEADER = compile_bytes(rb'\{"length": ?([0-9]+)\}\r?\n')
 _BLANK = compile_bytes(rb"\s+")
 _MARK = b'{"length"'
