@@ -5,45 +5,8 @@ Here is CPython's side, in most cases its own function; MicroPython's is in `nfa
 
 import sys
 
-if sys.implementation.name == "micropython":
-    from .micro.lacking import (
-        CHUNK,
-        EAFNOSUPPORT,
-        EBUSY,
-        EINTR,
-        EMSGSIZE,
-        ENFILE,
-        ENOPROTOOPT,
-        ENOSPC,
-        EPROTONOSUPPORT,
-        LATER,
-        MAX_RECORD,
-        ORDERED,
-        ROOM,
-        SECRET_HASH,
-        SO_RCVBUF,
-        Struct,
-        StructError,
-        bind_netlink,
-        characters,
-        code_of,
-        compile_bytes,
-        connect,
-        decode,
-        escaped,
-        fault,
-        inet_pton,
-        lower,
-        monotonic,
-        ordered_dict,
-        parse_json,
-        printable,
-        reason,
-        receive,
-        strerror,
-        write,
-    )
-else:
+MYPY = False  # mypy takes it for true, and looks at CPython's side only
+if MYPY or sys.implementation.name != "micropython":
     import json
     import re
     import socket
@@ -85,7 +48,7 @@ else:
     lower = str.lower
     monotonic = time.monotonic
     printable = str.isprintable
-    _scan = json.JSONDecoder().scan_once
+    _scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 
     def decode(raw: bytes) -> str:
         """Return bytes of UTF-8 as text; those that are none are replaced."""
@@ -130,3 +93,42 @@ else:
         made.bind((0, 0))
         port: int = made.getsockname()[0]
         return port
+
+else:
+    from .micro.lacking import (
+        CHUNK,
+        EAFNOSUPPORT,
+        EBUSY,
+        EINTR,
+        EMSGSIZE,
+        ENFILE,
+        ENOPROTOOPT,
+        ENOSPC,
+        EPROTONOSUPPORT,
+        LATER,
+        MAX_RECORD,
+        ORDERED,
+        ROOM,
+        SECRET_HASH,
+        SO_RCVBUF,
+        Struct,
+        StructError,
+        bind_netlink,
+        characters,
+        code_of,
+        compile_bytes,
+        connect,
+        decode,
+        escaped,
+        fault,
+        inet_pton,
+        lower,
+        monotonic,
+        ordered_dict,
+        parse_json,
+        printable,
+        reason,
+        receive,
+        strerror,
+        write,
+    )

@@ -64,7 +64,8 @@ def mac(text: str) -> bytes:
 def mark_bytes(flow: dict) -> bytes:
     """Return the conntrack mark of a flow record as the kernel keeps it: 4 bytes, host order; 0 when not known."""
     mark = flow["ct_mark"] if "ct_mark" in flow else flow.get("conntrack", NOTHING).get("mark", 0)
-    return (mark & 0xFFFFFFFF).to_bytes(4, sys.byteorder)
+    packed: bytes = (mark & 0xFFFFFFFF).to_bytes(4, sys.byteorder)
+    return packed
 
 
 def connection(flow: dict) -> bytes:

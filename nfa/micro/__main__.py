@@ -3,7 +3,8 @@
 import gc
 import sys
 
-gc.threshold(48 << 10)  # what modules leave when they are compiled goes at once: the heap stays small
+# What modules leave when they are compiled goes at once: the heap stays small.
+gc.threshold(48 << 10)  # type: ignore[attr-defined]
 
 from ..messages import say  # noqa: E402
 from ..portable import reason  # noqa: E402

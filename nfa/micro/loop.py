@@ -106,7 +106,7 @@ class Matcher:
         self.take(data)
         data.clear()
         gc.collect()
-        gc.threshold(COLLECT)
+        gc.threshold(COLLECT)  # type: ignore[attr-defined]
         self.client.start(monotonic())
         self.watch_client()
         try:
@@ -209,7 +209,7 @@ class Matcher:
             clock = int(time.time())
             if clock != self._edges_at:
                 self._edges_at = clock
-                if self.engine.policy.keep_hours(clock):
+                if self.engine.policy is not None and self.engine.policy.keep_hours(clock):
                     say("notice", "a window of time has begun or ended: flows that run are matched again")
                     self._again = self.engine.match_again(self.now)
 

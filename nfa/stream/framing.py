@@ -142,8 +142,9 @@ class Framer:
             if after is None:
                 self._lost = True
                 return end
-            found.append(data[start : after.start()])
-            return after.start()
+            stop: int = after.start()
+            found.append(data[start:stop])
+            return stop
         found.append(data[start:end])
         return end
 
