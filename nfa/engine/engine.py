@@ -64,9 +64,9 @@ class Engine:
     """
 
     def __init__(
-        self, refresh, release, max_flows: int = MAX_FLOWS, recent: int = RECENT, kept_bytes: int = KEPT_BYTES
+        self, refresh, release, max_flows: int = MAX_FLOWS, recent: int = RECENT, kept_bytes: int = 0
     ) -> None:
-        """`recent`: decisions that are remembered; `kept_bytes`: of kept records, for each of `max_flows`."""
+        """`recent`: decisions that are remembered; `kept_bytes`: of kept records for each of `max_flows`, 0 for KEPT_BYTES."""
         self.policy: Policy | None = None
         self._refresh = refresh
         self._release = release
@@ -74,7 +74,7 @@ class Engine:
         self.kept = Records()
         """The last record of each live flow that may have to be matched again, packed."""
         self.max_flows = max_flows
-        self._kept_bytes = kept_bytes
+        self._kept_bytes = kept_bytes or KEPT_BYTES
         self.flows = Flows()
         """Live flows that hold elements: to one packed element, or to a tuple of several."""
         self._ending: dict[int, object] = {}
