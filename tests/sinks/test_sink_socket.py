@@ -14,6 +14,7 @@ import pytest
 from sink_bench import Bench, channel, feed, record
 
 from nfa.sinks import datagrams, listener
+from nfa.sinks.channel import QUIET
 from nfa.stream.framing import Framer
 
 
@@ -357,6 +358,7 @@ def test_datagrams_follow_a_server_that_was_away_or_moves() -> None:
         bench.pass_time(datagrams.STABLE + 1)
         feed(target, record(1001))
         assert bench.said[-1][1].endswith("works again")
+    bench.pass_time(QUIET)
     feed(target, record(1002), record(1003))
     assert len(bench.said) == 3 and "Connection refused" in bench.said[2][1]  # a later failure is said, too
 
@@ -378,6 +380,31 @@ def test_the_address_of_a_datagram_channel_is_looked_up_again_from_time_to_time(
         bench.pass_time(datagrams.RENEWAL + 1)
         feed(target, record(1))
         assert json.loads(receiver.recv(1 << 16))["flow"]["n"] == 1
+
+
+def test_a_channel_that_flaps_is_told_of_seldom_and_its_last_state_is_told() -> None:
+    """A server that fails every other second would fill the router's log, and wake whoever listens on ubus."""
+    bench = Bench()
+    target = bench.use(channel("ubus", event="x"))
+    flapping = target.channel
+    bench.said.clear()
+    bench.told.clear()
+    bench.pass_time(QUIET)
+    for _ in range(100):
+        flapping.failed("A", "x")
+        bench.pass_time(1)
+        flapping.works()
+    for number in range(100):
+        flapping.failed("AB"[number % 2], "x")
+        bench.pass_time(1)
+    assert len(bench.said) == len(bench.told) == 2 and bench.said[1][1].endswith("works again")
+    assert flapping.trouble == "B" and bench.counters.errors == 200
+    bench.pass_time(QUIET)
+    flapping.failed("B", "x")
+    assert bench.said[2][1].endswith("B; x; it failed 199 times more before") and bench.told[2][2] == "B"
+    flapping.works()
+    flapping.works()
+    assert len(bench.said) == 4
 
 
 def test_a_fault_of_one_channel_ends_nothing_else(tmp_path: Path) -> None:
