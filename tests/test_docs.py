@@ -161,7 +161,8 @@ def test_the_bounds_of_sinks_are_those_of_the_code() -> None:
     text = section(page("targets.md"), "## sink")
     for words in (
         f"the {MAX_FLOWS:,} heard of", f"up to {listener.MAX_READERS} readers",
-        f"more than {listener.MAX_BEHIND >> 20} MiB",
+        f"more than {listener.MAX_BEHIND >> 20} MiB", f"writes more than {listener.MAX_WRITTEN >> 10} KiB",
+        f"over {listener.MAX_HELD >> 20} MiB wait for all",
         f"nothing for {listener.STALLED:.0f} seconds", f"over {sink_log.MAX_PENDING >> 20} MiB in an interval",
         f"{MAX_QUEUED >> 20} MiB wait", f"later each time up to {LONGEST_WAIT:.0f} s",
     ):  # fmt: skip

@@ -23,7 +23,7 @@ from nfa.config.options import CHANNEL_OPTIONS
 from nfa.config.origins import Origins
 from nfa.config.properties import complete, convert
 from nfa.config.report import did_you_mean, quote
-from nfa.config.servers import HTTP_PORTS, MQTT_PORTS, Server, with_port
+from nfa.config.servers import HTTP_PORTS, MQTT_PORTS, Server, is_exposed, with_port
 
 NO_FLOW = "no flow reaches the target"
 _VARIABLE = re.compile(r"\$\{(uuid_agent|uuid_serial|uuid_site|channel|sink)\}")
@@ -190,6 +190,9 @@ class _Finder:
         if problem:
             reports.error(place, f"{what} {problem}", consequence=NO_FLOW)
             return None
+        if sink.kind == "socket" and is_exposed(str(channel.options["listen"])):
+            message = f"{what} listens on {channel.options['listen']}: whoever reaches it sees all flows of the target"
+            reports.warning(place, message, hint="listen on tcp://127.0.0.1 or a unix socket, or let the firewall say who may")
         return channel
 
 

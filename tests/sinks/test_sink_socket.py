@@ -71,7 +71,7 @@ def test_a_reader_that_writes_or_leaves_disturbs_nobody(tmp_path: Path) -> None:
     bench = Bench()
     target = bench.use(unix(path))
     writer, other = connect(path, bench, 1), connect(path, bench, 2)
-    writer.sendall(b"GET / HTTP/1.1\r\n\r\n" * 1000)
+    writer.sendall(b"GET / HTTP/1.1\r\n\r\n" * 100)
     for _ in range(10):
         bench.turn(1)
     feed(target, record(1))
@@ -198,6 +198,120 @@ def test_there_is_a_limit_to_readers(tmp_path: Path) -> None:
     bench.until(lambda: bench.targets[0].readers() == 15)
     assert bench.said[-1][1].endswith("works again") and not bench.targets[0].channel.trouble
     readers[0] = connect(path, bench, 16)
+
+
+def tcp(bench: Bench, host: str = "127.0.0.1") -> int:
+    """Have a tcp sink; returns its port."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+    bench.use(channel("tcp", listen=f"tcp://0.0.0.0:{port}", mode=0o600))
+    return port
+
+
+def connect_from(host: str, port: int) -> socket.socket:
+    made = socket.create_connection(("127.0.0.1", port), source_address=(host, 0))
+    made.settimeout(10)
+    return made
+
+
+def is_open(reader: socket.socket) -> bool:
+    reader.setblocking(False)
+    try:
+        return bool(reader.recv(1 << 20))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def test_one_host_cannot_take_the_places_of_all_readers() -> None:
+    """Sixteen silent connections of one stranger would lock out every reader for good."""
+    bench = Bench()
+    port = tcp(bench)
+    target = bench.targets[0]
+    strangers = []
+    for number in range(listener.MAX_READERS):
+        strangers.append(connect_from("127.0.0.2", port))
+        bench.until(lambda number=number: target.readers() == number + 1)  # type: ignore[misc]
+    owner = connect_from("127.0.0.3", port)
+    bench.until(lambda: not is_open(strangers[0]))
+    for _ in range(20):
+        strangers.append(connect_from("127.0.0.2", port))
+        for _ in range(3):
+            bench.turn(5)
+    assert target.readers() == listener.MAX_READERS
+    feed(target, record(1))
+    bench.turn(0)
+    assert numbers(owner.recv(1 << 16)) == [1] and sum(map(is_open, strangers)) == listener.MAX_READERS - 1
+    for reader in (owner, *strangers):
+        reader.close()
+
+
+def test_hosts_with_one_reader_each_keep_their_places() -> None:
+    bench = Bench()
+    port = tcp(bench)
+    readers = []
+    for number in range(listener.MAX_READERS):
+        readers.append(connect_from(f"127.0.0.{number + 2}", port))
+        bench.until(lambda number=number: bench.targets[0].readers() == number + 1)  # type: ignore[misc]
+    late = connect_from("127.0.0.99", port)
+    bench.until(lambda: not is_open(late))
+    assert all(map(is_open, readers)) and "16 readers" in bench.said[0][1]
+    for reader in (late, *readers):
+        reader.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        (("192.0.2.1", 5), bytes((192, 0, 2, 1))),
+        (("2001:db8:1:2:3::4", 5, 0, 0), bytes.fromhex("20010db800010002")),
+        (("fe80::1%lo", 5, 0, 1), bytes.fromhex("fe80000000000000")),
+        (("::1", 5, 0, 0), bytes(15) + b"\1"),
+        (("::ffff:192.0.2.1", 5, 0, 0), bytes(10) + b"\xff\xff" + bytes((192, 0, 2, 1))),
+        ("", b""),
+    ],
+)
+def test_a_host_is_known_by_its_address(address: Any, host: bytes) -> None:
+    """With IPv6, one host has as many addresses as it likes."""
+    assert listener._host(address) == host
+
+
+def test_a_reader_that_writes_without_end_is_closed(tmp_path: Path) -> None:
+    """Sixteen of them would take all of the router's processor."""
+    bench = Bench()
+    target = bench.use(unix(tmp_path / "s.sock"))
+    writer = connect(tmp_path / "s.sock", bench, 1)
+    writer.sendall(b"x" * (listener.MAX_WRITTEN + 1))
+    bench.until(lambda: target.readers() == 0)
+
+
+@pytest.mark.parametrize("size", [10, 2000])
+def test_readers_that_are_behind_share_one_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Slow readers that come one after the other would each hold other events, 4 MiB of them."""
+    monkeypatch.setattr(listener, "MAX_BEHIND", 300_000)
+    monkeypatch.setattr(listener, "MAX_HELD", 600_000)
+    bench = Bench()
+    target = bench.use(unix(tmp_path / "s.sock"))
+    good = connect(tmp_path / "s.sock", bench, 1)
+    slow, most, got, count = [], 0, b"", 0
+    for _ in range(6):
+        slow.append(connect(tmp_path / "s.sock", bench, target.readers() + 1))
+        for _ in range(900):
+            count += 1
+            feed(target, record(count, text="x" * size))
+            bench.turn(0)
+            got += good.recv(1 << 20)
+            chunks = {id(chunk): chunk for one in target.channel._readers.values() for chunk in one.chunks}
+            held = sum(chunk.cost for chunk in chunks.values())
+            assert held == target.channel._held
+            most = max(most, held)
+    assert 400_000 < most <= 600_000 and numbers(got) == list(range(1, count + 1))
+    for reader in slow:
+        reader.close()
+    bench.until(lambda: target.readers() == 1)
+    assert target.channel._held == 0
 
 
 def test_when_descriptors_run_out_those_who_read_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
