@@ -43,9 +43,15 @@ class _Sink:
     channels: dict[str, Section]
 
 
-def connect_targets(targets: dict[str, Target], documents: list[Document], context: Context) -> netifysinks.NetifySinks:
-    """Give each enabled target of type sink its channel. Returns which of netifyd's files were looked at."""
+def connect_targets(
+    targets: dict[str, Target], documents: list[Document], context: Context, sockets: dict[str, str]
+) -> netifysinks.NetifySinks:
+    """Give each enabled target of type sink its channel. Returns which of netifyd's files were looked at.
+
+    `sockets`: the paths of those that no sink may listen on, to what they are.
+    """
     finder = _Finder(documents, context)
+    others = {os.path.realpath(path): what for path, what in sockets.items()}
     first: dict[tuple[str, str], Target] = {}
     listening: dict[object, Target] = {}
     for target in targets.values():
@@ -59,9 +65,12 @@ def connect_targets(targets: dict[str, Target], documents: list[Document], conte
         problem = _conflict(target, first.setdefault(_names(target), target))
         listens = channel is not None and channel.kind == "socket"
         if not problem and channel is not None and listens and not str(channel.options["listen"]).startswith("udp:"):
+            path = os.path.realpath(str(channel.options["listen"]).removeprefix("unix://"))
             other = listening.setdefault(channel.options["listen"], target)
             if _names(other) != _names(target):
                 problem = f"listens on {channel.options['listen']}, as the channel of {quote(other.name)} does"
+            elif path in others:
+                problem = f"listens on {channel.options['listen']}, which is {others[path]}"
         if problem:
             target.trouble = problem
             context.reports.error(target.place, f"target {quote(target.name)} {problem}", consequence=NO_FLOW)

@@ -13,7 +13,7 @@ from nfa.cli import main
 from nfa.compiler import image_of, understand_policy
 from nfa.config.features import inactive_reason
 from nfa.config.model import Policy, Target
-from nfa.config.options import CHANNEL_OPTIONS
+from nfa.config.options import CHANNEL_OPTIONS, DEFAULT_CONTROL
 from nfa.config.paths import Paths
 from nfa.config.report import Reports
 from nfa.config.secrets import SECRET_NAMES, SECRET_OPTIONS
@@ -104,6 +104,21 @@ def test_a_socket_that_others_can_reach_is_a_warning(tmp_path: Path, address: st
     policy, reports = loaded(tmp_path, uci("sink out", f"sink out\ntype socket\nlisten tcp://{address}:7160"))
     assert [report.severity for report in reports.items] == ["warning"] and policy.targets["t"].channel
     assert "whoever reaches it sees all flows" in reports.items[0].text() and "line 7" in reports.items[0].text()
+
+
+@pytest.mark.parametrize(
+    ("path", "whose"),
+    [
+        ("/var/run/netifyd/netifyd.sock", "netifyd's socket"),
+        ("/var/run/../run/netifyd//netifyd.sock", "netifyd's socket"),
+        (DEFAULT_CONTROL, "the control socket of nfa"),
+        ("/var/run/ubus/ubus.sock", "ubusd's socket"),
+    ],
+)
+def test_a_sink_cannot_listen_where_others_do(tmp_path: Path, path: str, whose: str) -> None:
+    """Started first, the daemon would take netifyd's own place, and wait for itself."""
+    policy, reports = loaded(tmp_path, uci("sink out", f"sink out\ntype socket\nlisten unix://{path}"))
+    assert whose in reports.errors[0].text() and policy.targets["t"].trouble and not policy.targets["t"].channel
 
 
 def test_a_channel_says_it_before_its_sink_and_dashes_are_underscores(tmp_path: Path) -> None:

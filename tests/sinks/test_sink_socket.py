@@ -200,6 +200,19 @@ def test_there_is_a_limit_to_readers(tmp_path: Path) -> None:
     readers[0] = connect(path, bench, 16)
 
 
+def test_a_living_socket_of_another_kind_is_not_replaced(tmp_path: Path) -> None:
+    """A slip of the hand would take the system's log away: /dev/log is a socket that no stream can reach."""
+    path = tmp_path / "log"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.bind(str(path))
+        bench = Bench()
+        bench.use(unix(path))
+        assert "somebody else's" in bench.said[0][1]
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as one:
+            one.sendto(b"x", str(path))
+        assert log.recv(10) == b"x"
+
+
 def tcp(bench: Bench, host: str = "127.0.0.1") -> int:
     """Have a tcp sink; returns its port."""
     with socket.socket() as probe:
