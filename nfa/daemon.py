@@ -235,7 +235,7 @@ class Daemon:
         if self._work or self._again is not None or self.engine.busy or self.healing.busy or registry.connections.busy:
             return 0
         moment = time.monotonic()
-        wait = 1.0 - moment % 1.0
+        wait = min(1.0 - moment % 1.0, self.healing.deadline - moment)
         if self.engine.policy is not None and self.engine.policy.windows:
             wait = min(wait, 1.0 - time.time() % 1.0)
         if self.client.deadline:
