@@ -69,6 +69,8 @@ class Healing:
         """By the slot's number."""
         self._named: dict[int, int] = {}
         """How many elements others took out of each slot's set in this second, one by one."""
+        self._unsure: set[int] = set()
+        """Slots whose elements may be gone without our knowing: notifications were missed."""
         self._suspects: dict[int, float] = {}
         """Slots of ipsets that seem to lack elements, and when to look again."""
         self._listen_until = 0.0
@@ -131,6 +133,7 @@ class Healing:
         if self._monitor.lost > missed:
             for slot in slots:
                 self._sets.lose(slot, 0)
+                self._unsure.add(slot.number)
 
     def _elements_gone(self, slot: Slot, keys: list[bytes]) -> None:
         """Somebody has taken elements out of a set; b"": some that could not be read."""
@@ -261,8 +264,12 @@ class Healing:
             self._sets.works(slot)
         if not slot.lost and not slot.missing:
             slot.away = 0
+        unsure = slot.number in self._unsure
+        self._unsure.discard(slot.number)
         if rewriting.found_missing:
-            self._tell(slot, " was emptied or deleted by somebody: " + _elements(rewriting.found_missing) + " put back", now)
+            some = unsure and rewriting.found_missing < rewriting.written
+            count = ("at least " if some else "") + _elements(rewriting.found_missing)
+            self._tell(slot, " was emptied or deleted by somebody: " + count + " put back", now)
         elif rewriting.written:
             words = ": others changed too much at once to follow; " + _elements(rewriting.written) + " written again"
             self._tell(slot, words, now)

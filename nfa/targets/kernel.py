@@ -349,10 +349,14 @@ class Sets:
     def _accepted(self, unit: Unit, count: int) -> None:
         if not count:
             return
+        if unit.remade:
+            unit.slot.away = max(0, unit.slot.away - count)
         if unit.what == REMOVE:
             unit.slot.counters.withdrawn += count
         elif unit.what == RESTORE:
             self._returned += count
+        elif unit.remade and unit.refresh:
+            unit.slot.counters.restored += count
         elif unit.refresh:
             unit.slot.counters.refreshed += count
         else:

@@ -308,6 +308,29 @@ def test_missed_notifications_write_all_sets_and_blame_nobody() -> None:
     assert len(ward.said("others changed too much at once", "5 elements written again")) == 1
 
 
+def test_what_is_told_of_a_flush_that_was_too_fast_is_the_least_it_can_be() -> None:
+    """A count that is too low would be taken for a part of the set."""
+    ward = Ward(count=2 * MAX_NAMED)
+    keys = list(ward.there)
+    ward.there.clear()
+    ward.told(ELEMENTS_GONE, *keys[: MAX_NAMED + 1], lost=1)
+    ward.go_on()
+    assert len(ward.there) == 2 * MAX_NAMED
+    assert ward.said(f"at least {MAX_NAMED + 1} elements put back")
+
+
+@KINDS
+def test_what_flows_bring_back_themselves_is_counted_once(kind: str) -> None:
+    """The flow that finds the set gone has it made again, with its own element."""
+    ward = Ward(kind, 5, ttl=60)
+    del ward.kernel.sets["x.v4"]
+    ward.moment += 40
+    ward.bench.want(ward.now, 0, 77)  # one to refresh, one that is new
+    ward.go_on()
+    assert len(ward.there) == 6
+    assert ward.slot.counters.restored == 5
+
+
 def test_an_unmanaged_set_that_is_deleted_has_no_elements() -> None:
     """Status would say that elements are there while there is not even a set."""
     ward = Ward(managed=False)
