@@ -27,6 +27,7 @@ from .filters import attach
 from .loader import Loader
 from .messages import say, set_level
 from .stream.client import DEFAULT_SOURCE, Client
+from .stream.records import decode_with
 from .targets.healing import Healing
 from .targets.kernel import Sets
 from .targets.registry import Registry
@@ -46,6 +47,29 @@ def mishap(what: str, failure: Exception) -> str:
     return words
 
 
+def use_fast_json() -> str:
+    """Decode records with orjson where it is installed (OpenWrt: python3-orjson), unless NFA_JSON is `standard`.
+
+    Returns what decodes them, for `status`.
+    """
+    if os.environ.get("NFA_JSON") != "standard":
+        try:
+            # It needs these, and ends the process where they are missing (3.11).
+            import dataclasses  # noqa: F401
+            import datetime  # noqa: F401
+            import uuid  # noqa: F401
+            import zoneinfo  # noqa: F401
+
+            import orjson
+        except ImportError:
+            pass
+        else:
+            decode_with(orjson.loads)
+            return "orjson " + str(orjson.__version__)
+    decode_with(None)
+    return "json"
+
+
 def _good_news(level: str, text: str) -> None:
     """Say what is no warning."""
     if level == "notice":
@@ -62,6 +86,7 @@ class Daemon:
     def __init__(self, settings: dict) -> None:
         self.settings = settings
         self.started = time.monotonic()
+        self.decoder = use_fast_json()
         self.poll = select.poll()
         self.client = Client(DEFAULT_SOURCE)
         sets = Sets(say, self.tell_target)
