@@ -14,18 +14,16 @@ IN_THE_WAY = "is of another type, and something uses it"
 IN_USE = (errno.EBUSY, ipset.IN_USE)
 """A set cannot be deleted: rules use it, or other sets."""
 FULL_ERRORS = (errno.ENFILE, errno.ENOSPC, errno.ENOMEM, ipset.FULL)
-HOPELESS = (
-    errno.ENOENT,
+REFUSED = (
     errno.EPERM,
     errno.EACCES,
     errno.EINVAL,
     errno.EPROTONOSUPPORT,
     errno.EOPNOTSUPP,
     errno.EAFNOSUPPORT,
-    4097,
-    4107,
-    4114,
 )
+"""The kernel, or this process, cannot do such things at all."""
+HOPELESS = (errno.ENOENT, *REFUSED, 4097, 4107, 4114)
 """Errors that every element of a set meets: there is no use in trying the next one."""
 
 
