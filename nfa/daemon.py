@@ -47,27 +47,30 @@ def mishap(what: str, failure: Exception) -> str:
     return words
 
 
-def use_fast_json() -> str:
-    """Decode records with orjson where it is installed (OpenWrt: python3-orjson), unless NFA_JSON is `standard`.
+def use_fast_json(folder: str) -> str:
+    """Decode records with orjson from this folder of packages ("": there is none), unless NFA_JSON is `standard`.
 
     Returns what decodes them, for `status`.
     """
-    if os.environ.get("NFA_JSON") != "standard":
-        try:
-            # It needs these, and ends the process where they are missing (3.11).
-            import dataclasses  # noqa: F401
-            import datetime  # noqa: F401
-            import uuid  # noqa: F401
-            import zoneinfo  # noqa: F401
-
-            import orjson
-        except ImportError:
-            pass
-        else:
-            decode_with(orjson.loads)
-            return "orjson " + str(orjson.__version__)
     decode_with(None)
-    return "json"
+    if not folder or os.environ.get("NFA_JSON") == "standard":
+        return "json"
+    sys.path.append(folder)
+    try:
+        # It needs these, and ends the process where they are missing (3.11).
+        import dataclasses  # noqa: F401
+        import datetime  # noqa: F401
+        import uuid  # noqa: F401
+        import zoneinfo  # noqa: F401
+
+        import orjson
+    except ImportError as failure:
+        say("warning", "orjson cannot be used: " + str(failure))
+        return "json"
+    finally:
+        sys.path.remove(folder)
+    decode_with(orjson.loads)
+    return "orjson " + str(orjson.__version__)
 
 
 def _good_news(level: str, text: str) -> None:
@@ -80,13 +83,14 @@ class Daemon:
     """Everything that lives as long as the process.
 
     `settings`: files (JSON), uci (folder), uci_required, state, control; source where the command line gave it, else "";
-    log_level at the start, and verbose when it is to stay so; ubus: the socket, "" to look for it, "none" for no ubus.
+    log_level at the start, and verbose when it is to stay so; ubus: the socket, "" to look for it, "none" for no ubus;
+    orjson: the folder of packages that has it, "" for none.
     """
 
     def __init__(self, settings: dict) -> None:
         self.settings = settings
         self.started = time.monotonic()
-        self.decoder = use_fast_json()
+        self.decoder = use_fast_json(settings.get("orjson", ""))
         self.poll = select.poll()
         self.client = Client(DEFAULT_SOURCE)
         sets = Sets(say, self.tell_target)
