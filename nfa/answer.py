@@ -19,8 +19,8 @@ from typing import Any, cast
 
 from .cli.common import add_config_arguments, paths_of, sources_of
 from .compiler import check_texts, compile_policy, understand_policy
+from .config import jsonconfig, uciconfig
 from .config.build import build
-from .config.jsonconfig import document_of
 from .config.model import Text
 from .config.paths import Paths
 from .config.report import Reports
@@ -100,7 +100,10 @@ def _check(given: Answer, sources: Sources, paths: Paths) -> Answer:
         compile_policy(sources, paths, reports=reports)
         return _findings(reports)
     text = given["config"] if isinstance(given["config"], str) else json.dumps(given["config"], indent=1)
-    document = document_of(text, "config", reports)
+    if jsonconfig.is_uci(text):
+        document = uciconfig.document_of(text.encode(errors="surrogatepass"), "config", reports)
+    else:
+        document = jsonconfig.document_of(text, "config", reports)
     if document is not None:
         paths = replace(paths, readable=False)
         understand_policy(build([document], reports, paths), paths, reports, look=True)

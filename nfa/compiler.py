@@ -23,8 +23,9 @@ from .config.sources import UCI_FOLDER, Sources, load
 from .expression import Context, understand
 from .expression.check import parse_address
 from .expression.generate import Generator
+from .expression.index import Index
 from .expression.members import members_of
-from .expression.tree import Network, Node, Not, Or, Test, any_of
+from .expression.tree import And, Everything, Network, Node, Not, Or, Test, any_of
 from .provision import conntrack, pf
 from .provision.kernel import Kernel
 from .provision.keys import key_source
@@ -198,44 +199,35 @@ def check_texts(texts: list[Text], what: str, paths: Paths, reports: Reports) ->
 # -- the image ---------------------------------------------------------------------------------------------------------
 
 
-def interface_source(interface: str) -> str:
-    """Return the source of the test that an action's (or target's) `interface` makes of a record; "" for any."""
+def interface_test(interface: str) -> Node:
+    """Return the test that an action's `interface` makes of a record."""
     if interface == "*":
-        return ""
+        return Everything()
     if interface in ("lan", "wan"):
-        return f"r.get('internal') is {interface == 'lan'}"
-    return f"r.get('interface') == {interface!r}"
+        return Test("side", "==", interface == "lan", interface)
+    return Test("interface", "==", interface, interface)
 
 
-def decision_source(compiled: Compiled, generator: Generator) -> str:
-    """Return the source of `decide(r, f)`: None for a flow that is exempt everywhere, else the numbers of the actions.
-
-    Where actions have hours (`W` says which schedules hold now), `concerns(r, f)` says whether they matter to a flow.
-    """
-    conditions: list[str] = []
-    at_all_hours: list[str] = []
-    exempt = generator.expression(compiled.exemptions) if compiled.exemptions else ""
-    for number, item in enumerate(compiled.actions):
-        if item.reason or item.criteria is None:
-            continue
-        schedule = compiled.schedules.of.get(item.action.name)
-        parts = [f"W[{schedule}]" if schedule is not None else "", interface_source(item.action.interface)]
-        if item.exemptions:
-            parts.append(f"not ({generator.expression(item.exemptions)})")
-        parts.append(f"({generator.expression(item.criteria)})")
-        condition = " and ".join(filter(None, parts))
-        leave = "; return tuple(out)" if item.action.halt_on_match else ""
-        conditions.append(f"    if {condition}: out.append({number}){leave}")
-        if schedule is not None:
-            at_all_hours.append(condition.partition(" and ")[2])
-    attributes = [f"    {line}" for line in generator.lines]
-    lines = ["def decide(r, f):", *attributes]
-    if exempt:
-        lines.append(f"    if {exempt}: return None")
-    lines += ["    out = []", *conditions, "    return tuple(out)", ""]
-    if at_all_hours:
-        lines += ["def concerns(r, f):", *attributes, f"    return {' or '.join(f'({one})' for one in at_all_hours)}", ""]
-    return "\n".join(lines)
+def decision(compiled: Compiled, generator: Generator) -> tuple[str, dict[str, object]]:
+    """Return the source of `mask(r, f)` (see `expression.index`), and what its bits mean: part of the image."""
+    index = Index(generator)
+    everywhere = index.add(compiled.exemptions) if compiled.exemptions else []
+    criteria: list[tuple[int, ...]] = []
+    exemptions: list[tuple[int, ...]] = []
+    for item in compiled.actions:
+        used = not item.reason and item.criteria is not None
+        here = And((interface_test(item.action.interface), item.criteria), "") if used and item.criteria else None
+        criteria.append(tuple(index.add(here) if here else ()))
+        exemptions.append(tuple(index.add(item.exemptions) if here and item.exemptions else ()))
+    source = index.source()
+    return source, {
+        "memos": index.memos,
+        "direct": index.direct,
+        "everywhere": tuple(everywhere),
+        "criteria": criteria,
+        "exemptions": exemptions,
+        "halts": tuple(number for number, item in enumerate(compiled.actions) if item.action.halt_on_match),
+    }
 
 
 def _categories(table: dict[int, int]) -> bytes:
@@ -251,10 +243,10 @@ def image_of(compiled: Compiled) -> dict[str, object]:
     """Return the policy image: plain data that the daemon can load without any of this."""
     policy = compiled.policy
     generator = Generator()
-    source = decision_source(compiled, generator)
+    source, meaning = decision(compiled, generator)
     names = [f"key{index}" for index in range(len(compiled.slots))]
     source += "".join(key_source(name, slot) for name, slot in zip(names, compiled.slots, strict=True))
-    uses_categories = any("v_categories" in line for line in generator.lines)
+    uses_categories = "categories(f)" in source
     reports = compiled.reports
     return {
         "format": image.FORMAT,
@@ -287,6 +279,7 @@ def image_of(compiled: Compiled) -> dict[str, object]:
             _categories(compiled.catalogue.category_of_application) if uses_categories else b"",
             _categories(compiled.catalogue.category_of_protocol) if uses_categories else b"",
         ),
+        **meaning,
         "windows": compiled.schedules.windows,
         "zone": compiled.schedules.changes,
         "schedules": [compiled.schedules.of.get(item.action.name, -1) for item in compiled.actions],

@@ -27,6 +27,7 @@ from .filters import attach
 from .loader import Loader
 from .messages import say, set_level
 from .stream.client import DEFAULT_SOURCE, Client
+from .stream.records import decode_with
 from .targets.healing import Healing
 from .targets.kernel import Sets
 from .targets.registry import Registry
@@ -46,6 +47,32 @@ def mishap(what: str, failure: Exception) -> str:
     return words
 
 
+def use_fast_json(folder: str) -> str:
+    """Decode records with orjson from this folder of packages ("": there is none), unless NFA_JSON is `standard`.
+
+    Returns what decodes them, for `status`.
+    """
+    decode_with(None)
+    if not folder or os.environ.get("NFA_JSON") == "standard":
+        return "json"
+    sys.path.append(folder)
+    try:
+        # It needs these, and ends the process where they are missing (3.11).
+        import dataclasses  # noqa: F401
+        import datetime  # noqa: F401
+        import uuid  # noqa: F401
+        import zoneinfo  # noqa: F401
+
+        import orjson
+    except ImportError as failure:
+        say("warning", "orjson cannot be used: " + str(failure))
+        return "json"
+    finally:
+        sys.path.remove(folder)
+    decode_with(orjson.loads)
+    return "orjson " + str(orjson.__version__)
+
+
 def _good_news(level: str, text: str) -> None:
     """Say what is no warning."""
     if level == "notice":
@@ -56,12 +83,14 @@ class Daemon:
     """Everything that lives as long as the process.
 
     `settings`: files (JSON), uci (folder), uci_required, state, control; source where the command line gave it, else "";
-    log_level at the start, and verbose when it is to stay so; ubus: the socket, "" to look for it, "none" for no ubus.
+    log_level at the start, and verbose when it is to stay so; ubus: the socket, "" to look for it, "none" for no ubus;
+    orjson: the folder of packages that has it, "" for none.
     """
 
     def __init__(self, settings: dict) -> None:
         self.settings = settings
         self.started = time.monotonic()
+        self.decoder = use_fast_json(settings.get("orjson", ""))
         self.poll = select.poll()
         self.client = Client(DEFAULT_SOURCE)
         sets = Sets(say, self.tell_target)
@@ -262,9 +291,10 @@ class Daemon:
 
     def make_hub(self):
         """Return what has all channels of sinks. Only those who configure one have it in memory."""
+        from . import packing
         from .sinks.hub import Hub
 
-        return Hub(self.poll, self.ubus, self.resolve, write_whole, say, self.tell_target)
+        return Hub(self.poll, self.ubus, self.resolve, write_whole, packing, say, self.tell_target)
 
     def make_tables(self):
         """Return what fills tables of PF. Only those who configure one have it in memory."""

@@ -6,7 +6,9 @@ In: a path and its rights. Out: the socket, not blocking, and what it takes to r
 import errno
 import os
 import socket
-import stat
+
+_FORMAT, _SOCKET = 0o170000, 0o140000
+"""What a file is, in its mode; a socket."""
 
 
 class Taken(OSError):
@@ -28,7 +30,7 @@ def listen_unix(path: str, mode: int, backlog: int) -> tuple[socket.socket, int]
         if probe.connect_ex(path) in (0, errno.EAGAIN):
             raise Answered("somebody answers on " + path)
     if os.path.lexists(path):
-        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+        if not os.lstat(path).st_mode & _FORMAT == _SOCKET:
             raise Taken(path + " is taken by something that is no socket")
         os.unlink(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -1,11 +1,16 @@
-"""Flow records in little memory: those of flows that run, which may have to be matched again.
+"""Flow records in little memory: those of flows that run, which may have to be matched again. And files of gzip, for sinks.
 
 In: the payload of a record as it came. Out: about 150 bytes of it, and the payload again. A dictionary holds what all
-records have: the names of their fields, in netifyd's order, with usual values.
+records have: the names of their fields, in netifyd's order, with usual values. All of zlib that the daemon uses is here:
+MicroPython has another module for it.
 """
 
 import zlib
 
+_LEVEL = 3
+"""Of gzip: records repeat themselves, so the higher levels cost much more and gain little."""
+_GZIP = 31
+"""zlib's window bits for the form of gzip (RFC 1952)."""
 _DICTIONARY = (
     b'"user_agent":"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36","url":"http://www."},"dhcp":{"ssh":{"bt":{"info_hash":"'
     b'"conntrack":{"id":,"mark":0,"reply_dst_ip":"192.168.1.","reply_dst_port":,"reply_src_ip":"","reply_src_port":443},'
@@ -36,3 +41,9 @@ def pack(payload: bytes) -> bytes:
 def unpack(packed: bytes) -> bytes:
     """Return the payload of `pack`."""
     return zlib.decompressobj(-12, _DICTIONARY).decompress(packed)
+
+
+def gzip(data: bytes) -> bytes:
+    """Return data as a file of gzip. Several, one after the other, are one as well."""
+    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+    return packer.compress(data) + packer.flush()

@@ -48,7 +48,8 @@ from nfa.sinks import listener
 from nfa.sinks import log as sink_log
 from nfa.sinks.channel import MAX_QUEUED
 from nfa.sinks.link import LONGEST_WAIT
-from nfa.targets import log, pf, sink, slot
+from nfa.sinks.target import MAX_REMEMBERED
+from nfa.targets import log, pf, slot
 from nfa.targets.target import SetTarget
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -159,7 +160,7 @@ def test_the_bounds_of_tables_are_those_of_the_code() -> None:
 def test_the_bounds_of_sinks_are_those_of_the_code() -> None:
     text = section(page("targets.md"), "## sink")
     for words in (
-        f"the {sink.MAX_REMEMBERED:,} heard of", f"up to {listener.MAX_READERS} readers",
+        f"the {MAX_REMEMBERED:,} heard of", f"up to {listener.MAX_READERS} readers",
         f"more than {listener.MAX_BEHIND >> 20} MiB",
         f"nothing for {listener.STALLED:.0f} seconds", f"over {sink_log.MAX_PENDING >> 20} MiB in an interval",
         f"{MAX_QUEUED >> 20} MiB wait", f"later each time up to {LONGEST_WAIT:.0f} s",

@@ -28,7 +28,7 @@ def test_a_posix_string_is_the_zone_it_describes(name: str, same: str) -> None:
     assert zone.changes(zone.find(name)) == zone.changes(ZoneInfo(same))
 
 
-@pytest.mark.parametrize("name", ["nonsense", "EST5EDT,M3", "../../etc/passwd", "/etc/passwd"])
+@pytest.mark.parametrize("name", ["", "nonsense", "EST5EDT,M3", "../../etc/passwd", "/etc/passwd"])
 def test_what_is_no_zone_is_refused(name: str) -> None:
     with pytest.raises(ValueError):
         zone.find(name)
@@ -48,6 +48,40 @@ def test_the_router_s_own_zone_is_the_default(tmp_path: Path, system: str, same:
     made, _ = compiled(tmp_path, config_of({"a": {"criteria": "*", "time_of_day": NIGHT}}))
     found = schedules(made.policy, str(tmp_path), Reports())
     assert found.changes == zone.changes(ZoneInfo(same))
+
+
+@pytest.mark.parametrize(
+    ("file", "variable", "same"),
+    [
+        ("CET-1CEST,M3.5.0,M10.5.0/3\n", None, "Europe/Paris"),
+        ("Asia/Tokyo\n", "CET-1CEST", "Asia/Tokyo"),
+        ("\n", "Europe/Berlin", "Europe/Berlin"),
+        (None, ":Europe/Berlin", "Europe/Berlin"),
+        (None, "EST5EDT,M3.2.0,M11.1.0", "America/Toronto"),
+        (None, "UTC", "UTC"),
+        ("", "", None),
+        ("nonsense", "Mars/Olympus", None),
+        (None, None, None),
+    ],
+)
+def test_where_uci_says_nothing_the_system_is_asked_in_other_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str | None, variable: str | None, same: str | None
+) -> None:
+    """Bedtime would be in UTC, and nobody would be told."""
+    path = tmp_path / "TZ"
+    if file is not None:
+        path.write_text(file)
+    monkeypatch.setattr(zone, "SYSTEM_FILES", ())
+    monkeypatch.setattr(zone, "POSIX_FILES", (str(path),))
+    monkeypatch.delenv("TZ", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("TZ", variable)
+    made, _ = compiled(tmp_path, config_of({"a": {"criteria": "*", "time_of_day": NIGHT}}))
+    reports = Reports()
+    found = schedules(made.policy, str(tmp_path), reports)
+    assert found.changes == (zone.changes(ZoneInfo(same)) if same else [(0, 0)])
+    said = "the time zone of this system is not known" in "".join(report.text() for report in reports.items)
+    assert said == (same is None)
 
 
 def test_the_configured_zone_comes_first(tmp_path: Path) -> None:

@@ -271,7 +271,7 @@ def _check(daemon, given: dict, reply) -> None:
         if isinstance(value, dict) or (isinstance(value, list) and not all(isinstance(item, str) for item in value)):
             raise Refused(INVALID_ARGUMENT, "'" + name + "' must be a string or an array of strings")
     if isinstance(given.get("config"), list):
-        raise Refused(INVALID_ARGUMENT, "'config' must be an object, or a string with the text of a JSON configuration")
+        raise Refused(INVALID_ARGUMENT, "'config' must be an object, or a string with the text of a configuration, JSON or UCI")
     daemon.loader.ask("check", given, reply)
 
 

@@ -43,6 +43,7 @@ def report(daemon, budget: int) -> dict:
             "bad": {**engine.bad, **client.bad_counts()},
             "connects": client.connects,
             "reconnects": max(0, client.connects - 1),
+            "decoder": daemon.decoder,
             "lag": daemon.lag,
             "last_error": client.last_error,
         },

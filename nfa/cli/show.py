@@ -19,13 +19,13 @@ from ..config.options import (
     COMMON_OPTIONS,
     GLOBAL_OPTIONS,
     MAIN_OPTIONS,
-    SECRET_OPTIONS,
     TARGET_GLOBALS,
     TARGET_OPTIONS,
     Option,
 )
 from ..config.origins import Entry, Origin, Origins
 from ..config.report import Place
+from ..config.secrets import SECRET_OPTIONS
 from ..config.spelling import NOTHING, as_written, built_in, plain, text
 from .common import paint, shown
 
@@ -208,12 +208,12 @@ def _value(option: Option, value: object, origins: Origins, kind: str = "") -> _
         standard = data == plain(option, option.default)
         words, source = (built_in(option), BUILT_IN) if standard else (text(data), DERIVED)
         return _Value(option.name, words, source, {"value": data, "text": words, "origin": source})
-    words = as_written(option, value, origin.written)
     source = _where(origin, kind)
+    if option.name in SECRET_OPTIONS:
+        return _Value(option.name, HIDDEN, source, {"value": HIDDEN, "text": HIDDEN, "origin": "own"})
+    words = as_written(option, value, origin.written)
     if origin.over:
         source += ", over " + ", ".join(f"{text(other.written)} ({_where(other, kind)})" for other in origin.over)
-    if option.name in SECRET_OPTIONS and value:
-        return _Value(option.name, HIDDEN, _where(origin, kind), {"value": HIDDEN, "text": HIDDEN, "origin": "own"})
     whole = {"value": data, "text": words, **_origin(origin), "over": [_origin(other) for other in origin.over]}
     return _Value(option.name, words, source, whole)
 

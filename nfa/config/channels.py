@@ -46,21 +46,21 @@ class _Sink:
 def connect_targets(targets: dict[str, Target], documents: list[Document], context: Context) -> netifysinks.NetifySinks:
     """Give each enabled target of type sink its channel. Returns which of netifyd's files were looked at."""
     finder = _Finder(documents, context)
-    if not context.paths.readable:
-        return finder.netify  # a configuration from a browser: what it names is in files
     first: dict[tuple[str, str], Target] = {}
     listening: dict[object, Target] = {}
     for target in targets.values():
         if target.type != "sink" or not target.enabled:
             continue
-        channel = finder.channel(target)
-        if channel is None:
+        elsewhere = finder.elsewhere(target)
+        channel = None if elsewhere else finder.channel(target)
+        if channel is None and not elsewhere:
             target.trouble = "its sink or channel cannot be used"
             continue
-        problem = _conflict(target, first.setdefault((channel.sink, channel.name), target))
-        if not problem and channel.kind == "socket" and not str(channel.options["listen"]).startswith("udp:"):
+        problem = _conflict(target, first.setdefault(_names(target), target))
+        listens = channel is not None and channel.kind == "socket"
+        if not problem and channel is not None and listens and not str(channel.options["listen"]).startswith("udp:"):
             other = listening.setdefault(channel.options["listen"], target)
-            if other.channel is not None and (other.channel.sink, other.channel.name) != (channel.sink, channel.name):
+            if _names(other) != _names(target):
                 problem = f"listens on {channel.options['listen']}, as the channel of {quote(other.name)} does"
         if problem:
             target.trouble = problem
@@ -68,6 +68,11 @@ def connect_targets(targets: dict[str, Target], documents: list[Document], conte
         else:
             target.channel = channel
     return finder.netify
+
+
+def _names(target: Target) -> tuple[str, str]:
+    """The sink and channel of a target, as they are compared."""
+    return normal(str(target.options["sink"])), normal(str(target.options["channel"]))
 
 
 def _conflict(target: Target, other: Target) -> str:
@@ -87,11 +92,20 @@ class _Finder:
 
     def __init__(self, documents: list[Document], context: Context) -> None:
         self.context = context
-        self.netify = netifysinks.find(context.paths)
+        self.netify = netifysinks.find(context.paths) if context.paths.readable else netifysinks.NetifySinks({})
         self.declared = [section for document in documents for section in document.sinks]
         self.channels = [section for document in documents for section in document.channels]
         self.sinks: dict[str, _Sink | None] = {}
         self.found: dict[tuple[str, str], Channel | None] = {}
+
+    def elsewhere(self, target: Target) -> bool:
+        """Whether the sink of a target may be in files, which are not read: see `Paths.readable`."""
+        name = str(target.options["sink"])
+        if self.context.paths.readable or any(normal(section.name.value) == normal(name) for section in self.declared):
+            return False
+        message = f"the sink {quote(name)} is not looked for in other files in this check"
+        self.context.reports.info(target.place, message, consequence="what they say counts as right")
+        return True
 
     def channel(self, target: Target) -> Channel | None:
         """The channel of a target; None, with an error, when there is none that can be used."""
@@ -212,6 +226,8 @@ class _Expander:
     def _variable(self, name: str, text: Text) -> str:
         if name in self._values:
             return self._values[name]
+        if not self._context.paths.readable:
+            return "0"  # any UUID will do for a check
         file = os.path.join(self._context.paths.state_persistent, _UUID_FILES[name])
         try:
             found = read_text(file, 1024).strip()

@@ -16,7 +16,7 @@ from typing import TypeVar
 from nfa.config.jsontext import Object, Value
 from nfa.config.model import Text, Window
 from nfa.config.paths import PathError, Paths
-from nfa.config.report import Fault, Reports, did_you_mean, printable, quote
+from nfa.config.report import Fault, Place, Reports, did_you_mean, printable, quote
 
 UINT32 = 0xFFFFFFFF
 T = TypeVar("T")
@@ -42,10 +42,16 @@ class Context:
 class Invalid(Fault):
     """A value that cannot be used: the message completes "PROPERTY: ...", `place` is the wrong part.
 
-    `more` are the other things that are wrong with the same value.
+    `more` are the other things that are wrong with the same value. `found` is what was written instead, for the message;
+    `bare` the message without it. `secret`: it must not be quoted, nor the line that it stands in.
     """
 
     more: tuple[Invalid, ...] = ()
+    secret = False
+
+    def __init__(self, place: Place, message: str, hint: str = "", found: str = "") -> None:
+        super().__init__(place, f"{message}, found {found}" if found else message, hint)
+        self.bare = message
 
 
 Converter = Callable[[Value, Context], object]
@@ -61,7 +67,7 @@ def found(value: Value) -> str:
 
 
 def expected(what: str, value: Value, hint: str = "") -> Invalid:
-    return Invalid(value.place, f"expected {what}, found {found(value)}", hint)
+    return Invalid(value.place, f"expected {what}", hint, found(value))
 
 
 def every(attempts: Iterable[Callable[[], T]]) -> list[T]:

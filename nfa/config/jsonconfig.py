@@ -37,7 +37,7 @@ def document_of(text: str, path: str, reports: Reports) -> Document | None:
     try:
         top = parse(text, path, reports)
     except JsonError as error:
-        if _UCI.search(text):
+        if is_uci(text):
             hint = "type 'nfa check' for what is in /etc/config, or name the folder of another such file with -u"
             reports.error(Place(path, 0, 0), "this is a UCI file, not JSON", hint=hint, consequence=_NOT_USED)
         else:
@@ -48,6 +48,11 @@ def document_of(text: str, path: str, reports: Reports) -> Document | None:
         reports.error(top.place, "the configuration is not an object", hint=hint, consequence=_NOT_USED)
         return None
     return _document(top.value, path, reports)
+
+
+def is_uci(text: str) -> bool:
+    """Whether the text is no JSON because it is a package of UCI."""
+    return _UCI.search(text) is not None
 
 
 def _document(top: Object, path: str, reports: Reports) -> Document:

@@ -18,6 +18,7 @@ from json.decoder import scanstring  # type: ignore[attr-defined]  # absent from
 
 from nfa.config.model import Text
 from nfa.config.report import Fault, Place, Reports, nearest, printable, quote
+from nfa.config.secrets import SECRET_NAMES
 
 MAX_SIZE = 4 << 20  # bytes of a file
 MAX_DEPTH = 64
@@ -77,6 +78,7 @@ class _Reader:
         self.reports = reports
         self.at = 0
         self.depth = 0
+        self.secret: Text | None = None  # the name of the member that is being read, if nobody is to see its value
         self.lines = [0, *(match.end() for match in re.finditer("\n", text))]
 
     def document(self) -> Value:
@@ -123,7 +125,11 @@ class _Reader:
             if self.peek() != ":":
                 raise self.error(self.at, f"missing ':' after the name {quote(name.value)}")
             self.at += 1
+            if self.secret is None and name.value in SECRET_NAMES:
+                self.secret = name
             value = self.value()
+            if self.secret is not None:
+                self.reports.hide(name.place, self.place(self.at).line)
             if earlier := found.pop(name.value, None):
                 self.reports.warning(
                     name.place,
@@ -144,6 +150,7 @@ class _Reader:
         """Read what stands between the bracket at `start` and `end`: items with commas between them."""
         self.at = start + 1
         comma = -1
+        secret = self.secret
         while True:
             char = self.peek()
             if char == end:
@@ -157,6 +164,8 @@ class _Reader:
             item()
             last = self.at
             comma = -1
+            if self.peek() in (",", end):
+                self.secret = secret
             if self.peek() == ",":
                 comma = self.at
                 self.at += 1
@@ -219,6 +228,10 @@ class _Reader:
     # What is wrong there
 
     def error(self, offset: int, message: str, hint: str = "") -> JsonError:
+        if self.secret is not None:
+            self.reports.hide(self.secret.place, self.place(offset).line)
+            message = f"the value of {quote(self.secret.value)} is no JSON"
+            hint = 'texts stand in double quotes, and a double quote inside of one is written \\"'
         return JsonError(self.place(offset), message, hint)
 
     def refuse_comment(self) -> None:

@@ -49,7 +49,7 @@ class NetifySinks:
         try:
             top = parse(read_text(file, MAX_SIZE), file, reports)
         except FileError as error:
-            reports.error(error.place, str(error), consequence="the file is not used", excerpt=error.excerpt)
+            reports.error(error.place, str(error), consequence="the file is not used")  # no excerpt: passwords are in there
             return None
         except JsonError as error:
             reports.error(error.place, str(error), hint=error.hint, consequence="the file is not used")

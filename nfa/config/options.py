@@ -198,7 +198,7 @@ TARGET_GLOBALS: dict[str, Options] = {
 _ENABLE = Option("enable", boolean, True, "Whether events go through the channel.", ("enabled",))
 _CA_FILE = Option("ca_file", path, "", "The certificate of the authority to trust; those of the system when missing.")
 _CONNECT = Option("timeout_connect", integer(1, 3600, "seconds"), 30, "Seconds that connecting may take.")
-_line = text("a text of one line", "[ -~]{0,1024}")
+_line = text("a text of one line", r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,1024}")
 
 # What a channel says; a sink says the same for all its channels. Names of Netify's netify-sink-*.json are aliases.
 CHANNEL_OPTIONS: dict[str, Options] = {
@@ -245,4 +245,3 @@ CHANNEL_OPTIONS: dict[str, Options] = {
         _CA_FILE,
     ),
 }  # fmt: skip
-SECRET_OPTIONS = ("password", "headers")

@@ -14,6 +14,7 @@ from nfa.config.document import Properties
 from nfa.config.options import Options
 from nfa.config.origins import Origin
 from nfa.config.report import Place, did_you_mean, nearest, quote
+from nfa.config.secrets import SECRET_OPTIONS
 
 # What nft, ipset and sections of the firewall call some properties.
 _ELSEWHERE = {"timeout": "ttl", "maxelem": "size", "family": "set_family", "table": "table_name"}
@@ -53,6 +54,7 @@ def convert(
     """
     reports = context.reports
     known = {name: option for option in options for name in (option.name, *option.aliases)}
+    secret = any(option.name in SECRET_OPTIONS for option in options)
     settings = Settings({}, [])
     for name, value in properties:
         option = known.get(name.value)
@@ -63,6 +65,8 @@ def convert(
             settings.broken.append("exemptions")
             continue
         if option is None:
+            if secret:
+                reports.hide(name.place)  # its name may be misspelt
             reports.warning(
                 name.place,
                 f"{what}: unknown property {quote(name.value)}",
@@ -80,7 +84,10 @@ def convert(
         except Invalid as error:
             settings.broken.append(option.key)
             for fault in (error, *error.more):
-                message = f"{what}: {quote(name.value)}: {fault}"
+                hidden = option.name in SECRET_OPTIONS or fault.secret
+                if hidden:
+                    reports.hide(fault.place)
+                message = f"{what}: {quote(name.value)}: {fault.bare if hidden else fault}"
                 reports.error(fault.place, message, hint=fault.hint, consequence=consequence)
     return settings
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
+from nfa.config.secrets import in_line
+
 Severity = Literal["error", "warning", "info"]
 
 EXCERPT_WIDTH = 100  # characters of a source line that are shown: a minified file is one long line
@@ -76,15 +78,20 @@ class Reports:
     """The findings of one run, in the order they were made.
 
     `sources` holds the lines of the files that were read, by name: a finding in one of them that brings no
-    excerpt gets its line.
+    excerpt gets its line, unless that is among the `hidden` ones: (file, line).
     """
 
     items: list[Report] = field(default_factory=list)
     sources: dict[str, list[str]] = field(default_factory=dict)
+    hidden: set[tuple[str, int]] = field(default_factory=set)
 
     def add_source(self, file: str, text: str) -> None:
         """Keep the text of a file for the excerpts of later findings in it."""
         self.sources[file] = text.split("\n")
+
+    def hide(self, place: Place, last: int = 0) -> None:
+        """Show no excerpt of the line of `place`, and of those after it up to line `last`: a secret stands there."""
+        self.hidden.update((place.file, line) for line in range(place.line, max(place.line, last) + 1))
 
     def error(
         self, place: Place | None, message: str, *, hint: str = "", consequence: str = "", excerpt: str = ""
@@ -108,7 +115,8 @@ class Reports:
         self, severity: Severity, place: Place | None, message: str, hint: str, consequence: str, shown: str
     ) -> None:
         lines = self.sources.get(place.file, []) if place else []
-        if not shown and place and 0 < place.line <= len(lines) and lines[place.line - 1].strip():
+        there = place is not None and 0 < place.line <= len(lines) and (place.file, place.line) not in self.hidden
+        if not shown and place and there and lines[place.line - 1].strip():
             shown = excerpt(lines[place.line - 1], place.column)
         self.items.append(Report(severity, place, message, hint, consequence, shown))
 
@@ -162,7 +170,9 @@ def line_at(text: str, offset: int) -> tuple[str, int]:
 
 
 def excerpt(line: str, column: int) -> str:
-    """The source line and a caret under its character `column` (from 1), escaped, cut around the caret."""
+    """The source line and a caret under its character `column` (from 1), escaped, cut around the caret; '' of a secret."""
+    if in_line(line):
+        return ""
     start = max(0, column - EXCERPT_WIDTH // 2) if len(line) > EXCERPT_WIDTH else 0
     shown = line[start : start + EXCERPT_WIDTH].rstrip().replace("\t", " ")
     before = printable(shown[: column - 1 - start])

@@ -23,7 +23,8 @@ _SERVER = re.compile(r"(?:([a-z]+)://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(
 _LISTEN = re.compile(r"([a-z]+)://(.+)")
 _PORT = re.compile(r".*[^:]:[0-9]{1,5}|\[.*\]:[0-9]{1,5}")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
-_VALUE = re.compile(r"[ -~]{0,4096}")
+# What is not ASCII is sent as UTF-8: RFC 7230, 3.2, obs-text.
+_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f-\x9f]{0,4096}")
 _MODE = re.compile(r"0?[0-7]{3}")
 
 
@@ -55,6 +56,10 @@ def _server(value: Value, schemes: dict[str, int], what: str) -> Server:
     value = scalar(value)
     plain = value.plain()
     match = _SERVER.fullmatch(plain.strip()) if isinstance(plain, str) else None
+    if match is None and "@" in str(plain):
+        fault = expected(what, value)
+        fault.secret = True
+        raise fault
     if match is None or (match[1] or next(iter(schemes))) not in schemes:
         raise expected(what, value)
     port = int(match[3] or 0)
@@ -74,7 +79,7 @@ def url(value: Value, context: Context) -> Server:
     """url: http:// or https://, a host, perhaps a port and a path."""
     what = "a URL such as 'http://192.168.1.2:8080/events', without blanks, user name and password"
     plain = scalar(value).plain()
-    if not isinstance(plain, str) or "://" not in plain or "#" in plain:
+    if isinstance(plain, str) and "@" not in plain and ("://" not in plain or "#" in plain):
         raise expected(what, value)
     return _server(value, HTTP_PORTS, what)
 
@@ -141,7 +146,7 @@ def headers(value: Value, context: Context) -> tuple[tuple[str, str], ...]:
             pairs.append((element.value, before.strip(), after.strip()))
     for text, key, content in pairs:
         if not _NAME.fullmatch(key) or not _VALUE.fullmatch(content):
-            raise Invalid(text.place, "a header has a name without blanks, and a value of one line in ASCII")
+            raise Invalid(text.place, "a header has a name without blanks, and a value of one line")
         if key.lower() in _OWN_HEADERS:
             raise Invalid(text.place, f"the header {key} is made by nfa itself")
     return tuple((key, content) for _, key, content in pairs)

@@ -48,12 +48,19 @@ def read(folder: str, reports: Reports) -> Document | None:
         return None
     file = file_of(folder)
     try:
-        return _document(_sections(read_bytes(file, MAX_SIZE), file, reports), file, reports)
+        return document_of(read_bytes(file, MAX_SIZE), file, reports)
     except FileError as error:
         reports.error(error.place, str(error), consequence=_NOT_USED, excerpt=error.excerpt)
+        return None
+
+
+def document_of(content: bytes, file: str, reports: Reports) -> Document | None:
+    """The content of the package (or of what shall become it) as a document; None, with an error, when UCI would refuse it."""
+    try:
+        return _document(_sections(content, file, reports), file, reports)
     except UciError as error:
         reports.error(error.place, str(error), hint=error.hint, consequence=_NOT_USED)
-    return None
+        return None
 
 
 # -- the file ----------------------------------------------------------------------------------------------------------

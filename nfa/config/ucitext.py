@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from nfa.config.model import Text
 from nfa.config.report import Fault, Place, Reports, did_you_mean, quote
+from nfa.config.secrets import SECRET_NAMES, in_line
 
 _BLANKS = " \t\n\v\f\r"
 _BLANK_RUN = re.compile(f"[{_BLANKS}]*")
@@ -181,8 +182,11 @@ class _Reader:
             message = f"'{command}' before the first section"
             raise self.error(start, message, "a section begins with: config TYPE 'NAME'")
         given = self.needed(command, _NAME, _NAME_HINT)
+        secret = given.value in SECRET_NAMES
         argument = self.argument()
-        self.finish(command)
+        if secret:
+            self.reports.hide(self.place(start), self.place(self.at).line)
+        self.finish(command, secret)
         option = f"{self.section.name.place.option}.{given.value}"
         value = self.text_of(argument, option)
         if swallowed := _SWALLOWED.search(value.value):
@@ -196,7 +200,8 @@ class _Reader:
                 self.again = False
                 message = f"section {quote(self.section.name.value)} is given twice, and UCI adds up its lists"
                 hint = f"it is given first at {self.section.name.place}"
-                self.reports.warning(value.place, message, hint=hint, consequence=f"{quote(value.value)} is listed twice")
+                twice = "a value" if secret else quote(value.value)
+                self.reports.warning(value.place, message, hint=hint, consequence=f"{twice} is listed twice")
             elements.append(value)
             self.section.options[name.value] = UciOption(name, elements)
         elif value.value:
@@ -279,11 +284,12 @@ class _Reader:
             raise self.error(found.start, f"{quote(found.value)} cannot be the {what}", hint)
         return found
 
-    def finish(self, command: str) -> None:
-        """Nothing may follow but the end of the line, or a ';'."""
+    def finish(self, command: str, secret: bool = False) -> None:
+        """Nothing may follow but the end of the line, or a ';'. `secret`: what does must not be shown."""
         extra = self.argument()
         if extra.value:
-            raise self.error(extra.start, f"{quote(extra.value)} is one word too many", _COMMANDS[command][1])
+            what = "this" if secret else quote(extra.value)
+            raise self.error(extra.start, f"{what} is one word too many", _COMMANDS[command][1])
 
     # Where things are, and what is wrong there
 
@@ -315,4 +321,5 @@ class _Reader:
             return self.error(start, "nothing follows the ';'", "remove it")
         if word in _COMMANDS:
             return self.error(start, f"'{word}' alone says nothing", _COMMANDS[word][1])
-        return self.error(start, f"{quote(word)} is no command of UCI", did_you_mean(word, _COMMANDS))
+        what = "this" if in_line(self.text[self.text.rfind("\n", 0, start) + 1 : start]) else quote(word)
+        return self.error(start, f"{what} is no command of UCI", did_you_mean(word, _COMMANDS))

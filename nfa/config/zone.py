@@ -16,14 +16,21 @@ FIRST_YEAR, LAST_YEAR = 2020, 2045
 SYSTEM_FILES = ("/etc/localtime", "/tmp/localtime")
 POSIX_FILES = ("/etc/TZ", "/tmp/TZ")
 
+_UTC = ("UTC", "GMT")
+"""What OpenWrt's `timezone` may be without the offset that a POSIX string has."""
+
 Changes = list[tuple[int, int]]
 
 
 def posix(text: str) -> zoneinfo.ZoneInfo:
     """Return the zone of a POSIX string such as 'CET-1CEST,M3.5.0,M10.5.0/3'. Raises ValueError.
 
-    It is read by zoneinfo as the footer of a file without transitions (RFC 8536).
+    It is read by zoneinfo as the footer of a file without transitions (RFC 8536), in which no footer would mean UTC.
     """
+    if not text:
+        raise ValueError("a time zone without a name")
+    if text in _UTC:
+        text += "0"
     header = b"TZif2" + b"\0" * 15
     empty = header + struct.pack(">6I", 0, 0, 0, 0, 1, 1) + struct.pack(">iBB", 0, 0, 0) + b"\0"
     return zoneinfo.ZoneInfo.from_file(io.BytesIO(empty + empty + b"\n" + text.encode("ascii") + b"\n"))
@@ -54,11 +61,11 @@ def system(settings: dict[str, str]) -> zoneinfo.ZoneInfo | None:
     for path in POSIX_FILES:
         try:
             with open(path, encoding="ascii") as file:
-                return posix(file.read(256).strip())
+                return find(file.read(256).strip().lstrip(":"))
         except (OSError, ValueError):
             continue
     try:
-        return posix(os.environ.get("TZ", "").lstrip(":"))
+        return find(os.environ.get("TZ", "").lstrip(":"))
     except ValueError:
         return None
 

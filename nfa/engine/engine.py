@@ -98,7 +98,7 @@ class Engine:
     def take(self, payloads: list[bytes], now: int) -> None:
         """Work on payloads in order. Nothing that is in them raises."""
         policy = self.policy
-        decide = policy.decide if policy else None
+        mask = policy.mask if policy else None
         kinds = self.kinds
         last = None
         for payload in payloads:
@@ -108,20 +108,23 @@ class Engine:
                 kinds[kind] += 1
                 if kind == "flow":
                     last = value["flow"]
-                    if policy is None or decide is None:
+                    if policy is None or mask is None:
                         continue
                     self.evaluated += 1
+                    found = mask(value, last)
+                    verdict = policy.verdicts.get(found) or policy.judge(found)
+                    digest = digest_key(last["digest"])
                     if policy.keeps:
-                        self._keep(policy, value, payload, now)
-                    actions = decide(value, value["flow"])
-                    if actions:
-                        self._match(policy, value, actions, payload, now)
+                        self._keep(policy.reprocess or verdict.concerned, digest, payload)
+                    plan = verdict.plan
+                    if plan is not None:
+                        self._hold(plan, digest, value, plan.targets, now)
+                        self._count(plan, value, payload, now)
                     else:
-                        if actions is None:
+                        if verdict.exempt:
                             self.exempt += 1
-                        if self.live():
-                            # It may have matched before: what it held then is taken back.
-                            self._end(digest_key(last["digest"]), now, True)
+                        # It may have matched before: what it held then is taken back.
+                        self._end(digest, now, True)
                     if "digest_prev" in last:
                         self._renamed(last, now)
                 elif kind == "stats":
@@ -142,11 +145,6 @@ class Engine:
         if last is not None:
             self.seen_at = last.get("last_seen_at")
 
-    def _match(self, policy: Policy, record: dict, actions: tuple[int, ...], payload: bytes, now: int) -> None:
-        plan = policy.plans.get(actions) or policy.plan(actions)
-        self._hold(plan, record, plan.targets, now)
-        self._count(plan, record, payload, now)
-
     def _count(self, plan: Plan, record: dict, payload: bytes, now: int) -> None:
         """Note a decision: for the counters, for those who ask and for those who listen."""
         plan.count += 1
@@ -157,10 +155,9 @@ class Engine:
         if self.trace is not None:
             self.trace(record, plan)
 
-    def _hold(self, plan: Plan, record: dict, targets: list, now: int) -> bool:
+    def _hold(self, plan: Plan, digest: int, record: dict, targets: list, now: int) -> bool:
         """Let a flow hold what its plan says, and nothing else. Returns whether that is something new."""
         flow = record["flow"]
-        digest = digest_key(flow["digest"])
         before = self.flows.young.get(digest)
         if before is None and (self.flows.older or self._ending):
             before = self._former(digest)
@@ -193,11 +190,10 @@ class Engine:
 
     # -- flows that are matched again -------------------------------------------------------------------------------
 
-    def _keep(self, policy: Policy, record: dict, payload: bytes, now: int) -> None:
-        """Remember the record of a flow that an edge of a schedule, or a reload, may concern."""
-        digest = digest_key(record["flow"]["digest"])
+    def _keep(self, concerned: bool, digest: int, payload: bytes) -> None:
+        """Remember the record of a flow, if an edge of a schedule, or a reload, may concern it."""
         kept = self.kept
-        if not (policy.reprocess or policy.concerns(record, record["flow"])):
+        if not concerned:
             if kept:
                 kept.pop(digest)
             return
@@ -223,14 +219,14 @@ class Engine:
             yield
 
     def _again(self, policy, digest: int, record: dict, payload: bytes, now: int) -> None:
-        actions = policy.decide(record, record["flow"])
-        if not actions:
+        found = policy.mask(record, record["flow"])
+        plan = (policy.verdicts.get(found) or policy.judge(found)).plan
+        if plan is None:
             self._end(digest, now, True)
             return
-        plan = policy.plans.get(actions) or policy.plan(actions)
         # A log has had its entry when the record came.
         lasting = [target.lasting for target in plan.targets]
-        if self._hold(plan, record, [target for target in lasting if target is not None], now):
+        if self._hold(plan, digest, record, [target for target in lasting if target is not None], now):
             self._count(plan, record, payload, now)
 
     def pack_with(self, pack, unpack) -> None:

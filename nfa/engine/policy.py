@@ -6,7 +6,7 @@ schedules hold.
 
 import struct
 
-from . import rx, view
+from . import index, rx, view
 from .hours import Zone, applies
 
 MAX_PLANS = 4096
@@ -18,17 +18,23 @@ MAX_PLANNED = 20000
 def namespace(constants: list, patterns: list) -> dict:
     """Return what generated code may name: the functions of `view`, its constants C0, C1, ... and matchers R0, R1, ..."""
     names = {name: getattr(view, name) for name in view.NAMES}
+    for function in (index.pick, index.inside, index.remember, index.rest):
+        names[function.__name__] = function
     names["pack"] = struct.pack
-    for index, constant in enumerate(constants):
-        names[f"C{index}"] = constant
-    for index, pattern in enumerate(patterns):
-        names[f"R{index}"] = rx.matcher(pattern)
+    for number, constant in enumerate(constants):
+        names[f"C{number}"] = constant
+    for number, pattern in enumerate(patterns):
+        names[f"R{number}"] = rx.matcher(pattern)
     return names
 
 
-def _nothing(record: dict, flow: dict) -> bool:
-    """No action has hours."""
-    return False
+def _owners(rows: list) -> dict[int, list[int]]:
+    """Return for each alternative the actions that have it, from the alternatives of each action."""
+    found: dict[int, list[int]] = {}
+    for action, numbers in enumerate(rows):
+        for number in numbers:
+            found.setdefault(number, []).append(action)
+    return found
 
 
 class Plan:
@@ -44,30 +50,50 @@ class Plan:
         self.last = 0
 
 
+class Verdict:
+    """What alternatives that hold together lead to, at the present hours."""
+
+    def __init__(self, exempt: bool, plan: Plan | None, concerned: bool) -> None:
+        self.exempt = exempt
+        """The flow is exempt from all actions."""
+        self.plan = plan
+        """None: no action matches."""
+        self.concerned = concerned
+        """An action with hours matches, within them or not."""
+
+
 class Policy:
     """A policy in force: the decision, and what its actions lead to."""
 
     def __init__(self, data: dict, code: object, targets: dict, numbers: list[int]) -> None:
         """`targets`: name to an object with `apply(record, flow, now)`; `numbers`: the number of each slot of the image."""
         names = namespace(data["constants"], data["patterns"])
-        names["W"] = [False for _ in data["windows"]]
-        for index, number in enumerate(numbers):
-            names[f"S_key{index}"] = number
+        for slot, number in enumerate(numbers):
+            names[f"S_key{slot}"] = number
+        for number in range(data["memos"]):
+            names[f"M{number}"] = {}
+        for number, (others, table) in enumerate(data["direct"]):
+            names[f"T{number}"] = {value: others | index.bits(more) for value, more in table.items()}
         exec(code, names)  # type: ignore[arg-type]
         self._names = names
         view.set_categories(*data["categories"])
         self.windows: list = data["windows"]
         self.schedules: list[int] = data["schedules"]
         """For each action the number of its schedule, -1 for all hours."""
-        self.open: list[bool] = names["W"]
+        self.open: list[bool] = [False for _ in self.windows]
         """Which schedules hold now."""
         self._zone = Zone(data["zone"])
         self.reprocess: bool = data["reprocess"]
         self.keeps = bool(self.windows) or self.reprocess
         """Flows that run may have to be matched again."""
-        self.concerns = names.get("concerns", _nothing)
-        self.decide = names["decide"]
-        self.key_functions = [names[f"key{index}"] for index in range(len(numbers))]
+        self.mask = names["mask"]
+        """Called with a record and its flow: the alternatives that hold, as bits of a number; `verdicts`: what they lead to."""
+        self.verdicts: dict[int, Verdict] = {}
+        self._everywhere = index.bits(data["everywhere"])
+        self._criteria = _owners(data["criteria"])
+        self._exemptions = _owners(data["exemptions"])
+        self._halts = data["halts"]
+        self.key_functions = [names[f"key{slot}"] for slot in range(len(numbers))]
         self.actions: list[tuple[str, bool, str, tuple[str, ...]]] = data["actions"]
         self.targets = targets
         self.plans: dict[tuple[int, ...], Plan] = {}
@@ -86,6 +112,8 @@ class Policy:
             if holds != self.open[number]:
                 self.open[number] = holds
                 changed = True
+        if changed:
+            self.verdicts.clear()
         return changed
 
     def hours_differ(self, old) -> bool:
@@ -97,6 +125,38 @@ class Policy:
         """Return whether an action is within its hours now; None for one that has none."""
         schedule = self.schedules[number]
         return None if schedule < 0 else self.open[schedule]
+
+    def judge(self, mask: int) -> Verdict:
+        """Return (and remember) what alternatives that hold lead to, each a bit of `mask`."""
+        if len(self.verdicts) >= MAX_PLANS:
+            self.verdicts.clear()
+        exempt = bool(mask & self._everywhere)
+        actions: list[int] = []
+        concerned = False
+        if not exempt:
+            spared: set[int] = set()
+            found: set[int] = set()
+            for number in index.numbers_of(mask):
+                spared.update(self._exemptions.get(number, ()))
+                found.update(self._criteria.get(number, ()))
+            halted = False
+            for action in sorted(found - spared):
+                concerned = concerned or self.schedules[action] >= 0
+                if not halted and self.in_hours(action) is not False:
+                    actions.append(action)
+                    halted = action in self._halts
+        matched = tuple(actions)
+        plan = (self.plans.get(matched) or self.plan(matched)) if matched else None
+        verdict = self.verdicts[mask] = Verdict(exempt, plan, concerned)
+        return verdict
+
+    def decide(self, record: dict, flow: dict) -> tuple[int, ...] | None:
+        """Return the numbers of the actions that match; None for a flow that is exempt from all."""
+        mask = self.mask(record, flow)
+        verdict = self.verdicts.get(mask) or self.judge(mask)
+        if verdict.exempt:
+            return None
+        return verdict.plan.actions if verdict.plan is not None else ()
 
     def plan(self, actions: tuple[int, ...]) -> Plan:
         """Return (and remember) what a set of matched actions leads to."""
@@ -133,6 +193,7 @@ class Policy:
             before, then = self.kept_counts.get(name, (0, 0))
             self.kept_counts[name] = (before + count, max(last, then))
         self.plans = {}
+        self.verdicts.clear()
 
     def action_counts(self) -> list[tuple[int, int]]:
         """Return for each action how often it matched, and when it last did (second of the loop's clock, 0: never)."""

@@ -42,7 +42,9 @@ class Attribute:
     """One attribute: canonical name first.
 
     `lines` fill local names (`v_NAME` by convention); `values` are the local names a comparison looks at: one, or two for
-    attributes that mean "either end".
+    attributes that mean "either end". `raw` are sources of what the record has there, hashable, from which the values follow:
+    what was found out for one value is remembered by them. Empty: that cannot be remembered (a list). `setup` are the lines
+    that `raw` needs.
     """
 
     names: tuple[str, ...]
@@ -50,6 +52,10 @@ class Attribute:
     lines: tuple[str, ...]
     values: tuple[str, ...]
     constants: tuple[str, ...] = ()
+    raw: tuple[str, ...] = ()
+    setup: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    """Names of the two attributes of which this one means either."""
     unknown: str = ""
     """For constants: the one that stands for "not known"; a bare attribute is true for any other."""
 
@@ -58,14 +64,29 @@ class Attribute:
         return self.names[0]
 
 
-def _plain(names: str, kind: Kind, source: str, **more: tuple[str, ...] | str) -> Attribute:
+def _plain(names: str, kind: Kind, source: str, raw: str = "", **more: tuple[str, ...] | str) -> Attribute:
+    """An attribute with one source. `raw`: see `Attribute`; by default the source itself."""
     spelled = tuple(names.split())
     local = "v_" + spelled[0]
-    return Attribute(spelled, kind, (f"{local} = {source}",), (local,), **more)  # type: ignore[arg-type]
+    return Attribute(spelled, kind, (f"{local} = {source}",), (local,), raw=(raw or source,), **more)  # type: ignore[arg-type]
+
+
+def _text(names: str, source: str, *setup: str) -> Attribute:
+    """A string, compared in lower case."""
+    spelled = tuple(names.split())
+    local = "v_" + spelled[0]
+    return Attribute(spelled, STRING, (*setup, f"{local} = text({source})"), (local,), raw=(source,), setup=setup)
+
+
+def _list(name: str, kind: Kind, source: str, raw: tuple[str, ...], *setup: str) -> Attribute:
+    """A list of the record; `raw`: sources of lists."""
+    lines = (*setup, f"v_{name} = {source}")
+    return Attribute((name,), kind, lines, (f"v_{name}",), raw=tuple(f"tuple({one})" for one in raw), setup=setup)
 
 
 def _either(name: str, kind: Kind, first: Attribute, second: Attribute) -> Attribute:
-    return Attribute((name,), kind, first.lines + second.lines, first.values + second.values)
+    lines, values = first.lines + second.lines, first.values + second.values
+    return Attribute((name,), kind, lines, values, raw=first.raw + second.raw, parts=(first.name, second.name))
 
 
 _APP = Attribute(
@@ -76,12 +97,14 @@ _APP = Attribute(
         "v_app, v_app_short = app_names(f.get('detected_application_name', ''), v_app_id)",
     ),
     ("v_app_id", "v_app", "v_app_short"),
+    raw=("f.get('detected_application', 0)", "f.get('detected_application_name', '')"),
 )
 _PROTOCOL = Attribute(
     ("protocol", "proto", "protocol_id", "proto_id"),
     PROTOCOL,
     ("v_proto_id = f.get('detected_protocol', 0)", "v_proto = text(f.get('detected_protocol_name', ''))"),
     ("v_proto_id", "v_proto"),
+    raw=("f.get('detected_protocol', 0)", "f.get('detected_protocol_name', '')"),
 )
 _CATEGORIES = "v_categories = f['category'] if 'category' in f else categories(f)"
 
@@ -89,20 +112,22 @@ _CATEGORIES = "v_categories = f['category'] if 'category' in f else categories(f
 def _category(names: str, key: str) -> Attribute:
     spelled = tuple(names.split())
     local = "v_" + spelled[0]
-    return Attribute(spelled, CATEGORY, (_CATEGORIES, f"{local} = v_categories.get('{key}', 0)"), (local,))
+    source = f"v_categories.get('{key}', 0)"
+    return Attribute(spelled, CATEGORY, (_CATEGORIES, f"{local} = {source}"), (local,), raw=(source,), setup=(_CATEGORIES,))
 
 
 _APP_CATEGORY = _category("application_category app_category", "application")
 _DOM_CATEGORY = _category("domain_category dom_category", "domain")
 _OVERLAY_CATEGORY = _category("overlay_category", "overlay")
-_LOCAL_IP = _plain("local_ip", ADDRESS, "address(f['local_ip'])")
-_OTHER_IP = _plain("other_ip", ADDRESS, "address(f['other_ip'])")
-_LOCAL_MAC = _plain("local_mac", MAC, "mac(f['local_mac']) if f.get('local_mac') else b''")
-_OTHER_MAC = _plain("other_mac", MAC, "mac(f['other_mac']) if f.get('other_mac') else b''")
+_LOCAL_IP = _plain("local_ip", ADDRESS, "address(f['local_ip'])", "f['local_ip']")
+_OTHER_IP = _plain("other_ip", ADDRESS, "address(f['other_ip'])", "f['other_ip']")
+_LOCAL_MAC = _plain("local_mac", MAC, "mac(f['local_mac']) if f.get('local_mac') else b''", "f.get('local_mac')")
+_OTHER_MAC = _plain("other_mac", MAC, "mac(f['other_mac']) if f.get('other_mac') else b''", "f.get('other_mac')")
 _LOCAL_PORT = _plain("local_port", INTEGER, "f.get('local_port', 0)")
 _OTHER_PORT = _plain("other_port", INTEGER, "f.get('other_port', 0)")
 _SSL = "v_ssl = f.get('ssl', NOTHING)"
 _HTTP = "v_http = f.get('http', NOTHING)"
+_ALPN = ("v_ssl.get('alpn', [])", "v_ssl.get('alpn_server', [])")
 _RISK = "v_risk_part = f.get('risks', NOTHING)"
 _NFQ = "v_nfq = f.get('nfq', NOTHING)"
 
@@ -110,7 +135,7 @@ _NFQ = "v_nfq = f.get('nfq', NOTHING)"
 def _part(names: str, kind: Kind, first: str, source: str) -> Attribute:
     spelled = tuple(names.split())
     local = "v_" + spelled[0]
-    return Attribute(spelled, kind, (first, f"{local} = {source}"), (local,))
+    return Attribute(spelled, kind, (first, f"{local} = {source}"), (local,), raw=(source,), setup=(first,))
 
 
 ATTRIBUTES: tuple[Attribute, ...] = (
@@ -121,6 +146,8 @@ ATTRIBUTES: tuple[Attribute, ...] = (
         CATEGORY,
         _APP_CATEGORY.lines + _DOM_CATEGORY.lines[1:] + _OVERLAY_CATEGORY.lines[1:],
         _APP_CATEGORY.values + _DOM_CATEGORY.values + _OVERLAY_CATEGORY.values,
+        raw=_APP_CATEGORY.raw + _DOM_CATEGORY.raw + _OVERLAY_CATEGORY.raw,
+        setup=(_CATEGORIES,),
     ),
     _APP_CATEGORY,
     _DOM_CATEGORY,
@@ -128,8 +155,8 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _OVERLAY_CATEGORY,
     _category("local_network_category", "local_network"),
     _category("other_network_category", "other_network"),
-    _plain("detected_hostname", STRING, "text(f.get('host_server_name', ''))"),
-    _plain("dns_hostname", STRING, "text(f.get('dns_host_name', ''))"),
+    _text("detected_hostname", "f.get('host_server_name', '')"),
+    _text("dns_hostname", "f.get('dns_host_name', '')"),
     _LOCAL_IP,
     _OTHER_IP,
     _either("ip", ADDRESS, _LOCAL_IP, _OTHER_IP),
@@ -183,7 +210,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     ),
     _part("ssl_version tls_version", INTEGER, _SSL, "number(v_ssl.get('version', 0))"),
     _part("ssl_cipher tls_cipher", INTEGER, _SSL, "number(v_ssl.get('cipher_suite', 0))"),
-    _part("risks", RISK, _RISK, "v_risk_part.get('risks', ())"),
+    _list("risks", RISK, "v_risk_part.get('risks', ())", ("v_risk_part.get('risks', ())",), _RISK),
     _part("ndpi_risk_score", INTEGER, _RISK, "v_risk_part.get('ndpi_risk_score', 0)"),
     _part("ndpi_risk_client ndpi_risk_score_client", INTEGER, _RISK, "v_risk_part.get('ndpi_risk_score_client', 0)"),
     _part("ndpi_risk_server ndpi_risk_score_server", INTEGER, _RISK, "v_risk_part.get('ndpi_risk_score_server', 0)"),
@@ -191,19 +218,27 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _part("iface_nfq_src", NAME, _NFQ, "v_nfq.get('src_iface', '')"),
     _part("iface_nfq_dst", NAME, _NFQ, "v_nfq.get('dst_iface', '')"),
     _plain("interface iface", NAME, "r.get('interface', '')"),
-    _part("alpn", STRINGS, _SSL, "texts(v_ssl.get('alpn', []), v_ssl.get('alpn_server', []))"),
-    _part("client_sni", STRING, _SSL, "text(v_ssl.get('client_sni', ''))"),
-    _part("server_cn", STRING, _SSL, "text(v_ssl.get('server_cn', ''))"),
-    _part("issuer_dn", STRING, _SSL, "text(v_ssl.get('issuer_dn', ''))"),
-    _part("subject_dn", STRING, _SSL, "text(v_ssl.get('subject_dn', ''))"),
-    _part("ja3", STRING, _SSL, "text(v_ssl.get('client_ja3', ''))"),
-    _part("ja4", STRING, _SSL, "text(v_ssl.get('client_ja4', ''))"),
-    _part("user_agent", STRING, _HTTP, "text(v_http.get('user_agent', ''))"),
-    _part("url", STRING, _HTTP, "text(v_http.get('url', ''))"),
-    _plain("bt_info_hash", STRING, "text(f.get('bt', NOTHING).get('info_hash', ''))"),
-    _plain("tags", STRINGS, "texts(f.get('tags', []))"),
+    _list("alpn", STRINGS, f"texts({_ALPN[0]}, {_ALPN[1]})", _ALPN, _SSL),
+    _text("client_sni", "v_ssl.get('client_sni', '')", _SSL),
+    _text("server_cn", "v_ssl.get('server_cn', '')", _SSL),
+    _text("issuer_dn", "v_ssl.get('issuer_dn', '')", _SSL),
+    _text("subject_dn", "v_ssl.get('subject_dn', '')", _SSL),
+    _text("ja3", "v_ssl.get('client_ja3', '')", _SSL),
+    _text("ja4", "v_ssl.get('client_ja4', '')", _SSL),
+    _text("user_agent", "v_http.get('user_agent', '')", _HTTP),
+    _text("url", "v_http.get('url', '')", _HTTP),
+    _text("bt_info_hash", "f.get('bt', NOTHING).get('info_hash', '')"),
+    _list("tags", STRINGS, "texts(f.get('tags', []))", ("f.get('tags', [])",)),
 )
+
+SIDE = _plain("side", BOOLEAN, "r.get('internal')")
+"""Whether the interface is one of the local network: what an action's `interface` may ask for, and no expression."""
 
 BY_NAME: dict[str, Attribute] = {name: attribute for attribute in ATTRIBUTES for name in attribute.names}
 COMPACT = {"ai": "application", "pi": "protocol", "ac": "application_category", "pc": "protocol_category"}
 CONSTANTS = tuple(constant for attribute in ATTRIBUTES for constant in attribute.constants)
+
+
+def find(name: str) -> Attribute:
+    """Return an attribute by any of its names."""
+    return SIDE if name == "side" else BY_NAME[name]

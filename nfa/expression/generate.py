@@ -7,25 +7,31 @@ patterns) as plain data. The text holds only literals made by `repr` of ids, byt
 
 from __future__ import annotations
 
-from .attributes import BY_NAME, Attribute
+from .attributes import Attribute, find
 from .tree import And, Everything, Members, Network, Node, Not, Or, Pattern, Test
 
 Table = tuple[tuple[int, int, int, frozenset[bytes]], ...]
 
 
-def network_table(networks: tuple[Network, ...]) -> Table:
-    """Return the rows that `engine.view.member` searches, one for each address length and prefix length."""
-    rows: dict[tuple[int, int], set[bytes]] = {}
-    for network in networks:
+def network_rows(networks: dict[Network, tuple[int, ...]]) -> tuple[tuple[int, int, int, dict[bytes, tuple[int, ...]]], ...]:
+    """Return the rows that `engine.index.inside` searches, one for each address length and prefix length."""
+    rows: dict[tuple[int, int], dict[bytes, tuple[int, ...]]] = {}
+    for network, numbers in networks.items():
         whole, bits = divmod(network.prefix, 8)
         prefix = network.packed[:whole]
         if bits:
             prefix += bytes((network.packed[whole] & (0xFF00 >> bits & 0xFF),))
-        rows.setdefault((len(network.packed), network.prefix), set()).add(prefix)
+        rows.setdefault((len(network.packed), network.prefix), {})[prefix] = numbers
     return tuple(
-        (length, prefix // 8, 0xFF00 >> prefix % 8 & 0xFF if prefix % 8 else 0, frozenset(found))
+        (length, prefix // 8, 0xFF00 >> prefix % 8 & 0xFF if prefix % 8 else 0, found)
         for (length, prefix), found in sorted(rows.items())
     )
+
+
+def network_table(networks: tuple[Network, ...]) -> Table:
+    """Return the rows that `engine.view.member` searches, likewise."""
+    rows = network_rows(dict.fromkeys(networks, ()))
+    return tuple((length, whole, mask, frozenset(found)) for length, whole, mask, found in rows)
 
 
 class Generator:
@@ -66,23 +72,27 @@ class Generator:
         written = []
         for item in items:
             key = (item.attribute, type(item.value)) if isinstance(item, Test) and item.op == "==" else None
-            if key is None or len(sets.get(key, ())) < 3 or BY_NAME[key[0]].kind.name in ("strings", "risk", "boolean"):
+            if key is None or len(sets.get(key, ())) < 3 or find(key[0]).kind.name in ("strings", "risk", "boolean"):
                 written.append(self._enclose(item))
             elif key not in done:
                 done.add(key)
-                name = self._constant(frozenset(test.value for test in sets[key]))
+                name = self.constant(frozenset(test.value for test in sets[key]))
                 written.append(" or ".join(f"{local} in {name}" for local in self._locals(sets[key][0])))
         return written
 
     def _locals(self, test: Test) -> tuple[str, ...]:
         """Return the local names that a test looks at, and take care that they are filled."""
-        attribute = BY_NAME[test.attribute]
+        attribute = find(test.attribute)
         self.lines.update(dict.fromkeys(attribute.lines))
         if attribute.kind.name in ("tag", "protocol"):
             return attribute.values[1:] if isinstance(test.value, str) else attribute.values[:1]
         return attribute.values
 
-    def _constant(self, value: object) -> str:
+    def constant(self, value: object) -> str:
+        """Return the name of a constant."""
+        if isinstance(value, dict) or (isinstance(value, tuple) and value and isinstance(value[-1], tuple)):
+            self.constants.append(value)  # tables are not looked for among the others
+            return f"C{len(self.constants) - 1}"
         if value not in self._known:
             self._known[value] = f"C{len(self.constants)}"
             self.constants.append(value)
@@ -96,7 +106,7 @@ class Generator:
         return self._known[key]
 
     def _test(self, test: Test) -> str:
-        attribute = BY_NAME[test.attribute]
+        attribute = find(test.attribute)
         locals_ = self._locals(test)
         if test.op == "":
             return _bare(attribute, attribute.values)
@@ -113,14 +123,14 @@ class Generator:
             return f"any([{matcher}(item) for item in {local}])" if kind == "strings" else f"{matcher}({local})"
         if isinstance(value, Members):
             if kind == "mac":
-                return f"{local} in {self._constant(value.macs)}"
-            return f"member({local}, {self._constant(network_table(value.networks))})"
+                return f"{local} in {self.constant(value.macs)}"
+            return f"member({local}, {self.constant(network_table(value.networks))})"
         if isinstance(value, Network):
             whole, bits = divmod(value.prefix, 8)
             if whole == len(value.packed):
                 return f"{local} == {value.packed!r}"
             if bits:
-                return f"member({local}, {self._constant(network_table((value,)))})"
+                return f"member({local}, {self.constant(network_table((value,)))})"
             return f"(len({local}) == {len(value.packed)} and {local}[:{whole}] == {value.packed[:whole]!r})"
         if kind in ("strings", "risk"):
             return f"{value!r} in {local}"

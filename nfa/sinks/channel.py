@@ -8,6 +8,12 @@ MAX_QUEUED = 2 << 20
 """Bytes that wait for a server that does not take them; then the oldest events are dropped."""
 
 
+def earliest(*moments: float) -> float:
+    """Return the first of some deadlines; 0.0, which is none, when there is none."""
+    found = [moment for moment in moments if moment]
+    return min(found) if found else 0.0
+
+
 class Channel:
     """A channel of the policy image: `data` has the names `sink` and `channel`, the `kind` of the sink, its `options`, and
     `format`, `compressor` and `header` of what comes through it."""

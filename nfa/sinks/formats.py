@@ -1,4 +1,4 @@
-"""Records as bytes for those who read a sink: JSON or MessagePack, alone or compressed. Pure: values in, bytes out.
+"""Records as bytes for those who read a sink: JSON or MessagePack. Pure: values in, bytes out.
 
 What strangers put into a record never makes invalid output: half of a surrogate pair becomes U+FFFD, a number that is none
 (NaN, infinity) becomes null. Source of MessagePack's form: github.com/msgpack/msgpack, spec.md.
@@ -6,12 +6,6 @@ What strangers put into a record never makes invalid output: half of a surrogate
 
 import json
 import struct
-import zlib
-
-_LEVEL = 3
-"""Of zlib: records repeat themselves, so the higher levels cost much more and gain little."""
-_GZIP = 31
-"""zlib's window bits for the form of gzip (RFC 1952)."""
 
 _json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
@@ -43,12 +37,6 @@ def _text(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
-
-
-def gzip(data: bytes) -> bytes:
-    """Return data as a file of gzip. Several, one after the other, are one as well."""
-    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
-    return packer.compress(data) + packer.flush()
 
 
 # -- MessagePack ----------------------------------------------------------------------------------------------------------

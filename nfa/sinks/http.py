@@ -4,9 +4,8 @@ A client of HTTP/1.1 (RFC 9112) of our own, because those of Python wait for the
 connection that stays open. Of answers the status counts, and `Retry-After`; what a server says besides is bounded and skipped.
 """
 
-from .channel import MAX_QUEUED, Channel
-from .formats import gzip
-from .link import Link
+from .channel import MAX_QUEUED, Channel, earliest
+from .link import CLOSED, Link
 from .waiting import Waiting
 
 MAX_BODY = 1 << 18
@@ -46,7 +45,7 @@ class Sink(Channel):
         lines += ["Content-Type: " + kind] if "content-type" not in given else []
         lines += ["User-Agent: nfa"] if "user-agent" not in given else []
         lines += ["Content-Encoding: gzip"] if self._gzip else []
-        self._head = "\r\n".join(lines).encode("latin-1") + b"\r\nContent-Length: "
+        self._head = "\r\n".join(lines).encode() + b"\r\nContent-Length: "
 
     def waiting(self) -> int:
         return len(self._waiting) + sum([int(count) for count in self._counts.values()])
@@ -88,7 +87,8 @@ class Sink(Channel):
     def _go_on(self, moment: float) -> None:
         """Begin what can be begun now, and say when to look again."""
         link = self._link
-        if not self._body and self._waiting and (len(self._waiting) >= self.options["batch"] or moment >= self._due):
+        due = 0.0 < self._due <= moment or len(self._waiting) >= self.options["batch"]
+        if not self._body and self._waiting and due:
             self._compose()
             self._due = 0.0
         if self._body and not self._asked:
@@ -100,8 +100,7 @@ class Sink(Channel):
             elif link.state == "waiting" and not link.deadline:
                 link.start(moment)
         pending = self._due if self._waiting and not self._body else 0.0
-        found = [due for due in (link.deadline, self._until if self._asked else 0.0, pending) if due]
-        self.deadline = min(found) if found else 0.0
+        self.deadline = earliest(link.deadline, self._until if self._asked else 0.0, pending)
 
     def _compose(self) -> None:
         """Make the body of a request of the oldest events: a list, or, with batches of one, the event itself."""
@@ -120,7 +119,7 @@ class Sink(Channel):
             body = _msgpack_list(len(events)) + b"".join(events)
         else:
             body = b"[" + b",\n".join(events) + b"]"
-        self._body = gzip(body) if self._gzip else body
+        self._body = self.hub.packing.gzip(body) if self._gzip else body
 
     def _count(self, sent: bool) -> None:
         """The request is over: its events were taken, or are lost."""
@@ -145,7 +144,7 @@ class Sink(Channel):
         if self._asked and self._answer.ended():
             self._answered(moment)
         elif self._asked:
-            self._link.lose("the server closed the connection", moment)
+            self._link.lose(CLOSED, moment)
         else:
             self._link.close()  # it was idle for long; the next request opens another
 

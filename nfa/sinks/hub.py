@@ -8,8 +8,8 @@ import select
 import socket
 import time
 
-from ..packing import pack, unpack
-from ..targets.sink import SinkTarget
+from .channel import earliest
+from .target import SinkTarget
 
 _MODULES = {"unix": "listener", "tcp": "listener", "udp": "datagrams"}
 """Kinds of channels to the modules of this package that have another name."""
@@ -20,17 +20,20 @@ _FAULT = "a fault of nfa; please report it"
 
 class Hub:
     """`poll`: the loop's. `ubus`: the daemon's bus or None. `resolve(host, done)`: looks a name up and calls
-    `done(addresses, problem)` later. `write`: as `nfa.files.write_whole`. `say`, `tell`: as for `Sets`."""
+    `done(addresses, problem)` later. `write`: as `nfa.files.write_whole`. `packing`: has `pack`, `unpack` and `gzip`, as
+    `nfa.packing`. `say`, `tell`: as for `Sets`."""
 
-    def __init__(self, poll: select.poll, ubus, resolve, write, say, tell) -> None:
+    def __init__(self, poll: select.poll, ubus, resolve, write, packing, say, tell) -> None:
         self._poll = poll
         self.ubus = ubus
         self._resolve = resolve
         self.write = write
+        self.packing = packing
         self.say = say
         self.tell = tell
+        self.moment = time.monotonic()
+        """When the last turn of the loop ended, monotonic seconds; `second`: the loop's clock."""
         self.second = 1
-        """The loop's clock."""
         self.channels: list = []
         self._owners: dict[int, object] = {}
         """Descriptor to the channel that watches it, and to what it is watched for."""
@@ -60,7 +63,7 @@ class Hub:
 
     def target(self, number: int, counters) -> SinkTarget:
         """Return a new target; `number`: that of its packed keys."""
-        return SinkTarget(number, counters, pack, unpack)
+        return SinkTarget(number, counters, self.packing)
 
     def finish(self) -> None:
         """The daemon is about to end: servers that work get what waits for them, for a while."""
@@ -126,11 +129,11 @@ class Hub:
     @property
     def deadline(self) -> float:
         """When `turn` must be called, monotonic seconds; 0.0: never."""
-        found = [channel.deadline for channel in self.channels if channel.deadline]
-        return min(found) if found else 0.0
+        return earliest(*[channel.deadline for channel in self.channels])
 
     def turn(self, moment: float) -> None:
         """The end of a turn of the loop: what came goes out, deadlines are kept."""
+        self.moment = moment
         self.second = int(moment) + 1
         for channel in self.channels:
             self._do(channel, channel.flush, moment)

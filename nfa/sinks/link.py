@@ -15,6 +15,7 @@ LONGEST_WAIT = 60.0
 CHUNK = 1 << 16
 MAX_CHUNKS = 16
 """Read in one turn of the loop: a server that says more than 1 MiB at once is none of ours."""
+CLOSED = "the server closed the connection"
 NO_TLS = "TLS needs Python's module ssl; OpenWrt: opkg install python3-openssl"
 
 
@@ -192,7 +193,7 @@ class Link:
                 del self._outgoing[: self._socket.send(self._outgoing)]
         except OSError as failure:
             if not _not_now(failure):
-                self.lose(failure.strerror or str(failure), moment)
+                self.lose(_words(failure), moment)
                 return
         event = select.POLLIN | select.POLLOUT if self._outgoing else select.POLLIN
         self._hub.watch(self._socket.fileno(), self._owner, event)
@@ -206,7 +207,7 @@ class Link:
                 data = self._socket.recv(CHUNK)
             except OSError as failure:
                 if not _not_now(failure):
-                    self.lose(failure.strerror or str(failure), moment)
+                    self.lose(_words(failure), moment)
                 return
             if not data:
                 self._owner.ended(moment)
@@ -214,6 +215,11 @@ class Link:
             self._owner.received(data, moment)
         if self._socket is not None:
             self.lose("it says too much", moment)
+
+
+def _words(failure: OSError) -> str:
+    """Return why a connection was lost. A server that closes is one reason, whatever was under way to it."""
+    return CLOSED if failure.errno in (errno.ECONNRESET, errno.EPIPE) else failure.strerror or str(failure)
 
 
 def _not_now(failure: OSError) -> bool:

@@ -2,6 +2,7 @@
 
 All events of one turn of the loop are one chunk, which all readers share; with gzip a chunk is a file of gzip. A reader that
 does not keep up has chunks left out, whole, so that what it gets stays readable; one that takes nothing for long is closed.
+A chunk that is full goes out at once: many events of one turn must not pile up in front of readers that could take them.
 What a reader writes is not looked at.
 """
 
@@ -12,8 +13,7 @@ from collections import deque
 
 from ..listening import listen_unix, remove_unix
 from ..stream.client import parse_source
-from .channel import Channel
-from .formats import gzip
+from .channel import Channel, earliest
 
 MAX_READERS = 16
 MAX_BEHIND = 4 << 20
@@ -23,7 +23,7 @@ MAX_CHUNK = 1 << 16
 STALLED = 60.0
 """Seconds after which a reader that is behind and takes nothing is closed."""
 RETRY = 5.0
-"""Seconds between attempts to listen."""
+"""Seconds between attempts to listen, and to accept."""
 _BACKLOG = 16
 _IGNORED = 1 << 12
 """Bytes read at once of what readers write."""
@@ -50,6 +50,8 @@ class Sink(Channel):
         self._uri: str = self.options["listen"]
         self._listener: socket.socket | None = None
         self._inode = 0
+        self._rest_until = 0.0
+        """When readers are accepted again; 0.0: they are."""
         self._readers: dict[int, _Reader] = {}
         self._pending: list[bytes] = []
         self._size = 0
@@ -85,30 +87,33 @@ class Sink(Channel):
         if self._listener is None:
             self.open(moment)
             return
+        if self._rest_until and moment >= self._rest_until:
+            self._rest_until = 0.0
+            self.hub.watch(self._listener.fileno(), self, select.POLLIN)
         for reader in list(self._readers.values()):
             if reader.chunks and moment - reader.took_at >= STALLED:
                 self._drop(reader)
         self._wait()
 
     def close(self, last: bool) -> None:
-        self._cut(0.0)
-        for reader in list(self._readers.values()):
-            self._send(reader, 0.0)
-        for reader in list(self._readers.values()):
-            self._drop(reader)
         if self._listener is not None:
             self.hub.unwatch(self._listener.fileno())
             self._listener.close()
             self._listener = None
             if self._inode:
                 remove_unix(self._uri[7:], self._inode)
+        self._cut()
+        for reader in list(self._readers.values()):
+            self._send(reader)
+        for reader in list(self._readers.values()):
+            self._drop(reader)
 
     def ready(self, descriptor: int, event: int, moment: float) -> None:
         reader = self._readers.get(descriptor)
         if reader is None:
             self._accept(moment)
         elif event & select.POLLOUT:
-            self._send(reader, moment)
+            self._send(reader)
         elif not event & select.POLLIN or self._gone(reader):
             self._drop(reader)
 
@@ -120,9 +125,10 @@ class Sink(Channel):
             return
         except OSError as failure:
             if failure.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS):
-                # Poll would report the reader that waits again and again.
-                self.close(False)
-                self.deadline = moment + RETRY
+                # Poll would report the reader that waits again and again. Those who are connected stay so.
+                self.hub.unwatch(self._listener.fileno())
+                self._rest_until = moment + RETRY
+                self.failed("cannot accept a reader: " + (failure.strerror or str(failure)), "trying again")
             return
         if len(self._readers) >= MAX_READERS:
             connection.close()
@@ -134,6 +140,7 @@ class Sink(Channel):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._readers[connection.fileno()] = _Reader(connection, moment)
         self.hub.watch(connection.fileno(), self, select.POLLIN)
+        self.works()
 
     def _gone(self, reader: _Reader) -> bool:
         """A reader has written something, which is of no interest, or has left."""
@@ -152,6 +159,8 @@ class Sink(Channel):
         reader.connection.close()
         for _, counts in reader.chunks:
             _skip(counts)
+        if self._listener is not None and not self._rest_until and len(self._readers) < MAX_READERS:
+            self.works()  # there is room for another one
 
     # -- events ---------------------------------------------------------------------------------------------------------
 
@@ -160,43 +169,48 @@ class Sink(Channel):
         self._size += len(event)
         self._counts[counters] = self._counts.get(counters, 0) + 1
         if self._size >= MAX_CHUNK:
-            self._cut(0.0)
+            self._cut()
+            for reader in list(self._readers.values()):
+                self._send(reader)
 
     def flush(self, moment: float) -> None:
-        if self._pending:
-            self._cut(moment)
+        self._cut()
         for reader in list(self._readers.values()):
             if reader.chunks and not reader.sent:
-                self._send(reader, moment)
+                self._send(reader)
         self._wait()
 
-    def _cut(self, moment: float) -> None:
+    def _cut(self) -> None:
         """Make a chunk of the pending events, and put it into the queues of all readers that have room."""
         if not self._pending:
             return
         data, counts = b"".join(self._pending), self._counts
         self._pending, self._size, self._counts = [], 0, {}
         if self._gzip:
-            data = gzip(data)
+            data = self.hub.packing.gzip(data)
         taken = False
-        for reader in self._readers.values():
+        for reader in list(self._readers.values()):
+            if reader.behind + len(data) > MAX_BEHIND:
+                self._send(reader)  # it may have made room since
             if reader.behind + len(data) > MAX_BEHIND:
                 _skip(counts)
                 continue
             taken = True
+            if not reader.chunks:
+                reader.took_at = self.hub.moment  # it was not behind before
             reader.chunks.append((data, counts))
             reader.behind += len(data)
         if taken:
             for counters, count in counts.items():
                 counters.added += count
 
-    def _send(self, reader: _Reader, moment: float) -> None:
+    def _send(self, reader: _Reader) -> None:
         """Send what the reader takes now, and wait for the rest."""
         try:
             while reader.chunks:
                 data = reader.chunks[0][0]
                 reader.sent += reader.connection.send(memoryview(data)[reader.sent :])
-                reader.took_at = moment
+                reader.took_at = self.hub.moment
                 if reader.sent < len(data):
                     break
                 reader.chunks.popleft()
@@ -212,8 +226,8 @@ class Sink(Channel):
     def _wait(self) -> None:
         """Look again when the reader that has taken nothing for longest must be closed."""
         if self._listener is not None:
-            behind = [reader.took_at for reader in self._readers.values() if reader.chunks]
-            self.deadline = min(behind) + STALLED if behind else 0.0
+            behind = [reader.took_at + STALLED for reader in self._readers.values() if reader.chunks]
+            self.deadline = earliest(self._rest_until, *behind)
 
 
 def _skip(counts: dict) -> None:

@@ -6,7 +6,6 @@ A file appears whole, named by the local time at the end of its interval, or, wi
 import time
 
 from .channel import Channel
-from .formats import gzip
 
 MAX_PENDING = 4 << 20
 """Bytes of events kept for one file; more are dropped, so that a flood costs bounded memory."""
@@ -48,7 +47,7 @@ class Sink(Channel):
         options = self.options
         suffix = ".msgpack" if self.data["format"] == "msgpack" else ".json"
         if self.data["compressor"] == "gz":
-            data = gzip(data)
+            data = self.hub.packing.gzip(data)
             suffix += ".gz"
         stamp = "" if options["overwrite"] else "%04d%02d%02d-%02d%02d%02d" % time.localtime()[:6]  # noqa: UP031
         temporary = "." + options["prefix"] + suffix + ".tmp"

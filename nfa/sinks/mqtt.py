@@ -3,19 +3,27 @@
 A client of MQTT 3.1.1 (OASIS, 2014) of our own, because those of Python bring threads or wait for the broker. It publishes and
 subscribes to nothing. With quality 1 a message counts as sent when the broker says so, and is sent again after a connection
 was lost, so that a subscriber may get it twice; with quality 0 when it was handed to the connection.
+
+A broker may close the connection over a message that it will never take, because it is too long or not allowed. So after a
+connection that brought no answer the messages go one by one, and what MAX_TRIES connections did not bring is dropped.
 """
 
 import os
 import struct
+from collections import deque
 
-from .channel import MAX_QUEUED, Channel
-from .link import Link
+from .channel import MAX_QUEUED, Channel, earliest
+from .link import CLOSED, Link
 from .waiting import Waiting
 
 KEEPALIVE = 60
 """Seconds without a message after which the broker is asked whether it is still there."""
 PATIENCE = 20.0
 """Seconds in which it must answer."""
+STABLE = 10.0
+"""Seconds that a connection lasts before it counts as one that works, if no answer shows it earlier."""
+MAX_TRIES = 3
+"""Connections in a row without an answer that a message may cost."""
 MAX_UNANSWERED = 64
 """Messages of quality 1 that may be under way."""
 MAX_BEHIND = 1 << 18
@@ -89,14 +97,23 @@ class Sink(Channel):
         self._link = Link(self, options)
         self._waiting = Waiting(MAX_QUEUED)
         self._unanswered: dict[int, tuple] = {}
-        """Packet identifier to (event, counters)."""
+        """Packet identifier to (event, counters), the oldest first."""
+        self._again: deque = deque()
+        """Those of them that this connection has not been given yet."""
+        self._fruitless = 0
+        """Connections in a row that ended with messages under way and without an answer to any."""
+        self._dropping = False
+        """It was said that messages are dropped."""
+        self._stable_at = 0.0
+        """When the connection counts as one that works; 0.0: it does already."""
         self._identifier = 0
         self._topic = text(options["topic"])
         self._qos: int = options["qos"]
         self._client = options["client_id"] or "nfa-" + os.urandom(6).hex()
         self._incoming = bytearray()
         self._ready = False
-        """The broker has let us in."""
+        """The broker has let us in; `_answered`: and has taken a message."""
+        self._answered = False
         self._ping_at = 0.0
         self._until = 0.0
         """When an answer must have come; 0.0: none is missing."""
@@ -121,6 +138,7 @@ class Sink(Channel):
         for _, counters in self._unanswered.values():
             counters.skipped += 1
         self._unanswered = {}
+        self._again.clear()
         while self._waiting:
             self._waiting.take()[1].skipped += 1
 
@@ -129,24 +147,38 @@ class Sink(Channel):
     def flush(self, moment: float) -> None:
         parts: list[bytes] = []
         size = self._link.waiting
-        while self._ready and self._waiting and size < MAX_BEHIND and len(self._unanswered) < MAX_UNANSWERED:
-            event, counters = self._waiting.take()
-            identifier = b""
-            if self._qos:
-                number = self._number()
-                self._unanswered[number] = (event, counters)
-                identifier = struct.pack(">H", number)
-                self._until = self._until or moment + PATIENCE
+        room = 1 if self._fruitless else MAX_UNANSWERED
+        while self._ready and size < MAX_BEHIND and len(self._unanswered) - len(self._again) < room:
+            if self._again:
+                number = self._again.popleft()
+                parts.append(self._publish(_AGAIN, struct.pack(">H", number), self._unanswered[number][0]))
+            elif self._waiting and len(self._unanswered) < MAX_UNANSWERED:
+                parts.append(self._next())
             else:
-                counters.added += 1
-            parts.append(self._publish(0, identifier, event))
+                break
+            if self._qos:
+                self._until = self._until or moment + PATIENCE
             size += len(parts[-1])
         if parts:
             self._send(b"".join(parts), moment)
         self._look_again()
 
+    def _next(self) -> bytes:
+        """Return the message of the oldest event that waits; with quality 1 it needs an answer from now on."""
+        event, counters = self._waiting.take()
+        if not self._qos:
+            counters.added += 1
+            return self._publish(0, b"", event)
+        number = self._number()
+        self._unanswered[number] = (event, counters)
+        return self._publish(0, struct.pack(">H", number), event)
+
     def timeout(self, moment: float) -> None:
         link = self._link
+        if self._stable_at and moment >= self._stable_at:
+            self._stable_at = 0.0
+            if not self._unanswered:
+                self._good()
         if link.deadline and moment >= link.deadline:
             link.timeout(moment)
         elif self._until and moment >= self._until:
@@ -161,8 +193,7 @@ class Sink(Channel):
         self._look_again()
 
     def _look_again(self) -> None:
-        found = [due for due in (self._link.deadline, self._until, self._ping_at if self._ready else 0.0) if due]
-        self.deadline = min(found) if found else 0.0
+        self.deadline = earliest(self._link.deadline, self._until, self._stable_at, self._ping_at if self._ready else 0.0)
 
     def _number(self) -> int:
         """Return a packet identifier that is not under way."""
@@ -187,13 +218,33 @@ class Sink(Channel):
         self._send(connect(self._client, self.options["username"], self.options["password"]), moment)
 
     def lost(self, why: str) -> None:
+        if self._ready and not self._answered and len(self._unanswered) > len(self._again):
+            self._fruitless += 1
         self._ready = False
-        self._until = 0.0
+        self._until = self._stable_at = 0.0
         self._incoming = bytearray()
         self.failed(self._link.host + ": " + why, "trying again; the oldest events are dropped when too many wait")
+        if self._fruitless >= MAX_TRIES:
+            self._drop()
+
+    def _drop(self) -> None:
+        """The oldest message is what no connection survives: the others may fare better."""
+        _, counters = self._unanswered.pop(next(iter(self._unanswered)))
+        counters.skipped += 1
+        self._fruitless = 1  # the next one goes alone, too
+        if not self._dropping:
+            self._dropping = True
+            why = " connections ended over the oldest event, which is dropped; it may be too long, or the topic not allowed"
+            self.hub.say("warning", self.name + ": " + str(MAX_TRIES) + why)
+
+    def _good(self) -> None:
+        """The broker works."""
+        self._dropping = False
+        self._link.good()
+        self.works()
 
     def ended(self, moment: float) -> None:
-        self._link.lose("the broker closed the connection", moment)
+        self._link.lose(CLOSED, moment)
 
     def received(self, data: bytes, moment: float) -> None:
         self._incoming += data
@@ -212,18 +263,19 @@ class Sink(Channel):
             if body[1]:
                 self._link.lose(_REFUSALS.get(body[1], "the broker refuses with code " + str(body[1])), moment)
                 return
-            self._ready = True
+            self._ready = True  # which shows only that there is a broker: what it does with messages is to be seen
+            self._answered = False
             self._until = 0.0
-            self._link.good()
-            self.works()
-            again = [self._publish(_AGAIN, struct.pack(">H", n), event) for n, (event, _) in self._unanswered.items()]
-            if again:
-                self._until = moment + PATIENCE
-                self._send(b"".join(again), moment)
+            self._stable_at = moment + STABLE
+            self._again = deque(self._unanswered)
+            self.flush(moment)
         elif kind == _PUBACK and len(body) == 2 and self._ready:
-            item = self._unanswered.pop(struct.unpack(">H", body)[0], None)
-            if item is not None:
-                item[1].added += 1
+            number = struct.unpack(">H", body)[0]
+            if number in self._unanswered and number not in self._again:
+                self._unanswered.pop(number)[1].added += 1
+                self._answered = True
+                self._fruitless = 0
+                self._good()
             self._until = moment + PATIENCE if self._unanswered else 0.0
         elif kind == _PINGRESP and self._ready:
             self._until = moment + PATIENCE if self._unanswered else 0.0

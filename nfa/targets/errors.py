@@ -17,18 +17,16 @@ IN_USE = (errno.EBUSY, ipset.IN_USE)
 FULL_ERRORS = (errno.ENFILE, errno.ENOSPC, errno.ENOMEM, ipset.FULL)
 OF_ANOTHER_TYPE = (errno.EINVAL, errno.EOPNOTSUPP, errno.EAFNOSUPPORT, 4097, 4106, 4107)
 """What the kernel says of an element that fits into the set as it was made: the set that is there is another one."""
-HOPELESS = (
-    errno.ENOENT,
+REFUSED = (
     errno.EPERM,
     errno.EACCES,
     errno.EINVAL,
     errno.EPROTONOSUPPORT,
     errno.EOPNOTSUPP,
     errno.EAFNOSUPPORT,
-    4097,
-    4107,
-    4114,
 )
+"""The kernel, or this process, cannot do such things at all."""
+HOPELESS = (errno.ENOENT, *REFUSED, 4097, 4107, 4114)
 """Errors that every element of a set meets: there is no use in trying the next one."""
 
 

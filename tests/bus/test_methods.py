@@ -225,6 +225,50 @@ def test_check_of_a_configuration(house: House) -> None:
     assert house.daemon.loader.info["generation"] == 1
 
 
+UCI = """
+config action 'a'
+	option criteria '*'
+	list target 't'
+config target 't'
+	option target_type 'sink'
+	option sink 'panel'
+	option channel 'big'
+config sink 'panel'
+	option type 'http'
+	option url 'http://example.org/${uuid_agent}'
+config channel 'big'
+	option sink 'panel'
+	option batch '500'
+"""
+
+
+def test_check_of_a_uci_text_checks_its_sinks(house: House) -> None:
+    """A page that is about to write sinks would write what the daemon refuses."""
+    assert house.result("check", config=UCI) == {"ok": True, "errors": 0, "warnings": 0, "reports": [], "left_out": 0}
+    for right, wrong, words in (
+        ("http://example", "example", "expected a URL"), ("'500'", "'5000'", "a whole number from 1 to 1000"),
+        ("channel 'big'", "channel 'pig'", "does not have"), ("type 'http'", "type 'htp'", "did you mean 'http'?"),
+        ("config sink", "config 'sink", "this ' has no other"),
+    ):  # fmt: skip
+        found = house.result("check", config=UCI.replace(right, wrong, 1))
+        assert found["errors"] == 1 and words in json.dumps(found["reports"]), found
+        assert found["reports"][0]["place"]["file"] == "config"
+
+
+def test_check_does_not_look_for_sinks_in_files(house: House, tmp_path: Path) -> None:
+    """A finding would tell a browser what is in netifyd's files; and a sink that is there is no error."""
+    (tmp_path / "netify-sink-mqtt.json").write_text('{"hots": "b", "pass": "S3CR3T"}')
+    shape = {"target_type": "sink", "sink": "sink-mqtt"}
+    targets = {"s": shape, "t": shape}
+    config = {"version": 1, "actions": {"a": {"criteria": "*", "targets": ["s", "t"]}}, "targets": targets}
+    found = house.result("check", config=config)
+    assert found["ok"] and {item["severity"] for item in found["reports"]} == {"info"}
+    assert "is not looked for in other files" in found["reports"][0]["message"] and "S3CR3T" not in json.dumps(found)
+    targets["t"] = shape | {"format": "msgpack"}
+    found = house.result("check", config=config)
+    assert found["errors"] == 1 and "but differs in format" in found["reports"][-1]["message"]
+
+
 def test_check_does_not_show_files_to_a_browser(house: House, tmp_path: Path) -> None:
     """Who may only look at policies could read /etc/shadow, or netifyd's passwords, through the excerpt of an error."""
     secret = tmp_path / "secret"

@@ -13,8 +13,10 @@ from nfa.cli import main
 from nfa.compiler import image_of, understand_policy
 from nfa.config.features import inactive_reason
 from nfa.config.model import Policy, Target
+from nfa.config.options import CHANNEL_OPTIONS
 from nfa.config.paths import Paths
 from nfa.config.report import Reports
+from nfa.config.secrets import SECRET_NAMES, SECRET_OPTIONS
 from nfa.config.sources import Sources, load
 
 ACTION = "config action 'a'\n\toption criteria '*'\n\tlist target 't'\n"
@@ -249,10 +251,83 @@ def test_netifys_files_are_looked_at_for_changes(tmp_path: Path) -> None:
     assert policy.looked_at[0][1] == image.stamp(str(tmp_path / "netify-sink-socket.json"))
 
 
+SECRETS = {
+    "header without a colon": ("h", "list headers 'Authorization Bearer S3CR3T'"),
+    "header twice": ("h", "list headers 'X: S3CR3T'\n\tlist headers 'Host: S3CR3T'"),
+    "header of two lines": ("h", "list headers 'X: S3CR3T\nS3CR3T'"),
+    "header without quotes": ("h", "list headers S3CR3T: S3CR3T"),
+    "section twice": ("h", "list headers 'X: S3CR3T'\nconfig sink o\n\tlist headers 'X: S3CR3T'"),
+    "password of two lines": ("m", "option password 'S3CR3T\nS3CR3T'"),
+    "password in a list": ("m", "list password S3CR3T\n\tlist password S3CR3T2"),
+    "password with a blank": ("m", "option password x S3CR3T"),
+    "password with a quote": ("m", "option password 'it's S3CR3T'\n\toption topic 'a'"),
+    "password with a semicolon": ("m", "option password x;S3CR3T"),
+    "password with a hash": ("m", "option password S3CR3T#S3CR3T"),
+    "password twice": ("m", "option pass S3CR3T\n\toption password S3CR3T2\n\toption password S3CR3T3"),
+    "misspelt": ("m", "option passwort 'S3CR3T'"),
+    "in the URL": ("h", "option url 'http://me:S3CR3T@example.org/'"),
+    "in the broker": ("m", "option broker 'mqtt://me:S3CR3T@example.org/'"),
+    "not UTF-8": ("m", "option password 'S3CR3T\udce9'"),
+    "unknown variable": ("h", "list headers 'X: S3CR3T ${uuid_agent}'"),
+}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_no_finding_tells_a_secret_of_uci(tmp_path: Path, name: str) -> None:
+    """Findings go to the log, which goes to a server, or into a question in a forum."""
+    kind, lines = SECRETS[name]
+    head = "type http\n\toption url http://x" if kind == "h" else "type mqtt\n\toption broker b\n\toption username me"
+    text = uci("sink o") + f"config sink o\n\toption {head}\n\t{lines}\n"
+    (tmp_path / "netify-proc-flow-actions").write_text(text, errors="surrogateescape")
+    reports = Reports()
+    load(Sources(str(tmp_path), True), Paths(str(tmp_path), str(tmp_path)), reports)
+    told = "".join(report.text() for report in reports.items)
+    assert reports.items and "S3CR3T" not in told, told
+
+
+SECRETS_OF_JSON = {
+    "wrong type": '{"host": "b", "pass": ["S3CR3T", "S3CR3T"]}',
+    "beside another slip": '{"host": "b", "prot": 1, "pass": "S3CR3T"}',
+    "no quotes": '{"host": "b",\n "pass":\n S3CR3T}',
+    "a quote inside": '{"host": "b", "pass":\n "x"S3CR3T", "user": "u"}',
+    "no comma": '{"host": "b", "pass": "x"\n "S3CR3T" "user"}',
+    "misspelt": '{"host": "b", "passwd": "S3CR3T"}',
+    "not UTF-8": '{"host": "b", "pass":\n "S3CR3T\udce9"}',
+    "headers": '{"channels": {"flow-actions": {"url": "http://h/", "headers": {\n"X": "a\u0001S3CR3T"}}}}',
+    "a header twice": '{"channels": {"flow-actions": {"url": "http://h/", "headers": {\n"X": "S3CR3T", "X": "S3CR3T"}}}}',
+    "a header's name": '{"channels": {"flow-actions": {"url": "http://h/", "headers": {\n"X Y": "S3CR3T"}}}}',
+    "headers broken": '{"channels": {"flow-actions": {"url": "http://h/", "headers": {\n"X": "x",\n"Y" "S3CR3T"}}}}',
+}
+
+
+@pytest.mark.parametrize("name", SECRETS_OF_JSON)
+def test_no_finding_tells_a_secret_of_netifys_files(tmp_path: Path, name: str) -> None:
+    kind = "http" if "header" in name else "mqtt"
+    (tmp_path / f"netify-sink-{kind}.json").write_bytes(SECRETS_OF_JSON[name].encode(errors="surrogateescape"))
+    _, reports = loaded(tmp_path, uci(f"sink sink-{kind}"))
+    told = "".join(report.text() for report in reports.items)
+    assert reports.items and "S3CR3T" not in told, told
+
+
+def test_every_name_of_a_secret_option_is_known_as_one() -> None:
+    names = {name for options in CHANNEL_OPTIONS.values() for option in options if option.name in SECRET_OPTIONS
+             for name in (option.name, *option.aliases)}  # fmt: skip
+    assert names == set(SECRET_NAMES)
+
+
+def test_a_password_may_have_any_letter(tmp_path: Path) -> None:
+    """Who has an umlaut in a password would have to change it."""
+    mqtt = "type mqtt\nbroker b\nusername ümit\npassword 'geheim é 密'"
+    assert good(tmp_path, uci("sink o", f"sink o\n{mqtt}"))["options"]["password"] == "geheim é 密"
+    http = "type http\nurl http://x\nlist headers 'X-Key: geheim é'"
+    assert good(tmp_path, uci("sink o", f"sink o\n{http}"))["options"]["headers"] == (("X-Key", "geheim é"),)
+
+
 def test_passwords_and_headers_are_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`nfa check --show` is what users post when they ask for help."""
     second = "target u\ntarget_type sink\nsink h"
     text = uci("sink m", second, "sink m\ntype mqtt\nbroker b\nusername me\npassword s3cret",
+               "channel flow_actions\nsink h\nlist headers 'X: other'",
                "sink h\ntype http\nurl http://x\nlist headers 'Authorization: s3cret'")  # fmt: skip
     (tmp_path / "netify-proc-flow-actions").write_text(text)
     for more in ([], ["--json"]):

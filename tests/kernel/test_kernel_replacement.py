@@ -53,8 +53,13 @@ def test_the_old_set_goes_in_the_transaction_that_makes_the_new_one(lab: Lab) ->
     with events.open("wb") as output:
         monitor = lab.namespace.popen("nft", "monitor", "sets", output=output)
         try:
-            lab.namespace.nft("add table inet probe", "add set inet probe p { type mark; }")
-            eventually(lambda: "probe p" in events.read_text(), what="the monitor listens")
+
+            def listens() -> bool:
+                table = ["add table inet probe", "delete table inet probe", "add table inet probe"]
+                lab.namespace.nft(*table, "add set inet probe p { type mark; }")
+                return "probe p" in events.read_text()
+
+            eventually(listens, what="the monitor listens")
             lab.start(policy({"n": nftset("n", "other_addr", **FOUR)}))
             eventually(lambda: "ipv4_addr" in events.read_text(), what="the new set is told")
             lab.namespace.nft("add set inet probe q { type mark; }")

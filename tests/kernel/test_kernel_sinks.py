@@ -22,6 +22,9 @@ from waiting import PATIENCE
 
 pytestmark = pytest.mark.kernel
 
+LONGEST_TURN = 100
+"""Milliseconds. Ten times what was measured, because a machine that runs tests may be busy with others."""
+
 
 def sinks(folder: Path, **files: object) -> None:
     """Write Netify's files of sinks."""
@@ -33,6 +36,11 @@ def flows(first: int, count: int, **fields: Any) -> list[dict[str, Any]]:
     """Flow records, each of another flow."""
     numbers = range(first, first + count)
     return [samples.flow("HTTP/S", "netify.youtube", digest=f"{number:014x}{0:026x}", **fields) for number in numbers]
+
+
+def told(record: dict[str, Any]) -> tuple[str, int]:
+    """The event and the flow of a record that a reader got."""
+    return record["flow_action"]["event"], int(record["flow"]["digest"][:14], 16)
 
 
 class Reader:
@@ -147,33 +155,41 @@ def test_two_of_three_readers_get_every_event_when_the_third_stops_reading(lab: 
     """One hung program would cost all others their events, or the router its memory."""
     path = lab.folder / "flows.sock"
     sinks(lab.folder, socket={"channels": {"flow-actions": {"bind_address": f"unix://{path}"}}})
-    lab.start(policy({"s": target("socket", flow_events="new")}))
+    lab.start(policy({"s": target("socket")}))
     readers += [Reader(path) for _ in range(3)]
     connected(lab, 3)
-    rate, seconds = 5000, 4
-    total = rate * seconds
-    payloads = [samples.frame(record) for record in flows(0, total)]
+    rate, batch, step = 5000, 100, 300
+    total = rate * 6
+    payloads: list[bytes] = []
+    expected = []
+    for start in range(0, total // 3, batch):
+        begun_here = flows(start, batch)
+        changed = [record | {"flow": record["flow"] | {"detection_updated": True}} for record in begun_here]
+        purged = [samples.purge(record, 2000) for record in begun_here]
+        payloads += [samples.frame(record) for record in (*begun_here, *changed, *purged)]
+        expected += [(event, number) for event in ("new", "updated", "expired") for number in range(start, start + batch)]
     reading = [threading.Thread(target=reader.read, args=(total,), daemon=True) for reader in readers[:2]]
     for thread in reading:
         thread.start()
     begun = time.monotonic()
     rss = lab.daemon.status()["memory"]["rss_kb"]
-    for start in range(0, total, 250):
-        lab.netifyd.send(*payloads[start : start + 250])
-        wait = begun + (start + 250) / rate - time.monotonic()
+    for start in range(0, total, step):
+        lab.netifyd.send(*payloads[start : start + step])
+        wait = begun + (start + step) / rate - time.monotonic()
         time.sleep(max(0.0, wait))  # this is the rate, not a synchronisation
     for thread in reading:
         thread.join(30)
     status = lab.daemon.status()
     for reader in readers[:2]:
-        assert [int(record["flow"]["digest"][:14], 16) for record in reader.records] == list(range(total))
+        assert [told(record) for record in reader.records] == expected
     found = status["targets"]["s"]
     assert found["added"] == total and 0 < found["skipped"] < total
-    assert status["loop"]["longest_ms"] < 500
+    assert status["loop"]["longest_ms"] < LONGEST_TURN
     assert status["memory"]["peak_kb"] < rss + 24000
     # What the slow one gets once it reads again are whole events, in order.
     slow = readers[2].read(total - found["skipped"])
-    numbers = [int(record["flow"]["digest"][:14], 16) for record in slow]
+    places = {event: place for place, event in enumerate(expected)}
+    numbers = [places[told(record)] for record in slow]
     assert numbers == sorted(set(numbers)) and len(numbers) == total - found["skipped"]
 
 
@@ -233,7 +249,7 @@ def test_a_hung_server_and_a_broker_that_is_not_there_stall_nothing(lab: Lab, re
     assert [event["flow"]["digest"][:14] for event in readers[0].records] == [f"{number:014x}" for number in range(10_000)]
     assert status["targets"]["h"]["skipped"] > 0 and status["targets"]["m"]["skipped"] > 0
     assert "refused" in status["targets"]["m"]["last_error"]
-    assert status["loop"]["longest_ms"] < 500
+    assert status["loop"]["longest_ms"] < LONGEST_TURN
     assert status["memory"]["peak_kb"] < before + 24_000
 
 

@@ -15,10 +15,11 @@ from typing import Any
 
 from waiting import PATIENCE
 
+from nfa import packing
 from nfa.config.servers import Server
 from nfa.files import write_whole
 from nfa.sinks.hub import Hub
-from nfa.targets.sink import SinkTarget
+from nfa.sinks.target import SinkTarget
 from nfa.targets.slot import Counters
 from nfa.targets.target import interface_test
 
@@ -37,7 +38,7 @@ class Bench:
         self.addresses: dict[str, list[str]] = {}
         say = lambda level, text: self.said.append((level, text))  # noqa: E731
         tell = lambda *what: self.told.append(what)  # noqa: E731
-        self.hub = Hub(self.poll, ubus, self.resolve, write_whole, say, tell)
+        self.hub = Hub(self.poll, ubus, self.resolve, write_whole, packing, say, tell)
         self.targets: list[SinkTarget] = []
 
     def resolve(self, host: str, done: Callable[[list[str], str], None]) -> None:
@@ -206,10 +207,12 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Broker:
-    """A broker of MQTT 3.1.1 that keeps what it gets. `acknowledge`: how many messages it acknowledges, -1 for all."""
+    """A broker of MQTT 3.1.1 that keeps what it gets. `acknowledge`: how many messages it acknowledges, -1 for all.
+    `poison`: what is in a message that ends the connection."""
 
-    def __init__(self, code: int = 0, acknowledge: int = -1) -> None:
+    def __init__(self, code: int = 0, acknowledge: int = -1, poison: bytes = b"") -> None:
         self.code = code
+        self.poison = poison
         self.acknowledge = acknowledge
         self.messages: list[tuple[int, str, int, bytes]] = []
         """First byte, topic, identifier, payload."""
@@ -228,6 +231,8 @@ class Broker:
                 end = 2 + int.from_bytes(body[:2], "big")
                 topic, qos = body[2:end].decode(), kind >> 1 & 3
                 number = int.from_bytes(body[end : end + 2], "big") if qos else 0
+                if self.poison and self.poison in body:
+                    return
                 self.messages.append((kind, topic, number, body[end + 2 * bool(qos) :]))
                 if qos and self.acknowledge:
                     self.acknowledge -= 1

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nfa.sinks.formats import gzip, to_json, to_msgpack
+from nfa.packing import gzip
+from nfa.sinks.formats import to_json, to_msgpack
 
 TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=20)
 VALUES = st.recursive(

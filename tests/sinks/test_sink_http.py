@@ -32,7 +32,7 @@ def test_events_are_posted_in_batches_over_one_connection() -> None:
     server = WebServer(OK)
     with peer(server) as made:
         bench = Bench()
-        headers = (("X-Token", "abc"), ("Authorization", "Bearer x"))
+        headers = (("X-Token", "abc"), ("Authorization", "Bearer x"), ("X-Key", "gehéim"))
         target = bench.use(http(made.port, batch=3, headers=headers, path="/in?a=1"))
         feed(target, *[record(number) for number in range(7)])
         bench.until(lambda: bench.counters.added == 6)
@@ -42,7 +42,24 @@ def test_events_are_posted_in_batches_over_one_connection() -> None:
         assert numbers(server)[2] == [6] and made.connections == 1 and target.waiting() == 0
         head = server.requests[0][0]
         assert head.startswith(f"POST /in?a=1 HTTP/1.1\r\nHost: 127.0.0.1:{made.port}\r\n")
-        assert "X-Token: abc\r\n" in head and "Content-Type: application/json\r\n" in head
+        assert "X-Token: abc\r\n" in head and "X-Key: gehéim\r\n" in head and "Content-Type: application/json\r\n" in head
+
+
+def test_an_answer_does_not_hurry_the_events_that_came_with_it() -> None:
+    """While a server answers, each turn of the loop would post what came in it: a request for each event or two."""
+    server = WebServer(OK)
+    with peer(server) as made:
+        bench = Bench()
+        target = bench.use(http(made.port, batch=3))
+        feed(target, *[record(number) for number in range(3)])
+        bench.until(lambda: bench.counters.added == 3)
+        feed(target, record(3))
+        target.channel.ready(-1, 0, bench.now())  # the news of the loop come before the turn ends
+        bench.turn()
+        feed(target, record(4))
+        bench.pass_time(2)
+        bench.until(lambda: bench.counters.added == 5)
+        assert numbers(server) == [[0, 1, 2], [3, 4]]
 
 
 def test_a_batch_of_one_is_no_list() -> None:

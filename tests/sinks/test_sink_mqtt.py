@@ -32,7 +32,7 @@ def test_each_event_is_a_message(qos: int, retain: bool) -> None:
     broker = Broker()
     with peer(broker) as made:
         bench = Bench()
-        data = mqtt(made.port, qos=qos, retain=retain, username="u", password="p", client_id="me")
+        data = mqtt(made.port, qos=qos, retain=retain, username="u", password="é", client_id="me")
         target = bench.use(data)
         feed(target, *map(record, range(200)))
         bench.until(lambda: bench.counters.added == 200)
@@ -40,7 +40,7 @@ def test_each_event_is_a_message(qos: int, retain: bool) -> None:
         assert flows(broker) == list(range(200)) and target.readers() == 1 and target.waiting() == 0
         kind, topic, _, _ = broker.messages[0]
         assert (kind, topic) == (0x30 | qos << 1 | retain, "netify/c")
-        assert broker.connects == [b"\0\4MQTT\4\xc2\0\x3c\0\2me\0\1u\0\1p"]
+        assert broker.connects == [b"\0\4MQTT\4\xc2\0\x3c\0\2me\0\1u\0\2\xc3\xa9"]
 
 
 def test_what_was_not_acknowledged_is_sent_again() -> None:
@@ -59,6 +59,65 @@ def test_what_was_not_acknowledged_is_sent_again() -> None:
         assert flows(broker)[5:] == [2, 3, 4]
         assert all(kind & 8 for kind, *_ in broker.messages[5:])  # marked as repeated
         assert [number for _, _, number, _ in broker.messages] == [1, 2, 3, 4, 5, 3, 4, 5]
+
+
+def test_a_message_that_the_broker_never_takes_does_not_stop_the_others() -> None:
+    """One event that is too long for the broker would hold up all that come after it, for ever."""
+    broker = Broker(poison=b"poison")
+    with peer(broker) as made:
+        bench = Bench()
+        target = bench.use(mqtt(made.port))
+        feed(target, record(0), record(1), record(2, name="poison"), record(3), record(4))
+        for _ in range(40):
+            bench.turn(20)
+            bench.pass_time(1)
+            if bench.counters.added == 4:
+                break
+        assert sorted(set(flows(broker))) == [0, 1, 3, 4] and (bench.counters.added, bench.counters.skipped) == (4, 1)
+        assert bench.counters.errors >= module.MAX_TRIES
+        feed(target, record(5))
+        bench.until(lambda: bench.counters.added == 5)
+    lines = [text for _, text in bench.said]
+    assert sum("dropped; it may be too long" in line for line in lines) == 1 and lines[-1].endswith("works again")
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+def test_a_broker_that_lets_in_and_takes_nothing_is_called_less_and_less_often(qos: int) -> None:
+    """Each second the log would have two lines, and the bus two events."""
+    broker = Broker(poison=b"flow")
+    with peer(broker) as made:
+        bench = Bench()
+        target = bench.use(mqtt(made.port, qos=qos))
+        for number in range(100):
+            feed(target, record(number))
+            bench.turn(10)
+            bench.pass_time(1.2)
+        assert made.connections < 12 and 3 <= bench.counters.errors < 12
+        lines = [text for _, text in bench.said]
+        assert len(lines) <= 2 and not any("works again" in line for line in lines) and len(bench.told) == 1
+        assert bench.counters.skipped >= 2 * qos
+        broker.poison = b""
+        feed(target, record(100))
+        bench.pass_time(70)
+        bench.until(lambda: 100 in flows(broker))
+        bench.pass_time(module.STABLE + 1)
+        bench.until(lambda: bench.said[-1][1].endswith("works again"))
+
+
+def test_a_connection_that_lasts_works_although_there_is_nothing_to_send() -> None:
+    """After a restart of the broker the status would show the old failure until the next flow."""
+    broker = Broker(3)
+    with peer(broker) as made:
+        bench = Bench()
+        bench.use(mqtt(made.port))
+        bench.until(lambda: bench.counters.errors)
+        broker.code = 0
+        bench.pass_time(2)
+        bench.until(lambda: bench.targets[0].readers() == 1)
+        assert len(bench.said) == 1
+        bench.pass_time(module.STABLE + 1)
+        bench.until(lambda: len(bench.said) == 2)
+        assert bench.said[1][1].endswith("works again")
 
 
 def test_no_more_is_under_way_than_can_be_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from sink_bench import Bench, channel, feed, record
 
-from nfa.sinks import listener
+from nfa.sinks import datagrams, listener
 from nfa.stream.framing import Framer
 
 
@@ -111,6 +112,67 @@ def test_a_reader_that_stops_has_whole_events_left_out_and_is_closed_at_last(
     assert target.readers() == 1
 
 
+def test_many_events_of_one_turn_reach_a_reader_that_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When thousands of flows end at once, a good reader would miss most of it."""
+    monkeypatch.setattr(listener, "MAX_BEHIND", 300_000)
+    path = tmp_path / "s.sock"
+    bench = Bench()
+    target = bench.use(unix(path))
+    reader = connect(path, bench, 1)
+    held, got = [], b""
+    for start in range(0, 8000, 100):
+        held += feed(target, *[record(number, text="x" * 200) for number in range(start, start + 100)])
+        got += reader.recv(1 << 20) if start % 400 == 300 else b""
+    for number, key in enumerate(held):
+        target.release(key, 2, False)
+        got += reader.recv(1 << 20) if number % 400 == 399 else b""
+    bench.turn()
+    got += drain(reader, bench, 16000 - got.count(b"\n"))
+    assert numbers(got) == [*range(8000), *range(8000)] and bench.counters.skipped == 0
+
+
+def test_three_readers_of_which_one_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others must be told of flows that change and end as well, not only of new ones."""
+    monkeypatch.setattr(listener, "MAX_BEHIND", 300_000)
+    path = tmp_path / "s.sock"
+    bench = Bench()
+    target = bench.use(unix(path))
+    good, _stopped, other = (connect(path, bench, number) for number in (1, 2, 3))
+    got = {good: b"", other: b""}
+    expected: list[tuple[str, int]] = []
+    for start in range(0, 4000, 100):
+        flows = range(start, start + 100)
+        keys = feed(target, *[record(number, text="x" * 100) for number in flows])
+        for number, key in zip(flows, keys, strict=True):
+            feed(target, record(number, text="y" * 100), held=key)
+        for key in keys:
+            target.release(key, 2, False)
+        bench.turn(0)
+        expected += [(event, number) for event in ("new", "updated", "expired") for number in flows]
+        for reader in got:
+            got[reader] += reader.recv(1 << 20)
+    for data in got.values():
+        events = [json.loads(line) for line in data.splitlines()]
+        assert [(event["flow_action"]["event"], event["flow"]["n"]) for event in events] == expected
+    assert bench.counters.added == 12_000 and 1000 < bench.counters.skipped < 12_000
+
+
+def test_a_reader_that_was_idle_is_not_closed_for_one_burst(tmp_path: Path) -> None:
+    """After a quiet night the first burst would cost it the connection."""
+    path = tmp_path / "s.sock"
+    bench = Bench()
+    target = bench.use(unix(path))
+    reader = connect(path, bench, 1)
+    feed(target, record(0))
+    bench.turn()
+    bench.pass_time(10 * listener.STALLED)
+    feed(target, *[record(number, text="x" * 1000) for number in range(1, 1000)])
+    bench.turn()
+    bench.turn()
+    assert target.readers() == 1
+    assert numbers(drain(reader, bench, 1000)) == list(range(1000))
+
+
 def test_the_last_events_before_the_end_still_go_out(tmp_path: Path) -> None:
     bench = Bench()
     target = bench.use(unix(tmp_path / "s.sock"))
@@ -130,9 +192,43 @@ def test_there_is_a_limit_to_readers(tmp_path: Path) -> None:
         one_more.connect(str(path))
         bench.until(lambda: bench.said)
         assert one_more.recv(1) == b"" and "16 readers" in bench.said[0][1]
+    assert bench.targets[0].channel.trouble
     readers[0].close()
     bench.until(lambda: bench.targets[0].readers() == 15)
+    assert bench.said[-1][1].endswith("works again") and not bench.targets[0].channel.trouble
     readers[0] = connect(path, bench, 16)
+
+
+def test_when_descriptors_run_out_those_who_read_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One program too many anywhere on the router would cut off all readers; and the loop must not spin meanwhile."""
+    path = tmp_path / "s.sock"
+    bench = Bench()
+    target = bench.use(unix(path))
+    reader = connect(path, bench, 1)
+    accepting = target.channel._listener
+
+    class Full:
+        def accept(self) -> None:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(accepting, name)
+
+    monkeypatch.setattr(target.channel, "_listener", Full())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as late:
+        late.connect(str(path))
+        bench.until(lambda: bench.said)
+        assert "cannot accept a reader: Too many open files" in bench.said[0][1]
+        for _ in range(10):
+            bench.turn(1)
+        assert bench.counters.errors == 1
+        feed(target, record(1))
+        bench.turn()
+        assert numbers(reader.recv(1 << 16)) == [1] and target.readers() == 1
+        monkeypatch.setattr(target.channel, "_listener", accepting)
+        bench.pass_time(listener.RETRY + 1)
+        bench.until(lambda: target.readers() == 2)
+    assert bench.said[-1][1].endswith("works again")
 
 
 @pytest.mark.parametrize("header", [True, False])
@@ -230,10 +326,58 @@ def test_a_datagram_channel_looks_its_host_up_again_until_it_is_known() -> None:
     """At the start of a router there is no name server yet."""
     bench = Bench()
     target = bench.use(channel("udp", listen="udp://collector:9", mode=0o600))
-    assert "cannot resolve collector" in bench.said[0][1] and not target.channel.heard
+    assert "cannot send to collector: no such name" in bench.said[0][1] and not target.channel.heard
     bench.addresses["collector"] = ["127.0.0.1"]
     bench.pass_time(31)
     assert target.channel.heard
+
+
+def test_datagrams_follow_a_server_that_was_away_or_moves() -> None:
+    """One restart of the collector, or a new address of the router, would end all events until the next reload, silently."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    bench = Bench()
+    bench.addresses["collector"] = ["127.0.0.1"]
+    target = bench.use(channel("udp", listen=f"udp://collector:{port}", mode=0o600))
+    for number in range(60):
+        feed(target, record(number), record(number))
+        bench.turn(0)
+        bench.pass_time(1)
+    assert bench.counters.errors > 30 and 4 <= len(bench.asked) <= 8  # less and less often
+    assert len(bench.said) == 1 and "Connection refused" in bench.said[0][1]
+    bench.addresses["collector"] = ["127.0.0.2"]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.2", port))
+        receiver.settimeout(10)
+        bench.pass_time(datagrams.LONGEST_WAIT)
+        bench.turn(0)
+        feed(target, record(1000))
+        assert json.loads(receiver.recv(1 << 16))["flow"]["n"] == 1000 and len(bench.said) == 1
+        bench.pass_time(datagrams.STABLE + 1)
+        feed(target, record(1001))
+        assert bench.said[-1][1].endswith("works again")
+    feed(target, record(1002), record(1003))
+    assert len(bench.said) == 3 and "Connection refused" in bench.said[2][1]  # a later failure is said, too
+
+
+def test_the_address_of_a_datagram_channel_is_looked_up_again_from_time_to_time() -> None:
+    """Nothing tells that datagrams go to where the server was yesterday."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.2", 0))
+        receiver.settimeout(10)
+        port = receiver.getsockname()[1]
+        bench = Bench()
+        bench.addresses["collector"] = ["127.0.0.1"]
+        target = bench.use(channel("udp", listen=f"udp://collector:{port}", mode=0o600))
+        bench.turn(0)
+        del bench.addresses["collector"]
+        bench.pass_time(datagrams.RENEWAL + 1)
+        assert len(bench.asked) == 2 and target.channel.heard and not bench.said  # the name server is away
+        bench.addresses["collector"] = ["127.0.0.2"]
+        bench.pass_time(datagrams.RENEWAL + 1)
+        feed(target, record(1))
+        assert json.loads(receiver.recv(1 << 16))["flow"]["n"] == 1
 
 
 def test_a_fault_of_one_channel_ends_nothing_else(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import msgpack
 import pytest
 from sink_bench import Bench, channel, feed, record
 
+from nfa.sinks import target as module
 from nfa.sinks.channel import Channel
 from nfa.stream.framing import Framer
-from nfa.targets import sink
+from nfa.targets.slot import Counters
 
 
 class Sink(Channel):
@@ -43,7 +44,7 @@ def made(events: tuple[str, ...] = ("new", "updated", "expired"), interface: str
     bench = Bench()
     kept = Sink(channel("test", **{k: v for k, v in shape.items() if k in ("format", "compressor", "header")}),
                 **{k: v for k, v in shape.items() if k in ("alone", "tables", "heard")})  # fmt: skip
-    target = bench.hub.target(258, sink.Counters("t", "sink"))
+    target = bench.hub.target(258, Counters("t", "sink"))
     target.use(kept, events, None if interface == "*" else lambda one: one["interface"] == interface)
     return target, kept
 
@@ -70,20 +71,34 @@ def test_only_the_wanted_events_are_sent(events: tuple[str, ...]) -> None:
     assert [event for event, _ in kept.whole()] == list(events)
 
 
-def test_a_flow_that_is_matched_again_without_change_is_no_event() -> None:
-    """At each edge of a schedule all flows that run would be told of."""
-    target, kept = made()
-    [key] = feed(target, record(1))
-    feed(target, record(1), held=key)
-    assert kept.whole() == [("new", 1)]
-    feed(target, record(1), held=key, actions=("a", "b"))
-    assert kept.whole()[1:] == [("updated", 1)]
-    assert kept.parsed()[1]["flow_action"]["action"] == ["a", "b"]
+@pytest.mark.parametrize("events", [("new",), ("new", "updated"), ("updated",), ("new", "updated", "expired")])
+def test_a_flow_that_is_matched_again_is_no_event_where_it_is_known(events: tuple[str, ...]) -> None:
+    """At each edge of a schedule, and at each reload, all flows that run would be told of."""
+    target, kept = made(events)
+    again = {actions: target.for_plan(actions, ("t",)).lasting for actions in (("a",), ("a", "b"))}
+    first, second = record(1), record(2)
+    [key] = feed(target, first)
+    for matched in again.values():
+        assert matched.lasting is matched and matched.apply(first, first["flow"], 5, key) == key
+    other = again["a",].apply(second, second["flow"], 5, (b"\0\1elem", b"\0\2elem"))  # the edge is where its action begins
+    assert kept.whole() == [("new", 1), ("new", 2)][: 2 * ("new" in events)]
+    feed(target, second, held=other)  # netifyd has something to tell, if only the same once more
+    assert kept.whole()[2 * ("new" in events) :] == [("updated", 2)][: "updated" in events]
+    target.release(key, 9, False)
+    if "expired" in events:
+        assert kept.whole()[-1] == ("expired", 1) and kept.parsed()[-1]["flow_action"]["action"] == ["a", "b"]
+
+
+def test_a_record_that_lacks_what_a_target_needs_is_counted_with_the_target() -> None:
+    """The engine counts with whatever a plan has: a plan of a sink without counters would cost the other targets the flow."""
+    target, _ = made()
+    matched = target.for_plan(("a",), ("t",))
+    assert matched.counters is target.counters is matched.lasting.counters
 
 
 def test_of_too_many_flows_the_end_is_told_by_digest(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flood of flows costs bounded memory, and still each flow ends."""
-    monkeypatch.setattr(sink, "MAX_REMEMBERED", 2)
+    monkeypatch.setattr(module, "MAX_REMEMBERED", 2)
     target, kept = made()
     keys = feed(target, record(1), record(2), record(3))
     for key in keys:

@@ -1,6 +1,6 @@
-"""Target `sink`: events of flows for those who listen: a flow matches (new), matches again (updated), ends (expired).
+"""Target `sink`: events of flows for those who listen: a flow matches (new), a later record does (updated), it ends (expired).
 
-In: flow records, what matched them, and a channel of `nfa.sinks`. Out: the record with `flow_action`: the actions and
+In: flow records, what matched them, and a channel. Out: the record with `flow_action`: the actions and
 targets, the event and the time (epoch milliseconds). A flow holds a packed key here, as it holds elements of sets: the
 target's number (2 bytes) and the flow's digest. So `expired` comes when the flow no longer matches, when netifyd purges
 it, or when it is forgotten; its record is then the last one that matched.
@@ -10,11 +10,13 @@ import binascii
 import json
 import time
 
-from ..sinks.formats import gzip, to_json, to_msgpack
-from .slot import Counters
+from .formats import to_json, to_msgpack
 
 MAX_REMEMBERED = 8192
 """Flows whose last record is remembered for their end: about 300 bytes each. Of an older one the digest alone is told."""
+
+
+_NONE, _NEW, _UPDATED, _EXPIRED = "", "new", "updated", "expired"
 
 
 def _table(actions: tuple, targets: tuple, event: str, clock: int) -> dict:
@@ -23,18 +25,18 @@ def _table(actions: tuple, targets: tuple, event: str, clock: int) -> dict:
 
 
 class Matched:
-    """The sink target as one combination of actions reaches it."""
+    """The sink target as one combination of actions reaches it. `again`: for flows that run and are matched again."""
 
-    def __init__(self, target, actions: tuple, targets: tuple) -> None:
+    def __init__(self, target, actions: tuple, targets: tuple, again: bool = False) -> None:
         self._target = target
+        self.counters = target.counters
         self.names = (actions, targets)
         self.tail = b',"flow_action":' + to_json(_table(actions, targets, "", 0)).partition(b'"event"')[0] + b'"event":"'
         """What stands in JSON between a record and its event."""
-
-    @property
-    def lasting(self):
-        """What is applied also when a flow that runs is matched again (see `SetTarget`)."""
-        return self
+        self.if_known = _NONE if again else _UPDATED
+        """What is told of a flow that the target knows."""
+        self.lasting = self if again else Matched(target, actions, targets, True)
+        """What is applied when a flow that runs is matched again (see `SetTarget`): it is told where it is new, and no more."""
 
     def apply(self, record: dict, flow: dict, now: int, held):
         """Tell of the flow. Returns its key."""
@@ -42,15 +44,15 @@ class Matched:
 
 
 class SinkTarget:
-    """One sink target. `pack` and `unpack` make records small, and records again."""
+    """One sink target. `packing`: see `Hub`."""
 
-    def __init__(self, number: int, counters: Counters, pack, unpack) -> None:
+    def __init__(self, number: int, counters, packing) -> None:
         self.number = number
         self.counters = counters
         self.slots: list = []
-        self._pack = pack
-        self._unpack = unpack
+        self._packing = packing
         self._prefix = number.to_bytes(2, "big")
+        self._forgotten = Matched(self, (), ())
         self._remembered: dict[bytes, tuple] = {}
         """Key to (packed record, names, tail of `Matched`), those that were heard of least lately first."""
 
@@ -63,7 +65,7 @@ class SinkTarget:
         self._msgpack = channel.data["format"] == "msgpack"
         self._gzip = channel.data["compressor"] == "gz" and channel.alone
         self._header = channel.data["header"]
-        if "expired" not in self._events:
+        if _EXPIRED not in self._events:
             self._remembered = {}
 
     def waiting(self) -> int:
@@ -81,13 +83,13 @@ class SinkTarget:
     # -- events ---------------------------------------------------------------------------------------------------------
 
     def apply(self, matched: Matched, record: dict, flow: dict, held):
-        """A record matches: it is new, or updated when the flow holds its key already. Returns the key."""
+        """A record matches: the flow is new unless it holds its key already. Returns the key."""
         if self._takes is not None and not self._takes(record):
             return None
         try:
             key = self._prefix + _packed_digest(flow["digest"])
             known = key == held or (isinstance(held, tuple) and key in held)
-            self._tell(key, matched, record, "updated" if known else "new")
+            self._tell(key, matched, record, matched.if_known if known else _NEW)
         except (ValueError, RecursionError):
             self.counters.skipped += 1
             return None
@@ -98,34 +100,29 @@ class SinkTarget:
 
     def release(self, key: bytes, now: int, withdraw: bool) -> None:
         """The flow ends, or no longer matches."""
-        if "expired" not in self._events:
+        if _EXPIRED not in self._events:
             return
         found = self._remembered.pop(key, None)
         if not self.channel.heard:
             return
         if found is None:
-            matched = Matched(self, (), ())
-            found = b"", matched.names, matched.tail
-        body = self._unpack(found[0]) if found[0] else to_json({"type": "flow", "flow": {"digest": _digest(key[2:])}})
+            found = b"", self._forgotten.names, self._forgotten.tail
+        body = self._packing.unpack(found[0]) if found[0] else to_json({"type": "flow", "flow": {"digest": _digest(key[2:])}})
         try:
-            self._send(body, found[1], found[2], "expired")
+            self._send(body, found[1], found[2], _EXPIRED)
         except RecursionError:
             self.counters.skipped += 1
 
     def _tell(self, key: bytes, matched: Matched, record: dict, event: str) -> None:
         wanted = event in self._events
-        remember = "expired" in self._events
+        remember = _EXPIRED in self._events
         if not (wanted or remember) or not self.channel.heard:
             return
         body = to_json({name: record[name] for name in record if name != "flow_action"} if "flow_action" in record else record)
         if remember:
-            packed = self._pack(body)
-            before = self._remembered.pop(key, None)
-            if before is None and len(self._remembered) >= MAX_REMEMBERED:
+            if self._remembered.pop(key, None) is None and len(self._remembered) >= MAX_REMEMBERED:
                 del self._remembered[next(iter(self._remembered))]
-            self._remembered[key] = (packed, matched.names, matched.tail)
-            if event == "updated" and before is not None and before[:2] == (packed, matched.names):
-                return  # the same record once more: the flow was matched again, and nothing has changed
+            self._remembered[key] = (self._packing.pack(body), matched.names, matched.tail)
         if wanted:
             self._send(body, matched.names, matched.tail, event)
 
@@ -146,7 +143,7 @@ class SinkTarget:
                 data += b"\n"
         if channel.stream and self._header:
             data = b'{"length": ' + str(len(data)).encode() + b"}\n" + data
-        channel.put(gzip(data) if self._gzip else data, self.counters)
+        channel.put(self._packing.gzip(data) if self._gzip else data, self.counters)
 
 
 def _packed_digest(digest: str) -> bytes:

@@ -1,0 +1,87 @@
+"""What the generated index of a policy calls (`nfa.expression.index`): masks of values, made once and remembered.
+
+In: tables of the policy image, values of a flow record. Out: numbers whose bits are alternatives of actions and exemptions.
+What is remembered is bounded in entries and in the length of a value: strangers choose host names and addresses.
+"""
+
+MAX_REMEMBERED = 1024
+"""Values of one attribute (or combinations of those that are remembered together)."""
+MAX_LENGTH = 256
+"""Characters of a value that is remembered."""
+
+
+def bits(numbers) -> int:
+    """Return the number with these bits."""
+    found = 0
+    for number in numbers:
+        found |= 1 << number
+    return found
+
+
+def pick(table: dict, value) -> int:
+    """Return the alternatives that a table has for a value."""
+    numbers = table.get(value)
+    return bits(numbers) if numbers else 0
+
+
+def inside(packed: bytes, rows: tuple) -> int:
+    """Return the alternatives whose networks an address lies in.
+
+    `rows` has a row for each prefix length: (address length in bytes, whole bytes of the prefix, mask of the byte after them
+    or 0, the networks' prefixes to their alternatives). One look-up a row, however many networks there are.
+    """
+    found = 0
+    size = len(packed)
+    for length, whole, mask, prefixes in rows:
+        if length == size:
+            prefix = packed[:whole]
+            if mask:
+                prefix += bytes((packed[whole] & mask,))
+            numbers = prefixes.get(prefix)
+            if numbers:
+                found |= bits(numbers)
+    return found
+
+
+def remember(memo: dict, key, mask: int) -> int:
+    """Remember the mask of a value, or of a tuple of values, and return it."""
+    if len(memo) >= MAX_REMEMBERED:
+        memo.clear()
+    if _length(key) <= MAX_LENGTH:
+        memo[key] = mask
+    return mask
+
+
+def _length(key) -> int:
+    """Return the characters of a value, or of all in a tuple, in which each counts for at least one."""
+    if isinstance(key, str):
+        return len(key)
+    return sum([_length(one) + 1 for one in key]) if isinstance(key, tuple) else 0
+
+
+def rest(mask: int, functions: tuple, record: dict, flow: dict) -> int:
+    """Rule out alternatives by conditions that look at several attributes: (alternative, function) each."""
+    known: dict = {}
+    for number, function in functions:
+        if mask >> number & 1:
+            holds = known.get(function)
+            if holds is None:
+                holds = known[function] = function(record, flow)
+            if not holds:
+                mask ^= 1 << number
+    return mask
+
+
+def numbers_of(mask: int) -> list[int]:
+    """Return the bits of a number, the lowest first."""
+    found = []
+    base = 0
+    while mask:
+        byte = mask & 0xFFFF
+        if byte:
+            for number in range(16):
+                if byte >> number & 1:
+                    found.append(base + number)
+        mask >>= 16
+        base += 16
+    return found
