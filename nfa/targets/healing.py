@@ -21,7 +21,9 @@ CHUNK = 512
 MAX_NAMED = 512
 """Elements of one set that are put back one by one in a second. When others take out more, the whole set is written."""
 PACE = 1.0
-"""Seconds between two times that all of one set is written: others may empty it in a loop."""
+"""Seconds between two times that all of one set is written, when others empty it in a loop."""
+BURST = 4
+"""Times that it is written at once before that counts."""
 CHECK_EVERY = 0.9
 """Seconds between two looks at how many elements each ipset has: each second, as the loop's seconds go."""
 ASK_AGAIN = 0.1
@@ -241,7 +243,7 @@ class Healing:
 
     def _begin(self, slot: Slot, now: int, moment: float) -> None:
         """See that there is a set, and begin to put everything back. Where there is none, the slot stays lost."""
-        slot.rewrite_at = moment + PACE
+        slot.rewrite_at = max(moment - (BURST - 1) * PACE, slot.rewrite_at) + PACE
         if slot.data["managed"] and not self._sets.provide(slot, now, False):
             return
         slot.lost = False
