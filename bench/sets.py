@@ -60,7 +60,7 @@ def measure(folder: Path, flows: list[dict[str, Any]]) -> dict[str, float]:
         began = time.perf_counter()
         subprocess.run(command, input=script, text=True, check=True)
         found[f"{kind} {' '.join(command[:2])}"] = len(flows) / (time.perf_counter() - began)
-    registry.shut_down()
+    registry.shut_down(1)
     return found
 
 

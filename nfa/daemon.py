@@ -28,6 +28,7 @@ from .loader import Loader
 from .lookups import Lookups
 from .messages import say, set_level
 from .stream.client import DEFAULT_SOURCE, Client
+from .stream.records import decode_with
 from .targets.healing import Healing
 from .targets.kernel import Sets
 from .targets.registry import Registry
@@ -45,6 +46,32 @@ def mishap(what: str, failure: Exception) -> str:
     return words
 
 
+def use_fast_json(folder: str) -> str:
+    """Decode records with orjson from this folder of packages ("": there is none), unless NFA_JSON is `standard`.
+
+    Returns what decodes them, for `status`.
+    """
+    decode_with(None)
+    if not folder or os.environ.get("NFA_JSON") == "standard":
+        return "json"
+    sys.path.append(folder)
+    try:
+        # It needs these, and ends the process where they are missing (3.11).
+        import dataclasses  # noqa: F401
+        import datetime  # noqa: F401
+        import uuid  # noqa: F401
+        import zoneinfo  # noqa: F401
+
+        import orjson
+    except ImportError as failure:
+        say("warning", "orjson cannot be used: " + str(failure))
+        return "json"
+    finally:
+        sys.path.remove(folder)
+    decode_with(orjson.loads)
+    return "orjson " + str(orjson.__version__)
+
+
 def _good_news(level: str, text: str) -> None:
     """Say what is no warning."""
     if level == "notice":
@@ -55,12 +82,14 @@ class Daemon:
     """Everything that lives as long as the process.
 
     `settings`: files (JSON), uci (folder), uci_required, state, control; source where the command line gave it, else "";
-    log_level at the start, and verbose when it is to stay so; ubus: the socket, "" to look for it, "none" for no ubus.
+    log_level at the start, and verbose when it is to stay so; ubus: the socket, "" to look for it, "none" for no ubus;
+    orjson: the folder of packages that has it, "" for none.
     """
 
     def __init__(self, settings: dict) -> None:
         self.settings = settings
         self.started = time.monotonic()
+        self.decoder = use_fast_json(settings.get("orjson", ""))
         self.poll = select.poll()
         self.client = Client(DEFAULT_SOURCE)
         sets = Sets(say, self.tell_target)
@@ -239,7 +268,7 @@ class Daemon:
         if self._work or self._again is not None or self.engine.busy or self.healing.busy or registry.connections.busy:
             return 0
         moment = time.monotonic()
-        wait = 1.0 - moment % 1.0
+        wait = min(1.0 - moment % 1.0, self.healing.deadline - moment)
         if self.engine.policy is not None and self.engine.policy.windows:
             wait = min(wait, 1.0 - time.time() % 1.0)
         if self.client.deadline:

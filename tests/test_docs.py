@@ -275,7 +275,7 @@ def test_every_field_of_status_is_documented_and_no_other(tmp_path: Path) -> Non
 
 
 def test_the_fields_of_a_set_in_status_are_documented() -> None:
-    kernel_set = SimpleNamespace(data={"set": "s.v4", "table": "t"}, live={}, trouble="")
+    kernel_set = SimpleNamespace(data={"set": "s.v4", "table": "t"}, present=0, trouble="")
     counters = slot.Counters("t", "nftset")
     bound = SetTarget(counters, "*")
     bound.slots = [kernel_set]  # type: ignore[list-item]

@@ -23,8 +23,8 @@ BELOW: dict[str, set[str]] = {
 }  # fmt: skip
 # MicroPython has it too; it is loaded only where a sink has TLS.
 BESIDES = {"sinks": {"ssl"}}
-# In a package of its own, with words for those who lack it.
-OPTIONAL = {"ssl"}
+# In packages of their own; used where they are, with what they need.
+OPTIONAL = {"ssl", "orjson", "uuid"}
 HEAVY = {
     "pyparsing", "pyroute2", "uci", "pyuci", "asyncio", "logging", "argparse", "dataclasses", "typing", "subprocess",
     "nfa.config", "nfa.expression", "nfa.provision", "nfa.cli", "nfa.compiler", "nfa.sinks", "zlib", "ssl",

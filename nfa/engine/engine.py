@@ -113,18 +113,18 @@ class Engine:
                     self.evaluated += 1
                     found = mask(value, last)
                     verdict = policy.verdicts.get(found) or policy.judge(found)
+                    digest = digest_key(last["digest"])
                     if policy.keeps:
-                        self._keep(policy.reprocess or verdict.concerned, last, payload)
+                        self._keep(policy.reprocess or verdict.concerned, digest, payload)
                     plan = verdict.plan
                     if plan is not None:
-                        self._hold(plan, value, plan.targets, now)
+                        self._hold(plan, digest, value, plan.targets, now)
                         self._count(plan, value, payload, now)
                     else:
                         if verdict.exempt:
                             self.exempt += 1
-                        if self.live():
-                            # It may have matched before: what it held then is taken back.
-                            self._end(digest_key(last["digest"]), now, True)
+                        # It may have matched before: what it held then is taken back.
+                        self._end(digest, now, True)
                     if "digest_prev" in last:
                         self._renamed(last, now)
                 elif kind == "stats":
@@ -155,10 +155,9 @@ class Engine:
         if self.trace is not None:
             self.trace(record, plan)
 
-    def _hold(self, plan: Plan, record: dict, targets: list, now: int) -> bool:
+    def _hold(self, plan: Plan, digest: int, record: dict, targets: list, now: int) -> bool:
         """Let a flow hold what its plan says, and nothing else. Returns whether that is something new."""
         flow = record["flow"]
-        digest = digest_key(flow["digest"])
         before = self.flows.young.get(digest)
         if before is None and (self.flows.older or self._ending):
             before = self._former(digest)
@@ -191,9 +190,8 @@ class Engine:
 
     # -- flows that are matched again -------------------------------------------------------------------------------
 
-    def _keep(self, concerned: bool, flow: dict, payload: bytes) -> None:
+    def _keep(self, concerned: bool, digest: int, payload: bytes) -> None:
         """Remember the record of a flow, if an edge of a schedule, or a reload, may concern it."""
-        digest = digest_key(flow["digest"])
         kept = self.kept
         if not concerned:
             if kept:
@@ -228,7 +226,7 @@ class Engine:
             return
         # A log has had its entry when the record came.
         lasting = [target.lasting for target in plan.targets]
-        if self._hold(plan, record, [target for target in lasting if target is not None], now):
+        if self._hold(plan, digest, record, [target for target in lasting if target is not None], now):
             self._count(plan, record, payload, now)
 
     def pack_with(self, pack, unpack) -> None:

@@ -6,7 +6,7 @@ What is remembered is bounded in entries and in the length of a value: strangers
 
 MAX_REMEMBERED = 1024
 """Values of one attribute (or combinations of those that are remembered together)."""
-MAX_LENGTH = 256
+MAX_LENGTH = 100
 """Characters of a value that is remembered."""
 
 
@@ -47,11 +47,16 @@ def remember(memo: dict, key, mask: int) -> int:
     """Remember the mask of a value, or of a tuple of values, and return it."""
     if len(memo) >= MAX_REMEMBERED:
         memo.clear()
-    for value in key if isinstance(key, tuple) else (key,):
-        if isinstance(value, str) and len(value) > MAX_LENGTH:
-            return mask
-    memo[key] = mask
+    if _length(key) <= MAX_LENGTH:
+        memo[key] = mask
     return mask
+
+
+def _length(key) -> int:
+    """Return the characters of a value, or of all in a tuple, in which each counts for at least one."""
+    if isinstance(key, str):
+        return len(key)
+    return sum([_length(one) + 1 for one in key]) if isinstance(key, tuple) else 0
 
 
 def rest(mask: int, functions: tuple, record: dict, flow: dict) -> int:

@@ -78,9 +78,10 @@ def _text(names: str, source: str, *setup: str) -> Attribute:
     return Attribute(spelled, STRING, (*setup, f"{local} = text({source})"), (local,), raw=(source,), setup=setup)
 
 
-def _list(name: str, kind: Kind, source: str, *setup: str) -> Attribute:
-    """A list of the record: it cannot be remembered by its value."""
-    return Attribute((name,), kind, (*setup, f"v_{name} = {source}"), (f"v_{name}",))
+def _list(name: str, kind: Kind, source: str, raw: tuple[str, ...], *setup: str) -> Attribute:
+    """A list of the record; `raw`: sources of lists."""
+    lines = (*setup, f"v_{name} = {source}")
+    return Attribute((name,), kind, lines, (f"v_{name}",), raw=tuple(f"tuple({one})" for one in raw), setup=setup)
 
 
 def _either(name: str, kind: Kind, first: Attribute, second: Attribute) -> Attribute:
@@ -126,6 +127,7 @@ _LOCAL_PORT = _plain("local_port", INTEGER, "f.get('local_port', 0)")
 _OTHER_PORT = _plain("other_port", INTEGER, "f.get('other_port', 0)")
 _SSL = "v_ssl = f.get('ssl', NOTHING)"
 _HTTP = "v_http = f.get('http', NOTHING)"
+_ALPN = ("v_ssl.get('alpn', [])", "v_ssl.get('alpn_server', [])")
 _RISK = "v_risk_part = f.get('risks', NOTHING)"
 _NFQ = "v_nfq = f.get('nfq', NOTHING)"
 
@@ -208,7 +210,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     ),
     _part("ssl_version tls_version", INTEGER, _SSL, "number(v_ssl.get('version', 0))"),
     _part("ssl_cipher tls_cipher", INTEGER, _SSL, "number(v_ssl.get('cipher_suite', 0))"),
-    _list("risks", RISK, "v_risk_part.get('risks', ())", _RISK),
+    _list("risks", RISK, "v_risk_part.get('risks', ())", ("v_risk_part.get('risks', ())",), _RISK),
     _part("ndpi_risk_score", INTEGER, _RISK, "v_risk_part.get('ndpi_risk_score', 0)"),
     _part("ndpi_risk_client ndpi_risk_score_client", INTEGER, _RISK, "v_risk_part.get('ndpi_risk_score_client', 0)"),
     _part("ndpi_risk_server ndpi_risk_score_server", INTEGER, _RISK, "v_risk_part.get('ndpi_risk_score_server', 0)"),
@@ -216,7 +218,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _part("iface_nfq_src", NAME, _NFQ, "v_nfq.get('src_iface', '')"),
     _part("iface_nfq_dst", NAME, _NFQ, "v_nfq.get('dst_iface', '')"),
     _plain("interface iface", NAME, "r.get('interface', '')"),
-    _list("alpn", STRINGS, "texts(v_ssl.get('alpn', []), v_ssl.get('alpn_server', []))", _SSL),
+    _list("alpn", STRINGS, f"texts({_ALPN[0]}, {_ALPN[1]})", _ALPN, _SSL),
     _text("client_sni", "v_ssl.get('client_sni', '')", _SSL),
     _text("server_cn", "v_ssl.get('server_cn', '')", _SSL),
     _text("issuer_dn", "v_ssl.get('issuer_dn', '')", _SSL),
@@ -226,7 +228,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _text("user_agent", "v_http.get('user_agent', '')", _HTTP),
     _text("url", "v_http.get('url', '')", _HTTP),
     _text("bt_info_hash", "f.get('bt', NOTHING).get('info_hash', '')"),
-    _list("tags", STRINGS, "texts(f.get('tags', []))"),
+    _list("tags", STRINGS, "texts(f.get('tags', []))", ("f.get('tags', [])",)),
 )
 
 SIDE = _plain("side", BOOLEAN, "r.get('internal')")

@@ -200,7 +200,7 @@ def _take_equalities(tables: _Tables, node: Node, number: int) -> bool:
     found: list[tuple[tuple[str, ...], object]] = []
     networks: list[Network] = []
     for item in items:
-        if not isinstance(item, Test) or item.op != "==":
+        if not isinstance(item, Test) or item.op != "==" or kind in ("strings", "risk"):
             return False
         value = item.value
         locals_ = attribute.values

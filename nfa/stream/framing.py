@@ -43,6 +43,10 @@ class Framer:
                 known = self._recognise(data, position)
                 if not known:
                     break
+            if not self.lines:
+                position = self._whole(data, position, found)
+                if position == len(data):
+                    break
             step = self._line(data, position, found) if self.lines else self._framed(data, position, found)
             if step == position and not self._lost:
                 break
@@ -71,6 +75,24 @@ class Framer:
         else:
             return False
         return True
+
+    @staticmethod
+    def _whole(data: bytes, position: int, found: list[bytes]) -> int:
+        """Take records as netifyd writes them, on one line each, as long as there are whole ones. The rest is for `_framed`."""
+        match_header, find, append, size = _HEADER.match, data.find, found.append, len(data)
+        while True:
+            match = match_header(data, position, position + _HEADER_ROOM)
+            if match is None:
+                return position
+            start = match.end()
+            end = start + int(match.group(1))
+            # A header within a record that is too long would stand on a line of its own.
+            if find(b"\n", start) != end - 1 or end - start > MAX_RECORD:
+                return position
+            if end != size and not data.startswith(_MARK, end):
+                return position
+            append(data[start:end])
+            position = end
 
     def _framed(self, data: bytes, position: int, found: list[bytes]) -> int:
         match = _HEADER.match(data, position, position + _HEADER_ROOM)

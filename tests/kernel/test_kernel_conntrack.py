@@ -369,7 +369,7 @@ def test_bedtime_ends_an_established_connection_within_a_second(lab: Lab, net: N
     net.away.do("serve", "tcp", 4, 80)
     entry = net.entry("tcp", net.home.open("tcp", 4, AWAY[4], 80))
     made = config(net, {"block": nftset("blocked", "other_addr", set_family="ipv4", cut=True)}) | {"timezone": "UTC0"}
-    bedtime = int(time.time()) + 4
+    bedtime = int(time.time()) + 7
     hours = [time.strftime("%H:%M:%S", time.gmtime(moment)) for moment in (bedtime, bedtime + 3600)]
     made["actions"]["all"]["time_of_day"] = {"time_start": hours[0], "time_end": hours[1]}
     lab.start(made)
