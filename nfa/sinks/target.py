@@ -47,6 +47,8 @@ class SinkTarget:
         self.number = number
         self.counters = counters
         self.slots: list = []
+        self.cutting = None
+        """What cuts the flows of this target, where that is wanted."""
         self._packing = packing
         self._prefix = number.to_bytes(2, "big")
         self._forgotten = Matched(self, (), ())
