@@ -178,6 +178,7 @@ class Loader:
         numbers = daemon.registry.number_slots(data)
         policy = Policy(data, image.code_of(data["code"]), {}, numbers)
         unused = daemon.registry.replace(data, numbers, policy.key_functions, now)
+        daemon.healing.watch()
         policy.targets = daemon.registry.targets
         policy.keep_hours(int(time.time()))
         again = policy.reprocess

@@ -94,6 +94,14 @@ if MYPY or sys.implementation.name != "micropython":
         port: int = made.getsockname()[0]
         return port
 
+    def set_filter(connection: socket.socket, program: bytes) -> None:
+        """Give a socket a classic filter, eight bytes a step. Source: linux/filter.h. Raises OSError."""
+        from array import array
+
+        steps = array("B", program)
+        address, size = steps.buffer_info()
+        connection.setsockopt(socket.SOL_SOCKET, 26, struct.pack("@HP", size // 8, address))
+
 else:
     from .micro.lacking import (
         CHUNK,
@@ -129,6 +137,7 @@ else:
         printable,
         reason,
         receive,
+        set_filter,
         strerror,
         write,
     )

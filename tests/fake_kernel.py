@@ -64,6 +64,8 @@ class Kernel:
         self.largest = 163_840
         """Bytes that one send takes: the send buffer of a 32-bit kernel."""
         self.silent = False
+        self.stubborn = 0
+        """The error number of whoever wants to make or delete a set."""
         """The answers of ipset were lost."""
 
     def reserve(self, count: int) -> int:
@@ -148,6 +150,8 @@ class Kernel:
         return wire.Failure(sequence, 0, -1, raw[:16])
 
     def _whole_set(self, kind: int, name: str, create: int, delete: int, in_use: int) -> int:
+        if self.stubborn and kind in (create, delete):
+            return self.stubborn
         if kind == create and name in self.strange:
             return errno.EEXIST
         if kind == create:
@@ -164,6 +168,8 @@ class Kernel:
     def _change(self, name: str, one: bytes, new: bool, full: int = errno.ENFILE) -> int:
         if one in self.refused:
             return self.refused[one]
+        if name in self.strange and new:
+            return errno.EINVAL if full == errno.ENFILE else 4097  # IPSET_ERR_PROTOCOL
         there = one in self.sets[name]
         if new and not there:
             if len(self.sets[name]) >= self.limits.get(name, 1 << 20):

@@ -139,8 +139,9 @@ class Namespace:
 
 
 def environment() -> dict[str, str]:
-    """The environment of processes under test: they find this repository's nfa, installed or not."""
-    return {**os.environ, "PATH": PATH, "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
+    """The environment of processes under test: they find this repository's nfa, installed or not, and need no orjson."""
+    own = {"PATH": PATH, "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
+    return {"NFA_JSON": "standard", **os.environ, **own}
 
 
 def _bytes_of(records: Sequence[Record | bytes]) -> bytes:

@@ -23,8 +23,8 @@ BELOW: dict[str, set[str]] = {
 }  # fmt: skip
 # MicroPython has it too; it is loaded only where a sink has TLS.
 BESIDES = {"sinks": {"ssl"}}
-# In a package of its own, with words for those who lack it.
-OPTIONAL = {"ssl"}
+# In packages of their own; used where they are, with what they need.
+OPTIONAL = {"ssl", "orjson", "uuid"}
 # What MicroPython has and CPython has not: `nfa.micro` asks for it where it runs.
 OTHER_PYTHON = {"ffi", "uctypes"}
 HEAVY = {

@@ -46,6 +46,7 @@ def report(daemon, budget: int) -> dict:
             "bad": bad,
             "connects": client.connects,
             "reconnects": max(0, client.connects - 1),
+            "decoder": daemon.decoder,
             "lag": daemon.lag,
             "last_error": client.last_error,
         },
@@ -141,9 +142,9 @@ def _target(target: dict, registry, now: int) -> dict:
         "enabled": target["enabled"],
         "active": bound is not None,
         "reason": _why_not(target, bound),
-        "elements": sum([len(slot.live) for slot in slots]) + pending,
+        "elements": sum([slot.present for slot in slots]) + pending,
         "sets": [
-            {"name": slot.data["set"], "table": slot.data["table"], "elements": len(slot.live), "trouble": slot.trouble}
+            {"name": slot.data["set"], "table": slot.data["table"], "elements": slot.present, "trouble": slot.trouble}
             for slot in slots
         ],
         "readers": bound.readers() if bound is not None and target["type"] == "sink" else 0,

@@ -7,6 +7,7 @@ would stay in memory for as long as the daemon lives. Exec keeps the process id,
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import sys
@@ -47,6 +48,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-v", "--verbose", action="store_true", help="print each match; log_level of UCI does not count then")
 
 
+def _folder_of(package: str) -> str:
+    """Return the folder that a package is installed in; "" when it is not."""
+    try:
+        found = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return ""
+    return os.path.dirname(os.path.dirname(found.origin)) if found is not None and found.origin else ""
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Become the daemon; returns only when that cannot be."""
     if arguments.file:
@@ -71,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         "verbose": arguments.verbose,
         "ubus": arguments.ubus,
         "log_level": "debug" if arguments.verbose else main["log_level"],
+        "orjson": _folder_of("orjson"),
     }
     # -I -S: the daemon needs nothing of site-packages, and `site` would cost two megabytes for as long as it lives.
     program = f"import sys; sys.path.insert(0, {ROOT!r}); from nfa.daemon import main; sys.exit(main())"

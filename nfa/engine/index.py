@@ -8,7 +8,7 @@ from ..portable import ROOM
 
 MAX_REMEMBERED = ROOM
 """Values of one attribute (or combinations of those that are remembered together)."""
-MAX_LENGTH = 256
+MAX_LENGTH = 100
 """Characters of a value that is remembered."""
 
 

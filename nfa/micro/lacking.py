@@ -352,8 +352,8 @@ def bind_netlink(made) -> int:
     raise OSError(errno.EADDRINUSE)
 
 
-def attach(connection, program: bytes) -> None:
-    """Give a socket a classic filter, eight bytes a step (see `nfa.filters`). Raises OSError."""
+def set_filter(connection, program: bytes) -> None:
+    """Give a socket a classic filter, eight bytes a step. Raises OSError."""
     import uctypes
 
     steps = bytearray(program)

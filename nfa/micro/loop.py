@@ -15,6 +15,7 @@ from ..bus import status
 from ..bus.control import Control
 from ..engine.engine import Engine
 from ..engine.policy import Policy
+from ..filters import attach
 from ..messages import LOG_LEVELS, say, set_level
 from ..portable import monotonic
 from ..stream.client import Client
@@ -22,7 +23,7 @@ from ..targets.healing import Healing
 from ..targets.kernel import Sets
 from ..targets.registry import Registry
 from .ending import open_signals
-from .lacking import attach, set_lower
+from .lacking import set_lower
 from .listening import listen_unix, remove_unix
 
 AGAIN_SECONDS = 0.02
@@ -52,12 +53,13 @@ class Matcher:
     def __init__(self, data: dict, source: str, control: str, image: str) -> None:
         """`data`: of the image, which is in the file `image`. Raises ValueError when the source is none."""
         self.started = monotonic()
+        self.decoder = "json"
         self.poll = select.poll()
         self.client = Client(source)
         sets = Sets(say, self.tell)
         self.registry = Registry(sets, None, say, self.tell)
         self.engine = Engine(self.registry.refresh, self.registry.release, recent=1, kept_bytes=KEPT_BYTES)
-        self.healing = Healing(self.registry, sets, say, attach)
+        self.healing = Healing(self.registry, sets, say, self.attach)
         self.control = Control(control, self.call, listen_unix, remove_unix)
         self.running = True
         clock = int(time.time())
@@ -88,6 +90,7 @@ class Matcher:
         policy.targets = self.registry.targets
         policy.keep_hours(int(time.time()))
         self.engine.policy = policy
+        self.healing.watch()
         self.engine.max_flows = data["max_flows"]
         active = [action for action in policy.actions if not action[2]]
         say("notice", "policy in force: " + str(len(active)) + " of " + str(len(policy.actions)) + " actions active")
@@ -179,6 +182,11 @@ class Matcher:
                 payloads = [one for one in payloads if one is not payload]
         self.engine.take(payloads, now)
 
+    @staticmethod
+    def attach(connection, port: int, tables: set) -> None:
+        """Give a socket a filter that is short: the program is made of many small things."""
+        attach(connection, port, tables, (20, 8))
+
     def soon(self) -> bool:
         """Return whether the turn of the loop has been long enough."""
         return monotonic() - self._moment > AGAIN_SECONDS
@@ -226,7 +234,7 @@ class Matcher:
         if self._again is not None or self.engine.busy or self.healing.busy or self.registry.connections.busy:
             return 0
         moment = monotonic()
-        wait = 1.0 - moment % 1.0
+        wait = min(1.0 - moment % 1.0, self.healing.deadline - moment)
         if self.windows:
             wait = min(wait, 1.0 - time.time() % 1.0)
         if self.client.deadline:

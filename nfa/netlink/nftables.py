@@ -18,6 +18,8 @@ NEW = 0xA0C
 DEL = 0xA0E
 _SUBSYSTEM = 10
 _ELEMENTS_HEADER = 4
+EXPIRATION = 12
+"""Bytes of the time that an element has left, in what `Elements.restore` makes."""
 
 WIDTHS = {
     "local_mac": 6,
@@ -54,6 +56,15 @@ def expander(fields: tuple[str, ...], family: int):
     compact = Struct(">2x" + "".join(["%ds" % size for size in sizes]))  # noqa: UP031
     padded = Struct(">" + "".join(["%ds%dx" % (size, -size % 4) for size in sizes]))  # noqa: UP031
     return lambda element: padded.pack(*compact.unpack(element))
+
+
+def packer(fields: tuple[str, ...], family: int, number: int):
+    """Return the function that makes a packed element, with this slot number, of a set's key; b"" of what is no such key."""
+    prefix = number.to_bytes(2, "big")
+    sizes = [width(field, family) for field in fields]
+    unit = 4 if len(sizes) > 1 else 1
+    padded = Struct(">" + "".join(["%ds%dx" % (size, -size % unit) for size in sizes]))  # noqa: UP031
+    return lambda key: prefix + b"".join(padded.unpack(key)) if len(key) == padded.size else b""
 
 
 def begin(sequence: int) -> bytes:
@@ -97,7 +108,7 @@ class Elements:
         return message(command, flags, sequence, body)
 
     def restore(self, sequence: int, keys: list[bytes], left: list[int]) -> bytes:
-        """Return a NEW message for elements that have `left` seconds each (0: for ever), whatever a new one would have."""
+        """Return a NEW message for elements that have `left` seconds each, not those of a new one; 0 for all: for ever."""
         before, after = self._before[4:], self._after
         chunks = []
         for key, seconds in zip(keys, left):  # noqa: B905 (MicroPython's zip has no strict)
@@ -107,6 +118,9 @@ class Elements:
         body = self.head + ATTRIBUTE.pack(len(data) + 4, 3 | NESTED) + data
         return message(NEW, NLM_F_REQUEST | NLM_F_CREATE, sequence, body)
 
-    def failed_index(self, offset: int) -> int:
-        """Return the index of the element that an error's offset points into; -1 when it points at none."""
-        return (offset - self.first) // self.element if offset >= self.first else -1
+    def failed_index(self, offset: int, more: int = 0) -> int:
+        """Return the index of the element that an error's offset points into; -1 when it points at none.
+
+        `more`: bytes that each element has besides, EXPIRATION in what `restore` made.
+        """
+        return (offset - self.first) // (self.element + more) if offset >= self.first else -1

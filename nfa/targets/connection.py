@@ -109,6 +109,12 @@ class ConnectionSlot:
 
     # -- the form of a Slot -----------------------------------------------------------------------------------------
 
+    @property
+    def present(self) -> int:
+        """How many connections carry the target's bits."""
+        return len(self.live)
+
+
     def key_function(self, make):
         """Return the function (record, flow) -> key, from the one that the image has for the connection."""
 

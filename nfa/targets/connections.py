@@ -11,9 +11,10 @@ import errno
 
 from ..netlink import conntrack
 from ..netlink.socket import Netlink, describe
-from ..portable import EAFNOSUPPORT, ENOSPC, EPROTONOSUPPORT
+from ..portable import ENOSPC
 from .connection import ConnectionSlot, connection_of
 from .elements import connection_text, reader
+from .errors import REFUSED
 from .search import Search
 from .slot import RETRY_OTHER
 
@@ -22,14 +23,6 @@ MAX_TURN = 2048
 """Changes of one kind that are made in one turn of the loop, in about 10 ms; the rest waits for the next one."""
 QUIET = 300
 """Seconds without a success after which missing room for labels is told again."""
-_HOPELESS = (
-    errno.EPERM,
-    errno.EACCES,
-    errno.EINVAL,
-    EPROTONOSUPPORT,
-    errno.EOPNOTSUPP,
-    EAFNOSUPPORT,
-)
 NO_ROOM = "connections have no room for labels, because no rule of the firewall sets one"
 ADD_A_RULE = (
     "add one, which need not be reached by any packet: nft 'add table inet nfa_labels; add chain inet nfa_labels unused;"
@@ -223,7 +216,7 @@ class Connections:
             # Connections that began before the rule have none for as long as they last: others work, so that is no trouble.
             if not slot.worked_at or now - slot.worked_at > QUIET:
                 self._fail(slot, words, " (" + ADD_A_RULE + ")")
-        elif error in _HOPELESS:
+        elif error in REFUSED:
             slot.retry_at = now + RETRY_OTHER
             self._fail(slot, words, _advice(error))
 

@@ -11,22 +11,23 @@ from ..portable import EAFNOSUPPORT, EBUSY, ENFILE, ENOSPC, EPROTONOSUPPORT
 from .slot import Slot
 
 IS_FULL = "is full"
+IS_MISSING = "does not exist"
 IN_THE_WAY = "is of another type, and something uses it"
 IN_USE = (EBUSY, ipset.IN_USE)
 """A set cannot be deleted: rules use it, or other sets."""
 FULL_ERRORS = (ENFILE, ENOSPC, errno.ENOMEM, ipset.FULL)
-HOPELESS = (
-    errno.ENOENT,
+OF_ANOTHER_TYPE = (errno.EINVAL, errno.EOPNOTSUPP, EAFNOSUPPORT, 4097, 4106, 4107)
+"""What the kernel says of an element that fits into the set as it was made: the set that is there is another one."""
+REFUSED = (
     errno.EPERM,
     errno.EACCES,
     errno.EINVAL,
     EPROTONOSUPPORT,
     errno.EOPNOTSUPP,
     EAFNOSUPPORT,
-    4097,
-    4107,
-    4114,
 )
+"""The kernel, or this process, cannot do such things at all."""
+HOPELESS = REFUSED + (errno.ENOENT, 4097, 4107, 4114)
 """Errors that every element of a set meets: there is no use in trying the next one."""
 
 
@@ -48,7 +49,7 @@ def advice(error: int, slot: Slot) -> str:
         return "the daemon needs root, or the capability CAP_NET_ADMIN"
     if error == errno.ENOENT and not slot.data["managed"]:
         return "make it, or set managed to true; elements are added again as soon as it is there"
-    if error in (errno.EINVAL, 4097, 4107) and slot.ready:
+    if error in OF_ANOTHER_TYPE and slot.ready:
         return "the set is of another type than the target, or was made without timeouts: nfa check says what to do"
     if error in (4098, errno.ENOENT, EPROTONOSUPPORT, errno.EOPNOTSUPP, errno.EINVAL, EAFNOSUPPORT):
         return "is the kernel module there? OpenWrt: opkg install " + ("kmod-nft-core" if nft else "kmod-ipt-ipset")

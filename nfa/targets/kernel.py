@@ -11,8 +11,8 @@ import errno
 from ..netlink import ipset, nftables
 from ..netlink.socket import MAX_SEND, Netlink, describe
 from ..netlink.wire import NLM_F_ACK, with_sequence
-from ..portable import EMSGSIZE
-from .errors import FULL_ERRORS, HOPELESS, IN_THE_WAY, IN_USE, IS_FULL, advice, label
+from ..portable import EBUSY, EMSGSIZE
+from .errors import FULL_ERRORS, HOPELESS, IN_THE_WAY, IN_USE, IS_FULL, IS_MISSING, OF_ANOTHER_TYPE, advice, label
 from .slot import RETRY_FULL, RETRY_OTHER, Slot, set_of
 
 _MAX_ROUNDS = 40
@@ -20,23 +20,25 @@ _MAX_ROUNDS = 40
 MAX_UNITS = 128
 """Messages with an acknowledgement in one send: the default receive buffer holds 256 of them (6.18)."""
 MIN_SEND = 8 << 10
-ADD, REFRESH, REMOVE = 0, 1, 2
+ADD, REFRESH, REMOVE, RESTORE = 0, 1, 2, 3
 _ADDING, _RENEWING, _REMOVING = (nftables.NEW,), (nftables.NEW, nftables.DEL, nftables.NEW), (nftables.DEL,)
-IS_MISSING = "does not exist"
 QUIET = 300
 """Seconds without a full set after which it is told again."""
+REPLACE_EVERY = 60
+"""Seconds between two replacements of a set whose elements the kernel does not take: it may not be due to the set."""
 
 
 class Unit:
-    """Elements of one slot that travel together: `what` is to be done is ADD, REFRESH or REMOVE."""
+    """Elements of one slot that travel together: `what` is to be done is ADD, REFRESH, REMOVE or RESTORE."""
 
     def __init__(self, slot: Slot, keys: list[bytes], what: int) -> None:
         self.slot = slot
         self.keys = keys
         self.what = what
         self.refresh = what == REFRESH
-        self.commands = _REMOVING if what == REMOVE else _RENEWING if self.refresh or slot.carried_over else _ADDING
-        """Messages of nftables: elements that may be in the set already need three."""
+        renewing = self.refresh or (slot.carried_over and what == ADD)
+        self.commands = _REMOVING if what == REMOVE else _RENEWING if renewing else _ADDING
+        """Messages of nftables: elements that may be in the set already need three, unless they keep the time they have."""
         self.remade = False
         """The set was made again for these once."""
 
@@ -59,6 +61,9 @@ class Sets:
         """Managed sets (`set_of`) that were of another type when the compiler looked: each is replaced once."""
         self._turn: list[Unit] = []
         """All units of the turn that is being sent."""
+        self._returned = 0
+        """Elements that were put back by the last `put_back`, and (`_waiting`) those that it could not put back now."""
+        self._waiting: list[bytes] = []
         self._limit = MAX_SEND
         """Bytes in one send; less where the kernel's send buffer turns out to be smaller."""
 
@@ -88,7 +93,7 @@ class Sets:
             return False
         slot.ready = True
         slot.keep_carried(now)
-        self._works(slot)
+        self.works(slot)
         return True
 
     def _make(self, slot: Slot, flush: bool) -> int:
@@ -97,7 +102,7 @@ class Sets:
         if set_of(data) in self.misfits:
             return self._replace(slot)
         error = self._command(slot, list(data["create"]) + ([data["flush"]] if flush else []))
-        if error == errno.EEXIST and slot.lost and not self._replace(slot):
+        if slot.lost and (error == errno.EEXIST or error in OF_ANOTHER_TYPE) and not self._replace(slot):
             return 0  # whoever deleted it has made one of another type in its place
         if error == errno.EEXIST:
             # It differs in what an element does not depend on (a comment, a bucket size): the compiler looked at the rest.
@@ -220,7 +225,7 @@ class Sets:
                 # Enough of looking for refused elements: what is in trouble goes, the rest does not have to wait for it.
                 troubled = [unit for unit in again if unit.slot.counters.error_time == now] or again
                 for unit in troubled:
-                    self._refuse(unit.slot, unit.keys)
+                    self._leave_out(unit, unit.keys)
                 again = [unit for unit in again if unit not in troubled]
             units[:0] = again
         self._turn = []
@@ -236,7 +241,11 @@ class Sets:
             keys = [unit.slot.expand(key) for key in unit.keys]  # type: ignore[misc]
             for command in unit.commands:
                 owners.append(unit)
-                messages.append(encoder.encode(command, first + len(owners), keys, 0))  # type: ignore[attr-defined]
+                if unit.what == RESTORE:
+                    left = unit.slot.left(unit.keys, now)
+                    messages.append(encoder.restore(first + len(owners), keys, left))  # type: ignore[attr-defined]
+                else:
+                    messages.append(encoder.encode(command, first + len(owners), keys, 0))  # type: ignore[attr-defined]
         messages.append(nftables.end(first + count + 1))
         try:
             answers = self._nft.send(b"".join(messages))
@@ -263,12 +272,13 @@ class Sets:
                 continue
             error, offset = failed[unit]
             keys = unit.keys
-            index = self._encoder(unit.slot).failed_index(offset) if offset >= 0 else -1  # type: ignore[attr-defined]
+            more = nftables.EXPIRATION if unit.what == RESTORE and unit.slot.ttl else 0
+            index = self._encoder(unit.slot).failed_index(offset, more) if offset >= 0 else -1  # type: ignore[attr-defined]
             known_full = unit.slot.trouble == IS_FULL and now < unit.slot.retry_at and not unit.refresh
             if error == errno.ENOENT and unit.what == REMOVE and (0 <= index < len(keys) or len(keys) == 1):
                 # It was gone already, and there is nothing wrong with that.
                 again += self._without(unit, max(index, 0))
-            elif error == errno.ENOENT and unit.what != REMOVE and self._remake(unit, now):
+            elif unit.what != REMOVE and self._remake(unit, error, now):
                 again.append(unit)
             elif (unit.what != REMOVE and error in HOPELESS) or (error in FULL_ERRORS and known_full):
                 self._give_up(unit, keys, error, now)
@@ -298,7 +308,10 @@ class Sets:
         for index, unit in enumerate(batch):
             encoder = self._encoder(unit.slot)
             command = ipset.DEL if unit.what == REMOVE else ipset.ADD
-            messages.append(encoder.encode(command, first + index, unit.keys, 2))  # type: ignore[attr-defined]
+            if unit.what == RESTORE:
+                messages.append(encoder.restore(first + index, unit.keys, unit.slot.left(unit.keys, now)))  # type: ignore[attr-defined]
+            else:
+                messages.append(encoder.encode(command, first + index, unit.keys, 2))  # type: ignore[attr-defined]
         try:
             answers = self._ipset.send(b"".join(messages))
         except OSError as failure:
@@ -314,7 +327,7 @@ class Sets:
             if not answer.error:
                 self._accepted(unit, len(unit.keys))
                 continue
-            if answer.error == errno.ENOENT and self._remake(unit, now):
+            if self._remake(unit, answer.error, now):
                 again.append(unit)
                 continue
             done = 0 if answer.error in HOPELESS else min(ipset.failed_index(answer.echo), len(unit.keys) - 1)
@@ -329,7 +342,7 @@ class Sets:
                     again.append(Unit(unit.slot, unit.keys[done + 1 :], unit.what))
         for unit in unanswered:
             # The receive buffer ran over. What became of these is not known: they are added anew when seen again.
-            self._refuse(unit.slot, unit.keys, errno.ENOBUFS, now)
+            self._leave_out(unit, unit.keys, errno.ENOBUFS, now)
         return again
 
     # -- what became of them ----------------------------------------------------------------------------------------
@@ -337,18 +350,24 @@ class Sets:
     def _accepted(self, unit: Unit, count: int) -> None:
         if not count:
             return
+        if unit.remade:
+            unit.slot.away = max(0, unit.slot.away - count)
         if unit.what == REMOVE:
             unit.slot.counters.withdrawn += count
+        elif unit.what == RESTORE:
+            self._returned += count
         elif unit.remade and unit.refresh:
             unit.slot.counters.restored += count
         elif unit.refresh:
             unit.slot.counters.refreshed += count
         else:
             unit.slot.counters.added += count
-        if unit.slot.trouble and not (unit.refresh and unit.slot.trouble == IS_FULL):
-            self._works(unit.slot)
+        # What was in a full set already says nothing about its room.
+        if unit.slot.trouble and not (unit.what in (REFRESH, RESTORE) and unit.slot.trouble == IS_FULL):
+            self.works(unit.slot)
 
-    def _works(self, slot: Slot) -> None:
+    def works(self, slot: Slot) -> None:
+        """A set can be used (again): say so, if it could not."""
         if slot.trouble:
             was_full = slot.trouble == IS_FULL
             if slot.trouble == IS_MISSING:
@@ -369,13 +388,26 @@ class Sets:
             slot.counters.last_error = label(slot) + ": " + describe(error)
             slot.counters.error_time = now
 
-    def _remake(self, unit: Unit, now: int) -> bool:
-        """Somebody deleted a managed set: make it again, so that the flows that found out get their elements all the same.
+    def _leave_out(self, unit: Unit, keys: list[bytes], error: int = 0, now: int = 0) -> None:
+        """These do not reach the kernel now. What was to be put back is so later; the rest, when it is seen again."""
+        if unit.what == RESTORE:
+            self._waiting += keys
+        else:
+            self._refuse(unit.slot, keys, error, now)
+
+    def _remake(self, unit: Unit, error: int, now: int) -> bool:
+        """Somebody deleted a managed set, or put one of another type in its place: make it again, so that the flows that found
+        out get their elements all the same.
 
         Returns whether the unit is to be sent again. What else was in the set is put back by `healing`.
         """
         slot = unit.slot
         if not slot.data["managed"] or unit.remade:
+            return False
+        if error in OF_ANOTHER_TYPE and slot.ready:
+            unit.remade = True
+            return self._swap(slot, now)
+        if error != errno.ENOENT:
             return False
         unit.remade = True
         if slot.remade_at == now:
@@ -385,43 +417,61 @@ class Sets:
         self._say("notice", "target '" + slot.counters.name + "': " + label(slot) + " was deleted; it is made again")
         return self.provide(slot, now, False)
 
-    def lose(self, slot: Slot) -> None:
-        """Somebody else has emptied or deleted a set: its elements are to be put back (see `healing`)."""
+    def _swap(self, slot: Slot, now: int) -> bool:
+        """No element of ours fits into a managed set: somebody has made another one in its place. Replace it.
+
+        Returns whether that was done. Where something uses the set, `provide` tries again later.
+        """
+        if now < slot.replace_at or [1 for other in slot.siblings if not other.data["managed"]]:
+            return False
+        slot.replace_at = now + REPLACE_EVERY
+        self.misfits.add(set_of(slot.data))
+        if not self._replace(slot):
+            return True
+        slot.ready = False
+        self.lose(slot)
+        return False
+
+    def lose(self, slot: Slot, count: int | None = None) -> None:
+        """Somebody else has emptied or deleted a set: its elements are to be put back (see `healing`).
+
+        `count`: how many are known to be gone, None: all.
+        """
         slot.lost = True
+        slot.away = len(slot.live) if count is None else min(len(slot.live), slot.away + count)
+        self.losses = True
+
+    def lose_some(self, slot: Slot, keys: list[bytes]) -> None:
+        """Somebody else has taken these packed elements out of a set."""
+        for key in keys:
+            if key in slot.live and key not in slot.missing:
+                slot.missing[key] = None
+                slot.away += 1
         self.losses = True
 
     def port(self) -> int:
         """Return the port by which the kernel names what is done here to nftables. Raises OSError."""
         return self._nft.port()
 
-    def put_back(self, slot: Slot, keys: list[bytes], now: int) -> int:
-        """Put elements back with the time they have left. Returns 0 or the error number."""
-        encoder = self._encoder(slot)
-        ends = [slot.expires(key) for key in keys]
-        left = [max(1, end - now) if end else 0 for end in ends]
-        try:
-            if slot.data["kind"] == "nftset":
-                first = self._nft.reserve(3)
-                expanded = [slot.expand(key) for key in keys]  # type: ignore[misc]
-                batch = nftables.begin(first) + encoder.restore(first + 1, expanded, left) + nftables.end(first + 2)  # type: ignore[attr-defined]
-                answers = self._nft.send(batch)
-            else:
-                first = self._ipset.reserve(1)
-                answers = self._ipset.send(encoder.restore(first, keys, left))  # type: ignore[attr-defined]
-        except OSError as failure:
-            return failure.errno or errno.EIO
-        for answer in answers:
-            if answer.error:
-                return answer.error
-        slot.counters.restored += len(keys)
-        self._works(slot)
-        return 0
+    def put_back(self, slot: Slot, keys: list[bytes], now: int) -> tuple[int, list[bytes]]:
+        """Put elements back with the time they have left.
+
+        Returns how many the kernel took, and those to try again, from `slot.retry_at` on. What it refuses is forgotten, and
+        counted as errors.
+        """
+        self._returned, self._waiting = 0, []
+        send = self._send_nft if slot.data["kind"] == "nftset" else self._send_ipset
+        self._rounds(self._units(slot, keys, RESTORE), send, now)
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            slot.retry_at = max(slot.retry_at, now + RETRY_FULL)
+        return self._returned, waiting
 
     def _give_up(self, unit: Unit, keys: list[bytes], error: int, now: int) -> None:
         """These of a unit cannot be added, and neither can others for a while; what is to be taken out is so later."""
         slot = unit.slot
         if unit.what != REMOVE:
-            self._refuse(slot, keys, error, now)
+            self._leave_out(unit, keys, error, now)
         elif error != errno.ENOENT:
             slot.postpone(keys)
         self.fail(slot, error, now)
@@ -436,8 +486,8 @@ class Sets:
         if error == errno.ENOENT and slot.data["managed"] and slot.data["create"]:
             slot.retry_at = now
         words = IS_FULL if error in FULL_ERRORS else IS_MISSING if error == errno.ENOENT else describe(error)
-        if error in IN_USE and set_of(slot.data) in self.misfits:
-            words = IN_THE_WAY
+        if (error in IN_USE or error in OF_ANOTHER_TYPE) and set_of(slot.data) in self.misfits:
+            words, error = IN_THE_WAY, EBUSY
         # A full set has room now and then: that is told again only after a while, not each time.
         quiet = words == IS_FULL and now < slot.quiet_until
         if words == IS_FULL:

@@ -75,7 +75,14 @@ class Slot:
         self.siblings: list[Slot] = []
         """Slots of other targets that fill the same set."""
         self.lost = False
-        """Somebody else emptied or deleted the set: what is in `live` is to be put back."""
+        """Somebody else emptied or deleted the set: what is in `live` is to be put back (see `healing`)."""
+        self.missing: dict[bytes, None] = {}
+        """Elements that somebody else took out of the set, where they are known: to be put back as well."""
+        self.away = 0
+        """How many elements of `live` are known not to be in the set, and are yet to be put back."""
+        self.rewrite_at = 0.0
+        """When all elements may be put back again, of the monotonic clock; `replace_at`: when the set may be replaced again."""
+        self.replace_at = 0
         self.ready = False
         """The set was made, or is somebody else's."""
         self.ttl: int = data["ttl"] if data["timeouts"] else 0
@@ -177,6 +184,11 @@ class Slot:
             self._end = now + self.ttl if self.ttl else 0
         return self._end
 
+    @property
+    def present(self) -> int:
+        """How many elements are in the set, as far as is known."""
+        return max(0, len(self.live) - self.away)
+
     def has(self, key: bytes) -> bool:
         """Return whether an element is in the set, as far as is known, or on its way."""
         return key in self.live
@@ -185,6 +197,11 @@ class Slot:
         """Return the second in which an element ends; 0: never, or it is not in the set."""
         deadline = self.live.get(key, 0)
         return deadline if deadline >= 0 else ~deadline
+
+    def left(self, keys: list[bytes], now: int) -> list[int]:
+        """Return how many seconds each element has left, at least 1; 0: it does not end."""
+        ends = [self.expires(key) for key in keys]
+        return [max(1, end - now) if end else 0 for end in ends]
 
     def forget(self, keys: list[bytes]) -> None:
         """The kernel did not take these, or no longer has them."""
@@ -204,6 +221,8 @@ class Slot:
         """The set is empty, or gone: nothing is in it, and nothing is on its way."""
         self.forget(list(self.live))
         self.take_pending()
+        self.missing = {}
+        self.away = 0
 
     def keep_carried(self, now: int) -> None:
         """The set is there: what an earlier life left in it can be there for a while. Others may fill sets of their own."""

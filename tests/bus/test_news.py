@@ -111,4 +111,5 @@ def test_elements_put_back_into_a_deleted_set_are_counted_as_restored(house: Hou
     clock = house.daemon.now
     house.daemon.now = lambda: clock() + 40  # type: ignore[method-assign]
     house.feed(youtube(1))
+    house.daemon.healing.go_on(house.daemon.now(), lambda: False)
     assert house.result("status")["targets"]["nft.video"]["restored"] == 1

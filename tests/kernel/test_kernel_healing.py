@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,8 +26,16 @@ def fill(lab: Lab, config: dict[str, Any] | None = None) -> None:
     lab.feed(*[flow(other=address) for address in sorted(ADDRESSES)])
 
 
+def seconds(deed: Callable[[], object], healed: Callable[[], bool]) -> float:
+    """Do something and wait until it is healed. Returns how long that took, from the end of the deed on."""
+    deed()
+    began = time.monotonic()
+    eventually(healed, what="all elements are back")
+    return time.monotonic() - began
+
+
 def nft_keys(lab: Lab) -> set[str]:
-    return {key[0] for key in lab.namespace.nft_set(N).keys}
+    return {key[0] for key in lab.namespace.nft_keys("nfa", "n.v4")}
 
 
 @pytest.mark.parametrize(
@@ -43,16 +52,19 @@ def test_nftables_is_healed_at_once(lab: Lab, deed: str) -> None:
     """`service firewall restart` would let everybody go until the flows are refreshed, which takes half of the ttl."""
     fill(lab)
     assert nft_keys(lab) == ADDRESSES
-    began = time.monotonic()
-    lab.namespace.nft(deed)
-    eventually(lambda: nft_keys(lab) == ADDRESSES, 5, "all elements are back")
-    assert time.monotonic() - began < 2, "100 ms are wanted; nft itself and a busy machine take more"
+    took = []
+    for _ in range(3):
+        uptime = lab.daemon.status()["uptime"]
+        took.append(seconds(lambda: lab.namespace.nft(deed), lambda: nft_keys(lab) == ADDRESSES))
+        # A whole set is written once a second.
+        lab.daemon.until(lambda status: status["uptime"] >= uptime + 2, "the next time is the first again")  # noqa: B023
+    assert sorted(took)[1] <= 0.1, f"100 ms are promised, two listings of nft included; {took}"
     made = lab.namespace.nft_set(N)
-    assert all(590 <= made.left(key) <= 600 for key in made.keys)
-    status = lab.daemon.until(lambda status: status["targets"]["n"]["restored"], "it is counted")
-    assert status["targets"]["n"]["restored"] >= 40
-    assert status["targets"]["n"]["errors"] == 0
-    assert len(lab.daemon.said("emptied or deleted by somebody")) == 1
+    assert all(580 <= made.left(key) <= 600 for key in made.keys)
+    status = lab.daemon.status()["targets"]["n"]
+    each = 1 if "element" in deed else 40
+    assert (status["restored"], status["errors"]) == (3 * each, 0), "what was taken is counted, not what was written"
+    assert len(lab.daemon.said("deleted by somebody", f"{each} element")) == 1
 
 
 @pytest.mark.parametrize("deed", [["flush", IPSET], ["destroy", IPSET], ["del", IPSET, "203.0.113.7"]])
@@ -60,8 +72,11 @@ def test_an_ipset_is_healed_within_two_seconds(lab: Lab, deed: list[str]) -> Non
     """ipset tells nobody: the daemon has to look."""
     fill(lab)
     assert lab.namespace.ipset(IPSET).keys == ADDRESSES
-    lab.namespace.run("ipset", *deed)
-    eventually(lambda: lab.namespace.ipset(IPSET).keys == ADDRESSES, 6, "all elements are back")
+    healed = lambda: lab.namespace.ipset(IPSET).keys == ADDRESSES  # noqa: E731
+    took = [seconds(lambda: lab.namespace.run("ipset", *deed), healed) for _ in range(3)]
+    assert sorted(took)[1] <= 2, took
+    status = lab.daemon.status()["targets"]["i"]
+    assert (status["restored"], status["errors"]) == (3 if "del" in deed else 120, 0)
     assert all(580 <= lab.namespace.ipset(IPSET).left(key) <= 600 for key in ADDRESSES)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,10 +12,20 @@ import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nfa.stream.records import BAD_KINDS, FLOW_TYPES, BadRecord, catalogue, classify, digest_key, parse, read
+from nfa.stream.records import BAD_KINDS, FLOW_TYPES, BadRecord, catalogue, classify, decode_with, digest_key, parse, read
 
 DIGEST = "c4c07ca55baa19a7fe3652bcd356765a7aaaaaaa"
 KEY = digest_key(DIGEST)
+
+
+@pytest.fixture(scope="module", autouse=True, params=["json", "orjson"])
+def decoder(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test here holds for the standard decoder and for orjson."""
+    if request.param == "orjson":
+        decode_with(pytest.importorskip("orjson").loads)
+    yield
+    decode_with(None)
+
 
 
 def without(name: str) -> dict[str, Any]:
