@@ -99,6 +99,18 @@ class Daemon:
         return sum([target["elements"] for target in self.status()["targets"].values() if target["type"] != "log"])
 
 
+def replayed(daemon: Daemon, recording: Path, loops: int) -> float:
+    """Be netifyd for a daemon: a recording at full speed. Returns seconds from connection to the last record's effect."""
+    replay = [sys.executable, "-m", "nfa", "replay", str(recording), "--listen", f"unix://{daemon.source}"]
+    with subprocess.Popen([*replay, "--speed", "full", "--loop", str(loops)], cwd=ROOT, stdout=-3, stderr=-3) as server:
+        until(lambda: daemon.said("connected to"), "the daemon's connection")
+        began = time.monotonic()
+        until(lambda: daemon.said("closed by netifyd"), "the end of the stream", 600)
+        wall = time.monotonic() - began
+        server.wait(10)
+    return wall
+
+
 def end_to_end(folder: Path, policy: Path, recording: Path, loops: int, profile: Path | None = None) -> dict[str, float]:
     """Replay a recording at full speed into the daemon.
 
@@ -107,13 +119,7 @@ def end_to_end(folder: Path, policy: Path, recording: Path, loops: int, profile:
     """
     with Daemon(folder, policy, profile) as daemon:
         before = daemon.cpu()
-        replay = [sys.executable, "-m", "nfa", "replay", str(recording), "--listen", f"unix://{daemon.source}"]
-        with subprocess.Popen([*replay, "--speed", "full", "--loop", str(loops)], cwd=ROOT, stdout=-3, stderr=-3) as server:
-            until(lambda: daemon.said("connected to"), "the daemon's connection")
-            began = time.monotonic()
-            until(lambda: daemon.said("closed by netifyd"), "the end of the stream", 600)
-            wall = time.monotonic() - began
-            server.wait(10)
+        wall = replayed(daemon, recording, loops)
         cpu = daemon.cpu() - before
         found = daemon.status()
         if any(found["source"]["bad"].values()) or any(target["errors"] for target in found["targets"].values()):

@@ -26,6 +26,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests")]
 
 import healing  # noqa: E402
 import live  # noqa: E402
+import micro  # noqa: E402
 import pure  # noqa: E402
 import sets  # noqa: E402
 import workload  # noqa: E402
@@ -38,6 +39,9 @@ CALL, TURN = 5, 50
 """And milliseconds until the answer to a call, and for a turn of the loop."""
 HEALED, HEALED_IPSET, PER_FLOW = 100, 2, 400
 """Milliseconds, and seconds, until a set is complete again; bytes a live flow."""
+
+MICRO_RECORDS, MICRO_MEMORY = 8000, 4.5e6
+"""And under MicroPython, where there is one: records of all kinds a second, and bytes."""
 
 
 def row(name: str, value: str, ratio: str = "", wanted: str = "") -> None:
@@ -126,6 +130,14 @@ def measure(folder: Path, quick: bool) -> dict[str, Any]:
     row("resident with 100 actions, before elements: MB", f"{found['empty'] / 1e6:.1f}", "", f"<= {MEMORY / 1e6:.0f}")
     row("bytes a live element, at 50,000", f"{found['per_element']:.0f}", "", f"<= {PER_ELEMENT}")
     row("bytes a further live element, 10,000 to 50,000", f"{found['per_further_element']:.0f}")
+
+    if micro.interpreter():
+        print()
+        found = figures["micropython"] = micro.end_to_end(folder, policy_file, once, 5 if quick else 20)
+        ratio, wanted = f"{found['wall'] / found['records'] * len(records) / base:.1f}", f">= {MICRO_RECORDS:,}"
+        row("MicroPython, all records a second of wall time", f"{found['records'] / found['wall']:,.0f}", ratio, wanted)
+        row("MicroPython, resident with 100 actions: MB", f"{found['empty'] / 1e6:.1f}", "", f"<= {MICRO_MEMORY / 1e6:.1f}")
+        row("MicroPython, resident at the most: MB", f"{found['peak'] / 1e6:.1f}")
     return figures
 
 

@@ -271,12 +271,13 @@ class _Match:
     def __init__(self, found, start: int) -> None:
         self.group = found.group
         self._start = start
+        self._end = start + len(found.group(0))
 
     def start(self) -> int:
         return self._start
 
     def end(self) -> int:
-        return self._start + len(self.group(0))
+        return self._end
 
 
 class compile_bytes:
