@@ -19,8 +19,6 @@ from ..expression.regex import RegexError, compile_pattern
 from ..expression.tree import And, Node, Not, Or, Pattern, Test
 from .image import seal
 
-MAX_FLOWS = 8192
-"""Live flows that are remembered, if the configuration does not want fewer: as many as fit into the memory that there is."""
 MAX_PIECE = 4096
 """Characters of source that MicroPython compiles at once, if it can be cut: what it needs for that is many times as much."""
 _CANNOT = {
@@ -46,8 +44,6 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
     _leave_out_actions(compiled)
     for item in compiled.actions:
         item.reason = item.reason or inactive_reason(item.action, compiled.policy) or ""
-    if compiled.policy.main["max_flows"] > MAX_FLOWS:  # type: ignore[operator]
-        compiled.policy.main["max_flows"] = MAX_FLOWS
     data = image_of(compiled, _pieces)
     data["patterns"] = [automaton(pattern) for pattern in data["patterns"]]  # type: ignore[attr-defined]
     data["reports"] = data["reports"][:_REPORTS]  # type: ignore[index]

@@ -22,6 +22,7 @@ from ..stream.client import Client
 from ..targets.healing import Healing
 from ..targets.kernel import Sets
 from ..targets.registry import Registry
+from ..targets.slot import Slot
 from .ending import open_signals
 from .lacking import set_lower
 from .listening import listen_unix, remove_unix
@@ -34,6 +35,9 @@ COLLECT = 256 << 10
 BIG = 4096
 """Bytes of a record that is not looked at if it only lists netifyd's names."""
 BUDGET = 100 << 10
+PER_FLOW, PER_ELEMENT = 370, 240
+"""Bytes of what is free at the start for each flow, or element, that may be remembered: they take 60 % of it, when there are as
+many of both. What is free besides is for the next records, and for tables that grow."""
 METHOD_NOT_FOUND, UNKNOWN_ERROR = 3, 9
 
 
@@ -73,7 +77,9 @@ class Matcher:
         self._told = ""
         self._edges_at = 0
         self._again: object = None
-        self._taken_at = 0.0
+        self._taken_at = self._moment = 0.0
+        self._wanted_flows = data["max_flows"]
+        self._most_elements = 0
         self._faults: set = set()
         self._longest = [0.0, 0.0]
         if data["log_level"] in LOG_LEVELS:
@@ -91,7 +97,6 @@ class Matcher:
         policy.keep_hours(int(time.time()))
         self.engine.policy = policy
         self.healing.watch()
-        self.engine.max_flows = data["max_flows"]
         active = [action for action in policy.actions if not action[2]]
         say("notice", "policy in force: " + str(len(active)) + " of " + str(len(policy.actions)) + " actions active")
 
@@ -109,6 +114,7 @@ class Matcher:
         self.take(data)
         data.clear()
         gc.collect()
+        self.bound(gc.mem_free())  # type: ignore[attr-defined]
         gc.threshold(COLLECT)  # type: ignore[attr-defined]
         self.client.start(monotonic())
         self.watch_client()
@@ -165,6 +171,7 @@ class Matcher:
                 tick = now
                 self.engine.tick(now)
                 self.guard("a target", self.registry.tick, now)
+                self.guard("memory", self.make_room, now)
                 self.guard("healing", self.healing.tick, moment)
                 self.control.tick()
                 if now % 60 == 0:
@@ -187,6 +194,24 @@ class Matcher:
         """Give a socket a filter that is short: the program is made of many small things."""
         attach(connection, port, tables, (20, 8))
 
+    def bound(self, free: int) -> None:
+        """Remember as many flows and elements as the memory has room for. `free`: its bytes."""
+        self.engine.max_flows = min(self._wanted_flows, max(64, free // PER_FLOW))
+        self._most_elements = max(64, free // PER_ELEMENT)
+
+    def make_room(self, now: int) -> None:
+        """Forget elements, if there are too many: those that no flow holds; the kernel keeps them until their time is over."""
+        slots = [slot for slot in self.registry.by_number.values() if isinstance(slot, Slot)]
+        if sum([len(slot.live) for slot in slots]) <= self._most_elements:
+            return
+        for _ in range(4):
+            for dropped in self.engine.flows.drop_oldest(self.engine.max_flows):
+                self.registry.release(dropped, now, False)
+        for slot in slots:
+            slot.forget([key for key, deadline in slot.live.items() if deadline < 0])
+            slot.carried_over = True  # what comes again is in the kernel's set
+        gc.collect()
+
     def soon(self) -> bool:
         """Return whether the turn of the loop has been long enough."""
         return monotonic() - self._moment > AGAIN_SECONDS
@@ -201,7 +226,7 @@ class Matcher:
                 self.registry.release(dropped, self.now(), False)
             self.engine.kept.clear()
             gc.collect()
-            self._say_once("warning", "the memory is full: flows are forgotten; give more: micropython -X heapsize=4M")
+            self._say_once("warning", "the memory is full: flows are forgotten; give it more: micropython -X heapsize=8M")
         except Exception as failure:
             words = what + " failed: " + type(failure).__name__ + ": " + str(failure)[:200]
             self._say_once("error", words + "; please report this fault of nfa")

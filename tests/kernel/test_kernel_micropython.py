@@ -220,6 +220,21 @@ def test_a_hundred_actions_need_four_and_a_half_megabytes(
     assert daemon.memory() - settled <= GROWTH
 
 
+def test_more_flows_than_memory_are_forgotten(micro: MicroLab) -> None:
+    """A scan of the network would end it, or make it so slow that no flow is matched."""
+    start(micro)
+    for part in range(6):
+        records = [flow(other=f"10.{part}.{n >> 8}.{n & 255}", local_port=n, digest=f"{part:08x}{n:08x}") for n in range(2000)]
+        status = micro.feed(*records)
+    assert status["flows"]["dropped"] > 1000
+    assert status["targets"]["n"]["errors"] == 0
+    assert ("10.5.7.207",) in micro.namespace.nft_set("nfa n.v4").keys
+    assert len(micro.namespace.nft_set("nfa n.v4").keys) == 12040, "the kernel keeps what is forgotten here"
+    assert isinstance(micro.daemon, Micro)
+    assert micro.daemon.memory() <= 6e6
+    assert not micro.daemon.said("fault")
+
+
 def test_an_image_that_is_none_is_refused_in_words(micropython: MicroPython, tmp_path: Path) -> None:
     """The wrong file would end in a traceback, or be executed as root."""
     other, cut, missing = tmp_path / "other.img", tmp_path / "cut.img", tmp_path / "none.img"
