@@ -224,7 +224,7 @@ def test_more_flows_than_memory_are_forgotten(micro: MicroLab) -> None:
     """A scan of the network would end it, or make it so slow that no flow is matched."""
     start(micro)
     for part in range(6):
-        records = [flow(other=f"10.{part}.{n >> 8}.{n & 255}", local_port=n, digest=f"{part:08x}{n:08x}") for n in range(2000)]
+        records = [flow(other=f"10.{part}.{n >> 8}.{n & 255}", local_port=n, digest=f"{part:04x}{n:08x}") for n in range(2000)]
         status = micro.feed(*records)
     assert status["flows"]["dropped"] > 1000
     assert status["targets"]["n"]["errors"] == 0
