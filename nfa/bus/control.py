@@ -34,12 +34,13 @@ class _Peer:
 class Control:
     """Listens on a path. `call(method, args, reply)` answers by `reply(status, data)`, now or later."""
 
-    def __init__(self, path: str, call, listen=listen_unix, remove=remove_unix) -> None:
-        """`listen` and `remove`: as those of `listening`."""
+    def __init__(self, path: str, call, listen=listen_unix, remove=remove_unix, most: int = MAX_REQUEST) -> None:
+        """`listen` and `remove`: as those of `listening`; `most`: bytes of a request."""
         self.path = path
         self._call = call
         self._listen = listen
         self._remove = remove
+        self._most = most
         self._listener: socket.socket | None = None
         self._bound = 0
         self._peers: dict[int, _Peer] = {}
@@ -121,10 +122,10 @@ class Control:
             peer.connection.close()
 
     def _read(self, descriptor: int, peer: _Peer) -> None:
-        chunk = receive(peer.connection, CHUNK)
+        chunk = receive(peer.connection, min(CHUNK, self._most + 1))
         peer.incoming += chunk
         peer.ended = not chunk
-        if len(peer.incoming) > MAX_REQUEST:
+        if len(peer.incoming) > self._most:
             self._drop(descriptor)
             return
         self._work(descriptor, peer)

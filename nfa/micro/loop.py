@@ -35,6 +35,8 @@ COLLECT = 256 << 10
 BIG = 4096
 """Bytes of a record that is not looked at if it only lists netifyd's names."""
 BUDGET = 100 << 10
+MAX_REQUEST = 4096
+"""Bytes of an answer, and of a request."""
 PER_FLOW, PER_ELEMENT = 370, 240
 """Bytes of what is free at the start for each flow, or element, that may be remembered: they take 60 % of it, when there are as
 many of both. What is free besides is for the next records, and for tables that grow."""
@@ -64,7 +66,7 @@ class Matcher:
         self.registry = Registry(sets, None, say, self.tell)
         self.engine = Engine(self.registry.refresh, self.registry.release, recent=1, kept_bytes=KEPT_BYTES)
         self.healing = Healing(self.registry, sets, say, self.attach)
-        self.control = Control(control, self.call, listen_unix, remove_unix)
+        self.control = Control(control, self.call, listen_unix, remove_unix, MAX_REQUEST)
         self.running = True
         clock = int(time.time())
         info = {"generation": 1, "loaded_at": clock, "failed_at": None, "files": data["files"], "image": image}
@@ -90,6 +92,8 @@ class Matcher:
 
     def take(self, data: dict) -> None:
         """Put the image's policy in force."""
+        for severity, text in data["reports"]:
+            say("config " + severity, text.partition("\n")[0])
         numbers = self.registry.number_slots(data)
         policy = Policy(data, data["code"], {}, numbers)
         self.registry.replace(data, numbers, policy.key_functions, self.now())
@@ -155,7 +159,7 @@ class Matcher:
                 elif descriptor == self.healing.descriptor:
                     self.guard("healing", self.healing.ready)
                 else:
-                    self.control.ready(descriptor, event)
+                    self.guard("the control socket", self.control.ready, descriptor, event)
             if self.client.deadline and moment >= self.client.deadline:
                 self.client.timeout(moment)
             self.watch_client()
