@@ -134,8 +134,9 @@ def measure(folder: Path, quick: bool) -> dict[str, Any]:
     if micro.interpreter():
         print()
         found = figures["micropython"] = micro.end_to_end(folder, policy_file, once, 5 if quick else 20)
-        ratio, wanted = f"{found['wall'] / found['records'] * len(records) / base:.1f}", f">= {MICRO_RECORDS:,}"
-        row("MicroPython, all records a second of wall time", f"{found['records'] / found['wall']:,.0f}", ratio, wanted)
+        ratio, wanted = f"{found['cpu'] / found['records'] * len(records) / base:.1f}", f">= {MICRO_RECORDS:,}"
+        row("MicroPython, all records a second of CPU", f"{found['records'] / found['cpu']:,.0f}", ratio, wanted)
+        row("MicroPython, all records a second of wall time", f"{found['records'] / found['wall']:,.0f}")
         row("MicroPython, resident with 100 actions: MB", f"{found['empty'] / 1e6:.1f}", "", f"<= {MICRO_MEMORY / 1e6:.1f}")
         row("MicroPython, resident at the most: MB", f"{found['peak'] / 1e6:.1f}")
     return figures

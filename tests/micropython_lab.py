@@ -22,7 +22,6 @@ SETS: dict[str, dict[str, Any]] = {
     "ipset.flow": {"target_type": "ipset", "set_name": "flow"},
     "ipset.ip": {"target_type": "ipset", "set_name": "ip", "type": "hash:ip"},
 }
-HOURS = [{"days": ["monday"], "time_start": "08:00", "time_end": "17:00", "exclusive": True}]
 _CRITERIA = [
     "app == 'youtube' || app == 'netflix' || app == 'facebook';", "protocol == 'dns';", "category == 'social-media';",
     "detected_hostname == 'rx:^(www|api)\\.[a-z]{2,9}\\.';", r"detected_hostname == 'rx:\bads?[0-9]+\b';",
@@ -37,6 +36,8 @@ ACTIONS: dict[str, dict[str, Any]] = {
 }
 ACTIONS["a01"]["exemptions"] = ["192.168.1.10", "app == 'netify.twitter';"]
 ACTIONS["a02"]["targets"] = list(SETS)
+ACTIONS["a15"]["time_of_day"] = {"day": ["mon"], "time_start": "08:00", "time_end": "17:00"}
+ACTIONS["a12"]["time_of_day"] = {"day": ["mon"], "time_start": "08:00", "time_end": "17:00", "policy": "exclusive"}
 
 
 def payloads(seed: int, flows: int) -> list[bytes]:

@@ -1,11 +1,11 @@
 """Signals by which MicroPython is told to end. It has no module for them; where it has `ffi`, libc makes a descriptor of them.
 
-Out: a descriptor that can be read when SIGTERM or SIGINT came, or -1: then the signal ends the process there and then.
+Out: a descriptor that can be read when SIGTERM, SIGINT or SIGHUP came, or -1: then the signal ends the process there and then.
 """
 
 from .lacking import _MIPS
 
-SIGINT, SIGTERM = 2, 15
+SIGHUP, SIGINT, SIGTERM = 1, 2, 15
 _SIG_BLOCK = 1 if _MIPS else 0
 
 
@@ -18,8 +18,8 @@ def open_signals() -> int:
         signals = bytearray(128)
         libc.func("i", "sigemptyset", "p")(signals)
         add = libc.func("i", "sigaddset", "pi")
-        add(signals, SIGTERM)
-        add(signals, SIGINT)
+        for number in (SIGHUP, SIGINT, SIGTERM):
+            add(signals, number)
         descriptor: int = libc.func("i", "signalfd", "ipi")(-1, signals, 0)
         if descriptor >= 0 and libc.func("i", "sigprocmask", "ipp")(_SIG_BLOCK, signals, None):
             return -1

@@ -201,7 +201,7 @@ def parse_json(raw: bytes) -> object:
 
     MicroPython's reader takes what is cut off for whole, and halves of a character for two: that is seen to here.
     """
-    if raw.rstrip()[-1:] not in (b"}", b"]"):
+    if raw[-2:].rstrip()[-1:] not in _ENDS and raw[-64:].rstrip()[-1:] not in _ENDS:
         raise ValueError("not JSON")
     text = decode(raw)
     if "\\ud" in text or "\\uD" in text:
@@ -234,6 +234,7 @@ def _joined(text: str) -> str:
     return "".join(parts)
 
 
+_ENDS = (b"}", b"]")
 _lower_rows = [b""]
 LOWER_ROW = Struct(">IIBi")
 

@@ -30,7 +30,7 @@ from .listening import listen_unix, remove_unix
 AGAIN_SECONDS = 0.02
 KEPT_BYTES = 32
 """Bytes of a record that is kept for an edge of a schedule, for each flow that may be remembered: they are not packed here."""
-COLLECT = 256 << 10
+COLLECT = 224 << 10
 """Bytes after which what is no longer used is collected: the heap then does not grow to all of its size."""
 BIG = 4096
 """Bytes of a record that is not looked at if it only lists netifyd's names."""

@@ -21,7 +21,9 @@ pytestmark = pytest.mark.kernel
 
 FOUR = {"set_family": "ipv4"}
 ADDRESSES = {f"203.0.113.{number}" for number in range(1, 41)}
-CONFIG = config_of(ACTIONS, targets={name: {**target, "managed": True, "ttl": 3600} for name, target in SETS.items()})
+CONFIG = config_of(
+    ACTIONS, timezone="UTC", targets={name: {**target, "managed": True, "ttl": 3600} for name, target in SETS.items()}
+)
 MEMORY = 4.5e6
 GROWTH = 0.5e6
 """Bytes."""

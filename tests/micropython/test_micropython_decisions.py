@@ -101,7 +101,7 @@ def compare(micropython: MicroPython, folder: Path, config: dict[str, Any], reco
 
 
 def config() -> dict[str, Any]:
-    return config_of(ACTIONS, targets=SETS, exemptions=["app == 'netify.zoom';", "192.168.1.77"])
+    return config_of(ACTIONS, timezone="UTC", targets=SETS, exemptions=["app == 'netify.zoom';", "192.168.1.77"])
 
 
 def test_decisions_on_a_made_stream_are_those_of_cpython(micropython: MicroPython, tmp_path: Path) -> None:
