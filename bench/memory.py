@@ -71,16 +71,15 @@ def at_rest(folder: Path, count: int, recording: bytes, records: int) -> dict[st
 def elements(folder: Path, policy: Path, count: int) -> dict[str, float]:
     """Return bytes: what so many live elements add to a daemon that has had its `first` ones, and what each is."""
     first, number, before = 0, 0, 0
-    with Daemon(folder, policy) as daemon:
-        with serve(daemon) as connection:
-            while (present := daemon.elements()) < count:
-                if present and not first:
-                    first, before = present, daemon.memory()
-                size = min(1000, (count - present) // 3 + 100) if first else 500
-                connection.sendall(b"".join([frame(record) for record in workload.many(size, number)]))
-                number += size
-                until(lambda wanted=number: daemon.status()["flows"]["evaluated"] >= wanted, "flows", nap=0.01)
-            full = daemon.memory()
+    with Daemon(folder, policy) as daemon, serve(daemon) as connection:
+        while (present := daemon.elements()) < count:
+            if present and not first:
+                first, before = present, daemon.memory()
+            size = min(1000, (count - present) // 3 + 100) if first else 500
+            connection.sendall(b"".join([frame(record) for record in workload.many(size, number)]))
+            number += size
+            until(lambda wanted=number: daemon.status()["flows"]["evaluated"] >= wanted, "flows", nap=0.01)
+        full = daemon.memory()
     each = (full - before) / (present - first)
     return {"first": first, "elements": present, "added": each * count, "per_element": each}
 

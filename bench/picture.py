@@ -1,7 +1,7 @@
 """An SVG of what a flow costs over the number of actions: three mixes of nfa, and netifyd's engine in C++.
 
-Both axes are logarithmic. In: the figures of `evaluation.measure`. Out: the text of an SVG file, readable on light and on dark ground and, by its title
-and description, without eyes.
+In: the figures of `evaluation.measure`. Out: the text of an SVG file with two logarithmic axes, readable on light and on dark
+ground and, by its title and description, without eyes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from table import CPP, MIXES
 
-_WIDTH, _HEIGHT = 760, 440
+_WIDTH, _HEIGHT = 800, 440
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 570, 30, 380
 _COLOURS = {"indexable": "a", "mixed": "b", "unindexable": "c", "cpp": "d"}
 _STYLE = """
