@@ -99,7 +99,7 @@ class Bench:
         return found
 
     def healing(self) -> dict[str, Any]:
-        return healing.nftables_and_ipset(self.folder, 1000, 4 if self.quick else 40)
+        return healing.nftables_and_ipset(self.folder, 1000, 2 if self.quick else 24)
 
     def edge(self) -> dict[str, Any]:
         return healing.edge(self.folder, *((2000, 200, 4) if self.quick else (50000, 5000, 45)))
