@@ -18,7 +18,7 @@ help:
 	@echo 'make demo         watch flows become elements of kernel sets, on a private network (25 s)'
 	@echo 'make test         run the tests; make test ARGS="-k replay -x" passes options to pytest'
 	@echo 'make lint         ruff and mypy'
-	@echo 'make bench        measure everything, some minutes; bench-quick: less exactly, under a minute'
+	@echo 'make bench        measure everything, some minutes; bench-quick: less exactly, in a minute'
 	@echo 'make ipk          build dist/nfa_VERSION_all.ipk for opkg, without the SDK (docs/openwrt.md)'
 	@echo 'make clean        remove .venv and what tools left'
 	@echo 'PYTHON=python3.13 make ...   use another Python (3.11 or newer) for .venv'
