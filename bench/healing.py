@@ -20,6 +20,7 @@ from samples import flow, frame
 from nfa.netlink.monitor import SET_GONE, ask_size, size_of
 from nfa.netlink.socket import Dump
 from nfa.netlink.wire import HEADER, attributes
+from nfa.targets.healing import PACE
 
 _GROUP_NFTABLES = 7
 _NEW_ELEMENTS = 0xA0C
@@ -96,6 +97,7 @@ def nftables_and_ipset(folder: Path, elements: int, rounds: int) -> dict[str, fl
             subprocess.run(["nft", "delete", "set", "inet", _TABLE, _NAME], check=True)
             gone, filled = monitor.deleted_and_filled(_NAME, elements)
             took["nftables"].append((filled - gone) * 1000)
+            time.sleep(PACE)
         dump = Dump()
         for _ in range(max(4, rounds // 3)):
             subprocess.run(["ipset", "flush", _NAME], check=True)
