@@ -30,6 +30,7 @@ import healing  # noqa: E402
 import latency  # noqa: E402
 import marks  # noqa: E402
 import memory  # noqa: E402
+import micro  # noqa: E402
 import mixes  # noqa: E402
 import pure  # noqa: E402
 import reloads  # noqa: E402
@@ -103,6 +104,12 @@ class Bench:
 
     def edge(self) -> dict[str, Any]:
         return healing.edge(self.folder, *((2000, 200, 3) if self.quick else (50000, 5000, 45)))
+
+    def micropython(self) -> dict[str, Any]:
+        if not micro.interpreter():
+            return {}
+        recording = self.folder / "repeated.bin"
+        return micro.end_to_end(self.folder, self.small, recording, 10 if self.quick else 50)
 
     def evaluation(self) -> dict[str, Any]:
         counts = evaluation.QUICK if self.quick else evaluation.COUNTS

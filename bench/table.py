@@ -181,9 +181,19 @@ def edge(found: Figures) -> list[Row]:
     ]
 
 
+def micropython(found: Figures) -> list[Row]:
+    """Rows of `micro.end_to_end`."""
+    return [
+        least("MicroPython, 100 actions: records a second of wall time", found["records"] / found["wall"], 8000),
+        Row("MicroPython, 100 actions: records a second of CPU", f"{found['records'] / found['cpu']:,.0f}"),
+        most("MicroPython, 100 actions, resident: MB", found["empty"] / 1e6, 4.5),
+        most("MicroPython, 100 actions, resident at the most: MB", found["peak"] / 1e6, 4.5),
+    ]
+
+
 SECTIONS: dict[str, Callable[[Figures], list[Row]]] = {
     "decoding": decoding, "throughput": throughput, "latency": latency, "sets": sets, "marks": marks, "reloads": reloads,
-    "memory": memory, "healing": healing, "edge": edge, "evaluation": evaluation,
+    "memory": memory, "healing": healing, "edge": edge, "micropython": micropython, "evaluation": evaluation,
 }  # fmt: skip
 
 

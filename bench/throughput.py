@@ -15,6 +15,18 @@ import pure
 from live import ROOT, Daemon, until
 
 
+def replayed(daemon: Daemon, recording: Path, loops: int) -> float:
+    """Be netifyd for a daemon: a recording at full speed. Returns seconds from connection to the last record's effect."""
+    replay = [sys.executable, "-m", "nfa", "replay", str(recording), "--listen", f"unix://{daemon.source}"]
+    with subprocess.Popen([*replay, "--speed", "full", "--loop", str(loops)], cwd=ROOT, stdout=-3, stderr=-3) as server:
+        until(lambda: daemon.said("connected to"), "the daemon's connection")
+        began = time.monotonic()
+        until(lambda: daemon.said("closed by netifyd"), "the end of the stream", 600)
+        wall = time.monotonic() - began
+        server.wait(10)
+    return wall
+
+
 def end_to_end(
     folder: Path, policy: Path, recording: Path, loops: int, profile: Path | None = None, json: str = "standard"
 ) -> dict[str, float]:
@@ -25,13 +37,7 @@ def end_to_end(
     """
     with Daemon(folder, policy, profile, json=json) as daemon:
         before = daemon.cpu()
-        replay = [sys.executable, "-m", "nfa", "replay", str(recording), "--listen", f"unix://{daemon.source}"]
-        with subprocess.Popen([*replay, "--speed", "full", "--loop", str(loops)], cwd=ROOT, stdout=-3, stderr=-3) as server:
-            until(lambda: daemon.said("connected to"), "the daemon's connection")
-            began = time.monotonic()
-            until(lambda: daemon.said("closed by netifyd"), "the end of the stream", 600)
-            wall = time.monotonic() - began
-            server.wait(10)
+        wall = replayed(daemon, recording, loops)
         cpu = daemon.cpu() - before
         found = daemon.status()
         if any(found["source"]["bad"].values()) or any(target["errors"] for target in found["targets"].values()):

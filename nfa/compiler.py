@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from . import catalogue, image
@@ -239,8 +240,8 @@ def _categories(table: dict[int, int]) -> bytes:
     )
 
 
-def image_of(compiled: Compiled) -> dict[str, object]:
-    """Return the policy image: plain data that the daemon can load without any of this."""
+def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compile_source) -> dict[str, object]:
+    """Return the policy image: plain data that the daemon can load without any of this. `code_of`: what its source becomes."""
     policy = compiled.policy
     generator = Generator()
     source, meaning = decision(compiled, generator)
@@ -250,7 +251,7 @@ def image_of(compiled: Compiled) -> dict[str, object]:
     reports = compiled.reports
     return {
         "format": image.FORMAT,
-        "code": image.compile_source(source),
+        "code": code_of(source),
         "constants": generator.constants,
         "patterns": generator.patterns,
         "actions": [

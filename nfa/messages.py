@@ -3,8 +3,9 @@
 What is wrong goes to standard error, which procd logs as an error, the rest to standard output, which it logs as information.
 """
 
-import os
 import select
+
+from .portable import escaped, write
 
 _LEVELS = {"error": 0, "config error": 0, "warning": 1, "config warning": 1, "notice": 2, "config info": 2, "match": 3}
 """What a message may be; its first word is printed."""
@@ -30,12 +31,12 @@ def say(level: str, text: str) -> None:
     """
     if _LEVELS[level] > _Log.level:
         return
-    line = "".join([c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:1000]])
+    line = escaped(text[:1000])
     try:
         descriptor = 2 if _LEVELS[level] < LOG_LEVELS["notice"] else 1
         if _outputs[descriptor].poll(0):
             encoded = ("nfa: " + level.split()[0] + ": " + line).encode("utf-8", "backslashreplace")[:MAX_LINE]
-            os.write(descriptor, encoded + b"\n")
+            write(descriptor, encoded + b"\n")
     except OSError:
         pass
 

@@ -25,7 +25,8 @@ from itertools import chain
 from os import PathLike
 from typing import Any, BinaryIO, cast
 
-from nfa.stream.framing import MAX_RECORD, Framer
+from nfa.portable import MAX_RECORD
+from nfa.stream.framing import Framer
 
 Source = str | PathLike[str] | BinaryIO
 Skipped = Callable[[str], None]

@@ -10,6 +10,7 @@ import select
 import socket
 
 from ..listening import Answered, Taken, listen_unix, remove_unix
+from ..portable import LATER, reason, receive
 
 CHUNK = 1 << 16
 MAX_REQUEST = 1 << 20
@@ -33,9 +34,12 @@ class _Peer:
 class Control:
     """Listens on a path. `call(method, args, reply)` answers by `reply(status, data)`, now or later."""
 
-    def __init__(self, path: str, call) -> None:
+    def __init__(self, path: str, call, listen=listen_unix, remove=remove_unix) -> None:
+        """`listen` and `remove`: as those of `listening`."""
         self.path = path
         self._call = call
+        self._listen = listen
+        self._remove = remove
         self._listener: socket.socket | None = None
         self._bound = 0
         self._peers: dict[int, _Peer] = {}
@@ -45,14 +49,14 @@ class Control:
         """Listen. Returns "" or what is in the way; another daemon that answers there is."""
         self._poll = poll
         try:
-            self._listener, self._bound = listen_unix(self.path, 0o600, BACKLOG)
+            self._listener, self._bound = self._listen(self.path, 0o600, BACKLOG)
         except Answered:
             return "another nfa is running: it answers on " + self.path
         except Taken as taken:
             return "cannot listen on the control socket: " + str(taken)
         except OSError as failure:
-            return "cannot listen on the control socket " + self.path + ": " + (failure.strerror or str(failure))
-        poll.register(self._listener, select.POLLIN)
+            return "cannot listen on the control socket " + self.path + ": " + reason(failure)
+        poll.register(self._listener.fileno(), select.POLLIN)
         return ""
 
     def close(self) -> None:
@@ -62,13 +66,13 @@ class Control:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-            remove_unix(self.path, self._bound)
+            self._remove(self.path, self._bound)
 
     def tick(self) -> None:
         """Listen again after a rest. To be called each second."""
         if self._resting and self._listener is not None:
             self._resting = False
-            self._poll.register(self._listener, select.POLLIN)
+            self._poll.register(self._listener.fileno(), select.POLLIN)
 
     def ready(self, descriptor: int, event: int) -> None:
         """One of the descriptors that were registered is ready."""
@@ -85,20 +89,19 @@ class Control:
                 self._read(descriptor, peer)
             else:
                 self._drop(descriptor)
-        except (BlockingIOError, InterruptedError):
-            pass
-        except OSError:
-            self._drop(descriptor)
+        except OSError as failure:
+            if failure.errno not in LATER:
+                self._drop(descriptor)
 
     def _accept(self) -> None:
         assert self._listener is not None
         try:
             connection, _ = self._listener.accept()
-        except BlockingIOError:
-            return
-        except OSError:
+        except OSError as failure:
+            if failure.errno in LATER:
+                return
             # No descriptor to be had: the caller waits, and the loop must not spin meanwhile.
-            self._poll.unregister(self._listener)
+            self._poll.unregister(self._listener.fileno())
             self._resting = True
             return
         if len(self._peers) >= MAX_CLIENTS:
@@ -106,7 +109,7 @@ class Control:
             return
         connection.setblocking(False)
         self._peers[connection.fileno()] = _Peer(connection)
-        self._poll.register(connection, select.POLLIN)
+        self._poll.register(connection.fileno(), select.POLLIN)
 
     def _drop(self, descriptor: int) -> None:
         peer = self._peers.pop(descriptor, None)
@@ -118,7 +121,7 @@ class Control:
             peer.connection.close()
 
     def _read(self, descriptor: int, peer: _Peer) -> None:
-        chunk = peer.connection.recv(CHUNK)
+        chunk = receive(peer.connection, CHUNK)
         peer.incoming += chunk
         peer.ended = not chunk
         if len(peer.incoming) > MAX_REQUEST:
@@ -138,8 +141,9 @@ class Control:
         if peer.outgoing:
             try:
                 peer.outgoing = peer.outgoing[peer.connection.send(peer.outgoing) :]
-            except BlockingIOError:
-                pass
+            except OSError as failure:
+                if failure.errno not in LATER:
+                    raise
         if peer.outgoing or (b"\n" in peer.incoming and not peer.asking):
             self._poll.modify(descriptor, select.POLLOUT)
         elif not peer.ended:
@@ -156,7 +160,10 @@ class Control:
             if not peer.asking:
                 return
             peer.asking = False
-            answer = {"result": data or {}} if not status else {"error": "refused", **(data or {}), "status": status}
+            answer: dict = {"error": "refused"} if status else {"result": data or {}}
+            if status:
+                answer.update(data or {})
+                answer["status"] = status
             encoded = json.dumps(answer).encode() + b"\n"
             if len(encoded) > MAX_ANSWER:
                 encoded = b'{"error": "the answer is too long", "status": 9}\n'
@@ -170,7 +177,7 @@ class Control:
             method, arguments = request["method"], request.get("args") or {}
             if not isinstance(method, str) or not isinstance(arguments, dict):
                 raise TypeError
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
             reply(2, {"error": 'a request is {"method": NAME, "args": {...}} on one line'})
         else:
             self._call(method, arguments, reply)

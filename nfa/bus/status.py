@@ -3,6 +3,7 @@
 import time
 
 from .. import __version__
+from ..portable import monotonic, ordered_dict
 
 
 def memory() -> dict:
@@ -29,9 +30,11 @@ def report(daemon, budget: int) -> dict:
     engine, client, registry = daemon.engine, daemon.client, daemon.registry
     shown_actions, more_actions = _fitting(actions(daemon), budget // 2)
     shown_targets, more_targets = _fitting(targets(daemon), budget // 2)
+    bad = dict(engine.bad)
+    bad.update(client.bad_counts())
     return {
         "version": __version__,
-        "uptime": int(time.monotonic() - daemon.started),
+        "uptime": int(monotonic() - daemon.started),
         "source": {
             "uri": client.uri,
             "state": client.state,
@@ -40,7 +43,7 @@ def report(daemon, budget: int) -> dict:
             "records": engine.records,
             "bytes": client.bytes,
             "kinds": dict(engine.kinds),
-            "bad": {**engine.bad, **client.bad_counts()},
+            "bad": bad,
             "connects": client.connects,
             "reconnects": max(0, client.connects - 1),
             "decoder": daemon.decoder,
@@ -75,7 +78,7 @@ def report(daemon, budget: int) -> dict:
 
 def _fitting(table: dict, budget: int) -> tuple[dict, int]:
     """Return as many of the first entries as take about `budget` bytes, and how many are left out."""
-    taken = {}
+    taken = ordered_dict()
     for name, value in table.items():
         budget -= 100 + len(name) + len(str(value))
         if budget < 0:
@@ -87,7 +90,7 @@ def _fitting(table: dict, budget: int) -> tuple[dict, int]:
 def actions(daemon) -> dict:
     """Return the actions of the policy in force by name, in the order in which they are tried."""
     policy = daemon.engine.policy
-    found: dict[str, dict] = {}
+    found: dict[str, dict] = ordered_dict()
     if policy is None:
         return found
     now = daemon.now()
@@ -110,7 +113,10 @@ def actions(daemon) -> dict:
 def targets(daemon) -> dict:
     """Return the targets of the policy in force by name."""
     now = daemon.now()
-    return {target["name"]: _target(target, daemon.registry, now) for target in daemon.registry.described}
+    found = ordered_dict()
+    for target in daemon.registry.described:
+        found[target["name"]] = _target(target, daemon.registry, now)
+    return found
 
 
 def _why_not(target: dict, bound) -> str:

@@ -10,6 +10,7 @@ from .. import image
 from ..compiler import compile_policy, findings_of, image_of
 from ..config.report import Reports, quote
 from ..config.sources import json_files
+from ..micro.compile import image_for
 from ..resolve import addresses
 from ..stream.client import DEFAULT_SOURCE, parse_source
 from .common import add_config_arguments, fail, paths_of, print_reports, sources_of
@@ -18,6 +19,7 @@ _EPILOG = """\
 examples:
   nfa compile -c policy.json -o policy.img
   nfa compile -u /etc/config -o policy.img
+  nfa compile -c policy.json --micropython -o policy.img   for: micropython -m nfa.micro policy.img
 
 exit codes: 0 done, 1 the configuration cannot be used, 2 wrong usage"""
 
@@ -43,10 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
     parser.add_argument("-s", "--source", help="netifyd's socket, before that of UCI; a host's name is looked up")
     parser.add_argument("--salvage", action="store_true", help="use the files that can be read where others cannot")
+    parser.add_argument("--micropython", action="store_true", help="an image for MicroPython (see docs/micropython.md)")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("-o", "--output", metavar="FILE", help="write the image to a file")
     where.add_argument(
-        "--image-to-stdout", action="store_true", help="write the image, reports in it, to standard output"
+        "--image-to-stdout", action="store_true", help="write the image, reports in it, to standard output; for CPython"
     )
 
 
@@ -65,10 +68,12 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.buffer.write(image.dump(data))
         sys.stdout.buffer.flush()
         return 0 if compiled else 1
+    raw = None
+    if compiled is not None:
+        raw = image_for(compiled, source or DEFAULT_SOURCE) if arguments.micropython else image.dump(image_of(compiled))
     print_reports(reports)
-    if compiled is None:
+    if raw is None:
         return 1
-    raw = image.dump(image_of(compiled))
     try:
         with open(arguments.output, "wb") as file:
             file.write(raw)

@@ -63,7 +63,10 @@ class Engine:
     hold on them, and takes out what no other flow holds, if that is wanted.
     """
 
-    def __init__(self, refresh, release, max_flows: int = MAX_FLOWS) -> None:
+    def __init__(
+        self, refresh, release, max_flows: int = MAX_FLOWS, recent: int = RECENT, kept_bytes: int = 0
+    ) -> None:
+        """`recent`: decisions that are remembered; `kept_bytes`: of kept records for each of `max_flows`, 0 for KEPT_BYTES."""
         self.policy: Policy | None = None
         self._refresh = refresh
         self._release = release
@@ -71,6 +74,7 @@ class Engine:
         self.kept = Records()
         """The last record of each live flow that may have to be matched again, packed."""
         self.max_flows = max_flows
+        self._kept_bytes = kept_bytes or KEPT_BYTES
         self.flows = Flows()
         """Live flows that hold elements: to one packed element, or to a tuple of several."""
         self._ending: dict[int, object] = {}
@@ -87,7 +91,7 @@ class Engine:
         """The agent's own names, as JSON (a fifth of the memory that dictionaries take): applications, protocols, id to tag."""
         self.seen_at = None
         """When netifyd last saw a packet of the flow whose record came last, epoch milliseconds."""
-        self.recent: deque = deque((), RECENT)  # noqa: RUF037 (MicroPython takes no keywords)
+        self.recent: deque = deque((), recent)  # noqa: RUF037 (MicroPython takes no keywords)
         """The last decisions, oldest first: (second of the loop's clock, names of actions, of targets, payload).
 
         In place of a long payload stands what `brief` made of it. No plan: it would keep the policy that it belongs to.
@@ -198,7 +202,7 @@ class Engine:
                 kept.pop(digest)
             return
         kept.put(digest, self._pack(payload))
-        while len(kept) > self.max_flows or kept.size > self.max_flows * KEPT_BYTES:
+        while len(kept) > self.max_flows or kept.size > self.max_flows * self._kept_bytes:
             kept.drop_oldest(self.max_flows)
 
     def match_again(self, now):
@@ -206,7 +210,7 @@ class Engine:
 
         Against the policy that is in force when a flow's turn comes: it may change on the way, and an old one has ended.
         """
-        for digest in [*self.kept.young, *self.kept.older]:
+        for digest in list(self.kept.young) + list(self.kept.older):
             packed = self.kept.get(digest)
             if packed is None:
                 continue
@@ -214,7 +218,7 @@ class Engine:
             try:
                 record = read(payload)[1]
                 self._again(self.policy, digest, record, payload, now())
-            except (BadRecord, *view.MALFORMED):
+            except (BadRecord,) + view.MALFORMED:
                 self.kept.pop(digest)  # it matched no better when it came
             yield
 

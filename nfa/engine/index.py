@@ -4,7 +4,9 @@ In: tables of the policy image, values of a flow record. Out: numbers whose bits
 What is remembered is bounded in entries and in the length of a value: strangers choose host names and addresses.
 """
 
-MAX_REMEMBERED = 1024
+from ..portable import ROOM
+
+MAX_REMEMBERED = ROOM
 """Values of one attribute (or combinations of those that are remembered together)."""
 MAX_LENGTH = 100
 """Characters of a value that is remembered."""

@@ -6,10 +6,11 @@ schedules hold.
 
 import struct
 
+from ..portable import ROOM, ordered_dict
 from . import index, rx, view
 from .hours import Zone, applies
 
-MAX_PLANS = 4096
+MAX_PLANS = 4 * ROOM
 """Combinations of matched actions that are remembered: strangers choose host names, and so may choose combinations."""
 MAX_PLANNED = 20000
 """Actions of all remembered combinations: what a look at the counts has to add up."""
@@ -66,7 +67,10 @@ class Policy:
     """A policy in force: the decision, and what its actions lead to."""
 
     def __init__(self, data: dict, code: object, targets: dict, numbers: list[int]) -> None:
-        """`targets`: name to an object with `apply(record, flow, now)`; `numbers`: the number of each slot of the image."""
+        """`targets`: name to an object with `apply(record, flow, now)`; `numbers`: the number of each slot of the image.
+
+        `code`: a code object, or sources one after the other (MicroPython).
+        """
         names = namespace(data["constants"], data["patterns"])
         for slot, number in enumerate(numbers):
             names[f"S_key{slot}"] = number
@@ -74,7 +78,8 @@ class Policy:
             names[f"M{number}"] = {}
         for number, (others, table) in enumerate(data["direct"]):
             names[f"T{number}"] = {value: others | index.bits(more) for value, more in table.items()}
-        exec(code, names)  # type: ignore[arg-type]
+        for part in code if isinstance(code, list) else (code,):
+            exec(part, names)  # type: ignore[arg-type]
         self._names = names
         view.set_categories(*data["categories"])
         self.windows: list = data["windows"]
@@ -160,7 +165,7 @@ class Policy:
 
     def plan(self, actions: tuple[int, ...]) -> Plan:
         """Return (and remember) what a set of matched actions leads to."""
-        names: dict[str, None] = {}
+        names: dict[str, None] = ordered_dict()
         for number in actions:
             for name in self.actions[number][3]:
                 names[name] = None

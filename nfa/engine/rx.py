@@ -9,6 +9,8 @@ a bound: a character then costs two look-ups, and after a new state at most 300 
 import re
 import struct
 
+from ..portable import characters, code_of
+
 LENGTH = 1024  # characters of a text that are searched; the rest is cut off
 ROWS = 128  # states that an automaton keeps; when there are more it forgets them all and goes on
 SYMBOLS = 256  # characters of which an automaton keeps the class
@@ -52,7 +54,7 @@ class Automaton:
         self._behind = 0
         for before, _after, _table, _positions in self._assertions:
             self._behind |= before
-        self._symbols: dict[str, int] = {}  # character: class
+        self._symbols: dict = {}  # character: class
         self._rows: dict[tuple[int, int], list] = {}
         self._start = self._row(1, self._contexts[self._end])
 
@@ -64,7 +66,7 @@ class Automaton:
             text = text[:-1]
         symbols = self._symbols
         row = self._start
-        for character in text:
+        for character in characters(text):
             try:
                 symbol = symbols[character]
             except KeyError:
@@ -80,9 +82,9 @@ class Automaton:
             row = row[-3] or self._step(row, self._end)
         return row is _MATCHED
 
-    def _symbol(self, character: str) -> int:
+    def _symbol(self, character) -> int:
         """The class of a character: that of the last bound not above it."""
-        code = ord(character)
+        code = code_of(character)
         low = 0
         high = len(self._classes)
         while high - low > 1:

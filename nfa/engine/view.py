@@ -8,10 +8,13 @@ a stream of ever new addresses or names costs time, not memory.
 import binascii
 import socket
 import struct
+import sys
 
-MALFORMED = (TypeError, AttributeError, ValueError, KeyError, OSError, OverflowError, struct.error)
+from ..portable import ROOM, StructError, inet_pton, lower
+
+MALFORMED = (TypeError, AttributeError, ValueError, KeyError, OSError, OverflowError, StructError)
 """What comes of a record with an optional part in another form than netifyd gives it."""
-CACHE_LIMIT = 1024
+CACHE_LIMIT = ROOM
 TEXT_LIMIT = 1024
 """A string of a record is compared and searched up to this many characters; no host name and no sane URL is longer."""
 
@@ -38,7 +41,7 @@ def address(text: str) -> bytes:
     if packed is None:
         if len(_addresses) >= CACHE_LIMIT:
             _addresses.clear()
-        packed = socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+        packed = inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
         _addresses[text] = packed
     return packed
 
@@ -61,7 +64,8 @@ def mac(text: str) -> bytes:
 def mark_bytes(flow: dict) -> bytes:
     """Return the conntrack mark of a flow record as the kernel keeps it: 4 bytes, host order; 0 when not known."""
     mark = flow["ct_mark"] if "ct_mark" in flow else flow.get("conntrack", NOTHING).get("mark", 0)
-    return struct.pack("=I", mark & 0xFFFFFFFF)
+    packed: bytes = (mark & 0xFFFFFFFF).to_bytes(4, sys.byteorder)
+    return packed
 
 
 def connection(flow: dict) -> bytes:
@@ -82,7 +86,7 @@ def reply_connection(flow: dict) -> bytes:
     try:
         source, destination = found["reply_src_ip"], found["reply_dst_ip"]
         return _connection(flow, source, destination, found["reply_src_port"], found["reply_dst_port"])
-    except (KeyError, TypeError, ValueError, OSError, struct.error):
+    except (KeyError, TypeError, ValueError, OSError, StructError):
         return b""
 
 
@@ -103,15 +107,15 @@ def app_names(name: str, number: int) -> tuple[str, str]:
     if names is None:
         if len(_names) >= CACHE_LIMIT:
             _names.clear()
-        lower = name[:TEXT_LIMIT].lower()
-        names = (lower, lower.partition(".")[2])
+        whole = lower(name[:TEXT_LIMIT])
+        names = (whole, whole.partition(".")[2])
         _names[name] = names
     return names if number or names[0] != "unknown" else ("", "")
 
 
 def number(value: object) -> int:
     """Return an integer field that netifyd may write as text (`"0x0303"`). Raises ValueError when it is neither."""
-    if isinstance(value, int):
+    if isinstance(value, (int, bool)):  # MicroPython's bool is no int
         return value
     if not isinstance(value, str):
         raise TypeError("not a number")
@@ -150,7 +154,7 @@ def text(value: object) -> str:
     """Return a string field as it is compared: lower case, bounded. Raises TypeError when it is no string."""
     if not isinstance(value, str):
         raise TypeError("not a string")
-    return value[:TEXT_LIMIT].lower()
+    return lower(value[:TEXT_LIMIT])
 
 
 def texts(*values: object) -> list[str]:

@@ -9,7 +9,8 @@ each message is taken or refused alone.
 
 import struct
 
-from .wire import HEADER, NESTED, NLM_F_REQUEST, attribute, attributes, message, nfgen
+from ..portable import Struct
+from .wire import HEADER, NESTED, NLM_F_REQUEST, NUMBER, WORD, attribute, attributes, message, nfgen
 
 UPDATE = 0x100
 """IPCTNL_MSG_CT_NEW without CREATE. The answers of a dump have this type, too."""
@@ -27,14 +28,14 @@ MAX_BATCH = 128
 """Messages in one send: should each be refused, the answers still fit into the receive buffer (256 of them on 6.18)."""
 
 
-def _layout(size: int) -> struct.Struct:
+def _layout(size: int) -> Struct:
     """Return the form of header and tuple for addresses of `size` bytes: all nested attributes at their fixed places."""
     ports = "HHB3x HH2s2x HH2s2x"
-    return struct.Struct("=IHHII BBH HH HH HH%ds HH%ds HH " % (size, size) + ports)  # noqa: UP031
+    return Struct("=IHHII BBH HH HH HH%ds HH%ds HH " % (size, size) + ports)  # noqa: UP031
 
 
 _V4, _V6 = _layout(4), _layout(16)
-_PARTS4, _PARTS6 = struct.Struct(">xB4s4s2s2s"), struct.Struct(">xB16s16s2s2s")
+_PARTS4, _PARTS6 = Struct(">xB4s4s2s2s"), Struct(">xB16s16s2s2s")
 
 
 def encode(command: int, sequence: int, connection: bytes, tail: bytes) -> bytes:
@@ -69,7 +70,7 @@ def labels(value: int, mask: int) -> bytes:
 
 
 def _words(bits: int) -> bytes:
-    return struct.pack("=4I", *[bits >> shift & 0xFFFFFFFF for shift in (0, 32, 64, 96)])
+    return b"".join([WORD.pack(bits >> shift & 0xFFFFFFFF) for shift in (0, 32, 64, 96)])
 
 
 def reverse(connection: bytes) -> bytes:
@@ -88,8 +89,8 @@ def read(sequence: int, version: int, protocol: int, filtered: bool) -> bytes:
     body = nfgen(_FAMILY[version])
     if filtered:
         body += attribute(1 | NESTED, attribute(2 | NESTED, attribute(1, bytes((protocol,)))))
-        flags = struct.pack("=I", _FILTER_PROTOCOL)
-        body += attribute(25 | NESTED, attribute(1, flags) + attribute(2, struct.pack("=I", 0)))
+        flags = WORD.pack(_FILTER_PROTOCOL)
+        body += attribute(25 | NESTED, attribute(1, flags) + attribute(2, WORD.pack(0)))
     return message(READ, NLM_F_REQUEST | _DUMP, sequence, body)
 
 
@@ -106,7 +107,7 @@ def entries(data: bytes, sequence: int, protocol: int) -> tuple[list[tuple[bytes
             break
         if number == sequence:
             if kind in (DONE, _ERROR):
-                return found, -struct.unpack_from("=i", data, position + 16)[0]
+                return found, -NUMBER.unpack_from(data, position + 16)[0]
             # The kernel writes the original tuple first, and in it the protocol at a fixed place: most entries end here.
             place = position + (52 if data[position + 16] == 2 else 76)
             if kind == UPDATE and place < position + length and data[place] == protocol:

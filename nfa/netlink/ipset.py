@@ -7,7 +7,8 @@ the LINENO it echoes is the index of the refused one.
 
 import struct
 
-from .wire import NESTED, NET_BYTEORDER, NLM_F_ACK, NLM_F_REQUEST, attribute, attributes, message, nfgen, pad
+from ..portable import Struct
+from .wire import ATTRIBUTE, NESTED, NET_BYTEORDER, NLM_F_ACK, NLM_F_REQUEST, WORD, attribute, attributes, message, nfgen, pad
 
 ADD = 0x609
 DEL = 0x60A
@@ -16,6 +17,7 @@ IN_USE = 4100
 MAX_MESSAGE = 32 << 10
 """The kernel echoes a message of which it refuses an element whole, and the echo has to fit into the reader's buffer."""
 _LINENO = 9
+_LINE = Struct("=HHI")
 _N = NET_BYTEORDER
 _FIELD = {
     "ip_proto": (7, 1),
@@ -47,10 +49,10 @@ class Elements:
             size = width(field, family)
             if field in _FIELD:
                 kind = _FIELD[field][0]
-                before = struct.pack("=HH", size + 4, kind)
+                before = ATTRIBUTE.pack(size + 4, kind)
             else:
-                inner = struct.pack("=HH", size + 4, (1 if family == 4 else 2) | _N)
-                before = struct.pack("=HH", size + 8, (20 if seen_address else 1) | NESTED) + inner
+                inner = ATTRIBUTE.pack(size + 4, (1 if family == 4 else 2) | _N)
+                before = ATTRIBUTE.pack(size + 8, (20 if seen_address else 1) | NESTED) + inner
                 seen_address = True
             self._parts.append((before, size, pad(b"\0" * size)[size:]))
         own = attribute(6 | _N, struct.pack(">I", timeout)) if timeout >= 0 else b""
@@ -79,17 +81,17 @@ class Elements:
             for before, size, after in self._parts:
                 fields += before + key[position : position + size] + after
                 position += size
-            fields += tail + struct.pack("=HHI", 8, _LINENO, index)
-            chunks.append(struct.pack("=HH", len(fields) + 4, 7 | NESTED) + fields)
+            fields += tail + _LINE.pack(8, _LINENO, index)
+            chunks.append(ATTRIBUTE.pack(len(fields) + 4, 7 | NESTED) + fields)
         data = b"".join(chunks)
-        body = self.head + struct.pack("=HH", len(data) + 4, 8 | NESTED) + data
+        body = self.head + ATTRIBUTE.pack(len(data) + 4, 8 | NESTED) + data
         return message(ADD, NLM_F_REQUEST | NLM_F_ACK, sequence, body)
 
     def encode(self, command: int, sequence: int, keys: list[bytes], skip: int) -> bytes:
         """Return one message, acknowledged, for at most `room` elements. `skip`: bytes before the fields in each key."""
         parts = self._parts
         tail = self._tail
-        start = struct.pack("=HH", self.element, 7 | NESTED)
+        start = ATTRIBUTE.pack(self.element, 7 | NESTED)
         chunks = []
         for index, key in enumerate(keys):
             chunks.append(start)
@@ -102,9 +104,9 @@ class Elements:
                 position += size
             if tail:
                 chunks.append(tail)
-            chunks.append(struct.pack("=HHI", 8, _LINENO, index))
+            chunks.append(_LINE.pack(8, _LINENO, index))
         data = b"".join(chunks)
-        body = self.head + struct.pack("=HH", len(data) + 4, 8 | NESTED) + data
+        body = self.head + ATTRIBUTE.pack(len(data) + 4, 8 | NESTED) + data
         return message(command, NLM_F_REQUEST | NLM_F_ACK, sequence, body)
 
 
@@ -112,5 +114,5 @@ def failed_index(echo: bytes) -> int:
     """Return the index of the element that stopped a message, from the kernel's echo of it; 0 when it is not told."""
     for kind, value in attributes(echo[20:]):
         if kind == _LINENO and len(value) == 4:
-            return struct.unpack("=I", value)[0]  # type: ignore[no-any-return]
+            return WORD.unpack(value)[0]  # type: ignore[no-any-return]
     return 0

@@ -8,8 +8,9 @@ import errno
 import socket
 import struct
 
+from ..portable import LATER, SO_RCVBUF, Struct, bind_netlink, decode, receive
 from .socket import MAX_ANSWER, NETLINK_NETFILTER, SOL_NETLINK
-from .wire import ATTRIBUTE, HEADER, NET_BYTEORDER, NLM_F_ACK, NLM_F_REQUEST, attribute, attributes, message, nfgen
+from .wire import ATTRIBUTE, HEADER, NET_BYTEORDER, NLM_F_ACK, NLM_F_REQUEST, NUMBER, attribute, attributes, message, nfgen
 
 _AF_NETLINK = 16
 _ADD_MEMBERSHIP = 1
@@ -23,7 +24,7 @@ _DUMP = 0x300
 _HEADER_ONLY = 4
 _ELEMENTS = 24
 _ERROR, _DONE = 2, 3
-_ELEMENT = struct.Struct("=8H")
+_ELEMENT = Struct("=8H")
 """The list of elements, an element, its key and the value in that: length and kind of each."""
 
 
@@ -31,7 +32,7 @@ class Monitor:
     """Listens to what others than the socket `port` do to nftables. `lost` counts what was missed: anything may have been."""
 
     def __init__(self, port: int, attach=None) -> None:
-        """`attach(socket, port, tables)` gives the kernel a filter, which MicroPython cannot. Raises OSError."""
+        """`attach(socket, port, tables)` gives the kernel a filter. Raises OSError."""
         self._port = port
         self._attach = attach
         self._tables: set[str] = set()
@@ -44,10 +45,10 @@ class Monitor:
             try:
                 self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
             except OSError:  # not in a user namespace: as much as everybody may have
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+                self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUF, _RECEIVE_BUFFER)
             if attach is not None:
                 attach(self._socket, port, self._tables)
-            self._socket.bind((0, 0))
+            bind_netlink(self._socket)
             self._socket.setsockopt(SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP_NFTABLES)
         except OSError:
             self._socket.close()
@@ -66,11 +67,11 @@ class Monitor:
         self.more = True
         for _ in range(64):
             try:
-                data = self._socket.recv(MAX_ANSWER)
-            except (BlockingIOError, InterruptedError):
-                self.more = False
-                break
+                data = receive(self._socket, MAX_ANSWER)
             except OSError as failure:
+                if failure.errno in LATER:
+                    self.more = False
+                    break
                 if failure.errno != errno.ENOBUFS:
                     raise
                 self.lost += 1
@@ -126,7 +127,7 @@ def _after(data: bytes, position: int, end: int) -> int:
 def _names(data: bytes) -> tuple[str | None, str]:
     """Return the attributes 1 and 2 of a message: the table (None: there is none), and the set."""
     found = dict(attributes(data))
-    names = [found[kind].rstrip(b"\0").decode("utf-8", "replace") if kind in found else None for kind in (1, 2)]
+    names = [decode(found[kind].rstrip(b"\0")) if kind in found else None for kind in (1, 2)]
     return names[0], names[1] or ""
 
 
@@ -158,7 +159,7 @@ def size_of(data: bytes, sequence: int) -> int | None:
         length, kind, _, number, _ = HEADER.unpack_from(data, position)
         if length < 16 or position + length > len(data):
             break
-        if number == sequence and kind == _ERROR and struct.unpack_from("=i", data, position + 16)[0] == -errno.ENOENT:
+        if number == sequence and kind == _ERROR and NUMBER.unpack_from(data, position + 16)[0] == -errno.ENOENT:
             return -1
         if number == sequence and kind & 0xFF00 == 0x600:
             for outer, value in attributes(data[position + 20 : position + length]):

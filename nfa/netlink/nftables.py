@@ -9,7 +9,8 @@ again in one transaction does, on every kernel, and whether or not it was there.
 
 import struct
 
-from .wire import NESTED, NLM_F_CREATE, NLM_F_REQUEST, attribute, message, nfgen, pad
+from ..portable import Struct
+from .wire import ATTRIBUTE, NESTED, NLM_F_CREATE, NLM_F_REQUEST, attribute, message, nfgen, pad
 
 BEGIN = 0x10
 END = 0x11
@@ -52,8 +53,8 @@ def expander(fields: tuple[str, ...], family: int):
     sizes = [width(field, family) for field in fields]
     if len(sizes) == 1:
         return lambda element: element[2:]
-    compact = struct.Struct(">2x" + "".join(["%ds" % size for size in sizes]))  # noqa: UP031
-    padded = struct.Struct(">" + "".join(["%ds%dx" % (size, -size % 4) for size in sizes]))  # noqa: UP031
+    compact = Struct(">2x" + "".join(["%ds" % size for size in sizes]))  # noqa: UP031
+    padded = Struct(">" + "".join(["%ds%dx" % (size, -size % 4) for size in sizes]))  # noqa: UP031
     return lambda element: padded.pack(*compact.unpack(element))
 
 
@@ -62,7 +63,7 @@ def packer(fields: tuple[str, ...], family: int, number: int):
     prefix = number.to_bytes(2, "big")
     sizes = [width(field, family) for field in fields]
     unit = 4 if len(sizes) > 1 else 1
-    padded = struct.Struct(">" + "".join(["%ds%dx" % (size, -size % unit) for size in sizes]))  # noqa: UP031
+    padded = Struct(">" + "".join(["%ds%dx" % (size, -size % unit) for size in sizes]))  # noqa: UP031
     return lambda key: prefix + b"".join(padded.unpack(key)) if len(key) == padded.size else b""
 
 
@@ -84,12 +85,12 @@ class Elements:
         self.head = nfgen(table_family) + attribute(1, table.encode() + b"\0") + attribute(2, name.encode() + b"\0")
         tail = attribute(4, struct.pack(">Q", timeout)) if timeout >= 0 else b""
         padding = pad(b"\0" * size)[size:]
-        key = struct.pack("=HH", size + 8 + len(padding), 1 | NESTED) + struct.pack("=HH", size + 4, 1)
+        key = ATTRIBUTE.pack(size + 8 + len(padding), 1 | NESTED) + ATTRIBUTE.pack(size + 4, 1)
         self.element = 4 + 8 + size + len(padding) + len(tail)
         """Bytes of one element in a message."""
-        self._before = struct.pack("=HH", self.element, 1 | NESTED) + key
+        self._before = ATTRIBUTE.pack(self.element, 1 | NESTED) + key
         self._after = padding + tail
-        plain = struct.pack("=HH", self.element - len(tail), 1 | NESTED) + key
+        plain = ATTRIBUTE.pack(self.element - len(tail), 1 | NESTED) + key
         self._plain = plain, padding
         self.room = min(1024, (65535 - _ELEMENTS_HEADER) // self.element)
         self.first = 16 + len(self.head) + _ELEMENTS_HEADER
@@ -102,7 +103,7 @@ class Elements:
             data = b"".join([before + key[skip:] + after for key in keys])
         else:
             data = b"".join([before + key[skip:] for key in keys])
-        body = self.head + struct.pack("=HH", len(data) + 4, 3 | NESTED) + data
+        body = self.head + ATTRIBUTE.pack(len(data) + 4, 3 | NESTED) + data
         flags = NLM_F_REQUEST | NLM_F_CREATE if command == NEW else NLM_F_REQUEST
         return message(command, flags, sequence, body)
 
@@ -112,9 +113,9 @@ class Elements:
         chunks = []
         for key, seconds in zip(keys, left):  # noqa: B905 (MicroPython's zip has no strict)
             body = before + key + after + (attribute(5, struct.pack(">Q", seconds * 1000)) if seconds else b"")
-            chunks.append(struct.pack("=HH", len(body) + 4, 1 | NESTED) + body)
+            chunks.append(ATTRIBUTE.pack(len(body) + 4, 1 | NESTED) + body)
         data = b"".join(chunks)
-        body = self.head + struct.pack("=HH", len(data) + 4, 3 | NESTED) + data
+        body = self.head + ATTRIBUTE.pack(len(data) + 4, 3 | NESTED) + data
         return message(NEW, NLM_F_REQUEST | NLM_F_CREATE, sequence, body)
 
     def failed_index(self, offset: int, more: int = 0) -> int:

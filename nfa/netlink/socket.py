@@ -5,9 +5,9 @@ here waits. Source: linux/netlink.h.
 """
 
 import errno
-import os
 import socket
 
+from ..portable import EINTR, ENOPROTOOPT, LATER, bind_netlink, receive, strerror
 from .wire import Failure, failures
 
 NETLINK_NETFILTER = 12
@@ -28,7 +28,7 @@ class Netlink:
         """`extended`: ask for the place of an error (nftables); without it the kernel echoes the failed message (ipset)."""
         self._extended = extended
         self._socket: socket.socket | None = None
-        self._sequence = 0
+        self._sequence = self._port = 0
         self.lost = 0
 
     def reserve(self, count: int) -> int:
@@ -42,14 +42,14 @@ class Netlink:
     def _open(self) -> socket.socket:
         made = socket.socket(_AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
         try:
-            made.bind((0, 0))
+            self._port = bind_netlink(made)
             made.setblocking(False)
             if self._extended:
                 made.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
                 made.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         except OSError as failure:
             # Kernels before 4.12 know no extended answers; everything works without them, only slower on errors.
-            if failure.errno != errno.ENOPROTOOPT:
+            if failure.errno != ENOPROTOOPT:
                 made.close()
                 raise
         return made
@@ -65,17 +65,18 @@ class Netlink:
             try:
                 self._socket.send(data)
                 break
-            except InterruptedError:
-                continue
+            except OSError as failure:
+                if failure.errno != EINTR:
+                    raise
         answers: list[Failure] = []
         while True:
             try:
-                answers.extend(failures(self._socket.recv(MAX_ANSWER)))
-            except BlockingIOError:
-                return answers
-            except InterruptedError:
-                continue
+                answers.extend(failures(receive(self._socket, MAX_ANSWER)))
             except OSError as failure:
+                if failure.errno == errno.EAGAIN:
+                    return answers
+                if failure.errno == EINTR:
+                    continue
                 if failure.errno != errno.ENOBUFS:
                     raise
                 self.lost += 1
@@ -84,8 +85,7 @@ class Netlink:
         """Return the port of the socket, by which the kernel tells whose a change was. Raises OSError."""
         if self._socket is None:
             self._socket = self._open()
-        found: int = self._socket.getsockname()[0]
-        return found
+        return self._port
 
     def close(self) -> None:
         if self._socket is not None:
@@ -103,7 +103,7 @@ class Dump:
         """Send the request for a dump. Raises OSError."""
         if self._socket is None:
             self._socket = socket.socket(_AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
-            self._socket.bind((0, 0))
+            bind_netlink(self._socket)
             self._socket.setblocking(False)
         self._socket.send(request)
 
@@ -112,8 +112,10 @@ class Dump:
         if self._socket is None:
             return b""
         try:
-            return self._socket.recv(MAX_ANSWER)
-        except (BlockingIOError, InterruptedError):
+            return receive(self._socket, MAX_ANSWER)
+        except OSError as failure:
+            if failure.errno not in LATER:
+                raise
             return b""
 
     def close(self) -> None:
@@ -124,7 +126,7 @@ class Dump:
 
 def describe(error: int) -> str:
     """Return an error number in words; ipset's own numbers included (linux/netfilter/ipset/ip_set.h)."""
-    return _IPSET.get(error) or os.strerror(error)
+    return _IPSET.get(error) or strerror(error)
 
 
 _IPSET = {

@@ -6,6 +6,8 @@ padded to 4 bytes, attribute lengths exclude the padding.
 
 import struct
 
+from ..portable import Struct
+
 NLM_F_REQUEST = 0x1
 NLM_F_ACK = 0x4
 NLM_F_CREATE = 0x400
@@ -15,8 +17,10 @@ NLMSG_ERROR = 2
 NESTED = 0x8000
 NET_BYTEORDER = 0x4000
 
-HEADER = struct.Struct("=IHHII")
-ATTRIBUTE = struct.Struct("=HH")
+HEADER = Struct("=IHHII")
+ATTRIBUTE = Struct("=HH")
+WORD = Struct("=I")
+NUMBER = Struct("=i")
 _ZEROS = (b"", b"\0\0\0", b"\0\0", b"\0")
 
 
@@ -84,14 +88,14 @@ def failures(data: bytes) -> list[Failure]:
         if length < 16 or position + length > len(data):
             break
         if kind == NLMSG_ERROR and length >= 36:
-            error = -struct.unpack_from("=i", data, position + 16)[0]
+            error = -NUMBER.unpack_from(data, position + 16)[0]
             size = 16 if flags & NLM_F_CAPPED or not error else HEADER.unpack_from(data, position + 20)[0]
             echo = data[position + 20 : min(position + 20 + size, position + length)]
             offset = -1
             if flags & NLM_F_ACK_TLVS:
                 for tlv, value in attributes(data[position + 20 + ((size + 3) & ~3) : position + length]):
                     if tlv == 2 and len(value) == 4:  # NLMSGERR_ATTR_OFFS
-                        offset = struct.unpack("=I", value)[0]
+                        offset = WORD.unpack(value)[0]
             found.append(Failure(sequence, error, offset, echo))
         position += (length + 3) & ~3
     return found

@@ -9,14 +9,13 @@ import errno
 import os
 import socket
 
+from ..portable import CHUNK, LATER, connect, fault, printable, reason, receive, strerror
 from .framing import Framer
 
 DEFAULT_SOURCE = "unix:///var/run/netifyd/netifyd.sock"
 FIRST_WAIT = 0.25
 LONGEST_WAIT = 30.0
 CONNECT_TIMEOUT = 10.0
-CHUNK = 1 << 16
-"""Bytes read at once; also what one turn of the loop takes at the most."""
 
 
 def parse_source(uri: str, lowest_port: int = 1) -> tuple[int, object]:
@@ -24,8 +23,8 @@ def parse_source(uri: str, lowest_port: int = 1) -> tuple[int, object]:
 
     `lowest_port` 0: the address is to listen on, where 0 is any port that is free.
     """
-    if not uri.isprintable():
-        raise ValueError("a source has printable characters only: " + ascii(uri)[:200])
+    if not printable(uri):
+        raise ValueError("a source has printable characters only: " + repr(uri)[:200])
     scheme, mark, rest = uri.partition("://")
     if not mark or scheme not in ("unix", "tcp"):
         raise ValueError("a source is unix://PATH or tcp://ADDRESS:PORT, not '" + uri + "'")
@@ -35,7 +34,7 @@ def parse_source(uri: str, lowest_port: int = 1) -> tuple[int, object]:
         return socket.AF_UNIX, rest
     host, _, port = rest.rpartition(":")
     host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not host or not (port.isascii() and port.isdigit()) or not lowest_port <= int(port) < 65536:
+    if not host or not (port.isdigit() and len(port) == len(port.encode())) or not lowest_port <= int(port) < 65536:
         raise ValueError(f"a tcp source is tcp://ADDRESS:PORT with a port from {lowest_port} to 65535, not '{uri}'")
     return socket.AF_INET6 if ":" in host else socket.AF_INET, (host, int(port))
 
@@ -72,7 +71,7 @@ class Client:
         try:
             self.socket = socket.socket(self._family, socket.SOCK_STREAM)
         except OSError as failure:
-            self.lose(now, failure.strerror or "no socket to be had")
+            self.lose(now, reason(failure))
             return
         self.socket.setblocking(False)
         if self._family != socket.AF_UNIX:
@@ -84,11 +83,11 @@ class Client:
         self.framer = Framer()
         self.deadline = now + CONNECT_TIMEOUT
         self.state = "connecting"
-        problem = self.socket.connect_ex(self._address)  # type: ignore[arg-type]
+        problem = connect(self.socket, self._family, self._address)
         if problem == 0:
             self._connected()
         elif problem not in (errno.EINPROGRESS, errno.EAGAIN):
-            self.lose(now, os.strerror(problem))
+            self.lose(now, strerror(problem))
         elif problem == errno.EAGAIN:
             # A unix socket whose backlog is full says so; it does not connect later by itself.
             self.lose(now, "its backlog is full")
@@ -109,17 +108,17 @@ class Client:
         """The socket is ready: return the payloads that are complete now. May lose the connection."""
         assert self.socket is not None
         if self.state == "connecting":
-            problem = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            problem = fault(self.socket, self._family, self._address)
             if problem:
-                self.lose(now, os.strerror(problem))
+                self.lose(now, strerror(problem))
                 return []
             self._connected()
         try:
-            chunk = self.socket.recv(CHUNK)
-        except (BlockingIOError, InterruptedError):
-            return []
+            chunk = receive(self.socket, CHUNK)
         except OSError as failure:
-            self.lose(now, failure.strerror or "read error")
+            if failure.errno in LATER:
+                return []
+            self.lose(now, reason(failure))
             return []
         if not chunk:
             payloads = self.framer.end()

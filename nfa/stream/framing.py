@@ -5,17 +5,28 @@ In: chunks of bytes as they arrive. Out: the payload of each record, and counts 
 
 When a length is wrong, the record is what stands before the next header. That is safe: netifyd writes its JSON on one
 line and escapes quotes in strings, so the bytes `{"length": N}` followed by a newline stand nowhere else, whatever
-strings strangers choose. Memory is bounded by one record (1 MiB) and one chunk.
+strings strangers choose. Memory is bounded by one record (1 MiB; 64 KiB under MicroPython) and one chunk.
 """
 
-import re
+from ..portable import MAX_RECORD, compile_bytes
 
-MAX_RECORD = 1 << 20
-_HEADER = re.compile(rb'\{"length": ?([0-9]+)\}\r?\n')
-_BLANK = re.compile(rb"\s+")
+_HEADER = compile_bytes(rb'\{"length": ?([0-9]+)\}\r?\n')
+_BLANK = compile_bytes(rb"\s+")
 _MARK = b'{"length"'
 _HEADER_ROOM = 64
 """No header is longer; what is kept at the end of a skipped stretch so that a header cut in two is still found."""
+
+
+def _next_header(data: bytes, position: int):
+    """Return the match of the first header from a place on, or None."""
+    while True:
+        position = data.find(_MARK, position)
+        if position < 0:
+            return None
+        match = _HEADER.match(data, position, position + _HEADER_ROOM)
+        if match is not None:
+            return match
+        position += 1
 
 
 class Framer:
@@ -67,7 +78,7 @@ class Framer:
     def _recognise(self, data: bytes, position: int) -> bool:
         """Decide what kind of stream this is, from its first bytes. Returns False while there are too few."""
         head = data[position : position + _HEADER_ROOM]
-        if _HEADER.match(head):
+        if _HEADER.match(head, 0):
             self.lines = False
         elif b"\n" in head or len(head) == _HEADER_ROOM:
             # A header with nonsense for a number is still a header: the stream is framed, the search begins.
@@ -124,15 +135,16 @@ class Framer:
         if not _MARK.startswith(follows) and not follows[:1].isspace() and not data.endswith(b"}\n", start, end):
             # Too short: the record goes on until the next header, which may still be on its way. (A record that ends as
             # netifyd ends one is whole, and what follows is garbage.)
-            after = _HEADER.search(data, end)
+            after = _next_header(data, end)
             if after is None and len(data) - start <= MAX_RECORD:
                 return position
             self.bad["length"] += 1
             if after is None:
                 self._lost = True
                 return end
-            found.append(data[start : after.start()])
-            return after.start()
+            stop: int = after.start()
+            found.append(data[start:stop])
+            return stop
         found.append(data[start:end])
         return end
 
@@ -143,7 +155,7 @@ class Framer:
             self._lost = end == 0
             stop = end or len(data)
         else:
-            match = _HEADER.search(data, position)
+            match = _next_header(data, position)
             self._lost = match is None
             stop = match.start() if match else max(position, len(data) - _HEADER_ROOM)
         self.bad["resync_bytes"] += stop - position

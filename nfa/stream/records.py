@@ -12,7 +12,8 @@ or a `BadRecord` whose `kind` is counted: `json`, `types`, `fields`. Records of 
 """
 
 import binascii
-import json
+
+from ..portable import SECRET_HASH, parse_json
 
 BAD_KINDS = ("json", "types", "fields")
 FLOW_TYPES = ("flow", "flow_dpi_update", "flow_dpi_complete")
@@ -25,8 +26,6 @@ _MAX_NAME = 255
 _KEY_DIGITS = 14
 _KEY_BITS = (1 << 60) - 1
 """Of the 64 bits of a hash: so many take the least memory."""
-# CPython's scanner without the wrapping of json.loads, which costs a third of the time; MicroPython has json.loads only.
-_scan = json.JSONDecoder().scan_once if hasattr(json, "JSONDecoder") else None  # type: ignore[attr-defined]
 
 
 _decoders: list = []
@@ -64,8 +63,7 @@ def _seeded_key(digest: str) -> int:
     return hash(digest) & _KEY_BITS
 
 
-# MicroPython's hash has 16 bits.
-digest_key = _short_key if _scan is None else _seeded_key
+digest_key = _seeded_key if SECRET_HASH else _short_key
 
 
 def parse(payload: bytes) -> object:
@@ -76,19 +74,9 @@ def parse(payload: bytes) -> object:
         except ValueError:
             pass
     try:
-        # Bytes that are not UTF-8 come from the wire; a flow must not escape its policy by sending some.
-        text = str(payload, "utf-8", "replace")
-        if _scan is None:
-            return json.loads(text)
-        value, end = _scan(text, 0)
-        if end != len(text) and text[end:].strip():
-            raise BadRecord("json", "more than one value")
-        return value
-    except StopIteration:
-        pass
-    except (ValueError, RecursionError):
-        pass
-    raise BadRecord("json", "not JSON")
+        return parse_json(payload)
+    except (ValueError, RuntimeError):  # or nested too deep
+        raise BadRecord("json", "not JSON") from None
 
 
 def _counters(payload: bytes, ending: bytes) -> int | None:

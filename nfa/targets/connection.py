@@ -251,7 +251,7 @@ class ConnectionSlot:
         if self.data["kind"] != "cut":
             replies = self.replies
             self.dels.update([(key, (state & 3, replies.get(key, b""))) for key, state in self.live.items()])
-        self.forget([*self.live, *self.waiting])
+        self.forget(list(self.live) + list(self.waiting))
         return count
 
     # -- for `connections.py` ---------------------------------------------------------------------------------------
@@ -312,7 +312,7 @@ class ConnectionSlot:
             return made[withdraw]
         connection = connection_of(key)
         value = 0
-        for slot in sorted([self, *self.siblings], key=lambda slot: slot.data["rank"]):
+        for slot in sorted([self] + self.siblings, key=lambda slot: slot.data["rank"]):
             held = slot._held(connection)
             if held is not None:
                 wanted, mask = slot.effect(held)

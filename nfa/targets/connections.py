@@ -11,6 +11,7 @@ import errno
 
 from ..netlink import conntrack
 from ..netlink.socket import Netlink, describe
+from ..portable import ENOSPC
 from .connection import ConnectionSlot, connection_of
 from .elements import connection_text, reader
 from .errors import REFUSED
@@ -201,7 +202,7 @@ class Connections:
             if change.what == REFRESH:
                 slot.lost(key, now)
             return
-        no_room = error == errno.ENOSPC and slot.data["kind"] == "ctlabel"
+        no_room = error == ENOSPC and slot.data["kind"] == "ctlabel"
         if no_room and change.what == REMOVE:
             return
         if change.what == REMOVE:

@@ -8,6 +8,7 @@ import socket
 import sys
 
 from ..netlink import ipset, nftables
+from ..portable import decode
 
 PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 58: "ipv6-icmp", 132: "sctp", 136: "udplite"}
 PORTLESS = (1, 58)
@@ -29,7 +30,7 @@ def _text(field: str, raw: bytes, protocol: str) -> str:
     if field == "mark":
         return "0x%08x" % int.from_bytes(raw, sys.byteorder)  # noqa: UP031
     if field == "interface":
-        return raw.rstrip(b"\0").decode("utf-8", "replace")
+        return decode(raw.rstrip(b"\0"))
     return str(int.from_bytes(raw, "big"))
 
 
@@ -92,5 +93,5 @@ def written(words: list[str], nft: bool, kind: str) -> str:
     if nft:
         return " . ".join(words)
     if kind.startswith("hash:ip,port"):
-        words = [words[0], words[1] + ":" + words[2], *words[3:]]
+        words = [words[0], words[1] + ":" + words[2]] + words[3:]
     return ",".join(words)

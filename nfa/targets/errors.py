@@ -7,26 +7,27 @@ administrator can do about it.
 import errno
 
 from ..netlink import ipset
+from ..portable import EAFNOSUPPORT, EBUSY, ENFILE, ENOSPC, EPROTONOSUPPORT
 from .slot import Slot
 
 IS_FULL = "is full"
 IS_MISSING = "does not exist"
 IN_THE_WAY = "is of another type, and something uses it"
-IN_USE = (errno.EBUSY, ipset.IN_USE)
+IN_USE = (EBUSY, ipset.IN_USE)
 """A set cannot be deleted: rules use it, or other sets."""
-FULL_ERRORS = (errno.ENFILE, errno.ENOSPC, errno.ENOMEM, ipset.FULL)
-OF_ANOTHER_TYPE = (errno.EINVAL, errno.EOPNOTSUPP, errno.EAFNOSUPPORT, 4097, 4106, 4107)
+FULL_ERRORS = (ENFILE, ENOSPC, errno.ENOMEM, ipset.FULL)
+OF_ANOTHER_TYPE = (errno.EINVAL, errno.EOPNOTSUPP, EAFNOSUPPORT, 4097, 4106, 4107)
 """What the kernel says of an element that fits into the set as it was made: the set that is there is another one."""
 REFUSED = (
     errno.EPERM,
     errno.EACCES,
     errno.EINVAL,
-    errno.EPROTONOSUPPORT,
+    EPROTONOSUPPORT,
     errno.EOPNOTSUPP,
-    errno.EAFNOSUPPORT,
+    EAFNOSUPPORT,
 )
 """The kernel, or this process, cannot do such things at all."""
-HOPELESS = (errno.ENOENT, *REFUSED, 4097, 4107, 4114)
+HOPELESS = REFUSED + (errno.ENOENT, 4097, 4107, 4114)
 """Errors that every element of a set meets: there is no use in trying the next one."""
 
 
@@ -50,7 +51,7 @@ def advice(error: int, slot: Slot) -> str:
         return "make it, or set managed to true; elements are added again as soon as it is there"
     if error in OF_ANOTHER_TYPE and slot.ready:
         return "the set is of another type than the target, or was made without timeouts: nfa check says what to do"
-    if error in (4098, errno.ENOENT, errno.EPROTONOSUPPORT, errno.EOPNOTSUPP, errno.EINVAL, errno.EAFNOSUPPORT):
+    if error in (4098, errno.ENOENT, EPROTONOSUPPORT, errno.EOPNOTSUPP, errno.EINVAL, EAFNOSUPPORT):
         return "is the kernel module there? OpenWrt: opkg install " + ("kmod-nft-core" if nft else "kmod-ipt-ipset")
     if error in FULL_ERRORS:
         return "new elements are left out until old ones expire; raise size, or shorten ttl"

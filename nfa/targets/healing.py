@@ -8,11 +8,10 @@ it is made again or was only emptied, its elements come back. What the daemon em
 cannot be put back now is tried again, from the element on that the kernel did not take.
 """
 
-import time
-
 from ..netlink.monitor import ELEMENTS_GONE, SET_GONE, TABLE_GONE, Monitor, ask_size, size_of
 from ..netlink.nftables import packer
 from ..netlink.socket import Dump
+from ..portable import ORDERED, monotonic, reason
 from .errors import IS_FULL, label
 from .slot import Slot
 
@@ -55,7 +54,7 @@ class Rewriting:
 class Healing:
     """Watches over the slots of a registry. `sets` writes, `say` reaches the log, `clock` is the monotonic one."""
 
-    def __init__(self, registry, sets, say, attach, clock=time.monotonic) -> None:
+    def __init__(self, registry, sets, say, attach, clock=monotonic) -> None:
         """`attach`: as for `Monitor`."""
         self._attach = attach
         self._registry = registry
@@ -86,7 +85,7 @@ class Healing:
         try:
             self._monitor = Monitor(self._sets.port(), self._attach)
         except OSError as failure:
-            self._say("warning", "what others do to nftables cannot be noticed: " + (failure.strerror or str(failure)))
+            self._say("warning", "what others do to nftables cannot be noticed: " + reason(failure))
             return
         self.descriptor = self._monitor.descriptor
         poll.register(self.descriptor, events)
@@ -182,9 +181,10 @@ class Healing:
         limit = int(self._clock()) + 1 + ENDING
         ending = 0
         for deadline in slot.live.values():  # in the order in which they end
-            if not 0 < (deadline if deadline >= 0 else ~deadline) <= limit:
+            if 0 < (deadline if deadline >= 0 else ~deadline) <= limit:
+                ending += 1
+            elif ORDERED:
                 break
-            ending += 1
             if ending > MAX_ENDING:
                 return 0
         return max(0, len(slot.live) - ending - size)

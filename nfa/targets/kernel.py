@@ -11,6 +11,7 @@ import errno
 from ..netlink import ipset, nftables
 from ..netlink.socket import MAX_SEND, Netlink, describe
 from ..netlink.wire import NLM_F_ACK, with_sequence
+from ..portable import EBUSY, EMSGSIZE
 from .errors import FULL_ERRORS, HOPELESS, IN_THE_WAY, IN_USE, IS_FULL, IS_MISSING, OF_ANOTHER_TYPE, advice, label
 from .slot import RETRY_FULL, RETRY_OTHER, Slot, set_of
 
@@ -100,7 +101,7 @@ class Sets:
         data = slot.data
         if set_of(data) in self.misfits:
             return self._replace(slot)
-        error = self._command(slot, [*data["create"], data["flush"]] if flush else list(data["create"]))
+        error = self._command(slot, list(data["create"]) + ([data["flush"]] if flush else []))
         if slot.lost and (error == errno.EEXIST or error in OF_ANOTHER_TYPE) and not self._replace(slot):
             return 0  # whoever deleted it has made one of another type in its place
         if error == errno.EEXIST:
@@ -114,13 +115,13 @@ class Sets:
         The kernel refuses while something uses the set. ipset has no transactions: for a moment there is no set.
         """
         data = slot.data
-        error = self._command(slot, [*data["destroy"], *data["create"]])
+        error = self._command(slot, list(data["destroy"]) + list(data["create"]))
         if error == errno.ENOENT:
             # It is not there any longer.
             error = self._command(slot, list(data["create"]))
         if not error:
             self.misfits.discard(set_of(data))
-            for one in (slot, *slot.siblings):
+            for one in [slot] + slot.siblings:
                 self.lose(one)
             self._say("notice", "target '" + slot.counters.name + "': " + label(slot) + " was of another type; it is replaced")
         return error
@@ -139,7 +140,7 @@ class Sets:
         first = netlink.reserve(len(messages) + 2)
         batch = [with_sequence(m, first + 1 + i, 0 if nft else NLM_F_ACK) for i, m in enumerate(messages)]
         if nft:
-            batch = [nftables.begin(first), *batch, nftables.end(first + len(messages) + 1)]
+            batch = [nftables.begin(first)] + batch + [nftables.end(first + len(messages) + 1)]
         try:
             # One send for each ipset command: the second may need what the first made.
             answers = netlink.send(b"".join(batch)) if nft else [a for m in batch for a in netlink.send(m)]
@@ -486,7 +487,7 @@ class Sets:
             slot.retry_at = now
         words = IS_FULL if error in FULL_ERRORS else IS_MISSING if error == errno.ENOENT else describe(error)
         if (error in IN_USE or error in OF_ANOTHER_TYPE) and set_of(slot.data) in self.misfits:
-            words, error = IN_THE_WAY, errno.EBUSY
+            words, error = IN_THE_WAY, EBUSY
         # A full set has room now and then: that is told again only after a while, not each time.
         quiet = words == IS_FULL and now < slot.quiet_until
         if words == IS_FULL:
@@ -503,7 +504,7 @@ class Sets:
 
     def _not_sent(self, batch: list[Unit], error: int, now: int) -> list[Unit]:
         """The kernel did not take a batch. One that is too large is cut smaller, from now on."""
-        if error not in (errno.EMSGSIZE, errno.ENOBUFS) or self._limit <= MIN_SEND:
+        if error not in (EMSGSIZE, errno.ENOBUFS) or self._limit <= MIN_SEND:
             return self._all_failed(batch, error, now)
         self._limit //= 2
         return [part for unit in batch for part in self._units(unit.slot, unit.keys, unit.what)]

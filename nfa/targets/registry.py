@@ -302,4 +302,4 @@ class Registry:
 
 def _identity(data: dict) -> tuple:
     """Return what makes a slot the same one after a reload: its elements stay what they are."""
-    return (data["target"], data["family"], data["fields"], data["type"], *set_of(data))
+    return (data["target"], data["family"], data["fields"], data["type"]) + set_of(data)

@@ -8,10 +8,10 @@ than a few milliseconds.
 """
 
 import errno
-import time
 
 from ..netlink import conntrack
 from ..netlink.socket import Dump
+from ..portable import monotonic
 
 SLICE = 0.004
 """Seconds that the loop may be held up by one slice."""
@@ -59,15 +59,15 @@ class Search:
             if now < self._next:
                 return 0, []
             self._begin()
-        start = time.monotonic()
+        start = monotonic()
         error = 0
         try:
-            while self.reading and time.monotonic() - start < SLICE:
+            while self.reading and monotonic() - start < SLICE:
                 self._slice()
         except OSError as failure:
             error = failure.errno or errno.EIO
             self.reading = False
-        self._spent += time.monotonic() - start
+        self._spent += monotonic() - start
         if self.reading:
             return 0, []
         if error:

@@ -5,6 +5,7 @@ ones. Out: lists of elements to add and to refresh. A packed element begins with
 table of flows can hold elements of all sets. The kernel itself is spoken to in `kernel.py`.
 """
 
+from ..portable import ORDERED
 from .holders import Holders
 
 RETRY_FULL = 1
@@ -69,6 +70,8 @@ class Slot:
         """The set may hold elements that are not in `live` (of an earlier life of the daemon, or of somebody else): adding
         one of those must refresh it."""
         self._carried_until = 0
+        self._earliest = 0
+        """No element expires before this second: where a dict has no order, all of it must be looked at then."""
         self.siblings: list[Slot] = []
         """Slots of other targets that fill the same set."""
         self.lost = False
@@ -234,11 +237,21 @@ class Slot:
 
     def _ended(self, limit: int) -> list[bytes]:
         """Return the elements whose deadline is not after this second."""
-        gone = []
+        gone: list[bytes] = []
+        if limit < self._earliest:
+            return gone
+        earliest = limit + self.ttl
         for key, deadline in self.live.items():
-            if (deadline if deadline >= 0 else ~deadline) > limit:
+            if deadline < 0:
+                deadline = ~deadline
+            if deadline <= limit:
+                gone.append(key)
+            elif ORDERED:
                 break
-            gone.append(key)
+            elif deadline < earliest:
+                earliest = deadline
+        if not ORDERED:
+            self._earliest = earliest
         return gone
 
     def keep_of_siblings(self) -> None:

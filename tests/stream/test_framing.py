@@ -9,7 +9,8 @@ import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nfa.stream.framing import MAX_RECORD, Framer
+from nfa.portable import MAX_RECORD
+from nfa.stream.framing import Framer
 
 HOSTILE = '\\"{"length": 5}\n}{"length": 3}'  # what a stranger may choose as a name; JSON escapes it
 RECORDS = [

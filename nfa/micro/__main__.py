@@ -1,0 +1,67 @@
+"""`micropython -m nfa.micro policy.img`: fill kernel sets by a policy that was compiled elsewhere (docs/micropython.md)."""
+
+import gc
+import sys
+
+# What modules leave when they are compiled goes at once: the heap stays small.
+gc.threshold(48 << 10)  # type: ignore[attr-defined]
+
+from ..messages import say  # noqa: E402
+from ..portable import reason  # noqa: E402
+from .image import ImageError, load  # noqa: E402
+
+USAGE = """\
+usage: micropython -m nfa.micro IMAGE [-s SOURCE] [--control PATH]
+
+IMAGE comes from: nfa compile --micropython -o IMAGE
+-s SOURCE       netifyd's socket, unix://PATH or tcp://ADDRESS:PORT (default: that of the image)
+--control PATH  the control socket (default: /var/run/nfa/control.sock)"""
+CONTROL = "/var/run/nfa/control.sock"
+
+
+def options(words: list) -> dict:
+    """Return the options of the command line. Raises ValueError."""
+    found = {"image": "", "source": "", "control": CONTROL}
+    names = {"-s": "source", "--source": "source", "--control": "control"}
+    words = list(words)
+    while words:
+        word = words.pop(0)
+        if word in names and words:
+            found[names[word]] = words.pop(0)
+        elif word.startswith("-") or found["image"]:
+            raise ValueError(word)
+        else:
+            found["image"] = word
+    if not found["image"] or not found["control"].startswith("/"):
+        raise ValueError
+    return found
+
+
+def main(words: list) -> int:
+    """Run. Returns the exit code: 0 ended by a signal, 1 it cannot run, 2 wrong usage."""
+    try:
+        chosen = options(words)
+    except ValueError:
+        print(USAGE)
+        return 2
+    try:
+        with open(chosen["image"], "rb") as file:
+            data = load(file.read())
+    except ImageError as failure:
+        say("error", chosen["image"] + ": " + str(failure))
+        return 1
+    except OSError as failure:
+        say("error", chosen["image"] + " cannot be read: " + reason(failure))
+        return 1
+    gc.collect()
+    from .loop import Matcher  # after the image was read: a file that is none is told with what little memory there is
+
+    try:
+        matcher = Matcher(data, chosen["source"] or data["source"], chosen["control"], chosen["image"])
+    except ValueError as failure:
+        say("error", str(failure))
+        return 2
+    return matcher.run(data)
+
+
+sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,177 @@
+"""A policy for MicroPython: what it cannot do is told and left out, the rest becomes an image of its own form.
+
+In: a compiled policy (`nfa.compiler.Compiled`), changed in place. Out: findings in its reports, and the bytes of the image.
+Runs under CPython. Regular expressions become automata, which are our own code: MicroPython's `re` does not know `{2,3}` or
+`\\b` and does not say so. Where there can be no automaton, the action is left out.
+"""
+
+from __future__ import annotations
+
+import ast
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from ..compiler import Compiled, image_of
+from ..config.features import inactive_reason
+from ..config.report import quote
+from ..expression.regex import RegexError, compile_pattern
+from ..expression.tree import And, Node, Not, Or, Pattern, Test
+from .image import seal
+
+MAX_PIECE = 4096
+"""Characters of source that MicroPython compiles at once, if it can be cut: what it needs for that is many times as much."""
+_CANNOT = {
+    "log": "MicroPython cannot write files that nobody can put a link in place of",
+    "sink": "sinks need modules that MicroPython lacks",
+    "pftable": "tables of PF are filled by a program, which MicroPython cannot run",
+}
+_REPORTS = 20
+
+
+def image_for(compiled: Compiled, source: str) -> bytes | None:
+    """Return the image, None when there can be none: the reports say why. `source`: netifyd's socket."""
+    reports = compiled.reports
+    _leave_out_targets(compiled)
+    if not _patterns_fit(compiled.exemptions):
+        reports.error(
+            compiled.policy.exemptions[0].place,
+            f"global exemptions: {_too_large(compiled.exemptions)}",
+            hint="split it into comparisons, or run nfa with CPython",
+            consequence="no image is written: flows that are to be spared would not be",
+        )
+        return None
+    _leave_out_actions(compiled)
+    for item in compiled.actions:
+        item.reason = item.reason or inactive_reason(item.action, compiled.policy) or ""
+    data = image_of(compiled, _pieces)
+    data["patterns"] = [automaton(pattern) for pattern in data["patterns"]]  # type: ignore[attr-defined]
+    data["reports"] = data["reports"][:_REPORTS]  # type: ignore[index]
+    data["source"] = source
+    data["lower"] = lower_rows()
+    del data["names"]
+    return seal(dump(data))
+
+
+def automaton(data: dict[str, Any]) -> dict[str, Any]:
+    """Return the plan of a pattern as an automaton. Raises RegexError when there can be none."""
+    return compile_pattern(data["pattern"], budget=-1).as_data() if data["kind"] == "re" else data
+
+
+def _leave_out_targets(compiled: Compiled) -> None:
+    for target in compiled.policy.targets.values():
+        why = _CANNOT.get(target.type)
+        if why and target.enabled and not target.trouble:
+            target.trouble = why
+            compiled.reports.warning(
+                target.place,
+                f"target {quote(target.name)}: {why}",
+                hint="use a target of type nftset, ipset, ctmark or ctlabel, or run nfa with CPython",
+                consequence="no flow reaches the target",
+            )
+
+
+def _leave_out_actions(compiled: Compiled) -> None:
+    for item in compiled.actions:
+        if item.reason:
+            continue
+        for tree in (item.criteria, item.exemptions):
+            if not _patterns_fit(tree):
+                item.reason = "MicroPython cannot match its regular expression"
+                compiled.reports.error(
+                    item.action.criteria[0].place if tree is item.criteria else item.action.exemptions[0].place,
+                    f"action {quote(item.action.name)}: {_too_large(tree)}",
+                    hint="split it into comparisons, or run nfa with CPython",
+                    consequence="the action is left out of the image",
+                )
+                break
+
+
+def _patterns(node: Node | None) -> Iterator[Pattern]:
+    if isinstance(node, Test) and isinstance(node.value, Pattern):
+        yield node.value
+    elif isinstance(node, Not):
+        yield from _patterns(node.item)
+    elif isinstance(node, And | Or):
+        for item in node.items:
+            yield from _patterns(item)
+
+
+def _unfit(node: Node | None) -> Iterator[tuple[str, str]]:
+    """Yield each pattern that there can be no automaton for, and why."""
+    for pattern in _patterns(node):
+        try:
+            automaton(pattern.data)
+        except RegexError as failure:
+            yield pattern.text, failure.message
+
+
+def _patterns_fit(node: Node | None) -> bool:
+    return not any(True for _ in _unfit(node))
+
+
+def _too_large(node: Node | None) -> str:
+    text, why = next(_unfit(node))
+    return f"MicroPython cannot match rx:{text}: {why}"
+
+
+def _pieces(source: str) -> list[str]:
+    """Cut the source of a policy between statements, so that no piece is large without need."""
+    lines = source.splitlines(keepends=True)
+    starts = [statement.lineno - 1 for statement in ast.parse(source).body]
+    pieces: list[str] = []
+    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        text = "".join(lines[start:end])
+        if pieces and len(pieces[-1]) + len(text) <= MAX_PIECE:
+            pieces[-1] += text
+        else:
+            pieces.append(text)
+    return pieces
+
+
+def lower_rows() -> bytes:
+    """Return the letters that are not ASCII and have a lower case, for `lacking.lower`.
+
+    Rows of first and last letter, the step from one to the next, and the distance of the lower case, sorted.
+    """
+    letters = [(code, ord(chr(code).lower()) - code) for code in range(0x80, 0x20000) if len(chr(code).lower()) == 1]
+    rows: list[list[int]] = []
+    for code, distance in letters:
+        if not distance:
+            continue
+        if rows and rows[-1][3] == distance:
+            first, last, step, _ = rows[-1]
+            if code - last in (1, 2) and step in (0, code - last):
+                rows[-1] = [first, code, code - last, distance]
+                continue
+        rows.append([code, code, 0, distance])
+    return b"".join(struct.pack(">IIBi", first, last, step or 1, distance) for first, last, step, distance in rows)
+
+
+# -- plain data --------------------------------------------------------------------------------------------------------
+
+
+def dump(value: object) -> bytes:
+    """Return plain data as bytes, for `plain.load`. Raises TypeError for anything else."""
+    if value is None or isinstance(value, bool):
+        return {None: b"N", True: b"T", False: b"F"}[value]
+    if isinstance(value, int):
+        size = (abs(value).bit_length() + 7) // 8
+        return _counted(b"i" if value >= 0 else b"n", abs(value).to_bytes(size, "big"))
+    if isinstance(value, float):
+        return _counted(b"d", struct.pack(">d", value))
+    if isinstance(value, str):
+        return _counted(b"s", value.encode("utf-8", "replace"))
+    if isinstance(value, bytes):
+        return _counted(b"b", value)
+    if isinstance(value, dict):
+        body = b"".join(dump(key) + dump(item) for key, item in value.items())
+        return b"m" + len(value).to_bytes(4, "big") + body
+    for kind, letter in ((list, b"l"), (tuple, b"t"), (set, b"e"), (frozenset, b"z")):
+        if isinstance(value, kind):
+            return letter + len(value).to_bytes(4, "big") + b"".join(map(dump, value))
+    raise TypeError(f"no plain data: {type(value).__name__}")
+
+
+def _counted(letter: bytes, data: bytes) -> bytes:
+    return letter + len(data).to_bytes(4, "big") + data

@@ -1,0 +1,40 @@
+"""The policy image for MicroPython: no byte-code, but source that MicroPython compiles; no marshal, but `plain` data.
+
+In: the bytes of a file. Out: the data that `nfa.compiler.image_of` makes, with `code` a list of sources; whole or not at all.
+"""
+
+import binascii
+
+from . import plain
+
+MAGIC = b"NFA-MICROPYTHON 1\n"
+OTHER = b"NFA-IMAGE "
+
+
+class ImageError(ValueError):
+    """Bytes that are no whole image for MicroPython."""
+
+
+def seal(body: bytes) -> bytes:
+    """Return the image with this body."""
+    return MAGIC + len(body).to_bytes(4, "big") + binascii.crc32(body).to_bytes(4, "big") + body
+
+
+def load(raw: bytes) -> dict:
+    """Return an image's data. Raises ImageError when the bytes are not whole, or of another form."""
+    if raw.startswith(OTHER):
+        raise ImageError("a policy image for CPython; compile it with --micropython")
+    if not raw.startswith(MAGIC):
+        raise ImageError("not a policy image for MicroPython of this version of nfa")
+    start = len(MAGIC) + 8
+    body = raw[start:]
+    seal_of = len(body).to_bytes(4, "big") + binascii.crc32(body).to_bytes(4, "big")
+    if raw[len(MAGIC) : start] != seal_of:
+        raise ImageError("the policy image is damaged")
+    try:
+        data = plain.load(body)
+    except plain.Damaged:
+        data = None
+    if not isinstance(data, dict):
+        raise ImageError("the policy image is damaged")
+    return data

@@ -1,0 +1,256 @@
+"""nfa.micro under the real MicroPython, with the real kernel: the same sets as the daemon makes, healed, in little memory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kernel_lab import Daemon, Lab, Namespace, eventually, ipset, nftset, policy, private_namespace
+from micropython_lab import ACTIONS, RECORDED, SETS, MicroPython, payloads
+from policies import config_of
+from samples import Record, flow, frame
+
+from nfa.recording import frames
+
+pytestmark = pytest.mark.kernel
+
+FOUR = {"set_family": "ipv4"}
+ADDRESSES = {f"203.0.113.{number}" for number in range(1, 41)}
+CONFIG = config_of(ACTIONS, targets={name: {**target, "managed": True, "ttl": 3600} for name, target in SETS.items()})
+MEMORY = 4.5e6
+GROWTH = 0.5e6
+"""Bytes."""
+
+
+class Micro(Daemon):
+    """`micropython -m nfa.micro`, as a process of the namespace, with an image that was compiled there."""
+
+    def __init__(self, namespace: Namespace, folder: Path, source: str, config: object, micropython: MicroPython) -> None:
+        self.config, self.control, self.errors = folder / "nfa.json", folder / "control.sock", folder / "stderr"
+        self.configure(config)
+        image = folder / "policy.img"
+        compiler = [sys.executable, "-m", "nfa", "compile", "--no-uci", "-c", str(self.config), "--state-dir", str(folder)]
+        namespace.run(*compiler, "--micropython", "-o", str(image), "-s", source)
+        with self.errors.open("ab") as errors:
+            self.process = subprocess.Popen(
+                [*namespace.prefix, micropython.path, "-m", "nfa.micro", str(image), "--control", str(self.control)],
+                stderr=errors, stdout=errors, stdin=subprocess.DEVNULL, env=micropython.environment, cwd=folder,
+            )  # fmt: skip
+        self.pid = self.process.pid
+
+    def memory(self) -> int:
+        """Its resident set, bytes."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
+
+
+class MicroLab(Lab):
+    """A lab whose daemon runs under MicroPython."""
+
+    def __init__(self, namespace: Namespace, folder: Path, micropython: MicroPython) -> None:
+        super().__init__(namespace, folder)
+        self._micropython = micropython
+
+    def launch(self, config: object, **more: Any) -> Daemon:
+        source = more.pop("source", self.netifyd.uri)
+        self.daemons.append(Micro(self.namespace, self.folder, source, config, self._micropython))
+        self._sent = 0
+        return self.daemon
+
+
+@pytest.fixture
+def micro(namespace: Namespace, tmp_path: Path, micropython: MicroPython) -> Iterator[MicroLab]:
+    made = MicroLab(namespace, tmp_path, micropython)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def sets_of(lab: Lab) -> dict[str, set[Any]]:
+    """All sets of the kernel, and their elements."""
+    made = {name: one.keys for name, one in lab.namespace.nft_sets().items()}
+    return made | {name: one.keys for name, one in lab.namespace.ipsets().items()}
+
+
+def fed(lab: Lab, records: Sequence[bytes]) -> dict[str, set[Any]]:
+    """The sets after a stream."""
+    lab.start(CONFIG)
+    status = lab.feed(*[b'{"length": %d}\n%b' % (len(one), one) for one in records])
+    assert not any(status["source"]["bad"].values()), status["source"]["bad"]
+    assert not any(target["errors"] for target in status["targets"].values())
+    return sets_of(lab)
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_the_sets_are_those_that_the_daemon_makes(micro: MicroLab, tmp_path: Path, recorded: bool) -> None:
+    """A policy that was tested on a PC would let other flows through on the router."""
+    if recorded and not RECORDED.is_file():
+        pytest.skip(f"no {RECORDED}")
+    records = list(frames(RECORDED)) if recorded else payloads(3, 400)
+    found = fed(micro, records)
+    folder = tmp_path / "cpython"
+    folder.mkdir()
+    with private_namespace() as namespace:
+        lab = Lab(namespace, folder)
+        try:
+            wanted = fed(lab, records)
+        finally:
+            lab.close()
+    assert sum(map(len, wanted.values())) > 50
+    assert found == wanted
+
+
+def start(micro: MicroLab, **more: Any) -> None:
+    """Fill an nftables set and an ipset with ADDRESSES."""
+    targets = {"n": nftset("n", "other_addr", ttl=600, **FOUR, **more), "i": ipset("i", ttl=600, **FOUR, **more)}
+    micro.start(policy(targets))
+    micro.feed(*[flow(other=address) for address in sorted(ADDRESSES)])
+
+
+def nft_keys(micro: MicroLab) -> set[str]:
+    return {key[0] for key in micro.namespace.nft_set("nfa n.v4").keys}
+
+
+def test_what_others_empty_or_delete_is_put_back(micro: MicroLab) -> None:
+    """A reload of the firewall would let everybody go."""
+    start(micro)
+    assert nft_keys(micro) == ADDRESSES
+    for deed in ("flush set inet nfa n.v4", "delete table inet nfa"):
+        micro.namespace.nft(deed)
+        eventually(lambda: nft_keys(micro) == ADDRESSES, 5, "all elements are back")
+    micro.namespace.run("ipset", "flush", "i.v4")
+    eventually(lambda: micro.namespace.ipset("i.v4").keys == ADDRESSES, 5, "all elements are back")
+
+
+def test_sigterm_ends_it_in_order(micro: MicroLab, micropython: MicroPython) -> None:
+    """flush_on_destroy would leave its elements, and the control socket would stay."""
+    if "ffi" not in micropython.run("try:\n import ffi\n print('ffi')\nexcept ImportError: print('no')"):
+        pytest.skip("this MicroPython has no ffi: a signal ends it there and then")
+    start(micro, flush_on_destroy=True)
+    assert micro.daemon.stop() == 0
+    assert nft_keys(micro) == set()
+    assert not micro.daemon.control.exists()
+    assert micro.daemon.said("stopped")
+
+
+def test_status_can_be_asked_for_with_the_usual_command(micro: MicroLab) -> None:
+    """An administrator would not see what it does."""
+    start(micro)
+    control = ["--control", str(micro.daemon.control)]
+    done = subprocess.run(micro.nfa("status", *control), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "connected" in done.stdout
+    assert "nfa 0." in done.stdout
+    assert next(line for line in done.stdout.splitlines() if line.split()[:2] == ["n", "nftset"]).split()[2] == "40"
+    asked = subprocess.run(micro.nfa("matches", *control), capture_output=True, text=True, check=False)
+    assert "under MicroPython there is only status" in asked.stderr
+
+
+def test_it_connects_again_and_reads_tcp(micro: MicroLab) -> None:
+    """netifyd restarts now and then."""
+    start(micro)
+    micro.netifyd.close()
+    micro.daemon.until(lambda status: not status["source"]["connected"], "it is noticed")
+    micro.netifyd.open()
+    micro.netifyd.accept()
+    micro.netifyd.send(flow(other="203.0.113.99"))
+    eventually(lambda: "203.0.113.99" in nft_keys(micro), what="the element of a later flow")
+
+
+def test_damage_costs_no_good_record(micro: MicroLab) -> None:
+    """Strangers choose names; a record that is broken or larger than the memory must not end it."""
+    start(micro)
+    deep = b'{"type":"flow","flow":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n"
+    large = b'{"type":"flow","x":"' + b"x" * 900_000 + b'"}\n'
+    wide = b'{"type":"flow","x":[' + b"1," * 300_000 + b"1]}\n"
+    number_too_long = b'{"length": ' + b"9" * 9000 + b"}\n"
+    for number, bad in enumerate((b"\x00\xff garbage {]\n" * 20, deep, large, wide, number_too_long), 100):
+        framed = bad if number in (100, 104) else b'{"length": %d}\n%b' % (len(bad), bad)
+        micro.netifyd.send(framed, flow(other=f"203.0.113.{number}"))
+        eventually(lambda number=number: f"203.0.113.{number}" in nft_keys(micro), what="the flow after")  # type: ignore[misc]
+    assert micro.daemon.process.poll() is None
+    assert not micro.daemon.said("please report")
+
+
+def test_marks_are_set(micro: MicroLab) -> None:
+    """ctmark works under MicroPython as documented."""
+    entry = "-p udp -s 192.168.1.20 -d 203.0.113.10 --sport 5000 --dport 443 -t 100"
+    probe = micro.namespace.attempt("conntrack", "-I", *entry.split())
+    if probe.returncode:
+        pytest.skip(f"conntrack cannot make an entry: {probe.stderr}")
+    micro.start(policy({"m": {"target_type": "ctmark", "mark": "0x2", "mask": "0xff"}}))
+    record = flow("QUIC", local="192.168.1.20", other="203.0.113.10", ip_protocol=17, local_port=5000, other_port=443)
+    micro.feed(record)
+    eventually(lambda: "mark=2" in micro.namespace.run("conntrack", "-L"), what="the mark")
+
+
+def workload(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The policy that the bench measures with: 100 actions."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "bench"))
+    monkeypatch.delitem(sys.modules, "workload", raising=False)
+    import workload
+
+    made = workload.policy(str(folder))
+    for target in made["targets"].values():
+        target["managed"] = True
+    return made
+
+
+def test_a_hundred_actions_need_four_and_a_half_megabytes(
+    micro: MicroLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would not fit where it is made for; or it would grow until the router has no memory left."""
+    daemon = micro.start(workload(tmp_path, monkeypatch))
+    assert isinstance(daemon, Micro)
+    daemon.loaded()
+    assert daemon.memory() <= MEMORY
+    records: list[Record | bytes] = [frame(json.loads(one)) for one in payloads(1, 300)]
+    micro.feed(*records)
+    assert daemon.memory() <= MEMORY
+    micro.feed(*records * 10)
+    settled = daemon.memory()
+    assert settled <= MEMORY
+    micro.feed(*records * 20)
+    assert daemon.memory() - settled <= GROWTH
+
+
+def test_more_flows_than_memory_are_forgotten(micro: MicroLab) -> None:
+    """A scan of the network would end it, or make it so slow that no flow is matched."""
+    start(micro)
+    for part in range(6):
+        records = [flow(other=f"10.{part}.{n >> 8}.{n & 255}", local_port=n, digest=f"{part:04x}{n:08x}") for n in range(2000)]
+        status = micro.feed(*records)
+    assert status["flows"]["dropped"] > 1000
+    assert status["targets"]["n"]["errors"] == 0
+    assert ("10.5.7.207",) in micro.namespace.nft_set("nfa n.v4").keys
+    assert len(micro.namespace.nft_set("nfa n.v4").keys) == 12040, "the kernel keeps what is forgotten here"
+    assert isinstance(micro.daemon, Micro)
+    assert micro.daemon.memory() <= 6e6
+    assert not micro.daemon.said("fault")
+
+
+def test_an_image_that_is_none_is_refused_in_words(micropython: MicroPython, tmp_path: Path) -> None:
+    """The wrong file would end in a traceback, or be executed as root."""
+    other, cut, missing = tmp_path / "other.img", tmp_path / "cut.img", tmp_path / "none.img"
+    other.write_bytes(b"NFA-IMAGE 1 cpython-311\n" + b"x" * 100)
+    cut.write_bytes(b"NFA-MICROPYTHON 1\n" + b"\0" * 20)
+    for file, words in ((other, "compile it with --micropython"), (cut, "damaged"), (missing, "No such file")):
+        command = [micropython.path, "-m", "nfa.micro", str(file)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=micropython.environment)
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_wrong_usage_is_answered_with_the_usage(micropython: MicroPython) -> None:
+    """A user would have to read the source."""
+    command = [micropython.path, "-m", "nfa.micro", "--nonsense"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=micropython.environment)
+    assert done.returncode == 2
+    assert "usage: micropython -m nfa.micro IMAGE" in done.stdout

@@ -1,0 +1,177 @@
+"""Under the real MicroPython: what a policy decides and puts into sets is what CPython decides, for each record."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import samples
+from micropython_lab import ACTIONS, RECORDED, SETS, MicroPython, micro_image, payloads
+from policies import compiled, config_of
+
+from nfa import image
+from nfa.compiler import image_of
+from nfa.engine.policy import Policy
+from nfa.engine.view import MALFORMED
+from nfa.recording import frames
+from nfa.stream.records import BadRecord, read
+
+DECIDE = """
+import sys
+from nfa.micro.image import load
+from nfa.micro.lacking import set_lower
+from nfa.engine.policy import Policy
+from nfa.engine.view import MALFORMED
+from nfa.stream.framing import Framer
+from nfa.stream.records import BadRecord, read
+data = load(open(sys.argv[1], "rb").read())
+set_lower(data["lower"])
+policy = Policy(data, data["code"], {}, list(range(len(data["slots"]))))
+policy.keep_hours(int(sys.argv[3]))
+framer, file = Framer(), open(sys.argv[2], "rb")
+while True:
+    chunk = file.read(7000)
+    for payload in framer.feed(chunk) if chunk else framer.end():
+        try:
+            kind, value = read(payload)
+            if kind != "flow":
+                print(kind)
+                continue
+            keys = []
+            actions = policy.decide(value, value["flow"])
+            for key in policy.key_functions:
+                try:
+                    keys.append(key(value, value["flow"]).hex())
+                except MALFORMED:
+                    keys.append("-")
+            print(actions, ",".join(keys))
+        except BadRecord as bad:
+            print("bad", bad.kind)
+        except MALFORMED:
+            print("malformed")
+    if not chunk:
+        break
+"""
+MONDAY_NOON = 1700481600
+
+
+def decided(policy: Policy, data: list[bytes]) -> list[str]:
+    """What CPython makes of the records, in the form that DECIDE prints."""
+    lines = []
+    for payload in data:
+        try:
+            kind, value = read(payload)
+            if kind != "flow":
+                lines.append(kind)
+                continue
+            keys = []
+            actions = policy.decide(value, value["flow"])
+            for key in policy.key_functions:
+                try:
+                    keys.append(key(value, value["flow"]).hex())
+                except MALFORMED:
+                    keys.append("-")
+            lines.append(f"{actions} {','.join(keys)}")
+        except BadRecord as bad:
+            lines.append(f"bad {bad.kind}")
+        except MALFORMED:
+            lines.append("malformed")
+    return lines
+
+
+def compare(micropython: MicroPython, folder: Path, config: dict[str, Any], records: list[bytes]) -> list[str]:
+    """Have both decide. Returns what both said."""
+    made, reports = compiled(folder, config)
+    assert not reports.errors, [report.text() for report in reports.errors]
+    data = image.load(image.dump(image_of(made)))
+    policy = Policy(data, image.code_of(data["code"]), {}, list(range(len(data["slots"]))))  # type: ignore[arg-type]
+    policy.keep_hours(MONDAY_NOON)
+    stream = folder / "stream"
+    stream.write_bytes(b"".join(b'{"length": %d}\n%b' % (len(payload), payload) for payload in records))
+    printed = micropython.run(DECIDE, str(micro_image(folder, config)), str(stream), str(MONDAY_NOON)).splitlines()
+    wanted = decided(policy, records)
+    assert len(printed) == len(wanted)
+    differing = [(p, here, there) for p, here, there in zip(records, wanted, printed, strict=True) if here != there]
+    (folder / "differing.txt").write_text(repr(differing))
+    assert not differing, differing[:20]
+    return wanted
+
+
+def config() -> dict[str, Any]:
+    return config_of(ACTIONS, targets=SETS, exemptions=["app == 'netify.zoom';", "192.168.1.77"])
+
+
+def test_decisions_on_a_made_stream_are_those_of_cpython(micropython: MicroPython, tmp_path: Path) -> None:
+    """A policy that was tested on a PC would do something else on the router."""
+    said = compare(micropython, tmp_path, config(), payloads(1, 400) + payloads(2, 200))
+    assert len(set(said)) > 50
+
+
+def test_decisions_on_a_recorded_stream_are_those_of_cpython(micropython: MicroPython, tmp_path: Path) -> None:
+    """As above, with what a real netifyd wrote."""
+    if not RECORDED.is_file():
+        pytest.skip(f"no {RECORDED}")
+    compare(micropython, tmp_path, config(), list(frames(RECORDED)))
+
+
+def test_damaged_and_foreign_records_are_judged_as_by_cpython(micropython: MicroPython, tmp_path: Path) -> None:
+    """A record that CPython refuses would have an effect, or a flow would escape by letters that are not ASCII."""
+    rng = random.Random(5)
+    names = [
+        "ÉCOLE.example", "école.EXAMPLE", "xn--bcher-kva.example", "K.example", "İ.example", "ads12.example",
+        "\U0001f600.example", "ǅ.example", "ΑΒ.example", "a" * 3000, "tracker.\ud7ff.example", "",
+    ]  # fmt: skip
+    records = [samples.flow("HTTP/S", host_server_name=name) for name in names]
+    made = [json.dumps(record, ensure_ascii=bool(number & 1)).encode() + b"\n" for number, record in enumerate(records * 2)]
+    for bad in (b"\xff\xfe", b"\xc0\xae", b"\xed\xa0\x80", b"\xf0\x9f", b"\xe2\x28\xa1", b"\xf5\x80\x80\x80"):
+        made.append(json.dumps(samples.flow("HTTP/S", host_server_name="ads12.@.x")).encode().replace(b"@", bad) + b"\n")
+    for name in ("ip_version", "digest", "local_ip", "detected_protocol", "other_port", "ip_nat", "ssl", "risks", "category"):
+        for value in (None, True, -1, 70000, 4.0, "x:", [], {}, [1], {"a": 1}, "1.2.3.4\0", 1 << 70):
+            record = samples.flow("HTTP/S")
+            record["flow"][name] = value
+            made.append(json.dumps(record).encode() + b"\n")
+    whole = json.dumps(samples.flow("HTTP/S")).encode()
+    made += [whole[: rng.randrange(len(whole) - 1)] + b"\n" for _ in range(30)]
+    compare(micropython, tmp_path, config(), made)
+
+
+def test_text_is_lower_case_as_in_cpython(micropython: MicroPython, tmp_path: Path) -> None:
+    """A name in capitals that are not ASCII would escape a policy."""
+    from nfa.micro.compile import lower_rows
+
+    program = """
+import sys
+from nfa.micro.lacking import _utf8, characters, lower, set_lower
+set_lower(open(sys.argv[1], "rb").read())
+def char(code):
+    return str(_utf8(code), "utf-8")
+for code in range(0x20000):
+    if not 0xD800 <= code < 0xE000 and lower(char(code)) != char(code):
+        print(code, " ".join([str(c) for c in characters(lower(char(code)))]))
+"""
+    rows = tmp_path / "rows"
+    rows.write_bytes(lower_rows())
+    printed = micropython.run(program, str(rows))
+    wanted = {code: chr(code).lower() for code in range(0x20000) if not 0xD800 <= code < 0xE000}
+    found = {int(line.split()[0]): "".join(chr(int(word)) for word in line.split()[1:]) for line in printed.splitlines()}
+    assert found == {code: text for code, text in wanted.items() if text != chr(code)}
+
+
+def test_masks_of_many_actions_are_keys_of_tables(micropython: MicroPython) -> None:
+    """Masks have a bit for each alternative: integers of thousands of bits are keys, and taken apart."""
+    program = """
+from nfa.engine.index import bits, numbers_of
+table = {}
+for number in range(300):
+    table[bits((number, 5000 - number))] = number
+assert len(table) == 300
+for number in range(300):
+    mask = bits((number, 5000 - number))
+    assert table[mask] == number and sorted(numbers_of(mask)) == sorted({number, 5000 - number})
+    assert mask & ~(1 << number) == 1 << 5000 - number and mask | 1 << number == mask and not mask & 0
+print("good")
+"""
+    assert micropython.run(program) == "good\n"
