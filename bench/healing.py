@@ -100,7 +100,7 @@ def nftables_and_ipset(folder: Path, elements: int, rounds: int) -> dict[str, fl
             # A set that others empty in a loop is whole again each second only, on purpose.
             time.sleep(PACE)
         dump = Dump()
-        for _ in range(max(4, rounds // 3)):
+        for _ in range(max(2, rounds // 3)):
             subprocess.run(["ipset", "flush", _NAME], check=True)
             gone = time.perf_counter()
             until(lambda: _size(dump) == elements, "the ipset is whole", nap=0.005)

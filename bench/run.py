@@ -77,7 +77,7 @@ class Bench:
         return found
 
     def latency(self) -> dict[str, Any]:
-        rates = {1000: 1000, 10000: 5000, 0: 30000} if self.quick else {1000: 15000, 10000: 50000, 0: 50000}
+        rates = {1000: 1000, 10000: 5000, 0: 20000} if self.quick else {1000: 15000, 10000: 50000, 0: 50000}
         return {str(rate): latency.measure(self.folder, self.small, count, rate) for rate, count in rates.items()}
 
     def sets(self) -> dict[str, Any]:
@@ -95,14 +95,14 @@ class Bench:
         for count in (100, 1000):
             found[str(count)] = memory.at_rest(self.folder, count, self.stream, len(self.payloads))
         found["elements"] = memory.elements(self.folder, self.small, 50000)
-        found["growth"] = memory.growth(self.folder, self.small, self.payloads, 210_000 if self.quick else 1_000_000)
+        found["growth"] = memory.growth(self.folder, self.small, self.payloads, 150_000 if self.quick else 1_000_000)
         return found
 
     def healing(self) -> dict[str, Any]:
         return healing.nftables_and_ipset(self.folder, 1000, 2 if self.quick else 24)
 
     def edge(self) -> dict[str, Any]:
-        return healing.edge(self.folder, *((2000, 200, 4) if self.quick else (50000, 5000, 45)))
+        return healing.edge(self.folder, *((2000, 200, 3) if self.quick else (50000, 5000, 45)))
 
     def evaluation(self) -> dict[str, Any]:
         counts = evaluation.QUICK if self.quick else evaluation.COUNTS

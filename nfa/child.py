@@ -32,10 +32,11 @@ class Job:
 
 
 class Children:
-    """The child that runs now, and the jobs in line. `poll` is the loop's."""
+    """The child that runs now, and the jobs in line. `poll` is the loop's; `most`: how many jobs may wait in line."""
 
-    def __init__(self, poll: select.poll) -> None:
+    def __init__(self, poll: select.poll, most: int = MAX_WAITING) -> None:
         self._poll = poll
+        self._most = most
         self._waiting: list[Job] = []
         self._job: Job | None = None
         self._process = 0
@@ -47,7 +48,7 @@ class Children:
 
     def add(self, job: Job, first: bool = False) -> bool:
         """Put a job in line. Returns False when too many wait. `first`: it begins at once, and what runs now is given up."""
-        if len(self._waiting) >= MAX_WAITING and not first:
+        if len(self._waiting) >= self._most and not first:
             return False
         self._waiting.insert(0 if first else len(self._waiting), job)
         if first and self._job is not None:

@@ -20,11 +20,12 @@ from .bus import methods
 from .bus.control import Control
 from .bus.news import News
 from .bus.ubus import OK, UNKNOWN_ERROR, Ubus, find_socket
-from .child import Children, Job
+from .child import Children
 from .engine.engine import Engine
 from .files import write_whole
 from .filters import attach
 from .loader import Loader
+from .lookups import Lookups
 from .messages import say, set_level
 from .stream.client import DEFAULT_SOURCE, Client
 from .stream.records import decode_with
@@ -34,8 +35,6 @@ from .targets.registry import Registry
 
 AGAIN_SECONDS = 0.02
 """How long a turn of the loop may be for the sake of flows that are matched again, or elements that are put back."""
-RESOLVE_LIMIT = 5
-"""Seconds that the lookup of a name may take: other children wait for it."""
 MAX_WORK = 32
 """Lists of elements that are made at the same time."""
 
@@ -98,6 +97,7 @@ class Daemon:
         self.engine = Engine(self.registry.refresh, self.registry.release)
         self.control = Control(settings["control"], self.call)
         self.children = Children(self.poll)
+        self.lookups = Lookups(self.poll)
         bus = settings.get("ubus", "")
         call = self.call
         path = bus or find_socket()
@@ -162,6 +162,7 @@ class Daemon:
         """End: nothing new comes in, what is pending goes out, flush_on_destroy is honoured."""
         self.client.close()
         self.children.close()
+        self.lookups.close()
         self.registry.finish(self.now())
         self.healing.close()
         self.registry.shut_down(self.now())
@@ -194,6 +195,8 @@ class Daemon:
                     self.healing.ready()
                 elif descriptor == self.children.descriptor:
                     self.children.ready()
+                elif descriptor == self.lookups.descriptor:
+                    self.lookups.ready()
                 elif self.ubus is not None and descriptor == self.ubus.descriptor:
                     self.ubus.ready(event, moment)
                 elif self.registry.tables is not None and descriptor == self.registry.tables.descriptor:
@@ -228,6 +231,7 @@ class Daemon:
         self.engine.tick(now)
         self.guard("a target", self.registry.tick, now)
         self.children.watch(moment)
+        self.lookups.watch(moment)
         self.guard("healing", self.healing.tick, moment)
         self.loader.tick(moment)
         self.control.tick()
@@ -294,7 +298,7 @@ class Daemon:
         from . import packing
         from .sinks.hub import Hub
 
-        return Hub(self.poll, self.ubus, self.resolve, write_whole, packing, say, self.tell_target)
+        return Hub(self.poll, self.ubus, self.lookups.ask, write_whole, packing, say, self.tell_target)
 
     def make_tables(self):
         """Return what fills tables of PF. Only those who configure one have it in memory."""
@@ -302,20 +306,6 @@ class Daemon:
         from .targets.pf import Tables
 
         return Tables(Program(self.poll), say, self.tell_target)
-
-    def resolve(self, host: str, done) -> None:
-        """Let a child look up the addresses of a name, and call `done(addresses, problem)` then."""
-
-        def answered(output: bytes, problem: str) -> None:
-            try:
-                found = {"problem": problem} if problem else json.loads(output)
-            except ValueError:
-                found = {"problem": "the answer was not complete"}
-            done(*((found, "") if isinstance(found, list) else ([], found["problem"])))
-
-        job = Job("the lookup of a name", "nfa.resolve", [], host.encode(), RESOLVE_LIMIT, 1 << 16, answered)
-        if not self.children.add(job):
-            done([], "too many questions at the same time")
 
     def go_on(self) -> None:
         """Do one slice of the oldest list."""

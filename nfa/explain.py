@@ -157,7 +157,7 @@ def _effect(compiled: Compiled, name: str, record: dict[str, Any], verdict: Verd
                 verdict.effects.setdefault(name, []).append(text)
         if not slots:
             verdict.skipped[name] = f"it has no set for IPv{flow['ip_version']}" if target.type in SETS else "it sets nothing"
-    if target.cut and target.type not in ("sink", "pftable") and name in verdict.effects:
+    if target.cut and target.type != "pftable" and name in verdict.effects:
         verdict.effects[name].append("the connection is cut: its next packet meets the firewall's rules again")
 
 

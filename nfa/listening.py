@@ -12,7 +12,7 @@ _FORMAT, _SOCKET = 0o170000, 0o140000
 
 
 class Taken(OSError):
-    """The path is taken by something that is no socket."""
+    """The path is taken by something else."""
 
 
 class Answered(Taken):
@@ -27,8 +27,12 @@ def listen_unix(path: str, mode: int, backlog: int) -> tuple[socket.socket, int]
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
-        if probe.connect_ex(path) in (0, errno.EAGAIN):
+        answer = probe.connect_ex(path)
+        if answer in (0, errno.EAGAIN):
             raise Answered("somebody answers on " + path)
+        if answer not in (errno.ECONNREFUSED, errno.ENOENT):
+            # EPROTOTYPE: a socket of datagrams, as /dev/log is, lives there.
+            raise Taken(path + " is somebody else's: " + os.strerror(answer))
     if os.path.lexists(path):
         if not os.lstat(path).st_mode & _FORMAT == _SOCKET:
             raise Taken(path + " is taken by something that is no socket")

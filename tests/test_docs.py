@@ -48,7 +48,7 @@ from nfa.sinks import listener
 from nfa.sinks import log as sink_log
 from nfa.sinks.channel import MAX_QUEUED
 from nfa.sinks.link import LONGEST_WAIT
-from nfa.sinks.target import MAX_REMEMBERED
+from nfa.sinks.remembered import MAX_FLOWS
 from nfa.targets import log, pf, slot
 from nfa.targets.target import SetTarget
 
@@ -160,8 +160,9 @@ def test_the_bounds_of_tables_are_those_of_the_code() -> None:
 def test_the_bounds_of_sinks_are_those_of_the_code() -> None:
     text = section(page("targets.md"), "## sink")
     for words in (
-        f"the {MAX_REMEMBERED:,} heard of", f"up to {listener.MAX_READERS} readers",
-        f"more than {listener.MAX_BEHIND >> 20} MiB",
+        f"the {MAX_FLOWS:,} heard of", f"up to {listener.MAX_READERS} readers",
+        f"more than {listener.MAX_BEHIND >> 20} MiB", f"writes more than {listener.MAX_WRITTEN >> 10} KiB",
+        f"over {listener.MAX_HELD >> 20} MiB wait for all",
         f"nothing for {listener.STALLED:.0f} seconds", f"over {sink_log.MAX_PENDING >> 20} MiB in an interval",
         f"{MAX_QUEUED >> 20} MiB wait", f"later each time up to {LONGEST_WAIT:.0f} s",
     ):  # fmt: skip

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import struct
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, reset_tzpath
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from policies import compiled, config_of
 
 from nfa.config import zone
@@ -82,6 +86,93 @@ def test_where_uci_says_nothing_the_system_is_asked_in_other_ways(
     assert found.changes == (zone.changes(ZoneInfo(same)) if same else [(0, 0)])
     said = "the time zone of this system is not known" in "".join(report.text() for report in reports.items)
     assert said == (same is None)
+
+
+def _file_of(posix: str) -> bytes:
+    """A file of the database with a zone that has no transitions (RFC 8536)."""
+    part = b"TZif2" + b"\0" * 15 + struct.pack(">6I", 0, 0, 0, 0, 1, 4) + struct.pack(">iBB", 0, 0, 0) + b"CET\0"
+    return part + part + b"\n" + posix.encode() + b"\n"
+
+
+def system_of(monkeypatch: pytest.MonkeyPatch, path: Path) -> ZoneInfo | None:
+    """The zone of a system of which nothing else is known."""
+    text = path.name == "TZ"
+    monkeypatch.setattr(zone, "SYSTEM_FILES", () if text else (str(path),))
+    monkeypatch.setattr(zone, "POSIX_FILES", (str(path),) if text else ())
+    monkeypatch.delenv("TZ", raising=False)
+    return zone.system({})
+
+
+def test_a_file_of_the_system_that_is_cut_off_is_no_zone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut while it was written: no policy would come into force, or one without summer time."""
+    whole = _file_of("CET-1CEST,M3.5.0,M10.5.0/3")
+    path = tmp_path / "localtime"
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        assert system_of(monkeypatch, path) is None, length
+    path.write_bytes(whole)
+    found = system_of(monkeypatch, path)
+    assert found is not None and len(zone.changes(found)) == 51
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=300), st.lists(st.integers(0, 3), min_size=6, max_size=6))
+def test_no_file_of_the_database_s_form_is_more_than_a_value_error(content: bytes, counts: list[int]) -> None:
+    """One bad file of the system would leave the router without a policy."""
+    header = b"TZif2" + b"\0" * 15 + struct.pack(">6I", *counts)
+    for file in (content, header + content + b"\n", header + content + header + content + b"\nCET-1\n"):
+        try:
+            zone.changes(zone._of_file(file))
+        except ValueError:
+            pass
+
+
+@pytest.mark.parametrize("name", ["localtime", "TZ"])
+@pytest.mark.parametrize("trouble", ["fifo", "folder", "long", "device"])
+def test_what_is_no_plain_file_holds_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str, name: str
+) -> None:
+    """`nfa check` and each reload would wait for whoever writes into a fifo."""
+    path = tmp_path / name
+    if trouble == "fifo":
+        os.mkfifo(path)
+    elif trouble == "folder":
+        path.mkdir()
+    elif trouble == "long":
+        path.write_bytes(b" " * zone.MAX_FILE + b"CET-1\n")
+    else:
+        path.symlink_to("/dev/zero")
+    assert system_of(monkeypatch, path) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+def test_a_stranger_s_file_in_tmp_does_not_move_bedtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/tmp/TZ and /tmp/localtime are where OpenWrt has them, and where everybody can write."""
+    tmp_path.chmod(0o1777)
+    path = tmp_path / "TZ"
+    path.write_text("CET-1\n")
+    assert system_of(monkeypatch, path) is not None
+    os.chown(path, 1000, 1000)
+    assert system_of(monkeypatch, path) is None
+    path.unlink()
+    root = tmp_path / "root"
+    root.write_text("CET-1\n")
+    path.symlink_to(root)
+    os.chown(path, 1000, 1000, follow_symlinks=False)
+    assert system_of(monkeypatch, path) is None
+
+
+def test_a_broken_file_of_the_database_is_no_zone(tmp_path: Path) -> None:
+    """A power cut while it was installed: zoneinfo itself would read its last line for ever."""
+    (tmp_path / "Broken").write_bytes(b"TZif2" + b"\0" * 20)
+    (tmp_path / "Cut").write_bytes(_file_of("CET-1CEST,M3.5.0,M10.5.0/3")[:-1])
+    reset_tzpath(to=[str(tmp_path)])
+    try:
+        for name in ("Broken", "Cut"):
+            with pytest.raises(ValueError):
+                zone.find(name)
+    finally:
+        reset_tzpath()
 
 
 def test_the_configured_zone_comes_first(tmp_path: Path) -> None:

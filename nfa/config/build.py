@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from nfa.bus.ubus import SOCKETS as UBUS_SOCKETS
 from nfa.config.actions import GLOBAL, read_actions
 from nfa.config.channels import connect_targets
 from nfa.config.convert import Context, Invalid, elements, texts
@@ -41,7 +42,7 @@ def build(documents: list[Document], reports: Reports, paths: Paths) -> Policy:
     targets = read_targets(sections, defaults, globals_, context)
     for name, target in targets.items():
         target.origins.replaces = replaced_targets.get(name, ())
-    netify = connect_targets(targets, documents, context)
+    netify = connect_targets(targets, documents, context, _own_sockets(settings))
     declared = [section.name.value for section in sections]
     spared, entries = expand_entries(exemptions.get(GLOBAL, []), paths, reports)
     named = {name: entries for name, entries in exemptions.items() if name != GLOBAL}
@@ -67,6 +68,15 @@ def build(documents: list[Document], reports: Reports, paths: Paths) -> Policy:
     )
     report_inactive(policy, reports)
     return policy
+
+
+def _own_sockets(settings: Complete) -> dict[str, str]:
+    """The unix sockets that are not for sinks, to what they are."""
+    found = dict.fromkeys(UBUS_SOCKETS, "ubusd's socket")
+    source = str(settings.values["source"])
+    if source.startswith("unix://"):
+        found[source.removeprefix("unix://")] = "netifyd's socket"
+    return found | {str(settings.values["control"]): "the control socket of nfa"}
 
 
 def _globals(documents: list[Document], context: Context) -> Complete:

@@ -23,7 +23,7 @@ from nfa.config.options import CHANNEL_OPTIONS
 from nfa.config.origins import Origins
 from nfa.config.properties import complete, convert
 from nfa.config.report import did_you_mean, quote
-from nfa.config.servers import HTTP_PORTS, MQTT_PORTS, Server, with_port
+from nfa.config.servers import HTTP_PORTS, MQTT_PORTS, Server, is_exposed, with_port
 
 NO_FLOW = "no flow reaches the target"
 _VARIABLE = re.compile(r"\$\{(uuid_agent|uuid_serial|uuid_site|channel|sink)\}")
@@ -43,9 +43,15 @@ class _Sink:
     channels: dict[str, Section]
 
 
-def connect_targets(targets: dict[str, Target], documents: list[Document], context: Context) -> netifysinks.NetifySinks:
-    """Give each enabled target of type sink its channel. Returns which of netifyd's files were looked at."""
+def connect_targets(
+    targets: dict[str, Target], documents: list[Document], context: Context, sockets: dict[str, str]
+) -> netifysinks.NetifySinks:
+    """Give each enabled target of type sink its channel. Returns which of netifyd's files were looked at.
+
+    `sockets`: the paths of those that no sink may listen on, to what they are.
+    """
     finder = _Finder(documents, context)
+    others = {os.path.realpath(path): what for path, what in sockets.items()}
     first: dict[tuple[str, str], Target] = {}
     listening: dict[object, Target] = {}
     for target in targets.values():
@@ -59,9 +65,12 @@ def connect_targets(targets: dict[str, Target], documents: list[Document], conte
         problem = _conflict(target, first.setdefault(_names(target), target))
         listens = channel is not None and channel.kind == "socket"
         if not problem and channel is not None and listens and not str(channel.options["listen"]).startswith("udp:"):
+            path = os.path.realpath(str(channel.options["listen"]).removeprefix("unix://"))
             other = listening.setdefault(channel.options["listen"], target)
             if _names(other) != _names(target):
                 problem = f"listens on {channel.options['listen']}, as the channel of {quote(other.name)} does"
+            elif path in others:
+                problem = f"listens on {channel.options['listen']}, which is {others[path]}"
         if problem:
             target.trouble = problem
             context.reports.error(target.place, f"target {quote(target.name)} {problem}", consequence=NO_FLOW)
@@ -190,6 +199,9 @@ class _Finder:
         if problem:
             reports.error(place, f"{what} {problem}", consequence=NO_FLOW)
             return None
+        if sink.kind == "socket" and is_exposed(str(channel.options["listen"])):
+            message = f"{what} listens on {channel.options['listen']}: whoever reaches it sees all flows of the target"
+            reports.warning(place, message, hint="listen on tcp://127.0.0.1 or a unix socket, or let the firewall say who may")
         return channel
 
 

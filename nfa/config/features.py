@@ -63,10 +63,3 @@ def report_inactive(policy: Policy, reports: Reports) -> None:
                 hint="to end the states of an address by hand: pfctl -k ADDRESS",
                 consequence="its connections go on",
             )
-        elif target.type == "sink" and target.cut:
-            reports.info(
-                target.place,
-                f"target {quote(target.name)}: 'cut' is not yet active for targets of type sink",
-                hint="give the action a target of another type as well, a log perhaps, with 'cut'",
-                consequence="its connections go on",
-            )

@@ -130,6 +130,15 @@ def with_port(uri: str, port: int | None) -> str:
     return f"{uri[:-2]}:{port}" if port else ""
 
 
+def is_exposed(uri: str) -> bool:
+    """Whether a `listen` can be reached by other machines."""
+    if not uri.startswith("tcp:"):
+        return False  # a unix socket has its rights, and datagrams go where the configuration says
+    _, address = parse_source(uri)
+    assert isinstance(address, tuple)
+    return not ipaddress.ip_address(address[0]).is_loopback
+
+
 def headers(value: Value, context: Context) -> tuple[tuple[str, str], ...]:
     """headers: an object of texts, or a list of 'NAME: VALUE', as pairs."""
     pairs: list[tuple[Text, str, str]] = []

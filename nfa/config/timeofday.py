@@ -15,6 +15,7 @@ from nfa.config.convert import Context, Invalid, choice, elements, every, expect
 from nfa.config.jsontext import Value
 from nfa.config.model import Text, Window
 from nfa.config.report import did_you_mean, quote
+from nfa.config.zone import named
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _LONG_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -137,7 +138,7 @@ def timezone(value: Value, context: Context) -> str:
 
 def _in_database(zone: str) -> bool:
     try:
-        zoneinfo.ZoneInfo(zone)
-    except (zoneinfo.ZoneInfoNotFoundError, OSError, ValueError):
+        named(zone)
+    except ValueError:
         return False
     return True

@@ -6,7 +6,7 @@ What is remembered is bounded in entries and in the length of a value: strangers
 
 MAX_REMEMBERED = 1024
 """Values of one attribute (or combinations of those that are remembered together)."""
-MAX_LENGTH = 256
+MAX_LENGTH = 100
 """Characters of a value that is remembered."""
 
 

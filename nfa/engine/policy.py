@@ -170,9 +170,13 @@ class Policy:
             self._weight = len(actions)
         reached = tuple([name for name in names if name in self.targets])
         matched = tuple([self.actions[number][0] for number in actions])
-        targets = [self.targets[name] for name in reached]
-        # A sink tells what matched.
-        told = [target.for_plan(matched, reached) if hasattr(target, "for_plan") else target for target in targets]
+        told = []
+        for target in [self.targets[name] for name in reached]:
+            # A sink tells what matched.
+            told.append(target.for_plan(matched, reached) if hasattr(target, "for_plan") else target)
+            cutting = getattr(target, "cutting", None)
+            if cutting is not None:
+                told.append(cutting)
         plan = Plan(actions, matched, reached, told)
         self.plans[actions] = plan
         return plan

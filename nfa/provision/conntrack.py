@@ -2,7 +2,7 @@
 
 In: the targets of a configuration, the files that name labels, the agent's names. Out: slots, plain data for the daemon as
 those of `provision.provision`, with the same keys where they mean something for connections. The daemon never reads the
-label files. A log target with `cut` has a slot as well, in which the daemon remembers what it has cut.
+label files. A log or sink target with `cut` has a slot as well, in which the daemon remembers what it has cut.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def provision(
         elif target.type == "ctlabel":
             names = names or Names(globals_, reports)
             slot = _ctlabel_slot(target, options, names, catalogue, reports)
-        elif target.cut and target.type == "log":
+        elif target.cut and target.type in ("log", "sink"):
             slot = {"kind": "cut", "set": "conntrack", "fields": ()}
         if slot is not None:
             made.append({"target": target.name, "rank": rank} | _UNUSED | slot)

@@ -6,6 +6,8 @@ for one. What waits is bounded, and what does not fit is dropped and counted wit
 
 MAX_QUEUED = 2 << 20
 """Bytes that wait for a server that does not take them; then the oldest events are dropped."""
+QUIET = 300.0
+"""Seconds after a failure in which no other one is told: a server may fail every other second."""
 
 
 def earliest(*moments: float) -> float:
@@ -36,6 +38,11 @@ class Channel:
         """When `timeout` must be called, monotonic seconds; 0.0: never."""
         self.trouble = ""
         """Why it does not work now; "" while it does."""
+        self._told = ""
+        """The trouble that was told last; "" when it was told that it works."""
+        self._quiet_until = 0.0
+        self._untold = 0
+        """Failures since then that were not told."""
 
     # What a kind of sink says for itself:
 
@@ -77,22 +84,32 @@ class Channel:
     # Troubles:
 
     def failed(self, why: str, consequence: str) -> None:
-        """Note a failure with all targets, and tell of it, once until something works or fails in another way."""
+        """Note a failure with all targets, and tell of it: once until something works or fails in another way, and not
+        more often than every QUIET seconds."""
         for counters in self.users:
             counters.errors += 1
             counters.last_error = why
             counters.error_time = self.hub.second
-        if self.trouble == why:
-            return
+        changed = self.trouble != why
         self.trouble = why
-        self.hub.say("error", self.name + ": " + why + "; " + consequence)
+        if self._told == why:
+            return
+        if self.hub.moment < self._quiet_until:
+            self._untold += changed
+            return
+        before = "; it failed " + str(self._untold) + " times more before" if self._untold else ""
+        self._told = why
+        self._quiet_until = self.hub.moment + QUIET
+        self._untold = 0
+        self.hub.say("error", self.name + ": " + why + "; " + consequence + before)
         for counters in self.users:
             self.hub.tell(counters.name, self.data["channel"], why)
 
     def works(self) -> None:
         """Something went well."""
-        if self.trouble:
-            self.trouble = ""
+        self.trouble = ""
+        if self._told:
+            self._told = ""
             self.hub.say("notice", self.name + ": works again")
             for counters in self.users:
                 self.hub.tell(counters.name, self.data["channel"], "")

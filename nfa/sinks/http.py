@@ -1,7 +1,8 @@
 """Sink `http`: events are POSTed, some at a time; what the server does not take now is sent again, later each time.
 
 A client of HTTP/1.1 (RFC 9112) of our own, because those of Python wait for the server. One request at a time over a
-connection that stays open. Of answers the status counts, and `Retry-After`; what a server says besides is bounded and skipped.
+connection that stays open. Of answers the status counts, and `Retry-After`, as soon as their head is there: trouble with
+the rest costs the connection, never a second delivery. What a server says besides is bounded and skipped.
 """
 
 from .channel import MAX_QUEUED, Channel, earliest
@@ -12,6 +13,8 @@ MAX_BODY = 1 << 18
 """Bytes of events after which a request is full, before they are compressed."""
 MAX_HEAD = 1 << 14
 """Bytes of an answer's head."""
+MAX_ANSWER = 1 << 16
+"""Bytes of an answer that are skipped for the sake of its connection; a longer one costs it."""
 MAX_RETRY_AFTER = 3600
 _TRY_AGAIN = (408, 425, 429)
 """Statuses between 400 and 499 that say: later."""
@@ -35,7 +38,8 @@ class Sink(Channel):
         """The request that is under way or to be sent again; `_counts`: counters to events in it."""
         self._counts: dict = {}
         self._asked = False
-        """An answer is to come, until `_until`."""
+        """An answer is to come, until `_until`; `_judged`: its head was there, what is left is to be skipped."""
+        self._judged = False
         self._until = 0.0
         self._answer = Answer()
         kind = "application/msgpack" if self._msgpack else "application/json"
@@ -94,6 +98,7 @@ class Sink(Channel):
         if self._body and not self._asked:
             if link.state == "connected":
                 self._asked = True
+                self._judged = False
                 self._until = moment + self.options["timeout_transfer"]
                 self._answer = Answer()
                 link.send(self._head + str(len(self._body)).encode() + b"\r\n\r\n" + self._body, moment)
@@ -137,39 +142,54 @@ class Sink(Channel):
         """The request is sent by `_go_on`."""
 
     def lost(self, why: str) -> None:
+        if self._asked and self._judged:
+            self._leave()
+            return
         self._asked = False
         self.failed(self._link.host + ": " + why, "trying again; the oldest events are dropped when too many wait")
 
     def ended(self, moment: float) -> None:
-        if self._asked and self._answer.ended():
-            self._answered(moment)
-        elif self._asked:
+        if self._asked:
             self._link.lose(CLOSED, moment)
         else:
-            self._link.close()  # it was idle for long; the next request opens another
+            self._leave()  # it was idle for long; the next request opens another
 
     def received(self, data: bytes, moment: float) -> None:
-        try:
-            if not self._asked:
-                raise ValueError("an answer to nothing")
-            complete = self._answer.feed(data)
-        except ValueError as failure:
-            self._link.lose("the server speaks no HTTP/1.1: " + str(failure), moment)
+        if not self._asked:
+            self._leave()  # more than the last answer said, or one to nothing
             return
-        if complete:
-            self._answered(moment)
-
-    def _answered(self, moment: float) -> None:
-        self._asked = False
         answer = self._answer
-        status = answer.status
+        complete, problem = False, ""
+        try:
+            complete = answer.feed(data)
+        except ValueError as failure:
+            problem = str(failure)
+        if answer.status and not self._judged:
+            self._judge(moment)
+        if not self._asked:
+            return
+        if problem:
+            self._link.lose("the server speaks no HTTP/1.1: " + problem, moment)
+        elif complete and answer.stays:
+            self._asked = False
+        elif complete or (self._judged and (answer.endless or answer.size > MAX_ANSWER)):
+            self._leave()
+
+    def _leave(self) -> None:
+        """Close the connection, which is no failure; the next request opens another."""
+        self._asked = False
+        self._link.close()
+
+    def _judge(self, moment: float) -> None:
+        """The head of an answer is there: the events were taken, or are sent again, or are lost."""
+        self._judged = True
+        status = self._answer.status
         if 200 <= status < 300:
             self._count(True)
             self._link.good()
             self.works()
-            if not answer.stays:
-                self._link.close()
             return
+        self._asked = False
         why = self._link.host + ": HTTP status " + str(status)
         if status >= 500 or status in _TRY_AGAIN:
             self.failed(why, "trying again")
@@ -177,7 +197,7 @@ class Sink(Channel):
             # It would be refused again: the next events may fare better, after a while.
             self._count(False)
             self.failed(why, "the server refuses the events, which are lost; look at url and headers")
-        self._link.rest(moment, answer.retry_after)
+        self._link.rest(moment, self._answer.retry_after)
 
 
 def _msgpack_list(count: int) -> bytes:
@@ -193,6 +213,8 @@ class Answer:
         self.retry_after = 0.0
         self.stays = True
         """The connection can be used again."""
+        self.size = 0
+        """Bytes that came."""
         self._data = bytearray()
         self._left = -1
         """Bytes of the body that are to come; -1: as many as come until the connection ends."""
@@ -202,6 +224,7 @@ class Answer:
     def feed(self, data: bytes) -> bool:
         """Take bytes. Returns whether the answer is complete. Raises ValueError when it is none."""
         self._data += data
+        self.size += len(data)
         while not self.status:
             end = self._data.find(b"\r\n\r\n")
             if end < 0:
@@ -223,9 +246,9 @@ class Answer:
             raise ValueError("more than it said")
         return not self._left
 
-    def ended(self) -> bool:
-        """The server has closed the connection. Returns whether the answer is complete by that."""
-        self.stays = False
+    @property
+    def endless(self) -> bool:
+        """It goes on until the server closes the connection."""
         return self.status > 0 and not self._chunked and self._left < 0
 
     def _begin(self, lines: list[str]) -> None:

@@ -3,7 +3,10 @@
 All events of one turn of the loop are one chunk, which all readers share; with gzip a chunk is a file of gzip. A reader that
 does not keep up has chunks left out, whole, so that what it gets stays readable; one that takes nothing for long is closed.
 A chunk that is full goes out at once: many events of one turn must not pile up in front of readers that could take them.
-What a reader writes is not looked at.
+
+Of tcp, nobody knows who connects. So all that waits for readers has one budget, in which the reader that is furthest behind
+is closed; one that writes more than a request's worth is closed; and when all places are taken, a reader from another host
+takes the place of the idlest one from the host that has most. What a reader writes is not looked at.
 """
 
 import errno
@@ -18,6 +21,12 @@ from .channel import Channel, earliest
 MAX_READERS = 16
 MAX_BEHIND = 4 << 20
 """Bytes that one reader may be behind; then chunks are left out for it."""
+MAX_HELD = 8 << 20
+"""Bytes that wait for all readers of a channel, each chunk once; then the reader that is furthest behind is closed."""
+OVERHEAD = 500
+"""Bytes of memory that a chunk takes besides its data."""
+MAX_WRITTEN = 1 << 13
+"""Bytes that a reader may write: it has nothing to say, and reading them costs time."""
 MAX_CHUNK = 1 << 16
 """Bytes of events after which a chunk is full."""
 STALLED = 60.0
@@ -29,14 +38,30 @@ _IGNORED = 1 << 12
 """Bytes read at once of what readers write."""
 
 
+class _Chunk:
+    """Events of one turn, for all readers that have room. `counts`: counters of a target to how many are its own."""
+
+    __slots__ = ("cost", "counts", "data", "readers")
+
+    def __init__(self, data: bytes, counts: dict) -> None:
+        self.data = data
+        self.counts = counts
+        self.cost = len(data) + OVERHEAD
+        self.readers = 0
+        """Those that it waits for."""
+
+
 class _Reader:
-    def __init__(self, connection: socket.socket, moment: float) -> None:
+    def __init__(self, connection: socket.socket, host: bytes, moment: float) -> None:
         self.connection = connection
+        self.host = host
+        """Where it is (tcp); b"": on this machine."""
+        self.written = 0
         self.chunks: deque = deque()
         self.sent = 0
         """Bytes of the first chunk that are gone."""
         self.behind = 0
-        """Bytes of all chunks."""
+        """What all chunks cost, bytes."""
         self.took_at = moment
 
 
@@ -57,6 +82,8 @@ class Sink(Channel):
         self._size = 0
         self._counts: dict = {}
         """Counters of a target to how many of the pending events are its own."""
+        self._held = 0
+        """What the chunks of all readers cost, bytes."""
         self._gzip = data["compressor"] == "gz"
 
     @property
@@ -120,7 +147,7 @@ class Sink(Channel):
     def _accept(self, moment: float) -> None:
         assert self._listener is not None
         try:
-            connection, _ = self._listener.accept()
+            connection, address = self._listener.accept()
         except BlockingIOError:
             return
         except OSError as failure:
@@ -130,7 +157,8 @@ class Sink(Channel):
                 self._rest_until = moment + RETRY
                 self.failed("cannot accept a reader: " + (failure.strerror or str(failure)), "trying again")
             return
-        if len(self._readers) >= MAX_READERS:
+        host = _host(address)
+        if len(self._readers) >= MAX_READERS and not self._make_room(host):
             connection.close()
             self.failed(str(MAX_READERS) + " readers are connected", "no further one is taken")
             return
@@ -138,18 +166,29 @@ class Sink(Channel):
         if connection.family != socket.AF_UNIX:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._readers[connection.fileno()] = _Reader(connection, moment)
+        self._readers[connection.fileno()] = _Reader(connection, host, moment)
         self.hub.watch(connection.fileno(), self, select.POLLIN)
         self.works()
+
+    def _make_room(self, host: bytes) -> bool:
+        """Close the idlest reader of the host that has most, for one from this host. Returns False where that has as many."""
+        hosts = [reader.host for reader in self._readers.values() if reader.host]
+        most = max(hosts, key=lambda one: (hosts.count(one), one == host), default=b"")
+        if hosts.count(most) < 2 or (most != host and hosts.count(host) + 1 >= hosts.count(most)):
+            return False
+        self._drop(min([reader for reader in self._readers.values() if reader.host == most], key=lambda reader: reader.took_at))
+        return True
 
     def _gone(self, reader: _Reader) -> bool:
         """A reader has written something, which is of no interest, or has left."""
         try:
-            return not reader.connection.recv(_IGNORED)
+            data = reader.connection.recv(_IGNORED)
         except BlockingIOError:
             return False
         except OSError:
             return True
+        reader.written += len(data)
+        return not data or reader.written > MAX_WRITTEN
 
     def _drop(self, reader: _Reader) -> None:
         """A reader has left, or must."""
@@ -157,8 +196,9 @@ class Sink(Channel):
         del self._readers[descriptor]
         self.hub.unwatch(descriptor)
         reader.connection.close()
-        for _, counts in reader.chunks:
-            _skip(counts)
+        for chunk in reader.chunks:
+            _skip(chunk.counts)
+            self._release(chunk)
         if self._listener is not None and not self._rest_until and len(self._readers) < MAX_READERS:
             self.works()  # there is room for another one
 
@@ -188,33 +228,45 @@ class Sink(Channel):
         self._pending, self._size, self._counts = [], 0, {}
         if self._gzip:
             data = self.hub.packing.gzip(data)
-        taken = False
+        chunk = _Chunk(data, counts)
         for reader in list(self._readers.values()):
-            if reader.behind + len(data) > MAX_BEHIND:
+            if reader.behind + chunk.cost > MAX_BEHIND:
                 self._send(reader)  # it may have made room since
-            if reader.behind + len(data) > MAX_BEHIND:
+            if reader.connection.fileno() < 0:
+                continue  # it had left
+            if reader.behind + chunk.cost > MAX_BEHIND:
                 _skip(counts)
                 continue
-            taken = True
             if not reader.chunks:
                 reader.took_at = self.hub.moment  # it was not behind before
-            reader.chunks.append((data, counts))
-            reader.behind += len(data)
-        if taken:
+            reader.chunks.append(chunk)
+            reader.behind += chunk.cost
+            chunk.readers += 1
+        if chunk.readers:
+            self._held += chunk.cost
             for counters, count in counts.items():
                 counters.added += count
+        while self._held > MAX_HELD:
+            self._drop(max(self._readers.values(), key=lambda reader: reader.behind))
+
+    def _release(self, chunk: _Chunk) -> None:
+        """A chunk no longer waits for one of its readers."""
+        chunk.readers -= 1
+        if not chunk.readers:
+            self._held -= chunk.cost
 
     def _send(self, reader: _Reader) -> None:
         """Send what the reader takes now, and wait for the rest."""
         try:
             while reader.chunks:
-                data = reader.chunks[0][0]
-                reader.sent += reader.connection.send(memoryview(data)[reader.sent :])
+                chunk = reader.chunks[0]
+                reader.sent += reader.connection.send(memoryview(chunk.data)[reader.sent :])
                 reader.took_at = self.hub.moment
-                if reader.sent < len(data):
+                if reader.sent < len(chunk.data):
                     break
                 reader.chunks.popleft()
-                reader.behind -= len(data)
+                reader.behind -= chunk.cost
+                self._release(chunk)
                 reader.sent = 0
         except BlockingIOError:
             pass
@@ -228,6 +280,17 @@ class Sink(Channel):
         if self._listener is not None:
             behind = [reader.took_at + STALLED for reader in self._readers.values() if reader.chunks]
             self.deadline = earliest(self._rest_until, *behind)
+
+
+def _host(address) -> bytes:
+    """Return where a reader is, of IPv6 its network, in which one host may have any address; b"" for a unix socket."""
+    if not isinstance(address, tuple):
+        return b""
+    text = address[0].partition("%")[0]
+    if ":" not in text:
+        return socket.inet_pton(socket.AF_INET, text)
+    packed = socket.inet_pton(socket.AF_INET6, text)
+    return packed if packed.startswith(bytes(8)) else packed[:8]  # ::1, and hosts of IPv4
 
 
 def _skip(counts: dict) -> None:

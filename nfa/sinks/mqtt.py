@@ -12,7 +12,7 @@ import os
 import struct
 from collections import deque
 
-from .channel import MAX_QUEUED, Channel, earliest
+from .channel import MAX_QUEUED, QUIET, Channel, earliest
 from .link import CLOSED, Link
 from .waiting import Waiting
 
@@ -102,8 +102,8 @@ class Sink(Channel):
         """Those of them that this connection has not been given yet."""
         self._fruitless = 0
         """Connections in a row that ended with messages under way and without an answer to any."""
-        self._dropping = False
-        """It was said that messages are dropped."""
+        self._warn_at = 0.0
+        """When it may be said again that messages are dropped."""
         self._stable_at = 0.0
         """When the connection counts as one that works; 0.0: it does already."""
         self._identifier = 0
@@ -232,14 +232,13 @@ class Sink(Channel):
         _, counters = self._unanswered.pop(next(iter(self._unanswered)))
         counters.skipped += 1
         self._fruitless = 1  # the next one goes alone, too
-        if not self._dropping:
-            self._dropping = True
+        if self.hub.moment >= self._warn_at:
+            self._warn_at = self.hub.moment + QUIET
             why = " connections ended over the oldest event, which is dropped; it may be too long, or the topic not allowed"
             self.hub.say("warning", self.name + ": " + str(MAX_TRIES) + why)
 
     def _good(self) -> None:
         """The broker works."""
-        self._dropping = False
         self._link.good()
         self.works()
 

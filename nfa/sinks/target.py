@@ -11,10 +11,7 @@ import json
 import time
 
 from .formats import to_json, to_msgpack
-
-MAX_REMEMBERED = 8192
-"""Flows whose last record is remembered for their end: about 300 bytes each. Of an older one the digest alone is told."""
-
+from .remembered import Remembered
 
 _NONE, _NEW, _UPDATED, _EXPIRED = "", "new", "updated", "expired"
 
@@ -50,11 +47,12 @@ class SinkTarget:
         self.number = number
         self.counters = counters
         self.slots: list = []
+        self.cutting = None
+        """What cuts the flows of this target, where that is wanted."""
         self._packing = packing
         self._prefix = number.to_bytes(2, "big")
         self._forgotten = Matched(self, (), ())
-        self._remembered: dict[bytes, tuple] = {}
-        """Key to (packed record, names, tail of `Matched`), those that were heard of least lately first."""
+        self._remembered = Remembered()
 
     def use(self, channel, events: tuple, takes) -> None:
         """Send these events through this channel from now on. `takes(record)`: is the interface right? None: all are."""
@@ -66,7 +64,7 @@ class SinkTarget:
         self._gzip = channel.data["compressor"] == "gz" and channel.alone
         self._header = channel.data["header"]
         if _EXPIRED not in self._events:
-            self._remembered = {}
+            self._remembered.clear()
 
     def waiting(self) -> int:
         """Return how many events wait."""
@@ -102,14 +100,13 @@ class SinkTarget:
         """The flow ends, or no longer matches."""
         if _EXPIRED not in self._events:
             return
-        found = self._remembered.pop(key, None)
+        found = self._remembered.pop(key)
         if not self.channel.heard:
             return
-        if found is None:
-            found = b"", self._forgotten.names, self._forgotten.tail
-        body = self._packing.unpack(found[0]) if found[0] else to_json({"type": "flow", "flow": {"digest": _digest(key[2:])}})
+        packed, matched = found or (b"", self._forgotten)
+        body = self._packing.unpack(packed) if packed else to_json({"type": "flow", "flow": {"digest": _digest(key[2:])}})
         try:
-            self._send(body, found[1], found[2], _EXPIRED)
+            self._send(body, matched, _EXPIRED)
         except RecursionError:
             self.counters.skipped += 1
 
@@ -120,25 +117,23 @@ class SinkTarget:
             return
         body = to_json({name: record[name] for name in record if name != "flow_action"} if "flow_action" in record else record)
         if remember:
-            if self._remembered.pop(key, None) is None and len(self._remembered) >= MAX_REMEMBERED:
-                del self._remembered[next(iter(self._remembered))]
-            self._remembered[key] = (self._packing.pack(body), matched.names, matched.tail)
+            self._remembered.put(key, self._packing.pack(body), matched)
         if wanted:
-            self._send(body, matched.names, matched.tail, event)
+            self._send(body, matched, event)
 
-    def _send(self, body: bytes, names: tuple, tail: bytes, event: str) -> None:
+    def _send(self, body: bytes, matched: Matched, event: str) -> None:
         """Give an event to the channel, in the form that it takes. `body`: the record as JSON."""
         clock = int(time.time() * 1000)
         channel = self.channel
         if channel.tables or self._msgpack:
             table = json.loads(body)
-            table["flow_action"] = _table(names[0], names[1], event, clock)
+            table["flow_action"] = _table(matched.names[0], matched.names[1], event, clock)
             if channel.tables:
                 channel.put(table, self.counters)
                 return
             data = to_msgpack(table)
         else:
-            data = body[:-1] + tail + event.encode() + b'","time":' + str(clock).encode() + b"}}"
+            data = body[:-1] + matched.tail + event.encode() + b'","time":' + str(clock).encode() + b"}}"
             if channel.stream:
                 data += b"\n"
         if channel.stream and self._header:

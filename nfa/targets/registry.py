@@ -133,10 +133,13 @@ class Registry:
                     self._retired.append(before.log)
                 log = log or Log(target["options"], counters, self._write, self._say, self._tell)
                 self.targets[name] = LogTarget(log, target["interface"], self._bound(target, counters, slots, functions))
-            elif target["slots"]:
+            elif target["slots"] and target["type"] != "sink":
                 self.targets[name] = self._bound(target, counters, slots, functions)
         self._retired += [target.log for target in logs.values()]
-        self._bind_sinks([target for target in image["targets"] if target["active"] and target["type"] == "sink"])
+        sinks = [target for target in image["targets"] if target["active"] and target["type"] == "sink"]
+        self._bind_sinks(sinks)
+        for target in sinks:
+            self.targets[target["name"]].cutting = self._bound(target, self.counters(target["name"], "sink"), slots, functions)
 
     def _bind_sinks(self, wanted: list[dict]) -> None:
         """Have sink targets. One that stays keeps its number: flows hold keys with it."""

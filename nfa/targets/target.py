@@ -71,23 +71,19 @@ class SetTarget:
 
 
 class LogTarget:
-    """A log target, with its interface. `cutting` remembers which flows were cut, where that is wanted."""
+    """A log target, with its interface. `cutting` cuts flows and remembers which, where that is wanted."""
+
+    lasting = None
+    """A flow that runs had its entry when its record came."""
 
     def __init__(self, log: Log, interface: str, cutting: SetTarget | None) -> None:
         self.log = log
-        self._cutting = cutting
+        self.cutting = cutting
         self.slots: list[Slot] = []
         self.counters = log.counters
         self._takes = interface_test(interface)
 
-    @property
-    def lasting(self):
-        """A flow that runs had its entry when its record came; it may have to be cut now."""
-        return self._cutting
-
-    def apply(self, record: dict, flow: dict, now: int, held) -> bytes | None:
-        """Note the flow. What it returns, and `held`: as for `SetTarget`."""
-        if self._takes is not None and not self._takes(record):
-            return None
-        self.log.effect(flow, now, time.time())
-        return self._cutting.apply(record, flow, now, held) if self._cutting is not None else None
+    def apply(self, record: dict, flow: dict, now: int, held) -> None:
+        """Note the flow, which holds nothing by that."""
+        if self._takes is None or self._takes(record):
+            self.log.effect(flow, now, time.time())

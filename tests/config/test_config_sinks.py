@@ -13,7 +13,7 @@ from nfa.cli import main
 from nfa.compiler import image_of, understand_policy
 from nfa.config.features import inactive_reason
 from nfa.config.model import Policy, Target
-from nfa.config.options import CHANNEL_OPTIONS
+from nfa.config.options import CHANNEL_OPTIONS, DEFAULT_CONTROL
 from nfa.config.paths import Paths
 from nfa.config.report import Reports
 from nfa.config.secrets import SECRET_NAMES, SECRET_OPTIONS
@@ -64,7 +64,7 @@ def bad(folder: Path, text: str, **files: Any) -> tuple[str, Target]:
 
 UCI = {
     "socket": ("type socket\nlisten unix:///run/x.sock\nmode 0660", "unix", {"listen": "unix:///run/x.sock", "mode": 0o660}),
-    "tcp": ("type socket\nlisten tcp://[::]:7160", "tcp", {"listen": "tcp://[::]:7160", "mode": 0o600}),
+    "tcp": ("type socket\nlisten tcp://[::1]:7160", "tcp", {"listen": "tcp://[::1]:7160", "mode": 0o600}),
     "udp": ("type socket\nlisten udp://collector.lan:9000", "udp", {"listen": "udp://collector.lan:9000", "mode": 0o600}),
     "log": (
         "type log\npath /tmp/x\nprefix e-\ninterval 5\noverwrite 1", "log",
@@ -96,6 +96,29 @@ def test_a_sink_of_uci_may_say_all_itself(tmp_path: Path, name: str) -> None:
     found = good(tmp_path, uci("sink out", f"sink out\n{section}"))
     shape = {"format": "json", "compressor": "none", "header": False}
     assert found == {"sink": "out", "channel": "flow-actions", "kind": kind, "options": options, **shape}
+
+
+@pytest.mark.parametrize("address", ["[::]", "0.0.0.0", "192.168.1.1"])
+def test_a_socket_that_others_can_reach_is_a_warning(tmp_path: Path, address: str) -> None:
+    """Each guest of the network could read where everybody goes, and nobody would have thought of it."""
+    policy, reports = loaded(tmp_path, uci("sink out", f"sink out\ntype socket\nlisten tcp://{address}:7160"))
+    assert [report.severity for report in reports.items] == ["warning"] and policy.targets["t"].channel
+    assert "whoever reaches it sees all flows" in reports.items[0].text() and "line 7" in reports.items[0].text()
+
+
+@pytest.mark.parametrize(
+    ("path", "whose"),
+    [
+        ("/var/run/netifyd/netifyd.sock", "netifyd's socket"),
+        ("/var/run/../run/netifyd//netifyd.sock", "netifyd's socket"),
+        (DEFAULT_CONTROL, "the control socket of nfa"),
+        ("/var/run/ubus/ubus.sock", "ubusd's socket"),
+    ],
+)
+def test_a_sink_cannot_listen_where_others_do(tmp_path: Path, path: str, whose: str) -> None:
+    """Started first, the daemon would take netifyd's own place, and wait for itself."""
+    policy, reports = loaded(tmp_path, uci("sink out", f"sink out\ntype socket\nlisten unix://{path}"))
+    assert whose in reports.errors[0].text() and policy.targets["t"].trouble and not policy.targets["t"].channel
 
 
 def test_a_channel_says_it_before_its_sink_and_dashes_are_underscores(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 import samples
 from policies import Desk, compiled, config_of
 
+from nfa import packing
 from nfa.engine import view
 from nfa.engine.engine import KEPT_BYTES, LIFETIME
 from nfa.stream.records import digest_key
@@ -413,3 +416,24 @@ def test_flows_are_matched_again_against_the_policy_that_is_in_force_by_then(tmp
     made.engine.policy.succeed(old)
     assert len(list(going)) == 4
     assert made.engine.live() == 1, "only the one that was matched before the reload holds something"
+
+
+def test_a_flow_that_is_kept_takes_400_bytes(tmp_path: Path) -> None:
+    """A router of 128 MB has to hold 50,000 of them when there are schedules."""
+    made = desk(tmp_path, {"a": ["*"]}, max_flows=50000, reprocess_flows=True)
+    made.engine.pack_with(packing.pack, packing.unpack)
+    payloads = [samples.payload(record) for record in samples.stream(seed=3, flows=12000) if record["type"] == "flow"]
+    made.take(*payloads[:100])
+    before = len(made.engine.kept)
+    gc.collect()
+    tracemalloc.start()
+    for payload in payloads[100:]:
+        made.engine.take([payload], 1)
+    made.engine.recent.clear()
+    made.targets["log.x"].digests.clear()  # which the test notes
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    kept = len(made.engine.kept) - before
+    assert kept > 7000
+    assert taken / kept <= 400
+    print(f"{taken / kept:.0f} bytes a kept flow")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -344,6 +345,7 @@ table inet nfa {
   chain forward {
     type filter hook forward priority filter;
     ct state established accept
+    iifname wan drop
     ip daddr @blocked.v4 drop
   }
 }
@@ -420,15 +422,21 @@ def test_a_flow_is_cut_once_and_carries_its_mark_again_afterwards(lab: Lab, net:
     assert [carries(e) for e in net.entries()] == [THEIRS]
 
 
-def test_a_log_target_cuts_once_and_pings_are_cut_too(lab: Lab, net: Network) -> None:
+@pytest.mark.parametrize("kind", ["log", "sink"])
+def test_a_target_without_elements_cuts_once_and_pings_are_cut_too(lab: Lab, net: Network, kind: str) -> None:
     """A log holds nothing in the kernel: each record of the flow would look like its first."""
     lab.namespace.nft(FIREWALL)
     net.away.do("serve", "udp", 4, 53)
     entry = net.entry("udp", net.home.open("udp", 4, AWAY[4], 53))
     net.home.do("ping", 4, AWAY[4], 7)
     ping = next(e for e in net.entries() if e.protocol == "icmp")
-    log = {"target_type": "log", "path": str(lab.folder), "cut": True}
-    lab.start(config(net, {"log": log}))
+    targets = {
+        "log": {"target_type": "log", "path": str(lab.folder), "cut": True},
+        "sink": {"target_type": "sink", "sink": "sink-socket", "cut": True},
+    }
+    channel = {"channels": {"flow-actions": {"bind_address": f"unix://{lab.folder}/sink.sock"}}}
+    (lab.folder / "netify-sink-socket.json").write_text(json.dumps(channel))
+    lab.start(config(net, {kind: targets[kind]}))
     records = [seen(entry, "lan", "home"), seen(ping, "lan", "home")]
     lab.feed(*records)
     lab.daemon.until(lambda status: status["kernel"]["cut"] == 2, "both cut")
@@ -436,7 +444,7 @@ def test_a_log_target_cuts_once_and_pings_are_cut_too(lab: Lab, net: Network) ->
     assert net.home.do("talk", 0)
     status = lab.feed(*records, *records)
     assert status["kernel"]["cut"] == 2
-    assert status["targets"]["log"]["elements"] == 6
+    assert status["targets"][kind]["elements"] == (6 if kind == "log" else 0)
     assert len(net.entries()) == 1
 
 

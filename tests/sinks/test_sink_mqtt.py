@@ -78,7 +78,8 @@ def test_a_message_that_the_broker_never_takes_does_not_stop_the_others() -> Non
         feed(target, record(5))
         bench.until(lambda: bench.counters.added == 5)
     lines = [text for _, text in bench.said]
-    assert sum("dropped; it may be too long" in line for line in lines) == 1 and lines[-1].endswith("works again")
+    assert sum("dropped; it may be too long" in line for line in lines) == 1 and len(lines) <= 3
+    assert lines[1].endswith("works again")
 
 
 @pytest.mark.parametrize("qos", [0, 1])

@@ -14,6 +14,7 @@ import pytest
 from sink_bench import Bench, channel, feed, record
 
 from nfa.sinks import datagrams, listener
+from nfa.sinks.channel import QUIET
 from nfa.stream.framing import Framer
 
 
@@ -70,7 +71,7 @@ def test_a_reader_that_writes_or_leaves_disturbs_nobody(tmp_path: Path) -> None:
     bench = Bench()
     target = bench.use(unix(path))
     writer, other = connect(path, bench, 1), connect(path, bench, 2)
-    writer.sendall(b"GET / HTTP/1.1\r\n\r\n" * 1000)
+    writer.sendall(b"GET / HTTP/1.1\r\n\r\n" * 100)
     for _ in range(10):
         bench.turn(1)
     feed(target, record(1))
@@ -197,6 +198,133 @@ def test_there_is_a_limit_to_readers(tmp_path: Path) -> None:
     bench.until(lambda: bench.targets[0].readers() == 15)
     assert bench.said[-1][1].endswith("works again") and not bench.targets[0].channel.trouble
     readers[0] = connect(path, bench, 16)
+
+
+def test_a_living_socket_of_another_kind_is_not_replaced(tmp_path: Path) -> None:
+    """A slip of the hand would take the system's log away: /dev/log is a socket that no stream can reach."""
+    path = tmp_path / "log"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.bind(str(path))
+        bench = Bench()
+        bench.use(unix(path))
+        assert "somebody else's" in bench.said[0][1]
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as one:
+            one.sendto(b"x", str(path))
+        assert log.recv(10) == b"x"
+
+
+def tcp(bench: Bench, host: str = "127.0.0.1") -> int:
+    """Have a tcp sink; returns its port."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+    bench.use(channel("tcp", listen=f"tcp://0.0.0.0:{port}", mode=0o600))
+    return port
+
+
+def connect_from(host: str, port: int) -> socket.socket:
+    made = socket.create_connection(("127.0.0.1", port), source_address=(host, 0))
+    made.settimeout(10)
+    return made
+
+
+def is_open(reader: socket.socket) -> bool:
+    reader.setblocking(False)
+    try:
+        return bool(reader.recv(1 << 20))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def test_one_host_cannot_take_the_places_of_all_readers() -> None:
+    """Sixteen silent connections of one stranger would lock out every reader for good."""
+    bench = Bench()
+    port = tcp(bench)
+    target = bench.targets[0]
+    strangers = []
+    for number in range(listener.MAX_READERS):
+        strangers.append(connect_from("127.0.0.2", port))
+        bench.until(lambda number=number: target.readers() == number + 1)  # type: ignore[misc]
+    owner = connect_from("127.0.0.3", port)
+    bench.until(lambda: not is_open(strangers[0]))
+    for _ in range(20):
+        strangers.append(connect_from("127.0.0.2", port))
+        for _ in range(3):
+            bench.turn(5)
+    assert target.readers() == listener.MAX_READERS
+    feed(target, record(1))
+    bench.turn(0)
+    assert numbers(owner.recv(1 << 16)) == [1] and sum(map(is_open, strangers)) == listener.MAX_READERS - 1
+    for reader in (owner, *strangers):
+        reader.close()
+
+
+def test_hosts_with_one_reader_each_keep_their_places() -> None:
+    bench = Bench()
+    port = tcp(bench)
+    readers = []
+    for number in range(listener.MAX_READERS):
+        readers.append(connect_from(f"127.0.0.{number + 2}", port))
+        bench.until(lambda number=number: bench.targets[0].readers() == number + 1)  # type: ignore[misc]
+    late = connect_from("127.0.0.99", port)
+    bench.until(lambda: not is_open(late))
+    assert all(map(is_open, readers)) and "16 readers" in bench.said[0][1]
+    for reader in (late, *readers):
+        reader.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        (("192.0.2.1", 5), bytes((192, 0, 2, 1))),
+        (("2001:db8:1:2:3::4", 5, 0, 0), bytes.fromhex("20010db800010002")),
+        (("fe80::1%lo", 5, 0, 1), bytes.fromhex("fe80000000000000")),
+        (("::1", 5, 0, 0), bytes(15) + b"\1"),
+        (("::ffff:192.0.2.1", 5, 0, 0), bytes(10) + b"\xff\xff" + bytes((192, 0, 2, 1))),
+        ("", b""),
+    ],
+)
+def test_a_host_is_known_by_its_address(address: Any, host: bytes) -> None:
+    """With IPv6, one host has as many addresses as it likes."""
+    assert listener._host(address) == host
+
+
+def test_a_reader_that_writes_without_end_is_closed(tmp_path: Path) -> None:
+    """Sixteen of them would take all of the router's processor."""
+    bench = Bench()
+    target = bench.use(unix(tmp_path / "s.sock"))
+    writer = connect(tmp_path / "s.sock", bench, 1)
+    writer.sendall(b"x" * (listener.MAX_WRITTEN + 1))
+    bench.until(lambda: target.readers() == 0)
+
+
+@pytest.mark.parametrize("size", [10, 2000])
+def test_readers_that_are_behind_share_one_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Slow readers that come one after the other would each hold other events, 4 MiB of them."""
+    monkeypatch.setattr(listener, "MAX_BEHIND", 300_000)
+    monkeypatch.setattr(listener, "MAX_HELD", 600_000)
+    bench = Bench()
+    target = bench.use(unix(tmp_path / "s.sock"))
+    good = connect(tmp_path / "s.sock", bench, 1)
+    slow, most, got, count = [], 0, b"", 0
+    for _ in range(6):
+        slow.append(connect(tmp_path / "s.sock", bench, target.readers() + 1))
+        for _ in range(900):
+            count += 1
+            feed(target, record(count, text="x" * size))
+            bench.turn(0)
+            got += good.recv(1 << 20)
+            chunks = {id(chunk): chunk for one in target.channel._readers.values() for chunk in one.chunks}
+            held = sum(chunk.cost for chunk in chunks.values())
+            assert held == target.channel._held
+            most = max(most, held)
+    assert 400_000 < most <= 600_000 and numbers(got) == list(range(1, count + 1))
+    for reader in slow:
+        reader.close()
+    bench.until(lambda: target.readers() == 1)
+    assert target.channel._held == 0
 
 
 def test_when_descriptors_run_out_those_who_read_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -357,6 +485,7 @@ def test_datagrams_follow_a_server_that_was_away_or_moves() -> None:
         bench.pass_time(datagrams.STABLE + 1)
         feed(target, record(1001))
         assert bench.said[-1][1].endswith("works again")
+    bench.pass_time(QUIET)
     feed(target, record(1002), record(1003))
     assert len(bench.said) == 3 and "Connection refused" in bench.said[2][1]  # a later failure is said, too
 
@@ -378,6 +507,31 @@ def test_the_address_of_a_datagram_channel_is_looked_up_again_from_time_to_time(
         bench.pass_time(datagrams.RENEWAL + 1)
         feed(target, record(1))
         assert json.loads(receiver.recv(1 << 16))["flow"]["n"] == 1
+
+
+def test_a_channel_that_flaps_is_told_of_seldom_and_its_last_state_is_told() -> None:
+    """A server that fails every other second would fill the router's log, and wake whoever listens on ubus."""
+    bench = Bench()
+    target = bench.use(channel("ubus", event="x"))
+    flapping = target.channel
+    bench.said.clear()
+    bench.told.clear()
+    bench.pass_time(QUIET)
+    for _ in range(100):
+        flapping.failed("A", "x")
+        bench.pass_time(1)
+        flapping.works()
+    for number in range(100):
+        flapping.failed("AB"[number % 2], "x")
+        bench.pass_time(1)
+    assert len(bench.said) == len(bench.told) == 2 and bench.said[1][1].endswith("works again")
+    assert flapping.trouble == "B" and bench.counters.errors == 200
+    bench.pass_time(QUIET)
+    flapping.failed("B", "x")
+    assert bench.said[2][1].endswith("B; x; it failed 199 times more before") and bench.told[2][2] == "B"
+    flapping.works()
+    flapping.works()
+    assert len(bench.said) == 4
 
 
 def test_a_fault_of_one_channel_ends_nothing_else(tmp_path: Path) -> None:

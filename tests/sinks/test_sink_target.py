@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import msgpack
 import pytest
 from sink_bench import Bench, channel, feed, record
 
-from nfa.sinks import target as module
+from nfa.sinks import remembered
 from nfa.sinks.channel import Channel
 from nfa.stream.framing import Framer
 from nfa.targets.slot import Counters
@@ -98,13 +99,29 @@ def test_a_record_that_lacks_what_a_target_needs_is_counted_with_the_target() ->
 
 def test_of_too_many_flows_the_end_is_told_by_digest(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flood of flows costs bounded memory, and still each flow ends."""
-    monkeypatch.setattr(module, "MAX_REMEMBERED", 2)
+    monkeypatch.setattr(remembered, "MAX_FLOWS", 2)
     target, kept = made()
     keys = feed(target, record(1), record(2), record(3))
     for key in keys:
         target.release(key, 9, False)
     assert kept.whole() == [("new", 1), ("new", 2), ("new", 3), ("expired", -1), ("expired", 2), ("expired", 3)]
     assert kept.parsed()[3]["flow"] == {"digest": record(1)["flow"]["digest"]}
+
+
+def test_flows_with_long_urls_cost_no_more_memory_than_others() -> None:
+    """A stranger whose 8,192 URLs have 64 KiB each would take half a gigabyte."""
+    target, kept = made(("expired",))
+    keys = []
+    for number in range(400):
+        keys += feed(target, record(number, url=os.urandom(1 << 15).hex()))
+    size = sum(len(packed) for packed, _ in target._remembered._found.values())
+    assert remembered.MAX_BYTES - (1 << 16) < size == target._remembered.size <= remembered.MAX_BYTES
+    for key in keys:
+        target.release(key, 9, False)
+    told = [number for _, number in kept.whole()]  # of the oldest the digest
+    forgotten = told.count(-1)
+    assert told == [-1] * forgotten + list(range(forgotten, 400)) and 200 < forgotten < 400
+    assert (len(target._remembered), target._remembered.size) == (0, 0)
 
 
 @pytest.mark.parametrize("digest", ["ab" * 20, "c4c07ca55baa19a7fe3652bcd356765a7", "0123456789abcde"])
