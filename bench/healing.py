@@ -97,6 +97,7 @@ def nftables_and_ipset(folder: Path, elements: int, rounds: int) -> dict[str, fl
             subprocess.run(["nft", "delete", "set", "inet", _TABLE, _NAME], check=True)
             gone, filled = monitor.deleted_and_filled(_NAME, elements)
             took["nftables"].append((filled - gone) * 1000)
+            # A set that others empty in a loop is whole again each second only, on purpose.
             time.sleep(PACE)
         dump = Dump()
         for _ in range(max(2, rounds // 3)):
