@@ -130,10 +130,24 @@ def _why_not(target: dict, bound) -> str:
     return "no set of it can be used: nfa check says why"
 
 
+def _trouble(target: dict, bound, counters) -> tuple[str, bool]:
+    """Return what is wrong with a target now ("": nothing), and whether its last error is over: it has worked since."""
+    if bound is None:
+        return "", False
+    if target["type"] == "sink":
+        trouble = bound.channel.trouble
+    else:
+        trouble = next((slot.trouble for slot in bound.slots if slot.trouble), "")
+    if target["type"] in ("ctmark", "ctlabel"):
+        return trouble, not trouble and all(slot.worked_at > counters.error_time for slot in bound.slots)
+    return trouble, not trouble and target["type"] != "log"
+
+
 def _target(target: dict, registry, now: int) -> dict:
     counters = registry.counters(target["name"], target["type"])
     bound = registry.targets.get(target["name"])
     slots = bound.slots if bound is not None else []
+    trouble, over = _trouble(target, bound, counters)
     pending = 0
     if bound is not None and target["type"] in ("log", "sink"):
         pending = len(bound.log) if target["type"] == "log" else bound.waiting()
@@ -148,6 +162,8 @@ def _target(target: dict, registry, now: int) -> dict:
             for slot in slots
         ],
         "readers": bound.readers() if bound is not None and target["type"] == "sink" else 0,
+        "trouble": trouble,
+        "over": over,
         "added": counters.added,
         "refreshed": counters.refreshed,
         "withdrawn": counters.withdrawn,

@@ -66,9 +66,10 @@ def _print(status: dict[str, Any], now: float) -> None:
             counts = [str(target[key]) for key in ("elements", "added", "refreshed", "errors")]
             state = target["reason"]
             if target["last_error"]:
-                now_wrong = target["type"] == "log" or any(found["trouble"] for found in target["sets"])
-                over = "" if now_wrong else f" ({_ago(target['last_error_at'], now)}, over)"
+                over = f" ({_ago(target['last_error_at'], now)}{', over' if target['over'] else ''})"
                 state = target["last_error"] + over
+            if target["trouble"]:
+                state = "now: " + target["trouble"]
             rows.append([shown(name), target["type"], *counts, shown(state)])
         print_table(rows, right=range(1, len(rows[0]) - 1))
 
