@@ -23,7 +23,7 @@ def windows(load_config: Load, time_of_day: Any) -> tuple[list[Window] | None, R
         }
     )
     assert policy
-    return (policy.actions[0].time_of_day if policy.actions else None), reports
+    return (None if policy.actions[0].broken else policy.actions[0].time_of_day), reports
 
 
 @pytest.mark.parametrize(
