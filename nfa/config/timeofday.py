@@ -16,8 +16,8 @@ from nfa.config.jsontext import Value
 from nfa.config.model import Text, Window
 from nfa.config.report import did_you_mean, quote
 from nfa.config.zone import named
+from nfa.engine.hours import DAYS
 
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _LONG_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _PROPERTIES = ("day", "time_start", "time_end", "policy")
 _DAY_SECONDS = 86400
