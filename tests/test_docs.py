@@ -280,7 +280,7 @@ def test_the_fields_of_a_set_in_status_are_documented() -> None:
     bound = SetTarget(counters, "*")
     bound.slots = [kernel_set]  # type: ignore[list-item]
     registry = SimpleNamespace(counters=lambda name, kind: counters, targets={"t": bound})
-    report = status._target({"name": "t", "type": "nftset", "enabled": True}, registry, 1)
+    report = status._target({"name": "t", "type": "nftset", "enabled": True, "channel": {}}, registry, 1)
     row = next(row for row in rows(section(page("status.md"), "## targets")) if row[0] == "`sets`")
     assert set(report["sets"][0]) == set(ticked(row[1])) - {'""'}
 
