@@ -419,3 +419,16 @@ def test_every_link_between_the_pages_leads_somewhere(path: Path) -> None:
         assert target.is_file(), link
         headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
         assert not fragment or fragment in map(anchor, headings), link
+
+
+def test_who_wants_to_stop_what_plays_is_led_to_cut() -> None:
+    """A bedtime that lets the film go on: with offloading the rules alone do not stop it."""
+    sections = {
+        "configuration.md": ("### time_of_day", "## Targets"),
+        "openwrt.md": ("## Flow offloading", "## When nothing"),
+        "recipes.md": ("## Bedtime", "## Zoom"),
+    }
+    for page, (begin, end) in sections.items():
+        text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+        assert "(targets.md#cut)" in text.partition(begin)[2].partition(end)[0], page
+    assert "#option cut '1'" in (ROOT / "files/etc/config/netify-proc-flow-actions").read_text(encoding="utf-8")
