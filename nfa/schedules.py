@@ -117,12 +117,16 @@ def _zone(policy: Policy, uci: str | None, reports: Reports) -> zoneinfo.ZoneInf
             same = system.get("zonename", "").replace(" ", "_") == policy.timezone
             if not same:
                 origin = policy.origins.values.get("timezone")
+                used = zone.system(system)
+                clock = Zone(zone.changes(used)).wall(int(time.time()))
                 reports.warning(
                     origin.place if origin else None,
-                    f"the time zone {quote(policy.timezone)} is not known here",
-                    hint="install its zoneinfo package, or write a POSIX time zone such as 'EST5EDT,M3.2.0,M11.1.0'",
-                    consequence="the time zone of the system is used",
+                    f"the time zone {quote(policy.timezone)} is not known here: names need the zoneinfo database",
+                    hint="install zoneinfo-core and the package of the region, as zoneinfo-europe or zoneinfo-northamerica,"
+                    " or write the POSIX form, such as CET-1CEST,M3.5.0,M10.5.0/3",
+                    consequence=f"the zone of the system is used: {used.key if used else 'UTC'}, where it is {shown(*clock)}",
                 )
+                return used
     found = zone.system(system)
     if found is None:
         reports.warning(None, "the time zone of this system is not known", consequence="hours are read as UTC")

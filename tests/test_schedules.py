@@ -239,3 +239,17 @@ def test_the_next_edge_is_that_of_the_wall_clock() -> None:
     edge = next_edge(bed, [], paris, saturday)
     assert edge is not None and edge - saturday == 8.5 * 3600 and paris.wall(edge) == (6, 23400)
     assert next_edge([(tuple(range(7)), 0, 86400)], [], paris, saturday) is None
+
+
+def test_a_zone_without_its_package_is_one_warning_with_the_time_that_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two warnings of one cause, and neither said which hours hold now."""
+    monkeypatch.setattr("zoneinfo.available_timezones", set)
+    monkeypatch.setattr(zone, "find", zone.posix)
+    monkeypatch.setattr(zone, "system", lambda settings: zone.posix("JST-9"))
+    config = config_of({"a": {"criteria": "*", "time_of_day": NIGHT}}, timezone="Nowhere/Land")
+    _, reports = compiled(tmp_path, config)
+    [warning] = [report.text() for report in reports.warnings if "zone" in report.message]
+    assert "zoneinfo-europe" in warning and "CET-1CEST,M3.5.0,M10.5.0/3" in warning
+    assert "The zone of the system is used: JST-9, where it is " in warning
