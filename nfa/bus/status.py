@@ -50,7 +50,7 @@ def report(daemon, budget: int) -> dict:
             "lag": daemon.lag,
             "last_error": client.last_error,
         },
-        "policy": dict(daemon.loader.info),
+        "policy": {**daemon.loader.info, **_clock(engine.policy)},
         "flows": {
             "live": engine.live(),
             "kept": len(engine.kept),
@@ -76,6 +76,12 @@ def report(daemon, budget: int) -> dict:
     }
 
 
+def _clock(policy) -> dict:
+    """Return the zone that hours are read in, and the time there; "" when no action has hours."""
+    local = policy.local_time(int(time.time())) if policy is not None else ""
+    return {"zone": policy.zone_name if local else "", "local_time": local}
+
+
 def _fitting(table: dict, budget: int) -> tuple[dict, int]:
     """Return as many of the first entries as take about `budget` bytes, and how many are left out."""
     taken = ordered_dict()
@@ -95,14 +101,18 @@ def actions(daemon) -> dict:
         return found
     now = daemon.now()
     counts = policy.action_counts()
+    edges = policy.edges(int(time.time()))
     for number, (name, enabled, reason, reached) in enumerate(policy.actions):
         count, last = counts[number]
         before, then = policy.kept_counts.get(name, (0, 0))
+        schedule = policy.schedules[number]
         found[name] = {
             "enabled": enabled,
             "active": not reason,
             "reason": reason,
             "in_hours": policy.in_hours(number),
+            "hours": policy.hours[schedule] if schedule >= 0 else "",
+            "until": edges[schedule] if schedule >= 0 else "",
             "targets": list(reached),
             "matches": before + count,
             "last_match": wall(max(last, then), now),
@@ -161,6 +171,7 @@ def _target(target: dict, registry, now: int) -> dict:
             {"name": slot.data["set"], "table": slot.data["table"], "elements": slot.present, "trouble": slot.trouble}
             for slot in slots
         ],
+        "kind": target["channel"].get("kind", ""),
         "readers": bound.readers() if bound is not None and target["type"] == "sink" else 0,
         "trouble": trouble,
         "over": over,

@@ -8,7 +8,6 @@ import time
 from .log import Log
 from .slot import Counters, Slot
 
-
 LATELY = 128
 """Elements of a target that are looked at for being one object."""
 
