@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import live
+import throughput
 from live import ROOT, until
 
 
@@ -28,6 +29,7 @@ class Micro(live.Daemon):
         self.source, self.control, self.log = folder / "netifyd.sock", str(folder / "control.sock"), folder / "micro.log"
         image = folder / "policy.img"
         compiler = [sys.executable, "-m", "nfa", "compile", "--no-uci", "-c", str(policy), "--micropython"]
+        compiler += ["--state-dir", str(policy.parent)]
         subprocess.run([*compiler, "-s", f"unix://{self.source}", "-o", str(image)], cwd=ROOT, check=True, stderr=-3)
         environment = os.environ | {"MICROPYPATH": f"{ROOT}:.frozen"}
         command = [interpreter(), "-m", "nfa.micro", str(image), "--control", self.control]
@@ -41,7 +43,7 @@ def end_to_end(folder: Path, policy: Path, recording: Path, loops: int) -> dict[
     with Micro(folder, policy) as daemon:
         empty = daemon.memory()
         before = daemon.cpu()
-        wall = live.replayed(daemon, recording, loops)
+        wall = throughput.replayed(daemon, recording, loops)
         cpu = daemon.cpu() - before
         found = daemon.status()
         if any(found["source"]["bad"].values()) or any(target["errors"] for target in found["targets"].values()):

@@ -72,14 +72,27 @@ def frame_only(data: bytes) -> None:
         framer.feed(chunk)
 
 
-def load(path: Path) -> tuple[Policy, dict[str, object]]:
-    """Compile a policy in this process. Raises RuntimeError with the reports when something in it is wrong."""
-    compiled, reports = compile_policy(Sources(files=(str(path),)), Paths())
-    if compiled is None or reports.errors or reports.warnings:
+def compiled(path: Path) -> dict[str, object]:
+    """Compile a policy in this process, with the address groups beside it. Returns the data of its image.
+
+    Raises RuntimeError with the reports when something in it is wrong.
+    """
+    found, reports = compile_policy(Sources(files=(str(path),)), Paths(state_persistent=str(path.parent)))
+    if found is None or reports.errors or reports.warnings:
         raise RuntimeError("\n".join(report.text() for report in reports.items))
-    data = image_of(compiled)
+    return image_of(found)
+
+
+def in_force(data: dict[str, object]) -> Policy:
+    """Return the policy of an image, without its targets."""
     slots: list[object] = data["slots"]  # type: ignore[assignment]
-    return Policy(data, image.code_of(data["code"]), {}, list(range(len(slots)))), data  # type: ignore[arg-type]
+    return Policy(data, image.code_of(data["code"]), {}, list(range(len(slots))))  # type: ignore[arg-type]
+
+
+def load(path: Path) -> tuple[Policy, dict[str, object]]:
+    """Compile a policy, and put it in force here. Raises RuntimeError when something in it is wrong."""
+    data = compiled(path)
+    return in_force(data), data
 
 
 def measure(data: bytes, policy: Policy, runs: int) -> dict[str, float]:

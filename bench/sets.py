@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from nfa.targets.registry import Registry
 _TURN = 64
 """Elements that one turn of the daemon's loop brings; a burst brings more."""
 _BURST = 1024
+_ROUNDS = 3
+"""Of each way the fastest counts."""
 
 
 def _nobody(*news: str) -> None:
@@ -39,29 +43,40 @@ def measure(folder: Path, flows: list[dict[str, Any]]) -> dict[str, float]:
     sets = Sets(lambda level, text: print(f"bench: {text}"), _nobody)
     registry = Registry(sets, write_whole, print, _nobody)
     registry.replace(data, list(range(len(slots))), policy.key_functions, 1)
-    found = {}
+    found: dict[str, float] = {}
     for number, slot_data in enumerate(slots):
         slot = registry.by_number[number]
         assert slot is not None
         keys = [policy.key_functions[number](record, record["flow"]) for record in flows]
         kind = slot_data["kind"]
-        for turn in (_TURN, _BURST):
-            registry.sets.empty(slot)
-            before = slot.counters.added
-            began = time.perf_counter()
-            for start in range(0, len(keys), turn):
-                for key in keys[start : start + turn]:
-                    slot.hold(key, 1)
-                registry.flush(1)
-            found[f"{kind} nfa, {turn} at once"] = (slot.counters.added - before) / (time.perf_counter() - began)
-        registry.sets.empty(slot)
-        script = _ipset_script(flows) if kind == "ipset" else _nft_script(flows)
+        script = (_ipset_script(flows) if kind == "ipset" else _nft_script(flows)).encode()
         command = ["ipset", "restore"] if kind == "ipset" else ["nft", "-f", "-"]
-        began = time.perf_counter()
-        subprocess.run(command, input=script, text=True, check=True)
-        found[f"{kind} {' '.join(command[:2])}"] = len(flows) / (time.perf_counter() - began)
+        ways: dict[str, Callable[[], object]] = {
+            f"{kind} nfa, {_TURN} at once": partial(_fill, registry, slot, keys, _TURN),
+            f"{kind} nfa, {_BURST} at once": partial(_fill, registry, slot, keys, _BURST),
+            f"{kind} {' '.join(command[:2])}": partial(subprocess.run, command, input=script, check=True),
+        }
+        # The first fill makes the kernel's table larger, and it stays so: that is counted for nobody.
+        _fill(registry, slot, keys, _BURST)
+        for _ in range(_ROUNDS):
+            for name, way in ways.items():
+                registry.sets.empty(slot)
+                slot.holders.__init__()  # these are new flows
+                began = time.perf_counter()
+                way()
+                found[name] = max(found.get(name, 0.0), len(keys) / (time.perf_counter() - began))
+        if slot.counters.added != len(keys) * (2 * _ROUNDS + 1):
+            raise RuntimeError(f"only {slot.counters.added} elements were added: {slot.counters.last_error}")
     registry.shut_down(1)
     return found
+
+
+def _fill(registry: Registry, slot: Any, keys: list[bytes], turn: int) -> None:
+    """Bring the elements into the set, so many in each turn of the loop."""
+    for start in range(0, len(keys), turn):
+        for key in keys[start : start + turn]:
+            slot.hold(key, 1)
+        registry.flush(1)
 
 
 def _ends(record: dict[str, Any]) -> tuple[str, str, int, str]:

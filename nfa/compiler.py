@@ -31,7 +31,7 @@ from .provision import conntrack, pf
 from .provision.kernel import Kernel
 from .provision.keys import key_source
 from .provision.provision import Slot, provision
-from .schedules import Schedules, schedules
+from .schedules import Schedules, in_words, schedules
 
 
 @dataclass
@@ -283,6 +283,8 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         **meaning,
         "windows": compiled.schedules.windows,
         "zone": compiled.schedules.changes,
+        "zone_name": compiled.schedules.zone,
+        "hours": [in_words(*windows) for windows in compiled.schedules.windows],
         "schedules": [compiled.schedules.of.get(item.action.name, -1) for item in compiled.actions],
         "reprocess": policy.reprocess_flows,
         "max_flows": policy.main["max_flows"],

@@ -13,10 +13,12 @@ from typing import Any
 
 from .compiler import Compiled, CompiledAction
 from .config.features import target_is_active
+from .engine.hours import shown
 from .engine.policy import namespace
 from .expression.walk import reasons
 from .provision.keys import key_source
 from .provision.provision import Slot
+from .schedules import Schedules
 from .targets.connection import NO_LABEL, automatic
 from .targets.elements import reader
 from .targets.target import interface_test
@@ -27,7 +29,10 @@ _functions: dict[str, Callable[[dict[str, Any], dict[str, Any]], bytes]] = {}
 
 @dataclass(frozen=True)
 class Step:
-    """What became of one action: `matched`, `exempt`, `no match`, `other interface`, `halted` or `off`; and why."""
+    """What became of one action, and why.
+
+    `matched`, `exempt`, `no match`, `other interface`, `outside hours`, `halted` or `off`.
+    """
 
     action: str
     outcome: str
@@ -69,7 +74,7 @@ def on_interface(interface: str, record: dict[str, Any]) -> bool:
     return test is None or bool(test(record))
 
 
-def _step(item: CompiledAction, record: dict[str, Any], halted: str) -> Step:
+def _step(item: CompiledAction, record: dict[str, Any], halted: str, hours: Schedules, at: tuple[int, int]) -> Step:
     name = item.action.name
     if item.reason:
         return Step(name, "off", (item.reason,))
@@ -84,6 +89,9 @@ def _step(item: CompiledAction, record: dict[str, Any], halted: str) -> Step:
             return Step(name, "exempt", tuple(why))
     assert item.criteria is not None  # an action without criteria is off
     matched, why = reasons(item.criteria, record)
+    if matched and not hours.hold(name, at):
+        when = f"would match, but it is outside its hours at {shown(*at)} ({hours.words(name)}, zone {hours.zone})"
+        return Step(name, "outside hours", (when, *why))
     return Step(name, "matched" if matched else "no match", tuple(why))
 
 
@@ -113,8 +121,12 @@ def element(slot: Slot, record: dict[str, Any]) -> str:
     return text
 
 
-def explain(compiled: Compiled, record: dict[str, Any]) -> Verdict:
-    """Walk the policy for one flow record, which must be one that `stream.records` accepts."""
+def explain(compiled: Compiled, record: dict[str, Any], at: tuple[int, int] | None = None) -> Verdict:
+    """Walk the policy for one flow record, which must be one that `stream.records` accepts.
+
+    `at`: (weekday, second of the day) for actions with hours; None: now, in the policy's zone.
+    """
+    at = at or compiled.schedules.now()
     verdict = Verdict(record["flow"]["digest"])
     if compiled.exemptions is not None:
         exempt, why = reasons(compiled.exemptions, record)
@@ -124,7 +136,7 @@ def explain(compiled: Compiled, record: dict[str, Any]) -> Verdict:
     halted = ""
     names: dict[str, None] = {}
     for item in compiled.actions:
-        step = _step(item, record, halted)
+        step = _step(item, record, halted, compiled.schedules, at)
         verdict.steps.append(step)
         if step.outcome == "matched":
             names.update(dict.fromkeys(item.action.targets))

@@ -30,6 +30,11 @@ SHOWN_REPORTS = 50
 WATCH_EVERY = 0.9
 """Seconds between two looks at the JSON files of the configuration."""
 
+NOT_REMEMBERED = (
+    "hours do not hold yet for connections that began before this reload: they are not known. "
+    "They are stopped when netifyd next tells of them, or when they are made anew"
+)
+
 
 def _loaded(data: dict) -> bool:
     """Return whether an image holds a policy."""
@@ -187,7 +192,7 @@ class Loader:
             # An edge that falls on a reload is an edge all the same.
             again = again or policy.hours_differ(old)
             if policy.keeps and not old.keeps and daemon.engine.evaluated:
-                say("notice", "flows that run already were not remembered: hours hold for them when netifyd next tells of them")
+                self._warn(NOT_REMEMBERED)
             policy.succeed(old)
         daemon.engine.policy = policy
         daemon.engine.max_flows = data["max_flows"]
@@ -205,6 +210,12 @@ class Loader:
         info["loaded_at"] = int(time.time())
         active = [action for action in policy.actions if not action[2]]
         say("notice", "policy in force: " + str(len(active)) + " of " + str(len(policy.actions)) + " actions active")
+
+    def _warn(self, text: str) -> None:
+        """Tell what only the daemon can know of a policy, where the compiler's warnings are told."""
+        say("warning", text)
+        self.info["warnings"] += 1
+        self.info["reports"] = ["warning: " + text, *self.info["reports"]][:SHOWN_REPORTS]
 
     def _use_source(self, uri: str, name: str) -> None:
         """Read from where the configuration (or the command line) says: `uri`, "" when the host of `name` has no address now.

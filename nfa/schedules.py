@@ -6,6 +6,7 @@ In: a checked policy, and where UCI's folder is. Out: `Schedules`; the daemon ev
 from __future__ import annotations
 
 import os
+import time
 import zoneinfo
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from .config.files import FileError, read_text
 from .config.model import Action, Policy, Window
 from .config.report import Reports, quote
 from .config.ucitext import UciError, parse
+from .engine.hours import DAY, DAYS, Zone, applies, shown
 
 Packed = tuple[tuple[int, ...], int, int]
 """A window: days (Monday is 0), start and end in seconds of the day."""
@@ -26,6 +28,59 @@ class Schedules:
     windows: list[tuple[list[Packed], list[Packed]]] = field(default_factory=list)
     of: dict[str, int] = field(default_factory=dict)
     changes: zone.Changes = field(default_factory=lambda: [(0, 0)])
+    zone: str = "UTC"
+    """The zone in words: its name, or its POSIX string."""
+
+    def now(self) -> tuple[int, int]:
+        """Return (weekday, second of the day) that a clock on the wall shows in the zone."""
+        return Zone(self.changes).wall(int(time.time()))
+
+    def hold(self, action: str, at: tuple[int, int]) -> bool:
+        """Return whether an action is within its hours at (weekday, second of the day)."""
+        return action not in self.of or applies(*self.windows[self.of[action]], *at)
+
+    def words(self, action: str) -> str:
+        """Return the hours of an action as a person says them; "" for all hours."""
+        return in_words(*self.windows[self.of[action]]) if action in self.of else ""
+
+
+def _days(days: tuple[int, ...]) -> str:
+    """Return days of the week with a hyphen for a run of them, as "sun-thu"; "" for all."""
+    if len(days) == len(DAYS):
+        return ""
+    runs: list[list[int]] = []
+    # A run may go on over Sunday: begin after a day that is not among them.
+    first = next(day for day in range(7) if day not in days)
+    for day in ((first + step) % 7 for step in range(7)):
+        if day in days:
+            if runs and (runs[-1][-1] + 1) % 7 == day:
+                runs[-1].append(day)
+            else:
+                runs.append([day])
+    words = [DAYS[run[0]] + (f"-{DAYS[run[-1]]}" if len(run) > 1 else "") for run in sorted(runs)]
+    return ",".join(words) + " "
+
+
+def in_words(inclusive: list[Packed], exclusive: list[Packed]) -> str:
+    """Return windows as a person says them: "sun-thu 21:00-6:30, not wed 22:00-23:00"."""
+
+    def window(packed: Packed) -> str:
+        days, start, end = packed
+        last = "24:00" if end == DAY else shown(0, end)[4:]
+        return f"{_days(days)}{shown(0, start)[4:]}-{last}"
+
+    return ", ".join([window(packed) for packed in inclusive] + [f"not {window(packed)}" for packed in exclusive])
+
+
+def wall_time(text: str, weekday: int) -> tuple[int, int]:
+    """Read a moment of the clock on the wall: "21:30" (of `weekday`), "sat 21:30" or "2026-11-21 21:30". Raises ValueError."""
+    *day, clock = text.lower().split()
+    then = time.strptime(clock, "%H:%M")
+    if len(day) > 1:
+        raise ValueError(text)
+    if day:
+        weekday = DAYS.index(day[0][:3]) if day[0][:3] in DAYS else time.strptime(day[0], "%Y-%m-%d").tm_wday
+    return weekday, then.tm_hour * 3600 + then.tm_min * 60
 
 
 def schedules(policy: Policy, uci: str | None, reports: Reports) -> Schedules:
@@ -38,7 +93,9 @@ def schedules(policy: Policy, uci: str | None, reports: Reports) -> Schedules:
                 made.windows.append(windows)
             made.of[action.name] = made.windows.index(windows)
     if made.windows:
-        made.changes = zone.changes(_zone(policy, uci, reports))
+        found = _zone(policy, uci, reports)
+        made.changes = zone.changes(found)
+        made.zone = found.key if found else made.zone
     return made
 
 
@@ -60,12 +117,16 @@ def _zone(policy: Policy, uci: str | None, reports: Reports) -> zoneinfo.ZoneInf
             same = system.get("zonename", "").replace(" ", "_") == policy.timezone
             if not same:
                 origin = policy.origins.values.get("timezone")
+                used = zone.system(system)
+                clock = Zone(zone.changes(used)).wall(int(time.time()))
                 reports.warning(
                     origin.place if origin else None,
-                    f"the time zone {quote(policy.timezone)} is not known here",
-                    hint="install its zoneinfo package, or write a POSIX time zone such as 'EST5EDT,M3.2.0,M11.1.0'",
-                    consequence="the time zone of the system is used",
+                    f"the time zone {quote(policy.timezone)} is not known here: names need the zoneinfo database",
+                    hint="install zoneinfo-core and the package of the region, as zoneinfo-europe or zoneinfo-northamerica,"
+                    " or write the POSIX form, such as CET-1CEST,M3.5.0,M10.5.0/3",
+                    consequence=f"the zone of the system is used: {used.key if used else 'UTC'}, where it is {shown(*clock)}",
                 )
+                return used
     found = zone.system(system)
     if found is None:
         reports.warning(None, "the time zone of this system is not known", consequence="hours are read as UTC")

@@ -280,7 +280,7 @@ def test_the_fields_of_a_set_in_status_are_documented() -> None:
     bound = SetTarget(counters, "*")
     bound.slots = [kernel_set]  # type: ignore[list-item]
     registry = SimpleNamespace(counters=lambda name, kind: counters, targets={"t": bound})
-    report = status._target({"name": "t", "type": "nftset", "enabled": True}, registry, 1)
+    report = status._target({"name": "t", "type": "nftset", "enabled": True, "channel": {}}, registry, 1)
     row = next(row for row in rows(section(page("status.md"), "## targets")) if row[0] == "`sets`")
     assert set(report["sets"][0]) == set(ticked(row[1])) - {'""'}
 
@@ -419,3 +419,16 @@ def test_every_link_between_the_pages_leads_somewhere(path: Path) -> None:
         assert target.is_file(), link
         headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
         assert not fragment or fragment in map(anchor, headings), link
+
+
+def test_who_wants_to_stop_what_plays_is_led_to_cut() -> None:
+    """A bedtime that lets the film go on: with offloading the rules alone do not stop it."""
+    sections = {
+        "configuration.md": ("### time_of_day", "## Targets"),
+        "openwrt.md": ("## Flow offloading", "## When nothing"),
+        "recipes.md": ("## Bedtime", "## Zoom"),
+    }
+    for page, (begin, end) in sections.items():
+        text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+        assert "(targets.md#cut)" in text.partition(begin)[2].partition(end)[0], page
+    assert "#option cut '1'" in (ROOT / "files/etc/config/netify-proc-flow-actions").read_text(encoding="utf-8")

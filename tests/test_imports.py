@@ -152,7 +152,7 @@ def test_every_command_works_with_python3_light(command: str, tmp_path: Path) ->
     places = {name: str(tmp_path / name) for name in ("POLICY", "RECORDING", "OUTPUT", "NOWHERE")}
     given = [places.get(argument, argument) for argument in arguments]
     # The daemon itself is a program of its own, which test_the_daemon_loads_nothing_heavy looks at.
-    program = "import os, sys; os.execv = lambda *command: sys.exit(0); from nfa.cli import main; sys.exit(main())"
+    program = "import os, sys; os.execve = lambda *command: sys.exit(0); from nfa.cli import main; sys.exit(main())"
     done = light(program, *command.split()[:1], *given)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr

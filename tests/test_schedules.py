@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import struct
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo, reset_tzpath
 
 import pytest
+import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from policies import compiled, config_of
 
 from nfa.config import zone
 from nfa.config.report import Reports
-from nfa.schedules import schedules
+from nfa.engine.hours import Zone, next_edge
+from nfa.explain import explain
+from nfa.schedules import in_words, schedules, wall_time
 
 NIGHT = {"time_start": "22:00", "time_end": "6:00"}
 
@@ -122,7 +126,7 @@ def test_no_file_of_the_database_s_form_is_more_than_a_value_error(content: byte
     header = b"TZif2" + b"\0" * 15 + struct.pack(">6I", *counts)
     for file in (content, header + content + b"\n", header + content + header + content + b"\nCET-1\n"):
         try:
-            zone.changes(zone._of_file(file))
+            zone.changes(zone._of_file(file, "x"))
         except ValueError:
             pass
 
@@ -189,3 +193,63 @@ def test_actions_with_the_same_hours_share_a_schedule(tmp_path: Path) -> None:
     assert made.schedules.of == {"a": 0, "b": 0, "c": 1}
     night = (tuple(range(7)), 22 * 3600, 6 * 3600)
     assert made.schedules.windows == [([night], []), ([night], [((0,), 9 * 3600, 17 * 3600)])]
+
+
+# -- in words ----------------------------------------------------------------------------------------------------------
+
+
+def test_explain_knows_the_hours(tmp_path: Path) -> None:
+    """At noon it would say that the bedtime rule acts on a film, and it does not."""
+    hours = {"day": ["sun", "mon", "tue", "wed", "thu"], "time_start": "21:00", "time_end": "6:30"}
+    actions = {"bed": {"criteria": "*", "time_of_day": hours, "halt_on_match": True}, "all": {"criteria": "*"}}
+    made, _ = compiled(tmp_path, config_of(actions, timezone="CET-1CEST,M3.5.0,M10.5.0/3"))
+    bed, every = explain(made, samples.flow(), wall_time("sat 12:41", 0)).steps
+    assert (bed.outcome, every.outcome) == ("outside hours", "matched")
+    zone_words = "(sun-thu 21:00-6:30, zone CET-1CEST,M3.5.0,M10.5.0/3)"
+    assert bed.why[0] == f"would match, but it is outside its hours at sat 12:41 {zone_words}"
+    for inside in ("21:00", "sun 21:00", "2026-11-20 6:29"):
+        assert explain(made, samples.flow(), wall_time(inside, 6)).matched == ["bed"], inside
+    assert {step.outcome for step in explain(made, samples.flow()).steps} & {"matched", "outside hours"}
+
+
+@pytest.mark.parametrize("text", ["", "9 pm", "25:00", "sat", "someday 9:00", "sat sun 9:00", "2026-13-01 9:00"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    """--at would be another hour than was meant."""
+    with pytest.raises(ValueError):
+        wall_time(text, 0)
+
+
+@pytest.mark.parametrize(
+    ("inclusive", "exclusive", "words"),
+    [
+        ([((0, 1, 2, 3, 6), 75600, 23400)], [], "sun-thu 21:00-6:30"),
+        ([((0, 2, 4), 0, 86400)], [], "mon,wed,fri 0:00-24:00"),
+        ([(tuple(range(7)), 0, 3600)], [((5, 6), 1800, 1860)], "0:00-1:00, not sat-sun 0:30-0:31"),
+    ],
+)
+def test_hours_are_said_as_people_say_them(inclusive: list[Any], exclusive: list[Any], words: str) -> None:
+    assert in_words(inclusive, exclusive) == words
+
+
+def test_the_next_edge_is_that_of_the_wall_clock() -> None:
+    """Over the end of summer time a status would promise an hour that is wrong by one."""
+    paris = Zone(zone.changes(zone.posix("CET-1CEST,M3.5.0,M10.5.0/3")))
+    bed = [(tuple(range(7)), 75600, 23400)]
+    saturday = 1792875600  # 2026-10-24 23:00 in Paris; the clock is put back at 3:00
+    edge = next_edge(bed, [], paris, saturday)
+    assert edge is not None and edge - saturday == 8.5 * 3600 and paris.wall(edge) == (6, 23400)
+    assert next_edge([(tuple(range(7)), 0, 86400)], [], paris, saturday) is None
+
+
+def test_a_zone_without_its_package_is_one_warning_with_the_time_that_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two warnings of one cause, and neither said which hours hold now."""
+    monkeypatch.setattr("zoneinfo.available_timezones", set)
+    monkeypatch.setattr(zone, "find", zone.posix)
+    monkeypatch.setattr(zone, "system", lambda settings: zone.posix("JST-9"))
+    config = config_of({"a": {"criteria": "*", "time_of_day": NIGHT}}, timezone="Nowhere/Land")
+    _, reports = compiled(tmp_path, config)
+    [warning] = [report.text() for report in reports.warnings if "zone" in report.message]
+    assert "zoneinfo-europe" in warning and "CET-1CEST,M3.5.0,M10.5.0/3" in warning
+    assert "The zone of the system is used: JST-9, where it is " in warning

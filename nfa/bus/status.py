@@ -30,6 +30,8 @@ def report(daemon, budget: int) -> dict:
     engine, client, registry = daemon.engine, daemon.client, daemon.registry
     shown_actions, more_actions = _fitting(actions(daemon), budget // 2)
     shown_targets, more_targets = _fitting(targets(daemon), budget // 2)
+    policy = dict(daemon.loader.info)
+    policy.update(_clock(engine.policy))
     bad = dict(engine.bad)
     bad.update(client.bad_counts())
     return {
@@ -50,7 +52,7 @@ def report(daemon, budget: int) -> dict:
             "lag": daemon.lag,
             "last_error": client.last_error,
         },
-        "policy": dict(daemon.loader.info),
+        "policy": policy,
         "flows": {
             "live": engine.live(),
             "kept": len(engine.kept),
@@ -76,6 +78,12 @@ def report(daemon, budget: int) -> dict:
     }
 
 
+def _clock(policy) -> dict:
+    """Return the zone that hours are read in, and the time there; "" when no action has hours."""
+    local = policy.local_time(int(time.time())) if policy is not None else ""
+    return {"zone": policy.zone_name if local else "", "local_time": local}
+
+
 def _fitting(table: dict, budget: int) -> tuple[dict, int]:
     """Return as many of the first entries as take about `budget` bytes, and how many are left out."""
     taken = ordered_dict()
@@ -95,14 +103,18 @@ def actions(daemon) -> dict:
         return found
     now = daemon.now()
     counts = policy.action_counts()
+    edges = policy.edges(int(time.time()))
     for number, (name, enabled, reason, reached) in enumerate(policy.actions):
         count, last = counts[number]
         before, then = policy.kept_counts.get(name, (0, 0))
+        schedule = policy.schedules[number]
         found[name] = {
             "enabled": enabled,
             "active": not reason,
             "reason": reason,
             "in_hours": policy.in_hours(number),
+            "hours": policy.hours[schedule] if schedule >= 0 else "",
+            "until": edges[schedule] if schedule >= 0 else "",
             "targets": list(reached),
             "matches": before + count,
             "last_match": wall(max(last, then), now),
@@ -130,10 +142,24 @@ def _why_not(target: dict, bound) -> str:
     return "no set of it can be used: nfa check says why"
 
 
+def _trouble(target: dict, bound, counters) -> tuple[str, bool]:
+    """Return what is wrong with a target now ("": nothing), and whether its last error is over: it has worked since."""
+    if bound is None:
+        return "", False
+    if target["type"] == "sink":
+        trouble = bound.channel.trouble
+    else:
+        trouble = next((slot.trouble for slot in bound.slots if slot.trouble), "")
+    if target["type"] in ("ctmark", "ctlabel"):
+        return trouble, not trouble and all(slot.worked_at > counters.error_time for slot in bound.slots)
+    return trouble, not trouble and target["type"] != "log"
+
+
 def _target(target: dict, registry, now: int) -> dict:
     counters = registry.counters(target["name"], target["type"])
     bound = registry.targets.get(target["name"])
     slots = bound.slots if bound is not None else []
+    trouble, over = _trouble(target, bound, counters)
     pending = 0
     if bound is not None and target["type"] in ("log", "sink"):
         pending = len(bound.log) if target["type"] == "log" else bound.waiting()
@@ -147,7 +173,10 @@ def _target(target: dict, registry, now: int) -> dict:
             {"name": slot.data["set"], "table": slot.data["table"], "elements": slot.present, "trouble": slot.trouble}
             for slot in slots
         ],
+        "kind": target["channel"].get("kind", ""),
         "readers": bound.readers() if bound is not None and target["type"] == "sink" else 0,
+        "trouble": trouble,
+        "over": over,
         "added": counters.added,
         "refreshed": counters.refreshed,
         "withdrawn": counters.withdrawn,

@@ -10,6 +10,7 @@ from ..compiler import Compiled, compile_policy
 from ..config import uciconfig
 from ..config.report import Reports
 from ..config.sources import UCI_FOLDER, Sources
+from ..engine.hours import shown as moment
 from .common import add_config_arguments, paint, paths_of, plural, print_reports, shown, sources_of
 from .show import policy_data, print_policy
 
@@ -45,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _summary(compiled: Compiled) -> None:
     """Print the policy as it was understood: actions in the order in which they are tried."""
+    hours = compiled.schedules
+    now = hours.now()
     for item in compiled.actions:
         action = item.action
         state = paint("on ", "good") if not item.reason else paint("off", "warning")
@@ -52,6 +55,9 @@ def _summary(compiled: Compiled) -> None:
         print(f"  {state} {action.priority:>5}  {shown(action.name)} -> {', '.join(map(shown, action.targets))}{halt}")
         if item.reason:
             print(f"            {item.reason}")
+        elif hours.words(action.name):
+            applied = "applied now" if hours.hold(action.name, now) else "not now"
+            print(f"            {hours.words(action.name)} ({shown(hours.zone)}, where it is {moment(*now)}): {applied}")
     sets = {f"{slot['table']} {slot['set']}".strip(): slot for slot in compiled.slots}
     for name, slot in sets.items():
         if slot["kind"] not in ("ipset", "nftset"):

@@ -9,15 +9,17 @@ from typing import Any
 
 from ..compiler import compile_policy
 from ..explain import Verdict, explain
+from ..schedules import wall_time
 from .common import Recording, add_config_arguments, fail, paint, paths_of, print_reports, shown, sources_of, title
 
-_COLOURS = {"matched": "good", "exempt": "warning", "halted": "dim", "off": "dim", "no match": "dim", "other interface": "dim"}
+_COLOURS = {"matched": "good", "exempt": "warning", "outside hours": "warning"}
 
 _EPILOG = """\
 examples:
   nfa explain recording.bin.gz | less                    what the configuration of this router makes of it
   nfa explain --no-uci -c policy.json recording.bin.gz | less
   nfa explain -c policy.json --matched flows.jsonl       only flows that some action matches
+  nfa explain --at 'sat 21:30' --matched flows.jsonl     at this hour, for actions with a time_of_day
   ssh router socat -u UNIX-CONNECT:/var/run/netifyd/netifyd.sock - | nfa explain -c policy.json
   nfa explain -c policy.json --json flows.jsonl | jq -c '[.digest, .actions, .targets]'
 
@@ -29,13 +31,25 @@ exit codes: 0 done, 1 the configuration or the recording cannot be used, 2 wrong
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Say for each flow record which actions match and why, which were exempt, halted or off, and what the targets\n"
-        "would get. Nothing is changed, and no daemon is asked."
+        "would get: now, or at the hour of --at. Nothing is changed, and no daemon is asked."
     )
     parser.epilog = _EPILOG
     add_config_arguments(parser)
     parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="a recording, or - (default: standard input)")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+    parser.add_argument(
+        "--at", type=_moment, metavar="TIME", help="HH:MM, 'DAY HH:MM' or 'YYYY-MM-DD HH:MM' in the policy's zone; default now"
+    )
     parser.add_argument("--matched", action="store_true", help="leave out flows that no action matches")
+
+
+def _moment(text: str) -> str:
+    try:
+        wall_time(text, 0)
+        return text
+    except ValueError:
+        words = f"'{shown(text)}': expected a time such as '21:30', 'sat 21:30' or '2026-11-21 21:30'"
+        raise argparse.ArgumentTypeError(words) from None
 
 
 def _print(record: dict[str, Any], verdict: Verdict) -> None:
@@ -44,7 +58,7 @@ def _print(record: dict[str, Any], verdict: Verdict) -> None:
     if verdict.exempt:
         print(f"  {paint('exempt', 'warning')} from every action: {shown('; '.join(verdict.exempt))}")
     for step in verdict.steps:
-        outcome = paint(f"{step.outcome:<15}", _COLOURS[step.outcome])
+        outcome = paint(f"{step.outcome:<15}", _COLOURS.get(step.outcome, "dim"))
         print(f"  {outcome} {shown(step.action)}: {shown('; '.join(step.why))}")
     for name, effects in verdict.effects.items():
         for effect in effects:
@@ -60,12 +74,13 @@ def run(arguments: argparse.Namespace) -> int:
     print_reports(reports)
     if compiled is None:
         return 1
+    at = wall_time(arguments.at, compiled.schedules.now()[0]) if arguments.at else None
     recording = Recording(arguments.file)
     seen = matched = 0
     try:
         for record in recording.flows():
             try:
-                verdict = explain(compiled, record)
+                verdict = explain(compiled, record, at)
             except (TypeError, AttributeError, ValueError, KeyError, OSError):
                 recording.unusable += 1
                 continue

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from .ask import Unanswered, add_control_argument, ask, control_of
-from .common import fail, paint, print_table, shown
+from .common import fail, paint, plural, print_table, shown
 
 _EPILOG = """\
 examples:
@@ -49,6 +49,8 @@ def _print(status: dict[str, Any], now: float) -> None:
     _print_policy(policy)
     words = f"{flows['evaluated']} evaluated, {flows['matched']} matched, {flows['exempt']} exempt, {flows['live']} live"
     many = f", {flows['dropped']} forgotten: more than max_flows {flows['max']}" if flows["dropped"] else ""
+    if policy["local_time"]:
+        print(f"hours    in the zone {shown(policy['zone'])}, where it is {policy['local_time']}")
     print(f"flows    {words}{paint(many, 'warning') if many else ''}")
     if status["actions"]:
         rows = [["action", "matches", "last match", "state"]]
@@ -56,19 +58,24 @@ def _print(status: dict[str, Any], now: float) -> None:
             state = "on" if action["active"] else "off: " + action["reason"]
             if action["active"] and action["in_hours"] is False:
                 state = "outside its hours"
+            if action["active"] and action["hours"]:
+                state += f" until {action['until']}" * bool(action["until"]) + f" ({action['hours']})"
             if action["active"] and not any(status["targets"].get(target, {}).get("active") for target in action["targets"]):
                 state = "on, but none of its targets works"
             rows.append([shown(name), str(action["matches"]), _ago(action["last_match"], now), state])
         print_table(rows, right=range(1, len(rows[0]) - 1))
     if status["targets"]:
-        rows = [["target", "type", "elements", "added", "refreshed", "errors", "last error"]]
+        rows = [["target", "type", "elements", "added", "refreshed", "skipped", "errors", "last error"]]
         for name, target in status["targets"].items():
-            counts = [str(target[key]) for key in ("elements", "added", "refreshed", "errors")]
+            counts = [str(target[key]) for key in ("elements", "added", "refreshed", "skipped", "errors")]
             state = target["reason"]
+            if target["active"] and target["kind"] in ("unix", "tcp"):
+                state = plural(target["readers"], "reader") if target["readers"] else "no reader"
             if target["last_error"]:
-                now_wrong = target["type"] == "log" or any(found["trouble"] for found in target["sets"])
-                over = "" if now_wrong else f" ({_ago(target['last_error_at'], now)}, over)"
+                over = f" ({_ago(target['last_error_at'], now)}{', over' if target['over'] else ''})"
                 state = target["last_error"] + over
+            if target["trouble"]:
+                state = "now: " + target["trouble"]
             rows.append([shown(name), target["type"], *counts, shown(state)])
         print_table(rows, right=range(1, len(rows[0]) - 1))
 

@@ -1,8 +1,8 @@
 """The actions of a configuration: read, checked, and tied to their targets.
 
 In: the sections of all files, merged, and the targets that can be used. Out: the `Action`s in the order in
-which they are tried. A broken one is reported; where its properties can be read at all it is kept and marked
-`broken`, so that its expressions are checked and a status can name it.
+which they are tried. A broken one is reported; if it has a name it is kept and marked `broken`, so that the rest of it
+is checked and a status can name it.
 """
 
 from __future__ import annotations
@@ -63,13 +63,17 @@ def _action(
     named = usable_name("an action", name, LEFT_OUT, reports)
     own = convert(what, section.properties, ACTION_OPTIONS, context, LEFT_OUT)
     found = complete(what, name.place, ACTION_OPTIONS, [own], context, LEFT_OUT)
-    if found is None or own.broken or not named:
+    if not named:
         return None
-    values, origins = found.values, Origins(found.origins)
+    values: dict[str, object] = {option.key: option.default for option in ACTION_OPTIONS}
+    values |= found.values if found else {key: setting.value for key, setting in own.values.items()}
+    origins = Origins(found.origins if found else {})
     enabled = cast(bool, values["enabled"])
     first = len(reports.items)
-    criteria, origins.entries["criteria"] = expand_entries(cast("list[Text]", values["criteria"]), context.paths, reports)
-    if not criteria:
+    criteria, origins.entries["criteria"] = expand_entries(
+        cast("list[Text]", values["criteria"] or []), context.paths, reports
+    )
+    if not criteria and "criteria" in own.values:
         place = own.values["criteria"].place
         reports.error(place, f"{what} has no criteria to match", consequence=LEFT_OUT)
     spared, origins.entries["exemptions"], readable = _exemptions(
@@ -78,7 +82,7 @@ def _action(
     if not enabled:
         # A sample of an action may name files that those who never switch it on do not have.
         reports.soften(first)
-    if not values["targets"]:
+    if not values["targets"] and "targets" in own.values:
         place = own.values["targets"].place
         reports.error(place, f"{what} names no target", consequence=LEFT_OUT)
     action = Action(
@@ -86,7 +90,7 @@ def _action(
         place=name.place,
         enabled=enabled,
         criteria=criteria,
-        targets=_targets(what, cast("list[Text]", values["targets"]), targets, declared, context),
+        targets=_targets(what, cast("list[Text]", values["targets"] or []), targets, declared, context),
         exemptions=spared,
         interface=cast(str, values["interface"]),
         halt_on_match=cast(bool, values["halt_on_match"]),
@@ -95,7 +99,7 @@ def _action(
         time_of_day=list(cast("list[Window]", values["time_of_day"])),
         origins=origins,
     )
-    action.broken = not (readable and action.criteria and action.targets)
+    action.broken = bool(own.broken) or not (readable and action.criteria and action.targets)
     if action.enabled and action.targets and not any(targets[target].enabled for target in action.targets):
         message = f"{what} is enabled, but none of its targets is"
         reports.warning(name.place, message, consequence="the action does nothing")

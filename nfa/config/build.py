@@ -22,7 +22,7 @@ from nfa.config.model import Policy, Text
 from nfa.config.options import GLOBAL_OPTIONS, MAIN_OPTIONS
 from nfa.config.origins import Origins
 from nfa.config.paths import Paths
-from nfa.config.properties import Complete, Settings, complete, convert
+from nfa.config.properties import BUILT_IN, Complete, Settings, complete, convert
 from nfa.config.report import Place, Reports, quote
 from nfa.config.targets import read_targets, target_globals
 from nfa.config.timeofday import named_window
@@ -84,7 +84,7 @@ def _globals(documents: list[Document], context: Context) -> Complete:
     layers: list[Settings] = []
     for document in documents:
         options = GLOBAL_OPTIONS if document.versioned else MAIN_OPTIONS
-        settings = convert("configuration", document.globals, options, context, "the built-in default is used")
+        settings = convert("configuration", document.globals, options, context, BUILT_IN)
         layers.insert(0, settings)
         if document.versioned and "version" not in settings.values and "version" not in settings.broken:
             context.reports.warning(

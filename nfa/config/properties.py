@@ -11,10 +11,14 @@ from dataclasses import dataclass, replace
 
 from nfa.config.convert import Context, Invalid
 from nfa.config.document import Properties
-from nfa.config.options import Options
+from nfa.config.options import Option, Options
 from nfa.config.origins import Origin
 from nfa.config.report import Place, did_you_mean, nearest, quote
 from nfa.config.secrets import SECRET_OPTIONS
+from nfa.config.spelling import built_in
+
+BUILT_IN = "the built-in default is used"
+"""The consequence of a wrong value where defaults hold."""
 
 # What nft, ipset and sections of the firewall call some properties.
 _ELSEWHERE = {"timeout": "ttl", "maxelem": "size", "family": "set_family", "table": "table_name"}
@@ -88,8 +92,17 @@ def convert(
                 if hidden:
                     reports.hide(fault.place)
                 message = f"{what}: {quote(name.value)}: {fault.bare if hidden else fault}"
-                reports.error(fault.place, message, hint=fault.hint, consequence=consequence)
+                reports.error(fault.place, message, hint=fault.hint, consequence=_instead(option, consequence))
     return settings
+
+
+def _instead(option: Option, consequence: str) -> str:
+    """What a wrong value leads to; where that is the default, with the default."""
+    if consequence != BUILT_IN or (option.default in (None, (), "") and option.name != "timezone"):
+        return consequence
+    if option.name == "timezone":
+        return "the zone of the system is used"
+    return f"{consequence}: {built_in(option)}"
 
 
 def complete(

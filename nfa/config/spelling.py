@@ -13,7 +13,8 @@ from nfa.config import kinds, servers
 from nfa.config.convert import Converter, mark
 from nfa.config.model import Window
 from nfa.config.options import Option
-from nfa.config.timeofday import DAYS, windows
+from nfa.config.timeofday import windows
+from nfa.engine.hours import DAYS
 
 NOTHING = "-"
 """The text of a value that is not given and has no default."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import zoneinfo
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -15,9 +16,9 @@ from nfa.config.convert import Context, Invalid, choice, elements, every, expect
 from nfa.config.jsontext import Value
 from nfa.config.model import Text, Window
 from nfa.config.report import did_you_mean, quote
-from nfa.config.zone import named
+from nfa.config.zone import find, named
+from nfa.engine.hours import DAYS
 
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _LONG_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _PROPERTIES = ("day", "time_start", "time_end", "policy")
 _DAY_SECONDS = 86400
@@ -27,6 +28,8 @@ _ABBREVIATION = r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)"
 _OFFSET = r"[+-]?[0-9]{1,3}(?::[0-9]{2}){0,2}"
 _RULE = rf",(?:M[0-9]{{1,2}}\.[1-5]\.[0-6]|J?[0-9]{{1,3}})(?:/{_OFFSET})?"
 _POSIX_TZ = re.compile(rf"{_ABBREVIATION}{_OFFSET}(?:{_ABBREVIATION}(?:{_OFFSET})?(?:{_RULE}{_RULE})?)?")
+
+_OFFSET_OF_UTC = re.compile(rf"(?:Etc/)?(?:UTC|GMT){_OFFSET}")
 
 
 def windows(value: Value, context: Context) -> list[Window]:
@@ -122,18 +125,32 @@ def timezone(value: Value, context: Context) -> str:
         raise expected("a time zone such as 'America/Toronto'", value)
     zone = value.value.value.strip().removeprefix(":")
     if not zone or _POSIX_TZ.fullmatch(zone) or _in_database(zone):
+        _warn_of_sign(zone, value, context)
         return zone
     known = zoneinfo.available_timezones()
     if not known and re.fullmatch(r"[A-Za-z][A-Za-z0-9_+/-]{0,63}", zone):
-        # OpenWrt installs the database a region at a time, or not at all.
-        context.reports.warning(
-            value.place,
-            f"cannot check the time zone {quote(zone)}: this system has no zoneinfo database",
-            hint="install zoneinfo packages, or write a POSIX time zone such as 'EST5EDT,M3.2.0,M11.1.0'",
-        )
+        # OpenWrt installs the database a region at a time, or not at all; who has hours is warned (nfa.schedules).
         return zone
     hint = did_you_mean(zone, known) or "expected a name such as 'America/Toronto', or a POSIX time zone"
     raise Invalid(value.place, f"unknown time zone {quote(zone)}", hint)
+
+
+def _warn_of_sign(zone: str, value: Value, context: Context) -> None:
+    """POSIX counts hours to the west: nearly everybody who writes UTC+1 means the other side of Greenwich."""
+    match = _OFFSET_OF_UTC.fullmatch(zone)
+    if match is None:
+        return
+    try:
+        there = datetime.now(find(zone))
+    except ValueError:
+        return
+    offset = there.utcoffset()
+    if offset:
+        context.reports.warning(
+            value.place,
+            f"in POSIX form {zone} is {'west' if offset < timedelta() else 'east'} of Greenwich: it is now {there:%H:%M} there",
+            hint="for Europe write CET-1CEST,M3.5.0,M10.5.0/3, for New York EST5EDT,M3.2.0,M11.1.0, or a name: 'Europe/Paris'",
+        )
 
 
 def _in_database(zone: str) -> bool:

@@ -40,7 +40,7 @@ def posix(text: str) -> zoneinfo.ZoneInfo:
         text += "0"
     header = b"TZif2" + b"\0" * 15
     empty = header + struct.pack(">6I", 0, 0, 0, 0, 1, 1) + struct.pack(">iBB", 0, 0, 0) + b"\0"
-    return _of_file(empty + empty + b"\n" + text.encode("ascii") + b"\n")
+    return _of_file(empty + empty + b"\n" + text.encode("ascii") + b"\n", text)
 
 
 @lru_cache(8)
@@ -52,7 +52,7 @@ def named(name: str) -> zoneinfo.ZoneInfo:
         path = os.path.join(folder, name)
         if os.path.isfile(path):
             try:
-                return _of_file(read_bytes(path, MAX_FILE))
+                return _of_file(read_bytes(path, MAX_FILE), name)
             except FileError as failure:
                 raise ValueError(str(failure)) from None
     try:
@@ -79,10 +79,10 @@ class _Content(io.BytesIO):
         return found
 
 
-def _of_file(content: bytes) -> zoneinfo.ZoneInfo:
-    """Return the zone of what is in a file of the database's form. Raises ValueError."""
+def _of_file(content: bytes, name: str) -> zoneinfo.ZoneInfo:
+    """Return the zone of what is in a file of the database's form; its `key` is the name. Raises ValueError."""
     try:
-        found = zoneinfo.ZoneInfo.from_file(_Content(content))
+        found = zoneinfo.ZoneInfo.from_file(_Content(content), name)
         changes(found)  # a file may hold any number for an offset
     except Exception as failure:  # zoneinfo raises whatever its parser meets: struct.error, AssertionError, IndexError ...
         raise ValueError(f"no time zone: {type(failure).__name__}") from None
@@ -106,7 +106,7 @@ def system(settings: dict[str, str]) -> zoneinfo.ZoneInfo | None:
                 continue
     for path in SYSTEM_FILES:
         try:
-            return _of_file(_content(path))
+            return _of_file(_content(path), os.path.realpath(path).partition("/zoneinfo/")[2] or path)
         except (FileError, OSError, ValueError):
             continue
     for path in POSIX_FILES:

@@ -6,6 +6,7 @@ change to summer time need no care: the answer is always that of the wall clock.
 """
 
 DAY = 86400
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _THURSDAY = 3
 """The weekday of 1 January 1970; Monday is 0."""
 
@@ -36,6 +37,11 @@ class Zone:
         self._from, self._until, self._offset = start, 1 << 62, offset
 
 
+def shown(weekday: int, second: int) -> str:
+    """Return what a clock on the wall shows, as "sat 12:41"."""
+    return DAYS[weekday] + f" {second // 3600}:{second // 60 % 60:02}"
+
+
 def inside(window: tuple[tuple[int, ...], int, int], weekday: int, second: int) -> bool:
     """Return whether a window (days, start, end) holds then. One that ends before it starts runs over midnight.
 
@@ -56,3 +62,20 @@ def applies(inclusive: list, exclusive: list, weekday: int, second: int) -> bool
         if inside(window, weekday, second):
             return True
     return not inclusive
+
+
+def next_edge(inclusive: list, exclusive: list, zone: Zone, moment: int) -> int | None:
+    """Return when (epoch seconds) an action begins or ends to be applied next; None: not within eight days."""
+    weekday, second = zone.wall(moment)
+    holds = applies(inclusive, exclusive, weekday, second)
+    edges = {edge for window in list(inclusive) + list(exclusive) for edge in (0,) + tuple(window[1:])}
+    for day in range(9):
+        for edge in sorted(edges):
+            when: int = moment - second + day * DAY + edge
+            # The clock may be put forward or back before then.
+            then = zone.wall(when)
+            off = (edge - then[1] + DAY // 2) % DAY - DAY // 2
+            when += off
+            if when > moment and applies(inclusive, exclusive, *zone.wall(when)) != holds:
+                return when
+    return None

@@ -39,9 +39,8 @@ def inside(packed: bytes, rows: tuple) -> int:
             prefix = packed[:whole]
             if mask:
                 prefix += bytes((packed[whole] & mask,))
-            numbers = prefixes.get(prefix)
-            if numbers:
-                found |= bits(numbers)
+            if prefix in prefixes:
+                found |= bits(prefixes[prefix])
     return found
 
 
@@ -49,7 +48,7 @@ def remember(memo: dict, key, mask: int) -> int:
     """Remember the mask of a value, or of a tuple of values, and return it."""
     if len(memo) >= MAX_REMEMBERED:
         memo.clear()
-    if _length(key) <= MAX_LENGTH:
+    if (len(key) if type(key) is str else _length(key)) <= MAX_LENGTH:
         memo[key] = mask
     return mask
 

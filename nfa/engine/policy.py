@@ -8,12 +8,15 @@ import struct
 
 from ..portable import ROOM, ordered_dict
 from . import index, rx, view
-from .hours import Zone, applies
+from .hours import Zone, applies, next_edge, shown
 
 MAX_PLANS = 4 * ROOM
 """Combinations of matched actions that are remembered: strangers choose host names, and so may choose combinations."""
 MAX_PLANNED = 20000
 """Actions of all remembered combinations: what a look at the counts has to add up."""
+
+MAX_EDGES = 100
+"""Schedules whose next edge a status tells: to find one takes some tenths of a millisecond."""
 
 
 def namespace(constants: list, patterns: list) -> dict:
@@ -87,6 +90,9 @@ class Policy:
         """For each action the number of its schedule, -1 for all hours."""
         self.open: list[bool] = [False for _ in self.windows]
         """Which schedules hold now."""
+        self.hours: list[str] = data["hours"]
+        """What the windows of each schedule are, for people; `zone_name`: the zone that they are in."""
+        self.zone_name: str = data["zone_name"]
         self._zone = Zone(data["zone"])
         self.reprocess: bool = data["reprocess"]
         self.keeps = bool(self.windows) or self.reprocess
@@ -130,6 +136,18 @@ class Policy:
         """Return whether an action is within its hours now; None for one that has none."""
         schedule = self.schedules[number]
         return None if schedule < 0 else self.open[schedule]
+
+    def local_time(self, clock: int) -> str:
+        """Return what a clock on the wall shows, "sat 12:41"; "" when no action has hours."""
+        return shown(*self._zone.wall(clock)) if self.windows else ""
+
+    def edges(self, clock: int) -> list[str]:
+        """Return for each schedule when it begins or ends next, "sun 21:00"; "" when it does not, or there are too many."""
+        found = []
+        for inclusive, exclusive in self.windows[:MAX_EDGES]:
+            edge = next_edge(inclusive, exclusive, self._zone, clock)
+            found.append(shown(*self._zone.wall(edge)) if edge is not None else "")
+        return found + ["" for _ in self.windows[MAX_EDGES:]]
 
     def judge(self, mask: int) -> Verdict:
         """Return (and remember) what alternatives that hold lead to, each a bit of `mask`."""

@@ -8,6 +8,8 @@ it is made again or was only emptied, its elements come back. What the daemon em
 cannot be put back now is tried again, from the element on that the kernel did not take.
 """
 
+import errno
+
 from ..netlink.monitor import ELEMENTS_GONE, SET_GONE, TABLE_GONE, Monitor, ask_size, size_of
 from ..netlink.nftables import packer
 from ..netlink.socket import Dump
@@ -70,6 +72,8 @@ class Healing:
         """By the slot's number."""
         self._named: dict[int, int] = {}
         """How many elements others took out of each slot's set in this second, one by one."""
+        self._tables_gone: set[int] = set()
+        """Slots whose whole table was deleted: rules that stood in it are gone."""
         self._unsure: set[int] = set()
         """Slots whose elements may be gone without our knowing: notifications were missed."""
         self._suspects: dict[int, float] = {}
@@ -131,6 +135,10 @@ class Healing:
                     self._sets.lose(slot)
                 else:
                     slot.away = len(slot.live)
+                    if not slot.trouble:
+                        self._sets.fail(slot, errno.ENOENT, int(self._clock()) + 1)
+                if kind == TABLE_GONE and data["managed"]:
+                    self._tables_gone.add(slot.number)
         if self._monitor.lost > missed:
             for slot in slots:
                 self._sets.lose(slot, 0)
@@ -266,12 +274,16 @@ class Healing:
             self._sets.works(slot)
         if not slot.lost and not slot.missing:
             slot.away = 0
+        gone, self._tables_gone = slot.number in self._tables_gone, self._tables_gone - {slot.number}
         unsure = slot.number in self._unsure
         self._unsure.discard(slot.number)
         if rewriting.found_missing:
             some = unsure and rewriting.found_missing < rewriting.written
             count = ("at least " if some else "") + _elements(rewriting.found_missing)
-            self._tell(slot, " was emptied or deleted by somebody: " + count + " put back", now)
+            words = " was emptied or deleted by somebody: " + count + " put back"
+            if gone:
+                words = " was deleted by somebody, with all of its table: " + count + " put back, but no rules that were in it"
+            self._tell(slot, words, now)
         elif rewriting.written:
             words = ": others changed too much at once to follow; " + _elements(rewriting.written) + " written again"
             self._tell(slot, words, now)

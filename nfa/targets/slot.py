@@ -107,7 +107,8 @@ class Slot:
         """A flow that did not hold this element wants it in the set."""
         deadline = self.live.get(key)
         if deadline is None:
-            self.holders.wake(key, True)
+            if self.holders.asleep:
+                self.holders.wake(key, True)
             self._add(key, now)
         else:
             if deadline >= 0:
@@ -135,8 +136,8 @@ class Slot:
         """Bring an element into the set."""
         if len(self.live) >= MAX_LIVE:
             self.make_room(list(self.live)[: MAX_LIVE // 2])
-        self.live[key] = self._deadline(now)
-        if key in self.dels:
+        self.live[key] = self._end if now == self._second else self._deadline(now)
+        if self.dels and key in self.dels:
             # It is in the kernel still, and was to be taken out at the end of this turn.
             del self.dels[key]
             self.refreshes[key] = None

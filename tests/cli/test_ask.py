@@ -11,7 +11,7 @@ import pytest
 import samples
 from house import CONFIG, House, youtube
 
-from nfa.cli import ask, main, matches
+from nfa.cli import ask, main, matches, status
 
 Capture = pytest.CaptureFixture[str]
 COMMANDS = {"status": [], "matches": [], "elements": ["nft.video"], "flush": ["nft.video"], "reload": []}
@@ -210,3 +210,38 @@ def test_reload_prints_the_outcome_and_what_is_wrong(house: House, capsys: Captu
     assert main(["reload"]) == 1
     printed = capsys.readouterr().out
     assert f"{house.file}:1:" in printed and "the running policy stays in force" in printed
+
+
+def test_status_tells_the_hours_and_the_clock_they_go_by(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bedtime an hour off, or in UTC, could not be told from one that does not work."""
+    video = CONFIG["actions"]["video"]
+    night = {"day": ["sun", "mon", "tue", "wed", "thu"], "time_start": "21:00", "time_end": "6:30"}
+    actions = {"bed": video | {"time_of_day": night}, "day": video | {"time_of_day": night | {"policy": "exclusive"}}}
+    config = CONFIG | {"actions": actions, "timezone": "CET-1CEST,M3.5.0,M10.5.0/3"}
+    monkeypatch.setattr("time.time", lambda: 1795261260.0)  # Saturday 2026-11-21 11:41 UTC
+    data = House(tmp_path, config).result("status")
+    status._print(data, 1795261260.0)
+    printed = capsys.readouterr().out
+    assert "hours    in the zone CET-1CEST,M3.5.0,M10.5.0/3, where it is sat 12:41" in printed
+    assert "outside its hours until sun 21:00 (sun-thu 21:00-6:30)" in printed
+    assert "on until sun 21:00 (not sun-thu 21:00-6:30)" in printed
+    assert main(["check", "-c", str(tmp_path / "policy.json"), "--no-uci", "--state-dir", str(tmp_path)]) in (0, 1)
+    shown = capsys.readouterr().out
+    assert "sun-thu 21:00-6:30 (CET-1CEST,M3.5.0,M10.5.0/3, where it is sat 12:41): not now" in shown
+
+
+def test_status_counts_what_was_skipped_and_who_reads(house: House, capsys: Capture) -> None:
+    """Marks that never find their connection, and a sink that nobody reads, would look like targets without traffic."""
+    data = house.result("status")
+    data["targets"]["nft.video"] |= {"type": "ctmark", "skipped": 77}
+    data["targets"]["log.video"] |= {"type": "sink", "kind": "unix"}
+    status._print(data, 0.0)
+    printed = rows(capsys.readouterr().out)
+    heading = next(row for row in printed if row[0] == "target")
+    assert next(row for row in printed if row[0] == "nft.video")[heading.index("skipped")] == "77"
+    assert next(row for row in printed if row[0] == "log.video")[-1] == "no reader"
+    data["targets"]["log.video"]["readers"] = 2
+    status._print(data, 0.0)
+    assert "2 readers" in capsys.readouterr().out

@@ -106,6 +106,19 @@ def test_check_of_a_broken_configuration(tmp_path: Path, capsys: Capture) -> Non
     assert "1 error, 1 warning" in shown.out
 
 
+def test_an_action_with_a_wrong_hour_stays_in_sight(tmp_path: Path, capsys: Capture) -> None:
+    """The bedtime that does not work would be in no list, and the count would say that all is well."""
+    bedtime = {"criteria": ["app == 'youtube';"], "time_of_day": {"time_start": "9 pm"}}
+    file = policy(tmp_path, {"bedtime": bedtime, "bare": {}, "good": "*"})
+    for extent in ([], ["--show"]):
+        assert main(["check", "-c", file, "--state-dir", str(tmp_path), *extent]) == 1
+        assert "bedtime" in capsys.readouterr().out.partition("has no 'criteria'")[2]
+    main(["check", "-c", file, "--state-dir", str(tmp_path)])
+    out = capsys.readouterr().out
+    assert "3 actions, 1 active" in out
+    assert re.search(r"off +100  bedtime -> log.x\n +an error in it was reported", out)
+
+
 def test_check_for_programs(tmp_path: Path, capsys: Capture) -> None:
     """An editor or LuCI could not show the findings."""
     file = policy(tmp_path, {"bad": ["ap == 'x';"], "good": ["app == 'youtube'"]})

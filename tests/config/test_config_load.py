@@ -15,7 +15,7 @@ from policies import json_only
 
 from nfa.config.build import build
 from nfa.config.convert import Context
-from nfa.config.features import inactive_reason
+from nfa.config.features import BROKEN, inactive_reason
 from nfa.config.jsonconfig import read
 from nfa.config.model import Policy, Text, Window
 from nfa.config.options import ACTION_OPTIONS, COMMON_OPTIONS, TARGET_GLOBALS, TARGET_OPTIONS
@@ -197,7 +197,7 @@ def test_a_broken_action_is_left_out_and_the_others_work(
     document["actions"]["good"] = MINIMAL["actions"]["a"]
     policy, reports = load_config(document)
     assert policy
-    assert [action.name for action in policy.actions if not inactive_reason(action, policy)] == ["good"]
+    assert {action.name: inactive_reason(action, policy) for action in policy.actions} == {"a": BROKEN, "good": None}
     assert any(message in report.message for report in reports.errors), reports.items
     assert "the action is left out" in reports.errors[-1].consequence
     assert reports.errors[-1].excerpt

@@ -175,7 +175,7 @@ def test_a_wrong_default_falls_back_to_the_built_in_one(load_config: Load) -> No
     options, reports = target(load_config, IPSET, target_defaults={"ipset": {"ttl": "long", "size": 5}})
     assert options
     assert (options["ttl"], options["size"]) == (60, 5)
-    assert reports.errors[0].consequence == "the built-in default is used"
+    assert reports.errors[0].consequence == "the built-in default is used: 60"
 
 
 def shared(load_config: Load, **changes: Any) -> tuple[list[str], Reports]:

@@ -10,7 +10,7 @@ from uci_samples import SAMPLE
 
 from nfa.config import libuci, uciconfig
 from nfa.config.convert import Context, boolean
-from nfa.config.features import inactive_reason
+from nfa.config.features import BROKEN, inactive_reason
 from nfa.config.jsontext import Value
 from nfa.config.model import Policy, Text, Window
 from nfa.config.paths import Paths
@@ -196,7 +196,7 @@ def test_an_action_without_its_time_of_day_is_left_out(load_uci: LoadUci, times:
     """A typo in the name of a time would make a bedtime rule hold all day."""
     loaded = load_uci(times + MINIMAL + "config action a\n\tlist time_of_day 'school_nigth'\n")
     policy, reports = loaded
-    assert policy and not policy.actions
+    assert policy and [inactive_reason(action, policy) for action in policy.actions] == [BROKEN]
     assert words in reports.errors[0].text()
     assert "The action is left out" in reports.errors[-1].text()
 

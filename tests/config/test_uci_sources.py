@@ -336,7 +336,7 @@ def test_a_folder_and_no_folder_is_wrong_usage(capsys: Capture) -> None:
 def started(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict[str, Any]:
     """The settings that `nfa run` passes to the daemon."""
     passed: list[list[str]] = []
-    monkeypatch.setattr(os, "execv", lambda program, command: passed.append(command))
+    monkeypatch.setattr(os, "execve", lambda program, command, environment: passed.append(command))
     main(["run", *arguments])
     settings: dict[str, Any] = json.loads(passed[0][-1])
     return settings

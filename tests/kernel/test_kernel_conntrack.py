@@ -345,6 +345,7 @@ table inet nfa {
   chain forward {
     type filter hook forward priority filter;
     ct state established accept
+    iifname wan drop
     ip daddr @blocked.v4 drop
   }
 }

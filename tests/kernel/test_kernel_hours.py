@@ -98,6 +98,21 @@ def test_a_reload_that_changes_the_hours_is_an_edge(lab: Lab) -> None:
     eventually(lambda: keys(lab) == both("203.0.113.1"), what="the new hours hold for it")
 
 
+def test_hours_that_come_with_a_reload_say_whom_they_do_not_reach(lab: Lab) -> None:
+    """The user switches bedtime on, `nfa reload` says that all is well, and the film plays on."""
+    config = with_hours(0, 1)
+    off = policy(TARGETS, "app == 'youtube';")
+    daemon = lab.start(off)
+    lab.feed(youtube(1))
+    daemon.configure(config)
+    said = lab.namespace.run(*lab.nfa("reload", "--control", str(daemon.control)))
+    assert "warning: hours do not hold yet for connections that began before this reload" in said
+    assert "made anew" in said and "1 warning" in said
+    assert daemon.status()["policy"]["warnings"] == 1
+    assert daemon.said("warning", "hours do not hold yet")
+    assert "0 warnings" in lab.namespace.run(*lab.nfa("reload", "--control", str(daemon.control))), "they were remembered since"
+
+
 def test_without_hours_and_reprocess_nothing_is_kept(lab: Lab) -> None:
     """Memory for what nobody has asked for."""
     daemon = lab.start(with_hours(0, 1))

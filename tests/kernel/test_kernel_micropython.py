@@ -195,13 +195,11 @@ def test_marks_are_set(micro: MicroLab) -> None:
 def workload(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The policy that the bench measures with: 100 actions."""
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "bench"))
-    monkeypatch.delitem(sys.modules, "workload", raising=False)
-    import workload
+    for name in ("mixes", "workload"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    import mixes
 
-    made = workload.policy(str(folder))
-    for target in made["targets"].values():
-        target["managed"] = True
-    return made
+    return json.loads(mixes.write(folder, 100).read_text())
 
 
 def test_a_hundred_actions_need_four_and_a_half_megabytes(
