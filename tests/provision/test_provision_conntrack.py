@@ -126,7 +126,8 @@ def test_a_label_over_max_bits_is_told_as_such_where_it_is_written(tmp_path: Pat
     assert slot is None
     error = next(message for message in messages(reports) if message.startswith("error"))
     assert "the label 'high' cannot be used: its bit 100 is not below max_bits 64" in error
-    target = Target("t", Place("nfa.json", 1, 1), "ctlabel", True, "*", {"labels": ("x",), "auto_label": False, "log_errors": False})
+    options: dict[str, Any] = {"labels": ("x",), "auto_label": False, "log_errors": False}
+    target = Target("t", Place("nfa.json", 1, 1), "ctlabel", True, "*", options)
     target.origins.values["labels"] = Origin(Place("nfa.json", 7, 9), ["x"])
     found = Reports()
     conntrack.provision([target], {"connlabel_conf": str(tmp_path / "connlabel.conf"), "max_bits": 64}, builtin(), found)
