@@ -205,7 +205,7 @@ def interface_test(interface: str) -> Node:
     if interface == "*":
         return Everything()
     if interface in ("lan", "wan"):
-        return Test("side", "==", interface == "lan", interface)
+        return Test("side", "==", 1 if interface == "lan" else -1, interface)
     return Test("interface", "==", interface, interface)
 
 

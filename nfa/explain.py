@@ -158,6 +158,10 @@ def _effect(compiled: Compiled, name: str, record: dict[str, Any], verdict: Verd
         verdict.skipped[name] = target.trouble
     elif target.type == "log":
         verdict.effects[name] = [f"an entry in {target.options['path']}/{target.options['prefix']}-*"]
+    elif target.channel is not None:
+        channel = target.channel
+        told = f"an event to sink '{channel.sink}', channel '{channel.name}' ({channel.kind})"
+        verdict.effects[name] = [told]
     else:
         slots = [slot for slot in compiled.slots if slot["target"] == name and slot["family"] in (0, flow["ip_version"])]
         for slot in slots:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from policies import Desk, compiled, config_of, json_only
 
 from nfa import image
+from nfa.cli import main
 from nfa.compiler import compile_policy, decision, image_of, separate_lines
 from nfa.config.paths import Paths
 from nfa.explain import explain
@@ -232,7 +233,7 @@ def test_categories_are_left_out_when_no_expression_asks_for_them(tmp_path: Path
     assert image_of(made)["categories"] == (b"", b"")
 
 
-def test_explain_says_what_a_connection_gets_and_that_it_is_cut(tmp_path: Path) -> None:
+def test_explain_says_what_a_connection_gets_and_that_it_is_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A mark or a label cannot be seen in a set: this is the way to try a policy."""
     names = tmp_path / "connlabel.conf"
     names.write_text("3 streaming\n10 a-netify-netflix\n")
@@ -253,7 +254,23 @@ def test_explain_says_what_a_connection_gets_and_that_it_is_cut(tmp_path: Path) 
         "l": [f"{ends} label streaming"],
         "auto": [f"{ends} label a-netify-netflix"],
     }
+    assert main(["check", "-c", str(tmp_path / "policy.json"), "--no-uci", "--state-dir", str(tmp_path)]) == 0
+    summary = capsys.readouterr().out
+    for line in ("mark of m: 0x20/0xff0", "labels of l: streaming", "labels of auto: none, and by application and protocol"):
+        assert line in summary
     verdict = explain(made, samples.flow())
     assert verdict.skipped == {"auto": "the flow has no element here: its application and protocol have no label"}
     data: Any = image.load(image.dump(image_of(made)))
     assert [target["cut"] for target in data["targets"]] == [True, False, False]
+
+
+def test_explain_and_check_know_sinks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever tries a policy with a sink would read that it does nothing."""
+    (tmp_path / "netify-sink-log.json").write_text(json.dumps({"channels": {"video": {"path": str(tmp_path)}}}))
+    sink = {"target_type": "sink", "sink": "sink-log", "channel": "video"}
+    config = {"version": 1, "actions": {"a": {"criteria": "*", "targets": ["tell"]}}, "targets": {"tell": sink}}
+    made, reports = compiled(tmp_path, config)
+    assert not reports.errors
+    assert explain(made, samples.flow()).effects == {"tell": ["an event to sink 'sink-log', channel 'video' (log)"]}
+    assert main(["check", "-c", str(tmp_path / "policy.json"), "--no-uci", "--state-dir", str(tmp_path)]) == 0
+    assert "sink of tell: sink-log, channel video (log)" in capsys.readouterr().out

@@ -294,7 +294,7 @@ def _flush(daemon, given: dict, reply) -> dict:
     withdrawn, problem = daemon.registry.flush_slots(slots)
     if problem:
         raise Refused(UNKNOWN_ERROR, problem)
-    return {"target": name, "sets": len(slots), "withdrawn": withdrawn}
+    return {"target": name, "kind": slots[0].data["kind"], "sets": len(slots), "withdrawn": withdrawn}
 
 
 _PAGE = {"offset": "integer", "limit": "integer"}

@@ -173,7 +173,7 @@ def _target(target: dict, registry, now: int) -> dict:
             {"name": slot.data["set"], "table": slot.data["table"], "elements": slot.present, "trouble": slot.trouble}
             for slot in slots
         ],
-        "kind": target["channel"].get("kind", ""),
+        "kind": target.get("channel", {}).get("kind", ""),
         "readers": bound.readers() if bound is not None and target["type"] == "sink" else 0,
         "trouble": trouble,
         "over": over,

@@ -65,6 +65,17 @@ def _summary(compiled: Compiled) -> None:
         kind = "ipset" if slot["kind"] == "ipset" else "nftables set"
         life = f"{slot['ttl']} s" if slot["ttl"] else "no timeout"
         print(f"  {kind} {shown(name)}: {slot['type']}, {life}, {'managed' if slot['managed'] else 'not managed'}")
+    for slot in compiled.slots:
+        if slot["kind"] == "ctmark":
+            print(f"  mark of {shown(slot['target'])}: {slot['mark']:#x}/{slot['mask']:#x}")
+        elif slot["kind"] == "ctlabel":
+            auto = ", and by application and protocol" if slot["auto"] else ""
+            labels = ", ".join(shown(text) for bit, text in slot["names"] if slot["labels"] >> bit & 1)
+            print(f"  labels of {shown(slot['target'])}: {labels or 'none'}{auto}")
+    for target in compiled.policy.targets.values():
+        if target.channel is not None and target.enabled:
+            channel = target.channel
+            print(f"  sink of {shown(target.name)}: {shown(channel.sink)}, channel {shown(channel.name)} ({channel.kind})")
 
 
 def _data(compiled: Compiled | None, sources: Sources, reports: Reports, whole: bool) -> dict[str, object]:

@@ -23,7 +23,8 @@ exit codes: 0 done, 1 no daemon answers or there is no such target, 2 wrong usag
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Show the elements that the running daemon has put into the sets of a target, or of all, with the seconds that\n"
-        "they have left when no more traffic comes, as nft and ipset write them. What others put into the sets is not shown."
+        "they have left after netifyd last told of traffic, as nft and ipset write them; of a ctmark or ctlabel the\n"
+        "connections, which keep it as long as they last. What others put into the sets is not shown."
     )
     parser.epilog = _EPILOG
     parser.add_argument("target", nargs="?", default="", metavar="TARGET", help="the name of the target (default: all)")
@@ -32,8 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_control_argument(parser)
 
 
+CONNTRACK = ("conntrack mark", "conntrack labels")
+"""The places of a ctmark and a ctlabel, which are no sets."""
+
+
 def _line(element: dict[str, Any]) -> str:
-    left = "for ever" if element["left"] is None else f"{element['left']} s"
+    left = f"{element['left']} s"
+    if element["left"] is None:
+        # A mark or labels stay as long as their connection.
+        left = "-" if element["set"] in CONNTRACK else "for ever"
     where = f"{element['table']} {element['set']}".strip()
     return f"  {left:>9}  {shown(where)}  {shown(element['element'])}"
 

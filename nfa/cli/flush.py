@@ -29,5 +29,10 @@ def run(arguments: argparse.Namespace) -> int:
         answer = ask(control_of(arguments), "flush", {"target": arguments.target})
     except Unanswered as why:
         return fail(str(why))
-    print(f"{shown(arguments.target)}: {plural(answer['withdrawn'], 'element')} taken out of {plural(answer['sets'], 'set')}")
+    if answer.get("kind") in ("ctmark", "ctlabel"):
+        what = "mark" if answer["kind"] == "ctmark" else "labels"
+        print(f"{shown(arguments.target)}: {what} taken back from {plural(answer['withdrawn'], 'connection')}")
+    else:
+        taken = f"{plural(answer['withdrawn'], 'element')} taken out of {plural(answer['sets'], 'set')}"
+        print(f"{shown(arguments.target)}: {taken}")
     return 0

@@ -124,6 +124,8 @@ class _Finder:
             self.sinks[key] = self._declared(name) or self._of_netify(name)
         sink = self.sinks[key]
         place = target.origins.values["sink"].place if "sink" in target.origins.values else target.place
+        if sink is None and os.path.lexists(self.netify.files.get(name, ("", ""))[1]):
+            return None  # the file is there; what is wrong with it was said
         if sink is None:
             known = [section.name.value for section in self.declared] + list(self.netify.files)
             near = did_you_mean(name, known)
@@ -146,7 +148,8 @@ class _Finder:
         if kind not in CHANNEL_OPTIONS:
             place = given.place if given is not None else section.name.place
             what = f"unknown type {quote(kind)}" if given is not None else "no 'type'"
-            hint = did_you_mean(kind, CHANNEL_OPTIONS) if given is not None else f"known: {', '.join(CHANNEL_OPTIONS)}"
+            meant = "log" if kind == "file" else kind
+            hint = did_you_mean(meant, CHANNEL_OPTIONS) if given is not None else f"known: {', '.join(CHANNEL_OPTIONS)}"
             message = f"sink {quote(section.name.value)} has {what}"
             self.context.reports.error(place, message, hint=hint, consequence="it is not used")
             return _Sink(section.name, "", [], {})

@@ -105,7 +105,7 @@ _FAMILY = Option(
     "set_family", kinds.families, (4, 6), "The address family: ipv4, ipv6 or * for both.", stored="families"
 )
 _TTL = Option(
-    "ttl", integer(0, MAX_TTL, "seconds"), 60, "Seconds an element lives without traffic; 0: for ever."
+    "ttl", integer(0, MAX_TTL, "seconds"), 60, "Seconds an element lives after netifyd last told of its traffic; 0: no end."
 )
 _ADDRESS_TYPE = Option("address_type", choice("other", "local"), "other", "Which of the flow's addresses.")
 _MANAGED = Option("managed", boolean, False, "Create what the target fills when it does not exist.")

@@ -7,7 +7,7 @@ names, with their origins; what is unknown or wrong is in the reports.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from nfa.config.convert import Context, Invalid
 from nfa.config.document import Properties
@@ -39,6 +39,8 @@ class Settings:
 
     values: dict[str, Setting]
     broken: list[str]
+    unknown: list[str] = field(default_factory=list)
+    """Names of properties that are no options."""
 
 
 @dataclass
@@ -69,6 +71,7 @@ def convert(
             settings.broken.append("exemptions")
             continue
         if option is None:
+            settings.unknown.append(name.value)
             if secret:
                 reports.hide(name.place)  # its name may be misspelt
             reports.warning(
@@ -94,6 +97,11 @@ def convert(
                 message = f"{what}: {quote(name.value)}: {fault.bare if hidden else fault}"
                 reports.error(fault.place, message, hint=fault.hint, consequence=_instead(option, consequence))
     return settings
+
+
+def _near(slip: str, option: Option) -> str:
+    """The name of an option that an unknown property is like; "" when it is like none."""
+    return next(iter(nearest(slip, (option.name, *option.aliases))), "")
 
 
 def _instead(option: Option, consequence: str) -> str:
@@ -130,5 +138,7 @@ def complete(
     missing = [option for option in options if option.required and found.values[option.key] is None]
     for option in missing:
         if not any(option.key in layer.broken for layer in (*layers, *defaults)):
-            context.reports.error(place, f"{what} has no '{option.name}'", consequence=consequence)
+            slip = next((slip for layer in layers for slip in layer.unknown if _near(slip, option)), "")
+            hint = f"you wrote {quote(slip)}: did you mean {quote(_near(slip, option))}?" if slip else ""
+            context.reports.error(place, f"{what} has no '{option.name}'", hint=hint, consequence=consequence)
     return None if missing else found

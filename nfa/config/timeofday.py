@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -15,12 +15,13 @@ from typing import Any
 from nfa.config.convert import Context, Invalid, choice, elements, every, expected, mapping, scalar, words
 from nfa.config.jsontext import Value
 from nfa.config.model import Text, Window
-from nfa.config.report import did_you_mean, quote
+from nfa.config.report import did_you_mean, nearest, quote
 from nfa.config.zone import find, named
 from nfa.engine.hours import DAYS
 
 _LONG_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _PROPERTIES = ("day", "time_start", "time_end", "policy")
+_ELSEWHERE = {"time_begin": "time_start", "begin": "time_start", "start": "time_start", "end": "time_end", "stop": "time_end"}
 _DAY_SECONDS = 86400
 
 _TIME = re.compile(r"([0-9]{1,2}):([0-5][0-9])(?::([0-5][0-9]))?")
@@ -70,8 +71,8 @@ def _window(value: Value, context: Context) -> Window:
             context.reports.warning(
                 name.place,
                 f"unknown property {quote(name.value)} of a time of day",
-                hint=did_you_mean(name.value, _PROPERTIES),
-                consequence="the property is ignored",
+                hint=did_you_mean(_ELSEWHERE.get(name.value, name.value), _PROPERTIES),
+                consequence=_without(name.value, members),
             )
     given = {name: member for name, (_, member) in members.items() if member.value is not None}
     found: dict[str, Any] = {"day": tuple(range(7)), "time_start": 0, "time_end": _DAY_SECONDS, "policy": "inclusive"}
@@ -92,6 +93,18 @@ def _window(value: Value, context: Context) -> Window:
     return Window(found["day"], found["time_start"], found["time_end"], found["policy"])
 
 
+def _without(name: str, members: Mapping[str, object]) -> str:
+    """What the window is without a property that is misspelt."""
+    meant = (nearest(_ELSEWHERE.get(name, name), _PROPERTIES) or [""])[0]
+    if meant in members:
+        return "the property is ignored"
+    return {
+        "time_start": "the window begins at 0:00",
+        "time_end": "the window ends at 24:00",
+        "day": "the window holds on every day",
+    }.get(meant, "the property is ignored")
+
+
 def _days(value: Value) -> tuple[int, ...]:
     found = set(every(partial(_day, word) for word in words(value, ",")))
     if not found:
@@ -102,7 +115,9 @@ def _days(value: Value) -> tuple[int, ...]:
 def _day(word: Text) -> int:
     day = word.value.lower()
     if day not in DAYS and day not in _LONG_DAYS:
-        raise Invalid(word.place, f"unknown day {quote(word.value)}", did_you_mean(word.value, DAYS))
+        several = day.startswith("week") or "-" in day or not nearest(day, DAYS)
+        hint = "" if several else did_you_mean(day, DAYS)
+        raise Invalid(word.place, f"unknown day {quote(word.value)}", hint or f"one `list day` for each of {' '.join(DAYS)}")
     return DAYS.index(day[:3])
 
 

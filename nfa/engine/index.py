@@ -9,7 +9,8 @@ from ..portable import ROOM
 MAX_REMEMBERED = ROOM
 """Values of one attribute (or combinations of those that are remembered together)."""
 MAX_LENGTH = 100
-"""Characters of a value that is remembered."""
+"""Characters of a value that is remembered; `MAX_PARTS`: values that are remembered together, or of one list."""
+MAX_PARTS = 64
 
 
 def bits(numbers) -> int:
@@ -48,16 +49,25 @@ def remember(memo: dict, key, mask: int) -> int:
     """Remember the mask of a value, or of a tuple of values, and return it."""
     if len(memo) >= MAX_REMEMBERED:
         memo.clear()
-    if (len(key) if type(key) is str else _length(key)) <= MAX_LENGTH:
+    if _short(key):
         memo[key] = mask
     return mask
 
 
-def _length(key) -> int:
-    """Return the characters of a value, or of all in a tuple, in which each counts for at least one."""
+def _short(key) -> bool:
+    """Return whether a value, or each of a tuple of not too many, is short."""
     if isinstance(key, str):
-        return len(key)
-    return sum([_length(one) + 1 for one in key]) if isinstance(key, tuple) else 0
+        return len(key) <= MAX_LENGTH
+    if isinstance(key, tuple):
+        if len(key) > MAX_PARTS:
+            return False
+        for one in key:
+            if isinstance(one, str):
+                if len(one) > MAX_LENGTH:
+                    return False
+            elif isinstance(one, tuple) and not _short(one):
+                return False
+    return True
 
 
 def rest(mask: int, functions: tuple, record: dict, flow: dict) -> int:

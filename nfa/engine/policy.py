@@ -12,7 +12,7 @@ from .hours import Zone, applies, next_edge, shown
 
 MAX_PLANS = 4 * ROOM
 """Combinations of matched actions that are remembered: strangers choose host names, and so may choose combinations."""
-MAX_PLANNED = 20000
+MAX_PLANNED = 100000
 """Actions of all remembered combinations: what a look at the counts has to add up."""
 
 MAX_EDGES = 100

@@ -43,8 +43,7 @@ class Attribute:
 
     `lines` fill local names (`v_NAME` by convention); `values` are the local names a comparison looks at: one, or two for
     attributes that mean "either end". `raw` are sources of what the record has there, hashable, from which the values follow:
-    what was found out for one value is remembered by them. Empty: that cannot be remembered (a list). `setup` are the lines
-    that `raw` needs.
+    what was found out for one value is remembered by them. `setup` are the lines that `raw` needs.
     """
 
     names: tuple[str, ...]
@@ -231,8 +230,8 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _list("tags", STRINGS, "texts(f.get('tags', []))", ("f.get('tags', [])",)),
 )
 
-SIDE = _plain("side", BOOLEAN, "r.get('internal')")
-"""Whether the interface is one of the local network: what an action's `interface` may ask for, and no expression."""
+SIDE = _plain("side", INTEGER, "(r.get('internal') is True) - (r.get('internal') is False)")
+"""1 where the interface is one of the local network, -1 where it is none: what an action's `interface` may ask for."""
 
 BY_NAME: dict[str, Attribute] = {name: attribute for attribute in ATTRIBUTES for name in attribute.names}
 COMPACT = {"ai": "application", "pi": "protocol", "ac": "application_category", "pc": "protocol_category"}

@@ -45,6 +45,8 @@ class Generator:
         self.patterns: list[dict[str, object]] = []
         """Data of the matchers R0, R1, ..."""
         self._known: dict[object, str] = {}
+        self._tables: dict[int, tuple[str, tuple[Network, ...]]] = {}
+        """Names of tables of networks, by the identity of the networks, which are kept so that it stays theirs."""
 
     def expression(self, node: Node) -> str:
         """Return the source of a boolean expression, in parentheses where needed."""
@@ -90,13 +92,22 @@ class Generator:
 
     def constant(self, value: object) -> str:
         """Return the name of a constant."""
-        if isinstance(value, dict) or (isinstance(value, tuple) and value and isinstance(value[-1], tuple)):
-            self.constants.append(value)  # tables are not looked for among the others
-            return f"C{len(self.constants) - 1}"
-        if value not in self._known:
-            self._known[value] = f"C{len(self.constants)}"
+        try:
+            known = self._known.get(value)
+        except TypeError:  # a table, which nothing else has
             self.constants.append(value)
-        return self._known[value]
+            return f"C{len(self.constants) - 1}"
+        if known is None:
+            known = self._known[value] = f"C{len(self.constants)}"
+            self.constants.append(value)
+        return known
+
+    def _networks(self, networks: tuple[Network, ...]) -> str:
+        """Return the name of a table of networks. A group has one tuple of them, however often it is named."""
+        known = self._tables.get(id(networks))
+        if known is None:
+            known = self._tables[id(networks)] = self.constant(network_table(networks)), networks
+        return known[0]
 
     def _pattern(self, pattern: Pattern) -> str:
         key = ("rx", pattern.text)
@@ -124,13 +135,13 @@ class Generator:
         if isinstance(value, Members):
             if kind == "mac":
                 return f"{local} in {self.constant(value.macs)}"
-            return f"member({local}, {self.constant(network_table(value.networks))})"
+            return f"member({local}, {self._networks(value.networks)})"
         if isinstance(value, Network):
             whole, bits = divmod(value.prefix, 8)
             if whole == len(value.packed):
                 return f"{local} == {value.packed!r}"
             if bits:
-                return f"member({local}, {self.constant(network_table((value,)))})"
+                return f"member({local}, {self._networks((value,))})"
             return f"(len({local}) == {len(value.packed)} and {local}[:{whole}] == {value.packed[:whole]!r})"
         if kind in ("strings", "risk"):
             return f"{value!r} in {local}"

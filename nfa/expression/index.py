@@ -12,10 +12,11 @@ Out: source text of `mask(r, f)` and of what it calls, and constants. `engine.in
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from .attributes import Attribute, find
 from .generate import Generator, network_rows
-from .normal import Alternative, alternatives, key_of
+from .normal import MAX_ALTERNATIVES, Alternative, alternatives, key_of
 from .tree import Members, Network, Node, Or, Test
 
 FEW = (
@@ -25,6 +26,8 @@ FEW = (
     "iface_nfq_src", "iface_nfq_dst", "interface", "side",
 )  # fmt: skip
 """Attributes of few values, which are remembered together: flows of one application have most of them in common."""
+MAX_BITS = 1 << 13
+"""Alternatives of a policy: what is beyond that is evaluated tree by tree. A mask has so many bits, and many are remembered."""
 MAX_TABLE = 1 << 18
 """Bytes that the masks of all compared values of one attribute may take, to be made beforehand."""
 
@@ -52,6 +55,7 @@ class Index:
         self._generator = generator
         self._bits: dict[object, int] = {}
         self._alternatives: list[Alternative] = []
+        self._tuples: dict[tuple[int, ...], tuple[int, ...]] = {}
         self.memos = 0
         """Tables M0, M1, ... that the code remembers masks in."""
         self.direct: list[tuple[int, Table]] = []
@@ -60,7 +64,8 @@ class Index:
     def add(self, node: Node) -> list[int]:
         """Return the numbers of the alternatives of a tree. Equal ones have the same number wherever they come from."""
         numbers = []
-        for alternative in alternatives(node):
+        room = MAX_BITS - len(self._alternatives)
+        for alternative in alternatives(node, max(1, min(MAX_ALTERNATIVES, room))):
             tests = sorted((name, key_of(one)) for name, one in alternative.tests.items())
             key = tuple(tests), tuple(key_of(one) for one in alternative.rest)
             if key not in self._bits:
@@ -142,7 +147,11 @@ class Index:
             return None
         if tables.others or sum(map(len, tables.equal.values())) * every.bit_length() // 8 > MAX_TABLE:
             return None
-        return every & ~tables.constrained, _sparse(tables.equal[attribute.values])
+        return every & ~tables.constrained, self._sparse(tables.equal.get(attribute.values, {}))
+
+    def _sparse(self, values: dict[Any, list[int]]) -> dict[Any, tuple[int, ...]]:
+        """Return a table with one object for the values that lead to the same alternatives: all members of a group do."""
+        return {value: self._tuples.setdefault(found := tuple(numbers), found) for value, numbers in values.items()}
 
     def _miss(self, number: int, group: list[_Tables], every: int) -> list[str]:
         """Return a function that makes the mask of values that were not seen before, and remembers it."""
@@ -152,10 +161,10 @@ class Index:
         for tables in group:
             parts = [self._number(every & ~tables.constrained)]
             for locals_, values in tables.equal.items():
-                table = self._generator.constant(_sparse(values))
+                table = self._generator.constant(self._sparse(values))
                 parts += [f"pick({table}, {local})" for local in locals_]
             if tables.networks:
-                rows = self._generator.constant(network_rows({one: tuple(found) for one, found in tables.networks.items()}))
+                rows = self._generator.constant(network_rows(self._sparse(tables.networks)))
                 parts += [f"inside({local}, {rows})" for local in tables.attribute.values]
             lines.append(f"    {name} = {' | '.join(parts)}")
             for source, wanted in tables.others.items():
@@ -186,10 +195,6 @@ class Index:
                 lines += [f"    return {' and '.join(sources)}", ""]
             rows.append(f"({number}, {known[key]})")
         return [*lines, f"X = ({', '.join(rows)},)", ""] if rows else []
-
-
-def _sparse(values: dict[object, list[int]]) -> Table:
-    return {value: tuple(numbers) for value, numbers in values.items()}
 
 
 def _take_equalities(tables: _Tables, node: Node, number: int) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .attributes import Attribute, find
-from .tree import And, Everything, Node, Not, Or, Pattern, Test
+from .tree import And, Everything, Members, Node, Not, Or, Pattern, Test
 
 MAX_PRODUCT = 16
 """Alternatives that one conjunction may become."""
@@ -29,7 +29,9 @@ class Alternative:
 def key_of(node: Node) -> object:
     """Return what two trees have in common that mean the same, whatever their source texts were."""
     if isinstance(node, Test):
-        value = ("rx", node.value.text) if isinstance(node.value, Pattern) else (type(node.value).__name__, node.value)
+        value: object = type(node.value).__name__, node.value
+        if isinstance(node.value, Pattern | Members):
+            value = type(node.value).__name__, node.value.text if isinstance(node.value, Pattern) else node.value.name
         return find(node.attribute).name, node.op, value
     if isinstance(node, Not):
         return "not", key_of(node.item)
@@ -38,11 +40,11 @@ def key_of(node: Node) -> object:
     return type(node).__name__, tuple(dict.fromkeys(key_of(item) for item in node.items))
 
 
-def alternatives(node: Node) -> list[Alternative]:
-    """Return the alternatives of a tree; none if it can never be true."""
+def alternatives(node: Node, most: int = MAX_ALTERNATIVES) -> list[Alternative]:
+    """Return the alternatives of a tree, at most so many; none if it can never be true."""
     simple = _pushed(node, False)
     found = _alternatives(simple)
-    return found if len(found) <= MAX_ALTERNATIVES else [Alternative({}, (simple,))]
+    return found if len(found) <= most else [Alternative({}, (simple,))]
 
 
 def _pushed(node: Node, negated: bool) -> Node:
@@ -51,27 +53,42 @@ def _pushed(node: Node, negated: bool) -> Node:
         return Or((), node.source) if negated else node
     if isinstance(node, Not):
         return _pushed(node.item, not negated)
-    if isinstance(node, Test):
-        parts = find(node.attribute).parts
-        if not parts:
-            return Not(node, f"!({node.source})") if negated else node
-        tests: tuple[Node, ...] = tuple(Test(part, node.op, node.value, node.source) for part in parts)
-        # `ip != x` says that neither end is x; every other comparison, that one of them is.
-        both: Node = And(tests, node.source) if node.op == "!=" else Or(tests, node.source)
-        return _pushed(both, True) if negated else both
+    attribute = _attribute(node)
+    if attribute is not None:
+        # It is looked at as it is: its truth follows from the value, or from those of both ends.
+        return _ends(node, attribute, negated)
+    assert isinstance(node, And | Or)  # a test looks at one attribute
     items = tuple(_pushed(item, negated) for item in node.items)
     return And(items, node.source) if isinstance(node, And) != negated else Or(items, node.source)
 
 
+def _ends(node: Node, attribute: Attribute, negated: bool) -> Node:
+    """Return a tree over one attribute; one that asks for any of some values at either end is parted into both ends.
+
+    So both have tables of what they are compared with, and neither depends on the other.
+    """
+    wanted = "!=" if isinstance(node, And) or (isinstance(node, Test) and node.op == "!=") else "=="
+    items = node.items if isinstance(node, And | Or) else (node,)
+    if any(not isinstance(item, Test) or item.op != wanted for item in items):
+        return Not(node, f"!({node.source})") if negated else node
+    ends: list[Node] = []
+    for name in attribute.parts or (attribute.name,):
+        tests = tuple(Test(name, "==", item.value, item.source) for item in items if isinstance(item, Test))
+        ends.append(_join(Or, list(tests)))
+    # None of some values is at any end: `ip != x && ip != y`, and `!(ip == x || ip == y)`.
+    if (wanted == "!=") != negated:
+        return _join(And, [Not(end, f"!({end.source})") for end in ends])
+    return _join(Or, ends)
+
+
 def _attribute(node: Node) -> Attribute | None:
-    """Return the attribute that a tree looks at, if it is only one, of which values can be remembered."""
+    """Return the attribute that a tree looks at, if it is only one."""
     if isinstance(node, Everything):
         return None
     if isinstance(node, Not):
         return _attribute(node.item)
     if isinstance(node, Test):
-        attribute = find(node.attribute)
-        return attribute if attribute.raw else None
+        return find(node.attribute)
     found = [_attribute(item) for item in node.items]
     return found[0] if found and all(one is not None and one is found[0] for one in found) else None
 
@@ -82,8 +99,7 @@ def _alternatives(node: Node) -> list[Alternative]:
         return [Alternative({attribute.name: node})]
     if isinstance(node, Everything):
         return [Alternative({})]
-    if isinstance(node, Test | Not):
-        return [Alternative({}, (node,))]
+    assert isinstance(node, And | Or)  # NOT stands only before what looks at one attribute
     return _any(node) if isinstance(node, Or) else _all(node)
 
 
@@ -105,7 +121,7 @@ def _all(node: And) -> list[Alternative]:
     found = [Alternative({})]
     for item in node.items:
         more = _alternatives(item)
-        if len(found) * len(more) > MAX_PRODUCT and len(more) > 1:
+        if len(found) * len(more) > MAX_PRODUCT and min(len(found), len(more)) > 1:
             more = [Alternative({}, (item,))]
         found = [_both(one, other) for one in found for other in more]
     return found

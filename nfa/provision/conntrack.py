@@ -98,6 +98,8 @@ class Names:
         self.files: list[str] = []
         self.bits: dict[str, int] = {}
         self.checked = False
+        self.high: dict[str, int] = {}
+        """Names whose bits `max_bits` forbids."""
         for path in self.wanted:
             if given or os.path.exists(path):
                 self._read(path, reports)
@@ -117,6 +119,7 @@ class Names:
             if not match:
                 what, hint = f"{quote(text)} is no label", "write a bit and a name, such as: 3 games"
             elif int(match[1]) >= self.limit:
+                self.high[match[2]] = int(match[1])
                 what, hint = f"the bit {match[1]} is not below max_bits, which is {self.limit}", ""
             elif self.bits.get(match[2], int(match[1])) != int(match[1]):
                 before = self.bits[match[2]]
@@ -144,10 +147,15 @@ def _ctlabel_slot(
         if bit >= 0:
             bits |= 1 << bit
             continue
+        place = target.origins.values["labels"].place if "labels" in target.origins.values else target.place
+        wrong, hint = f"is not in {names.where()}", did_you_mean(label, names.bits)
+        if label in names.high:
+            wrong = f"cannot be used: its bit {names.high[label]} is not below max_bits {names.limit}"
+            hint = "raise max_bits in the target_globals of ctlabel, to 128 at the most, or give the label a lower bit"
         reports.error(
-            target.place,
-            f"{what}: the label {quote(label)} is not in {names.where()}",
-            hint=did_you_mean(label, names.bits) or "add a line with a free bit and the name, or give the bit",
+            place,
+            f"{what}: the label {quote(label)} {wrong}",
+            hint=hint or "add a line with a free bit and the name, or give the bit",
             consequence="this label is not set",
         )
     auto: bool = options["auto_label"]

@@ -97,8 +97,8 @@ class Framer:
                 return position
             start = match.end()
             end = start + int(match.group(1))
-            # A header within a record that is too long would stand on a line of its own.
-            if find(b"\n", start) != end - 1 or end - start > MAX_RECORD:
+            # A header within a record that is too long would end a line, and stand at the end of this one at the latest.
+            if find(b"\n", start) != end - 1 or end - start > MAX_RECORD or find(_MARK, end - _HEADER_ROOM, end) >= 0:
                 return position
             if end != size and not data.startswith(_MARK, end):
                 return position

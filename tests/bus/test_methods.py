@@ -356,7 +356,7 @@ def test_flush_empties_the_sets_of_a_target(house: House) -> None:
     """An administrator lets everybody go, and flows that go on come back."""
     house.feed(youtube(1), youtube(2))
     assert len(house.kernel.sets["video.v4"]) == 2
-    assert house.result("flush", target="nft.video") == {"target": "nft.video", "sets": 2, "withdrawn": 2}
+    assert house.result("flush", target="nft.video") == {"target": "nft.video", "kind": "nftset", "sets": 2, "withdrawn": 2}
     assert house.kernel.sets["video.v4"] == []
     assert house.result("status")["targets"]["nft.video"]["withdrawn"] == 2
     house.feed(youtube(2))

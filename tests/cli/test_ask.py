@@ -245,3 +245,20 @@ def test_status_counts_what_was_skipped_and_who_reads(house: House, capsys: Capt
     data["targets"]["log.video"]["readers"] = 2
     status._print(data, 0.0)
     assert "2 readers" in capsys.readouterr().out
+
+
+def test_marks_are_no_elements_of_sets(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """"2 elements taken out of 1 set" was said of connections."""
+    answers = {
+        "flush": {"target": "m", "kind": "ctmark", "sets": 1, "withdrawn": 2},
+        "elements": {
+            "elements": [{"target": "m", "table": "", "set": "conntrack mark", "element": "tcp a > b mark 2", "left": None}],
+            "total": 1,
+            "more": False,
+        },
+    }
+    monkeypatch.setattr(ask, "call", lambda path, method, arguments, timeout: answers[method])
+    assert main(["flush", "m"]) == main(["elements", "m"]) == 0
+    printed = capsys.readouterr().out
+    assert "m: mark taken back from 2 connections" in printed
+    assert "for ever" not in printed

@@ -359,3 +359,14 @@ def test_passwords_and_headers_are_not_shown(tmp_path: Path, capsys: pytest.Capt
         assert "s3cret" not in out and "(hidden)" in out and "broker" in out
 
 
+
+
+def test_one_slip_is_one_error_that_names_it(tmp_path: Path) -> None:
+    """A broken file was also "does not exist", and a misspelt bind_address "has no 'listen'"."""
+    _, reports = loaded(tmp_path, uci("sink sink-socket"), socket="[]")
+    assert [report.message for report in reports.errors] == ["the file of sink 'sink-socket' is not an object"]
+    channel = {"channels": {"flow-actions": {"bind_adress": "tcp://127.0.0.1:7"}}}
+    _, reports = loaded(tmp_path, uci("sink sink-socket"), socket=channel)
+    assert "has no 'listen'. You wrote 'bind_adress': did you mean 'bind_address'?" in reports.errors[0].text()
+    _, reports = loaded(tmp_path, uci("sink mine", "sink mine\ntype file"))
+    assert "unknown type 'file'. Did you mean 'log'?" in reports.errors[0].text()

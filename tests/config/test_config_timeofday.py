@@ -136,3 +136,21 @@ def test_a_wrong_global_says_what_is_used_instead(load_config: Load) -> None:
     said = {report.message.partition(":")[2].split("'")[1]: report.consequence for report in reports.errors}
     assert said["max_flows"] == "the built-in default is used: 65536"
     assert said.get("timezone", "the zone of the system is used") == "the zone of the system is used"
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ({"time_begin": "9:00"}, "Did you mean 'time_start'? The window begins at 0:00"),
+        ({"time_strat": "9:00"}, "Did you mean 'time_start'? The window begins at 0:00"),
+        ({"time_ende": "9:00"}, "The window ends at 24:00"),
+        ({"time_strat": "9:00", "time_start": "8:00"}, "The property is ignored"),
+        ({"day": "weekend"}, "One `list day` for each of mon tue wed thu fri sat sun"),
+        ({"day": "mon-fri"}, "One `list day` for each of mon tue wed thu fri sat sun"),
+        ({"day": "tues"}, "Did you mean 'tue'"),
+    ],
+)
+def test_slips_in_hours_are_told_with_what_they_lead_to(load_config: Load, written: Any, words: str) -> None:
+    """The suggestion was 'time_end' for a start and 'wed' for the weekend."""
+    _, reports = windows(load_config, written)
+    assert words in reports.items[0].text()

@@ -9,6 +9,7 @@ import pytest
 
 from nfa.catalogue import builtin
 from nfa.config.model import Target
+from nfa.config.origins import Origin
 from nfa.config.report import Place, Reports
 from nfa.provision import conntrack
 
@@ -117,3 +118,17 @@ def test_only_targets_without_a_hold_of_their_own_remember_cuts(tmp_path: Path) 
     assert made(tmp_path, "log", cut=True)[0]["kind"] == "cut"
     assert made(tmp_path, "log")[0] is None
     assert made(tmp_path, "nftset", cut=True)[0] is None
+
+
+def test_a_label_over_max_bits_is_told_as_such_where_it_is_written(tmp_path: Path) -> None:
+    """It was "not in the file", where it stands, and the place was that of the whole target."""
+    slot, reports = made(tmp_path, "ctlabel", text="100 high\n", limit=64, labels=("high",))
+    assert slot is None
+    error = next(message for message in messages(reports) if message.startswith("error"))
+    assert "the label 'high' cannot be used: its bit 100 is not below max_bits 64" in error
+    options: dict[str, Any] = {"labels": ("x",), "auto_label": False, "log_errors": False}
+    target = Target("t", Place("nfa.json", 1, 1), "ctlabel", True, "*", options)
+    target.origins.values["labels"] = Origin(Place("nfa.json", 7, 9), ["x"])
+    found = Reports()
+    conntrack.provision([target], {"connlabel_conf": str(tmp_path / "connlabel.conf"), "max_bits": 64}, builtin(), found)
+    assert found.errors[0].place == Place("nfa.json", 7, 9)
