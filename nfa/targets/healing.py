@@ -132,6 +132,8 @@ class Healing:
                 if kind == ELEMENTS_GONE:
                     self._elements_gone(slot, keys)
                 elif data["managed"] or kind not in (TABLE_GONE, SET_GONE):
+                    if not data["managed"]:
+                        slot.retry_at = 0  # it may be there again
                     self._sets.lose(slot)
                 else:
                     slot.away = len(slot.live)
