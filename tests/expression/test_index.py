@@ -14,13 +14,14 @@ import samples
 from policies import config_of
 
 from nfa import image
-from nfa.compiler import Compiled, compile_policy, image_of
+from nfa.compiler import Compiled, compile_policy, decision, image_of
 from nfa.config.paths import Paths
 from nfa.config.sources import Sources
 from nfa.engine import index as engine_index
 from nfa.engine.policy import Policy
 from nfa.expression import walk
 from nfa.expression.attributes import ATTRIBUTES, find
+from nfa.expression.generate import Generator
 from nfa.expression.normal import MAX_PRODUCT, alternatives, key_of
 from nfa.expression.tree import And, Everything, Node, Not, Test
 
@@ -238,3 +239,58 @@ def test_equal_conditions_are_one_whatever_their_text(folder: Path) -> None:
     }
     compiled, _ = build(folder, config_of(actions))
     assert len({bit for row in image_of(compiled)["exemptions"] for bit in row}) == 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("operator", ["==", "!="])
+def test_a_group_is_in_the_image_once_however_many_actions_name_it(tmp_path: Path, operator: str) -> None:
+    """A hundred actions for a network of thousands of addresses: an image of a hundred megabytes, which is not loaded."""
+    groups = tmp_path / GROUPS
+    groups.mkdir()
+    (groups / "10-many.conf").write_text("\n".join(f"10.{n >> 8}.{n & 255}.7" for n in range(2000)) + "\n")
+    actions = {f"a{n}": {"criteria": [f"ip {operator} @many && other_port == {n};"]} for n in range(100)}
+    compiled, policy = build(tmp_path, config_of(actions))
+    assert len(image.dump(image_of(compiled))) < 200_000
+    inside, outside = (samples.flow(local=address, other_port=5) for address in ("10.3.4.7", "10.3.4.8"))
+    wanted = [(5,), ()] if operator == "==" else [(), (5,)]
+    assert [policy.decide(record, record["flow"]) for record in (inside, outside)] == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("port > 100 && port < 200", 1),  # of both ends together
+        ("!(" + " || ".join(f"port == {n}" for n in range(1, 500)) + ")", 1),
+        (" && ".join(f"port != {n}" for n in range(1, 500)), 1),
+        (" || ".join(f"port == {n}" for n in range(1, 500)), 2),  # of either end
+        ("ip == 10.0.0.0/8 && port > 100 && port < 200", 2),
+        ("!(ip == 10.0.0.1) && app == 'youtube'", 1),
+    ],
+    ids=["range", "none of many", "not one of many", "one of many", "address and range", "not an address"],
+)
+def test_a_condition_on_one_attribute_is_one_alternative(folder: Path, text: str, count: int) -> None:
+    """Alternatives are the width of every mask: a few too many for each action, and the policy takes all memory."""
+    compiled, policy = build(folder, config_of({"a": {"criteria": [text + ";"]}}))
+    criteria = compiled.actions[0].criteria
+    assert criteria is not None
+    assert len(alternatives(criteria)) == count
+    assert len(image_of(compiled)["code"]) < 3000, "a list is a table, not a line of code for each"  # type: ignore[arg-type]
+    for record in records()[:200]:
+        assert bool(policy.decide(record, record["flow"])) == walk.truth(criteria, record)
+
+
+def test_an_action_may_have_many_compound_expressions(folder: Path) -> None:
+    """From the seventeenth on none of them would be found by its values: a thousand times slower, without a word."""
+    texts = [f"app == 'youtube' && other_port == {n};" for n in range(1, 100)]
+    compiled, _ = build(folder, config_of({"a": {"criteria": texts}}))
+    source, meaning = decision(compiled, Generator())
+    assert "rest" not in source
+    assert len(meaning["criteria"][0]) == 99  # type: ignore[index]
+
+
+def test_ordinary_values_are_remembered_however_many_are_looked_at(folder: Path) -> None:
+    """A policy that looks at many attributes would make up its mind anew for each flow of a service with a long name."""
+    tests = ["app", "protocol", "category", "origin", "other_type", "tunnel_type", "ip_nat == true", "interface", "ip_version"]
+    _, policy = build(folder, config_of({f"a{n}": {"criteria": [f"{text};"]} for n, text in enumerate(tests)}))
+    record = samples.flow("HTTP/S", "netify.youtube", detected_application_name="netify.apple-push-notification-service")
+    policy.decide(record, record["flow"])
+    assert len(policy._names["M0"]) == 1

@@ -119,7 +119,7 @@ def test_tables_are_told_apart_as_far_as_the_filter_can(namespace: Namespace, ta
 
 def test_a_short_filter_is_better_than_none(namespace: Namespace) -> None:
     """Kernels before 6.8 have little room for one; the daemon must not be deaf there, nor awake for each address."""
-    short = _LISTENER.replace("monitor = ", "import nfa.filters; nfa.filters._LENGTHS = (8,)\nmonitor = ")
+    short = _LISTENER.replace("monitor = ", "attach.__defaults__ = ((8,),)\nmonitor = ")
     scripts = [SETS, "add element inet fw4 other { 10.0.0.1 }"]
     scripts += [f"add element inet fw4 other {block(900)}\nflush set inet nfa a"]
     told = json.loads(namespace.run(sys.executable, "-c", short, '["nfa"]', json.dumps(scripts)))
