@@ -250,7 +250,7 @@ class Daemon:
                 mishap(what, failure)
 
     def watch_clock(self) -> None:
-        """See whether a window of time has begun or ended, as soon as the clock on the wall says so."""
+        """See whether actions begin or end now, as soon as the clock on the wall says so."""
         policy = self.engine.policy
         if policy is None or not policy.windows:
             return
@@ -258,8 +258,10 @@ class Daemon:
         if clock == self._edges_at:
             return
         self._edges_at = clock
-        if policy.keep_hours(clock):
-            say("notice", "a window of time has begun or ended: flows that run are matched again")
+        schedules = policy.keep_hours(clock)
+        if schedules:
+            running = str(len(self.engine.kept)) + " running flows are matched again"
+            say("notice", "by the clock: " + policy.turn_words(schedules, clock) + "; " + running)
             self.begin_again()
 
     def patience(self) -> int:

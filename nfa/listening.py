@@ -51,10 +51,18 @@ def listen_unix(path: str, mode: int, backlog: int) -> tuple[socket.socket, int]
         os.umask(before)
 
 
+def is_there(path: str, inode: int) -> bool:
+    """Return whether the file of a socket is still the one that was made."""
+    try:
+        return os.lstat(path).st_ino == inode
+    except OSError:
+        return False
+
+
 def remove_unix(path: str, inode: int) -> None:
     """Remove the file of a socket, unless another process has put its own there."""
-    try:
-        if os.lstat(path).st_ino == inode:
+    if is_there(path, inode):
+        try:
             os.unlink(path)
-    except OSError:
-        pass
+        except OSError:
+            pass

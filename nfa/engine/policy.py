@@ -15,6 +15,8 @@ MAX_PLANS = 4 * ROOM
 MAX_PLANNED = 100000
 """Actions of all remembered combinations: what a look at the counts has to add up."""
 
+MAX_TOLD = 8
+"""Actions named when schedules begin or end."""
 MAX_EDGES = 100
 """Schedules whose next edge a status tells: to find one takes some tenths of a millisecond."""
 
@@ -112,20 +114,30 @@ class Policy:
         self.kept_counts: dict[str, tuple[int, int]] = {}
         """Matches (count, last) of earlier policies, by the action's name."""
 
-    def keep_hours(self, clock: int) -> bool:
-        """Look at the clock on the wall (`clock`: epoch seconds). Returns whether a window has begun or ended."""
+    def keep_hours(self, clock: int) -> list[int]:
+        """Look at the clock on the wall (`clock`: epoch seconds). Returns the numbers of schedules that begin or end now."""
+        changed: list[int] = []
         if not self.windows:
-            return False
+            return changed
         weekday, second = self._zone.wall(clock)
-        changed = False
         for number, (inclusive, exclusive) in enumerate(self.windows):
             holds = applies(inclusive, exclusive, weekday, second)
             if holds != self.open[number]:
                 self.open[number] = holds
-                changed = True
+                changed.append(number)
         if changed:
             self.verdicts.clear()
         return changed
+
+    def turn_words(self, schedules: list[int], clock: int) -> str:
+        """Return what begins and ends with these schedules, "'bedtime' begins, 'homework' ends (mon 21:00)"; "": nothing."""
+        told = [
+            "'" + str(action[0]) + ("' begins" if self.open[self.schedules[number]] else "' ends")
+            for number, action in enumerate(self.actions)
+            if self.schedules[number] in schedules
+        ]
+        more = ", " + str(len(told) - MAX_TOLD) + " more" if len(told) > MAX_TOLD else ""
+        return ", ".join(told[:MAX_TOLD]) + more + " (" + self.local_time(clock) + ")" if told else ""
 
     def hours_differ(self, old) -> bool:
         """Return whether an action is within its hours now and was not in an earlier policy's last look, or the reverse."""

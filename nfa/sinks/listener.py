@@ -14,7 +14,7 @@ import select
 import socket
 from collections import deque
 
-from ..listening import listen_unix, remove_unix
+from ..listening import is_there, listen_unix, remove_unix
 from ..stream.client import parse_source
 from .channel import Channel, earliest
 
@@ -32,7 +32,7 @@ MAX_CHUNK = 1 << 16
 STALLED = 60.0
 """Seconds after which a reader that is behind and takes nothing is closed."""
 RETRY = 5.0
-"""Seconds between attempts to listen, and to accept."""
+"""Seconds between attempts to listen, and to accept, and between two looks whether the file of a unix socket is there."""
 _BACKLOG = 16
 _IGNORED = 1 << 12
 """Bytes read at once of what readers write."""
@@ -75,6 +75,8 @@ class Sink(Channel):
         self._uri: str = self.options["listen"]
         self._listener: socket.socket | None = None
         self._inode = 0
+        self._look_at = 0.0
+        """When it is looked next whether the file of the socket is there; 0.0: there is none."""
         self._rest_until = 0.0
         """When readers are accepted again; 0.0: they are."""
         self._readers: dict[int, _Reader] = {}
@@ -108,12 +110,18 @@ class Sink(Channel):
             self.failed("cannot listen on " + self._uri + ": " + (failure.strerror or str(failure)), "trying again")
             return
         self.hub.watch(self._listener.fileno(), self, select.POLLIN)
+        if self._inode:
+            self.deadline = self._look_at = moment + RETRY
         self.works()
 
     def timeout(self, moment: float) -> None:
         if self._listener is None:
             self.open(moment)
             return
+        if self._look_at and moment >= self._look_at:
+            self._look_at = moment + RETRY
+            if not is_there(self._uri[7:], self._inode):
+                self._listen_again(moment)
         if self._rest_until and moment >= self._rest_until:
             self._rest_until = 0.0
             self.hub.watch(self._listener.fileno(), self, select.POLLIN)
@@ -122,11 +130,21 @@ class Sink(Channel):
                 self._drop(reader)
         self._wait()
 
+    def _listen_again(self, moment: float) -> None:
+        """Somebody has deleted the file of the socket: nobody could connect any more. Those who are connected stay."""
+        self._stop_listening()
+        self.failed(self._uri[7:] + " was deleted by somebody", "it is made again")
+        self.open(moment)
+
+    def _stop_listening(self) -> None:
+        assert self._listener is not None
+        self.hub.unwatch(self._listener.fileno())
+        self._listener.close()
+        self._listener, self._look_at, self._rest_until = None, 0.0, 0.0
+
     def close(self, last: bool) -> None:
         if self._listener is not None:
-            self.hub.unwatch(self._listener.fileno())
-            self._listener.close()
-            self._listener = None
+            self._stop_listening()
             if self._inode:
                 remove_unix(self._uri[7:], self._inode)
         self._cut()
@@ -279,7 +297,7 @@ class Sink(Channel):
         """Look again when the reader that has taken nothing for longest must be closed."""
         if self._listener is not None:
             behind = [reader.took_at + STALLED for reader in self._readers.values() if reader.chunks]
-            self.deadline = earliest(self._rest_until, *behind)
+            self.deadline = earliest(self._rest_until, self._look_at, *behind)
 
 
 def _host(address) -> bytes:

@@ -90,6 +90,10 @@ class ConnectionSlot:
         self.told = False
         self.retry_at = 0
         self.worked_at = 0
+        self.begun_at = 0
+        """The second in which a connection got the bits that did not carry them before, and `without_room`: how many others
+        had no room for labels since."""
+        self.without_room = 0
         self.failed = b""
         """The first connection that could not be given its bits since that was last told, and how many there were."""
         self.failures = 0

@@ -21,8 +21,9 @@ from .slot import RETRY_OTHER
 ADD, REFRESH, REMOVE, CUT = 0, 1, 2, 3
 MAX_TURN = 2048
 """Changes of one kind that are made in one turn of the loop, in about 10 ms; the rest waits for the next one."""
-QUIET = 300
-"""Seconds without a success after which missing room for labels is told again."""
+QUIET = 30
+"""Seconds without a new success after which missing room for labels is told again, if MANY connections had none since."""
+MANY = 8
 NO_ROOM = "connections have no room for labels, because no rule of the firewall sets one"
 ADD_A_RULE = (
     "add one, which need not be reached by any packet: nft 'add table inet nfa_labels; add chain inet nfa_labels unused;"
@@ -183,6 +184,8 @@ class Connections:
             # The flow let go of it while it was searched for.
             slot.dels[key] = change.form, change.reply
         slot.worked_at = now
+        if change.what == ADD:
+            slot.begun_at, slot.without_room = now, 0
         if slot.trouble:
             slot.trouble = ""
             if slot.told:
@@ -213,8 +216,10 @@ class Connections:
         slot.counters.last_error = slot.data["set"] + ": " + words
         if no_room:
             slot.no_room(key, now)
-            # Connections that began before the rule have none for as long as they last: others work, so that is no trouble.
-            if not slot.worked_at or now - slot.worked_at > QUIET:
+            slot.without_room += 1
+            # Connections that began before the rule have none for as long as they last: where others work, that is no trouble.
+            # Those that began before it was deleted keep theirs: that they are renewed says nothing.
+            if not slot.begun_at or (now - slot.begun_at > QUIET and slot.without_room >= MANY):
                 self._fail(slot, words, " (" + ADD_A_RULE + ")")
         elif error in REFUSED:
             slot.retry_at = now + RETRY_OTHER

@@ -279,12 +279,15 @@ class Healing:
         gone, self._tables_gone = slot.number in self._tables_gone, self._tables_gone - {slot.number}
         unsure = slot.number in self._unsure
         self._unsure.discard(slot.number)
+        replaced, slot.replaced = slot.replaced, False
         if rewriting.found_missing:
             some = unsure and rewriting.found_missing < rewriting.written
             count = ("at least " if some else "") + _elements(rewriting.found_missing)
             words = " was emptied or deleted by somebody: " + count + " put back"
             if gone:
                 words = " was deleted by somebody, with all of its table: " + count + " put back, but no rules that were in it"
+            if replaced:
+                words = " was replaced: " + count + " put back"
             self._tell(slot, words, now)
         elif rewriting.written:
             words = ": others changed too much at once to follow; " + _elements(rewriting.written) + " written again"

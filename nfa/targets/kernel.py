@@ -123,6 +123,7 @@ class Sets:
             self.misfits.discard(set_of(data))
             for one in [slot] + slot.siblings:
                 self.lose(one)
+                one.replaced = True
             self._say("notice", "target '" + slot.counters.name + "': " + label(slot) + " was of another type; it is replaced")
         return error
 

@@ -76,6 +76,8 @@ class Slot:
         """Slots of other targets that fill the same set."""
         self.lost = False
         """Somebody else emptied or deleted the set: what is in `live` is to be put back (see `healing`)."""
+        self.replaced = False
+        """It was the daemon that deleted it, for it was of another type."""
         self.missing: dict[bytes, None] = {}
         """Elements that somebody else took out of the set, where they are known: to be put back as well."""
         self.away = 0

@@ -75,7 +75,7 @@ def test_every_edge_of_a_week_of_overlapping_windows(tmp_path: Path, monday: str
     edges = 0
     numbers = {action[0]: number for number, action in enumerate(policy.actions)}
     for moment in range(start + 1, start + 8 * 86400 + 10800):
-        changed = policy.keep_hours(moment)
+        changed = bool(policy.keep_hours(moment))
         edges += changed
         if changed or moment % 599 == 0:
             now, before = named(moment), named(moment - 1)

@@ -58,7 +58,8 @@ def test_an_edge_holds_for_flows_that_already_run(lab: Lab) -> None:
     status = lab.feed(youtube(5))
     assert keys(lab) == both()
     assert status["targets"]["n"]["withdrawn"] == 3
-    assert daemon.said("notice", "a window of time has begun or ended")
+    assert daemon.said("notice", "by the clock: 'all' begins (", "; 2 running flows are matched again")
+    assert daemon.said("notice", "by the clock: 'all' ends (")
 
 
 def test_exclusive_hours_end_what_they_must_not_touch(lab: Lab) -> None:

@@ -99,6 +99,7 @@ def test_an_nftables_set_that_rules_use_is_reported_and_replaced_when_they_are_g
 
     eventually(filled, 12, "replaced without a reload")
     assert lab.daemon.said("notice", "n.v4 can be used again")
+    assert not lab.daemon.said("by somebody"), "it was nfa that replaced it"
     assert not findings(lab, "error")
 
 

@@ -66,6 +66,21 @@ def test_each_reader_gets_what_comes_after_it_connected(tmp_path: Path) -> None:
     assert (bench.counters.added, bench.counters.skipped) == (3, 0)
 
 
+def test_a_socket_whose_file_was_deleted_is_made_again(tmp_path: Path) -> None:
+    """Cleaning /var/run by hand would leave a sink that nobody can connect to until the daemon is restarted."""
+    path = tmp_path / "s.sock"
+    bench = Bench()
+    target = bench.use(unix(path))
+    first = connect(path, bench, 1)
+    path.unlink()
+    bench.pass_time(listener.RETRY + 1)
+    second = connect(path, bench, 2)
+    feed(target, record(1))
+    bench.turn()
+    assert numbers(first.recv(1 << 16)) == numbers(second.recv(1 << 16)) == [1], "who was connected stays so"
+    assert [level for level, _ in bench.said] == ["error", "notice"] and "was deleted by somebody" in bench.said[0][1]
+
+
 def test_a_reader_that_writes_or_leaves_disturbs_nobody(tmp_path: Path) -> None:
     path = tmp_path / "s.sock"
     bench = Bench()
