@@ -34,7 +34,7 @@ from .targets.kernel import Sets
 from .targets.registry import Registry
 
 AGAIN_SECONDS = 0.02
-"""How long a turn of the loop may be for the sake of flows that are matched again, or elements that are put back."""
+"""How long a turn of the loop may be for the sake of records, flows that are matched again, or elements that are put back."""
 MAX_WORK = 32
 """Lists of elements that are made at the same time."""
 
@@ -114,6 +114,8 @@ class Daemon:
         """The second of the clock on the wall that was last looked at."""
         self._again: object = None
         """The flows that are being matched again."""
+        self._payloads: list[bytes] = []
+        """What the last turn had no time for: of one read of the socket at the most."""
         self._polled = -1
         self._watched: tuple = ("waiting", 0, 0)
         self._told = ""
@@ -184,10 +186,16 @@ class Daemon:
             events = self.poll.poll(self.patience())
             moment = time.monotonic()
             now = int(moment) + 1
+            soon = lambda moment=moment: time.monotonic() - moment > AGAIN_SECONDS  # noqa: E731
+            waited = bool(self._payloads)
+            if waited:
+                self._payloads = self.engine.take_some(self._payloads, now, soon)
             for descriptor, event in events:
                 if descriptor == self._polled:
+                    if waited:
+                        continue  # what came before comes first
                     self._taken_at = time.time()
-                    self.engine.take(self.client.ready(moment), now)
+                    self._payloads = self.engine.take_some(self.client.ready(moment), now, soon)
                     self.watch_client()  # before its descriptor, if it was closed, is given to somebody else
                 elif descriptor == wake:
                     os.read(wake, 4096)
@@ -211,7 +219,6 @@ class Daemon:
             self.guard("an effect", self.registry.flush, now)
             self.watch_clock()
             if self.engine.busy or self.healing.busy:
-                soon = lambda moment=moment: time.monotonic() - moment > AGAIN_SECONDS  # noqa: E731
                 self.guard("the end of flows", self.engine.go_on, now, soon)
                 self.guard("healing", self.healing.go_on, now, soon)
             if self.registry.hub is not None:
@@ -267,7 +274,8 @@ class Daemon:
     def patience(self) -> int:
         """Return how long the loop may sleep, in milliseconds: to the next second, or to the next deadline."""
         registry = self.registry
-        if self._work or self._again is not None or self.engine.busy or self.healing.busy or registry.connections.busy:
+        busy = self.engine.busy or self.healing.busy or registry.connections.busy
+        if busy or self._payloads or self._work or self._again is not None:
             return 0
         moment = time.monotonic()
         wait = min(1.0 - moment % 1.0, self.healing.deadline - moment)

@@ -27,6 +27,8 @@ MAX_KEPT_RECORD = 4096
 MAX_BRIEF_TEXT = 256
 KEPT_BYTES = 400
 """Bytes of a kept record, on average: those of usual ones are about 200."""
+PART = 8
+"""Payloads that are worked on between two looks at the clock."""
 RELEASED = 64
 """Flows that end between two looks at the clock."""
 BRIEF = (
@@ -98,6 +100,17 @@ class Engine:
         """
         self.trace = None
         """Called with (record, plan) for each match, when somebody listens."""
+
+    def take_some(self, payloads: list[bytes], now: int, soon) -> list[bytes]:
+        """Work on payloads until `soon()` says that the turn of the loop has been long enough; returns those that are left.
+
+        Thousands of regular expressions and names that nobody saw before may take milliseconds for each.
+        """
+        for start in range(0, len(payloads), PART):
+            if start and soon():
+                return payloads[start:]
+            self.take(payloads[start : start + PART], now)
+        return []
 
     def take(self, payloads: list[bytes], now: int) -> None:
         """Work on payloads in order. Nothing that is in them raises."""

@@ -14,7 +14,7 @@ from policies import Desk, compiled, config_of
 
 from nfa import packing
 from nfa.engine import view
-from nfa.engine.engine import KEPT_BYTES, LIFETIME
+from nfa.engine.engine import KEPT_BYTES, LIFETIME, PART
 from nfa.stream.records import digest_key
 
 KEY = b"\0\0\x0a\0\0\1"
@@ -355,6 +355,19 @@ def test_bad_payloads_are_counted_by_kind_and_skipped(tmp_path: Path) -> None:
     applications, protocols = json.loads(made.engine.names)
     assert applications["124"] == "netify.youtube"
     assert protocols["196"] == "HTTP/S"
+
+
+def test_a_turn_that_has_been_long_enough_leaves_the_rest_for_the_next_one(tmp_path: Path) -> None:
+    """Five thousand regular expressions and new names would hold up status, timers and healing for a second."""
+    made = desk(tmp_path, {"a": ["*"]})
+    payloads = [json.dumps(samples.flow(digest=f"{number:040x}")).encode() for number in range(3 * PART + 1)]
+    looks = iter([False, True, True, False, False])
+    rest = made.engine.take_some(payloads, 1, lambda: next(looks))
+    assert (made.engine.evaluated, rest) == (2 * PART, payloads[2 * PART :])
+    rest = made.engine.take_some(rest, 1, lambda: next(looks))
+    assert (made.engine.evaluated, rest) == (3 * PART, payloads[3 * PART :]), "each turn gets on, however slow"
+    assert made.engine.take_some(rest, 1, lambda: next(looks)) == []
+    assert made.engine.evaluated == len(payloads)
 
 
 def test_what_the_agent_says_of_itself_is_bounded(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ LACKING = {name for kind in _KINDS for name in dir(kind) if name[0] != "_"} - ME
 LACKING |= {"connect_ex", "getsockname", "getsockopt", "recv_into", "sendall", "sendmsg", "shutdown", "strerror"}
 CPYTHON_ONLY = {
     "nfa.bus.control": {"call"},
-    "nfa.listening": {"listen_unix", "remove_unix"},
+    "nfa.listening": {"is_there", "listen_unix", "remove_unix"},
     "nfa.stream.records": {"_seeded_key"},
 }
 """Functions that only CPython calls, in modules that both load."""
