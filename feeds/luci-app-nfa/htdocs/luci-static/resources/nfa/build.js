@@ -161,7 +161,7 @@ function add(section, field, more) {
 		field.choices.forEach(([ value, label ]) => option.value(value, label));
 	option.rmempty = !field.required;
 	// What another type of target needs stays where it is, until the type is changed and saved.
-	for (const condition of only ?? [])
+	for (const condition of only ?? field.only ?? [])
 		option.depends(condition);
 	if (field.rule || check)
 		option.validate = (section_id, value) => {
@@ -171,7 +171,51 @@ function add(section, field, more) {
 	return option;
 }
 
+/* The values of the fields of a section that show, by the names of their options; a preset where there is none. */
+function values(section, section_id) {
+	const found = {};
+	for (const option of section.children)
+		if (option.field && option.isActive(section_id)) {
+			const value = option.formvalue(section_id);
+			const preset = option.field.split ? listed(option.field.preset, option.field) : option.field.preset;
+			found[option.field.name] = value == null || !list(value).length ? preset : value;
+		}
+	return found;
+}
+
+/*
+ * What several options together must be: `rule(values, section_id)` gives '' or what is wrong, which is shown at the end of the
+ * section while it is so, and keeps it from being saved.
+ */
+function verdict(section, name, conditions, rule, tab) {
+	const given = [ form.DummyValue, name, ' ' ];
+	const option = tab ? section.taboption(tab, ...given) : section.option(...given);
+	const nodes = {};
+	let told = null;
+	conditions.forEach(condition => option.depends(condition));
+	option.renderWidget = section_id => (nodes[section_id] = E('div', { 'role': 'alert' }));
+	const judge = section_id => {
+		const wrong = rule(values(section, section_id), section_id);
+		if (nodes[section_id] && wrong !== told)
+			nodes[section_id].textContent = wrong;
+		told = wrong;
+		return wrong;
+	};
+	option.checkDepends = function(section_id) {
+		const active = form.DummyValue.prototype.checkDepends.call(this, section_id);
+		if (active)
+			judge(section_id);
+		return active;
+	};
+	option.parse = section_id => {
+		const wrong = option.isActive(section_id) ? judge(section_id) : '';
+		return wrong ? Promise.reject(new TypeError(wrong)) : Promise.resolve();
+	};
+	return option;
+}
+
 return baseclass.extend({
+	verdict: verdict,
 	Value: Value,
 	Select: Select,
 	Own: Own,

@@ -40,6 +40,7 @@ const FLUSHES = () => [
 /* What all targets have, besides their type. */
 function common() {
 	return [
+		field('target_type', 'own', _('Type'), '', { required: true }),
 		flag('target_enabled', _('Enabled'), _('Whether the target is used.'), { preset: '1' }),
 		INTERFACE(),
 		flag('cut', _('Cut running connections'),
@@ -186,6 +187,16 @@ return baseclass.extend({
 		field('time_start', 'own', _('From'), '', { preset: '00:00' }),
 		field('time_end', 'own', _('Until'), _('Not later than the start: over midnight, into the next day.'), { preset: '24:00' }),
 		field('policy', 'own', _('Apply'), '', { preset: 'inclusive', choices: [ [ 'inclusive', _('within these hours') ], [ 'exclusive', _('at all other hours') ] ] })
+	],
+
+	/* pftable is of FreeBSD and has no form. */
+	types: () => [
+		[ 'nftset', _('nftset: a set of nftables') ], [ 'ipset', _('ipset: a set of ipset') ], [ 'ctmark', _('ctmark: a mark of the connection') ],
+		[ 'ctlabel', _('ctlabel: labels of the connection') ], [ 'log', _('log: files of what matched') ], [ 'sink', _('sink: other programs') ]
+	],
+	kinds: () => [
+		[ 'log', _('log: files') ], [ 'socket', _('socket: unix, tcp or udp') ], [ 'ubus', _('ubus: events on the bus') ],
+		[ 'http', _('http: posted to a server') ], [ 'mqtt', _('mqtt: published through a broker') ]
 	],
 
 	sink: () => [ field('type', 'own', _('Type'), '', { required: true }) ],
