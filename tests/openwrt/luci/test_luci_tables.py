@@ -147,18 +147,22 @@ def test_focus_stays_while_it_is_polled(router: Router, sit_down: Callable[..., 
     assert button.evaluate("node => node === document.activeElement")
 
 
-@pytest.mark.parametrize("page", ["sets", "matches"])
+AWAY = {"overview": "No flow is looked at.", "policies": "the daemon does not answer"}
+
+
+@pytest.mark.parametrize("page", ["overview", "policies", "sets", "matches"])
 def test_daemon_away(router: Router, sit_down: Callable[..., Person], page: str) -> None:
     """A daemon that is stopped is told within five seconds, and one that comes back is seen."""
     person = sit_down(router)
     person.open(page)
     person.page.get_by_role("cell", name="set_video").first.wait_for()
+    told = AWAY.get(page, "The daemon does not answer")
     router.service("stop")
-    person.sees("The daemon does not answer", 5)
+    person.sees(told, 5)
     router.netifyd.drop()
     router.service("start")
     router.connected()
-    person.page.get_by_text("The daemon does not answer").wait_for(state="hidden")
+    person.page.get_by_text(told).wait_for(state="hidden")
     person.content(but=["404"])
 
 
