@@ -112,10 +112,8 @@ def test_no_youtube_for_the_tablet_after_nine(router: Router, sit_down: Callable
     pick(person, "Targets", "set_you")
     pick(person, "Schedules", "evening")
     person.sees("The daemon understands it.")
-    person.shoot("policy")
     save(person)
     person.row("no_youtube")
-    person.shoot("policies")
     generation = router.ubus("nfa", "status")["policy"]["generation"]
     person.save_and_apply()
 
@@ -139,16 +137,13 @@ def test_no_youtube_for_the_tablet_after_nine(router: Router, sit_down: Callable
     )
     with replayed(tmp_path, router.netifyd.uri, *flows):
         eventually(lambda: hits(person, "no_youtube") == 1, 30, "the counter of hits rises")
-        person.shoot("overview")
         person.open("sets")
         assert "tablet" in person.row("192.168.1.20 . tcp . 443 . 203.0.113.10").inner_text()
         person.sees("1 to 1 of 1")
-        person.shoot("sets")
         kernel = router.run("nft", "list", "set", "inet", "nfa", "no_youtube.v4")
         assert "203.0.113.10" in kernel and "203.0.113.11" not in kernel
         person.open("matches")
         person.row("video.example")
-        person.shoot("matches")
     person.content()
 
 
@@ -164,8 +159,6 @@ def test_error_in_an_expression(router: Router, sit_down: Callable[..., Person])
     checked = person.page.locator(".modal .nfa-checked").first
     checked.filter(has_text="Did you mean").or_(checked.filter(has_text="did you mean")).wait_for()
     assert "^" in checked.inner_text()
-    checked.scroll_into_view_if_needed()
-    person.shoot("expression")
     person.page.locator(".modal").get_by_role("button", name="Save", exact=True).click()
     person.page.wait_for_timeout(1000)
     assert box.is_visible(), "the editor stays open"

@@ -181,15 +181,16 @@ def test_exemption_from_a_match(router: Router, sit_down: Callable[..., Person])
 
 
 def test_policy_from_a_match(router: Router, sit_down: Callable[..., Person]) -> None:
-    """A policy that begins at a decision waits among the changes, with what the person chose."""
+    """A policy that begins at a decision waits among the changes, with what the person chose, and its editor opens."""
     person = sit_down(router)
     person.open("matches")
     person.row("video.example").get_by_role("button", name="Why?").click()
     person.page.get_by_role("button", name="New policy").click()
     person.page.locator("#nfa-start-what").select_option(label="the host video.example, from every device")
     assert person.page.locator("#nfa-start-name").input_value() == "youtube"
-    with person.page.expect_navigation(url="**/admin/services/nfa/policies"):
+    with person.page.expect_navigation(url="**/admin/services/nfa/policies#edit=youtube"):
         person.page.get_by_role("button", name="Continue on the page Policies").click()
+    person.sees("Policy youtube")
     assert person.changes() == [
         ["set", "youtube", "action"],
         ["set", "youtube", "enabled", "1"],
