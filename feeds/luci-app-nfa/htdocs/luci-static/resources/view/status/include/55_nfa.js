@@ -7,7 +7,7 @@
 /* The tile on Status > Overview: whether it runs, whether something is wrong, and the way to the pages. */
 
 function line(title, children) {
-	return E('tr', { 'class': 'tr' }, [ E('td', { 'class': 'td left', 'width': '33%' }, [ title ]), E('td', { 'class': 'td left' }, children) ]);
+	return E('tr', { 'class': 'tr' }, [ E('td', { 'class': 'td left', 'width': '33%' }, [ title ]), E('td', { 'class': 'td left' }, [ ...children ]) ]);
 }
 
 return baseclass.extend({
@@ -29,7 +29,7 @@ return baseclass.extend({
 			);
 		}
 		return E('div', {}, [
-			E('table', { 'class': 'table' }, lines),
+			E('table', { 'class': 'table' }, [ ...lines ]),
 			E('p', {}, [ E('a', { 'href': L.url('admin/services/nfa/overview') }, [ _('Open Flow Actions') ]) ])
 		]);
 	}
