@@ -38,6 +38,7 @@ if MYPY or sys.implementation.name != "micropython":
     """A dict has its keys in the order in which they came."""
     SECRET_HASH = True
     """The hash of a str has a secret of this process in it."""
+    ascii_only = str.isascii
     ordered_dict = dict
     characters = iter
     code_of = ord
@@ -121,6 +122,7 @@ else:
         SO_RCVBUF,
         Struct,
         StructError,
+        ascii_only,
         bind_netlink,
         characters,
         code_of,

@@ -138,8 +138,8 @@ def _located(source: Source, skipped: Skipped) -> Iterator[tuple[str, bytes]]:
                     skipped(f"{place}: {reason}")
             bad = dict(framer.bad)
             for payload in payloads:
-                if payload.startswith(b"{") and payload.rstrip().endswith(b"}"):
-                    yield place, payload.rstrip() + b"\n" if framer.lines else payload
+                if payload.startswith(b"{") and payload.endswith(b"}"):
+                    yield place, payload + b"\n"
                 else:
                     skipped(f"{place}: not a JSON object")
             if problem:

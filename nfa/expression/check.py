@@ -18,6 +18,7 @@ from ..config.report import nearest
 from . import regex
 from .attributes import BY_NAME, COMPACT, CONSTANTS, Attribute
 from .grammar import Comparison, ExpressionError, Raw, Star, Statement, Word
+from .literal import needed
 from .tree import And, Everything, Members, Network, Node, Not, Or, Pattern, Test
 
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}\Z")
@@ -252,7 +253,7 @@ class _Checker:
             raise ExpressionError(f"regular expression: {failure}", offset) from None
         if plan.note:
             self.context.warn(plan.note, self.base + word.start, "")
-        return Pattern(text, plan.as_data())
+        return Pattern(text, plan.as_data(), needed(text))
 
 
 def check(statement: Statement, context: Context) -> Node:

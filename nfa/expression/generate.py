@@ -131,7 +131,12 @@ class Generator:
         kind = attribute.kind.name
         if isinstance(value, Pattern):
             matcher = self._pattern(value)
-            return f"any([{matcher}(item) for item in {local}])" if kind == "strings" else f"{matcher}({local})"
+            if kind == "strings":
+                return f"any([{matcher}(item) for item in {local}])"
+            if len(value.needed) < 2:
+                return f"{matcher}({local})"
+            self.lines[f"{local}_odd = odd({local})"] = None
+            return f"({value.needed!r} in {local} or {local}_odd) and {matcher}({local})"
         if isinstance(value, Members):
             if kind == "mac":
                 return f"{local} in {self.constant(value.macs)}"

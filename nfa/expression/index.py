@@ -46,6 +46,8 @@ class _Tables:
     networks: dict[Network, list[int]] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)
     """Sources of conditions that are not so simple, to the alternatives that want them."""
+    lines: dict[str, None] = field(default_factory=dict)
+    """Assignments to the local names of those."""
 
 
 class Index:
@@ -83,15 +85,15 @@ class Index:
                 tables = found.setdefault(name, _Tables(find(name)))
                 tables.constrained |= 1 << number
                 if not _take_equalities(tables, node, number):
-                    source = self._source(node)
+                    source = self._source(node, tables.lines)
                     tables.others[source] = tables.others.get(source, 0) | 1 << number
         return list(found.values())
 
-    def _source(self, node: Node) -> str:
-        """Return the source of a condition, without the lines that fill its names."""
-        lines, self._generator.lines = self._generator.lines, {}
+    def _source(self, node: Node, lines: dict[str, None]) -> str:
+        """Return the source of a condition; the lines that fill its names are added to `lines`."""
+        before, self._generator.lines = self._generator.lines, lines
         source = self._generator.expression(node)
-        self._generator.lines = lines
+        self._generator.lines = before
         return source
 
     # -- code -------------------------------------------------------------------------------------------------------
@@ -156,7 +158,8 @@ class Index:
     def _miss(self, number: int, group: list[_Tables], every: int) -> list[str]:
         """Return a function that makes the mask of values that were not seen before, and remembers it."""
         lines = [f"def miss{number}(k, r, f):"]
-        lines += [f"    {line}" for line in dict.fromkeys(line for tables in group for line in tables.attribute.lines)]
+        filled = [*(tables.attribute.lines for tables in group), *(tables.lines for tables in group)]
+        lines += [f"    {line}" for line in dict.fromkeys(line for one in filled for line in one)]
         name = "m"
         for tables in group:
             parts = [self._number(every & ~tables.constrained)]
@@ -188,9 +191,8 @@ class Index:
             key = tuple(key_of(node) for node in alternative.rest)
             if key not in known:
                 known[key] = f"rest{number}"
-                before, self._generator.lines = self._generator.lines, {}
-                sources = [f"({self._generator.expression(node)})" for node in alternative.rest]
-                filled, self._generator.lines = self._generator.lines, before
+                filled: dict[str, None] = {}
+                sources = [f"({self._source(node, filled)})" for node in alternative.rest]
                 lines += [f"def rest{number}(r, f):", *(f"    {line}" for line in filled)]
                 lines += [f"    return {' and '.join(sources)}", ""]
             rows.append(f"({number}, {known[key]})")

@@ -72,10 +72,12 @@ class Members:
 
 @dataclass(frozen=True)
 class Pattern:
-    """A regular expression: its text and the plain data that `engine.rx.matcher` makes a matcher of."""
+    """A regular expression: its text, the plain data that `engine.rx.matcher` makes a matcher of, and what every match has."""
 
     text: str
     data: dict[str, object]
+    needed: str = ""
+    """Lower-case ASCII; for texts of that alone."""
 
 
 def any_of(nodes: list[Node]) -> Node | None:

@@ -244,6 +244,11 @@ def set_lower(rows: bytes) -> None:
     _lower_rows[0] = rows
 
 
+def ascii_only(text: str) -> bool:
+    """Return whether all characters are ASCII."""
+    return len(text.encode()) == len(text)
+
+
 def lower(text: str) -> str:
     """Return a text in lower case. MicroPython's own knows ASCII only; the image brings the other letters."""
     text = text.lower()

@@ -63,7 +63,7 @@ def test_every_kind_of_record(record: dict[str, Any], kind: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "kind"),
     [
-        ("digest", None, "types"), ("digest", 5, "types"), ("digest", "x z", "types"), ("digest", "", "types"),
+        ("digest", None, "types"), ("digest", 5, "types"), ("digest", "", "types"),
         ("digest", "a" * 65, "types"), ("local_ip", 5, "types"), ("other_ip", None, "types"), ("ip_protocol", "6", "types"),
         ("ip_protocol", 256, "types"), ("ip_protocol", -1, "types"), ("ip_protocol", True, "types"),
         ("ip_protocol", 6.0, "types"), ("detected_protocol", "TLS", "types"), ("detected_application", "youtube", "types"),
@@ -98,7 +98,7 @@ def test_a_field_that_every_decision_needs_must_be_there(name: str) -> None:
         (b'{"type":["flow"]}', "types"), (b'{"type":{}}', "types"), (b'{"type":"flow"}', "fields"),
         (b'{"type":"flow","flow":[]}', "types"), (b'{"type":"flow","flow":null}', "types"),
         (b'{"type":"flow_stats"}', "fields"),
-        (b'{"type":"flow_stats","flow":{"digest":7}}', "types"), (b'{"type":"flow_purge","flow":{"digest":"z z"}}', "types"),
+        (b'{"type":"flow_stats","flow":{"digest":7}}', "types"), (b'{"type":"flow_purge","flow":{"digest":[]}}', "types"),
         (b'{"type":"flow_purge","flow":{"digest":""}}', "types"), (b"9" * 5000, "json"),
         (b'{"type":' + b"9" * 5000 + b"}", "json"),
     ],
