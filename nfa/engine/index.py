@@ -46,7 +46,8 @@ def inside(packed: bytes, rows: tuple) -> int:
 
 
 def remember(memo: dict, key, mask: int) -> int:
-    """Remember the mask of a value, or of a tuple of values, and return it."""
+    """Remember the mask of a value, or of a tuple of values, and return it. Raises TypeError for what is no value."""
+    hash(key)  # MicroPython looks into an empty table without
     if len(memo) >= MAX_REMEMBERED:
         memo.clear()
     if _short(key):
