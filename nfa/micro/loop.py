@@ -74,7 +74,7 @@ class Matcher(Loop):
         self._most_elements = 0
         if data["log_level"] in LOG_LEVELS:
             set_level(data["log_level"])
-        set_lower(data["lower"])
+        set_lower(data["lower"], data["sigma"])
 
     # -- life cycle -------------------------------------------------------------------------------------------------
 
