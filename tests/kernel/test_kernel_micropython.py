@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from kernel_lab import Daemon, Lab, Namespace, eventually, ipset, nftset, policy, private_namespace
-from micropython_lab import ACTIONS, RECORDED, SETS, MicroPython, payloads
+from micropython_lab import ACTIONS, RECORDED, SETS, MicroPython, micro_image, payloads
 from policies import config_of
 from samples import Record, flow, frame
 
@@ -246,6 +246,17 @@ def test_an_image_that_is_none_is_refused_in_words(micropython: MicroPython, tmp
         assert done.returncode == 1
         assert words in done.stderr
         assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_policy_larger_than_the_memory_is_told_in_words(micropython: MicroPython, tmp_path: Path) -> None:
+    """It would end in a traceback that nobody can read."""
+    actions = {f"a{n}": {"criteria": f"url == 'x{n}' && port == {n};", "targets": ["nftset.flow"]} for n in range(1500)}
+    image = micro_image(tmp_path, {"version": 1, "actions": actions, "targets": SETS})
+    command = [micropython.path, "-X", "heapsize=1M", "-m", "nfa.micro", str(image), "--control", str(tmp_path / "control")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=micropython.environment)
+    assert done.returncode == 1
+    assert "needs more memory; give it more: micropython -X heapsize=8M" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_wrong_usage_is_answered_with_the_usage(micropython: MicroPython) -> None:

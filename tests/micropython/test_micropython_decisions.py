@@ -53,6 +53,16 @@ def test_damaged_and_foreign_records_are_judged_as_by_cpython(micropython: Micro
     compare(micropython, tmp_path, config(), made)
 
 
+def test_records_cut_anywhere_are_refused(micropython: MicroPython, tmp_path: Path) -> None:
+    """What is cut off may be what exempts the flow; MicroPython's own reader takes the rest for whole."""
+    record = samples.flow("HTTP/S", host_server_name='a}b"{c\\', ssl={"alpn": ["h2"]}, http={"url": "/{{{"})
+    whole = json.dumps(record, separators=(",", ":")).encode()
+    cut = [whole[:end] for end in range(len(whole)) if whole[end - 1 : end] in (b"}", b"]")]
+    said = compare(micropython, tmp_path, config(), [*cut, whole])
+    assert set(said[:-1]) == {"bad json"}
+    assert said[-1][0] == "("
+
+
 def test_text_is_lower_case_as_in_cpython(micropython: MicroPython, tmp_path: Path) -> None:
     """A name in capitals that are not ASCII would escape a policy."""
     from nfa.micro.compile import lower_rows
