@@ -16,7 +16,8 @@ PIECES = [
     "\x7f", "\u2028",
 ]  # fmt: skip
 RAW = [
-    b"\xc0\xaf", b"\xed\xa0\x80", b"\xf0\x9f", b"\xe2\x28\xa1", b"\xf4\x90\x80\x80", b"\xe0\x80\x80", b"\xc2", b"\xf1\x80\xe1\x80b",
+    b"\xc0\xaf", b"\xed\xa0\x80", b"\xf0\x9f", b"\xe2\x28\xa1", b"\xf4\x90\x80\x80", b"\xe0\x80\x80", b"\xc2",
+    b"\xf1\x80\xe1\x80b",
 ]  # fmt: skip
 NUMBERS = [
     "0", "-0", "1", "-1", "1.0", "-1.5e3", "1E+3", "1e-3", "1e308", "1e400", "-1e400", "0.1", "0e0", "1073741824", "2147483648",
