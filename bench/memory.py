@@ -68,6 +68,16 @@ def at_rest(folder: Path, count: int, recording: bytes, records: int) -> dict[st
             return {"empty": empty, "stream": daemon.memory(), "ubus": bus != "none"}
 
 
+def one_each(folder: Path) -> Path:
+    """Write a policy by which each flow of `workload.many` holds one element: of an nftables set, or of an ipset."""
+    whole = json.loads(mixes.write(folder, 10).read_text())
+    chosen = {"tube": ("app == 'youtube';", "nftset.s0"), "torrent": ("protocol == 'bittorrent';", "ipset.s0")}
+    whole["actions"] = {name: {"criteria": criteria, "targets": [target]} for name, (criteria, target) in chosen.items()}
+    path = folder / "one-each.json"
+    path.write_text(json.dumps(whole))
+    return path
+
+
 def elements(folder: Path, policy: Path, count: int) -> dict[str, float]:
     """Return bytes: what so many live elements add to a daemon that has had its `first` ones, and what each is."""
     first, number, before = 0, 0, 0

@@ -95,7 +95,9 @@ class Bench:
         found: dict[str, Any] = {}
         for count in (100, 1000):
             found[str(count)] = memory.at_rest(self.folder, count, self.stream, len(self.payloads))
-        found["elements"] = memory.elements(self.folder, self.small, 50000)
+        found["elements"] = memory.elements(self.folder, memory.one_each(self.folder), 50000)
+        if not self.quick:
+            found["shared"] = memory.elements(self.folder, self.small, 50000)
         found["growth"] = memory.growth(self.folder, self.small, self.payloads, 150_000 if self.quick else 1_000_000)
         return found
 

@@ -150,8 +150,10 @@ def memory(found: Figures) -> list[Row]:
         bus = "UCI, JSON and ubus" if figures["ubus"] else "UCI and JSON (there is no ubusd here)"
         rows.append(most(f"resident with {int(count):,} actions, {bus}: MB", figures["empty"] / 1e6, limit))
         rows.append(Row("the same after the stream: MB", f"{figures['stream'] / 1e6:.1f}"))
+    if "shared" in found:
+        rows.append(Row("50,000 live elements, every second flow has two of them: MB", f"{found['shared']['added'] / 1e6:.1f}"))
     figures = found["elements"]
-    rows.append(most(f"50,000 live elements, after the first {figures['first']:,}: MB", figures["added"] / 1e6, 10))
+    rows.append(most(f"50,000 live elements, one a flow, after the first {figures['first']:,}: MB", figures["added"] / 1e6, 10))
     rows.append(Row(f"a live element, of {figures['elements']:,}: bytes", f"{figures['per_element']:.0f}"))
     figures = found["growth"]
     span = f"{figures['from']:,} to {figures['records']:,}"

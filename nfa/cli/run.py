@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-v", "--verbose", action="store_true", help="print each match; log_level of UCI does not count then")
 
 
-_MALLOC = {"MALLOC_MMAP_THRESHOLD_": "262144", "MALLOC_TRIM_THRESHOLD_": "262144"}
+_MALLOC = {"MALLOC_MMAP_THRESHOLD_": "98304", "MALLOC_TRIM_THRESHOLD_": "163840", "MALLOC_TOP_PAD_": "0"}
 
 
 def _folder_of(package: str) -> str:

@@ -27,21 +27,21 @@ def pick(table: dict, value) -> int:
     return bits(numbers) if numbers else 0
 
 
-def inside(packed: bytes, rows: tuple) -> int:
+def inside(packed: bytes, families: tuple) -> int:
     """Return the alternatives whose networks an address lies in.
 
-    `rows` has a row for each prefix length: (address length in bytes, whole bytes of the prefix, mask of the byte after them
-    or 0, the networks' prefixes to their alternatives). One look-up a row, however many networks there are.
+    `families`, IPv4 and IPv6, are (bytes of a head, the heads of all networks that have so many, rows of wider networks, all
+    rows). A row is for one prefix length: (whole bytes of the prefix, mask of the byte after them or 0, the networks' prefixes
+    to their alternatives). One look-up a row, however many networks there are; mostly the one of the head is all.
     """
+    head, heads, wide, rows = families[0 if len(packed) == 4 else 1]
     found = 0
-    size = len(packed)
-    for length, whole, mask, prefixes in rows:
-        if length == size:
-            prefix = packed[:whole]
-            if mask:
-                prefix += bytes((packed[whole] & mask,))
-            if prefix in prefixes:
-                found |= bits(prefixes[prefix])
+    for whole, mask, prefixes in rows if packed[:head] in heads else wide:
+        prefix = packed[:whole]
+        if mask:
+            prefix += bytes((packed[whole] & mask,))
+        if prefix in prefixes:
+            found |= bits(prefixes[prefix])
     return found
 
 
@@ -50,15 +50,13 @@ def remember(memo: dict, key, mask: int) -> int:
     hash(key)  # MicroPython looks into an empty table without
     if len(memo) >= MAX_REMEMBERED:
         memo.clear()
-    if _short(key):
+    if len(key) <= MAX_LENGTH if isinstance(key, str) else _short(key):
         memo[key] = mask
     return mask
 
 
 def _short(key) -> bool:
-    """Return whether a value, or each of a tuple of not too many, is short."""
-    if isinstance(key, str):
-        return len(key) <= MAX_LENGTH
+    """Return whether a value that is no text, or each of a tuple of not too many, is short."""
     if isinstance(key, tuple):
         if len(key) > MAX_PARTS:
             return False

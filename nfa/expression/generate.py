@@ -13,8 +13,25 @@ from .tree import And, Everything, Members, Network, Node, Not, Or, Pattern, Tes
 Table = tuple[tuple[int, int, int, frozenset[bytes]], ...]
 
 
-def network_rows(networks: dict[Network, tuple[int, ...]]) -> tuple[tuple[int, int, int, dict[bytes, tuple[int, ...]]], ...]:
-    """Return the rows that `engine.index.inside` searches, one for each address length and prefix length."""
+Row = tuple[int, int, int, dict[bytes, tuple[int, ...]]]
+"""Networks of one length of prefix: address length, whole bytes of the prefix, mask of the byte after them or 0, prefixes."""
+HEADS = ((4, 2), (16, 4))
+"""Bytes of an address, and how many of them tell mostly that it is in none of the networks."""
+
+
+def families(networks: dict[Network, tuple[int, ...]]) -> tuple[tuple[object, ...], ...]:
+    """Return what `engine.index.inside` searches, for networks and what they lead to."""
+    rows = network_rows(networks)
+    found = []
+    for length, head in HEADS:
+        own = tuple(row[1:] for row in rows if row[0] == length)
+        heads = frozenset(prefix[:head] for whole, _, prefixes in own if whole >= head for prefix in prefixes)
+        found.append((head, heads, tuple(row for row in own if row[0] < head), own))
+    return tuple(found)
+
+
+def network_rows(networks: dict[Network, tuple[int, ...]]) -> tuple[Row, ...]:
+    """Return a row for each address length and prefix length."""
     rows: dict[tuple[int, int], dict[bytes, tuple[int, ...]]] = {}
     for network, numbers in networks.items():
         whole, bits = divmod(network.prefix, 8)

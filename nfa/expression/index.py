@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .attributes import Attribute, find
-from .generate import Generator, network_rows
+from .generate import Generator, families
 from .normal import MAX_ALTERNATIVES, Alternative, alternatives, key_of
 from .tree import Members, Network, Node, Or, Test
 
@@ -167,7 +167,7 @@ class Index:
                 table = self._generator.constant(self._sparse(values))
                 parts += [f"pick({table}, {local})" for local in locals_]
             if tables.networks:
-                rows = self._generator.constant(network_rows(self._sparse(tables.networks)))
+                rows = self._generator.constant(families(self._sparse(tables.networks)))
                 parts += [f"inside({local}, {rows})" for local in tables.attribute.values]
             lines.append(f"    {name} = {' | '.join(parts)}")
             for source, wanted in tables.others.items():

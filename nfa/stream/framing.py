@@ -88,7 +88,7 @@ class Framer:
 
     @staticmethod
     def _whole(data: bytes, found: list[bytes]) -> int:
-        """Take records as netifyd writes them, on one line each, as long as there are whole ones. Returns where the rest begins.
+        """Take records as netifyd writes them, on one line each, while there are whole ones. Returns where the rest begins.
 
         Lines by twos, a header and what it says: that is quicker than to look for each. What is no such two is for `_framed`.
         """
@@ -98,7 +98,7 @@ class Framer:
         rest = len(lines.pop())  # it has no end yet
         by_twos = iter(lines)
         append = found.append
-        for header, payload in zip(by_twos, by_twos):
+        for header, payload in zip(by_twos, by_twos):  # noqa: B905 (MicroPython has no strict)
             # A record that swallowed the next header would not end so.
             if header != b'{"length": %d}' % (len(payload) + 1) or not payload.endswith(b'"}'):
                 return sum([len(line) + 1 for line in lines[: 2 * len(found)]])

@@ -35,7 +35,9 @@ def test_what_is_needed(pattern: str, expected: str) -> None:
     assert needed(pattern) == expected
 
 
-pieces = st.sampled_from(["a", "b", "S", "k", "i", ".", r"\.", "(a|s)", "(ab)", "(kb)?", "a+", "(bk){2}", "[as]", "^", "$", r"\b", "ſ", "(?:i)"])
+pieces = st.sampled_from(
+    ["a", "b", "S", "k", "i", ".", r"\.", "(a|s)", "(ab)", "(kb)?", "a+", "(bk){2}", "[as]", "^", "$", r"\b", "ſ", "(?:i)"]
+)
 
 
 @settings(max_examples=500, deadline=None)
