@@ -63,7 +63,7 @@ class Matcher(Loop):
         engine = Engine(registry.refresh, registry.release, recent=1, kept_bytes=KEPT_BYTES)
         listener = Control(control, self.call, listen_unix, remove_unix, MAX_REQUEST)
         super().__init__(Client(source), engine, registry, Healing(registry, sets, say, self.attach), listener)
-        self.decoder = "json"
+        self.decoder = "json of MicroPython"
         clock = int(time.time())
         info = {"generation": 1, "loaded_at": clock, "failed_at": None, "files": data["files"], "image": image}
         info["errors"], info["warnings"] = data["errors"], data["warnings"]
