@@ -23,6 +23,7 @@ if MYPY or sys.implementation.name != "micropython":
         ENOSPC,
         EPROTONOSUPPORT,
     )
+    from itertools import repeat
     from os import strerror, write
     from socket import SO_RCVBUF
 
@@ -89,6 +90,19 @@ if MYPY or sys.implementation.name != "micropython":
         """Return what has come, at most `size` bytes or one datagram. Raises OSError."""
         return connection.recv(size)
 
+    def pack_rows(
+        whole: struct.Struct, fields: struct.Struct, rows: list[bytes], between: list[bytes], numbered: bool
+    ) -> bytes:
+        """Return all rows in another form, one after the other: each field after one of `between`, the last of which comes
+        then, and the index of the row if they are `numbered`."""
+        arguments: list = []  # type: ignore[type-arg]
+        for constant, column in zip(between, zip(*fields.iter_unpack(b"".join(rows)), strict=True)):  # noqa: B905
+            arguments += [repeat(constant), column]
+        arguments.append(repeat(between[-1]))
+        if numbered:
+            arguments.append(range(len(rows)))
+        return b"".join(map(whole.pack, *arguments))
+
     def bind_netlink(made: socket.socket) -> int:
         """Bind a netlink socket. Returns its port, by which the kernel knows it. Raises OSError."""
         made.bind((0, 0))
@@ -135,6 +149,7 @@ else:
         lower,
         monotonic,
         ordered_dict,
+        pack_rows,
         parse_json,
         printable,
         reason,

@@ -389,6 +389,22 @@ def receive(connection, size: int) -> bytes:
     return bytes(_view[:count])
 
 
+def pack_rows(whole: Struct, fields: Struct, rows: list, between: list, numbered: bool) -> bytes:
+    """Return all rows in another form, one after the other: each field after one of `between`, the last of which comes then,
+    and the index of the row if they are `numbered`."""
+    made = []
+    for index, row in enumerate(rows):
+        arguments = []
+        for number, value in enumerate(fields.unpack(row)):
+            arguments.append(between[number])
+            arguments.append(value)
+        arguments.append(between[-1])
+        if numbered:
+            arguments.append(index)
+        made.append(whole.pack(*arguments))
+    return b"".join(made)
+
+
 def bind_netlink(made) -> int:
     """Bind a netlink socket. Returns its port, by which the kernel knows it. Raises OSError.
 

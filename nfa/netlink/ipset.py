@@ -7,7 +7,7 @@ the LINENO it echoes is the index of the refused one.
 
 import struct
 
-from ..portable import Struct
+from ..portable import Struct, pack_rows
 from .wire import ATTRIBUTE, NESTED, NET_BYTEORDER, NLM_F_ACK, NLM_F_REQUEST, WORD, attribute, attributes, message, nfgen, pad
 
 ADD = 0x609
@@ -35,7 +35,7 @@ def width(field: str, family: int) -> int:
 
 
 class Elements:
-    """Encodes the elements of one set. A packed element is its fields' bytes, network order, without padding."""
+    """Encodes the elements of one set. A packed element is its slot (2 bytes), then the fields, network order, not padded."""
 
     def __init__(
         self, name: str, family: int, fields: tuple[str, ...], protocol: int, timeout: int, skb: dict[str, int] | None
@@ -64,12 +64,22 @@ class Elements:
                 tail += attribute(28 | _N, struct.pack(">I", skb["prio"]))
             if "queue" in skb:
                 tail += attribute(29 | _N, struct.pack(">H", skb["queue"]))
+        self._fields = Struct(">2x" + "".join(["%ds" % size for _, size, _ in self._parts]))  # noqa: UP031
         self._skb = tail
         self._tail = tail = own + tail
         self.element = 4 + sum([len(b) + s + len(a) for b, s, a in self._parts]) + len(tail) + 8
         """Bytes of one element in a message."""
         self.room = min(1024, MAX_MESSAGE // self.element)
         """Elements of one message."""
+        between = [ATTRIBUTE.pack(self.element, 7 | NESTED)]
+        for before, _, after in self._parts:
+            between[-1] += before
+            between.append(after)
+        between[-1] += tail + ATTRIBUTE.pack(8, _LINENO)
+        sizes = [size for _, size, _ in self._parts] + [4]
+        whole = "=" + "".join(["%ds%ds" % (len(b), size) for b, size in zip(between, sizes)])[:-2] + "I"  # noqa: B905, UP031
+        self._whole = Struct(whole), between
+        """An element with its index, and what stands before each of its fields and before the index."""
 
     def restore(self, sequence: int, keys: list[bytes], left: list[int]) -> bytes:
         """Return an ADD message for packed elements that have `left` seconds each; 0: what the set has for them."""
@@ -87,25 +97,10 @@ class Elements:
         body = self.head + ATTRIBUTE.pack(len(data) + 4, 8 | NESTED) + data
         return message(ADD, NLM_F_REQUEST | NLM_F_ACK, sequence, body)
 
-    def encode(self, command: int, sequence: int, keys: list[bytes], skip: int) -> bytes:
-        """Return one message, acknowledged, for at most `room` elements. `skip`: bytes before the fields in each key."""
-        parts = self._parts
-        tail = self._tail
-        start = ATTRIBUTE.pack(self.element, 7 | NESTED)
-        chunks = []
-        for index, key in enumerate(keys):
-            chunks.append(start)
-            position = skip
-            for before, size, after in parts:
-                chunks.append(before)
-                chunks.append(key[position : position + size])
-                if after:
-                    chunks.append(after)
-                position += size
-            if tail:
-                chunks.append(tail)
-            chunks.append(_LINE.pack(8, _LINENO, index))
-        data = b"".join(chunks)
+    def encode(self, command: int, sequence: int, elements: list[bytes]) -> bytes:
+        """Return one message, acknowledged, for at most `room` elements."""
+        whole, between = self._whole
+        data = pack_rows(whole, self._fields, elements, between, True)
         body = self.head + ATTRIBUTE.pack(len(data) + 4, 8 | NESTED) + data
         return message(command, NLM_F_REQUEST | NLM_F_ACK, sequence, body)
 

@@ -1,6 +1,6 @@
 """nftables messages for elements (subsystem 10). Source: linux/netfilter/nf_tables.h.
 
-In: keys of one set as the kernel has them (`expander` makes them of packed elements). Out: messages that stand in a
+In: packed elements of one set: slot number (2 bytes), then the fields. Out: messages that stand in a
 transaction. A transaction is taken whole or not at all.
 
 Adding an element that is there refreshes nothing, whatever its timeout (6.18, and older). Adding, deleting and adding it
@@ -9,7 +9,7 @@ again in one transaction does, on every kernel, and whether or not it was there.
 
 import struct
 
-from ..portable import Struct
+from ..portable import Struct, pack_rows
 from .wire import ATTRIBUTE, NESTED, NLM_F_CREATE, NLM_F_REQUEST, attribute, message, nfgen, pad
 
 BEGIN = 0x10
@@ -37,11 +37,14 @@ def width(field: str, family: int) -> int:
     return WIDTHS.get(field) or (4 if family == 4 else 16)
 
 
-def key_size(fields: tuple[str, ...], family: int) -> int:
+def widths(fields: tuple[str, ...], family: int) -> tuple[int, ...]:
+    """Return the bytes of each field, without padding."""
+    return tuple([width(field, family) for field in fields])
+
+
+def key_size(sizes: tuple[int, ...]) -> int:
     """Return the bytes of a set's key: one field as it is, several each padded to 4."""
-    if len(fields) == 1:
-        return width(fields[0], family)
-    return sum([(width(field, family) + 3) & ~3 for field in fields])
+    return sizes[0] if len(sizes) == 1 else sum([(size + 3) & ~3 for size in sizes])
 
 
 def expander(fields: tuple[str, ...], family: int):
@@ -50,7 +53,7 @@ def expander(fields: tuple[str, ...], family: int):
     In memory an element has no padding, which for 50,000 of them saves a megabyte; in a key each of several fields is
     padded to 4.
     """
-    sizes = [width(field, family) for field in fields]
+    sizes = widths(fields, family)
     if len(sizes) == 1:
         return lambda element: element[2:]
     compact = Struct(">2x" + "".join(["%ds" % size for size in sizes]))  # noqa: UP031
@@ -61,7 +64,7 @@ def expander(fields: tuple[str, ...], family: int):
 def packer(fields: tuple[str, ...], family: int, number: int):
     """Return the function that makes a packed element, with this slot number, of a set's key; b"" of what is no such key."""
     prefix = number.to_bytes(2, "big")
-    sizes = [width(field, family) for field in fields]
+    sizes = widths(fields, family)
     unit = 4 if len(sizes) > 1 else 1
     padded = Struct(">" + "".join(["%ds%dx" % (size, -size % unit) for size in sizes]))  # noqa: UP031
     return lambda key: prefix + b"".join(padded.unpack(key)) if len(key) == padded.size else b""
@@ -77,11 +80,23 @@ def end(sequence: int) -> bytes:
     return message(END, NLM_F_REQUEST, sequence, nfgen(0, _SUBSYSTEM))
 
 
-class Elements:
-    """Encodes the elements of one set, given by their keys."""
+def _between(sizes: tuple[int, ...], before: bytes, after: bytes) -> tuple[Struct, list[bytes]]:
+    """Return the form of an element, and what stands before each of its fields and after the last: padding, if there are
+    several."""
+    between = [before]
+    for size in sizes:
+        between.append(bytes(-size % 4 if len(sizes) > 1 else 0))
+    between[-1] += after
+    form = "".join(["%ds%ds" % (len(one), size) for one, size in zip(between, sizes)])  # noqa: B905, UP031
+    return Struct(">" + form + "%ds" % len(between[-1])), between  # noqa: UP031
 
-    def __init__(self, table_family: int, table: str, name: str, size: int, timeout: int) -> None:
-        """`size`: bytes of a key. `timeout`: milliseconds every element carries, -1 to leave it to the set."""
+
+class Elements:
+    """Encodes the elements of one set."""
+
+    def __init__(self, table_family: int, table: str, name: str, sizes: tuple[int, ...], timeout: int) -> None:
+        """`sizes`: bytes of each field (`widths`). `timeout`: milliseconds every element carries, -1 to leave it to the set."""
+        size = key_size(sizes)
         self.head = nfgen(table_family) + attribute(1, table.encode() + b"\0") + attribute(2, name.encode() + b"\0")
         tail = attribute(4, struct.pack(">Q", timeout)) if timeout >= 0 else b""
         padding = pad(b"\0" * size)[size:]
@@ -92,23 +107,25 @@ class Elements:
         self._after = padding + tail
         plain = ATTRIBUTE.pack(self.element - len(tail), 1 | NESTED) + key
         self._plain = plain, padding
+        self._fields = Struct(">2x" + "".join(["%ds" % one for one in sizes]))  # noqa: UP031
+        self._rows = [_between(sizes, one, end) for one, end in ((self._before, self._after), self._plain)]
         self.room = min(1024, (65535 - _ELEMENTS_HEADER) // self.element)
         self.first = 16 + len(self.head) + _ELEMENTS_HEADER
         """Where in a message the first element stands: what an error's offset is counted from."""
 
-    def encode(self, command: int, sequence: int, keys: list[bytes], skip: int) -> bytes:
-        """Return a NEW or DEL message for at most `room` elements. `skip`: bytes before the key in each."""
-        before, after = (self._before, self._after) if command == NEW else self._plain
-        if after:
-            data = b"".join([before + key[skip:] + after for key in keys])
-        else:
-            data = b"".join([before + key[skip:] for key in keys])
+    def encode(self, command: int, sequence: int, elements: list[bytes]) -> bytes:
+        """Return a NEW or DEL message for at most `room` elements: all at once, in half the time of one by one."""
+        whole, between = self._rows[0 if command == NEW else 1]
+        data = pack_rows(whole, self._fields, elements, between, False)
         body = self.head + ATTRIBUTE.pack(len(data) + 4, 3 | NESTED) + data
         flags = NLM_F_REQUEST | NLM_F_CREATE if command == NEW else NLM_F_REQUEST
         return message(command, flags, sequence, body)
 
     def restore(self, sequence: int, keys: list[bytes], left: list[int]) -> bytes:
-        """Return a NEW message for elements that have `left` seconds each, not those of a new one; 0 for all: for ever."""
+        """Return a NEW message for elements, given by their keys, that have `left` seconds each, not those of a new one.
+
+        0 for all: for ever.
+        """
         before, after = self._before[4:], self._after
         chunks = []
         for key, seconds in zip(keys, left):  # noqa: B905 (MicroPython's zip has no strict)

@@ -176,7 +176,8 @@ class Sets:
             into = nft if slot.data["kind"] == "nftset" else ipsets
             # Adds last: in a set that is filling up, what is there comes before what is new.
             for keys, what in ((removals, REMOVE), (refreshes, REFRESH), (adds, ADD)):
-                into += self._units(slot, keys, what)
+                if keys:
+                    into += self._units(slot, keys, what)
         if nft:
             self._rounds(nft, self._send_nft, now)
         if ipsets:
@@ -199,10 +200,10 @@ class Sets:
             data = slot.data
             timeout = data["ttl"] if data["element_timeout"] and data["timeouts"] else -1
             if data["kind"] == "nftset":
-                size = nftables.key_size(data["fields"], data["family"])
                 timeout = timeout * 1000 if timeout >= 0 else -1
                 slot.expand = nftables.expander(data["fields"], data["family"])
-                slot.encoder = nftables.Elements(data["table_family"], data["table"], data["set"], size, timeout)
+                sizes = nftables.widths(data["fields"], data["family"])
+                slot.encoder = nftables.Elements(data["table_family"], data["table"], data["set"], sizes, timeout)
             else:
                 slot.encoder = ipset.Elements(
                     data["set"], data["family"], data["fields"], data["protocol"], timeout, data["skb"]
@@ -239,14 +240,14 @@ class Sets:
         owners: list[Unit] = []
         for unit in batch:
             encoder = self._encoder(unit.slot)
-            keys = [unit.slot.expand(key) for key in unit.keys]  # type: ignore[misc]
             for command in unit.commands:
                 owners.append(unit)
                 if unit.what == RESTORE:
+                    keys = [unit.slot.expand(key) for key in unit.keys]  # type: ignore[misc]
                     left = unit.slot.left(unit.keys, now)
                     messages.append(encoder.restore(first + len(owners), keys, left))  # type: ignore[attr-defined]
                 else:
-                    messages.append(encoder.encode(command, first + len(owners), keys, 0))  # type: ignore[attr-defined]
+                    messages.append(encoder.encode(command, first + len(owners), unit.keys))  # type: ignore[attr-defined]
         messages.append(nftables.end(first + count + 1))
         try:
             answers = self._nft.send(b"".join(messages))
@@ -312,7 +313,7 @@ class Sets:
             if unit.what == RESTORE:
                 messages.append(encoder.restore(first + index, unit.keys, unit.slot.left(unit.keys, now)))  # type: ignore[attr-defined]
             else:
-                messages.append(encoder.encode(command, first + index, unit.keys, 2))  # type: ignore[attr-defined]
+                messages.append(encoder.encode(command, first + index, unit.keys))  # type: ignore[attr-defined]
         try:
             answers = self._ipset.send(b"".join(messages))
         except OSError as failure:

@@ -107,11 +107,16 @@ class Slot:
 
     def hold(self, key: bytes, now: int) -> None:
         """A flow that did not hold this element wants it in the set."""
-        deadline = self.live.get(key)
+        live = self.live
+        deadline = live.get(key)
         if deadline is None:
             if self.holders.asleep:
                 self.holders.wake(key, True)
-            self._add(key, now)
+            if now == self._second and not self.dels and len(live) < MAX_LIVE:
+                live[key] = self._end  # as `_add` does, without a call for each element of a burst
+                self.adds[key] = None
+            else:
+                self._add(key, now)
         else:
             if deadline >= 0:
                 self.holders.join(key)
@@ -138,7 +143,7 @@ class Slot:
         """Bring an element into the set."""
         if len(self.live) >= MAX_LIVE:
             self.make_room(list(self.live)[: MAX_LIVE // 2])
-        self.live[key] = self._end if now == self._second else self._deadline(now)
+        self.live[key] = self._deadline(now)
         if self.dels and key in self.dels:
             # It is in the kernel still, and was to be taken out at the end of this turn.
             del self.dels[key]

@@ -50,22 +50,23 @@ def without(attributes: list[Any], *kinds: int) -> list[Any]:
     return [item for item in attributes if item[0] & 0x3FFF not in kinds]
 
 
+SLOT = b"\x12\x34"
 NFT = {  # tool's message: the encoder's arguments, command, keys
-    "nft.one": (("one", 4, 120_000), nftables.NEW, [V4, bytes((192, 0, 2, 2))]),
-    "nft.six": (("six", 16, -1), nftables.NEW, [V6]),
-    "nft.mac": (("mac", 6, -1), nftables.NEW, [bytes.fromhex("02005e100014")]),
-    "nft.port": (("port", 2, 3_600_000), nftables.NEW, [b"\x01\xbb"]),
-    "nft.four": (("four", 16, 300_000), nftables.NEW, [bytes.fromhex("c0a80114 06000000 01bb0000 cb00710a")]),
-    "nft.del": (("one", 4, 120_000), nftables.DEL, [V4]),
+    "nft.one": (("one", (4,), 120_000), nftables.NEW, [V4, bytes((192, 0, 2, 2))]),
+    "nft.six": (("six", (16,), -1), nftables.NEW, [V6]),
+    "nft.mac": (("mac", (6,), -1), nftables.NEW, [bytes.fromhex("02005e100014")]),
+    "nft.port": (("port", (2,), 3_600_000), nftables.NEW, [b"\x01\xbb"]),
+    "nft.four": (("four", (4, 1, 2, 4), 300_000), nftables.NEW, [bytes.fromhex("c0a80114 06 01bb cb00710a")]),
+    "nft.del": (("one", (4,), 120_000), nftables.DEL, [V4]),
 }
 
 
 @pytest.mark.parametrize("name", NFT)
 def test_nftables_elements_are_those_of_nft(name: str) -> None:
     """The kernel would put other elements into the set than `nft add element` does."""
-    (set_name, size, timeout), command, keys = NFT[name]
-    encoder = nftables.Elements(1, "t", set_name, size, timeout)
-    header, attributes = parts(encoder.encode(command, 5, keys, 0))
+    (set_name, sizes, timeout), command, keys = NFT[name]
+    encoder = nftables.Elements(1, "t", set_name, sizes, timeout)
+    header, attributes = parts(encoder.encode(command, 5, [SLOT + key for key in keys]))
     tools_header, tools = parts(bytes.fromhex(TOOLS[name]))
     assert header == tools_header
     # nft refers to a set by name and by a number of its own (4), counts the elements, and writes an element's timeout first.
@@ -94,7 +95,7 @@ def test_ipset_elements_are_those_of_ipset(name: str) -> None:
     """The kernel would put other elements into the set than `ipset add` does."""
     (set_name, family, fields, timeout, skb), command, key = IPSET[name]
     encoder = ipset.Elements(set_name, family, fields, 7, timeout, skb)
-    (kind, flags, _), attributes = parts(encoder.encode(command, 5, [b"\0\0" + key, b"\0\0" + key], 2))
+    (kind, flags, _), attributes = parts(encoder.encode(command, 5, [b"\0\0" + key, b"\0\0" + key]))
     (tools_kind, tools_flags, _), tools = parts(bytes.fromhex(TOOLS[name]))
     assert kind == tools_kind
     # EXCL (0x200) would refuse an element that is there; `ipset -exist` leaves it out too.
@@ -110,7 +111,7 @@ def test_ipset_elements_are_those_of_ipset(name: str) -> None:
 
 def test_a_mac_address_is_an_ether_attribute_of_ipset() -> None:
     """hash:mac would stay empty. By linux/netfilter/ipset/ip_set.h: IPSET_ATTR_ETHER = IPSET_ATTR_CADT_MAX (16) + 1."""
-    message = ipset.Elements("m", 4, ("local_mac",), 7, -1, None).encode(ipset.ADD, 1, [b"\0\0\x02\0\x5e\x10\0\x14"], 2)
+    message = ipset.Elements("m", 4, ("local_mac",), 7, -1, None).encode(ipset.ADD, 1, [b"\0\0\x02\0\x5e\x10\0\x14"])
     assert message == bytes.fromhex(
         "48000000 0906 0500 01000000 00000000 02000000"  # header; AF_INET
         "0500 0100 07000000 0600 0200 6d000000 0800 0900 00000000"  # protocol 7, set m, LINENO
@@ -118,7 +119,7 @@ def test_a_mac_address_is_an_ether_attribute_of_ipset() -> None:
         "0a00 1100 02005e100014 0000"  # ETHER, padded
         "0800 0900 00000000"
     )
-    both = ipset.Elements("m", 4, ("local_addr", "local_mac"), 7, -1, None).encode(ipset.ADD, 1, [b"\0\0" + V4 + b"\2" * 6], 2)
+    both = ipset.Elements("m", 4, ("local_addr", "local_mac"), 7, -1, None).encode(ipset.ADD, 1, [b"\0\0" + V4 + b"\2" * 6])
     element = dict(dict(parts(both)[1])[8 | wire.NESTED])[7 | wire.NESTED]
     assert without(element, 9) == [(1 | wire.NESTED, [(1 | wire.NET_BYTEORDER, V4)]), (17, b"\2" * 6)]
 
@@ -140,11 +141,11 @@ def test_a_full_message_fits_into_its_attributes(fields: tuple[str, ...], family
     encoders = [
         (ipset.Elements("x" * 31, family, fields, 7, 60, {"mark": 1, "prio": 1, "queue": 1}), ipset.ADD, 8,
          sum(ipset.width(field, family) for field in fields)),
-        (nftables.Elements(1, "t", "x", nftables.key_size(fields, family), 60_000), nftables.NEW, 3,
-         nftables.key_size(fields, family)),
+        (nftables.Elements(1, "t", "x", nftables.widths(fields, family), 60_000), nftables.NEW, 3,
+         sum(nftables.widths(fields, family))),
     ]  # fmt: skip
     for encoder, command, kind, size in encoders:
-        message = encoder.encode(command, 1, [bytes(size + 2)] * encoder.room, 2)
+        message = encoder.encode(command, 1, [bytes(size + 2)] * encoder.room)
         assert len(dict(parts(message)[1])[kind | wire.NESTED]) == encoder.room > 100
 
 
@@ -162,12 +163,12 @@ def test_a_full_message_fits_into_its_attributes(fields: tuple[str, ...], family
 def test_a_key_pads_each_field_of_several(fields: tuple[str, ...], family: int, packed: bytes, key: bytes) -> None:
     """A rule of nft would look up another key than the one that was added."""
     assert nftables.expander(fields, family)(b"\x12\x34" + packed) == key
-    assert nftables.key_size(fields, family) == len(key)
+    assert nftables.key_size(nftables.widths(fields, family)) == len(key)
 
 
 # -- what the kernel answers -------------------------------------------------------------------------------------------
 
-ENCODER = nftables.Elements(1, "t", "small", 4, -1)
+ENCODER = nftables.Elements(1, "t", "small", (4,), -1)
 
 
 @pytest.mark.parametrize(
@@ -202,14 +203,14 @@ def test_the_failed_element_is_found_by_its_offset_or_line() -> None:
         return wire.failures(bytes.fromhex(ANSWERS[name]))[0]
 
     assert ENCODER.failed_index(answer("third is too many").offset) == 2
-    assert nftables.Elements(1, "t", "big", 4, -1).failed_index(answer("second is not there").offset) == 1
+    assert nftables.Elements(1, "t", "big", (4,), -1).failed_index(answer("second is not there").offset) == 1
     assert ENCODER.failed_index(answer("no set").offset) == -1
     assert ENCODER.failed_index(answer("no table").offset) == -1
     assert ipset.failed_index(answer("ipset, third is too many").echo) == 2
     assert ipset.failed_index(answer("ipset, no set").echo) == 0
     assert ipset.failed_index(b"") == 0
-    with_timeout = nftables.Elements(1, "t", "small", 4, 1000)
-    message = with_timeout.encode(nftables.NEW, 1, [bytes((10, 0, 0, i)) for i in range(5)], 0)
+    with_timeout = nftables.Elements(1, "t", "small", (4,), 1000)
+    message = with_timeout.encode(nftables.NEW, 1, [SLOT + bytes((10, 0, 0, i)) for i in range(5)])
     for index in range(5):
         place = message.index(bytes((10, 0, 0, index))) - 12  # of the element's own attribute
         assert with_timeout.failed_index(place) == index

@@ -363,7 +363,7 @@ def test_the_fake_kernel_is_no_easier_than_the_real_one() -> None:
     kernel = Kernel("x.v4")
     kernel.limits["x.v4"] = 0
     encoder = ipset.Elements("x.v4", 4, ("other_addr",), 7, -1, None)
-    (answer,) = kernel.send(encoder.encode(ipset.ADD, 5, [key(1)], 2))
+    (answer,) = kernel.send(encoder.encode(ipset.ADD, 5, [key(1)]))
     assert (answer.error, ipset.failed_index(answer.echo)) == (ipset.FULL, 0)
-    (answer,) = kernel.send(ipset.Elements("y", 4, ("other_addr",), 7, -1, None).encode(ipset.ADD, 6, [key(1)], 2))
+    (answer,) = kernel.send(ipset.Elements("y", 4, ("other_addr",), 7, -1, None).encode(ipset.ADD, 6, [key(1)]))
     assert (answer.sequence, answer.error) == (6, errno.ENOENT)

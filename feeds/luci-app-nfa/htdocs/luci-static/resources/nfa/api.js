@@ -1,0 +1,110 @@
+'use strict';
+'require baseclass';
+'require fs';
+'require rpc';
+
+/*
+ * Everything that the pages ask of the router: the daemon's methods over ubus (docs/bus.md), its service, the
+ * names of devices. One declaration each, so that the ACL can be compared with this file.
+ *
+ * What is polled gives null when there is no answer (the daemon does not run). What a person has asked for rejects
+ * with an Error that has the daemon's own words.
+ */
+
+const CONFIG = 'netify-proc-flow-actions';
+const INIT = '/etc/init.d/nfa';
+
+const callStatus = rpc.declare({ object: 'nfa', method: 'status' });
+const callActions = rpc.declare({ object: 'nfa', method: 'actions', params: [ 'search', 'offset', 'limit' ] });
+const callTargets = rpc.declare({ object: 'nfa', method: 'targets', params: [ 'search', 'offset', 'limit' ] });
+const callElements = rpc.declare({ object: 'nfa', method: 'elements', params: [ 'target', 'search', 'offset', 'limit' ] });
+const callMatches = rpc.declare({ object: 'nfa', method: 'matches', params: [ 'limit' ] });
+const callExplain = rpc.declare({ object: 'nfa', method: 'explain', params: [ 'flow' ] });
+const callCheck = rpc.declare({ object: 'nfa', method: 'check', params: [ 'criteria', 'exemptions', 'config' ] });
+const callApps = rpc.declare({ object: 'nfa', method: 'apps', params: [ 'search', 'offset', 'limit' ] });
+const callProtocols = rpc.declare({ object: 'nfa', method: 'protocols', params: [ 'search', 'offset', 'limit' ] });
+const callCategories = rpc.declare({ object: 'nfa', method: 'categories', params: [ 'search', 'offset', 'limit' ] });
+const callReload = rpc.declare({ object: 'nfa', method: 'reload' });
+const callFlush = rpc.declare({ object: 'nfa', method: 'flush', params: [ 'target' ] });
+const callService = rpc.declare({ object: 'service', method: 'list', params: [ 'name' ], expect: { '': {} } });
+const callHints = rpc.declare({ object: 'luci-rpc', method: 'getHostHints', expect: { '': {} } });
+
+/* An answer of a status other than 0 is that number, or, where the daemon says why, an object with `error`. */
+function polled(reply) {
+	return (reply != null && typeof reply == 'object' && reply.error == null) ? reply : null;
+}
+
+function asked(reply) {
+	if (reply != null && typeof reply == 'object') {
+		if (reply.error == null)
+			return reply;
+		throw new Error(reply.error);
+	}
+	if (reply === 4)
+		throw new Error(_('The daemon does not run.'));
+	throw new Error(rpc.getStatusText(Number(reply)));
+}
+
+/* All pages of a list: `call` is asked until there are no more items under `name`, or there are `most`. */
+function everything(call, name, most, offset) {
+	return call(undefined, offset ?? 0, 1000).then(reply => {
+		const items = polled(reply)?.[name] ?? [];
+		const known = (offset ?? 0) + items.length;
+		if (!items.length || !reply.more || known >= most)
+			return items;
+		return everything(call, name, most, known).then(rest => items.concat(rest));
+	});
+}
+
+return baseclass.extend({
+	CONFIG: CONFIG,
+
+	/* Polled: null without the daemon. */
+	status: () => callStatus().then(polled),
+	actions: (search, offset, limit) => callActions(search, offset, limit).then(polled),
+	targets: (search, offset, limit) => callTargets(search, offset, limit).then(polled),
+	elements: (target, search, offset, limit) => callElements(target, search, offset, limit).then(polled),
+	matches: limit => callMatches(limit).then(polled),
+
+	/* Asked for: an Error says what is wrong. `flow`: the beginning of a digest, or a flow record. */
+	explain: flow => callExplain(flow).then(asked),
+	checkCriteria: text => callCheck(text, undefined, undefined).then(asked),
+	checkExemptions: text => callCheck(undefined, text, undefined).then(asked),
+	reload: () => callReload().then(asked),
+	flush: target => callFlush(target).then(asked),
+
+	/* The names that the running agent knows: lists of { name, id, category } or { name, id, of }; empty without the daemon. */
+	apps: () => everything(callApps, 'apps', 10000),
+	protocols: () => everything(callProtocols, 'protocols', 10000),
+	categories: () => everything(callCategories, 'categories', 10000),
+
+	/* What procd knows of the service: { running, pid, enabled }. */
+	service: () => Promise.all([ callService('nfa'), fs.exec(INIT, [ 'enabled' ]).catch(() => null) ]).then(([ list, done ]) => {
+		const instance = Object.values(list?.nfa?.instances ?? {})[0];
+		return { running: instance?.running === true, pid: instance?.pid, enabled: done?.code === 0 };
+	}),
+
+	/* start, stop, restart, enable, disable. Rejects with what the script said. */
+	service_do: action => fs.exec(INIT, [ action ]).then(done => {
+		if (done.code !== 0)
+			throw new Error(done.stderr || done.stdout || _('%s ended with %d').format(INIT, done.code));
+	}),
+
+	/* Lines of the system's log that speak of nfa, oldest first. */
+	log: () => fs.exec('/sbin/logread', [ '-e', 'nfa' ]).then(done => (done.stdout ?? '').split('\n').filter(line => line)),
+
+	/* Address (MAC in capitals, IPv4, IPv6) to the name of the device. */
+	hosts: () => callHints().then(hints => {
+		const names = {};
+		for (const [ mac, hint ] of Object.entries(hints ?? {})) {
+			if (!hint?.name)
+				continue;
+			for (const address of [ mac, ...L.toArray(hint.ipaddrs), ...L.toArray(hint.ip6addrs) ])
+				names[address] = hint.name;
+		}
+		return names;
+	}),
+
+	/* The raw hints, for lists of devices to pick from: MAC to { name, ipaddrs, ip6addrs }. */
+	hints: () => callHints()
+});

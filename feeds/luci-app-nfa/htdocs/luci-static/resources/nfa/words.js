@@ -1,0 +1,61 @@
+'use strict';
+'require baseclass';
+'require ui';
+
+/*
+ * How the pages say things: times, counts, errors. Whatever comes from the network is given to E() within a list, which
+ * makes it text; a string alone would be HTML.
+ */
+
+function seconds(count) {
+	if (count < 60)
+		return _('%d s').format(count);
+	if (count < 3600)
+		return _('%d min').format(Math.floor(count / 60));
+	if (count < 86400)
+		return _('%d h %d min').format(Math.floor(count / 3600), Math.floor(count % 3600 / 60));
+	return _('%d days').format(Math.floor(count / 86400));
+}
+
+return baseclass.extend({
+	/* A span of time, from whole seconds. */
+	seconds: seconds,
+
+	/* How long ago a moment (seconds since 1970) was, by the clock of the router: `now` is what it shows. */
+	ago: (time, now) => time == null ? _('never') : _('%s ago').format(seconds(Math.max(0, Math.floor(now - time)))),
+
+	/* The time that an element has left; null: it does not end. */
+	left: count => count == null ? _('for ever') : seconds(count),
+
+	/* A count with its thousands apart, as the person's language does it. */
+	count: number => Number(number ?? 0).toLocaleString(),
+
+	/* Tell that something has failed, at the top of the page. `error`: an Error, or words. */
+	complain: (title, error) => ui.addNotification(null, [
+		E('p', {}, [ E('strong', {}, [ title ]) ]),
+		E('p', {}, [ String(error?.message ?? error) ])
+	], 'error'),
+
+	/*
+	 * A button whose `work` (a function that gives a promise) may take a while: it shows that it is busy, and cannot be
+	 * pressed again meanwhile. Failures are told with `label` as their title.
+	 */
+	button: (label, style, work, more) => {
+		const node = E('button', Object.assign({
+			'type': 'button',
+			'class': `btn cbi-button cbi-button-${style}`,
+			'click': () => {
+				node.disabled = true;
+				node.classList.add('spinning');
+				return Promise.resolve().then(work).catch(error => ui.addNotification(null, [
+					E('p', {}, [ E('strong', {}, [ label ]) ]),
+					E('p', {}, [ String(error?.message ?? error) ])
+				], 'error')).finally(() => {
+					node.disabled = false;
+					node.classList.remove('spinning');
+				});
+			}
+		}, more), [ label ]);
+		return node;
+	}
+});
