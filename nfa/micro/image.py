@@ -8,7 +8,7 @@ import sys
 
 from . import plain
 
-MAGIC = b"NFA-MICROPYTHON 1\n"
+MAGIC = b"NFA-MICROPYTHON 2\n"
 OTHER = b"NFA-IMAGE "
 
 

@@ -214,6 +214,9 @@ def test_status_can_be_asked_for_with_the_usual_command(micro: MicroLab) -> None
     assert next(line for line in done.stdout.splitlines() if line.split()[:2] == ["n", "nftset"]).split()[2] == "40"
     asked = subprocess.run(micro.nfa("matches", *control), capture_output=True, text=True, check=False)
     assert "under MicroPython there is only status" in asked.stderr
+    status = micro.daemon.status()
+    assert (status["source"]["decoder"], status["ubus"]["state"]) == ("json of MicroPython", "not there")
+    assert status["policy"]["image"] == str(micro.folder / "policy.img")
 
 
 def test_it_connects_again(micro: MicroLab) -> None:
@@ -344,7 +347,7 @@ def test_an_image_that_is_none_is_refused_in_words(micropython: MicroPython, tmp
     """The wrong file would end in a traceback, or be executed as root."""
     other, cut, missing = tmp_path / "other.img", tmp_path / "cut.img", tmp_path / "none.img"
     other.write_bytes(b"NFA-IMAGE 1 cpython-311\n" + b"x" * 100)
-    cut.write_bytes(b"NFA-MICROPYTHON 1\n" + b"\0" * 20)
+    cut.write_bytes(b"NFA-MICROPYTHON 2\n" + b"\0" * 20)
     for file, words in ((other, "compile it with --micropython"), (cut, "damaged"), (missing, "No such file")):
         command = [micropython.path, "-m", "nfa.micro", str(file)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=micropython.environment)
