@@ -1,8 +1,8 @@
-"""Typed trees to Python source: what the resident matcher runs for every flow record.
+"""Typed trees to Python source: the conditions that the index (`index`) and `nfa eval` put into functions.
 
-In: trees of `tree`. Out: source text of boolean expressions over local names, the lines that fill those names (each
-attribute is read once a record, and only if some expression reads it), and the constants they use (sets, tables,
-patterns) as plain data. The text holds only literals made by `repr` of ids, bytes and lower-cased strings.
+In: trees of `tree`. Out: source text of boolean expressions over local names, the lines that fill those names, and the
+constants they use (sets, tables, patterns) as plain data. The text holds only literals made by `repr` of ids, bytes and
+lower-cased strings.
 """
 
 from __future__ import annotations
