@@ -48,10 +48,14 @@ def inside(packed: bytes, families: tuple) -> int:
 
 
 def rememberer(alternatives: int):
-    """Return the function that remembers the mask of a value, or of a tuple of values, and returns it."""
+    """Return the function that remembers the mask of a value, or of a tuple of values, and returns it.
+
+    It raises TypeError for what cannot be a key.
+    """
     most = max(MAX_REMEMBERED // 16, min(MAX_REMEMBERED, MASKS // (alternatives // 8 + 32)))
 
     def remember(memo: dict, key, mask: int) -> int:
+        hash(key)  # MicroPython looks into an empty table without
         if len(memo) >= most:
             memo.clear()
         if len(key) <= MAX_LENGTH if isinstance(key, str) else _short(key):
