@@ -53,7 +53,7 @@ export default [
 		processor: 'luci/luci',
 		languageOptions: {
 			sourceType: 'script',
-			ecmaVersion: 2020,
+			ecmaVersion: 2021,
 			globals: { ...globals.browser, _: 'readonly', N_: 'readonly', L: 'readonly', E: 'readonly' },
 			parserOptions: { ecmaFeatures: { globalReturn: true } }
 		},
