@@ -20,7 +20,8 @@ const luci = {
 };
 
 const MAPPED = 'callee.property.name=/^(map|concat|filter|flat|flatMap|slice)$/';
-const LISTED = place => `[${place}]:not([${place}.type='ArrayExpression']):not([${place}.${MAPPED}])`;
+const CHOICE = place => `[${place}.consequent.type='ArrayExpression'][${place}.alternate.type='ArrayExpression']`;
+const LISTED = place => `[${place}]:not([${place}.type='ArrayExpression']):not([${place}.${MAPPED}]):not(${CHOICE(place)})`;
 const A_LIST = 'text outside of a list is HTML in LuCI: give a list, [ text ]';
 
 const HTML = [

@@ -73,6 +73,7 @@ SAFE = {
     "a list without attributes": "E('p', [ name ]);",
     "an empty element": "E('p');",
     "a list made of another": "E('p', {}, name.map(one => E('b', {}, [ one ])));",
+    "a choice of lists": "E('p', {}, name ? [ name ] : []);",
     "a list as content": "dom.content(node, [ name ]);",
     "a dialog": "ui.showModal([ _('x') ], [ E('p', {}, [ name ]) ]);",
     "a notification": "ui.addNotification(null, [ E('p', {}, [ name ]) ], 'error');",
