@@ -19,9 +19,10 @@ const luci = {
 	supportsAutofix: false
 };
 
-const MAPPED = 'callee.property.name=/^(map|concat|filter|flat|flatMap|slice)$/';
-const CHOICE = place => `[${place}.consequent.type='ArrayExpression'][${place}.alternate.type='ArrayExpression']`;
-const LISTED = place => `[${place}]:not([${place}.type='ArrayExpression']):not([${place}.${MAPPED}]):not(${CHOICE(place)})`;
+/* What is a list for certain: [ ... ], what makes lists of lists, and a choice of the two. */
+const SURE = place => `:matches([${place}.type='ArrayExpression'], [${place}.callee.property.name=/^(map|concat|filter|flat|flatMap|slice)$/])`;
+const CHOICE = place => `${SURE(`${place}.consequent`)}${SURE(`${place}.alternate`)}`;
+const LISTED = place => `[${place}]:not(${SURE(place)}):not(${CHOICE(place)})`;
 const A_LIST = 'text outside of a list is HTML in LuCI: give a list, [ text ]';
 
 const HTML = [

@@ -58,6 +58,16 @@ test('a line is drawn for each stretch between gaps, within the frame', () => {
 	assert.equal(chart.path([], 300, 300, 10, false), '');
 });
 
+test('the chart says whether there is an answer', () => {
+	const made = history([ [ 0, null ] ]);
+	const shown = chart.create(made, 300);
+	shown.draw(0);
+	assert.match(shown.node.textContent, /No answer/);
+	made.add(3, 5, 5);
+	shown.draw(3);
+	assert.match(shown.node.textContent, /first point/);
+});
+
 test('the chart says in words what it shows', () => {
 	const made = history([ [ 0, 0, 5 ], [ 3, 6, 8 ] ]);
 	const shown = chart.create(made, 300);

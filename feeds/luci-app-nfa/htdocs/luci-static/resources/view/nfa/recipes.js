@@ -1,7 +1,6 @@
 'use strict';
 'require view';
 'require uci';
-'require ui';
 'require dom';
 'require nfa.api as api';
 'require nfa.build as build';
@@ -92,7 +91,7 @@ return view.extend({
 				'type': 'checkbox', 'checked': this.answers.days.includes(hours.KEYS[day]) ? '' : null,
 				'change': event => answer(hours.KEYS.filter(key => key === hours.KEYS[day] ? event.currentTarget.checked : this.answers.days.includes(key)))
 			}), name ]));
-			field = E('div', { 'class': 'nfa-days', 'role': 'group', 'id': id, 'aria-label': question.title }, boxes);
+			field = E('div', { 'class': 'nfa-days', 'role': 'group', 'id': id, 'aria-label': question.title }, [ ...boxes ]);
 		}
 		else {
 			const widget = new picker.Picker(this.answers[question.name], {
@@ -173,7 +172,7 @@ return view.extend({
 				E('a', { 'class': 'btn cbi-button cbi-button-action', 'href': L.url('admin/services/nfa/policies') }, [ _('To the policies') ]) ]),
 			E('li', {}, [ made.after, ...(made.script ? [ copyable(made.script) ] : []) ])
 		];
-		dom.content(this.place, [ E('h3', {}, [ this.recipe.title ]), E('ol', {}, steps) ]);
+		dom.content(this.place, [ E('h3', {}, [ this.recipe.title ]), E('ol', {}, [ ...steps ]) ]);
 		this.place.scrollIntoView({ block: 'start' });
 		this.place.focus({ preventScroll: true });
 	}

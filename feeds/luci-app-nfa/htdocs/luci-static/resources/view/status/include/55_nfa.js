@@ -17,7 +17,7 @@ return baseclass.extend({
 
 	render: ([ status, service ]) => {
 		const state = health.state(status, service, true);
-		const lines = [ line(_('State'), [ state.text ]) ];
+		const lines = [ line(_('State'), [ E('div', {}, [ state.text ]), E('div', { 'style': 'opacity:.8' }, [ state.advice ]) ]) ];
 		if (status != null) {
 			const problems = health.problems(status, status.time, () => null);
 			const active = Object.values(status.actions).filter(action => action.active).length;
