@@ -1,4 +1,4 @@
-"""What the tests of MicroPython are made of: a policy that asks for much, streams, and an image."""
+"""What the tests of MicroPython are made of: a policy that asks for much, streams, an image, and a comparison with CPython."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from typing import Any
 from policies import compiled
 from samples import payload, stream
 
+from nfa import image
+from nfa.compiler import image_of
+from nfa.engine.policy import Policy
+from nfa.engine.view import MALFORMED
 from nfa.micro.compile import image_for
+from nfa.stream.records import BadRecord, read
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDED = Path(os.environ.get("NFA_SHARED", ROOT.parent / "shared")) / "data/streams/live-realtime.bin.gz"
@@ -69,3 +74,89 @@ class MicroPython:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=self.environment, cwd=ROOT)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+
+# -- both decide ---------------------------------------------------------------------------------------------------
+
+DECIDE = """
+import sys
+from nfa.micro.image import load
+from nfa.micro.lacking import set_lower
+from nfa.engine.policy import Policy
+from nfa.engine.view import MALFORMED
+from nfa.stream.framing import Framer
+from nfa.stream.records import BadRecord, read
+data = load(open(sys.argv[1], "rb").read())
+set_lower(data["lower"], data["sigma"])
+policy = Policy(data, data["code"], {}, list(range(len(data["slots"]))))
+policy.keep_hours(int(sys.argv[3]))
+framer, file = Framer(), open(sys.argv[2], "rb")
+while True:
+    chunk = file.read(7000)
+    for payload in framer.feed(chunk) if chunk else framer.end():
+        try:
+            kind, value = read(payload)
+            if kind != "flow":
+                print(kind)
+                continue
+            keys = []
+            actions = policy.decide(value, value["flow"])
+            for key in policy.key_functions:
+                try:
+                    keys.append(key(value, value["flow"]).hex())
+                except MALFORMED:
+                    keys.append("-")
+            print(actions, ",".join(keys))
+        except BadRecord as bad:
+            print("bad", bad.kind)
+        except MALFORMED:
+            print("malformed")
+    if not chunk:
+        break
+"""
+MONDAY_NOON = 1700481600
+
+
+def decided(policy: Policy, data: list[bytes]) -> list[str]:
+    """What CPython makes of the records, in the form that DECIDE prints."""
+    lines = []
+    for one in data:
+        try:
+            kind, value = read(one)
+            if kind != "flow":
+                lines.append(kind)
+                continue
+            keys = []
+            actions = policy.decide(value, value["flow"])
+            for key in policy.key_functions:
+                try:
+                    keys.append(key(value, value["flow"]).hex())
+                except MALFORMED:
+                    keys.append("-")
+            lines.append(f"{actions} {','.join(keys)}")
+        except BadRecord as bad:
+            lines.append(f"bad {bad.kind}")
+        except MALFORMED:
+            lines.append("malformed")
+    return lines
+
+
+def compare(
+    micropython: MicroPython, folder: Path, config: dict[str, Any], records: list[bytes], heap: str = ""
+) -> list[str]:
+    """Have both decide. Returns what both said."""
+    made, reports = compiled(folder, config)
+    assert not reports.errors, [report.text() for report in reports.errors]
+    data = image.load(image.dump(image_of(made)))
+    policy = Policy(data, image.code_of(data["code"]), {}, list(range(len(data["slots"]))))  # type: ignore[arg-type]
+    policy.keep_hours(MONDAY_NOON)
+    stream = folder / "stream"
+    stream.write_bytes(b"".join(b'{"length": %d}\n%b' % (len(one), one) for one in records))
+    given = str(micro_image(folder, config)), str(stream), str(MONDAY_NOON)
+    printed = micropython.run(DECIDE, *given, heap=heap).splitlines()
+    wanted = decided(policy, records)
+    assert len(printed) == len(wanted)
+    differing = [(p, here, there) for p, here, there in zip(records, wanted, printed, strict=True) if here != there]
+    (folder / "differing.txt").write_text(repr(differing))
+    assert not differing, differing[:20]
+    return wanted

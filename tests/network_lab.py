@@ -158,13 +158,8 @@ class Network:
             host.close()
 
     def entries(self) -> list[Entry]:
-        """The router's table. The tool wants its file of labels in /etc, so it gets an /etc of its own."""
-        found = []
-        command = f"mount --bind {self.connlabel.parent.parent} /etc && exec conntrack -L -o labels -f ipv"
-        for version in (4, 6):
-            for line in self.router.run("unshare", "-m", "sh", "-c", f"{command}{version}").splitlines():
-                found.append(_entry(line))
-        return found
+        """The router's table."""
+        return table(self.router, self.connlabel)
 
     def entry(self, protocol: str, *ends: object) -> Entry:
         """The one entry that has these words in its tuples."""
@@ -176,6 +171,19 @@ class Network:
     def until(self, condition: Any, what: str = "") -> None:
         """Wait until the table is as wanted: `condition` gets the entries."""
         eventually(lambda: condition(self.entries()) or None, what=what)
+
+
+def table(namespace: Namespace, connlabel: Path) -> list[Entry]:
+    """The conntrack table of a namespace. `connlabel`: its file of labels, in etc/xtables of some folder.
+
+    The tool wants that file in /etc, so it gets an /etc of its own.
+    """
+    found = []
+    command = f"mount --bind {connlabel.parent.parent} /etc && exec conntrack -L -o labels -f ipv"
+    for version in (4, 6):
+        for line in namespace.run("unshare", "-m", "sh", "-c", f"{command}{version}").splitlines():
+            found.append(_entry(line))
+    return found
 
 
 def _entry(line: str) -> Entry:

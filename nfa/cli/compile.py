@@ -24,7 +24,7 @@ examples:
 exit codes: 0 done, 1 the configuration cannot be used, 2 wrong usage"""
 
 
-def _numeric(uri: str, reports: Reports) -> str:
+def _numeric(uri: str, reports: Reports, consequence: str) -> str:
     """Return a source with the address of its host, "" if there is none now. The daemon's loop waits for no name server."""
     address = parse_source(uri)[1]
     if not isinstance(address, tuple):
@@ -34,7 +34,7 @@ def _numeric(uri: str, reports: Reports) -> str:
         found = addresses(host.encode())[0]
     except (OSError, UnicodeError) as failure:
         message = f"cannot resolve the source {quote(uri)}: {failure.strerror if isinstance(failure, OSError) else failure}"
-        reports.error(None, message, consequence="the daemon tries again every 30 seconds")
+        reports.error(None, message, consequence=consequence)
         return ""
     return f"tcp://[{found}]:{port}" if ":" in found else f"tcp://{found}:{port}"
 
@@ -60,7 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     compiled, reports = compile_policy(sources, paths)
     main = compiled.policy.main if compiled else {"source": DEFAULT_SOURCE}
     name = arguments.source or str(main["source"])
-    source = _numeric(name, reports)
+    unresolved = "no image is written" if arguments.micropython else "the daemon tries again every 30 seconds"
+    source = _numeric(name, reports, unresolved)
     if arguments.image_to_stdout:
         data = image_of(compiled) if compiled else {"failed": True, **findings_of(reports)}
         watch += compiled.policy.looked_at if compiled else []
@@ -69,8 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.buffer.flush()
         return 0 if compiled else 1
     raw = None
-    if compiled is not None:
-        raw = image_for(compiled, source or DEFAULT_SOURCE) if arguments.micropython else image.dump(image_of(compiled))
+    if compiled is not None and not arguments.micropython:
+        raw = image.dump(image_of(compiled))
+    elif compiled is not None and source:
+        raw = image_for(compiled, source)
     print_reports(reports)
     if raw is None:
         return 1

@@ -3,9 +3,9 @@
 In: payloads of the stream, the loop's clock in whole seconds, and policies to put in force. Out: calls of the targets'
 effects, and the table of live flows, by which later records of a flow (stats included) refresh what it holds.
 
-A flow record goes through: global exemptions, then the actions in order of priority (enabled, interface, exemptions,
-criteria, halt_on_match), in one generated function of the policy image. The set of actions that it returns is looked up
-in a table of plans, so that what follows costs the same however many actions there are.
+One generated function of the policy image tells which conditions of all exemptions and actions hold for a flow record, as the
+bits of a number. That number is looked up in a table of verdicts (`policy`): whether the flow is exempt, which actions match in
+order of priority, what they reach. So what follows costs the same however many actions there are.
 """
 
 import json

@@ -8,6 +8,8 @@ from ..portable import ROOM
 
 MAX_REMEMBERED = ROOM
 """Values of one attribute (or combinations of those that are remembered together)."""
+MASKS = 512 * ROOM
+"""Bytes that the masks of one attribute may take: a policy of thousands of alternatives has long ones, and remembers fewer."""
 MAX_LENGTH = 100
 """Characters of a value that is remembered; `MAX_PARTS`: values that are remembered together, or of one list."""
 MAX_PARTS = 64
@@ -45,13 +47,22 @@ def inside(packed: bytes, families: tuple) -> int:
     return found
 
 
-def remember(memo: dict, key, mask: int) -> int:
-    """Remember the mask of a value, or of a tuple of values, and return it."""
-    if len(memo) >= MAX_REMEMBERED:
-        memo.clear()
-    if len(key) <= MAX_LENGTH if isinstance(key, str) else _short(key):
-        memo[key] = mask
-    return mask
+def rememberer(alternatives: int):
+    """Return the function that remembers the mask of a value, or of a tuple of values, and returns it.
+
+    It raises TypeError for what cannot be a key.
+    """
+    most = max(MAX_REMEMBERED // 16, min(MAX_REMEMBERED, MASKS // (alternatives // 8 + 32)))
+
+    def remember(memo: dict, key, mask: int) -> int:
+        hash(key)  # MicroPython looks into an empty table without
+        if len(memo) >= most:
+            memo.clear()
+        if len(key) <= MAX_LENGTH if isinstance(key, str) else _short(key):
+            memo[key] = mask
+        return mask
+
+    return remember
 
 
 def _short(key) -> bool:

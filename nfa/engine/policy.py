@@ -12,6 +12,8 @@ from .hours import Zone, applies, next_edge, shown
 
 MAX_PLANS = 4 * ROOM
 """Combinations of matched actions that are remembered: strangers choose host names, and so may choose combinations."""
+VERDICTS = 1024 * ROOM
+"""Bytes that the verdicts of masks may take, at about 200 and a mask each."""
 MAX_PLANNED = 100000
 """Actions of all remembered combinations: what a look at the counts has to add up."""
 
@@ -24,7 +26,7 @@ MAX_EDGES = 100
 def namespace(constants: list, patterns: list) -> dict:
     """Return what generated code may name: the functions of `view`, its constants C0, C1, ... and matchers R0, R1, ..."""
     names = {name: getattr(view, name) for name in view.NAMES}
-    for function in (index.pick, index.inside, index.remember, index.rest):
+    for function in (index.pick, index.inside, index.rest):
         names[function.__name__] = function
     names["pack"] = struct.pack
     for number, constant in enumerate(constants):
@@ -59,6 +61,8 @@ class Plan:
 class Verdict:
     """What alternatives that hold together lead to, at the present hours."""
 
+    __slots__ = ("concerned", "exempt", "plan")
+
     def __init__(self, exempt: bool, plan: Plan | None, concerned: bool) -> None:
         self.exempt = exempt
         """The flow is exempt from all actions."""
@@ -77,6 +81,9 @@ class Policy:
         `code`: a code object, or sources one after the other (MicroPython).
         """
         names = namespace(data["constants"], data["patterns"])
+        alternatives = 1 + max([0] + [number for row in data["criteria"] + data["exemptions"] for number in row])
+        names["remember"] = index.rememberer(alternatives)
+        self._most_verdicts = max(MAX_PLANS // 16, min(MAX_PLANS, VERDICTS // (alternatives // 8 + 200)))
         for slot, number in enumerate(numbers):
             names[f"S_key{slot}"] = number
         for number in range(data["memos"]):
@@ -163,7 +170,7 @@ class Policy:
 
     def judge(self, mask: int) -> Verdict:
         """Return (and remember) what alternatives that hold lead to, each a bit of `mask`."""
-        if len(self.verdicts) >= MAX_PLANS:
+        if len(self.verdicts) >= self._most_verdicts:
             self.verdicts.clear()
         exempt = bool(mask & self._everywhere)
         actions: list[int] = []

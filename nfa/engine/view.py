@@ -54,8 +54,9 @@ def mac(text: str) -> bytes:
             raise ValueError("not a MAC address")
         if len(_macs) >= CACHE_LIMIT:
             _macs.clear()
-        packed = binascii.unhexlify(text.replace(":", "").replace("-", ""))
-        if len(packed) != 6:
+        digits = text.replace(":", "").replace("-", "")
+        packed = binascii.unhexlify(digits)
+        if len(digits) != 12 or len(packed) != 6:  # MicroPython passes over blanks
             raise ValueError("not a MAC address")
         _macs[text] = packed
     return packed
@@ -125,7 +126,7 @@ def number(value: object) -> int:
             raise ValueError("not a number")
         if len(_numbers) >= CACHE_LIMIT:
             _numbers.clear()
-        known = int(value, 0)
+        known = int(value.encode(), 0)  # no digits of other scripts, which MicroPython does not know
         _numbers[value] = known
     return known
 

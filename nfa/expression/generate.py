@@ -1,8 +1,8 @@
-"""Typed trees to Python source: what the resident matcher runs for every flow record.
+"""Typed trees to Python source: the conditions that the index (`index`) and `nfa eval` put into functions.
 
-In: trees of `tree`. Out: source text of boolean expressions over local names, the lines that fill those names (each
-attribute is read once a record, and only if some expression reads it), and the constants they use (sets, tables,
-patterns) as plain data. The text holds only literals made by `repr` of ids, bytes and lower-cased strings.
+In: trees of `tree`. Out: source text of boolean expressions over local names, the lines that fill those names, and the
+constants they use (sets, tables, patterns) as plain data. The text holds only literals made by `repr` of ids, bytes and
+lower-cased strings.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class Generator:
             matcher = self._pattern(value)
             if kind == "strings":
                 return f"any([{matcher}(item) for item in {local}])"
-            if len(value.needed) < 2:
+            if kind != "string" or len(value.needed) < 2:  # names of devices keep their capitals
                 return f"{matcher}({local})"
             self.lines[f"{local}_odd = odd({local})"] = None
             return f"({value.needed!r} in {local} or {local}_odd) and {matcher}({local})"
@@ -182,7 +182,7 @@ def _bare(attribute: Attribute, locals_: tuple[str, ...]) -> str:
     if kind == "protocol":
         return f"{locals_[0]} != 0"
     if kind in ("integer", "category"):
-        return " or ".join(f"{local} != 0" for local in locals_)
+        return " or ".join(locals_)
     if kind == "boolean":
         return locals_[0]
     return " or ".join(f"len({local}) != 0" for local in locals_)

@@ -4,7 +4,7 @@ Each alternative of each action (and exemption) is one bit of a number. For ever
 alternatives that this value does not rule out. The masks of a record's values, joined by AND, are the alternatives that hold,
 so what a record costs depends on how many attributes the policy looks at, and hardly on how many actions there are. The mask
 of a value is made when it first comes, from tables of what is compared with `==` and from the conditions that are not so
-simple, and remembered. Attributes of few values are remembered together.
+simple (one by one: those cost what they are), and remembered. Attributes of few values are remembered together.
 
 Out: source text of `mask(r, f)` and of what it calls, and constants. `engine.index` has the functions that they use.
 """

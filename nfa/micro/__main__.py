@@ -45,6 +45,15 @@ def main(words: list) -> int:
         print(USAGE)
         return 2
     try:
+        return run(chosen)
+    except MemoryError:
+        say("error", chosen["image"] + " needs more memory; give it more: micropython -X heapsize=8M")
+        return 1
+
+
+def run(chosen: dict) -> int:
+    """Run with the options of the command line. Returns the exit code. Raises MemoryError when the policy does not fit."""
+    try:
         with open(chosen["image"], "rb") as file:
             data = load(file.read())
     except ImageError as failure:

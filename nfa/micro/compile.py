@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import struct
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,6 +43,9 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
         )
         return None
     _leave_out_actions(compiled)
+    if compiled.schedules.windows and not compiled.policy.timezone:
+        zone = compiled.schedules.zone
+        reports.info(None, f"hours are read in the time zone of this machine: {zone}", hint="set `timezone` to the router's")
     for item in compiled.actions:
         item.reason = item.reason or inactive_reason(item.action, compiled.policy) or ""
     data = image_of(compiled, _pieces)
@@ -49,6 +53,9 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
     data["reports"] = data["reports"][:_REPORTS]  # type: ignore[index]
     data["source"] = source
     data["lower"] = lower_rows()
+    data["sigma"] = sigma_rows() if _compares_sigma(compiled, data) else b""
+    data["reprocess"] = False  # there is no reload
+    data["order"] = sys.byteorder
     del data["names"]
     return seal(dump(data))
 
@@ -146,6 +153,28 @@ def lower_rows() -> bytes:
                 continue
         rows.append([code, code, 0, distance])
     return b"".join(struct.pack(">IIBi", first, last, step or 1, distance) for first, last, step, distance in rows)
+
+
+def _compares_sigma(compiled: Compiled, data: dict[str, object]) -> bool:
+    """Return whether the policy asks for a text with a sigma, whose lower case depends on what is around it."""
+    trees = [tree for item in compiled.actions for tree in (item.criteria, item.exemptions)]
+    patterns = [pattern.text for tree in [*trees, compiled.exemptions] for pattern in _patterns(tree)]
+    return any(sigma in text for text in [repr(data["code"]), repr(data["constants"]), *patterns] for sigma in "Σσς")
+
+
+def sigma_rows() -> bytes:
+    """Return what `lacking.lower` needs to know of characters beside a capital sigma.
+
+    Rows of first and last character, and whether they have case (1) or do not matter (2), sorted.
+    """
+    rows: list[list[int]] = []
+    for code in range(0x20000):
+        kind = 1 if f"{chr(code)}Σ".lower()[-1] == "ς" else 2 if f"a{chr(code)}Σ".lower()[-1] == "ς" else 0
+        if kind and rows and rows[-1][1:] == [code - 1, kind]:
+            rows[-1][1] = code
+        elif kind:
+            rows.append([code, code, kind])
+    return b"".join(struct.pack(">IIB", *row) for row in rows)
 
 
 # -- plain data --------------------------------------------------------------------------------------------------------

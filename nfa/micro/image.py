@@ -4,10 +4,11 @@ In: the bytes of a file. Out: the data that `nfa.compiler.image_of` makes, with 
 """
 
 import binascii
+import sys
 
 from . import plain
 
-MAGIC = b"NFA-MICROPYTHON 1\n"
+MAGIC = b"NFA-MICROPYTHON 2\n"
 OTHER = b"NFA-IMAGE "
 
 
@@ -21,7 +22,7 @@ def seal(body: bytes) -> bytes:
 
 
 def load(raw: bytes) -> dict:
-    """Return an image's data. Raises ImageError when the bytes are not whole, or of another form."""
+    """Return an image's data. Raises ImageError when the bytes are not whole, of another form, or for another machine."""
     if raw.startswith(OTHER):
         raise ImageError("a policy image for CPython; compile it with --micropython")
     if not raw.startswith(MAGIC):
@@ -37,4 +38,8 @@ def load(raw: bytes) -> dict:
         data = None
     if not isinstance(data, dict):
         raise ImageError("the policy image is damaged")
+    order = data.get("order")
+    if order != sys.byteorder:
+        # The messages that make and empty sets are ready for the kernel.
+        raise ImageError("the policy image is for " + str(order) + "-endian machines, this one is " + sys.byteorder + "-endian")
     return data

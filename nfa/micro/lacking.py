@@ -203,14 +203,22 @@ def parse_json(raw: bytes) -> object:
     """
     if raw[-2:].rstrip()[-1:] not in _ENDS and raw[-64:].rstrip()[-1:] not in _ENDS:
         raise ValueError("not JSON")
-    text = decode(raw)
-    if "\\ud" in text or "\\uD" in text:
-        text = _joined(text)
     try:
+        if raw.count(b"{") != raw.count(b"}") and not _is_whole(raw):
+            raise ValueError("cut off")
+        text = decode(raw)
+        if "\\ud" in text or "\\uD" in text:
+            text = _joined(text)
         return json.loads(text)
     except MemoryError:
         gc.collect()
         raise ValueError("too large for the memory there is") from None
+
+
+def _is_whole(raw: bytes) -> bool:
+    """Return whether there are as many braces that open as braces that close, but for those in strings."""
+    outside = b"".join(raw.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    return outside.count(b"{") == outside.count(b"}")
 
 
 def _joined(text: str) -> str:
@@ -235,13 +243,17 @@ def _joined(text: str) -> str:
 
 
 _ENDS = (b"}", b"]")
-_lower_rows = [b""]
+_lower_rows = [b"", b""]
 LOWER_ROW = Struct(">IIBi")
+SIGMA_ROW = Struct(">IIB")
 
 
-def set_lower(rows: bytes) -> None:
-    """Take the table of letters that are not ASCII and have a lower case (`nfa.micro.compile.lower_rows`)."""
-    _lower_rows[0] = rows
+def set_lower(rows: bytes, sigma: bytes) -> None:
+    """Take the tables of letters that are not ASCII and have a lower case, and of what a capital sigma stands beside.
+
+    They are those of `nfa.micro.compile`: `lower_rows`, and `sigma_rows` or b"" where nobody asks for a sigma.
+    """
+    _lower_rows[:] = [rows, sigma]
 
 
 def ascii_only(text: str) -> bool:
@@ -254,7 +266,41 @@ def lower(text: str) -> str:
     text = text.lower()
     if len(text) == len(text.encode()):
         return text
-    return str(b"".join([_utf8(_lower(code)) if code != 0x130 else b"i\xcc\x87" for code in characters(text)]), "utf-8")
+    codes = characters(text)
+    found = [_utf8(_lower(code)) if code != 0x130 else b"i\xcc\x87" for code in codes]
+    if 0x3A3 in codes:
+        for place in range(len(codes)):
+            if codes[place] == 0x3A3 and _ends_word(codes, place):
+                found[place] = b"\xcf\x82"
+    return str(b"".join(found), "utf-8")
+
+
+def _ends_word(codes, place: int) -> bool:
+    """Return whether a capital sigma is the last letter of a word (Final_Sigma of the Unicode standard)."""
+    before, after = place - 1, place + 1
+    while before >= 0 and _beside_sigma(codes[before]) == 2:
+        before -= 1
+    while after < len(codes) and _beside_sigma(codes[after]) == 2:
+        after += 1
+    cased = before >= 0 and _beside_sigma(codes[before]) == 1
+    return cased and not (after < len(codes) and _beside_sigma(codes[after]) == 1)
+
+
+def _beside_sigma(code: int) -> int:
+    """Return 1 for a character that has case, 2 for one that does not matter, else 0."""
+    rows = _lower_rows[1]
+    low, high = 0, len(rows) // SIGMA_ROW.size
+    while high > low:
+        middle = (low + high) >> 1
+        first, last, kind = SIGMA_ROW.unpack_from(rows, middle * SIGMA_ROW.size)
+        if code < first:
+            high = middle
+        elif code > last:
+            low = middle + 1
+        else:
+            found: int = kind
+            return found
+    return 0
 
 
 def _lower(code: int) -> int:

@@ -13,7 +13,7 @@ or a `BadRecord` whose `kind` is counted: `json`, `types`, `fields`. Records of 
 
 import binascii
 
-from ..portable import SECRET_HASH, parse_json
+from ..portable import SECRET_HASH, ascii_only, parse_json
 
 BAD_KINDS = ("json", "types", "fields")
 FLOW_TYPES = ("flow", "flow_dpi_update", "flow_dpi_complete")
@@ -178,14 +178,14 @@ def check_flow(record: dict) -> None:
         or len(name) > _MAX_NAME
     ):
         raise BadRecord("types", "a field is out of range")
-    if name and name[0].isdigit():
+    if "0" <= name[:1] <= "9":
         _from_3x(flow, name)
 
 
 def _from_3x(flow: dict, name: str) -> None:
     """Rewrite a 3.x application name, `133.netify.netflix`, to the form of 4.x."""
     digits, dot, rest = name.partition(".")
-    if dot and rest and digits.isdigit():
+    if dot and rest and digits.isdigit() and ascii_only(digits):
         flow["detected_application_name"] = rest
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import samples
 from policies import Desk, compiled, config_of
 
 from nfa import packing
-from nfa.engine import view
+from nfa.engine import index, view
 from nfa.engine.engine import KEPT_BYTES, LIFETIME, PART
 from nfa.stream.records import digest_key
 
@@ -328,6 +329,22 @@ def test_a_flow_that_goes_on_to_a_log_only_holds_nothing_any_longer(tmp_path: Pa
     changed["flow"]["detected_application_name"] = "netify.facebook"
     made.take(changed, samples.stats(WEB["flow"]["digest"]))
     assert made.refreshed == []
+
+
+def test_long_masks_are_remembered_for_fewer_values() -> None:
+    """A policy of thousands of conditions would take megabytes for each attribute whose values strangers choose."""
+    memo: dict[object, int] = {}
+    most = 0
+    remember = index.rememberer(8192)
+    for number in range(3000):
+        assert remember(memo, f"h{number}.example", 1 << 8191 | number) == 1 << 8191 | number
+        most = max(most, len(memo))
+    assert 100 < most < index.MASKS * 1.1 / sys.getsizeof(1 << 8191)
+    remember = index.rememberer(100)
+    memo = {}
+    for number in range(index.MAX_REMEMBERED):
+        remember(memo, number, number)
+    assert len(memo) == index.MAX_REMEMBERED, "a usual policy remembers as many as it may"
 
 
 def test_strings_of_any_length_cost_bounded_memory(tmp_path: Path) -> None:

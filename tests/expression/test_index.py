@@ -41,6 +41,7 @@ ATOMS = (
     "client_sni == 'rx:e'", "server_cn == 'rx:net'", "ssl_version < 0x0303", "ssl_cipher == 0xc02f", "ssl_version",
     "risks == 36", "tags == 'home'", "alpn == 'h2'", "alpn == 'rx:^h'", "origin == origin_local", "other_type == other_remote",
     "detection_guessed == true", "detection_complete == false", "ip_nat == false", "tunnel_type == tunnel_none", "vlan_id > 0",
+    "interface == 'rx:^eth'",
     "interface == 'br-lan'", "fwmark == 0", "ndpi_risk_score > 10", "user_agent == 'rx:mozilla'", "tags != 'home'", "risks",
 )  # fmt: skip
 GROUPS = "address-groups.d"
@@ -60,6 +61,8 @@ def records() -> list[Record]:
             flow["risks"] = {"risks": rng.sample([3, 36, 41], 2), "ndpi_risk_score": rng.choice([0, 10, 160])}
         if number % 5 == 0:
             record["interface"], record["internal"] = "eth1", False
+        if number % 15 == 0:
+            record["interface"] = "Eth1"
         if number % 7 == 0:
             names = ["www.example.com", "YouTube.com", "a.youtu.com", "x" * 300 + ".com", "é.com"]
             flow["host_server_name"] = rng.choice(names)
@@ -164,6 +167,15 @@ def folder(tmp_path: Path) -> Path:
     lines = ["192.168.1.22", "192.168.1.128/25", "203.0.113.0/24", "2001:db8:4::/46", "02:00:5e:10:01:14"]
     (groups / "10-some.conf").write_text("\n".join(lines) + "\n")
     return tmp_path
+
+
+@pytest.mark.parametrize("mark", [0, 7, "", None, "x", False])
+def test_a_bare_number_in_another_form_means_the_same_to_both(tmp_path: Path, mark: object) -> None:
+    """`nfa explain` would say that a flow does not match, and the daemon act on it."""
+    compiled, policy = build(tmp_path, config_of({"a": {"criteria": ["fwmark || local_port == 1;"]}}))
+    record = samples.flow(ct_mark=mark)
+    criteria = compiled.actions[0].criteria
+    assert bool(policy.decide(record, record["flow"])) == walk.truth(criteria, record) == bool(mark)
 
 
 @pytest.mark.parametrize("seed", range(4))

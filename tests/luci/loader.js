@@ -26,7 +26,7 @@ class Node {
 		this.childNodes = [];
 		this.parentNode = null;
 		this.classList = { add: () => {}, remove: () => {}, toggle: () => {}, contains: () => false };
-		this.style = {};
+		this.style = { display: '' };
 		this.dataset = {};
 	}
 

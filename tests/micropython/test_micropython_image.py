@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ PLAIN = st.recursive(
     lambda inner: st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(st.integers() | st.text("ab"), inner),
     max_leaves=20,
 )  # fmt: skip
-RAW = image.seal(micro.dump({"code": ["x = 1"], "big": 1 << 300, "negative": -(1 << 70), "set": {b"a"}, "é": None}))
+_DATA = {"order": sys.byteorder, "code": ["x = 1"], "big": 1 << 300, "negative": -(1 << 70), "set": {b"a"}, "é": None}
+RAW = image.seal(micro.dump(_DATA))
 SETS = {"nftset.a": {"target_type": "nftset", "set_name": "a"}}
 
 
@@ -71,6 +73,29 @@ def test_an_image_of_the_other_form_is_refused_in_words() -> None:
         image_of_cpython.load(RAW)
     with pytest.raises(image.ImageError, match="damaged"):
         image.load(RAW[:-1])
+
+
+def test_an_image_for_another_byte_order_is_refused_in_words() -> None:
+    """Its messages to the kernel are ready: on a router that is big-endian they would make nothing, or something else."""
+    with pytest.raises(image.ImageError, match="for pdp-endian machines, this one is"):
+        image.load(image.seal(micro.dump({"order": "pdp"})))
+
+
+def test_hours_in_the_zone_of_the_machine_that_compiles_are_told(tmp_path: Path) -> None:
+    """A server that compiles in UTC would have the children's evening begin at another hour."""
+    hours = {"time_of_day": {"time_start": "08:00", "time_end": "17:00"}}
+    assert "time zone of this machine" in made(tmp_path, fitting("a", "app == 'netflix';", **hours), targets=SETS)[1][0]
+    assert made(tmp_path, fitting("a", "app == 'netflix';", **hours), targets=SETS, timezone="UTC")[1] == []
+
+
+def test_no_image_without_the_address_of_the_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The image would have netifyd's usual socket instead, and nobody would look for the reason there."""
+    policy, output = tmp_path / "policy.json", tmp_path / "policy.img"
+    policy.write_text(json.dumps(config_of(fitting("a", "app == 'netflix';"), targets=SETS)))
+    options = ["-o", str(output), "-s", "tcp://no.such.host.invalid:7150"]
+    assert main(["compile", "--no-uci", "-c", str(policy), "--micropython", *options]) == 1
+    assert not output.exists()
+    assert "No image is written" in capsys.readouterr().err
 
 
 def test_regular_expressions_become_automata(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,6 +127,20 @@ def test_stream_engine_netlink_and_targets_are_loaded_and_no_compiler() -> None:
     parts = {module.split(".")[1] for module in MODULES if "." in module}
     assert not parts & {"config", "expression", "provision", "cli", "sinks"}
     assert "nfa.micro.compile" not in MODULES
+
+
+def test_what_is_loaded_is_what_the_page_says_to_copy() -> None:
+    """Copied as documented, it would end with an ImportError on the router."""
+    page = (ROOT / "docs/micropython.md").read_text("utf-8")
+    part = page[page.index("Of the folder these are needed") : page.index("Then, in the folder")]
+    listed = set(re.findall(r"`([\w/.]+)`", part))
+    for module in MODULES:
+        file = file_of(module)
+        assert file is not None
+        folder, _, name = file.relative_to(ROOT / "nfa").as_posix().rpartition("/")
+        # Of bus/, some files are named one by one.
+        assert f"{folder}/" in listed if folder else name in listed, module
+        assert folder != "bus" or name in listed, module
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -78,14 +78,18 @@ class Router:
     url = "http://127.0.0.1"
 
     def __init__(
-        self, folder: Path, configs: Mapping[str, str], *, hosts: Mapping[str, object] = HOSTS, app: Path = APP
-    ) -> None:
-        """`configs`: files of /etc/config. `hosts`: what luci-rpc tells of the devices in the house, by MAC."""
+        self, folder: Path, configs: Mapping[str, str], *, hosts: Mapping[str, object] = HOSTS,
+        files: Mapping[str, str] | None = None, app: Path = APP,
+    ) -> None:  # fmt: skip
+        """`configs`: files of /etc/config. `hosts`: what luci-rpc tells of the devices in the house, by MAC.
+
+        `files`: more files, below `folder`/router, which the router sees under the same path.
+        """
         self.folder = folder / "router"
         self.configs = self.folder / "config"
         self.configs.mkdir(parents=True)
-        for name, text in configs.items():
-            (self.configs / name).write_text(text)
+        for name, text in {**{f"config/{name}": text for name, text in configs.items()}, **(files or {})}.items():
+            (self.folder / name).write_text(text)
         hints = {"luci-rpc": {"getHostHints": {"reply": hosts}}}
         (self.folder / "extra.json").write_text(json.dumps(hints))
         self.netifyd = Netifyd(folder / "netifyd.sock")

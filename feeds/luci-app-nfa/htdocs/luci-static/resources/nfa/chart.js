@@ -57,8 +57,8 @@ return baseclass.extend({
 			draw: now => {
 				const rate = history.now();
 				const top = rates.top(history.highest());
-				const said = rate == null
-					? (history.points.length ? _('No answer now. Gaps are times without an answer.') : _('Counting; the first point comes in a few seconds.'))
+				const said = !history.answered() ? _('No answer now. Gaps are times without an answer.')
+					: rate == null ? _('Counting; the first point comes in a few seconds.')
 					: _('Now %s matches a second, at most %s in the last %d minutes.').format(rate.toFixed(1), history.highest().toFixed(1), span / 60);
 				ground.setAttribute('d', path(history.points, now, span, top, true));
 				line.setAttribute('d', path(history.points, now, span, top, false));

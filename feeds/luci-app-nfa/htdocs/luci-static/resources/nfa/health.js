@@ -85,7 +85,9 @@ function of_target(name, target, now) {
 	if (troubled.length)
 		return troubled.map(set => ({
 			...item, page: set.trouble.startsWith('is full') ? 'sets' : 'targets',
-			text: set.trouble.startsWith('is full')
+			text: set.trouble == 'does not exist'
+				? _('The set %s of target %s does not exist. Let the daemon make it (option managed), or make it yourself.').format(set.name, name)
+				: set.trouble.startsWith('is full')
 				? _('The set %s of target %s is full: new elements are left out. Give it a larger size, or its elements a shorter life.').format(set.name, name)
 				: _('The set %s of target %s cannot be used: %s').format(set.name, name, set.trouble)
 		}));

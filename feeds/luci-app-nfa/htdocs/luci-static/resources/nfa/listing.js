@@ -50,7 +50,7 @@ function create(options) {
 		}
 	});
 	const count = E('span', { 'aria-live': 'polite' });
-	const nothing = E('p', {}), old = E('p', {}, [ _('The daemon does not answer. This is what it said last.') ]);
+	const nothing = E('p', {}), old = E('p', {});
 	const turn = (label, by) => E('button', {
 		'type': 'button', 'class': 'btn cbi-button',
 		'click': () => { offset = Math.max(0, offset + by); return refresh(); }
@@ -80,7 +80,8 @@ function create(options) {
 		return options.ask(search.value || undefined, offset, PAGE).then(reply => {
 			if (mine !== asked)
 				return reply;
-			rows.hide(old, reply != null || !asked_once);
+			rows.hide(old, reply != null);
+			rows.text(old, asked_once ? _('The daemon does not answer. This is what it said last.') : _('Shown while the daemon runs.'));
 			table.style.opacity = reply == null ? '.5' : '';
 			if (reply == null)
 				return reply;

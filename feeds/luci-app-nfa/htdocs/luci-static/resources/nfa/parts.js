@@ -39,7 +39,7 @@ function table(label, columns, key, empty) {
 			'class': 'td', 'data-title': column.title, 'style': 'overflow-wrap:anywhere'
 		}, column.node ? [ column.node(() => item) ] : []));
 		return {
-			node: E('tr', { 'class': 'tr' }, cells),
+			node: E('tr', { 'class': 'tr' }, [ ...cells ]),
 			update: fresh => {
 				item = fresh;
 				columns.forEach((column, index) => {
@@ -95,7 +95,7 @@ return baseclass.extend({
 	 */
 	dialog: (title, content, buttons) => {
 		const before = document.activeElement;
-		const box = ui.showModal([ title ], [ ...content, E('div', { 'class': 'right button-row' }, buttons) ], 'cbi-modal');
+		const box = ui.showModal([ title ], [ ...content, E('div', { 'class': 'right button-row' }, [ ...buttons ]) ], 'cbi-modal');
 		box.setAttribute('role', 'dialog');
 		box.setAttribute('aria-modal', 'true');
 		box.setAttribute('aria-label', title);

@@ -33,6 +33,9 @@ return baseclass.extend({
 				last = { time: time, total: total, uptime: uptime };
 			},
 
+			/* Whether there was an answer at last. */
+			answered: () => last != null,
+
 			/* The rate now, null when it is not known, and the highest of all points. */
 			now: () => points.length ? points[points.length - 1].rate : null,
 			highest: () => points.reduce((most, point) => Math.max(most, point.rate ?? 0), 0)

@@ -17,7 +17,8 @@ function attribute(node, name, value) {
 
 /* The attribute hidden alone is not enough: themes give buttons and others a display of their own. */
 function hide(node, yes) {
-	node.dataset.display ??= node.style.display;
+	if (node.dataset.display == null)
+		node.dataset.display = node.style.display;
 	node.style.display = yes ? 'none' : node.dataset.display;
 }
 

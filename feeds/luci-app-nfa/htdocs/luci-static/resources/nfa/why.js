@@ -5,7 +5,6 @@
 'require nfa.parts as parts';
 'require nfa.staging as staging';
 'require nfa.words as words';
-'require ui';
 
 /*
  * Why a flow was decided as it was, by the configuration as it is now: a dialog, from which an exemption or a policy can be

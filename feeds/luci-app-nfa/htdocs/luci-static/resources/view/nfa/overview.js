@@ -22,12 +22,15 @@ const PAGE_NAMES = { policies: _('Policies'), targets: _('Targets'), sets: _('Se
 /* A line of a table: what, and how it is. Returns { node, say(text, advice) }. */
 function fact(title) {
 	const value = E('span', {}), advice = E('div', { 'style': 'opacity:.8' });
+	const node = E('tr', { 'class': 'tr' }, [
+		E('th', { 'class': 'td left', 'scope': 'row', 'width': '33%' }, [ title ]),
+		E('td', { 'class': 'td left' }, [ value, advice ])
+	]);
 	return {
-		node: E('tr', { 'class': 'tr' }, [
-			E('th', { 'class': 'td left', 'scope': 'row', 'width': '33%' }, [ title ]),
-			E('td', { 'class': 'td left' }, [ value, advice ])
-		]),
+		node: node,
+		/* Without a text the line is out of sight. */
 		say: (text, more) => {
+			rows.hide(node, !text);
 			rows.text(value, text);
 			rows.text(advice, more ?? '');
 		}
@@ -38,7 +41,7 @@ function problem(item) {
 	const label = E('span', {}), text = E('span', {}), go = E('a', {});
 	const place = E('div', { 'style': 'opacity:.8;overflow-wrap:anywhere' });
 	const excerpt = E('pre', { 'style': 'overflow-x:auto;margin:.3em 0' });
-	const node = E('li', { 'style': 'margin-bottom:.7em;list-style:none' }, [
+	const node = E('div', { 'role': 'listitem', 'style': 'margin-bottom:.7em' }, [
 		E('div', {}, [ label, ' ', text, ' ', go ]), place, excerpt
 	]);
 	return {
@@ -110,13 +113,13 @@ return view.extend({
 		};
 		return E('div', { 'class': 'cbi-section' }, [
 			E('p', {}, [ this.state, ' ', this.advice ]),
-			E('p', { 'style': 'display:flex;flex-wrap:wrap;gap:.5em' }, Object.values(this.buttons)),
+			E('p', { 'style': 'display:flex;flex-wrap:wrap;gap:.5em' }, [ ...Object.values(this.buttons) ]),
 			E('table', { 'class': 'table' }, Object.values(this.facts).map(line => line.node))
 		]);
 	},
 
 	render_problems: function() {
-		const list = E('ul', { 'aria-live': 'polite', 'style': 'margin:0;padding:0' });
+		const list = E('div', { 'role': 'list' });
 		this.problems = rows.keyed(list, item => `${item.severity} ${item.place} ${item.text}`, problem);
 		this.well = E('p', {});
 		this.more = E('button', {
@@ -199,7 +202,7 @@ return view.extend({
 		this.facts.boot.say(this.starts == null ? _('not known') : this.starts ? _('yes') : _('no'));
 		if (status == null) {
 			for (const name of [ 'agent', 'policy', 'flows', 'since', 'memory' ])
-				this.facts[name].say('-');
+				this.facts[name].say('');
 			return;
 		}
 		const agent = health.agent(status.source), policy = status.policy, flows = status.flows;

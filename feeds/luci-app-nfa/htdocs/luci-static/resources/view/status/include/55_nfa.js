@@ -7,7 +7,7 @@
 /* The tile on Status > Overview: whether it runs, whether something is wrong, and the way to the pages. */
 
 function line(title, children) {
-	return E('tr', { 'class': 'tr' }, [ E('td', { 'class': 'td left', 'width': '33%' }, [ title ]), E('td', { 'class': 'td left' }, children) ]);
+	return E('tr', { 'class': 'tr' }, [ E('td', { 'class': 'td left', 'width': '33%' }, [ title ]), E('td', { 'class': 'td left' }, [ ...children ]) ]);
 }
 
 return baseclass.extend({
@@ -17,7 +17,7 @@ return baseclass.extend({
 
 	render: ([ status, service ]) => {
 		const state = health.state(status, service, true);
-		const lines = [ line(_('State'), [ state.text ]) ];
+		const lines = [ line(_('State'), [ E('div', {}, [ state.text ]), E('div', { 'style': 'opacity:.8' }, [ state.advice ]) ]) ];
 		if (status != null) {
 			const problems = health.problems(status, status.time, () => null);
 			const active = Object.values(status.actions).filter(action => action.active).length;
@@ -29,7 +29,7 @@ return baseclass.extend({
 			);
 		}
 		return E('div', {}, [
-			E('table', { 'class': 'table' }, lines),
+			E('table', { 'class': 'table' }, [ ...lines ]),
 			E('p', {}, [ E('a', { 'href': L.url('admin/services/nfa/overview') }, [ _('Open Flow Actions') ]) ])
 		]);
 	}
