@@ -108,15 +108,17 @@ const Own = form.Value.extend(Object.assign({
 		const element = this.isActive(section_id) ? this.getUIElement(section_id) : null;
 		return Promise.resolve(element?.settled?.()).then(() => {
 			if (element != null && !element.isValid()) {
-				element.point?.();
+				element.point?.(element.getValidationError());
 				throw new TypeError(`${_('Option "%s" contains an invalid input value.').format(this.title)} ${element.getValidationError()}`);
 			}
 			if (element == null)
 				return form.Value.prototype.parse.call(this, section_id);
 			const value = element.getValue();
 			const empty = !list(value).length;
-			if (empty && !this.rmempty)
+			if (empty && !this.rmempty) {
+				element.point?.(_('Something must be chosen here.'));
 				throw new TypeError(_('Option "%s" must not be empty.').format(this.title));
+			}
 			if (empty && this.cfgvalue(section_id) != null)
 				this.remove(section_id);
 			else if (!empty && !same(this.cfgvalue(section_id), value))
@@ -140,6 +142,16 @@ const CLASSES = { flag: Flag, text: Value, secret: Value, select: Select, list: 
 function expected(field, value) {
 	const wrong = value === '' || value == null ? '' : field.rule(String(value));
 	return wrong ? _('Expected: %s').format(wrong) : true;
+}
+
+/* A switch in the row of a grid: it holds at once, also when another row is edited before the page is saved. */
+function inline(section, field) {
+	const option = add(section, field, {});
+	option.title = _('On');
+	option.editable = true;
+	option.modalonly = false;
+	option.onchange = function(event, section_id, value) { this.write(section_id, value); };
+	return option;
 }
 
 /*
@@ -220,6 +232,7 @@ return baseclass.extend({
 	Select: Select,
 	Own: Own,
 	add: add,
+	inline: inline,
 	raw: raw,
 	list: list,
 	read: read,

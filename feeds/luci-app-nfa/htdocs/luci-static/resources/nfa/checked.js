@@ -12,6 +12,10 @@
 
 const DELAY = 500;
 
+function sentence(text) {
+	return text ? `${text[0].toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? '' : '.'}` : '';
+}
+
 /* What the daemon says of a text, below the field that holds it. `ask`: a function that gives the promise of a check. */
 class Check {
 	constructor(ask) {
@@ -29,7 +33,7 @@ class Check {
 		if (problem || value == null) {
 			this.ok = !problem;
 			this.release?.();
-			dom.content(this.node, problem ? [ E('p', {}, [ problem ]) ] : []);
+			dom.content(this.node, [ ...(problem ? [ E('p', {}, [ problem ]) ] : []) ]);
 			return;
 		}
 		this.release?.();
@@ -54,13 +58,13 @@ class Check {
 	show(answer) {
 		const told = (answer.reports ?? []).filter(report => report.severity !== 'info');
 		this.ok = answer.ok;
-		dom.content(this.node, told.length ? told.flatMap(report => [
+		dom.content(this.node, [ ...(told.length ? told.flatMap(report => [
 			E('p', {}, [
 				E('strong', {}, [ report.severity === 'error' ? _('Wrong: ') : _('Note: ') ]),
-				[ report.message, report.hint ].filter(text => text).join('. ')
+				sentence(report.message.replace(/^(criteria|exemptions)(\[[0-9]+\])?: /, '')), ' ', sentence(report.hint)
 			]),
-			...(report.excerpt ? [ E('pre', {}, [ report.excerpt ]) ] : [])
-		]) : [ E('span', {}, [ '\u2713 ', _('The daemon understands it.') ]) ]);
+			...(report.excerpt ? [ E('pre', {}, [ report.excerpt.replace(/^\n+|\s+$/g, '') ]) ] : [])
+		]) : [ E('span', {}, [ '\u2713 ', _('The daemon understands it.') ]) ]) ]);
 	}
 }
 
@@ -103,9 +107,10 @@ const base = {
 	settled() { return this.check.waiting; },
 
 	/* Show the person where it is wrong. */
-	point() {
+	point(text) {
+		if (this.check.ok)
+			dom.content(this.check.node, [ E('p', { 'role': 'alert' }, [ E('strong', {}, [ text ]) ]) ]);
 		this.check.node.scrollIntoView({ block: 'center' });
-		this.node.querySelector('input:not([type="radio"]):not([disabled]), textarea')?.focus();
 	},
 
 	changed() {
@@ -136,7 +141,7 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 		const pick = kind => {
 			const [ label, placeholder ] = titles[kind];
 			const field = new picker.Picker(this.choices?.[kind] ?? [], {
-				label, placeholder, disabled: this.options.disabled,
+				label, placeholder, disabled: this.options.disabled, split: !criteria.is_name(kind),
 				normal: text => criteria.normal(kind, text),
 				check: value => criteria.usable(kind, value) ? '' : placeholder,
 				changed: () => {

@@ -299,6 +299,8 @@ return baseclass.extend({
 	usable: usable,
 	normal: normal,
 	empty: empty,
+	/* Whether choices of a kind are names, not addresses or numbers. */
+	is_name: kind => kind in TAGGED,
 	is_address: is_address,
 	is_network: is_network,
 	is_group: is_group,

@@ -183,7 +183,7 @@ return baseclass.extend({
 	exemption: () => [ field('exemption', 'own', _('Exemptions'), '', { other: [ 'exemptions' ] }) ],
 
 	time_of_day: () => [
-		field('day', 'own', _('Days'), _('None: every day.'), { other: [ 'days' ] }),
+		field('day', 'own', _('Days'), '', { other: [ 'days' ] }),
 		field('time_start', 'own', _('From'), '', { preset: '00:00' }),
 		field('time_end', 'own', _('Until'), _('Not later than the start: over midnight, into the next day.'), { preset: '24:00' }),
 		field('policy', 'own', _('Apply'), '', { preset: 'inclusive', choices: [ [ 'inclusive', _('within these hours') ], [ 'exclusive', _('at all other hours') ] ] })

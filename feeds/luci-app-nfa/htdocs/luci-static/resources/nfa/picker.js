@@ -19,7 +19,7 @@ function style() {
 const Picker = ui.AbstractElement.extend({
 	/*
 	 * values: a list. options: id; label (for screen readers); choices, a list of { value, label, note }; create, whether other
-	 * values may be typed; normal(text), how those are written; check(value), '' or what is wrong; placeholder; disabled;
+	 * values may be typed; split, whether several may be typed at once; normal(text), how those are written; check(value), '' or what is wrong; placeholder; disabled;
 	 * changed(), called after a change.
 	 */
 	__init__(values, options) {
@@ -49,7 +49,7 @@ const Picker = ui.AbstractElement.extend({
 			'placeholder': this.options.placeholder ?? _('Type to search'),
 			'disabled': this.options.disabled ? '' : null,
 			'input': () => this.search(),
-			'focus': () => this.search(),
+			'focus': () => this.quiet || this.search(),
 			'keydown': event => this.press(event),
 			'blur': () => this.leave()
 		});
@@ -157,8 +157,10 @@ const Picker = ui.AbstractElement.extend({
 		if (!text)
 			return;
 		const same = this.choices.find(choice => [ choice.value, choice.label ].some(name => name?.toLowerCase() === text.toLowerCase()));
-		if (same != null || this.options.create)
-			this.choose(same?.value ?? this.options.normal?.(text) ?? text);
+		const parts = same != null || !this.options.split ? [ text ] : text.split(/[\s,;]+/).filter(part => part);
+		for (const part of parts)
+			if (same != null || this.options.create)
+				this.choose(same?.value ?? this.options.normal?.(part) ?? part);
 	},
 
 	leave() {
@@ -178,6 +180,15 @@ const Picker = ui.AbstractElement.extend({
 		this.node.setAttribute('data-changed', 'true');
 		this.options.changed?.();
 		this.node.dispatchEvent(new CustomEvent('widget-change', { bubbles: true }));
+	},
+
+	/* Tell what is wrong, and go there. */
+	point(text) {
+		dom.content(this.problem, [ text ]);
+		this.problem.scrollIntoView({ block: 'center' });
+		this.quiet = true;
+		this.input.focus({ preventScroll: true });
+		this.quiet = false;
 	},
 
 	getValue() {

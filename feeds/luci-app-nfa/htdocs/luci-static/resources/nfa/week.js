@@ -30,7 +30,7 @@ function table(windows) {
 			])))
 		]),
 		E('div', { 'class': 'nfa-legend' }, [
-			E('span', { 'class': 'nfa-on', 'style': 'margin-left:0' }), _('applied'), E('span'), _('not applied'),
+			E('span', { 'class': 'nfa-on', 'style': 'margin-left:0' }), _('applied'), E('span', { 'class': 'nfa-part' }), _('for a part of the hour'), E('span'), _('not applied'),
 			E('div', {}, [ windows.length ? windows.map(hours.words).join('; ') : _('Always.') ])
 		])
 	]);
@@ -91,7 +91,8 @@ const Hours = ui.AbstractElement.extend({
 	},
 
 	show() {
-		dom.content(this.preview, [ table(this.picker.getValue().map(name => this.options.windows[name]).filter(window => window)) ]);
+		const found = this.picker.getValue().map(name => this.options.windows[name]).filter(window => window);
+		dom.content(this.preview, [ found.length ? table(found) : _('Always. Schedules are made on the page Schedules.') ]);
 	},
 
 	isValid() { return this.picker.isValid(); },

@@ -110,10 +110,7 @@ return view.extend({
 		const label = form.GridSection.prototype.renderSectionAdd;
 		s.renderSectionAdd = function(extra) { return build.label_new(label.call(this, extra), _('Name of a new policy')); };
 
-		const enabled = build.add(s, field.enabled, {});
-		enabled.title = _('On');
-		enabled.editable = true;
-		enabled.modalonly = false;
+		build.inline(s, field.enabled);
 		const said = section_id => criteria.parse(build.list(build.raw(section_id, field.criteria)));
 		column(s, '_what', _('What'), section_id => {
 			const choices = said(section_id);
@@ -186,7 +183,7 @@ return view.extend({
 		if (key === this.others)
 			return;
 		this.others = key;
-		dom.content(this.elsewhere, others.length ? [
+		dom.content(this.elsewhere, [ ...(others.length ? [
 			E('h3', {}, [ _('Policies that are not in this list') ]),
 			E('p', {}, [ _('They come from a JSON file, or were deleted here and are in force until the changes are applied. They cannot be changed on this page.') ]),
 			E('table', { 'class': 'table' }, [
@@ -197,7 +194,7 @@ return view.extend({
 					[ _('Targets'), few(action.targets ?? []) ], [ _('Hits'), words.count(action.matches) ]
 				].map(([ title, text ]) => E('td', { 'class': 'td', 'data-title': title }, [ text ]))))
 			])
-		] : []);
+		] : []) ]);
 	},
 
 	/* ---- schedules, exemptions, settings ---- */

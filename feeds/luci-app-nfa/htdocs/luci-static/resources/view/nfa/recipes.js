@@ -45,7 +45,7 @@ return view.extend({
 
 	render() {
 		picker.style();
-		this.place = E('div', { 'tabindex': -1 });
+		this.place = E('div', { 'tabindex': -1, 'class': 'nfa-place' });
 		this.readonly = !L.hasViewPermission();
 		return E('div', { 'class': 'cbi-map' }, [
 			E('h2', {}, [ _('Recipes') ]),
@@ -121,7 +121,7 @@ return view.extend({
 	show() {
 		const wrong = this.wrong();
 		for (const [ name, node ] of Object.entries(this.problems))
-			dom.content(node, this.asked && wrong[name] ? [ wrong[name] ] : []);
+			dom.content(node, [ ...(this.asked && wrong[name] ? [ wrong[name] ] : []) ]);
 		const add = words.button(_('Make this policy'), 'positive', () => this.write());
 		add.disabled = this.readonly;
 		if (Object.keys(wrong).length) {
@@ -167,12 +167,15 @@ return view.extend({
 	},
 
 	done(made) {
-		const steps = [
-			E('li', {}, [ _('The policy "%s" is made, and waits. It is in force when you press Save & Apply on the page Policies.').format(made.name), ' ',
-				E('a', { 'class': 'btn cbi-button cbi-button-action', 'href': L.url('admin/services/nfa/policies') }, [ _('To the policies') ]) ]),
-			E('li', {}, [ made.after, ...(made.script ? [ copyable(made.script) ] : []) ])
-		];
-		dom.content(this.place, [ E('h3', {}, [ this.recipe.title ]), E('ol', {}, [ ...steps ]) ]);
+		dom.content(this.place, [
+			E('h3', {}, [ this.recipe.title ]),
+			E('p', {}, [ E('strong', {}, [ _('The policy "%s" is made, and waits to be applied. Two steps are left:').format(made.name) ]) ]),
+			E('ol', {}, [
+				E('li', {}, [ made.after, ...(made.script ? [ copyable(made.script) ] : []) ]),
+				E('li', {}, [ _('Press Save & Apply on the page Policies; then it is in force.'), ' ',
+					E('a', { 'class': 'btn cbi-button cbi-button-action', 'href': L.url('admin/services/nfa/policies') }, [ _('To the policies') ]) ])
+			])
+		]);
 		this.place.scrollIntoView({ block: 'start' });
 		this.place.focus({ preventScroll: true });
 	}

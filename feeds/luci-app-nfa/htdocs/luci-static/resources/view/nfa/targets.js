@@ -109,10 +109,7 @@ return view.extend({
 		const s = grid(map, 'target', _('Targets'), _('A target is what becomes of the flows that a policy matches: they get into a set of the firewall, their connection gets a mark, they are written down or told to others. A set alone does nothing: rules of the firewall use it.'),
 			_('Add a target'), _('Name of a new target'));
 		s.modaltitle = section_id => _('Target %s').format(section_id);
-		const enabled = build.add(s, common.target_enabled, {});
-		enabled.title = _('On');
-		enabled.editable = true;
-		enabled.modalonly = false;
+		build.inline(s, common.target_enabled);
 		column(s, '_type', _('Type'), section_id => uci.get(CONFIG, section_id, 'target_type') ?? _('none'));
 		column(s, '_where', _('Where'), section_id => {
 			const target = uci.get(CONFIG, section_id);
