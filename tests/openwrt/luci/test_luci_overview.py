@@ -60,7 +60,8 @@ def test_overview_shows_what_runs_and_what_is_wrong(router: Router, sit_down: Ca
     state(person, "Running")
     person.sees(re.compile("Connected, version"))
     person.sees(re.compile("unknown attribute 'ap'"))
-    assert person.page.get_by_role("link", name="Go to Policies").get_attribute("href") == "/cgi-bin/luci/admin/services/nfa/policies"
+    link = person.page.get_by_role("link", name="Go to Policies")
+    assert link.get_attribute("href") == "/cgi-bin/luci/admin/services/nfa/policies"
     films = person.row("films").inner_text().split()
     assert films[1].lower() == "on" and films[2] == "1"
     assert "not in use" in person.row("wrong").inner_text().lower()
