@@ -417,8 +417,9 @@ def test_every_link_between_the_pages_leads_somewhere(path: Path) -> None:
         name, _, fragment = link.partition("#")
         target = path.parent / name if name else path
         assert target.is_file(), link
-        headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
-        assert not fragment or fragment in map(anchor, headings), link
+        if fragment:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert fragment in map(anchor, headings), link
 
 
 def test_who_wants_to_stop_what_plays_is_led_to_cut() -> None:

@@ -119,7 +119,7 @@ def test_pictures(router: Router, sit_down: Callable[..., Person]) -> None:
         router.feed(*household()[part * 10 : part * 10 + 10])
         person.page.wait_for_timeout(3000)
     person.shoot(folder / "overview.png")
-    for page in ("policies", "targets", "sets", "matches", "recipes", "log"):
+    for page in ("policies", "sets", "matches", "recipes"):
         person.open(page)
         person.shoot(folder / f"{page}.png")
     person.open("matches")
