@@ -125,7 +125,7 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 		this.values = values;
 		this.options = options;
 		this.choices = values.length ? criteria.parse(values) : criteria.empty();
-		this.before = this.choices;
+		this.before = this.choices && Object.assign({}, this.choices);
 		this.simple = this.choices != null;
 		this.check = new Check(entries => api.checkCriteria(entries));
 	},
