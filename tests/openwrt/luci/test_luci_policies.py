@@ -90,8 +90,8 @@ def test_a_policy_of_choices_and_one_that_is_written(start: Callable[..., Router
     save(person)
     changed = person.changes()[-1]
     assert changed[:3] == ["list-add", "simple", "criteria"]
-    assert changed[3].startswith("(app == 'netflix' || category == 'games') && mac == 02:00:5E:10:01:14 && (other_port == 443 || ")
-    assert changed[3].endswith(" || (other_port >= 6881 && other_port <= 6889));")
+    assert changed[3].startswith("(app == 'netflix' || category == 'games') && mac == 02:00:5E:10:01:14 && ")
+    assert changed[3].endswith(" && (other_port == 443 || (other_port >= 6881 && other_port <= 6889));")
 
     edit(person, "expert")
     page.locator(f"{EDITOR} textarea").fill("aplication == 'zoom';")
@@ -159,6 +159,26 @@ def test_the_daemon_may_be_away(start: Callable[..., Router], sit_down: Callable
     person.page.locator(f"{EDITOR} textarea").fill("app == 'zoom';")
     save(person)
     assert person.changes()[-1] == ["list-add", "expert", "criteria", "app == 'zoom';"]
+    person.content()
+
+
+def test_names_that_strangers_chose_stay_text(start: Callable[..., Router], sit_down: Callable[..., Person]) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    words = f"detected_hostname == 'rx:{evil}';"
+    config = CONFIG.replace("detected_hostname == 'rx:img' && !ip_nat;", words)
+    router = start(config, hosts={TABLET_MAC.upper(): {"name": evil, "ipaddrs": [], "ip6addrs": []}})
+    router.connected()
+    person = sit_down(router)
+    person.open("policies")
+    person.row("simple").get_by_text(evil).wait_for()
+    person.row("expert").get_by_text(words).wait_for()
+    edit(person, "simple")
+    person.page.locator(f"{EDITOR} .nfa-chip").get_by_text(evil).wait_for()
+    save(person)
+    edit(person, "expert")
+    person.page.locator(f"{EDITOR} textarea").fill(f"{evil} == 'x';")
+    person.page.locator(f"{EDITOR} .nfa-checked pre").get_by_text(evil).wait_for()
+    assert person.page.locator("img[src=x]").count() == 0
     person.content()
 
 

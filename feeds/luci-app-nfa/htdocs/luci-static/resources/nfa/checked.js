@@ -192,7 +192,7 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 		for (const input of this.modes.querySelectorAll('input'))
 			input.checked = (input.getAttribute('data-simple') === 'true') === this.simple;
 		if (this.simple)
-			dom.content(this.words, [ this.first_problem() ? '-' : criteria.build(this.choices) ]);
+			dom.content(this.words, [ this.first_problem() || this.is_nothing() ? '-' : criteria.build(this.choices) ]);
 	},
 
 	/* To lists, where the expression can be said by them; to the expression always. */
