@@ -12,7 +12,7 @@ is_target = $(shell $(1) -c 'import sys; print("$(1)" * ("%d.%d" % sys.version_i
 IPK_PYTHON = $(firstword $(call is_target,$(PYTHON)) $(call is_target,python$(TARGET_PYTHON)) $(PYTHON))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-quick lint ipk clean tools
+.PHONY: help demo test bench bench-quick lint ipk pot clean tools
 
 help:
 	@echo 'make demo         watch flows become elements of kernel sets, on a private network (25 s)'
@@ -20,6 +20,7 @@ help:
 	@echo 'make lint         ruff and mypy'
 	@echo 'make bench        measure everything, some minutes; bench-quick: less exactly, under a minute'
 	@echo 'make ipk          build dist/nfa_VERSION_all.ipk for opkg, without the SDK (docs/openwrt.md)'
+	@echo 'make pot          the texts of the LuCI page, for translators: feeds/luci-app-nfa/po/templates/nfa.pot'
 	@echo 'make clean        remove .venv and what tools left'
 	@echo 'PYTHON=python3.13 make ...   use another Python (3.11 or newer) for .venv'
 	@echo 'With TOPDIR set to an OpenWrt tree, this is the Makefile of the package nfa.'
@@ -29,6 +30,7 @@ demo: $(STAMP) tools
 
 test: $(STAMP)
 	@sh .ci/prepare tools busybox shellcheck || echo 'Without them, the tests that need them are skipped.'
+	@sh .ci/prepare node tests/luci .venv/node || echo 'Without it, the JavaScript of luci-app-nfa is not checked.'
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 bench: $(STAMP) tools
@@ -43,6 +45,9 @@ lint: $(STAMP)
 
 ipk:
 	@$(MAKE) -s --no-print-directory TOPDIR=packaging/sdk PYTHON='$(IPK_PYTHON)' TARGET_PYTHON='$(TARGET_PYTHON)' ipk-nfa
+
+pot:
+	@$(PYTHON) packaging/pot.py feeds/luci-app-nfa
 
 tools:
 	@sh .ci/prepare tools

@@ -46,7 +46,7 @@ def test_a_module_says_what_it_is_for(path: Path) -> None:
 
 
 @needs_make
-@pytest.mark.parametrize("target", ["help", "demo", "test", "bench", "bench-quick", "ipk", "lint", "clean"])
+@pytest.mark.parametrize("target", ["help", "demo", "test", "bench", "bench-quick", "ipk", "lint", "pot", "clean"])
 def test_make_knows_the_target(target: str) -> None:
     """The first thing that README asks a newcomer to type would fail."""
     done = make(target)

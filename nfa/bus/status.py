@@ -37,6 +37,7 @@ def report(daemon, budget: int) -> dict:
     return {
         "version": __version__,
         "uptime": int(monotonic() - daemon.started),
+        "time": int(time.time()),
         "source": {
             "uri": client.uri,
             "state": client.state,

@@ -13,6 +13,7 @@
 
 const CONFIG = 'netify-proc-flow-actions';
 const INIT = '/etc/init.d/nfa';
+const SERVICE_ACTIONS = [ 'start', 'stop', 'restart', 'enable', 'disable' ];
 
 const callStatus = rpc.declare({ object: 'nfa', method: 'status' });
 const callActions = rpc.declare({ object: 'nfa', method: 'actions', params: [ 'search', 'offset', 'limit' ] });
@@ -29,26 +30,34 @@ const callFlush = rpc.declare({ object: 'nfa', method: 'flush', params: [ 'targe
 const callService = rpc.declare({ object: 'service', method: 'list', params: [ 'name' ], expect: { '': {} } });
 const callHints = rpc.declare({ object: 'luci-rpc', method: 'getHostHints', expect: { '': {} } });
 
-/* An answer of a status other than 0 is that number, or, where the daemon says why, an object with `error`. */
-function polled(reply) {
-	return (reply != null && typeof reply == 'object' && reply.error == null) ? reply : null;
+/*
+ * An answer of a status other than 0 is that number, or, where the daemon says why, an object with `error`. Without the
+ * daemon its object is not there, for which the call is rejected.
+ */
+function answered(reply) {
+	return reply != null && typeof reply == 'object' && reply.error == null;
 }
 
-function asked(reply) {
-	if (reply != null && typeof reply == 'object') {
-		if (reply.error == null)
+function polled(call) {
+	return call.then(reply => answered(reply) ? reply : null, () => null);
+}
+
+function asked(call) {
+	return call.then(reply => {
+		if (answered(reply))
 			return reply;
-		throw new Error(reply.error);
-	}
-	if (reply === 4)
-		throw new Error(_('The daemon does not run.'));
-	throw new Error(rpc.getStatusText(Number(reply)));
+		if (reply?.error != null)
+			throw new Error(reply.error);
+		throw new Error(reply === 4 ? _('The daemon does not run.') : rpc.getStatusText(Number(reply)));
+	}, error => {
+		throw String(error?.message).includes('-32000') ? new Error(_('The daemon does not run.')) : error;
+	});
 }
 
 /* All pages of a list: `call` is asked until there are no more items under `name`, or there are `most`. */
 function everything(call, name, most, offset) {
-	return call(undefined, offset ?? 0, 1000).then(reply => {
-		const items = polled(reply)?.[name] ?? [];
+	return polled(call(undefined, offset ?? 0, 1000)).then(reply => {
+		const items = reply?.[name] ?? [];
 		const known = (offset ?? 0) + items.length;
 		if (!items.length || !reply.more || known >= most)
 			return items;
@@ -58,33 +67,40 @@ function everything(call, name, most, offset) {
 
 return baseclass.extend({
 	CONFIG: CONFIG,
+	SERVICE_ACTIONS: SERVICE_ACTIONS,
 
 	/* Polled: null without the daemon. */
-	status: () => callStatus().then(polled),
-	actions: (search, offset, limit) => callActions(search, offset, limit).then(polled),
-	targets: (search, offset, limit) => callTargets(search, offset, limit).then(polled),
-	elements: (target, search, offset, limit) => callElements(target, search, offset, limit).then(polled),
-	matches: limit => callMatches(limit).then(polled),
+	status: () => polled(callStatus()),
+	actions: (search, offset, limit) => polled(callActions(search, offset, limit)),
+	targets: (search, offset, limit) => polled(callTargets(search, offset, limit)),
+	elements: (target, search, offset, limit) => polled(callElements(target, search, offset, limit)),
+	matches: limit => polled(callMatches(limit)),
 
 	/* Asked for: an Error says what is wrong. `flow`: the beginning of a digest, or a flow record. */
-	explain: flow => callExplain(flow).then(asked),
-	checkCriteria: text => callCheck(text, undefined, undefined).then(asked),
-	checkExemptions: text => callCheck(undefined, text, undefined).then(asked),
-	reload: () => callReload().then(asked),
-	flush: target => callFlush(target).then(asked),
+	explain: flow => asked(callExplain(flow)),
+	checkCriteria: text => asked(callCheck(text, undefined, undefined)),
+	checkExemptions: text => asked(callCheck(undefined, text, undefined)),
+	reload: () => asked(callReload()),
+	flush: target => asked(callFlush(target)),
 
 	/* The names that the running agent knows: lists of { name, id, category } or { name, id, of }; empty without the daemon. */
 	apps: () => everything(callApps, 'apps', 10000),
 	protocols: () => everything(callProtocols, 'protocols', 10000),
 	categories: () => everything(callCategories, 'categories', 10000),
 
-	/* What procd knows of the service: { running, pid, enabled }. */
-	service: () => Promise.all([ callService('nfa'), fs.exec(INIT, [ 'enabled' ]).catch(() => null) ]).then(([ list, done ]) => {
+	/*
+	 * What procd knows of the service: { known, running, pid }. Known: it was started, and not stopped since; one that is
+	 * known and does not run has ended by itself.
+	 */
+	service: () => callService('nfa').catch(() => null).then(list => {
 		const instance = Object.values(list?.nfa?.instances ?? {})[0];
-		return { running: instance?.running === true, pid: instance?.pid, enabled: done?.code === 0 };
+		return { known: instance != null, running: instance?.running === true, pid: instance?.pid };
 	}),
 
-	/* start, stop, restart, enable, disable. Rejects with what the script said. */
+	/* Whether the service is started with the router; null where that cannot be asked. */
+	starts: () => fs.exec(INIT, [ 'enabled' ]).then(done => done.code === 0, () => null),
+
+	/* One of SERVICE_ACTIONS. Rejects with what the script said. */
 	service_do: action => fs.exec(INIT, [ action ]).then(done => {
 		if (done.code !== 0)
 			throw new Error(done.stderr || done.stdout || _('%s ended with %d').format(INIT, done.code));

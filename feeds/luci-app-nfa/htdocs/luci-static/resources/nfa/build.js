@@ -1,0 +1,269 @@
+'use strict';
+'require baseclass';
+'require form';
+'require uci';
+'require nfa.api as api';
+'require nfa.checked as checked';
+'require nfa.picker as picker';
+
+/*
+ * Options of nfa.fields as fields of LuCI's forms. What a person does not change is not written: a yes that is spelt "on", an
+ * option that is called by its other name, and a list in one text stay as they are.
+ */
+
+const YES = [ '1', 'yes', 'on', 'true', 'enabled' ];
+
+/* The name under which an option of a section is written, of those that the daemon reads; the last one given counts. */
+function written(section_id, field) {
+	const section = uci.get(api.CONFIG, section_id);
+	const given = Object.keys(section ?? {}).filter(key => key === field.name || field.other.includes(key));
+	return given[given.length - 1] ?? field.name;
+}
+
+function raw(section_id, field) {
+	return uci.get(api.CONFIG, section_id, written(section_id, field));
+}
+
+function list(value) {
+	return value == null || value === '' ? [] : Array.isArray(value) ? value : [ value ];
+}
+
+function listed(value, field) {
+	return field.split ? list(value).flatMap(text => text.split(field.split)).filter(text => text) : list(value);
+}
+
+function read(section_id, field) {
+	const value = raw(section_id, field);
+	if (value == null)
+		return null;
+	if (field.kind === 'list' || field.kind === 'picks')
+		return listed(value, field);
+	const text = list(value).join(' ');
+	if (field.kind === 'flag')
+		return YES.includes(text.trim().toLowerCase()) ? '1' : '0';
+	if (field.kind === 'select')
+		return (field.normal ?? (one => one))(text.trim().toLowerCase());
+	return text;
+}
+
+function same(one, other) {
+	return JSON.stringify(one ?? null) === JSON.stringify(other ?? null);
+}
+
+/* A field that is not touched as long as it says what the configuration says. */
+const storing = {
+	load(section_id) {
+		return read(section_id, this.field);
+	},
+
+	write(section_id, value) {
+		const name = written(section_id, this.field);
+		for (const other of [ this.field.name, ...this.field.other ])
+			if (other !== name)
+				uci.unset(api.CONFIG, section_id, other);
+		uci.set(api.CONFIG, section_id, name, value);
+	},
+
+	remove(section_id) {
+		// Another field of this section may write the same option, and be the one that shows.
+		if (this.section.children.some(one => one !== this && one.field?.name === this.field.name && one.isActive(section_id)))
+			return;
+		for (const name of [ this.field.name, ...this.field.other ])
+			uci.unset(api.CONFIG, section_id, name);
+	}
+};
+
+const Flag = form.Flag.extend(Object.assign({
+	parse(section_id) {
+		if (!this.isActive(section_id))
+			return Promise.resolve(this.retain ? null : this.remove(section_id));
+		const value = this.formvalue(section_id);
+		if (value !== (this.cfgvalue(section_id) ?? this.default))
+			this.write(section_id, value);
+		return Promise.resolve();
+	}
+}, storing));
+
+const Value = form.Value.extend(storing);
+const Select = form.ListValue.extend(Object.assign({
+	/* A default is not written as long as nothing else was chosen. */
+	write(section_id, value) {
+		if (this.cfgvalue(section_id) != null || value !== this.default)
+			storing.write.call(this, section_id, value);
+	}
+}, { load: storing.load, remove: storing.remove }));
+const List = form.DynamicList.extend(storing);
+
+/* A field whose widget is one of ours: `widget(section_id, values, options)` makes it. */
+const Own = form.Value.extend(Object.assign({
+	renderWidget(section_id, index, value) {
+		return this.widget(section_id, value, { id: this.cbid(section_id), disabled: this.map.readonly === true }).render();
+	},
+
+	formvalue(section_id) {
+		return this.getUIElement(section_id)?.getValue() ?? null;
+	},
+
+	parse(section_id) {
+		const element = this.isActive(section_id) ? this.getUIElement(section_id) : null;
+		return Promise.resolve(element?.settled?.()).then(() => {
+			if (element != null && !element.isValid()) {
+				element.point?.(element.getValidationError());
+				throw new TypeError(`${_('Option "%s" contains an invalid input value.').format(this.title)} ${element.getValidationError()}`);
+			}
+			if (element == null)
+				return form.Value.prototype.parse.call(this, section_id);
+			const value = element.getValue();
+			const empty = !list(value).length;
+			if (empty && !this.rmempty) {
+				element.point?.(_('Something must be chosen here.'));
+				throw new TypeError(_('Option "%s" must not be empty.').format(this.title));
+			}
+			if (empty && this.cfgvalue(section_id) != null)
+				this.remove(section_id);
+			else if (!empty && !same(this.cfgvalue(section_id), value))
+				this.write(section_id, value);
+			return null;
+		});
+	}
+}, storing));
+
+const Picks = Own.extend({
+	widget(section_id, value, options) {
+		return new picker.Picker(value ?? [], Object.assign(options, {
+			label: this.title, create: false, placeholder: this.field.preset,
+			choices: this.field.choices.map(([ name, label ]) => ({ value: name, label, note: label === name ? '' : name }))
+		}));
+	}
+});
+
+const CLASSES = { flag: Flag, text: Value, secret: Value, select: Select, list: List, picks: Picks };
+
+function expected(field, value) {
+	const wrong = value === '' || value == null ? '' : field.rule(String(value));
+	return wrong ? _('Expected: %s').format(wrong) : true;
+}
+
+/* A switch in the row of a grid: it holds at once, also when another row is edited before the page is saved. */
+function inline(section, field) {
+	const option = add(section, field, {});
+	option.title = _('On');
+	option.editable = true;
+	option.modalonly = false;
+	option.onchange = function(event, section_id, value) { this.write(section_id, value); };
+	return option;
+}
+
+/*
+ * Add a field. more: tab; as, its name in the form where it is not the option's; only, conditions of form.Value.depends;
+ * type, another class than that of its kind; check(section_id, value), asked after the field's own rule.
+ */
+function add(section, field, more) {
+	const { tab, as, only, type, check } = more ?? {};
+	const given = [ type ?? CLASSES[field.kind], as ?? field.name, field.title, field.help ];
+	const option = tab ? section.taboption(tab, ...given) : section.option(...given);
+	option.field = field;
+	if (field.kind === 'flag' || field.kind === 'select')
+		option.default = field.preset;
+	else if (field.preset)
+		option.placeholder = field.preset;
+	if (field.kind === 'secret')
+		option.password = true;
+	if (field.kind === 'select')
+		field.choices.forEach(([ value, label ]) => option.value(value, label));
+	option.rmempty = !field.required;
+	// What another type of target needs stays where it is, until the type is changed and saved.
+	for (const condition of only ?? field.only ?? [])
+		option.depends(condition);
+	if (field.rule || check)
+		option.validate = (section_id, value) => {
+			const wrong = field.rule ? expected(field, value) : true;
+			return wrong === true && check ? check(section_id, value) : wrong;
+		};
+	return option;
+}
+
+/* The values of the fields of a section that show, by the names of their options; a preset where there is none. */
+function values(section, section_id) {
+	const found = {};
+	for (const option of section.children)
+		if (option.field && option.isActive(section_id)) {
+			const value = option.formvalue(section_id);
+			const preset = option.field.split ? listed(option.field.preset, option.field) : option.field.preset;
+			found[option.field.name] = value == null || !list(value).length ? preset : value;
+		}
+	return found;
+}
+
+/*
+ * What several options together must be: `rule(values, section_id)` gives '' or what is wrong, which is shown at the end of the
+ * section while it is so, and keeps it from being saved.
+ */
+function verdict(section, name, conditions, rule, tab) {
+	const given = [ form.DummyValue, name, ' ' ];
+	const option = tab ? section.taboption(tab, ...given) : section.option(...given);
+	const nodes = {};
+	let told = null;
+	conditions.forEach(condition => option.depends(condition));
+	option.renderWidget = section_id => (nodes[section_id] = E('div', { 'role': 'alert' }));
+	const judge = section_id => {
+		const wrong = rule(values(section, section_id), section_id);
+		if (nodes[section_id] && wrong !== told)
+			nodes[section_id].textContent = wrong;
+		told = wrong;
+		return wrong;
+	};
+	option.checkDepends = function(section_id) {
+		const active = form.DummyValue.prototype.checkDepends.call(this, section_id);
+		if (active)
+			judge(section_id);
+		return active;
+	};
+	option.parse = section_id => {
+		const wrong = option.isActive(section_id) ? judge(section_id) : '';
+		return wrong ? Promise.reject(new TypeError(wrong)) : Promise.resolve();
+	};
+	return option;
+}
+
+return baseclass.extend({
+	verdict: verdict,
+	Value: Value,
+	Select: Select,
+	Own: Own,
+	add: add,
+	inline: inline,
+	raw: raw,
+	list: list,
+	read: read,
+
+	/* A field whose widget is the criteria's, or that of exemptions. `lists()`: names of lists of exemptions. */
+	Criteria: Own.extend({
+		load(section_id) { return list(raw(section_id, this.field)); },
+		widget: (section_id, value, options) => new checked.Criteria(value ?? [], options)
+	}),
+	Exemptions: Own.extend({
+		load(section_id) { return list(raw(section_id, this.field)); },
+		widget(section_id, value, options) {
+			return new checked.Exemptions(value ?? [], Object.assign(options, { lists: this.lists?.() ?? [] }));
+		}
+	}),
+
+	/* Several of the sections of a type, by their names. `from()`: a list of { value, label, note }. */
+	Names: Own.extend({
+		load(section_id) { return list(raw(section_id, this.field)); },
+		widget(section_id, value, options) {
+			return new picker.Picker(value ?? [], Object.assign(options, { label: this.title, choices: this.from(), placeholder: this.placeholder }));
+		}
+	}),
+
+	/* The names of all sections of a type. */
+	names: type => uci.sections(api.CONFIG, type).map(section => section['.name']),
+
+	/* Say what the field for the name of a new section is for. */
+	label_new: (node, text) => {
+		node.querySelector?.('.cbi-section-create-name')?.setAttribute('aria-label', text);
+		node.querySelector?.('.cbi-section-create-name')?.setAttribute('placeholder', text);
+		return node;
+	}
+});

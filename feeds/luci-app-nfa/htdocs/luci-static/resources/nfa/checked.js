@@ -1,0 +1,306 @@
+'use strict';
+'require baseclass';
+'require ui';
+'require dom';
+'require nfa.api as api';
+'require nfa.criteria as criteria';
+'require nfa.picker as picker';
+
+/*
+ * The two fields whose values the daemon checks while they are written: what a policy matches, and exemptions.
+ */
+
+const DELAY = 500;
+
+function sentence(text) {
+	return text ? `${text[0].toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? '' : '.'}` : '';
+}
+
+/* What the daemon says of a text, below the field that holds it. `ask`: a function that gives the promise of a check. */
+class Check {
+	constructor(ask) {
+		this.ask = ask;
+		this.ok = true;
+		this.asked = 0;
+		this.waiting = Promise.resolve();
+		this.node = E('div', { 'class': 'nfa-checked', 'aria-live': 'polite' });
+	}
+
+	/* Check soon; what is asked meanwhile takes the place of this. `problem`: what is wrong already without asking. */
+	soon(value, problem) {
+		const turn = ++this.asked;
+		window.clearTimeout(this.timer);
+		if (problem || value == null) {
+			this.ok = !problem;
+			this.release?.();
+			dom.content(this.node, [ ...(problem ? [ E('p', {}, [ problem ]) ] : []) ]);
+			return;
+		}
+		this.release?.();
+		this.waiting = new Promise(resolve => { this.release = resolve; });
+		this.timer = window.setTimeout(() => {
+			dom.content(this.node, [ E('em', {}, [ _('Checking...') ]) ]);
+			this.ask(value).then(answer => {
+				if (turn === this.asked)
+					this.show(answer);
+			}, error => {
+				if (turn === this.asked) {
+					this.ok = true;
+					dom.content(this.node, [ E('em', {}, [ _('It could not be checked: %s').format(error?.message ?? error) ]) ]);
+				}
+			}).finally(() => {
+				if (turn === this.asked)
+					this.release();
+			});
+		}, DELAY);
+	}
+
+	show(answer) {
+		const told = (answer.reports ?? []).filter(report => report.severity !== 'info');
+		this.ok = answer.ok;
+		dom.content(this.node, [ ...(told.length ? told.flatMap(report => [
+			E('p', {}, [
+				E('strong', {}, [ report.severity === 'error' ? _('Wrong: ') : _('Note: ') ]),
+				sentence(report.message.replace(/^(criteria|exemptions)(\[[0-9]+\])?: /, '')), ' ', sentence(report.hint)
+			]),
+			...(report.excerpt ? [ E('pre', {}, [ report.excerpt.replace(/^\n+|\s+$/g, '') ]) ] : [])
+		]) : [ E('span', {}, [ '\u2713 ', _('The daemon understands it.') ]) ]) ]);
+	}
+}
+
+/* The choices of devices that hosts give: by MAC address, with the name that a person knows. */
+function devices(hints) {
+	return Object.entries(hints ?? {}).map(([ mac, hint ]) => ({
+		value: mac.toUpperCase(),
+		label: hint.name ? _('%s (%s)').format(hint.name, mac.toUpperCase()) : mac.toUpperCase(),
+		note: L.toArray(hint.ipaddrs)[0] ?? ''
+	})).sort((one, other) => L.naturalCompare(one.label, other.label));
+}
+
+function names(rows) {
+	return rows.map(row => ({ value: row.name.toLowerCase(), label: row.name.replace(/^netify\./, ''), note: row.category ?? '' }))
+		.filter(choice => criteria.usable('apps', choice.value))
+		.sort((one, other) => L.naturalCompare(one.label, other.label));
+}
+
+/* Names of the running agent and of hosts, asked once a page: kind to the promise of choices. */
+let lists = null;
+
+function choices_of() {
+	lists ??= {
+		apps: api.apps().then(names),
+		protocols: api.protocols().then(names),
+		// A category may be one of applications and of protocols.
+		categories: api.categories().then(rows => names([ ...new Map(rows.map(row => [ row.name, { name: row.name } ])).values() ])),
+		devices: api.hints().then(devices),
+		networks: Promise.resolve([]), remotes: Promise.resolve([]), ports: Promise.resolve([])
+	};
+	return lists;
+}
+
+const base = {
+	isValid() { return this.problem() === ''; },
+	getValidationError() { return this.problem(); },
+	triggerValidation() { return false; },
+
+	/* When the answer to the last check is there. */
+	settled() { return this.check.waiting; },
+
+	/* Show the person where it is wrong. */
+	point(text) {
+		if (this.check.ok)
+			dom.content(this.check.node, [ E('p', { 'role': 'alert' }, [ E('strong', {}, [ text ]) ]) ]);
+		this.check.node.scrollIntoView({ block: 'center' });
+	},
+
+	changed() {
+		this.node.setAttribute('data-changed', 'true');
+		this.node.dispatchEvent(new CustomEvent('widget-change', { bubbles: true }));
+	}
+};
+
+const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
+	/* values: the entries of the option. */
+	__init__(values, options) {
+		this.values = values;
+		this.options = options;
+		this.choices = values.length ? criteria.parse(values) : criteria.empty();
+		this.before = this.choices;
+		this.simple = this.choices != null;
+		this.check = new Check(entries => api.checkCriteria(entries));
+	},
+
+	render() {
+		const id = this.options.id;
+		const titles = {
+			apps: [ _('Applications'), _('such as youtube') ], protocols: [ _('Protocols'), _('such as bittorrent') ],
+			categories: [ _('Categories'), _('such as games') ], devices: [ _('Devices'), _('a name, MAC or IP address') ],
+			networks: [ _('Networks of yours'), '192.168.2.0/24' ], remotes: [ _('Addresses of the other end'), '203.0.113.0/24' ],
+			ports: [ _('Ports of the other end'), '443, 6881-6889' ]
+		};
+		const pick = kind => {
+			const [ label, placeholder ] = titles[kind];
+			const field = new picker.Picker(this.choices?.[kind] ?? [], {
+				label, placeholder, disabled: this.options.disabled, split: !criteria.is_name(kind),
+				normal: text => criteria.normal(kind, text),
+				check: value => criteria.usable(kind, value) ? '' : placeholder,
+				changed: () => {
+					this.choices[kind] = field.getValue();
+					this.ask();
+				}
+			});
+			const node = E('div', { 'class': 'nfa-pick', 'data-kind': kind }, [ field.render() ]);
+			node.insertBefore(E('label', { 'for': field.input.id }, [ label ]), node.firstChild);
+			choices_of()[kind].then(found => field.setChoices(found)).catch(() => {});
+			this.pickers[kind] = field;
+			return node;
+		};
+		const question = (title, kinds) => E('fieldset', { 'class': 'nfa-question' }, [ E('legend', {}, [ title ]), ...kinds.map(pick) ]);
+		this.pickers = {};
+		this.words = E('pre', { 'class': 'nfa-code' });
+		this.lists = E('div', {}, [
+			question(_('What: any of these'), [ 'apps', 'protocols', 'categories' ]),
+			question(_('Whose: any of these; empty: everybody\'s'), [ 'devices', 'networks' ]),
+			question(_('Where to: any of these; empty: anywhere'), [ 'remotes', 'ports' ]),
+			E('div', {}, [ _('This is written:') ]), this.words
+		]);
+		this.area = E('textarea', {
+			'class': 'nfa-expression', 'rows': 5, 'id': `widget.${id}`, 'aria-label': _('Expression'), 'spellcheck': 'false', 'autocapitalize': 'off',
+			'disabled': this.options.disabled ? '' : null, 'input': () => this.ask()
+		}, [ criteria.text(this.values) ]);
+		this.free = E('div', {}, [
+			this.area,
+			E('div', { 'class': 'cbi-value-description' }, [ _('One expression a line, each ended by ";". Any one that matches will do. A line may be the path of a file of expressions.') ])
+		]);
+		this.refusal = E('div', { 'role': 'alert' });
+		const mode = (simple, label) => E('label', {}, [ E('input', {
+			'type': 'radio', 'name': `${id}.mode`, 'checked': this.simple === simple ? '' : null, 'data-simple': simple, 'change': () => this.turn(simple)
+		}), label ]);
+		this.modes = E('div', { 'class': 'nfa-modes', 'role': 'radiogroup', 'aria-label': _('How to say it') },
+			[ mode(true, _('Choose from lists')), mode(false, _('Write an expression')) ]);
+		this.node = E('div', { 'id': id }, [ this.modes, this.refusal, this.lists, this.free, this.check.node ]);
+		this.show();
+		if (this.values.length)
+			this.check.soon(this.entries(), this.first_problem());
+		dom.bindClassInstance(this.node, this);
+		return this.node;
+	},
+
+	show() {
+		this.lists.classList.toggle('hidden', !this.simple);
+		this.free.classList.toggle('hidden', this.simple);
+		for (const input of this.modes.querySelectorAll('input'))
+			input.checked = (input.getAttribute('data-simple') === 'true') === this.simple;
+		if (this.simple)
+			dom.content(this.words, [ this.first_problem() ? '-' : criteria.build(this.choices) ]);
+	},
+
+	/* To lists, where the expression can be said by them; to the expression always. */
+	turn(simple) {
+		dom.content(this.refusal, []);
+		if (simple) {
+			const entries = criteria.entries(this.area.value);
+			const found = entries.length ? criteria.parse(entries) : criteria.empty();
+			if (found == null) {
+				dom.content(this.refusal, [ _('The lists cannot show this expression: it says more than they do. It stays as it is.') ]);
+				this.show();
+				return;
+			}
+			this.choices = found;
+			for (const kind of criteria.KINDS)
+				this.pickers[kind].setValue(found[kind]);
+		}
+		else if (!this.first_problem()) {
+			this.area.value = criteria.text(this.entries());
+		}
+		this.simple = simple;
+		this.show();
+		this.ask();
+	},
+
+	/* What is wrong with the choices, before anybody is asked. */
+	first_problem() {
+		if (!this.simple)
+			return '';
+		const wrong = criteria.KINDS.flatMap(kind => this.choices[kind].filter(value => !criteria.usable(kind, value)));
+		return wrong.length ? _('"%s" cannot be used here.').format(wrong[0]) : '';
+	},
+
+	entries() {
+		if (!this.simple)
+			return criteria.entries(this.area.value);
+		// What was not changed stays as a person wrote it.
+		return this.values.length && this.before != null && criteria.same(this.before, this.choices) ? this.values : [ criteria.build(this.choices) ];
+	},
+
+	is_nothing() {
+		return this.simple ? criteria.is_empty(this.choices) && !this.values.length : !this.area.value.trim();
+	},
+
+	ask() {
+		this.show();
+		const problem = this.first_problem();
+		this.check.soon(problem || this.is_nothing() ? null : this.entries(), problem);
+		this.changed();
+	},
+
+	problem() {
+		if (this.is_nothing())
+			return _('Say what the policy matches. Every flow is written *.');
+		return this.first_problem() || (this.check.ok ? '' : _('The expression is wrong.'));
+	},
+
+	getValue() {
+		if (this.is_nothing() || this.first_problem())
+			return [];
+		const entries = this.entries();
+		return criteria.text(entries) === criteria.text(this.values) ? this.values : entries;
+	}
+}));
+
+const Exemptions = ui.AbstractElement.extend(Object.assign({}, base, {
+	/* options.lists: names of lists of exemptions that may be named. */
+	__init__(values, options) {
+		this.values = values;
+		this.options = options;
+		this.check = new Check(entries => api.checkExemptions(entries));
+	},
+
+	render() {
+		const lists = (this.options.lists ?? []).map(name => ({ value: name, label: _('the list %s').format(name), note: '' }));
+		const dns = { value: "protocol == 'dns';", label: _('DNS: questions for names'), note: '' };
+		this.picker = new picker.Picker(this.values, {
+			label: _('Exemptions'), disabled: this.options.disabled, placeholder: _('a device, address, network or expression'),
+			choices: [ dns, ...lists ], changed: () => this.ask()
+		});
+		choices_of().devices.then(found => this.picker.setChoices([ dns, ...lists, ...found ])).catch(() => {});
+		this.node = E('div', { 'id': this.options.id }, [ this.picker.render(), this.check.node ]);
+		this.picker.input.id = `widget.${this.options.id}`;
+		if (this.values.length)
+			this.ask();
+		dom.bindClassInstance(this.node, this);
+		return this.node;
+	},
+
+	ask() {
+		const entries = this.picker.getValue().filter(entry => !(this.options.lists ?? []).includes(entry));
+		this.check.soon(entries.length ? entries : null);
+		if (this.node)
+			this.changed();
+	},
+
+	problem() {
+		return this.check.ok ? '' : _('One of the exemptions is wrong.');
+	},
+
+	getValue() {
+		return this.picker.getValue();
+	}
+}));
+
+return baseclass.extend({
+	Criteria: Criteria,
+	Exemptions: Exemptions,
+	devices: devices,
+	choices: choices_of
+});

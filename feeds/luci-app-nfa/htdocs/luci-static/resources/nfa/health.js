@@ -1,0 +1,164 @@
+'use strict';
+'require baseclass';
+'require nfa.words as words';
+
+/*
+ * What the daemon's status (docs/status.md) means to an owner of a router: what state it is in, what is wrong, and on which
+ * page that is mended. In: plain data, as api.js gives it. Out: plain data with texts; no page is touched here.
+ */
+
+const PAGES = { action: 'policies', exemption: 'policies', time_of_day: 'policies', nfa: 'policies' };
+
+/*
+ * The service: { key, text, advice }. `status`: null without an answer; `service`: what procd knows; `allowed`: whether the
+ * configuration lets it run.
+ */
+function state(status, service, allowed) {
+	if (status != null)
+		return { key: 'running', text: _('Running'), advice: '' };
+	if (service.running)
+		return { key: 'starting', text: _('Starting, or not answering'), advice: _('It was started, but does not answer yet. If this stays for a minute, press Restart and look at the log.') };
+	if (!allowed)
+		return { key: 'off', text: _('Switched off'), advice: _('The configuration says that it may not run, so Start does nothing. Press Switch on.') };
+	if (service.known)
+		return { key: 'failed', text: _('Ended by itself'), advice: _('It is started again by itself after some seconds. The log says why it ended.') };
+	return { key: 'stopped', text: _('Stopped'), advice: _('No flow is looked at. Elements that are in sets stay until their time is over. Press Start.') };
+}
+
+/* The agent: { ok, text, advice }. */
+function agent(source) {
+	const error = source.last_error ?? '';
+	if (source.connected)
+		return { ok: true, text: source.agent_version ? _('Connected, version %s').format(source.agent_version) : _('Connected'), advice: '' };
+	let advice = _('It is tried again by itself.');
+	if (/No such file|refused/i.test(error))
+		advice = _('netifyd does not run, or has its socket elsewhere. Start it (System > Startup); it is found by itself then.');
+	else if (/Permission/i.test(error))
+		advice = _('The daemon may not open the socket of netifyd. Look at the log.');
+	else if (/resolve|Name or service|unreachable|timed out/i.test(error))
+		advice = _('The other machine cannot be reached. Check the address in the option source and whether that machine is on.');
+	return { ok: false, text: error ? _('Not connected: %s').format(error) : _('Not connected yet'), advice: advice };
+}
+
+/*
+ * A report of the configuration: { severity, place, text, excerpt, page }. `kind` gives the type of a UCI section by its name.
+ * A page of "" is one that no page can mend: a JSON file.
+ */
+function report(text, kind) {
+	const [ first, ...excerpt ] = text.split('\n');
+	const parts = first.match(/^(?:(.*?): )?(error|warning|info): (.*)$/);
+	const place = parts?.[1] ?? '';
+	const section = place.match(/^netify-proc-flow-actions\.(@?[^.\s]+(?:\[-?\d+\])?)/)?.[1];
+	const type = section?.match(/^@(.+)\[/)?.[1] ?? (section ? kind(section) : null);
+	return {
+		severity: parts?.[2] ?? 'error',
+		place: place,
+		text: parts?.[3] ?? first,
+		excerpt: excerpt.join('\n'),
+		page: section ? (PAGES[type] ?? 'targets') : ''
+	};
+}
+
+function of_policy(policy, kind) {
+	const found = (policy.reports ?? []).map(text => report(text, kind)).filter(item => item.severity != 'info');
+	if (policy.failed_at != null)
+		found.unshift({
+			severity: 'error', place: '', excerpt: '', page: 'policies',
+			text: policy.generation
+				? _('The last configuration could not be used. The one before stays in force. What is wrong with it stands below.')
+				: _('The configuration cannot be used: no policy is in force. What is wrong with it stands below.')
+		});
+	const told = found.filter(item => item.place).length;
+	const left = (policy.errors ?? 0) + (policy.warnings ?? 0) - told;
+	if (left > 0 && told >= 50)
+		found.push({ severity: 'warning', place: '', excerpt: '', page: 'log', text: _('There are %d more errors and warnings. The command nfa check shows all.').format(left) });
+	return found;
+}
+
+function of_target(name, target, now) {
+	if (!target.enabled)
+		return [];
+	const item = { severity: 'error', place: '', excerpt: '', page: 'targets' };
+	if (!target.active)
+		return [ { ...item, text: _('Target %s is not in use: %s').format(name, target.reason) } ];
+	const troubled = (target.sets ?? []).filter(set => set.trouble);
+	if (troubled.length)
+		return troubled.map(set => ({
+			...item, page: set.trouble.startsWith('is full') ? 'sets' : 'targets',
+			text: set.trouble == 'does not exist'
+				? _('The set %s of target %s does not exist. Let the daemon make it (option managed), or make it yourself.').format(set.name, name)
+				: set.trouble.startsWith('is full')
+				? _('The set %s of target %s is full: new elements are left out. Give it a larger size, or its elements a shorter life.').format(set.name, name)
+				: _('The set %s of target %s cannot be used: %s').format(set.name, name, set.trouble)
+		}));
+	if (target.trouble)
+		return [ { ...item, text: _('Target %s does not work now: %s').format(name, target.trouble) } ];
+	if (target.errors > 0 && !target.over && target.last_error_at != null && now - target.last_error_at < 3600)
+		return [ { ...item, severity: 'warning', text: _('Target %s had an error %s: %s').format(name, words.ago(target.last_error_at, now), target.last_error) } ];
+	return [];
+}
+
+function of_stream(status) {
+	const found = [], warn = (text, page) => found.push({ severity: 'warning', place: '', excerpt: '', page: page, text: text });
+	const source = status.source, flows = status.flows;
+	const bad = Object.entries(source.bad ?? {}).reduce((sum, [ name, count ]) => sum + (name == 'resync_bytes' ? 0 : count), 0);
+	if (!source.connected && status.uptime >= 5)
+		warn(_('netifyd is not connected, so nothing is decided. %s').format(agent(source).advice), 'log');
+	else if (status.uptime > 120 && !source.kinds?.flow)
+		warn(_('netifyd is connected but has told of no flow. It sees no traffic, or listens on the wrong device.'), '');
+	if (bad > 0)
+		warn(_('%s records of netifyd could not be used.').format(words.count(bad)), 'log');
+	if (flows.dropped > 0)
+		warn(_('There were more flows at once than max_flows (%s) allows: %s were forgotten.').format(words.count(flows.max), words.count(flows.dropped)), 'policies');
+	if (status.loop?.longest_ms > 500)
+		warn(_('The daemon was busy for %d ms at a stretch: the router is overloaded, or a folder for logs is slow.').format(status.loop.longest_ms), '');
+	if (source.lag > 60)
+		warn(_('Decisions come %s after the traffic: the clock of a machine is wrong, or the router is too slow.').format(words.seconds(source.lag)), '');
+	return found;
+}
+
+/* What is wrong, the worst first: { severity: error or warning, text, place, excerpt, page }. `now`: the router's clock. */
+function problems(status, now, kind) {
+	const found = [
+		...of_policy(status.policy, kind),
+		...Object.entries(status.targets ?? {}).flatMap(([ name, target ]) => of_target(name, target, now)),
+		...of_stream(status)
+	];
+	return [ ...found.filter(item => item.severity == 'error'), ...found.filter(item => item.severity != 'error') ];
+}
+
+/* When hours begin or end: "sat 22:00" with its day in the person's language. */
+function moment(text) {
+	const days = {
+		mon: _('Monday'), tue: _('Tuesday'), wed: _('Wednesday'), thu: _('Thursday'), fri: _('Friday'), sat: _('Saturday'), sun: _('Sunday')
+	};
+	return text.replace(/^[a-z]{3}/, day => days[day] ?? day);
+}
+
+/* The state of an action, as a cell: { text, style, note }. */
+function action(item) {
+	if (!item.enabled)
+		return { text: _('off'), style: '', note: '' };
+	if (!item.active)
+		return { text: _('not in use'), style: 'warning', note: item.reason };
+	if (item.in_hours === false)
+		return { text: _('outside its hours'), style: 'notice', note: item.until ? _('begins %s').format(moment(item.until)) : item.hours };
+	if (item.in_hours === true)
+		return { text: _('on'), style: 'success', note: item.until ? _('until %s').format(moment(item.until)) : item.hours };
+	return { text: _('on'), style: 'success', note: '' };
+}
+
+/* The state of a target, likewise. */
+function target(item) {
+	if (!item.enabled)
+		return { text: _('off'), style: '', note: '' };
+	if (!item.active)
+		return { text: _('not in use'), style: 'warning', note: item.reason };
+	if (item.trouble)
+		return { text: _('trouble'), style: 'warning', note: item.trouble };
+	if (item.type == 'sink' && !item.readers)
+		return { text: _('no reader'), style: 'warning', note: '' };
+	return { text: _('works'), style: 'success', note: '' };
+}
+
+return baseclass.extend({ state: state, agent: agent, report: report, problems: problems, action: action, target: target });

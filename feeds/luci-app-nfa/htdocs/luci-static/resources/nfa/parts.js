@@ -1,0 +1,111 @@
+'use strict';
+'require baseclass';
+'require nfa.rows as rows';
+'require ui';
+
+/*
+ * Parts of pages: a table whose rows stay the nodes that they are while it is polled, and the line that says how things
+ * are. All texts are children in lists: text, whatever is in them.
+ */
+
+function lines_of(value) {
+	return (Array.isArray(value) ? value : [ value ]).map(String).filter(line => line);
+}
+
+/* Lines below each other. Each is apart from the others also for a script that is written from right to left. */
+function fill(cell, lines) {
+	const text = lines.join('\n');
+	if (cell.shown === text)
+		return;
+	cell.shown = text;
+	cell.replaceChildren(...lines.map(line => E('div', {}, [ E('bdi', {}, [ line ]) ])));
+	if (!lines.length)
+		cell.replaceChildren('-');
+}
+
+/*
+ * A table. `columns`: { title, text } or { title, node }; `text` gives the line or lines of an item, each time; `node` makes
+ * the content of a cell once, and is given a function that tells the item as it was last seen. `key`: what an item is known
+ * by. `empty`: what is said when there is none.
+ */
+function table(label, columns, key, empty) {
+	let shown = [];
+	const head = E('tr', { 'class': 'tr table-titles' }, columns.map(column =>
+		E('th', { 'class': 'th', 'scope': 'col' }, [ column.title ])));
+	const node = E('table', { 'class': 'table', 'aria-label': label }, [ head ]);
+	const row = () => {
+		let item = null;
+		const cells = columns.map(column => E('td', {
+			'class': 'td', 'data-title': column.title, 'style': 'overflow-wrap:anywhere'
+		}, column.node ? [ column.node(() => item) ] : []));
+		return {
+			node: E('tr', { 'class': 'tr' }, [ ...cells ]),
+			update: fresh => {
+				item = fresh;
+				columns.forEach((column, index) => {
+					if (column.text)
+						fill(cells[index], lines_of(column.text(item)));
+				});
+			}
+		};
+	};
+	const write = rows.keyed(node, key, row);
+	const nothing = E('tr', { 'class': 'tr placeholder' }, [
+		E('td', { 'class': 'td', 'colspan': columns.length }, [ E('em', {}, [ empty ]) ])
+	]);
+	node.appendChild(nothing);
+
+	const update = items => {
+		shown = items;
+		write(items);
+		rows.hide(nothing, items.length > 0);
+	};
+	/* `again`: the items that are there, whose text is another one by now. */
+	return { node: node, update: update, again: () => update(shown) };
+}
+
+return baseclass.extend({
+	table: table,
+
+	/* A line that screen readers say when it changes. `style`: of LuCI's messages, or null for a line of text. */
+	state: () => {
+		const node = E('p', { 'role': 'status', 'aria-live': 'polite' });
+		return {
+			node: node,
+			say: (text, style) => {
+				const name = style ? `alert-message ${style}` : '';
+				if (node.className != name)
+					node.className = name;
+				if (node.textContent != text)
+					node.textContent = text;
+			}
+		};
+	},
+
+	away: () => _('The daemon does not answer, so what is shown here may be old. Start it on the page Overview.'),
+
+	/* A labelled field in a row of controls. */
+	field: (label, control) => E('span', { 'style': 'display:inline-flex;align-items:center;gap:.5em;margin:0 1em .5em 0' }, [
+		E('label', { 'for': control.id }, [ label ]), control
+	]),
+
+	/*
+	 * A dialog. Its first control gets the focus; when it is closed, what had it before gets it back. `buttons` is the list
+	 * at its end; the first of them is what Escape presses.
+	 */
+	dialog: (title, content, buttons) => {
+		const before = document.activeElement;
+		const box = ui.showModal([ title ], [ ...content, E('div', { 'class': 'right button-row' }, [ ...buttons ]) ], 'cbi-modal');
+		box.setAttribute('role', 'dialog');
+		box.setAttribute('aria-modal', 'true');
+		box.setAttribute('aria-label', title);
+		(box.querySelector('select, input') ?? buttons[0]).focus();
+		return {
+			close: () => {
+				ui.hideModal();
+				if (before?.isConnected)
+					before.focus();
+			}
+		};
+	}
+});

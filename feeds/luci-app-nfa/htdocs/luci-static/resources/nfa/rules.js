@@ -1,0 +1,151 @@
+'use strict';
+'require baseclass';
+
+/*
+ * What the daemon takes as a value, rule by rule as nfa/config has them (convert.py, kinds.py, servers.py, service.py).
+ * Pure. A rule takes a text and gives '' or, in words, what was expected.
+ */
+
+const UINT32 = 0xffffffff;
+const bytes = text => new TextEncoder().encode(text).length;
+
+function matches(pattern, words) {
+	return text => pattern.test(text) ? '' : words();
+}
+
+function whole(low, high, words) {
+	return text => /^\s*[+-]?[0-9]{1,20}\s*$/.test(text) && Number(text) >= low && Number(text) <= high ? ''
+		: words?.() ?? _('a whole number from %d to %d').format(low, high);
+}
+
+function ipv4(text) {
+	const parts = /^([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})$/.exec(text)?.slice(1);
+	if (parts == null || parts.some(part => Number(part) > 255 || String(Number(part)) !== part))
+		return null;
+	return parts.reduce((sum, part) => sum * 256 + Number(part), 0);
+}
+
+/* The range of a bitmap: ['ip' or 'port', first, last], or null. */
+function span(text) {
+	const [ first, last, more ] = text.split('-').map(part => part.trim());
+	let found = null;
+	if (more != null)
+		return null;
+	if (last == null) {
+		const [ address, bits ] = first.split('/');
+		const at = ipv4(address);
+		if (at == null || (bits != null && (!/^[0-9]{1,2}$/.test(bits) || Number(bits) > 32)))
+			return null;
+		const size = 2 ** (32 - Number(bits ?? 32));
+		found = [ 'ip', Math.floor(at / size) * size, Math.floor(at / size) * size + size - 1 ];
+	}
+	else if (/^[0-9]+$/.test(first) && /^[0-9]+$/.test(last)) {
+		found = [ 'port', Number(first), Number(last) ];
+	}
+	else {
+		found = [ 'ip', ipv4(first), ipv4(last) ];
+	}
+	const [ kind, low, high ] = found;
+	return low == null || high == null || low > high || high > (kind === 'ip' ? UINT32 : 65535) || high - low >= 65536 ? null : found;
+}
+
+/* The number of a mark, which is hexadecimal with or without 0x; null when it is none of 32 bits. */
+function mark(text) {
+	const match = /^\s*(0x)?([0-9a-f]{1,16})\s*$/i.exec(text);
+	const value = match ? parseInt(match[2], 16) : UINT32 + 1;
+	return value <= UINT32 ? value : null;
+}
+
+function server(schemes, path) {
+	return text => {
+		const match = /^(?:([a-z]+):\/\/)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?(\/[!-~]*)?$/.exec(text.trim());
+		return match != null && (match[1] == null || schemes.includes(match[1])) && Number(match[3] ?? 0) <= 65535 && (path || (match[4] ?? '/') === '/');
+	};
+}
+
+const broker = server([ 'mqtt', 'tcp', 'mqtts', 'ssl' ], false);
+const url = server([ 'http', 'https' ], true);
+
+return baseclass.extend({
+	UINT32: UINT32,
+	whole: whole,
+	mark_of: mark,
+	span_of: span,
+
+	any: () => '',
+	interface: matches(/^(\*|(?!\.{1,2}$)[^\s/:\x00-\x1f\x7f]{1,15})$/, () => _('*, lan, wan or the name of a device, at most 15 characters')),
+	ipset_name: matches(/^(?!-)[!-~]{1,28}$/, () => _('1 to 28 characters without blanks')),
+	nft_name: matches(/^[A-Za-z_.][A-Za-z0-9_./-]{0,251}$/, () => _('a letter, _ or . and then letters, digits and _ . / -')),
+	nft_table: matches(/^[A-Za-z_.][A-Za-z0-9_./-]{0,254}$/, () => _('a letter, _ or . and then letters, digits and _ . / -')),
+	name: matches(/^[!-~]{1,128}$/, () => _('a name without blanks')),
+	file_part: matches(/^[^/\x00-\x1f\x7f]{0,128}$/, () => _('a part of the name of a file, without /')),
+	path: matches(/^(\/|\$\{)[^\x00-\x1f\x7f]*$/, () => _('a whole path, which begins with /')),
+	socket_path: text => text.startsWith('/') && bytes(text) <= 107 ? '' : _('a whole path of at most 107 bytes'),
+	mark: text => mark(text) == null ? _('at most 32 bits in hexadecimal, such as 0x85') : '',
+	tc_class: matches(/^\s*[0-9a-fA-F]{1,4}:[0-9a-fA-F]{1,4}\s*$/, () => _('a class of tc, MAJOR:MINOR in hexadecimal, such as 1:10')),
+	range: text => span(text) == null ? _('such as 192.168.1.0/24, 10.0.0.1-10.0.0.99 or 1-1023, at most 65536 in all') : '',
+	label: text => (/^[0-9]{1,9}$/.test(text) ? Number(text) <= 127 : /^[^\s#\x00-\x1f]+$/.test(text)) ? '' : _('the name of a label, or a bit from 0 to 127'),
+	line: matches(/^[^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,1024}$/, () => _('a text of one line')),
+	event: matches(/^[A-Za-z0-9._-]{1,128}$/, () => _('letters, digits, . _ and -')),
+	topic: matches(/^[^+#\x00-\x1f]{1,1024}$/, () => _('a topic without + and #')),
+	client_id: matches(/^[A-Za-z0-9_-]{0,64}$/, () => _('at most 64 letters and digits, - or _')),
+	mode: matches(/^0?[0-7]{3}$/, () => _('the rights of a file in octal, such as 0660')),
+	url: text => text.includes('://') && !text.includes('#') && url(text) ? '' : _('such as http://192.168.1.2:8080/events, without a user name and a password'),
+	broker: text => broker(text) ? '' : _('such as mqtt://192.168.1.2:1883 or mqtts://broker.example.org'),
+	header: text => {
+		const match = /^([^:]*):(.*)$/.exec(text);
+		if (match == null || !/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/.test(match[1].trim()) || !/^[^\x00-\x08\x0a-\x1f\x7f-\x9f]{0,4096}$/.test(match[2].trim()))
+			return _('a header such as X-Token: abc');
+		const own = [ 'connection', 'content-encoding', 'content-length', 'host', 'transfer-encoding' ].includes(match[1].trim().toLowerCase());
+		return own ? _('another header: the daemon makes this one itself') : '';
+	},
+	listen: text => {
+		const match = /^(unix|tcp|udp):\/\/(.+)$/.exec(text.trim());
+		if (match == null)
+			return _('unix:///PATH, tcp://ADDRESS:PORT or udp://HOST:PORT');
+		if (match[1] === 'unix')
+			return match[2].startsWith('/') && bytes(match[2]) <= 107 ? '' : _('unix:// and a whole path of at most 107 bytes');
+		const port = /:([0-9]{1,5})$/.exec(match[2]);
+		if (port != null && Number(port[1]) > 65535)
+			return _('a port up to 65535');
+		const host = port != null && !/^[0-9A-Fa-f:]*:[0-9A-Fa-f:]*:/.test(match[2]) ? match[2].slice(0, -port[0].length) : match[2];
+		return match[1] === 'udp' || ipv4(host) != null || /^\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?$/.test(host) ? ''
+			: _('an address to listen on; for all addresses: tcp://0.0.0.0:PORT');
+	},
+	source: text => {
+		const match = /^\s*(unix|tcp):\/\/(.+)$/.exec(text);
+		if (match == null)
+			return _('unix:///PATH or tcp://HOST:PORT');
+		return (match[1] === 'unix' ? match[2].startsWith('/') && bytes(match[2]) <= 107 : /:[0-9]{1,5}$/.test(match[2]) && Number(/[0-9]+$/.exec(match[2])[0]) <= 65535)
+			? '' : _('unix:///PATH or tcp://HOST:PORT');
+	},
+	zone: matches(/^:?[A-Za-z<][A-Za-z0-9_+,.:<>/-]{0,127}$/, () => _('a name such as Europe/Paris, or the POSIX form')),
+
+	/* What single options cannot say. Each takes the values of a target, as its form has them. */
+	check_ipset: values => {
+		const type = values.type || 'hash:ip';
+		const [ method, holds ] = [ type.split(':')[0], type.split(':')[1] ];
+		if (method !== 'bitmap')
+			return '';
+		if (!values.range)
+			return _('A set of type %s needs a range.').format(type);
+		const found = span(values.range);
+		if (found != null && found[0] !== holds)
+			return holds === 'ip' ? _('The range must be one of IPv4 addresses, such as 192.168.1.0/24.') : _('The range must be one of ports, such as 1-1023.');
+		return holds === 'ip' && values.set_family === 'ipv6' ? _('A set of type bitmap:ip holds IPv4 addresses only.') : '';
+	},
+	check_nftset: values => {
+		const wide = values.set_family === 'ipv4' ? 4 : 16;
+		const size = (values.type ?? []).reduce((sum, field) => sum + (field.endsWith('_addr') ? wide
+			: { local_mac: 8, other_mac: 8, interface: 16 }[field] ?? 4), 0);
+		if ((values.type ?? []).length > 5)
+			return _('An element has at most 5 fields.');
+		return size > 64 ? _('These fields take %d bytes; the kernel allows 64.').format(size) : '';
+	},
+	check_ctmark: values => {
+		const [ value, shift ] = [ mark(values.mark ?? ''), Number(values.shift || 0) ];
+		return value != null && value * 2 ** shift > UINT32 ? _('Shifted by %d, the mark takes more than 32 bits.').format(shift) : '';
+	},
+	check_ctlabel: values => values.labels?.length || values.auto_label === '1' ? ''
+		: _('Name a label, or let labels be set by application and protocol.')
+});

@@ -1,0 +1,72 @@
+'use strict';
+'require baseclass';
+'require nfa.api as api';
+'require uci';
+
+/*
+ * Changes of the configuration that begin at a flow: they wait, as LuCI's changes do, until a person saves and applies
+ * them. No DOM in here.
+ */
+
+const CONFIG = api.CONFIG;
+const GLOBAL = 'global';
+
+function list(section, option) {
+	return L.toArray(uci.get(CONFIG, section, option));
+}
+
+/* The sections of a type that have a name: others cannot be named by anything. */
+function named(type) {
+	return uci.sections(CONFIG, type).filter(section => !section['.anonymous']).map(section => section['.name']);
+}
+
+function is_a(type, name) {
+	return uci.get(CONFIG, name)?.['.type'] === type;
+}
+
+/* The name of a list may be in the plural, as in JSON. */
+function append(section, value) {
+	const option = uci.get(CONFIG, section, 'exemptions') != null ? 'exemptions' : 'exemption';
+	const values = list(section, option);
+	if (!values.includes(value))
+		uci.set(CONFIG, section, option, values.concat([ value ]));
+}
+
+return baseclass.extend({
+	GLOBAL: GLOBAL,
+
+	/* Read the configuration, with the changes that wait. */
+	load: () => uci.load(CONFIG),
+
+	/* Those of the actions that can be changed here: an action of a JSON file cannot. */
+	changeable: actions => actions.filter(name => is_a('action', name)),
+
+	targets: () => named('target'),
+
+	/* Names that no new section may have. */
+	taken: () => uci.sections(CONFIG).map(section => section['.name']),
+
+	/* Let `action` (or GLOBAL: every action) leave alone what the expression is about. */
+	exempt: (expression, action) => {
+		if (action === GLOBAL && uci.get(CONFIG, GLOBAL) == null)
+			uci.add(CONFIG, 'exemption', GLOBAL);
+		if (!is_a(action === GLOBAL ? 'exemption' : 'action', action))
+			throw new Error(_('The configuration has something else of the name %s.').format(action));
+		append(action, expression);
+		return uci.save();
+	},
+
+	/* A new action. Without a target it is off, until a person has given it one. */
+	add: (name, expression, target) => {
+		if (!/^[A-Za-z0-9_]+$/.test(name))
+			throw new Error(_('A name may have letters, digits and underscores.'));
+		if (uci.get(CONFIG, name) != null)
+			throw new Error(_('The configuration has something else of the name %s.').format(name));
+		uci.add(CONFIG, 'action', name);
+		uci.set(CONFIG, name, 'enabled', target ? '1' : '0');
+		uci.set(CONFIG, name, 'criteria', [ expression ]);
+		if (target)
+			uci.set(CONFIG, name, 'target', [ target ]);
+		return uci.save();
+	}
+});

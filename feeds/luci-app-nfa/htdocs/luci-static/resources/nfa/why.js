@@ -1,0 +1,144 @@
+'use strict';
+'require baseclass';
+'require nfa.api as api';
+'require nfa.flow as flow';
+'require nfa.parts as parts';
+'require nfa.staging as staging';
+'require nfa.words as words';
+
+/*
+ * Why a flow was decided as it was, by the configuration as it is now: a dialog, from which an exemption or a policy can be
+ * started.
+ */
+
+const OUTCOMES = {
+	'matched': _('%s matches'),
+	'exempt': _('%s leaves this alone'),
+	'no match': _('%s is about something else'),
+	'other interface': _('%s is for another interface'),
+	'outside hours': _('%s matches, but not at this hour'),
+	'halted': _('%s was not asked any more'),
+	'off': _('%s is off')
+};
+
+function said(step) {
+	return (OUTCOMES[step.outcome] ?? '%s').format(step.action);
+}
+
+function told(title, reasons) {
+	return E('li', {}, [ E('strong', {}, [ title ]), ...reasons.map(reason =>
+		E('div', { 'style': 'overflow-wrap:anywhere' }, [ E('bdi', {}, [ reason ]) ])) ]);
+}
+
+/* Steps of policies that are about something else are many, and seldom asked for. */
+function steps(answer) {
+	const others = answer.steps.filter(step => step.outcome == 'no match');
+	const rest = answer.steps.filter(step => step.outcome != 'no match');
+	return [
+		E('ul', {}, rest.map(step => told(said(step), step.why))),
+		...(others.length ? [ E('details', {}, [
+			E('summary', {}, [ N_(others.length, '%d policy is about something else', '%d policies are about something else').format(others.length) ]),
+			E('ul', {}, others.map(step => told(said(step), step.why)))
+		]) ] : []),
+		...(answer.steps_left_out ? [ E('p', {}, [ _('%d more are not listed.').format(answer.steps_left_out) ]) ] : [])
+	];
+}
+
+function results(answer) {
+	const gets = Object.entries(answer.effects).map(([ name, effects ]) => told(name, effects));
+	const not = Object.entries(answer.skipped).map(([ name, reason ]) => told(_('%s gets nothing').format(name), [ reason ]));
+	return gets.length + not.length ? E('ul', {}, gets.concat(not)) : E('p', {}, [ _('Nothing: no policy matches.') ]);
+}
+
+function explanation(answer) {
+	if (answer.steps == null)
+		return [ E('p', {}, [ _('The configuration has errors, and cannot be used. The page Policies shows them.') ]) ];
+	if (answer.exempt.length)
+		return [ E('ul', {}, [ told(_('Every policy leaves this alone'), answer.exempt) ]) ];
+	return [ ...steps(answer), E('h5', {}, [ _('What it leads to') ]), results(answer) ];
+}
+
+function select(id, options) {
+	return E('select', { 'id': id, 'class': 'cbi-input-select', 'style': 'max-width:100%' },
+		options.map(([ value, title ]) => E('option', { 'value': value }, [ title ])));
+}
+
+function row(label, field) {
+	return E('div', { 'class': 'cbi-value' }, [
+		E('label', { 'class': 'cbi-value-title', 'for': field.id }, [ label ]), E('div', { 'class': 'cbi-value-field' }, [ field ])
+	]);
+}
+
+/*
+ * The second dialog: what of the flow is meant, and what is to be done about it. `fields`: more rows; `check` asks the
+ * daemon about an expression; `stage` makes the change, and gives the promise of the policy to go on with, "" for none.
+ */
+function ask(title, text, found, fields, check, stage) {
+	const what = select('nfa-start-what', found.map((choice, index) => [ index, choice.title ]));
+	const expression = E('code', { 'id': 'nfa-start-expression', 'style': 'overflow-wrap:anywhere;white-space:normal' });
+	const state = parts.state();
+	const chosen = () => found[Number(what.value)].expression;
+	const no = E('button', { 'type': 'button', 'class': 'btn cbi-button', 'click': () => box.close() }, [ _('Cancel') ]);
+	const yes = words.button(_('Continue on the page Policies'), 'positive important', () => stage(chosen()).then(policy => {
+		window.location = L.url('admin/services/nfa/policies') + (policy ? `#edit=${policy}` : '');
+	}));
+	const show = () => {
+		const shown = chosen();
+		expression.textContent = shown;
+		return check(shown).then(answer => answer.reports?.[0]?.message ?? '', error => error.message).then(words_of => {
+			if (shown === chosen())
+				state.say(words_of, words_of ? 'warning' : null);
+		});
+	};
+	what.addEventListener('change', show);
+	const box = parts.dialog(title, [
+		E('p', {}, [ text ]), row(_('What is meant'), what), ...fields.map(([ label, field ]) => row(label, field)),
+		E('p', {}, [ _('As an expression:'), ' ', expression ]), state.node
+	], [ no, ' ', yes ]);
+	return show();
+}
+
+function start_exemption(match, hosts) {
+	return staging.load().then(() => {
+		const who = select('nfa-start-for', [ [ staging.GLOBAL, _('every policy') ] ].concat(
+			staging.changeable(match.actions).map(name => [ name, _('only the policy %s').format(name) ])));
+		return ask(_('Leave alone'), _('What you choose here is left alone from now on. Nothing changes before you save and apply.'),
+			flow.choices(match.flow, hosts), [ [ _('Left alone by'), who ] ], api.checkExemptions,
+			expression => Promise.resolve().then(() => staging.exempt(expression, who.value)).then(() => ''));
+	});
+}
+
+function start_policy(match, hosts) {
+	return staging.load().then(() => {
+		const name = E('input', {
+			'id': 'nfa-start-name', 'class': 'cbi-input-text', 'type': 'text', 'maxlength': 64, 'pattern': '[A-Za-z0-9_]+',
+			'value': flow.policy_name(match.flow, staging.taken())
+		});
+		const target = select('nfa-start-target', staging.targets().map(one => [ one, one ]).concat([ [ '', _('choose later') ] ]));
+		return ask(_('New policy'), _('A policy for flows like this one. Nothing changes before you save and apply.'),
+			flow.choices(match.flow, hosts), [ [ _('Name'), name ], [ _('Target'), target ] ], api.checkCriteria,
+			expression => Promise.resolve().then(() => staging.add(name.value, expression, target.value)).then(() => name.value));
+	});
+}
+
+return baseclass.extend({
+	/* Show why. `match`: of api.matches; `hosts`: the names of devices. */
+	open: (match, hosts) => {
+		const f = match.flow;
+		const body = E('div', { 'aria-live': 'polite' }, [ E('p', { 'class': 'spinning' }, [ _('Asking the daemon.') ]) ]);
+		const names = [ flow.application(f), flow.protocol(f), flow.hostname(f) ].filter(name => name);
+		const close = E('button', { 'type': 'button', 'class': 'btn cbi-button', 'click': () => box.close() }, [ _('Close') ]);
+		const change = (label, start) => words.button(label, 'action', () => start(match, hosts));
+		const box = parts.dialog(_('Why?'), [
+			E('p', { 'style': 'overflow-wrap:anywhere' }, [ E('bdi', {}, [ _('%s (%s) to %s').format(
+				flow.device(f, hosts), flow.end(f.local_ip, f.local_port), flow.end(f.other_ip, f.other_port)) ]) ]),
+			E('ul', {}, names.map(name => E('li', { 'style': 'overflow-wrap:anywhere' }, [ E('bdi', {}, [ name ]) ]))),
+			body
+		], [ close, ...(L.hasViewPermission() ? [
+			' ', change(_('Leave alone'), start_exemption), ' ', change(_('New policy'), start_policy)
+		] : []) ]);
+		return api.explain(f.digest).then(explanation, error => [
+			E('p', { 'class': 'alert-message warning' }, [ error.message ])
+		]).then(nodes => body.replaceChildren(...nodes));
+	}
+});

@@ -1,0 +1,278 @@
+'use strict';
+'require view';
+'require poll';
+'require uci';
+'require ui';
+'require nfa.api as api';
+'require nfa.chart as chart';
+'require nfa.health as health';
+'require nfa.listing as listing';
+'require nfa.rates as rates';
+'require nfa.rows as rows';
+'require nfa.words as words';
+
+const SPAN = 300;
+const EVERY = 3;
+/* Milliseconds after which a daemon that does not answer is said not to. */
+const PATIENCE = 2500;
+const PROBLEMS = 5;
+
+const PAGE_NAMES = { policies: _('Policies'), targets: _('Targets'), sets: _('Sets'), log: _('Log') };
+
+/* A line of a table: what, and how it is. Returns { node, say(text, advice) }. */
+function fact(title) {
+	const value = E('span', {}), advice = E('div', { 'style': 'opacity:.8' });
+	const node = E('tr', { 'class': 'tr' }, [
+		E('th', { 'class': 'td left', 'scope': 'row', 'width': '33%' }, [ title ]),
+		E('td', { 'class': 'td left' }, [ value, advice ])
+	]);
+	return {
+		node: node,
+		/* Without a text the line is out of sight. */
+		say: (text, more) => {
+			rows.hide(node, !text);
+			rows.text(value, text);
+			rows.text(advice, more ?? '');
+		}
+	};
+}
+
+function problem(item) {
+	const label = E('span', {}), text = E('span', {}), go = E('a', {});
+	const place = E('div', { 'style': 'opacity:.8;overflow-wrap:anywhere' });
+	const excerpt = E('pre', { 'style': 'overflow-x:auto;margin:.3em 0' });
+	const node = E('div', { 'role': 'listitem', 'style': 'margin-bottom:.7em' }, [
+		E('div', {}, [ label, ' ', text, ' ', go ]), place, excerpt
+	]);
+	return {
+		node: node,
+		update: () => {
+			const page = PAGE_NAMES[item.page];
+			rows.attribute(label, 'class', item.severity == 'error' ? 'label warning' : 'label notice');
+			rows.text(label, item.severity == 'error' ? _('Error') : _('Warning'));
+			rows.text(text, item.text);
+			rows.text(place, item.place ? _('Where: %s').format(item.place) : '');
+			rows.text(excerpt, item.excerpt);
+			rows.hide(excerpt, !item.excerpt);
+			rows.hide(go, !page);
+			rows.text(go, page ? _('Go to %s').format(page) : '');
+			rows.attribute(go, 'href', page ? L.url('admin/services/nfa', item.page) : null);
+		}
+	};
+}
+
+return view.extend({
+	handleSave: null,
+	handleSaveApply: null,
+	handleReset: null,
+
+	load: () => Promise.all([
+		api.status(), api.service(), api.starts(), uci.load(api.CONFIG).catch(() => null)
+	]),
+
+	render: function([ status, service, starts ]) {
+		this.readonly = L.hasViewPermission() === false;
+		this.busy = null;
+		this.starts = starts;
+		this.history = rates.history(SPAN);
+		this.chart = chart.create(this.history, SPAN);
+		this.offset = 0;
+
+		const shown = E('div', {}, [
+			E('h2', {}, [ _('Flow Actions') ]),
+			this.render_state(),
+			this.render_problems(),
+			E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ _('Matches a second') ]), this.chart.node ]),
+			this.render_actions(),
+			this.render_targets()
+		]);
+		this.show(status, service);
+		poll.add(() => this.refresh(), EVERY);
+		return Promise.all([ this.actions.refresh(), this.targets.refresh() ]).then(() => shown);
+	},
+
+	render_state: function() {
+		this.state = E('strong', { 'role': 'status', 'aria-live': 'polite' });
+		this.advice = E('span', {});
+		this.facts = {
+			agent: fact(_('netifyd')), policy: fact(_('Policy')), flows: fact(_('Flows')), boot: fact(_('Starts with the router')),
+			since: fact(_('Runs for')), memory: fact(_('Memory'))
+		};
+		const button = (label, style, work) => E('button', {
+			'type': 'button', 'class': `btn cbi-button cbi-button-${style}`,
+			'click': event => this.act(event.currentTarget, label, work)
+		}, [ label ]);
+		this.buttons = {
+			start: button(_('Start'), 'apply', () => api.service_do('start')),
+			stop: button(_('Stop'), 'remove', () => api.service_do('stop')),
+			restart: button(_('Restart'), 'action', () => api.service_do('restart')),
+			reload: button(_('Reload'), 'reload', () => api.reload().then(answer => this.told(answer))),
+			enable: button(_('Start with the router'), 'action', () => api.service_do('enable')),
+			disable: button(_('Do not start with the router'), 'action', () => api.service_do('disable')),
+			allow: button(_('Switch on'), 'apply', () => this.allow())
+		};
+		return E('div', { 'class': 'cbi-section' }, [
+			E('p', {}, [ this.state, ' ', this.advice ]),
+			E('p', { 'style': 'display:flex;flex-wrap:wrap;gap:.5em' }, [ ...Object.values(this.buttons) ]),
+			E('table', { 'class': 'table' }, Object.values(this.facts).map(line => line.node))
+		]);
+	},
+
+	render_problems: function() {
+		const list = E('div', { 'role': 'list' });
+		this.problems = rows.keyed(list, item => `${item.severity} ${item.place} ${item.text}`, problem);
+		this.well = E('p', {});
+		this.more = E('button', {
+			'type': 'button', 'class': 'btn cbi-button',
+			'click': () => { this.all = true; this.refresh(); }
+		});
+		return E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ _('What to look at') ]), this.well, list, this.more ]);
+	},
+
+	render_actions: function() {
+		this.actions = listing.create({
+			name: 'actions', ask: api.actions, find: _('Search policies'),
+			empty: _('There is no policy yet. The page Recipes has some to begin with.'),
+			columns: [ _('Policy'), _('State'), _('Hits'), _('Last hit'), _('Targets') ],
+			cells: item => [
+				item.name, health.action(item), words.count(item.matches), words.ago(item.last_match, this.now()),
+				item.targets.length ? item.targets.join(', ') : _('none')
+			]
+		});
+		return E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ _('Policies') ]), this.actions.node ]);
+	},
+
+	render_targets: function() {
+		this.targets = listing.create({
+			name: 'targets', ask: api.targets, find: _('Search targets'), empty: _('There is no target yet.'),
+			columns: [ _('Target'), _('Type'), _('State'), _('Elements'), _('Added'), _('Errors') ],
+			cells: item => [
+				item.name, item.type, health.target(item),
+				item.type == 'sink'
+					? { text: _('%s waiting').format(words.count(item.elements)), note: N_(item.readers, '%d reader', '%d readers').format(item.readers) }
+					: words.count(item.elements),
+				words.count(item.added),
+				{
+					text: words.count(item.errors),
+					note: item.errors && item.last_error ? _('%s: %s').format(words.ago(item.last_error_at, this.now()), item.last_error) : ''
+				}
+			]
+		});
+		return E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ _('Targets') ]), this.targets.node ]);
+	},
+
+	/* The router's clock. */
+	now: function() {
+		return Date.now() / 1000 + this.offset;
+	},
+
+	/* Ask, and show what comes. A daemon that hangs is said to after some seconds, and is not asked more meanwhile. */
+	refresh: function() {
+		if (this.pending == null)
+			this.pending = Promise.all([ api.status(), api.service(), this.actions.refresh(), this.targets.refresh() ]).finally(() => {
+				this.pending = null;
+			});
+		const mine = this.pending;
+		const late = new Promise(resolve => setTimeout(() => resolve([ null, { known: true, running: true } ]), PATIENCE));
+		return Promise.race([ mine, late ]).then(([ status, service ]) => this.show(status, service));
+	},
+
+	show: function(status, service) {
+		const time = performance.now() / 1000;
+		const running = status != null || service.running;
+		const allowed = uci.get(api.CONFIG, 'main', 'enabled') !== '0';
+		const state = health.state(status, service, allowed);
+		if (status != null)
+			this.offset = status.time - Date.now() / 1000;
+		this.history.add(time, status?.flows.matched, status?.uptime);
+		this.chart.draw(time);
+
+		rows.text(this.state, state.text);
+		rows.text(this.advice, state.advice);
+		this.show_facts(status);
+		this.show_problems(status);
+		this.enabled = {
+			start: !running && allowed, stop: running, restart: running, reload: status != null, enable: true, disable: true, allow: true
+		};
+		rows.hide(this.buttons.allow, allowed);
+		this.show_buttons();
+	},
+
+	show_facts: function(status) {
+		this.facts.boot.say(this.starts == null ? _('not known') : this.starts ? _('yes') : _('no'));
+		if (status == null) {
+			for (const name of [ 'agent', 'policy', 'flows', 'since', 'memory' ])
+				this.facts[name].say('');
+			return;
+		}
+		const agent = health.agent(status.source), policy = status.policy, flows = status.flows;
+		this.facts.agent.say(agent.text, agent.advice);
+		this.facts.policy.say(policy.generation
+			? _('Number %d since the start, in force for %s, %d errors, %d warnings').format(
+				policy.generation, words.seconds(Math.max(0, this.now() - policy.loaded_at)), policy.errors, policy.warnings)
+			: _('None is in force'), policy.local_time ? _('Hours are read at %s (%s)').format(policy.local_time, policy.zone) : '');
+		this.facts.flows.say(_('%s looked at, %s matched, %s spared, %s hold elements now').format(
+			words.count(flows.evaluated), words.count(flows.matched), words.count(flows.exempt), words.count(flows.live)));
+		this.facts.since.say(_('%s, version %s').format(words.seconds(status.uptime), status.version));
+		this.facts.memory.say(_('%s MiB').format((status.memory.rss_kb / 1024).toFixed(1)));
+	},
+
+	show_problems: function(status) {
+		const found = status != null ? health.problems(status, this.now(), name => uci.get(api.CONFIG, name)?.['.type']) : [];
+		const first = this.all ? found : found.slice(0, PROBLEMS);
+		this.problems(first);
+		rows.text(this.well, status == null ? _('That cannot be said while the daemon does not answer.') : _('Nothing is wrong.'));
+		rows.hide(this.well, found.length > 0);
+		rows.hide(this.more, first.length == found.length);
+		rows.text(this.more, _('Show all %d').format(found.length));
+	},
+
+	show_buttons: function() {
+		for (const [ name, button ] of Object.entries(this.buttons)) {
+			button.disabled = this.readonly || this.busy != null || !this.enabled[name];
+			button.classList.toggle('spinning', this.busy === button);
+		}
+		rows.hide(this.buttons.enable, this.starts === true);
+		rows.hide(this.buttons.disable, this.starts !== true);
+	},
+
+	/* Do what a button says; all of them wait until it is done and its effect is shown. */
+	act: function(button, label, work) {
+		this.busy = button;
+		this.show_buttons();
+		return Promise.resolve().then(work)
+			.catch(error => words.complain(_('%s did not work').format(label), error))
+			.then(() => Promise.all([ api.starts(), this.settled() ]))
+			.then(([ starts ]) => { this.starts = starts; })
+			.finally(() => {
+				this.busy = null;
+				return this.refresh().then(() => {
+					const usable = [ button, ...Object.values(this.buttons) ].find(one => one.style.display != 'none' && !one.disabled);
+					usable?.focus();
+				});
+			});
+	},
+
+	/* Wait, some seconds at the most, until a daemon that was started answers. */
+	settled: function(left) {
+		return Promise.all([ api.status(), api.service() ]).then(([ status, service ]) => {
+			if (status != null || !service.running || left === 0)
+				return null;
+			return new Promise(resolve => setTimeout(resolve, 500)).then(() => this.settled((left ?? 16) - 1));
+		});
+	},
+
+	told: function(answer) {
+		if (!answer.loaded)
+			throw new Error(_('The configuration cannot be used, see What to look at.'));
+		ui.addTimeLimitedNotification(null, [
+			E('p', {}, [ _('The configuration was read: %d errors, %d warnings.').format(answer.errors, answer.warnings) ])
+		], 5000, 'info');
+	},
+
+	/* Let the service run: the option of its section, applied as Save & Apply does. */
+	allow: function() {
+		uci.set(api.CONFIG, 'main', 'enabled', '1');
+		return uci.save().then(() => ui.changes.apply(true));
+	}
+});

@@ -1,0 +1,182 @@
+'use strict';
+'require view';
+'require uci';
+'require dom';
+'require nfa.api as api';
+'require nfa.build as build';
+'require nfa.checked as checked';
+'require nfa.cookbook as cookbook';
+'require nfa.criteria as criteria';
+'require nfa.hours as hours';
+'require nfa.picker as picker';
+'require nfa.words as words';
+
+/*
+ * Recipes that fill in a policy: each asks what it needs, shows what it will write, and stages it for Save & Apply.
+ */
+
+const CONFIG = api.CONFIG;
+let count = 0;
+
+/* A text to copy, with a button that does it. */
+function copyable(text) {
+	const area = E('pre', { 'class': 'nfa-copy', 'tabindex': 0 }, [ text ]);
+	const told = E('span', { 'aria-live': 'polite' });
+	const select = () => {
+		window.getSelection().selectAllChildren(area);
+		// A page that came without TLS has no clipboard of its own; the old command works there.
+		return document.execCommand('copy');
+	};
+	return E('div', {}, [ area, E('button', {
+		'type': 'button', 'class': 'btn cbi-button',
+		'click': () => Promise.resolve(navigator.clipboard?.writeText(text) ?? select()).then(done => done === false ? null : true, () => select() || null)
+			.then(done => dom.content(told, [ ' ', done ? _('Copied.') : _('The text is selected: copy it with the keyboard.') ]))
+	}, [ _('Copy') ]), told ]);
+}
+
+return view.extend({
+	handleSave: null,
+	handleSaveApply: null,
+	handleReset: null,
+
+	load() {
+		return uci.load(CONFIG);
+	},
+
+	render() {
+		picker.style();
+		this.place = E('div', { 'tabindex': -1, 'class': 'nfa-place' });
+		this.readonly = !L.hasViewPermission();
+		return E('div', { 'class': 'cbi-map' }, [
+			E('h2', {}, [ _('Recipes') ]),
+			E('p', {}, [ _('A recipe makes a whole policy of a few answers. You see what it will write before it does, and can change everything afterwards.') ]),
+			E('div', { 'class': 'nfa-recipes' }, cookbook.recipes().map(recipe => E('div', { 'class': 'nfa-recipe', 'data-recipe': recipe.name }, [
+				E('h4', {}, [ recipe.title ]),
+				E('p', {}, [ recipe.intro ]),
+				E('button', { 'type': 'button', 'class': 'btn cbi-button cbi-button-action', 'click': () => this.start(recipe) }, [ _('Use this recipe') ])
+			]))),
+			this.place
+		]);
+	},
+
+	start(recipe) {
+		this.recipe = recipe;
+		this.answers = Object.fromEntries(recipe.questions.map(question => [ question.name,
+			Array.isArray(question.preset) ? [ ...question.preset ] : question.preset ?? (question.kind === 'text' ? '' : []) ]));
+		this.asked = false;
+		this.problems = {};
+		this.preview = E('div', {});
+		dom.content(this.place, [
+			E('h3', {}, [ recipe.title ]),
+			E('div', { 'class': 'cbi-section' }, recipe.questions.map(question => this.question(question))),
+			this.preview
+		]);
+		this.show();
+		this.place.scrollIntoView({ block: 'start' });
+		this.place.focus({ preventScroll: true });
+	},
+
+	question(question) {
+		const id = `nfa-question-${++count}`;
+		const answer = value => {
+			this.answers[question.name] = value;
+			this.show();
+		};
+		let field = null;
+		if (question.kind === 'text') {
+			field = E('input', { 'type': 'text', 'class': 'cbi-input-text', 'id': id, 'value': question.preset ?? '', 'input': event => answer(event.currentTarget.value.trim()) });
+		}
+		else if (question.kind === 'days') {
+			const boxes = hours.names().map((name, day) => E('label', {}, [ E('input', {
+				'type': 'checkbox', 'checked': this.answers.days.includes(hours.KEYS[day]) ? '' : null,
+				'change': event => answer(hours.KEYS.filter(key => key === hours.KEYS[day] ? event.currentTarget.checked : this.answers.days.includes(key)))
+			}), name ]));
+			field = E('div', { 'class': 'nfa-days', 'role': 'group', 'id': id, 'aria-label': question.title }, [ ...boxes ]);
+		}
+		else {
+			const widget = new picker.Picker(this.answers[question.name], {
+				label: question.title, normal: text => criteria.normal(question.kind, text),
+				check: value => criteria.usable(question.kind, value) ? '' : _('another name or address'), changed: () => answer(widget.getValue())
+			});
+			field = widget.render();
+			widget.input.id = id;
+			checked.choices()[question.kind].then(found => widget.setChoices(found)).catch(() => {});
+		}
+		this.problems[question.name] = E('div', { 'role': 'alert' });
+		return E('div', { 'class': 'cbi-value', 'data-question': question.name }, [
+			E('label', { 'class': 'cbi-value-title', 'for': id }, [ question.title ]),
+			E('div', { 'class': 'cbi-value-field' }, [ field, this.problems[question.name],
+				...(question.help ? [ E('div', { 'class': 'cbi-value-description' }, [ question.help ]) ] : []) ])
+		]);
+	},
+
+	wrong() {
+		const found = cookbook.problems(this.recipe, this.answers);
+		for (const { name, kind } of this.recipe.questions)
+			if (criteria.KINDS.includes(kind) && this.answers[name].some(value => !criteria.usable(kind, value)))
+				found[name] = _('One of these cannot be used.');
+		return found;
+	},
+
+	show() {
+		const wrong = this.wrong();
+		for (const [ name, node ] of Object.entries(this.problems))
+			dom.content(node, [ ...(this.asked && wrong[name] ? [ wrong[name] ] : []) ]);
+		const add = words.button(_('Make this policy'), 'positive', () => this.write());
+		add.disabled = this.readonly;
+		if (Object.keys(wrong).length) {
+			dom.content(this.preview, [ E('p', {}, [ _('What will be written is shown here when all is answered.') ]), add ]);
+			return;
+		}
+		const made = this.cook();
+		dom.content(this.preview, [
+			E('h4', {}, [ _('This will be written') ]), E('pre', { 'class': 'nfa-copy' }, [ cookbook.text(made) ]), add
+		]);
+	},
+
+	cook() {
+		const taken = uci.sections(CONFIG).map(section => section['.name']);
+		const global = uci.get(CONFIG, 'global');
+		return cookbook.cook(this.recipe, this.answers, taken, build.list(global?.exemption ?? global?.exemptions));
+	},
+
+	write() {
+		const [ first ] = Object.keys(this.wrong());
+		this.asked = true;
+		if (first) {
+			this.show();
+			const node = this.place.querySelector(`[data-question="${first}"]`);
+			node.scrollIntoView({ block: 'center' });
+			node.querySelector('input')?.focus();
+			return Promise.resolve();
+		}
+		const made = this.cook();
+		for (const { type, name, option, entry } of made.add) {
+			if (uci.get(CONFIG, name) == null)
+				uci.add(CONFIG, type, name);
+			const held = uci.get(CONFIG, name);
+			const as = held[`${option}s`] != null ? `${option}s` : option;
+			uci.set(CONFIG, name, as, [ ...build.list(held[as]), entry ]);
+		}
+		for (const { type, name, options } of made.sections) {
+			uci.add(CONFIG, type, name);
+			for (const [ option, value ] of Object.entries(options))
+				uci.set(CONFIG, name, option, value);
+		}
+		return uci.save().then(() => this.done(made));
+	},
+
+	done(made) {
+		dom.content(this.place, [
+			E('h3', {}, [ this.recipe.title ]),
+			E('p', {}, [ E('strong', {}, [ _('The policy "%s" is made, and waits to be applied. Two steps are left:').format(made.name) ]) ]),
+			E('ol', {}, [
+				E('li', {}, [ made.after, ...(made.script ? [ copyable(made.script) ] : []) ]),
+				E('li', {}, [ _('Press Save & Apply on the page Policies; then it is in force.'), ' ',
+					E('a', { 'class': 'btn cbi-button cbi-button-action', 'href': L.url('admin/services/nfa/policies') }, [ _('To the policies') ]) ])
+			])
+		]);
+		this.place.scrollIntoView({ block: 'start' });
+		this.place.focus({ preventScroll: true });
+	}
+});

@@ -1,0 +1,257 @@
+'use strict';
+'require view';
+'require form';
+'require uci';
+'require ui';
+'require dom';
+'require poll';
+'require nfa.api as api';
+'require nfa.build as build';
+'require nfa.fields as fields';
+'require nfa.picker as picker';
+'require nfa.rules as rules';
+'require nfa.words as words';
+
+/*
+ * Targets: what becomes of flows that match; defaults by type; sinks and their channels. The options are those of
+ * nfa.fields, of which only those that the chosen type has are shown.
+ */
+
+const CONFIG = api.CONFIG;
+const CHECKS = { nftset: rules.check_nftset, ipset: rules.check_ipset, ctmark: rules.check_ctmark, ctlabel: rules.check_ctlabel };
+const sections = type => uci.sections(CONFIG, type);
+const plain = name => String(name ?? '').replaceAll('_', '-');
+const kind_of = name => sections('sink').find(section => plain(section['.name']) === plain(name))?.type;
+const channels_of = name => sections('channel').filter(section => plain(section.sink) === plain(name));
+
+function grid(map, type, title, description, add, label) {
+	const s = map.section(form.GridSection, type, title, description);
+	s.addremove = add != null;
+	s.nodescriptions = true;
+	s.addbtntitle = add;
+	s.handleSort = () => {};
+	s.checkDepends = () => false;
+	const rendered = form.GridSection.prototype.renderSectionAdd;
+	s.renderSectionAdd = function(extra) { return build.label_new(rendered.call(this, extra), label); };
+	return s;
+}
+
+function column(section, name, title, text) {
+	const option = section.option(form.DummyValue, name, title);
+	option.modalonly = false;
+	option.textvalue = section_id => E('span', {}, [ text(section_id) ]);
+	return option;
+}
+
+/* A list of types whose choice decides which fields show. A type that has no form stays what it is. */
+function select_type(section, field, choices, tab) {
+	const option = build.add(section, field, { tab, type: build.Select });
+	choices.forEach(([ value, label ]) => option.value(value, label));
+	option.load = section_id => {
+		const value = build.raw(section_id, field);
+		if (value && !choices.some(([ name ]) => name === value) && !option.keylist.includes(value))
+			option.value(value, E('span', {}, [ value ]));
+		return value ?? '';
+	};
+	option.write = (section_id, value) => uci.set(CONFIG, section_id, field.name, value);
+	option.optional = true;
+	option.validate = (section_id, value) => value ? true : _('Choose a type.');
+	return option;
+}
+
+/* The conditions of a field of a type: that type, and what its own form demands, whose options are called TYPE_NAME there. */
+function conditions(field, of) {
+	return (field.only ?? [ {} ]).map(only => Object.assign({}, of.when,
+		Object.fromEntries(Object.entries(only).map(([ name, value ]) => [ `${of.prefix}${name}`, value ]))));
+}
+
+return view.extend({
+	load() {
+		return Promise.all([ uci.load(CONFIG), api.targets() ]);
+	},
+
+	render([ , targets ]) {
+		picker.style();
+		this.running = targets;
+		const map = this.map = new form.Map(CONFIG, _('Targets'));
+		map.tabbed = true;
+		this.targets(map);
+		this.defaults(map);
+		this.labels(map);
+		this.sinks(map);
+		this.channels(map);
+		return map.render().then(node => {
+			poll.add(() => api.targets().then(found => {
+				this.running = found;
+				for (const cell of map.root.querySelectorAll('[data-nfa-target]'))
+					this.tell(cell, cell.getAttribute('data-nfa-target'));
+			}), 5);
+			return node;
+		});
+	},
+
+	tell(cell, name) {
+		const target = this.running?.targets.find(one => one.name === name);
+		const state = this.running == null ? _('the daemon does not answer')
+			: target == null ? _('not in force yet')
+			: target.trouble || target.reason || (target.errors && !target.over ? target.last_error : '') || _('works');
+		const key = JSON.stringify([ target?.elements, state ]);
+		if (cell.getAttribute('data-shown') === key)
+			return;
+		cell.setAttribute('data-shown', key);
+		dom.content(cell, [ E('strong', {}, [ target ? words.count(target.elements) : '-' ]), E('br'), E('small', {}, [ state ]) ]);
+	},
+
+	/* ---- targets ---- */
+
+	targets(map) {
+		const common = Object.fromEntries(fields.common().map(field => [ field.name, field ]));
+		const s = grid(map, 'target', _('Targets'), _('A target is what becomes of the flows that a policy matches: they get into a set of the firewall, their connection gets a mark, they are written down or told to others. A set alone does nothing: rules of the firewall use it.'),
+			_('Add a target'), _('Name of a new target'));
+		s.modaltitle = section_id => _('Target %s').format(section_id);
+		build.inline(s, common.target_enabled);
+		column(s, '_type', _('Type'), section_id => uci.get(CONFIG, section_id, 'target_type') ?? _('none'));
+		column(s, '_where', _('Where'), section_id => {
+			const target = uci.get(CONFIG, section_id);
+			return String(target.set_name ?? target.mark ?? target.sink ?? target.path ?? build.list(target.labels ?? target.label).join(', '));
+		});
+		column(s, '_used', _('Policies'), section_id => sections('action').filter(action =>
+			build.list(action.target ?? action.targets).includes(section_id)).map(action => action['.name']).join(', ') || _('none'));
+		const elements = column(s, '_elements', _('Elements'), () => '');
+		elements.textvalue = section_id => {
+			const cell = E('span', { 'data-nfa-target': section_id });
+			this.tell(cell, section_id);
+			return cell;
+		};
+		s.addModalOptions = modal => {
+			modal.tab('main', _('Target'));
+			modal.tab('more', _('More'));
+			select_type(modal, common.target_type, fields.types(), 'main');
+			build.add(modal, common.target_enabled, { tab: 'main' });
+			for (const [ type, list ] of Object.entries(fields.targets()))
+				this.fields(modal, list, { type, prefix: `${type}_`, when: { target_type: type } });
+			build.add(modal, common.interface, { tab: 'more' });
+			build.add(modal, common.cut, { tab: 'more' });
+		};
+	},
+
+	/* The fields of a type of targets, for a target or (without `when`) for the defaults of the type. */
+	fields(modal, list, of) {
+		const defaults = of.when ? uci.get(CONFIG, of.type) : null;
+		for (const field of list) {
+			const held = defaults?.['.type'] === 'target_default' ? build.read(of.type, field) : null;
+			const given = Object.assign({}, field, of.when ? {} : { required: false });
+			if (held != null)
+				given.preset = Array.isArray(held) ? held.join(' ') : held;
+			given.required = given.required && held == null;
+			const own = field.name === 'sink' || field.name === 'channel';
+			const option = build.add(modal, given, {
+				tab: field.more ? 'more' : 'main', as: `${of.prefix}${field.name}`,
+				only: of.when ? conditions(field, of) : [], type: own ? build.Value : null
+			});
+			if (own)
+				build.names(field.name).forEach(name => option.value(name));
+		}
+		if (CHECKS[of.type] && of.when)
+			build.verdict(modal, `_verdict_${of.type}`, [ of.when ], CHECKS[of.type], 'main');
+	},
+
+	/* ---- what holds for all targets of a type ---- */
+
+	defaults(map) {
+		const types = fields.types().map(([ type ]) => type);
+		const s = grid(map, 'target_default', _('Defaults'), _('What all targets of a type have that say nothing else.'), _('Add'), '');
+		s.filter = section_id => types.includes(section_id);
+		s.modaltitle = section_id => _('All targets of type %s').format(section_id);
+		column(s, '_says', _('Options'), section_id => Object.entries(uci.get(CONFIG, section_id) ?? {}).filter(([ name ]) => !name.startsWith('.'))
+			.map(([ name, value ]) => `${name} ${build.list(value).join(', ')}`).join('; ') || _('none'));
+		s.addModalOptions = (modal, section_id) => {
+			modal.tab('main', _('Defaults'));
+			modal.tab('more', _('More'));
+			this.fields(modal, fields.targets()[section_id], { type: section_id, prefix: '', when: null });
+			for (const field of fields.common().filter(one => one.kind !== 'own'))
+				build.add(modal, field, { tab: 'more' });
+		};
+		// Sections are named after types: a button for each that has none.
+		s.renderSectionAdd = function() {
+			return E('div', { 'class': 'cbi-section-create' }, types.filter(type => uci.get(CONFIG, type) == null).map(type => E('button', {
+				'type': 'button', 'class': 'btn cbi-button cbi-button-add', 'disabled': this.map.readonly ? '' : null, 'style': 'margin-right:.3em',
+				'click': ui.createHandlerFn(this, event => form.GridSection.prototype.handleAdd.call(this, event, type))
+			}, [ _('Defaults of %s').format(type) ])));
+		};
+	},
+
+	labels(map) {
+		const s = map.section(form.NamedSection, 'ctlabel', 'target_global', _('Labels'), _('For targets of type ctlabel.'));
+		const held = uci.get(CONFIG, 'ctlabel');
+		// A section has one type: where the defaults of ctlabel have taken the name, the daemon cannot have both.
+		if (held != null && held['.type'] !== 'target_global') {
+			s.render = () => Promise.resolve(E('div', { 'class': 'cbi-section', 'data-tab': 'target_global', 'data-tab-title': _('Labels') },
+				[ E('p', {}, [ _('The configuration has defaults for ctlabel; UCI cannot hold a second section of this name. Say it in a JSON file.') ]) ]));
+			s.load = s.parse = () => Promise.resolve();
+			s.checkDepends = () => false;
+			return;
+		}
+		s.addremove = true;
+		s.addbtntitle = _('Change the settings');
+		for (const field of fields.target_global().ctlabel)
+			build.add(s, field);
+	},
+
+	/* ---- sinks and channels ---- */
+
+	sinks(map) {
+		const s = grid(map, 'sink', _('Sinks'), _('Where events leave the router, for targets of type sink. What a sink says holds for all its channels.'),
+			_('Add a sink'), _('Name of a new sink'));
+		s.modaltitle = section_id => _('Sink %s').format(section_id);
+		column(s, '_type', _('Type'), section_id => uci.get(CONFIG, section_id, 'type') ?? _('none'));
+		column(s, '_where', _('Where'), section_id => this.place(uci.get(CONFIG, section_id)));
+		column(s, '_channels', _('Channels'), section_id => channels_of(section_id).map(channel => channel['.name']).join(', ') || _('one, itself'));
+		s.addModalOptions = (modal, section_id) => {
+			modal.tab('main', _('Sink'));
+			modal.tab('more', _('More'));
+			select_type(modal, fields.sink()[0], fields.kinds(), 'main');
+			for (const [ kind, list ] of Object.entries(fields.channels()))
+				this.channel_fields(modal, list, kind, [ { type: kind } ],
+					channels_of(section_id).length ? () => '' : (field, value) => value ? '' : _('"%s" must be given, here or by a channel.').format(field.title));
+		};
+	},
+
+	channels(map) {
+		const s = grid(map, 'channel', _('Channels'), _('A sink needs a channel only where it has several outputs, or where another program has to find one by its name.'),
+			_('Add a channel'), _('Name of a new channel'));
+		s.modaltitle = section_id => _('Channel %s').format(section_id);
+		column(s, '_sink', _('Sink'), section_id => uci.get(CONFIG, section_id, 'sink') ?? _('none'));
+		column(s, '_where', _('Where'), section_id => this.place(uci.get(CONFIG, section_id)));
+		s.addModalOptions = (modal, section_id) => {
+			modal.tab('main', _('Channel'));
+			modal.tab('more', _('More'));
+			const held = uci.get(CONFIG, section_id, 'sink');
+			const names = build.names('sink');
+			const same = names.find(name => plain(name) === plain(held));
+			// A name that is spelt with a dash is another spelling of the section's.
+			select_type(modal, fields.channel()[0], names.map(name => [ name === same ? held : name, name ]), 'main');
+			for (const [ kind, list ] of Object.entries(fields.channels())) {
+				const sinks = names.filter(name => kind_of(name) === kind);
+				if (sinks.length)
+					this.channel_fields(modal, list, kind, sinks.map(name => ({ sink: name === same ? held : name })), (field, value, values) => {
+						const sink = names.find(name => plain(name) === plain(values.sink));
+						return value || (sink && build.read(sink, field)) ? '' : _('"%s" must be given, here or by its sink.').format(field.title);
+					});
+			}
+		};
+	},
+
+	channel_fields(modal, list, kind, when, missing) {
+		for (const field of list)
+			build.add(modal, Object.assign({}, field, { required: false }), { tab: field.more ? 'more' : 'main', as: `${kind}_${field.name}`, only: when });
+		build.verdict(modal, `_verdict_${kind}`, when, values => {
+			const wrong = list.filter(field => field.required).map(field => missing(field, values[field.name], values)).find(text => text);
+			if (kind === 'mqtt' && values.password && !values.username)
+				return _('A password needs a user name.');
+			return wrong ?? '';
+		}, 'main');
+	},
+
+	place: section => String(section?.listen ?? section?.bind_address ?? section?.url ?? section?.broker ?? section?.host ?? section?.path ?? section?.event ?? '')
+});

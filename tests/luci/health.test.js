@@ -1,0 +1,121 @@
+'use strict';
+
+/* What a status means, in words. */
+
+const assert = require('node:assert/strict');
+const test = require('node:test');
+
+const { load } = require('./loader.js');
+
+const health = load('nfa.health');
+
+const NOW = 1000000;
+
+function status(changes) {
+	return {
+		uptime: 500, time: NOW,
+		source: { connected: true, agent_version: '4.4.7', kinds: { flow: 5 }, bad: {}, lag: 1, last_error: '' },
+		policy: { generation: 1, failed_at: null, errors: 0, warnings: 0, reports: [] },
+		flows: { dropped: 0, max: 65536 }, loop: { longest_ms: 5 }, actions: {}, targets: {}, ...changes
+	};
+}
+
+function target(changes) {
+	return { enabled: true, active: true, reason: '', sets: [], trouble: '', over: false, errors: 0, last_error: '', last_error_at: null, ...changes };
+}
+
+const found = (changes, kind) => health.problems(status(changes), NOW, kind ?? (() => null));
+
+test('a daemon that is well has no problem', () => {
+	assert.deepEqual(found({}), []);
+});
+
+test('each state of the service is another one, and says what to do', () => {
+	const none = { known: false, running: false }, up = { known: true, running: true }, ended = { known: true, running: false };
+	assert.equal(health.state(status(), none, true).key, 'running');
+	assert.equal(health.state(null, up, true).key, 'starting');
+	assert.equal(health.state(null, none, true).key, 'stopped');
+	assert.equal(health.state(null, ended, true).key, 'failed');
+	assert.equal(health.state(null, none, false).key, 'off');
+	for (const [ service, allowed ] of [ [ up, true ], [ none, true ], [ ended, true ], [ none, false ] ])
+		assert.notEqual(health.state(null, service, allowed).advice, '');
+});
+
+test('an agent that is not there is a problem with advice', () => {
+	const source = { ...status().source, connected: false, last_error: 'No such file or directory' };
+	assert.match(health.agent(source).advice, /netifyd does not run/);
+	assert.match(found({ source })[0].text, /not connected/);
+	assert.deepEqual(found({ source, uptime: 2 }), []);
+});
+
+test('a report leads to the page where it is mended', () => {
+	const text = "netify-proc-flow-actions.games.criteria (line 6): error: unknown attribute 'ap'. The action is left out\n  ap == 1;\n  ^";
+	const item = health.report(text, name => ({ games: 'action' })[name]);
+	assert.equal(item.severity, 'error');
+	assert.equal(item.place, 'netify-proc-flow-actions.games.criteria (line 6)');
+	assert.equal(item.text, "unknown attribute 'ap'. The action is left out");
+	assert.equal(item.excerpt, '  ap == 1;\n  ^');
+	assert.equal(item.page, 'policies');
+	assert.equal(health.report('netify-proc-flow-actions.@target[0].ttl (line 2): warning: x', () => null).page, 'targets');
+	assert.equal(health.report('/etc/netifyd/a.json:4:6: error: x', () => null).page, '');
+	assert.equal(health.report('something else', () => null).text, 'something else');
+});
+
+test('a configuration that could not be used comes before its errors', () => {
+	const policy = { generation: 3, failed_at: NOW, errors: 1, warnings: 0, reports: [ 'a.json:2:1: error: the file ends here' ] };
+	const texts = found({ policy }).map(item => item.text);
+	assert.match(texts[0], /The one before stays in force/);
+	assert.equal(texts[1], 'the file ends here');
+	assert.match(found({ policy: { ...policy, generation: 0 } })[0].text, /no policy is in force/);
+});
+
+test('errors stand before warnings, and notes are left out', () => {
+	const reports = [ 'a.json:1:1: warning: w', 'a.json:1:1: info: i', 'a.json:1:1: error: e' ];
+	assert.deepEqual(found({ policy: { ...status().policy, errors: 1, warnings: 1, reports } }).map(item => item.text), [ 'e', 'w' ]);
+});
+
+test('a full set is said with what to do, and leads to its contents', () => {
+	const targets = { video: target({ sets: [ { name: 'v4', trouble: 'is full' }, { name: 'v6', trouble: '' } ], trouble: 'is full' }) };
+	const [ item, ...more ] = found({ targets });
+	assert.match(item.text, /The set v4 of target video is full/);
+	assert.equal(item.page, 'sets');
+	assert.deepEqual(more, []);
+});
+
+test('a target that is off is no problem, one that is not in use is', () => {
+	assert.deepEqual(found({ targets: { a: target({ enabled: false, active: false, reason: 'the target is disabled' }) } }), []);
+	assert.match(found({ targets: { a: target({ active: false, reason: 'no set of it can be used' }) } })[0].text, /not in use/);
+});
+
+test('an error that is over, or long ago, is none any more', () => {
+	const failed = { errors: 3, last_error: 'x', last_error_at: NOW - 10 };
+	assert.equal(found({ targets: { a: target(failed) } }).length, 1);
+	assert.deepEqual(found({ targets: { a: target({ ...failed, over: true }) } }), []);
+	assert.deepEqual(found({ targets: { a: target({ ...failed, last_error_at: NOW - 7200 }) } }), []);
+});
+
+test('a connected agent without flows is told, but not at once', () => {
+	const source = { ...status().source, kinds: { agent: 3 } };
+	assert.match(found({ source })[0].text, /no flow/);
+	assert.deepEqual(found({ source, uptime: 30 }), []);
+});
+
+test('the state of an action is a word', () => {
+	const action = { enabled: true, active: true, reason: '', in_hours: null, hours: '', until: '' };
+	const text = changes => Object.values(health.action({ ...action, ...changes })).filter(value => value).join(' ');
+	assert.equal(text({}), 'on success');
+	assert.equal(text({ enabled: false, active: false, reason: 'disabled' }), 'off');
+	assert.match(text({ active: false, reason: 'an error in it was reported' }), /not in use .* an error in it was reported/);
+	assert.match(text({ in_hours: false, until: 'sat 22:00' }), /outside its hours .* begins Saturday 22:00/);
+	assert.match(text({ in_hours: true, until: 'sun 06:00' }), /on .* until Sunday 06:00/);
+	assert.match(text({ in_hours: false, hours: 'never' }), /never/);
+});
+
+test('the state of a target is a word', () => {
+	const text = changes => health.target({ ...target({}), type: 'nftset', ...changes }).text;
+	assert.equal(text({}), 'works');
+	assert.equal(text({ enabled: false }), 'off');
+	assert.equal(text({ active: false }), 'not in use');
+	assert.equal(text({ trouble: 'is full' }), 'trouble');
+	assert.equal(text({ type: 'sink', readers: 0 }), 'no reader');
+});

@@ -1,0 +1,52 @@
+'use strict';
+
+/* How times and counts are said. */
+
+const assert = require('node:assert/strict');
+const test = require('node:test');
+
+const { load } = require('./loader.js');
+
+const words = load('nfa.words');
+
+test('a span is said in the unit that a person would use', () => {
+	assert.equal(words.seconds(0), '0 s');
+	assert.equal(words.seconds(59), '59 s');
+	assert.equal(words.seconds(60), '1 min');
+	assert.equal(words.seconds(3599), '59 min');
+	assert.equal(words.seconds(3660), '1 h 1 min');
+	assert.equal(words.seconds(86400 * 3), '3 days');
+});
+
+test('what never was is not said to be long ago', () => {
+	assert.equal(words.ago(null, 1000), 'never');
+	assert.equal(words.ago(990, 1000), '10 s ago');
+});
+
+test('a moment that a clock puts into the future was just now', () => {
+	assert.equal(words.ago(1005, 1000), '0 s ago');
+});
+
+test('an element without an end stays', () => {
+	assert.equal(words.left(null), 'for ever');
+	assert.equal(words.left(0), '0 s');
+});
+
+test('what failed is told as text, whatever it holds', () => {
+	let told = null;
+	const speaking = load('nfa.words', { ui: { addNotification: (title, children) => { told = children; } } });
+	speaking.complain('Stop', new Error('<img src=x onerror=alert(1)>'));
+	assert.equal(told.map(node => node.textContent).join('|'), 'Stop|<img src=x onerror=alert(1)>');
+});
+
+test('a button that is busy cannot be pressed, and can again when its work has failed', async () => {
+	let end = null;
+	const speaking = load('nfa.words', { ui: { addNotification: () => null } });
+	const button = speaking.button('Flush', 'remove', () => new Promise((resolve, reject) => { end = reject; }));
+	const pressed = button.attributes.click();
+	await Promise.resolve();
+	assert.equal(button.disabled, true);
+	end(new Error('no'));
+	await pressed;
+	assert.equal(button.disabled, false);
+});
