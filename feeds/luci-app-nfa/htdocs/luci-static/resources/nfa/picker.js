@@ -106,7 +106,7 @@ const Picker = ui.AbstractElement.extend({
 			!matching.length && words ? [ E('li', { 'aria-disabled': 'true' }, [ this.options.create
 				? _('Nothing of this name is known. Press Enter to use it all the same.') : _('Nothing of this name is known.') ]) ] : []));
 		this.open(this.list.childNodes.length > 0);
-		this.point();
+		this.mark();
 	},
 
 	open(shown) {
@@ -114,7 +114,7 @@ const Picker = ui.AbstractElement.extend({
 		this.input.setAttribute('aria-expanded', String(shown));
 	},
 
-	point() {
+	mark() {
 		[ ...this.list.childNodes ].forEach((node, index) => node.setAttribute('aria-selected', String(index === this.active)));
 		if (this.active >= 0) {
 			this.input.setAttribute('aria-activedescendant', `${this.list.id}-${this.active}`);
@@ -133,7 +133,7 @@ const Picker = ui.AbstractElement.extend({
 				this.search();
 			else
 				this.active = Math.max(0, Math.min(this.found.length - 1, this.active + (event.key === 'ArrowDown' ? 1 : -1)));
-			this.point();
+			this.mark();
 		}
 		else if (event.key === 'Enter') {
 			event.preventDefault();

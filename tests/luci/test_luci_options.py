@@ -1,0 +1,171 @@
+"""The forms of luci-app-nfa and the daemon speak of the same options of UCI: names, defaults, choices and what is a value."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+from luci_app import HERE, ROOT, VIEWS, needs_node
+
+from nfa.config.convert import Context, Invalid
+from nfa.config.jsontext import Value
+from nfa.config.model import Text
+from nfa.config.options import (
+    ACTION_OPTIONS,
+    CHANNEL_OPTIONS,
+    COMMON_OPTIONS,
+    MAIN_OPTIONS,
+    TARGET_GLOBALS,
+    TARGET_OPTIONS,
+    Options,
+)
+from nfa.config.paths import Paths
+from nfa.config.report import Place, Reports
+from nfa.config.spelling import NOTHING, built_in
+from nfa.config.timeofday import _PROPERTIES
+
+pytestmark = needs_node
+
+DOCUMENTATION = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+
+OMITTED = {
+    "target pftable": "PF is of FreeBSD, LuCI of OpenWrt",
+    "target_global pftable": "likewise",
+    "channel ubus function": "of Netify's file: events have no method to call, the daemon only lets it pass",
+}
+"""What no form offers, and why."""
+
+VALUES = (
+    "", "0", "1", "7", "28", "31", "32", "60", "127", "128", "1000", "1001", "1023", "1024", "3600", "3601", "65535", "65536", "1048576", "1048577",
+    "2147483", "2147484", "4294967295", "4294967296", "-1", "x", "a b", "a/b", ".x", "..", "-x", "x" * 15, "x" * 16, "x" * 28, "x" * 29, "x" * 252,
+    "x" * 253, "*", "lan", "eth0.1", "br-lan", "#x", "/tmp", "/tmp/x y", "tmp", "${path_state_persistent}/x", "0x10", "10", "0xffffffff", "0x1ffffffff",
+    "0xg", "1:10", "1:g", "12345:1", "192.168.1.0/24", "192.168.1.0/33", "10.0.0.1-10.0.0.9", "10.0.0.9-10.0.0.1", "1-1023", "10.0.0.0/8", "1-65536",
+    "0600", "660", "0800", "http://192.168.1.2:8080/events", "https://example.org", "http://a b", "ftp://x", "http://u:p@x", "mqtt://192.168.1.2",
+    "mqtts://b.example.org:8883", "mqtt://x/y", "mqtt://x:70000", "unix:///run/x.sock", "unix://run", "tcp://127.0.0.1:80", "tcp://0.0.0.0:99999",
+    "tcp://[::1]:80", "tcp://host.example.org:80", "udp://host.example.org:80", "ws://127.0.0.1:1", "unix:///" + "x" * 120, "X-Token: abc", "Host: x",
+    "X Y: z", "a+b", "a#b", "a\nb", "Europe/Paris", "CET-1CEST,M3.5.0,M10.5.0/3", "none",
+)  # fmt: skip
+
+
+@cache
+def forms() -> dict:
+    """Return what the forms write, as options.js prints it."""
+    done = subprocess.run(["node", str(HERE / "options.js"), json.dumps(VALUES)], capture_output=True, text=True, check=True)
+    found: dict = json.loads(done.stdout)
+    return found
+
+
+def pairs() -> list[tuple[str, list[dict], Options]]:
+    """What a form writes beside what the daemon reads, for each kind of section."""
+    found = forms()
+    return [
+        ("main", found["main"], MAIN_OPTIONS),
+        ("action", found["action"], ACTION_OPTIONS),
+        ("target", [field for field in found["common"] if field["name"] != "target_type"], COMMON_OPTIONS),
+        *((f"target {kind}", found["targets"].get(kind, []), options) for kind, options in TARGET_OPTIONS.items()),
+        *((f"target_global {kind}", found["target_global"].get(kind, []), options) for kind, options in TARGET_GLOBALS.items()),
+        *((f"channel {kind}", found["channels"].get(kind, []), options) for kind, options in CHANNEL_OPTIONS.items()),
+    ]
+
+
+def test_every_option_of_a_form_is_read_by_the_daemon_and_the_reverse() -> None:
+    for section, fields, options in pairs():
+        if section in OMITTED:
+            assert not fields, f"{section} is said to be omitted: {OMITTED[section]}"
+            continue
+        read = {name: option for option in options for name in (option.name, *option.aliases)}
+        written = {field["name"]: field for field in fields}
+        assert not set(written) - set(read), f"{section}: no reader"
+        offered = {read[name].name for name in written}
+        missing = {option.name for option in options} - offered
+        assert missing == {name for name in missing if f"{section} {name}" in OMITTED}, f"{section}: no form"
+        for name, field in written.items():
+            # Otherwise a form would not see, or not replace, what a person wrote by another name.
+            assert {name, *field["other"]} == {read[name].name, *read[name].aliases}, f"{section}: other names of {name}"
+
+
+def test_sections_that_are_no_tables_of_options() -> None:
+    found = forms()
+    assert {name for field in found["time_of_day"] for name in (field["name"], *field["other"])} == {*_PROPERTIES, "days"}
+    assert [(field["name"], field["other"]) for field in found["exemption"]] == [("exemption", ["exemptions"])]
+    assert [field["name"] for field in found["sink"]] == ["type"]
+    assert [field["name"] for field in found["channel"]] == ["sink"]
+    assert set(found["kinds"]) == set(CHANNEL_OPTIONS)
+    assert set(found["types"]) == set(TARGET_OPTIONS) - {"pftable"}
+
+
+def test_every_omission_is_one() -> None:
+    known = {section for section, *_ in pairs()} | {f"{section} {option.name}" for section, _, options in pairs() for option in options}
+    assert set(OMITTED) <= known
+
+
+def test_every_option_of_a_form_is_documented() -> None:
+    names = {field["name"] for _, fields, _ in pairs() for field in fields} | {field["name"] for field in forms()["time_of_day"]}
+    for name in names:
+        assert re.search(rf"`{name}`", DOCUMENTATION), name
+
+
+def test_what_holds_without_an_option_is_what_the_form_shows() -> None:
+    for section, fields, options in pairs():
+        read = {name: option for option in options for name in (option.name, *option.aliases)}
+        for field in fields:
+            option = read[field["name"]]
+            default = built_in(option)
+            if default in (NOTHING, "''"):
+                default = ""
+            shown = ", ".join(field["preset"].split()) if field["kind"] == "picks" else field["preset"]
+            if (section, field["name"]) != ("target_global ctlabel", "connlabel_conf"):
+                assert shown == default, f"{section} {field['name']}"
+            if option.required and not section.startswith("channel"):
+                assert field["required"], f"{section} {field['name']}"
+
+
+def test_choices_are_values(tmp_path: Path) -> None:
+    for section, fields, options in pairs():
+        read = {name: option for option in options for name in (option.name, *option.aliases)}
+        for field in fields:
+            for choice in field["choices"]:
+                assert takes(read[field["name"]].convert, choice, tmp_path), f"{section} {field['name']} {choice}"
+
+
+def takes(convert: object, text: str, folder: Path) -> bool:
+    """Whether the daemon takes a text as the value of an option."""
+    place = Place("f", 1, 1)
+    context = Context(Paths(str(folder), str(folder)), Reports())
+    assert callable(convert)
+    try:
+        convert(Value(Text(text, place), place), context)
+    except Invalid:
+        return False
+    return True
+
+
+def test_a_form_takes_what_the_daemon_takes(tmp_path: Path) -> None:
+    # Names of zones depend on the packages of the router; what a label or a name of a zone is, the daemon says.
+    lenient = {("main", "timezone"), ("main", "source")}
+    for section, fields, options in pairs():
+        rules = forms()["taken"].get(section.replace("target_global", "-") if section != "target" else "common")
+        if rules is None:
+            continue
+        read = {name: option for option in options for name in (option.name, *option.aliases)}
+        ruled = {name for name, _ in rules}
+        for name in sorted(ruled & set(read)):
+            for value in VALUES:
+                # An option without a value is none, and a number may not be written in 21 digits.
+                if not value or "${" in value:
+                    continue
+                form, daemon = [name, value] in rules, takes(read[name].convert, value, tmp_path)
+                assert form == daemon or (section, name) in lenient, f"{section} {name}: {value!r}: form {form}, daemon {daemon}"
+    assert all(field for _, field, _ in pairs() if field)
+
+
+def test_views_write_only_what_is_in_the_table() -> None:
+    """Options that a view makes by itself begin with '_': they are shown, never written."""
+    for view in VIEWS:
+        text = view.read_text(encoding="utf-8")
+        for name in re.findall(r"(?:tab)?option\((?:'[a-z]+', )?form\.[A-Za-z]+, ([^,)]+)", text):
+            assert name in ("name",) or name.startswith(("'_", "`_")), f"{view.name}: {name}"
