@@ -23,7 +23,7 @@ from waiting import PATIENCE
 pytestmark = pytest.mark.kernel
 
 LONGEST_TURN = 1000
-"""Milliseconds: a loop that waits for a reader stands still for seconds; a machine that runs tests may be busy for tenths of one."""
+"""Milliseconds: a loop that waits for a reader stands still for seconds, a machine that runs tests for tenths of one."""
 
 
 def sinks(folder: Path, **files: object) -> None:
