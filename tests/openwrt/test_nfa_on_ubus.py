@@ -209,7 +209,12 @@ def test_what_happens_is_told_as_events(lab: Lab, ubusd: Ubusd) -> None:
         lab.netifyd.accept()
         with Caller(ubusd.socket) as caller:
             caller.call("nfa", "reload", {})
-        lab.namespace.nft("delete set inet nfa n.v4", "add set inet nfa n.v4 { type inet_service; }")
+        lab.namespace.nft(
+            "delete set inet nfa n.v4",
+            "add set inet nfa n.v4 { type inet_service; }",
+            "add chain inet nfa used",
+            "add rule inet nfa used tcp dport @n.v4 drop",  # so it cannot be replaced
+        )
         lab.netifyd.send(flow(other="198.51.100.250"))
         eventually(lambda: listener.hear(0.1) and "nfa.target" in listener.heard, what="all four events")
     finally:

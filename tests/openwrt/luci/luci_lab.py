@@ -220,11 +220,12 @@ def _own_tree(folder: Path) -> Path:
 class Person:
     """Somebody at a browser. What the browser complains of is kept in `complaints`: a test ends with `content`."""
 
-    def __init__(self, playwright: Any, router: Router, *, phone: bool = False) -> None:
+    def __init__(self, playwright: Any, router: Router, *, size: tuple[int, int] = (1280, 900)) -> None:
+        """`size`: of the window; one that is narrow is that of a phone."""
         self.router = router
         self.browser = playwright.chromium.launch(executable_path=str(router.browser), args=list(CHROMIUM_FLAGS))
-        size = {"width": 390, "height": 844} if phone else {"width": 1280, "height": 900}
-        self.page = self.browser.new_page(viewport=size, has_touch=phone, reduced_motion="reduce")
+        window = {"width": size[0], "height": size[1]}
+        self.page = self.browser.new_page(viewport=window, has_touch=size[0] < 600, reduced_motion="reduce")
         self.page.set_default_timeout(PATIENCE * 1000)
         self.complaints: list[str] = []
         self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
@@ -258,7 +259,7 @@ class Person:
 
     def open(self, name: str) -> float:
         """Open a page of ours, or another one by its path; returns the seconds until its view was there."""
-        path = f"admin/services/nfa/{name}" if name in PAGES else name
+        path = f"admin/services/nfa/{name}" if name.partition("#")[0] in PAGES else name
         started = time.monotonic()
         self.page.goto(f"{self.router.url}/cgi-bin/luci/{path}", wait_until="commit")
         self.page.wait_for_selector(READY, state="attached")
@@ -293,12 +294,10 @@ class Person:
         found: dict[str, list[list[str]]] = self.page.evaluate("() => L.require('uci').then(uci => uci.changes())")
         return found.get(CONFIG, [])
 
-    def shoot(self, name: str) -> None:
-        """Take a picture of the page into NFA_SCREENSHOTS, where that is set: those of docs/luci.md."""
-        folder = os.environ.get("NFA_SCREENSHOTS")
-        if folder:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=str(Path(folder) / f"{name}.png"))
+    def shoot(self, path: Path) -> None:
+        """Take a picture of what the window shows."""
+        self.page.wait_for_timeout(500)  # dialogs of LuCI come and go slowly
+        self.page.screenshot(path=str(path))
 
     def content(self, but: Iterable[str] = ()) -> None:
         """The browser had nothing to complain of, but what holds one of these words."""

@@ -147,18 +147,22 @@ def test_focus_stays_while_it_is_polled(router: Router, sit_down: Callable[..., 
     assert button.evaluate("node => node === document.activeElement")
 
 
-@pytest.mark.parametrize("page", ["sets", "matches"])
+AWAY = {"overview": "No flow is looked at.", "policies": "the daemon does not answer"}
+
+
+@pytest.mark.parametrize("page", ["overview", "policies", "sets", "matches"])
 def test_daemon_away(router: Router, sit_down: Callable[..., Person], page: str) -> None:
     """A daemon that is stopped is told within five seconds, and one that comes back is seen."""
     person = sit_down(router)
     person.open(page)
     person.page.get_by_role("cell", name="set_video").first.wait_for()
+    told = AWAY.get(page, "The daemon does not answer")
     router.service("stop")
-    person.sees("The daemon does not answer", 5)
+    person.sees(told, 5)
     router.netifyd.drop()
     router.service("start")
     router.connected()
-    person.page.get_by_text("The daemon does not answer").wait_for(state="hidden")
+    person.page.get_by_text(told).wait_for(state="hidden")
     person.content(but=["404"])
 
 
@@ -177,15 +181,16 @@ def test_exemption_from_a_match(router: Router, sit_down: Callable[..., Person])
 
 
 def test_policy_from_a_match(router: Router, sit_down: Callable[..., Person]) -> None:
-    """A policy that begins at a decision waits among the changes, with what the person chose."""
+    """A policy that begins at a decision waits among the changes, with what the person chose, and its editor opens."""
     person = sit_down(router)
     person.open("matches")
     person.row("video.example").get_by_role("button", name="Why?").click()
     person.page.get_by_role("button", name="New policy").click()
     person.page.locator("#nfa-start-what").select_option(label="the host video.example, from every device")
     assert person.page.locator("#nfa-start-name").input_value() == "youtube"
-    with person.page.expect_navigation(url="**/admin/services/nfa/policies"):
+    with person.page.expect_navigation(url="**/admin/services/nfa/policies#edit=youtube"):
         person.page.get_by_role("button", name="Continue on the page Policies").click()
+    person.sees("Policy youtube")
     assert person.changes() == [
         ["set", "youtube", "action"],
         ["set", "youtube", "enabled", "1"],

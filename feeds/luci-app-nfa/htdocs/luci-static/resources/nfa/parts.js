@@ -58,7 +58,7 @@ function table(label, columns, key, empty) {
 	const update = items => {
 		shown = items;
 		write(items);
-		nothing.hidden = items.length > 0;
+		rows.hide(nothing, items.length > 0);
 	};
 	/* `again`: the items that are there, whose text is another one by now. */
 	return { node: node, update: update, again: () => update(shown) };

@@ -1,0 +1,137 @@
+"""The pictures of docs/luci.md: made anew with NFA_SCREENSHOTS=docs/luci, skipped without it."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from luci_lab import Person, Router
+from samples import Record, definitions, flow, hello
+
+FOLDER = os.environ.get("NFA_SCREENSHOTS", "")
+MOST_BYTES = 100_000
+DEVICES = {"tablet": 20, "laptop": 21, "television": 22, "console": 23, "phone": 24}
+"""Name to the last number of the address, by which tests/netifyd_records.py makes the MAC address."""
+VISITS = (
+    ("netify.youtube", "rr4.video.example"), ("netify.netflix", "films.example"), ("netify.tiktok", "clips.example"),
+    ("netify.instagram", "pictures.example"), ("netify.windows-update", "updates.example"), ("netify.reddit", "talk.example"),
+)  # fmt: skip
+
+CONFIG = """\
+config nfa 'main'
+	option source '{source}'
+	option timezone 'TST0'
+
+config exemption 'global'
+	list exemption "protocol == 'dns';"
+
+config time_of_day 'evening'
+	option time_start '21:00'
+	option time_end '06:30'
+
+config time_of_day 'school'
+	list day 'mon'
+	list day 'tue'
+	list day 'wed'
+	list day 'thu'
+	list day 'fri'
+	option time_start '08:00'
+	option time_end '14:00'
+
+config target_default 'nftset'
+	option managed '1'
+	option ttl '300'
+
+config target 'block'
+	option target_type 'nftset'
+	option set_name 'block'
+
+config target 'slow'
+	option target_type 'nftset'
+	option set_name 'slow'
+
+config target 'diary'
+	option target_type 'log'
+	option path '/tmp/nfa-logs'
+
+config action 'no_youtube'
+	list criteria "app == 'netify.youtube' && mac == 02:00:5E:10:01:14;"
+	list target 'block'
+
+config action 'no_clips'
+	list criteria "(app == 'netify.tiktok' || app == 'netify.instagram') && mac == 02:00:5E:10:01:14;"
+	list target 'block'
+
+config action 'updates'
+	list criteria "category == 'os-software-updates';"
+	list target 'slow'
+
+config action 'weak_tls'
+	list criteria "ssl_version && ssl_version < 0x0303;"
+	list target 'diary'
+
+config action 'bedtime'
+	list criteria "mac == 02:00:5E:10:01:17;"
+	list target 'block'
+	list time_of_day 'evening'
+"""
+
+
+def household() -> list[Record]:
+    """What happens in the house just now."""
+    chance = random.Random(1)
+    now = int(time.time() * 1000)
+    records = []
+    for number in range(60):
+        application, host = chance.choice(VISITS)
+        device = f"192.168.1.{chance.choice(list(DEVICES.values()))}"
+        other = f"203.0.113.{chance.randrange(1, 250)}"
+        ends = {"local": device, "local_port": 49152 + chance.randrange(9000), "other": other}
+        records.append(flow("HTTP/S", application, **ends, host_server_name=host, when=now - 60_000 + number * 1000))
+    return records
+
+
+@pytest.fixture
+def router(start: Callable[..., Router]) -> Router:
+    hosts = {
+        f"02:00:5E:10:01:{last:02X}": {"name": name, "ipaddrs": [f"192.168.1.{last}"], "ip6addrs": []}
+        for name, last in DEVICES.items()
+    }
+    made = start(CONFIG, hosts=hosts)
+    made.connected()
+    made.feed(hello(), definitions())
+    return made
+
+
+def test_pictures(router: Router, sit_down: Callable[..., Person]) -> None:
+    """Each page as a person sees it, at a desk and on a phone; small enough for the repository."""
+    if not FOLDER:
+        pytest.skip("NFA_SCREENSHOTS does not name a folder")
+    folder = Path(FOLDER)
+    folder.mkdir(parents=True, exist_ok=True)
+    person = sit_down(router, size=(1000, 680))
+    person.open("overview")
+    for part in range(6):
+        router.feed(*household()[part * 10 : part * 10 + 10])
+        person.page.wait_for_timeout(3000)
+    person.shoot(folder / "overview.png")
+    for page in ("policies", "targets", "sets", "matches", "recipes", "log"):
+        person.open(page)
+        person.shoot(folder / f"{page}.png")
+    person.open("matches")
+    person.row("no_youtube").get_by_role("button", name="Why?").click()
+    person.sees("What it leads to")
+    person.shoot(folder / "why.png")
+    person.open("policies#edit=no_clips")
+    person.page.locator(".modal .cbi-map").wait_for()
+    person.page.locator(".modal .nfa-modes").scroll_into_view_if_needed()
+    person.shoot(folder / "policy.png")
+    phone = sit_down(router, size=(390, 844))
+    phone.open("overview")
+    phone.shoot(folder / "phone.png")
+    large = {path.name: path.stat().st_size for path in folder.glob("*.png") if path.stat().st_size > MOST_BYTES}
+    assert not large

@@ -1,0 +1,180 @@
+"""What a person does with the pages, from the login to the element in the kernel's set."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kernel_lab import environment
+from luci_lab import CONFIG as PACKAGE
+from luci_lab import TABLET, TABLET_MAC, Person, Router
+from samples import definitions, flow, frame, hello, status
+from waiting import eventually
+
+BEDTIME = 23
+"""The hour that the router's clock shows: within the hours of the policy, whenever the test runs."""
+
+
+def _zone() -> str:
+    """A zone where it is BEDTIME now. POSIX counts to the west."""
+    ahead = BEDTIME - time.gmtime().tm_hour
+    return f"TST{-ahead if ahead <= 12 else 24 - ahead}"
+
+
+def configuration() -> str:
+    return f"""\
+config nfa 'main'
+	option source '{{source}}'
+	option timezone '{_zone()}'
+
+config exemption 'global'
+	list exemption "protocol == 'dns';"
+
+config target 'set_youtube'
+	option target_type 'nftset'
+	option set_name 'no_youtube'
+	option table_name 'nfa'
+	option managed '1'
+	option ttl '300'
+"""
+
+
+@pytest.fixture
+def router(start: Callable[..., Router]) -> Router:
+    made = start(configuration())
+    made.connected()
+    made.feed(hello(), definitions())
+    return made
+
+
+@contextmanager
+def replayed(path: Path, uri: str, *records: dict[str, Any]) -> Iterator[None]:
+    """Let `nfa replay` be the netifyd of the router, for a stream with these records."""
+    recording = path / "recording.bin"
+    recording.write_bytes(b"".join(map(frame, (hello(), status(), definitions(), *records))))
+    command = [sys.executable, "-m", "nfa", "replay", str(recording), "--listen", uri, "--speed", "full", "--linger", "120"]
+    process = subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def pick(person: Person, field: str, text: str) -> None:
+    """Search a list of choices, and take what it shows first."""
+    box = person.page.locator(".modal").get_by_role("combobox", name=field, exact=True)
+    box.press_sequentially(text)
+    person.page.locator(".modal .nfa-list:visible [role=option]").first.wait_for()
+    box.press("Enter")
+
+
+def add(person: Person, tab: str, kind: str, name: str) -> None:
+    """Add something of a name on a tab of the page Policies: its editor opens."""
+    person.page.locator("#view .cbi-tabmenu").first.get_by_role("link", name=tab, exact=True).click()
+    person.page.get_by_role("textbox", name=f"Name of a new {kind}").press_sequentially(name)
+    person.page.get_by_role("button", name=f"Add a {kind}").click()
+    person.page.locator(".modal .cbi-map").wait_for()
+
+
+def save(person: Person) -> None:
+    """Close the editor with Save."""
+    person.page.locator(".modal").get_by_role("button", name="Save", exact=True).click()
+    person.page.locator(".modal .cbi-map").wait_for(state="hidden")
+
+
+def hits(person: Person, policy: str) -> int:
+    """What the overview shows as the hits of a policy."""
+    row = person.page.get_by_role("row").filter(has_text=policy).first
+    return int(row.locator("td[data-title=Hits]").inner_text())
+
+
+def test_no_youtube_for_the_tablet_after_nine(router: Router, sit_down: Callable[..., Person], tmp_path: Path) -> None:
+    """A policy that is made of choices is in force after Save & Apply, and blocks what it is about, and nobody else."""
+    person = sit_down(router)
+    person.open("policies")
+    add(person, "Schedules", "schedule", "evening")
+    field = f"widget.cbid.{PACKAGE}.evening"
+    person.type_into(person.page.locator(f'[id="{field}.time_start"]'), "21:00")
+    person.type_into(person.page.locator(f'[id="{field}.time_end"]'), "06:30")
+    save(person)
+
+    add(person, "Policies", "policy", "no_youtube")
+    pick(person, "Applications", "youtube")
+    pick(person, "Devices", "tablet")
+    pick(person, "Targets", "set_you")
+    pick(person, "Schedules", "evening")
+    person.sees("The daemon understands it.")
+    save(person)
+    person.row("no_youtube")
+    generation = router.ubus("nfa", "status")["policy"]["generation"]
+    person.save_and_apply()
+
+    written = router.config()
+    assert f"list criteria 'app == '\\''netify.youtube'\\'' && mac == {TABLET_MAC.upper()};'" in written
+    assert "list time_of_day 'evening'" in written
+    loaded = eventually(
+        lambda: (now := router.ubus("nfa", "status"))["policy"]["generation"] > generation and now, what="the daemon reloads"
+    )
+    assert loaded["policy"]["errors"] == 0
+    assert loaded["actions"]["no_youtube"]["in_hours"]
+
+    person.open("overview")
+    person.row("no_youtube")
+    assert hits(person, "no_youtube") == 0
+    router.netifyd.close()
+    flows = (
+        flow(application="netify.youtube", local="192.168.1.21", other="203.0.113.11"),
+        flow(application="netify.netflix", local=TABLET, other="203.0.113.12"),
+        flow(application="netify.youtube", local=TABLET, other="203.0.113.10", host_server_name="video.example"),
+    )
+    with replayed(tmp_path, router.netifyd.uri, *flows):
+        eventually(lambda: hits(person, "no_youtube") == 1, 30, "the counter of hits rises")
+        person.open("sets")
+        assert "tablet" in person.row("192.168.1.20 . tcp . 443 . 203.0.113.10").inner_text()
+        person.sees("1 to 1 of 1")
+        kernel = router.run("nft", "list", "set", "inet", "nfa", "no_youtube.v4")
+        assert "203.0.113.10" in kernel and "203.0.113.11" not in kernel
+        person.open("matches")
+        person.row("video.example")
+    person.content()
+
+
+def test_error_in_an_expression(router: Router, sit_down: Callable[..., Person]) -> None:
+    """An expression that is wrong is shown with its place, as the daemon says it, and cannot be saved; a right one can."""
+    person = sit_down(router)
+    person.open("policies")
+    add(person, "Policies", "policy", "expert")
+    pick(person, "Targets", "set_you")
+    person.page.get_by_label("Write an expression").check()
+    box = person.page.get_by_label("Expression", exact=True)
+    person.type_into(box, "app == 'youtube' && prot == 443;")
+    checked = person.page.locator(".modal .nfa-checked").first
+    checked.filter(has_text="Did you mean").or_(checked.filter(has_text="did you mean")).wait_for()
+    assert "^" in checked.inner_text()
+    person.page.locator(".modal").get_by_role("button", name="Save", exact=True).click()
+    person.page.wait_for_timeout(1000)
+    assert box.is_visible(), "the editor stays open"
+    person.type_into(box, "app == 'youtube' && port == 443;")
+    person.sees("The daemon understands it.")
+    save(person)
+    assert ["list-add", "expert", "criteria", "app == 'youtube' && port == 443;"] in person.changes()
+
+
+def test_read_only_pages(router: Router, sit_down: Callable[..., Person]) -> None:
+    """Who may look only is shown what there is, with nothing to save, start or stop."""
+    person = sit_down(router, "viewer")
+    for page in ("policies", "targets", "recipes"):
+        person.open(page)
+        assert person.page.locator("#view .cbi-button-apply:enabled, #view .cbi-button-add:enabled").count() == 0, page
+    person.open("overview")
+    person.sees("netifyd")
+    assert person.page.locator("#view button.cbi-button:enabled").filter(has_text=re.compile("Stop|Start|Reload")).count() == 0
+    person.content()
