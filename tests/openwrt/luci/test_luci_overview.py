@@ -67,7 +67,6 @@ def test_overview_shows_what_runs_and_what_is_wrong(router: Router, sit_down: Ca
     assert "not in use" in person.row("wrong").inner_text().lower()
     assert "off" in person.row("off").inner_text().split()[1]
     assert "works" in person.row("nftset").inner_text().lower()
-    person.shoot("overview")
     person.content()
 
 
