@@ -96,9 +96,9 @@ rmdir /.old 2>/dev/null || :
 ip link set lo up
 hostname OpenWrt 2>/dev/null || :
 
-# wait_for COMMAND...: until it succeeds, two seconds at the most
+# wait_for COMMAND...: until it succeeds, twenty seconds at the most
 wait_for() {
-	for _ in $(seq 100); do
+	for _ in $(seq 1000); do
 		"$@" && return
 		sleep 0.02
 	done
@@ -115,10 +115,10 @@ ubusd >"$LOG/ubusd" 2>&1 &
 wait_for test -S /var/run/ubus/ubus.sock
 procd -S >"$LOG/procd" 2>&1 & # the real one, though not PID 1: only its objects `service` and `system`
 logd -S 128 >"$LOG/logd" 2>&1 &
-ubus -t 5 wait_for system service log
+ubus -t 20 wait_for system service log
 ucode /usr/libexec/luci-lab/stubs.uc "$LOG/events" /usr/libexec/luci-lab/stubs.json "$STATE/extra.json" >"$LOG/stubs" 2>&1 &
 rpcd >"$LOG/rpcd" 2>&1 &
-ubus -t 5 wait_for session uci file luci luci-rpc network.interface
+ubus -t 20 wait_for session uci file luci luci-rpc network.interface
 for s in $SERVICES; do
 	"/etc/init.d/$s" enable
 	"/etc/init.d/$s" start >"$LOG/service-$s" 2>&1 || :

@@ -97,7 +97,7 @@ def test_names_are_text(router: Router, sit_down: Callable[..., Person], page: s
         person.page.get_by_role("button", name="Empty", exact=True).click()
         person.sees(f"Taken out of target {HARM}")
     if page in ("policies", "targets"):
-        for button in person.page.locator(".cbi-button-edit:visible").all():
+        for button in person.page.locator('[data-tab-active="true"] .cbi-button-edit').all():
             button.click()
             person.page.locator(".modal").wait_for()
             person.page.wait_for_timeout(500)

@@ -125,7 +125,7 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 		this.values = values;
 		this.options = options;
 		this.choices = values.length ? criteria.parse(values) : criteria.empty();
-		this.before = this.choices;
+		this.before = this.choices && Object.assign({}, this.choices);
 		this.simple = this.choices != null;
 		this.check = new Check(entries => api.checkCriteria(entries));
 	},
@@ -192,7 +192,7 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 		for (const input of this.modes.querySelectorAll('input'))
 			input.checked = (input.getAttribute('data-simple') === 'true') === this.simple;
 		if (this.simple)
-			dom.content(this.words, [ this.first_problem() ? '-' : criteria.build(this.choices) ]);
+			dom.content(this.words, [ this.first_problem() || this.is_nothing() ? '-' : criteria.build(this.choices) ]);
 	},
 
 	/* To lists, where the expression can be said by them; to the expression always. */

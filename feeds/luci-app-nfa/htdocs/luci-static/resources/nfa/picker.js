@@ -35,6 +35,8 @@ const Picker = ui.AbstractElement.extend({
 		this.labels = new Map(choices.map(choice => [ choice.value, choice.label ?? choice.value ]));
 		if (this.node)
 			this.showChips();
+		if (this.input != null && document.activeElement === this.input)
+			this.search(); // somebody was faster than the list
 	},
 
 	render() {

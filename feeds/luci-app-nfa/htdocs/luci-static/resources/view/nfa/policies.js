@@ -89,7 +89,7 @@ return view.extend({
 		this.elsewhere = E('div');
 		return map.render().then(node => {
 			this.show(actions);
-			poll.add(() => api.actions().then(found => this.show(found)), 5);
+			poll.add(() => api.actions().then(found => this.show(found)), 3);
 			const wanted = /^#edit=([A-Za-z0-9_]+)$/.exec(location.hash)?.[1];
 			if (wanted && uci.get(CONFIG, wanted)?.['.type'] === 'action')
 				window.setTimeout(() => this.grid.renderMoreOptionsModal(wanted), 0);

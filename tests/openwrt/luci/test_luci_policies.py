@@ -1,0 +1,195 @@
+"""The pages Policies, Targets and Recipes in a browser: what a person makes there is what the daemon does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from luci_lab import TABLET_MAC, Person, Router
+from samples import flow
+from waiting import eventually
+
+CONFIG = """\
+config nfa 'main'
+	option enabled 'yes'
+	option source '{source}'
+
+config exemption 'global'
+	list exemption "protocol == 'dns';"
+
+config target 'video_set'
+	option target_type 'nftset'
+	option set_name 'video'
+	option managed 'on'
+
+config target 'words'
+	option target_type 'log'
+
+config time_of_day 'evening'
+	list day 'fri'
+	option time_start '21:00'
+
+config action 'simple'
+	option enabled 'on'
+	list criteria "(app=='netflix'  ||  category == 'games') && mac == 02:00:5e:10:01:14;"
+	option targets 'words'
+	list time_of_day 'evening'
+
+config action 'expert'
+	list criteria "detected_hostname == 'rx:img' && !ip_nat;"
+	list target 'words'
+"""
+EDITOR = "body.modal-overlay-active .modal"
+PREFIX = "#cbi-netify-proc-flow-actions-"
+
+
+def edit(person: Person, section: str) -> None:
+    """Open the editor of a section."""
+    person.page.locator(f"{PREFIX}{section} .cbi-button-edit").click()
+    person.page.wait_for_selector(f"{EDITOR} .cbi-map")
+
+
+def save(person: Person) -> None:
+    """Save what is in the editor, which closes then."""
+    person.page.locator(f"{EDITOR} .button-row button.important").click()
+    person.page.wait_for_selector("body:not(.modal-overlay-active)")
+
+
+def pick(person: Person, place: str, text: str) -> None:
+    """Search a list for a text and take the first that is found."""
+    field = person.page.locator(f"{place} input[role=combobox]")
+    field.press_sequentially(text)
+    field.press("Enter")
+
+
+def test_what_is_not_changed_is_not_written(start: Callable[..., Router], sit_down: Callable[..., Person]) -> None:
+    router = start(CONFIG)
+    router.connected()
+    person = sit_down(router)
+    person.open("policies")
+    for section in ("simple", "expert"):
+        edit(person, section)
+        person.sees("The daemon understands it.")
+        save(person)
+    person.open("targets")
+    for section in ("video_set", "words"):
+        edit(person, section)
+        save(person)
+    assert person.changes() == []
+    person.content()
+
+
+def test_a_policy_of_choices_and_one_that_is_written(start: Callable[..., Router], sit_down: Callable[..., Person]) -> None:
+    router = start(CONFIG)
+    router.connected()
+    person = sit_down(router)
+    page = person.page
+    person.open("policies")
+    edit(person, "simple")
+    pick(person, f"{EDITOR} [data-kind=ports]", "443, 6881-6889")
+    save(person)
+    changed = person.changes()[-1]
+    assert changed[:3] == ["list-add", "simple", "criteria"]
+    assert changed[3].startswith("(app == 'netflix' || category == 'games') && mac == 02:00:5E:10:01:14 && ")
+    assert changed[3].endswith(" && (other_port == 443 || (other_port >= 6881 && other_port <= 6889));")
+
+    edit(person, "expert")
+    page.locator(f"{EDITOR} textarea").fill("aplication == 'zoom';")
+    person.sees("Unknown attribute 'aplication'.")
+    assert "\n    ^" in page.locator(f"{EDITOR} .nfa-checked pre").first.inner_text()
+    before = person.changes()
+    page.locator(f"{EDITOR} .button-row button.important").click()
+    person.sees("Unknown attribute 'aplication'.")
+    assert person.changes() == before
+    page.locator(f"{EDITOR} textarea").fill("application == 'zoom';")
+    page.locator(f"{EDITOR} input[data-simple=true]").click()
+    person.sees("app == 'zoom';")
+    save(person)
+
+    # A row's switch holds although another row is edited after it; rows are moved by buttons too.
+    page.locator(f"{PREFIX}expert input[type=checkbox]").first.uncheck()
+    page.get_by_label("Try expert earlier").click()
+    edit(person, "simple")
+    save(person)
+    person.save_and_apply()
+    text = router.config()
+    assert text.index("config action 'expert'") < text.index("config action 'simple'")
+    eventually(lambda: not router.ubus("nfa", "status")["actions"]["expert"]["enabled"], what="the policy is off")
+    person.content()
+
+
+def test_a_recipe_makes_a_policy_that_works(start: Callable[..., Router], sit_down: Callable[..., Person]) -> None:
+    router = start(CONFIG)
+    router.connected()
+    person = sit_down(router)
+    page = person.page
+    person.open("recipes")
+    page.locator("[data-recipe=bedtime] button").click()
+    pick(person, "[data-question=apps]", "youtu")
+    pick(person, "[data-question=devices]", "table")
+    for name, value in (("from", "0:00"), ("until", "24:00")):
+        person.type_into(page.locator(f"[data-question={name}] input"), value)
+    person.sees("config action 'bedtime'")
+    person.shoot("recipe")
+    page.get_by_role("button", name="Make this policy").click()
+    person.sees("service firewall reload")
+    page.get_by_role("link", name="To the policies").click()
+    page.wait_for_selector(f"{PREFIX}bedtime")
+    person.save_and_apply()
+    assert f"mac == {TABLET_MAC.upper()}" in router.config()
+    eventually(lambda: "bedtime" in router.ubus("nfa", "status")["actions"], what="the policy in force")
+    router.feed(flow(application="netify.youtube", other="203.0.113.10"))
+
+    def hits() -> Any:
+        return page.locator("[data-nfa-action=bedtime] strong").inner_text() == "1"
+
+    eventually(hits, what="the hit is shown")
+    person.content()
+
+
+def test_the_daemon_may_be_away(start: Callable[..., Router], sit_down: Callable[..., Person]) -> None:
+    router = start(CONFIG)
+    router.connected()
+    person = sit_down(router)
+    person.open("policies")
+    router.service("stop")
+    person.sees("the daemon does not answer", 6)
+    edit(person, "expert")
+    person.sees("It could not be checked")
+    person.page.locator(f"{EDITOR} textarea").fill("app == 'zoom';")
+    save(person)
+    assert person.changes()[-1] == ["list-add", "expert", "criteria", "app == 'zoom';"]
+    person.content()
+
+
+def test_names_that_strangers_chose_stay_text(start: Callable[..., Router], sit_down: Callable[..., Person]) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    words = f"detected_hostname == 'rx:{evil}';"
+    config = CONFIG.replace("detected_hostname == 'rx:img' && !ip_nat;", words)
+    router = start(config, hosts={TABLET_MAC.upper(): {"name": evil, "ipaddrs": [], "ip6addrs": []}})
+    router.connected()
+    person = sit_down(router)
+    person.open("policies")
+    person.row("simple").get_by_text(evil).wait_for()
+    person.row("expert").get_by_text(words).wait_for()
+    edit(person, "simple")
+    person.page.locator(f"{EDITOR} .nfa-chip").get_by_text(evil).wait_for()
+    save(person)
+    edit(person, "expert")
+    person.page.locator(f"{EDITOR} textarea").fill(f"{evil} == 'x';")
+    person.page.locator(f"{EDITOR} .nfa-checked pre").get_by_text(evil).wait_for()
+    assert person.page.locator("img[src=x]").count() == 0
+    person.content()
+
+
+def test_who_may_look_only_changes_nothing(start: Callable[..., Router], sit_down: Callable[..., Person]) -> None:
+    router = start(CONFIG)
+    router.connected()
+    person = sit_down(router, "viewer")
+    person.open("policies")
+    edit(person, "simple")
+    person.sees("The daemon understands it.")
+    fields = person.page.locator(f"{EDITOR} :is(input[type=text], input[type=checkbox], textarea, select)")
+    assert fields.count() > 10
+    assert fields.evaluate_all("fields => fields.filter(field => !field.disabled).length") == 0
+    person.content()
