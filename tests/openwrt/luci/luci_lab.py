@@ -31,6 +31,7 @@ ROOT = HERE.parents[2]
 APP = ROOT / "feeds" / "luci-app-nfa"
 CONFIG = "netify-proc-flow-actions"
 PAGES = ("overview", "policies", "targets", "sets", "matches", "recipes", "log")
+SCREENSHOTS = os.environ.get("NFA_SCREENSHOTS", "")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 CHROMIUM_FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -294,10 +295,12 @@ class Person:
         found: dict[str, list[list[str]]] = self.page.evaluate("() => L.require('uci').then(uci => uci.changes())")
         return found.get(CONFIG, [])
 
-    def shoot(self, path: Path) -> None:
-        """Take a picture of what the window shows."""
-        self.page.wait_for_timeout(500)  # dialogs of LuCI come and go slowly
-        self.page.screenshot(path=str(path))
+    def shoot(self, name: str) -> None:
+        """Take a picture of what the window shows into the folder NFA_SCREENSHOTS, where that is set."""
+        if SCREENSHOTS:
+            self.page.wait_for_timeout(500)  # dialogs of LuCI come and go slowly
+            Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=str(Path(SCREENSHOTS) / f"{name}.png"))
 
     def content(self, but: Iterable[str] = ()) -> None:
         """The browser had nothing to complain of, but what holds one of these words."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from luci_lab import Person, Router
+from luci_lab import SCREENSHOTS, Person, Router
 from samples import Record, definitions, flow, hello
 
-FOLDER = os.environ.get("NFA_SCREENSHOTS", "")
 MOST_BYTES = 100_000
 DEVICES = {"tablet": 20, "laptop": 21, "television": 22, "console": 23, "phone": 24}
 """Name to the last number of the address, by which tests/netifyd_records.py makes the MAC address."""
@@ -107,31 +105,28 @@ def router(start: Callable[..., Router]) -> Router:
     return made
 
 
+@pytest.mark.skipif(not SCREENSHOTS, reason="NFA_SCREENSHOTS does not name a folder")
 def test_pictures(router: Router, sit_down: Callable[..., Person]) -> None:
     """Each page as a person sees it, at a desk and on a phone; small enough for the repository."""
-    if not FOLDER:
-        pytest.skip("NFA_SCREENSHOTS does not name a folder")
-    folder = Path(FOLDER)
-    folder.mkdir(parents=True, exist_ok=True)
     person = sit_down(router, size=(1000, 680))
     person.open("overview")
     for part in range(6):
         router.feed(*household()[part * 10 : part * 10 + 10])
         person.page.wait_for_timeout(3000)
-    person.shoot(folder / "overview.png")
+    person.shoot("overview")
     for page in ("policies", "sets", "matches", "recipes"):
         person.open(page)
-        person.shoot(folder / f"{page}.png")
+        person.shoot(page)
     person.open("matches")
     person.row("no_youtube").get_by_role("button", name="Why?").click()
     person.sees("What it leads to")
-    person.shoot(folder / "why.png")
+    person.shoot("why")
     person.open("policies#edit=no_clips")
     person.page.locator(".modal .cbi-map").wait_for()
     person.page.locator(".modal .nfa-modes").scroll_into_view_if_needed()
-    person.shoot(folder / "policy.png")
+    person.shoot("policy")
     phone = sit_down(router, size=(390, 844))
     phone.open("overview")
-    phone.shoot(folder / "phone.png")
-    large = {path.name: path.stat().st_size for path in folder.glob("*.png") if path.stat().st_size > MOST_BYTES}
+    phone.shoot("phone")
+    large = {path.name: path.stat().st_size for path in Path(SCREENSHOTS).glob("*.png") if path.stat().st_size > MOST_BYTES}
     assert not large
