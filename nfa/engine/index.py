@@ -4,7 +4,7 @@ In: tables of the policy image, values of a flow record. Out: numbers whose bits
 What is remembered is bounded in entries and in the length of a value: strangers choose host names and addresses.
 """
 
-from ..portable import ROOM
+from ..portable import ROOM, SECRET_HASH
 
 MAX_REMEMBERED = ROOM
 """Values of one attribute (or combinations of those that are remembered together)."""
@@ -55,7 +55,8 @@ def rememberer(alternatives: int):
     most = max(MAX_REMEMBERED // 16, min(MAX_REMEMBERED, MASKS // (alternatives // 8 + 32)))
 
     def remember(memo: dict, key, mask: int) -> int:
-        hash(key)  # MicroPython looks into an empty table without
+        if not SECRET_HASH:
+            hash(key)  # MicroPython looks into an empty table without
         if len(memo) >= most:
             memo.clear()
         if len(key) <= MAX_LENGTH if isinstance(key, str) else _short(key):

@@ -10,7 +10,7 @@ import socket
 import struct
 import sys
 
-from ..portable import ROOM, StructError, ascii_only, inet_pton, lower
+from ..portable import ROOM, StructError, ascii_only, inet_pton, lower  # noqa: F401 (generated code calls it, see NAMES)
 
 MALFORMED = (TypeError, AttributeError, ValueError, KeyError, OSError, OverflowError, StructError)
 """What comes of a record with an optional part in another form than netifyd gives it."""
@@ -29,7 +29,7 @@ _category_rows = [b"", b""]
 _categories: list[dict[int, int]] = []
 
 NAMES = (
-    "NOTHING", "address", "mac", "app_names", "number", "text", "texts", "member", "categories", "mark_bytes", "odd",
+    "NOTHING", "address", "mac", "app_names", "number", "text", "texts", "member", "categories", "mark_bytes", "ascii_only",
     "connection",
 )  # fmt: skip
 """What generated code may call."""
@@ -156,11 +156,6 @@ def text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError("not a string")
     return lower(value[:TEXT_LIMIT])
-
-
-def odd(text: str) -> bool:
-    """Return whether a text has characters that are not ASCII: what is not in it may still be found without case."""
-    return not ascii_only(text)
 
 
 def texts(*values: object) -> list[str]:

@@ -152,8 +152,9 @@ class Generator:
                 return f"any([{matcher}(item) for item in {local}])"
             if kind != "string" or len(value.needed) < 2:  # names of devices keep their capitals
                 return f"{matcher}({local})"
-            self.lines[f"{local}_odd = odd({local})"] = None
-            return f"({value.needed!r} in {local} or {local}_odd) and {matcher}({local})"
+            # What is not in a text of other letters may still be found in it, without case.
+            self.lines[f"{local}_ascii = ascii_only({local})"] = None
+            return f"({value.needed!r} in {local} or not {local}_ascii) and {matcher}({local})"
         if isinstance(value, Members):
             if kind == "mac":
                 return f"{local} in {self.constant(value.macs)}"

@@ -158,8 +158,11 @@ class Index:
     def _miss(self, number: int, group: list[_Tables], every: int) -> list[str]:
         """Return a function that makes the mask of values that were not seen before, and remembers it."""
         lines = [f"def miss{number}(k, r, f):"]
+        raw = dict.fromkeys(source for tables in group for source in tables.attribute.raw)
+        value = next(iter(raw)) if len(raw) == 1 else ""
         filled = [*(tables.attribute.lines for tables in group), *(tables.lines for tables in group)]
-        lines += [f"    {line}" for line in dict.fromkeys(line for one in filled for line in one)]
+        for line in dict.fromkeys(line for one in filled for line in one):
+            lines.append("    " + (line.replace(value, "k") if value else line))  # what it was looked up by
         name = "m"
         for tables in group:
             parts = [self._number(every & ~tables.constrained)]
