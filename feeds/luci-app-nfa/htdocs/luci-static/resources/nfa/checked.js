@@ -13,7 +13,7 @@
 const DELAY = 500;
 
 function sentence(text) {
-	return text ? `${text[0].toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? '' : '.'}` : '';
+	return text ? `${text[0].toUpperCase()}${text.slice(1)}${(/[.?!]$/).test(text) ? '' : '.'}` : '';
 }
 
 /* What the daemon says of a text, below the field that holds it. `ask`: a function that gives the promise of a check. */

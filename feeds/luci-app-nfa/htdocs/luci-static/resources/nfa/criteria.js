@@ -32,7 +32,7 @@ const PORTS = /^([0-9]{1,5})(?:-([0-9]{1,5}))?$/;
 const TOKEN = /\s+|'([^'\n]*)'|((?:ai|pi|ac|pc):(?:'[^'\n]*'|[^\s;,!&|()']+))|(&&|\|\||==|>=|<=|[();*])|([@A-Za-z0-9_.:/-]+)/y;
 
 function is_ipv4(text) {
-	return /^[0-9]{1,3}(\.[0-9]{1,3}){3}$/.test(text) && text.split('.').every(part => String(Number(part)) === part && Number(part) < 256);
+	return (/^[0-9]{1,3}(\.[0-9]{1,3}){3}$/).test(text) && text.split('.').every(part => String(Number(part)) === part && Number(part) < 256);
 }
 
 function is_ipv6(text) {
@@ -58,7 +58,7 @@ function is_network(text) {
 }
 
 function is_group(text) {
-	return /^@[A-Za-z0-9_.:/-]+$/.test(text);
+	return (/^@[A-Za-z0-9_.:/-]+$/).test(text);
 }
 
 function is_ports(text) {
@@ -93,7 +93,7 @@ function normal(kind, value) {
 
 function comparison(kind, value) {
 	if (kind in TAGGED)
-		return /^[0-9]+$/.test(value) ? `${TAGGED[kind]} == ${value}` : `${TAGGED[kind]} == '${value}'`;
+		return (/^[0-9]+$/).test(value) ? `${TAGGED[kind]} == ${value}` : `${TAGGED[kind]} == '${value}'`;
 	if (kind === 'devices')
 		return `${MAC.test(value) ? 'mac' : 'ip'} == ${value}`;
 	if (kind === 'networks')
@@ -286,7 +286,7 @@ function statements(list) {
 
 /* Whether a text ends behind a `;` that is in no string. */
 function ended(text) {
-	return /;\s*$/.test(text.replace(/'[^'\n]*'|"[^"\n]*"/g, "''"));
+	return (/;\s*$/).test(text.replace(/'[^'\n]*'|"[^"\n]*"/g, "''"));
 }
 
 /* A line that is an entry without a `;`: every flow, the compact form, or a file or folder. */

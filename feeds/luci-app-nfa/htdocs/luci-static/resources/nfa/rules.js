@@ -14,7 +14,7 @@ function matches(pattern, words) {
 }
 
 function whole(low, high, words) {
-	return text => /^\s*[+-]?[0-9]{1,20}\s*$/.test(text) && Number(text) >= low && Number(text) <= high ? ''
+	return text => (/^\s*[+-]?[0-9]{1,20}\s*$/).test(text) && Number(text) >= low && Number(text) <= high ? ''
 		: words?.() ?? _('a whole number from %d to %d').format(low, high);
 }
 
