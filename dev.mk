@@ -19,7 +19,7 @@ help:
 	@echo 'make test         run the tests; make test ARGS="-k replay -x" passes options to pytest'
 	@echo 'make lint         ruff and mypy'
 	@echo 'make bench        measure everything, some minutes; bench-quick: less exactly, under a minute'
-	@echo 'make ipk          build dist/nfa_VERSION_all.ipk for opkg, without the SDK (docs/openwrt.md)'
+	@echo 'make ipk          build dist/*.ipk, nfa and its LuCI page, for opkg, without the SDK (docs/openwrt.md)'
 	@echo 'make pot          the texts of the LuCI page, for translators: feeds/luci-app-nfa/po/templates/nfa.pot'
 	@echo 'make clean        remove .venv and what tools left'
 	@echo 'PYTHON=python3.13 make ...   use another Python (3.11 or newer) for .venv'
@@ -45,6 +45,8 @@ lint: $(STAMP)
 
 ipk:
 	@$(MAKE) -s --no-print-directory TOPDIR=packaging/sdk PYTHON='$(IPK_PYTHON)' TARGET_PYTHON='$(TARGET_PYTHON)' ipk-nfa
+	@$(MAKE) -s --no-print-directory -C feeds/luci-app-nfa TOPDIR='$(CURDIR)/packaging/sdk' PYTHON='$(IPK_PYTHON)' \
+		BUILD_DIR='$(or $(BUILD_DIR),$(CURDIR)/build/openwrt)/luci' OUT='$(or $(OUT),$(CURDIR)/dist)' ipk-luci-app-nfa
 
 pot:
 	@$(PYTHON) packaging/pot.py feeds/luci-app-nfa

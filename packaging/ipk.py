@@ -49,7 +49,7 @@ def control(installed_size: int) -> str:
         "Version": version(),
         "Depends": ", ".join(depends),
         # The SDK has no way to say it, opkg understands it. The agent may run on another machine.
-        "Suggests": "netifyd",
+        "Suggests": "netifyd" if said("PROVIDES") else "",
         "Conflicts": ", ".join(said("CONFLICTS").split()),
         "Provides": ", ".join(said("PROVIDES").split()),
         "License": said("PKG_LICENSE"),
@@ -95,7 +95,7 @@ def package(root: Path) -> bytes:
     parts = {
         "./conffiles": (0o644, said("CONFFILES") + "\n" if said("CONFFILES") else ""),
         "./control": (0o644, control(size)),
-        "./postinst": (0o755, _POSTINST),
+        "./postinst": (0o755, _POSTINST + (said("POSTINST") + "\n" if said("POSTINST") else "")),
         "./preinst": (0o755, said("PREINST") + "\n" if said("PREINST") else ""),
         "./prerm": (0o755, _PRERM),
     }

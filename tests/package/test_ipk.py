@@ -66,17 +66,22 @@ def contents(archive: bytes) -> tuple[dict[str, tarfile.TarInfo], dict[str, byte
     return entries, texts
 
 
-@pytest.fixture(scope="module")
-def ipk(tmp_path_factory: pytest.TempPathFactory) -> Unpacked:
-    out = tmp_path_factory.mktemp("ipk")
-    done = make_ipk(out, f"TARGET_PYTHON={PYTHON}")
-    assert done.returncode == 0, done.stderr
-    (file,) = out.glob("*.ipk")
+def unpacked(file: Path) -> Unpacked:
+    """What is in an .ipk."""
     _, parts = contents(file.read_bytes())
     assert list(parts) == ["./debian-binary", "./data.tar.gz", "./control.tar.gz"]
     assert parts["./debian-binary"] == b"2.0\n"
     (data, _), (control, texts) = (contents(parts[name]) for name in ("./data.tar.gz", "./control.tar.gz"))
     return Unpacked(file, data, control, {name: text.decode() for name, text in texts.items()})
+
+
+@pytest.fixture(scope="module")
+def ipk(tmp_path_factory: pytest.TempPathFactory) -> Unpacked:
+    out = tmp_path_factory.mktemp("ipk")
+    done = make_ipk(out, f"TARGET_PYTHON={PYTHON}")
+    assert done.returncode == 0, done.stderr
+    (file,) = out.glob("nfa_*.ipk")
+    return unpacked(file)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +130,18 @@ def test_its_files_are_those_of_the_install_section_and_the_modules(ipk: Unpacke
     found = {name: entry.mode for name, entry in ipk.data.items() if entry.isfile()}
     assert found == expected | modules | data
     assert {f"./{path.relative_to(ROOT / 'files')}" for path in (ROOT / "files").rglob("*") if path.is_file()} <= set(found)
+
+
+def test_the_page_in_luci_is_built_beside_it(ipk: Unpacked) -> None:
+    """Who installs nfa with opkg has no SDK to build the page with."""
+    (file,) = ipk.file.parent.glob("luci-app-nfa_*.ipk")
+    page = unpacked(file)
+    app = ROOT / "feeds/luci-app-nfa"
+    scripts = {f"./www/{path.relative_to(app / 'htdocs')}" for path in (app / "htdocs").rglob("*") if path.is_file()}
+    tables = {f"./{path.relative_to(app / 'root')}" for path in (app / "root").rglob("*") if path.is_file()}
+    assert {name for name, entry in page.data.items() if entry.isfile()} == scripts | tables
+    assert "\nDepends: libc, luci-base, nfa\n" in page.texts["./control"]
+    assert "/etc/init.d/rpcd reload" in page.texts["./postinst"], "else the menu would come with the next restart"
 
 
 def test_everything_belongs_to_root_and_nothing_depends_on_who_builds(ipk: Unpacked, tmp_path: Path) -> None:

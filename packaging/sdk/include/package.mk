@@ -37,6 +37,7 @@ define BuildPackage
   show-$(1) ipk-$(1): export DESCRIPTION = $$(Package/$(1)/description)
   show-$(1) ipk-$(1): export CONFFILES = $$(Package/$(1)/conffiles)
   show-$(1) ipk-$(1): export PREINST = $$(Package/$(1)/preinst)
+  show-$(1) ipk-$(1): export POSTINST = $$(Package/$(1)/postinst)
   show-$(1): export INSTALL = $$(call Py3Package/$(1)/install,)
 
   show-$(1):

@@ -91,7 +91,8 @@ function networks(hints) {
 
 function names(rows) {
 	return rows.map(row => ({ value: row.name.toLowerCase(), label: row.name.replace(/^netify\./, ''), note: row.category ?? '' }))
-		.filter(choice => criteria.usable('apps', choice.value))
+		// Digits alone would be an id, which may be another one's.
+		.filter(choice => criteria.usable('apps', choice.value) && !(/^\d+$/).test(choice.value))
 		.sort((one, other) => L.naturalCompare(one.label, other.label));
 }
 
