@@ -39,6 +39,23 @@ test('names are asked for until there are no more', async () => {
 	assert.deepEqual(await answering(GONE).apps(), []);
 });
 
+test('what is polled as a whole is null without the daemon, and all pages with it', async () => {
+	const api = answering((search, offset) => Promise.resolve({ actions: [ { name: `a${offset}` } ], targets: [ { name: 'x' } ], more: offset < 2 }));
+	assert.deepEqual((await api.all_actions()).map(item => item.name), [ 'a0', 'a1', 'a2' ]);
+	assert.equal((await api.all_targets()).length, 3);
+	assert.equal(await answering(GONE).all_actions(), null);
+});
+
+test('a login that may not ask is told from a daemon that is away', async () => {
+	const refused = answering(() => Promise.reject(new Error('RPC call to service/list failed with error -32002: Access denied')));
+	assert.equal(refused.is_refused(), false);
+	assert.equal((await refused.service()).known, false);
+	assert.equal(refused.is_refused(), true);
+	const gone = answering(GONE);
+	await gone.status();
+	assert.equal(gone.is_refused(), false);
+});
+
 test('a service that procd knows and that does not run has ended by itself', async () => {
 	const service = list => answering(() => Promise.resolve(list)).service();
 	assert.deepEqual(await service({}), { known: false, running: false, pid: undefined });

@@ -41,6 +41,31 @@ test('each state of the service is another one, and says what to do', () => {
 		assert.notEqual(health.state(null, service, allowed).advice, '');
 });
 
+test('no is what the init script takes for no', () => {
+	for (const text of [ '0', 'no', 'off', 'false', 'disabled', 'OFF', ' No ' ])
+		assert.equal(health.allowed(text), false, text);
+	for (const text of [ null, undefined, '1', 'yes', 'on', 'true', 'enabled', 'what' ])
+		assert.equal(health.allowed(text), true, String(text));
+});
+
+test('a daemon that ends again and again can be stopped', () => {
+	const none = { known: false, running: false }, up = { known: true, running: true }, ended = { known: true, running: false };
+	assert.deepEqual(health.possible(null, ended, true), { start: true, stop: true, restart: true, reload: false });
+	assert.deepEqual(health.possible(null, none, true), { start: true, stop: false, restart: false, reload: false });
+	assert.deepEqual(health.possible(null, none, false), { start: false, stop: false, restart: false, reload: false });
+	assert.deepEqual(health.possible(null, up, true), { start: false, stop: true, restart: true, reload: false });
+	assert.deepEqual(health.possible(status(), up, true), { start: false, stop: true, restart: true, reload: true });
+});
+
+test('errors that the daemon has no room for are told', () => {
+	const reports = Array.from({ length: 50 }, (none, index) => `a.json:${index}:1: ${index % 2 ? 'info' : 'error'}: e${index}`);
+	const texts = changes => found({ policy: { ...status().policy, reports, ...changes } }).map(item => item.text);
+	assert.match(texts({ errors: 32 }).at(-1), /more errors and warnings are not listed/);
+	assert.equal(texts({ errors: 25 }).length, 25);
+	assert.equal(texts({ errors: 25, failed_at: NOW }).length, 26);
+	assert.match(texts({ errors: 25, warnings: 1 }).at(-1), /^1 more error or warning is/);
+});
+
 test('an agent that is not there is a problem with advice', () => {
 	const source = { ...status().source, connected: false, last_error: 'No such file or directory' };
 	assert.match(health.agent(source).advice, /netifyd does not run/);

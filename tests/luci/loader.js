@@ -25,7 +25,6 @@ class Node {
 		this.attributes = {};
 		this.childNodes = [];
 		this.parentNode = null;
-		this.classList = { add: () => {}, remove: () => {}, toggle: () => {}, contains: () => false };
 		this.style = { display: '' };
 		this.dataset = {};
 	}
@@ -37,6 +36,25 @@ class Node {
 	get children() { return this.childNodes.filter(node => node.name); }
 
 	get firstChild() { return this.childNodes[0] ?? null; }
+
+	get classes() { return (this.attributes.class ?? '').split(' ').filter(name => name); }
+
+	get classList() {
+		const set = names => { this.attributes.class = names.join(' '); };
+		const list = {
+			contains: name => this.classes.includes(name),
+			add: name => list.toggle(name, true),
+			remove: name => list.toggle(name, false),
+			toggle: (name, on) => set(this.classes.filter(one => one !== name).concat(on ?? !list.contains(name) ? [ name ] : []))
+		};
+		return list;
+	}
+
+	focus() {}
+
+	scrollIntoView() {}
+
+	dispatchEvent() {}
 
 	setAttribute(name, value) { this.attributes[name] = String(value); }
 
@@ -123,6 +141,7 @@ Object.defineProperty(String.prototype, 'format', { value: function(...values) {
 const L = {
 	toArray: value => value == null ? [] : Array.isArray(value) ? value : [ value ],
 	isObject: value => value != null && typeof value === 'object',
+	resource: name => `/luci-static/resources/${name}`,
 	url: (...parts) => `/cgi-bin/luci/${parts.join('/')}`,
 	resolveDefault: (value, other) => Promise.resolve(value).catch(() => other),
 	bind: (work, self, ...given) => work.bind(self, ...given),
@@ -131,17 +150,24 @@ const L = {
 
 const extend = properties => properties;
 
+/* LuCI's own kind of class, as far as widgets use it. */
+function widget(properties) {
+	function Widget(...given) { this.__init__(...given); }
+	Object.assign(Widget.prototype, { isValid() { return this.validState !== false; }, getValidationError() { return this.validationError ?? ''; } }, properties);
+	return Widget;
+}
+
 /* Stand-ins of LuCI's own modules. */
 const LUCI = {
 	baseclass: { extend },
 	view: { extend },
-	dom: { content: (node, children) => node.replaceChildren(...listed(children)) },
+	dom: { content: (node, children) => node.replaceChildren(...listed(children)), bindClassInstance: () => null },
 	form: {},
 	fs: { exec: () => Promise.resolve({ code: 0, stdout: '', stderr: '' }) },
 	poll: { add: () => true, remove: () => true },
 	rpc: { declare: () => () => Promise.resolve(4), getStatusText: status => `status ${status}` },
 	uci: { load: () => Promise.resolve(), get: () => null, sections: () => [] },
-	ui: { addNotification: () => null, showModal: () => null, hideModal: () => null, changes: {} }
+	ui: { addNotification: () => null, showModal: () => null, hideModal: () => null, changes: {}, AbstractElement: { extend: widget } }
 };
 
 function file(name) {
@@ -160,9 +186,11 @@ function load(name, stubs) {
 		createElement: tag => new Node(tag),
 		createElementNS: (space, tag) => new Node(tag),
 		createTextNode: text => new Node('', text),
+		getElementById: () => null,
+		head: new Node('head'),
 		activeElement: null
 	};
-	const given = { _: text => text, N_: (n, one, many) => n === 1 ? one : many, L, E, document, window: {}, ...stubs?.globals };
+	const given = { _: text => text, N_: (n, one, many) => n === 1 ? one : many, L, E, document, window: {}, CustomEvent: class {}, ...stubs?.globals };
 	const parameters = [ ...Object.keys(given), ...names ];
 	const run = vm.compileFunction(source, parameters, { filename: file(name) });
 	return run(...Object.values(given), ...values);

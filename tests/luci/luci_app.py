@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -23,6 +25,18 @@ needs_node = pytest.mark.skipif(not shutil.which("node"), reason="there is no no
 needs_eslint = pytest.mark.skipif(
     not shutil.which("node") or not ESLINT.exists(), reason="there is no eslint; with node and npm, make test installs it"
 )
+
+
+def _packaging(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "packaging" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+pot = _packaging("pot")
+"""What collects the texts for translators; it knows the tokens of JavaScript."""
 
 
 def relative(path: Path) -> str:

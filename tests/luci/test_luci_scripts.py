@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from luci_app import APP, ESLINT, HERE, SCRIPTS, needs_eslint, needs_node, relative
+from luci_app import APP, ESLINT, HERE, SCRIPTS, needs_eslint, needs_node, pot, relative
 
 # LuCI's loader makes a function of a file: `return` at its top is right there.
 WRAPPED = "(function(_, N_, L, E) {%s\n})"
@@ -31,6 +31,15 @@ def test_a_script_is_javascript(path: Path) -> None:
 def test_a_script_is_plain_ascii(path: Path) -> None:
     """LuCI minifies scripts with a program that knows no other letters."""
     assert path.read_text(encoding="utf-8").isascii()
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=relative)
+def test_a_regular_expression_stands_where_the_minifier_sees_it(path: Path) -> None:
+    """LuCI's jsmin takes what follows a word or `=>` for a division: a quote in it would break the whole script."""
+    before = ""
+    for kind, text, line in pot.tokens(path.read_text(encoding="utf-8")):
+        assert kind != "regex" or before in "(,=:[!&|?{};+-*/~", f"{path.name}:{line}: put {text} into parentheses"
+        before = text
 
 
 @needs_eslint

@@ -15,7 +15,10 @@ test('a span is said in the unit that a person would use', () => {
 	assert.equal(words.seconds(60), '1 min');
 	assert.equal(words.seconds(3599), '59 min');
 	assert.equal(words.seconds(3660), '1 h 1 min');
+	assert.equal(words.seconds(86400), '1 day');
 	assert.equal(words.seconds(86400 * 3), '3 days');
+	assert.equal(words.errors(1), '1 error');
+	assert.equal(words.warnings(0), '0 warnings');
 });
 
 test('what never was is not said to be long ago', () => {

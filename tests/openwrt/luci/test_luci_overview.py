@@ -122,7 +122,7 @@ def test_the_buttons_do_what_they_say_and_wait_for_it(router: Router, sit_down: 
     )
     eventually(lambda: button(person, "Reload").is_enabled(), what="the button is free again")
     button(person, "Reload").click()
-    person.sees(re.compile("The configuration was read: 1 errors"))
+    person.sees(re.compile("The configuration was read: 1 error,"))
     button(person, "Do not start with the router").click()
     button(person, "Start with the router").wait_for()
     person.content()

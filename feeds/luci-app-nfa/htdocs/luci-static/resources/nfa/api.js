@@ -38,8 +38,17 @@ function answered(reply) {
 	return reply != null && typeof reply == 'object' && reply.error == null;
 }
 
+/* Whether an answer to a poll was that this login may not ask. */
+let refused = false;
+
 function polled(call) {
-	return call.then(reply => answered(reply) ? reply : null, () => null);
+	return call.then(reply => {
+		refused ||= reply === 6;
+		return answered(reply) ? reply : null;
+	}, error => {
+		refused ||= String(error?.message).includes('-32002');
+		return null;
+	});
 }
 
 function asked(call) {
@@ -54,14 +63,16 @@ function asked(call) {
 	});
 }
 
-/* All pages of a list: `call` is asked until there are no more items under `name`, or there are `most`. */
+/* All pages of a list: `call` is asked until there are no more items under `name`, or there are `most`. Null without the daemon. */
 function everything(call, name, most, offset) {
 	return polled(call(undefined, offset ?? 0, 1000)).then(reply => {
-		const items = reply?.[name] ?? [];
+		if (reply == null)
+			return null;
+		const items = reply[name] ?? [];
 		const known = (offset ?? 0) + items.length;
 		if (!items.length || !reply.more || known >= most)
 			return items;
-		return everything(call, name, most, known).then(rest => items.concat(rest));
+		return everything(call, name, most, known).then(rest => items.concat(rest ?? []));
 	});
 }
 
@@ -69,11 +80,16 @@ return baseclass.extend({
 	CONFIG: CONFIG,
 	SERVICE_ACTIONS: SERVICE_ACTIONS,
 
+	/* Whether this login may not ask: all that is polled is null then. */
+	is_refused: () => refused,
+
 	/* Polled: null without the daemon. */
 	status: () => polled(callStatus()),
 	actions: (search, offset, limit) => polled(callActions(search, offset, limit)),
 	targets: (search, offset, limit) => polled(callTargets(search, offset, limit)),
 	elements: (target, search, offset, limit) => polled(callElements(target, search, offset, limit)),
+	all_actions: () => everything(callActions, 'actions', 10000),
+	all_targets: () => everything(callTargets, 'targets', 10000),
 	matches: limit => polled(callMatches(limit)),
 
 	/* Asked for: an Error says what is wrong. `flow`: the beginning of a digest, or a flow record. */
@@ -84,15 +100,15 @@ return baseclass.extend({
 	flush: target => asked(callFlush(target)),
 
 	/* The names that the running agent knows: lists of { name, id, category } or { name, id, of }; empty without the daemon. */
-	apps: () => everything(callApps, 'apps', 10000),
-	protocols: () => everything(callProtocols, 'protocols', 10000),
-	categories: () => everything(callCategories, 'categories', 10000),
+	apps: () => everything(callApps, 'apps', 10000).then(L.toArray),
+	protocols: () => everything(callProtocols, 'protocols', 10000).then(L.toArray),
+	categories: () => everything(callCategories, 'categories', 10000).then(L.toArray),
 
 	/*
 	 * What procd knows of the service: { known, running, pid }. Known: it was started, and not stopped since; one that is
 	 * known and does not run has ended by itself.
 	 */
-	service: () => callService('nfa').catch(() => null).then(list => {
+	service: () => polled(callService('nfa')).then(list => {
 		const instance = Object.values(list?.nfa?.instances ?? {})[0];
 		return { known: instance != null, running: instance?.running === true, pid: instance?.pid };
 	}),

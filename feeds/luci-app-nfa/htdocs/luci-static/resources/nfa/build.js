@@ -226,7 +226,29 @@ function verdict(section, name, conditions, rule, tab) {
 	return option;
 }
 
+/* A column of a grid that only shows something: text(section_id). */
+function column(section, name, title, text) {
+	const option = section.option(form.DummyValue, name, title);
+	option.modalonly = false;
+	option.textvalue = section_id => E('span', {}, [ text(section_id) ]);
+	return option;
+}
+
+/* Say what the field for the name of a new section is for. `more(node)`: what else is done to the row that it is in. */
+function label_new(section, text, more) {
+	section.renderSectionAdd = function(extra) {
+		const node = form.GridSection.prototype.renderSectionAdd.call(this, extra);
+		const field = node.querySelector?.('.cbi-section-create-name');
+		field?.setAttribute('aria-label', text);
+		field?.setAttribute('placeholder', text);
+		more?.(node, this);
+		return node;
+	};
+}
+
 return baseclass.extend({
+	column: column,
+	label_new: label_new,
 	verdict: verdict,
 	Value: Value,
 	Select: Select,
@@ -258,12 +280,5 @@ return baseclass.extend({
 	}),
 
 	/* The names of all sections of a type. */
-	names: type => uci.sections(api.CONFIG, type).map(section => section['.name']),
-
-	/* Say what the field for the name of a new section is for. */
-	label_new: (node, text) => {
-		node.querySelector?.('.cbi-section-create-name')?.setAttribute('aria-label', text);
-		node.querySelector?.('.cbi-section-create-name')?.setAttribute('placeholder', text);
-		return node;
-	}
+	names: type => uci.sections(api.CONFIG, type).map(section => section['.name'])
 });

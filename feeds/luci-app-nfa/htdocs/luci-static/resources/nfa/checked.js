@@ -13,7 +13,7 @@
 const DELAY = 500;
 
 function sentence(text) {
-	return text ? `${text[0].toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? '' : '.'}` : '';
+	return text ? `${text[0].toUpperCase()}${text.slice(1)}${(/[.?!]$/).test(text) ? '' : '.'}` : '';
 }
 
 /* What the daemon says of a text, below the field that holds it. `ask`: a function that gives the promise of a check. */
@@ -73,6 +73,7 @@ function devices(hints) {
 	return Object.entries(hints ?? {}).map(([ mac, hint ]) => ({
 		value: mac.toUpperCase(),
 		label: hint.name ? _('%s (%s)').format(hint.name, mac.toUpperCase()) : mac.toUpperCase(),
+		name: hint.name,
 		note: L.toArray(hint.ipaddrs)[0] ?? ''
 	})).sort((one, other) => L.naturalCompare(one.label, other.label));
 }
@@ -143,6 +144,7 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 			const field = new picker.Picker(this.choices?.[kind] ?? [], {
 				label, placeholder, disabled: this.options.disabled, split: !criteria.is_name(kind),
 				normal: text => criteria.normal(kind, text),
+				whole: text => criteria.is_whole(kind, text),
 				check: value => criteria.usable(kind, value) ? '' : placeholder,
 				changed: () => {
 					this.choices[kind] = field.getValue();
@@ -192,7 +194,7 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 		for (const input of this.modes.querySelectorAll('input'))
 			input.checked = (input.getAttribute('data-simple') === 'true') === this.simple;
 		if (this.simple)
-			dom.content(this.words, [ this.first_problem() || this.is_nothing() ? '-' : criteria.build(this.choices) ]);
+			dom.content(this.words, [ this.bad_choice() || this.is_nothing() ? '-' : criteria.build(this.choices) ]);
 	},
 
 	/* To lists, where the expression can be said by them; to the expression always. */
@@ -210,7 +212,7 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 			for (const kind of criteria.KINDS)
 				this.pickers[kind].setValue(found[kind]);
 		}
-		else if (!this.first_problem()) {
+		else if (!this.bad_choice()) {
 			this.area.value = criteria.text(this.entries());
 		}
 		this.simple = simple;
@@ -218,8 +220,13 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 		this.ask();
 	},
 
-	/* What is wrong with the choices, before anybody is asked. */
+	/* What is wrong with the lists, before anybody is asked: also a text that was typed and not chosen. */
 	first_problem() {
+		const typed = this.simple ? Object.values(this.pickers ?? {}).find(field => field.rest) : null;
+		return this.bad_choice() || (typed?.getValidationError() ?? '');
+	},
+
+	bad_choice() {
 		if (!this.simple)
 			return '';
 		const wrong = criteria.KINDS.flatMap(kind => this.choices[kind].filter(value => !criteria.usable(kind, value)));
@@ -246,7 +253,7 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 
 	problem() {
 		if (this.is_nothing())
-			return _('Say what the policy matches. Every flow is written *.');
+			return this.first_problem() || _('Say what the policy matches. Every flow is written *.');
 		return this.first_problem() || (this.check.ok ? '' : _('The expression is wrong.'));
 	},
 
@@ -271,7 +278,8 @@ const Exemptions = ui.AbstractElement.extend(Object.assign({}, base, {
 		const dns = { value: "protocol == 'dns';", label: _('DNS: questions for names'), note: '' };
 		this.picker = new picker.Picker(this.values, {
 			label: _('Exemptions'), disabled: this.options.disabled, placeholder: _('a device, address, network or expression'),
-			choices: [ dns, ...lists ], changed: () => this.ask()
+			choices: [ dns, ...lists ], changed: () => this.ask(),
+			whole: text => criteria.is_whole('devices', text) || criteria.is_whole('networks', text)
 		});
 		choices_of().devices.then(found => this.picker.setChoices([ dns, ...lists, ...found ])).catch(() => {});
 		this.node = E('div', { 'id': this.options.id }, [ this.picker.render(), this.check.node ]);
@@ -290,7 +298,7 @@ const Exemptions = ui.AbstractElement.extend(Object.assign({}, base, {
 	},
 
 	problem() {
-		return this.check.ok ? '' : _('One of the exemptions is wrong.');
+		return this.picker.getValidationError() || (this.check.ok ? '' : _('One of the exemptions is wrong.'));
 	},
 
 	getValue() {

@@ -182,7 +182,7 @@ return baseclass.extend({
 		for (let number = 2; all(name).some(one => taken.includes(one)); number++)
 			name = `${recipe.name}_${number}`;
 		const made = Object.assign({ name }, recipe.make(answers, name));
-		const has_dns = exempt.some(entry => /^\s*proto(col)?\s*==\s*'dns'\s*;?\s*$/.test(entry));
+		const has_dns = exempt.some(entry => (/^\s*proto(col)?\s*==\s*'dns'\s*;?\s*$/).test(entry));
 		made.add = has_dns ? [] : [ { type: 'exemption', name: 'global', option: 'exemption', entry: DNS } ];
 		return made;
 	},

@@ -32,7 +32,7 @@ const PORTS = /^([0-9]{1,5})(?:-([0-9]{1,5}))?$/;
 const TOKEN = /\s+|'([^'\n]*)'|((?:ai|pi|ac|pc):(?:'[^'\n]*'|[^\s;,!&|()']+))|(&&|\|\||==|>=|<=|[();*])|([@A-Za-z0-9_.:/-]+)/y;
 
 function is_ipv4(text) {
-	return /^[0-9]{1,3}(\.[0-9]{1,3}){3}$/.test(text) && text.split('.').every(part => String(Number(part)) === part && Number(part) < 256);
+	return (/^[0-9]{1,3}(\.[0-9]{1,3}){3}$/).test(text) && text.split('.').every(part => String(Number(part)) === part && Number(part) < 256);
 }
 
 function is_ipv6(text) {
@@ -58,7 +58,7 @@ function is_network(text) {
 }
 
 function is_group(text) {
-	return /^@[A-Za-z0-9_.:/-]+$/.test(text);
+	return (/^@[A-Za-z0-9_.:/-]+$/).test(text);
 }
 
 function is_ports(text) {
@@ -69,7 +69,7 @@ function is_ports(text) {
 /* Whether a choice of a kind can be written down. */
 function usable(kind, value) {
 	if (kind in TAGGED)
-		return /^[^'\n\x00-\x1f]+$/.test(value) && !value.startsWith('rx:') && value.trim() === value;
+		return (/^[^'\n\x00-\x1f]+$/).test(value) && !value.startsWith('rx:') && value.trim() === value;
 	if (kind === 'devices')
 		return MAC.test(value) || is_address(value);
 	if (kind === 'ports')
@@ -93,7 +93,7 @@ function normal(kind, value) {
 
 function comparison(kind, value) {
 	if (kind in TAGGED)
-		return /^[0-9]+$/.test(value) ? `${TAGGED[kind]} == ${value}` : `${TAGGED[kind]} == '${value}'`;
+		return (/^[0-9]+$/).test(value) ? `${TAGGED[kind]} == ${value}` : `${TAGGED[kind]} == '${value}'`;
 	if (kind === 'devices')
 		return `${MAC.test(value) ? 'mac' : 'ip'} == ${value}`;
 	if (kind === 'networks')
@@ -286,10 +286,10 @@ function statements(list) {
 
 /* Whether a text ends behind a `;` that is in no string. */
 function ended(text) {
-	return /;\s*$/.test(text.replace(/'[^'\n]*'|"[^"\n]*"/g, "''"));
+	return (/;\s*$/).test(text.replace(/'[^'\n]*'|"[^"\n]*"/g, "''"));
 }
 
-/* A line that is an entry without a `;`: every flow, the compact form, a file or folder, or a mere comment. */
+/* A line that is an entry without a `;`: every flow, the compact form, or a file or folder. */
 function alone(line) {
 	return line === '*' || /^!?(ai|pi|ac|pc):[^;]*$/.test(line) || line.startsWith('/') || line.startsWith('${');
 }
@@ -301,10 +301,9 @@ return baseclass.extend({
 	empty: empty,
 	/* Whether choices of a kind are names, not addresses or numbers. */
 	is_name: kind => kind in TAGGED,
+	/* Whether a text is a choice for certain: an address that is written out, but no name, which may be a part of another. */
+	is_whole: (kind, text) => !(kind in TAGGED) && !is_group(text) && usable(kind, normal(kind, text)),
 	is_address: is_address,
-	is_network: is_network,
-	is_group: is_group,
-	is_mac: text => MAC.test(text),
 
 	/* Whether nothing is chosen, so every flow is meant. */
 	is_empty: choices => !questions(choices).length,

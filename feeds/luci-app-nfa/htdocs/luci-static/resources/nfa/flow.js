@@ -47,7 +47,7 @@ function literally(text) {
 	return Array.from(text, letter => {
 		if (/[\x00-\x1f\x7f']/.test(letter))
 			return `\\x${letter.charCodeAt(0).toString(16).padStart(2, '0')}`;
-		return /[\\^$.|?*+()[\]{}]/.test(letter) ? `\\${letter}` : letter;
+		return (/[\\^$.|?*+()[\]{}]/).test(letter) ? `\\${letter}` : letter;
 	}).join('');
 }
 

@@ -9,20 +9,33 @@
 
 const PAGES = { action: 'policies', exemption: 'policies', time_of_day: 'policies', nfa: 'policies' };
 
+const NO = [ '0', 'no', 'off', 'false', 'disabled' ];
+
+/* Whether the configuration lets the service run, by the option enabled of its section; read as the init script does. */
+function allowed(enabled) {
+	return !NO.includes(String(enabled ?? '').trim().toLowerCase());
+}
+
 /*
- * The service: { key, text, advice }. `status`: null without an answer; `service`: what procd knows; `allowed`: whether the
- * configuration lets it run.
+ * The service: { key, text, advice }. `status`: null without an answer; `service`: what procd knows; `may_run`: whether the
+ * configuration lets it.
  */
-function state(status, service, allowed) {
+function state(status, service, may_run) {
 	if (status != null)
 		return { key: 'running', text: _('Running'), advice: '' };
 	if (service.running)
 		return { key: 'starting', text: _('Starting, or not answering'), advice: _('It was started, but does not answer yet. If this stays for a minute, press Restart and look at the log.') };
-	if (!allowed)
+	if (!may_run)
 		return { key: 'off', text: _('Switched off'), advice: _('The configuration says that it may not run, so Start does nothing. Press Switch on.') };
 	if (service.known)
 		return { key: 'failed', text: _('Ended by itself'), advice: _('It is started again by itself after some seconds. The log says why it ended.') };
 	return { key: 'stopped', text: _('Stopped'), advice: _('No flow is looked at. Elements that are in sets stay until their time is over. Press Start.') };
+}
+
+/* What can be done to the service. One that ends by itself is started again and again: that can be stopped. */
+function possible(status, service, may_run) {
+	const running = status != null || service.running;
+	return { start: !running && may_run, stop: running || service.known, restart: running || service.known, reload: status != null };
 }
 
 /* The agent: { ok, text, advice }. */
@@ -61,6 +74,7 @@ function report(text, kind) {
 
 function of_policy(policy, kind) {
 	const found = (policy.reports ?? []).map(text => report(text, kind)).filter(item => item.severity != 'info');
+	const left = (policy.errors ?? 0) + (policy.warnings ?? 0) - found.length;
 	if (policy.failed_at != null)
 		found.unshift({
 			severity: 'error', place: '', excerpt: '', page: 'policies',
@@ -68,10 +82,12 @@ function of_policy(policy, kind) {
 				? _('The last configuration could not be used. The one before stays in force. What is wrong with it stands below.')
 				: _('The configuration cannot be used: no policy is in force. What is wrong with it stands below.')
 		});
-	const told = found.filter(item => item.place).length;
-	const left = (policy.errors ?? 0) + (policy.warnings ?? 0) - told;
-	if (left > 0 && told >= 50)
-		found.push({ severity: 'warning', place: '', excerpt: '', page: 'log', text: _('There are %d more errors and warnings. The command nfa check shows all.').format(left) });
+	if (left > 0)
+		found.push({
+			severity: 'warning', place: '', excerpt: '', page: 'log', text: N_(left,
+				'%d more error or warning is not listed. The command nfa check shows all.',
+				'%d more errors and warnings are not listed. The command nfa check shows all.').format(left)
+		});
 	return found;
 }
 
@@ -161,4 +177,4 @@ function target(item) {
 	return { text: _('works'), style: 'success', note: '' };
 }
 
-return baseclass.extend({ state: state, agent: agent, report: report, problems: problems, action: action, target: target });
+return baseclass.extend({ allowed: allowed, possible: possible, state: state, agent: agent, report: report, problems: problems, action: action, target: target });

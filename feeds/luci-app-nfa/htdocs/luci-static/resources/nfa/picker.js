@@ -5,7 +5,8 @@
 
 /*
  * A field for several values out of a long list: chips, and a search below them. Every text is a text node: names are
- * chosen by strangers. Up, Down and Enter choose; Backspace in an empty search takes the last chip away.
+ * chosen by strangers. Up, Down and Enter choose; Backspace in an empty search takes the last chip away. Who leaves the field
+ * has chosen what is written out; a part of a name stays in the field, which says so.
  */
 
 const SHOWN = 40;
@@ -18,15 +19,17 @@ function style() {
 
 const Picker = ui.AbstractElement.extend({
 	/*
-	 * values: a list. options: id; label (for screen readers); choices, a list of { value, label, note }; create, whether other
-	 * values may be typed; split, whether several may be typed at once; normal(text), how those are written; check(value), '' or what is wrong; placeholder; disabled;
-	 * changed(), called after a change.
+	 * values: a list. options: id; label (for screen readers); choices, a list of { value, label, note, name }, by all of which one
+	 * is found; create, whether other values may be typed; split, whether several may be typed at once; normal(text), how those
+	 * are written; check(value), '' or what is wrong; whole(text), whether a text is a value for certain, without Enter;
+	 * placeholder; disabled; changed(), called after a change.
 	 */
 	__init__(values, options) {
 		this.values = [ ...(values ?? []) ];
 		this.options = Object.assign({ optional: true, create: true }, options);
 		this.active = -1;
 		this.found = [];
+		this.rest = '';
 		this.setChoices(options.choices ?? []);
 	},
 
@@ -81,10 +84,26 @@ const Picker = ui.AbstractElement.extend({
 				}, [ '\u00d7' ])
 			]);
 		}));
+		this.tell();
+	},
+
+	/* What is wrong with the values, or with a text that nobody has chosen. */
+	tell() {
 		const wrong = this.values.filter(value => this.wrong(value));
-		this.validState = !wrong.length;
-		this.validationError = wrong.length ? _('"%s" cannot be used: expected %s').format(wrong[0], this.wrong(wrong[0])) : '';
+		this.validationError = wrong.length ? _('"%s" cannot be used: expected %s').format(wrong[0], this.wrong(wrong[0]))
+			: !this.rest ? ''
+			: this.options.create ? _('"%s" is not used yet: choose one of the list, or press Enter to use it as it is.').format(this.rest)
+			: _('"%s" is not in the list: choose one of those that are.').format(this.rest);
+		this.validState = !this.validationError;
 		dom.content(this.problem, [ this.validationError ]);
+	},
+
+	/* The choice that a text names in full, null for none. A note counts where it is that of one choice only. */
+	named(text) {
+		const wanted = text.toLowerCase();
+		const are = (...names) => names.some(name => name?.toLowerCase() === wanted);
+		const noted = this.choices.filter(choice => are(choice.note));
+		return this.choices.find(choice => are(choice.value, choice.label, choice.name)) ?? (noted.length === 1 ? noted[0] : null);
 	},
 
 	search() {
@@ -93,10 +112,13 @@ const Picker = ui.AbstractElement.extend({
 		const words = this.input.value.trim().toLowerCase();
 		const matching = this.choices.filter(choice => !this.values.includes(choice.value)
 			&& (`${choice.label ?? ''} ${choice.value} ${choice.note ?? ''}`.toLowerCase().includes(words)));
-		// What begins with the words comes first: "zoom" before "azoomer".
-		const rank = choice => (choice.label ?? choice.value).toLowerCase().startsWith(words) ? 0 : 1;
+		// What is called so comes first, then what begins with the words: "zoom", "zoomer", "azoom".
+		const same = words ? this.named(words) : null;
+		const rank = choice => choice === same ? 0 : (choice.label ?? choice.value).toLowerCase().startsWith(words) ? 1 : 2;
 		this.found = (words ? matching.sort((one, other) => rank(one) - rank(other)) : matching).slice(0, SHOWN);
-		this.active = words && this.found.length ? 0 : -1;
+		// Enter takes what was meant: where own values may be typed, a text within another name may be one.
+		const sure = this.found.length > 0 && (!this.options.create || (this.options.whole?.(words) ? rank(this.found[0]) === 0 : rank(this.found[0]) < 2));
+		this.active = words && sure ? 0 : -1;
 		dom.content(this.list, this.found.map((choice, index) => E('li', {
 			'role': 'option', 'id': `${this.list.id}-${index}`, 'data-value': choice.value,
 			'mousedown': event => {
@@ -106,7 +128,10 @@ const Picker = ui.AbstractElement.extend({
 		}, [ choice.label ?? choice.value, ...(choice.note ? [ ' ', E('small', {}, [ choice.note ]) ] : []) ])).concat(
 			matching.length > SHOWN ? [ E('li', { 'aria-disabled': 'true' }, [ _('%d more: type to see them').format(matching.length - SHOWN) ]) ] : [],
 			!matching.length && words ? [ E('li', { 'aria-disabled': 'true' }, [ this.options.create
-				? _('Nothing of this name is known. Press Enter to use it all the same.') : _('Nothing of this name is known.') ]) ] : []));
+				? _('Nothing of this name is known. Press Enter to use it all the same.') : _('Nothing of this name is known.') ]) ] : [],
+			matching.length && words && !sure ? [ E('li', { 'aria-disabled': 'true' }, [ _('Press Enter to use "%s" as it is.').format(this.input.value.trim()) ]) ] : []));
+		this.rest = '';
+		this.tell();
 		this.open(this.list.childNodes.length > 0);
 		this.mark();
 	},
@@ -158,20 +183,40 @@ const Picker = ui.AbstractElement.extend({
 		const text = this.input.value.trim();
 		if (!text)
 			return;
-		const same = this.choices.find(choice => [ choice.value, choice.label ].some(name => name?.toLowerCase() === text.toLowerCase()));
-		const parts = same != null || !this.options.split ? [ text ] : text.split(/[\s,;]+/).filter(part => part);
-		for (const part of parts)
-			if (same != null || this.options.create)
-				this.choose(same?.value ?? this.options.normal?.(part) ?? part);
+		const same = this.named(text);
+		if (same != null)
+			this.choose(same.value);
+		else if (this.options.create)
+			this.parts(text).forEach(part => this.choose(this.options.normal?.(part) ?? part));
+		else
+			this.keep(text);
 	},
 
+	parts(text) {
+		return this.options.split ? text.split(/[\s,;]+/).filter(part => part) : [ text ];
+	},
+
+	/* Somebody goes on: what is written out is chosen, what may be a part of a name is not. */
 	leave() {
-		this.take();
+		const text = this.input.value.trim();
+		if (text && (this.named(text) != null || this.parts(text).every(part => this.options.whole?.(part))))
+			this.take();
+		else
+			this.keep(text);
 		this.open(false);
+	},
+
+	/* Leave a text in the field, and say that it is not used. */
+	keep(text) {
+		this.rest = text;
+		this.tell();
+		if (text)
+			this.node.dispatchEvent(new CustomEvent('widget-change', { bubbles: true }));
 	},
 
 	choose(value) {
 		this.input.value = '';
+		this.rest = '';
 		this.set(this.values.includes(value) ? this.values : [ ...this.values, value ]);
 		this.open(false);
 	},
@@ -199,6 +244,7 @@ const Picker = ui.AbstractElement.extend({
 
 	setValue(values) {
 		this.values = [ ...(values ?? []) ];
+		this.rest = this.input.value = '';
 		this.showChips();
 	},
 

@@ -14,7 +14,7 @@ function matches(pattern, words) {
 }
 
 function whole(low, high, words) {
-	return text => /^\s*[+-]?[0-9]{1,20}\s*$/.test(text) && Number(text) >= low && Number(text) <= high ? ''
+	return text => (/^\s*[+-]?[0-9]{1,20}\s*$/).test(text) && Number(text) >= low && Number(text) <= high ? ''
 		: words?.() ?? _('a whole number from %d to %d').format(low, high);
 }
 
@@ -69,8 +69,6 @@ const url = server([ 'http', 'https' ], true);
 return baseclass.extend({
 	UINT32: UINT32,
 	whole: whole,
-	mark_of: mark,
-	span_of: span,
 
 	any: () => '',
 	interface: matches(/^(\*|(?!\.{1,2}$)[^\s/:\x00-\x1f\x7f]{1,15})$/, () => _('*, lan, wan or the name of a device, at most 15 characters')),

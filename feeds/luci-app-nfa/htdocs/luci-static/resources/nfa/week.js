@@ -74,7 +74,7 @@ const Hours = ui.AbstractElement.extend({
 	__init__(values, options) {
 		this.options = options;
 		this.picker = new picker.Picker(values, {
-			id: null, label: _('Schedules'), placeholder: _('always'), disabled: options.disabled,
+			id: null, create: false, label: _('Schedules'), placeholder: _('always'), disabled: options.disabled,
 			choices: Object.entries(options.windows).map(([ name, window ]) => ({ value: name, label: name, note: hours.words(window) })),
 			check: name => options.windows[name] ? '' : _('the name of a schedule'),
 			changed: () => this.show()

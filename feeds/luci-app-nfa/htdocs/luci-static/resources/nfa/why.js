@@ -26,7 +26,7 @@ function said(step) {
 }
 
 function told(title, reasons) {
-	return E('li', {}, [ E('strong', {}, [ title ]), ...reasons.map(reason =>
+	return E('li', { 'style': 'color:inherit' }, [ E('strong', {}, [ title ]), ...reasons.map(reason =>
 		E('div', { 'style': 'overflow-wrap:anywhere' }, [ E('bdi', {}, [ reason ]) ])) ]);
 }
 
@@ -40,7 +40,7 @@ function steps(answer) {
 			E('summary', {}, [ N_(others.length, '%d policy is about something else', '%d policies are about something else').format(others.length) ]),
 			E('ul', {}, others.map(step => told(said(step), step.why)))
 		]) ] : []),
-		...(answer.steps_left_out ? [ E('p', {}, [ _('%d more are not listed.').format(answer.steps_left_out) ]) ] : [])
+		...(answer.steps_left_out ? [ E('p', {}, [ N_(answer.steps_left_out, '%d more is not listed.', '%d more are not listed.').format(answer.steps_left_out) ]) ] : [])
 	];
 }
 
@@ -132,7 +132,7 @@ return baseclass.extend({
 		const box = parts.dialog(_('Why?'), [
 			E('p', { 'style': 'overflow-wrap:anywhere' }, [ E('bdi', {}, [ _('%s (%s) to %s').format(
 				flow.device(f, hosts), flow.end(f.local_ip, f.local_port), flow.end(f.other_ip, f.other_port)) ]) ]),
-			E('ul', {}, names.map(name => E('li', { 'style': 'overflow-wrap:anywhere' }, [ E('bdi', {}, [ name ]) ]))),
+			E('ul', {}, names.map(name => E('li', { 'style': 'color:inherit;overflow-wrap:anywhere' }, [ E('bdi', {}, [ name ]) ]))),
 			body
 		], [ close, ...(L.hasViewPermission() ? [
 			' ', change(_('Leave alone'), start_exemption), ' ', change(_('New policy'), start_policy)

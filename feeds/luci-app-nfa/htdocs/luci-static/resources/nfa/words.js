@@ -14,7 +14,16 @@ function seconds(count) {
 		return _('%d min').format(Math.floor(count / 60));
 	if (count < 86400)
 		return _('%d h %d min').format(Math.floor(count / 3600), Math.floor(count % 3600 / 60));
-	return _('%d days').format(Math.floor(count / 86400));
+	const days = Math.floor(count / 86400);
+	return N_(days, '%d day', '%d days').format(days);
+}
+
+/* Tell that something has failed, at the top of the page. `error`: an Error, or words. */
+function complain(title, error) {
+	return ui.addNotification(null, [
+		E('p', {}, [ E('strong', {}, [ title ]) ]),
+		E('p', {}, [ String(error?.message ?? error) ])
+	], 'error');
 }
 
 return baseclass.extend({
@@ -30,11 +39,10 @@ return baseclass.extend({
 	/* A count with its thousands apart, as the person's language does it. */
 	count: number => Number(number ?? 0).toLocaleString(),
 
-	/* Tell that something has failed, at the top of the page. `error`: an Error, or words. */
-	complain: (title, error) => ui.addNotification(null, [
-		E('p', {}, [ E('strong', {}, [ title ]) ]),
-		E('p', {}, [ String(error?.message ?? error) ])
-	], 'error'),
+	errors: count => N_(count, '%d error', '%d errors').format(count),
+	warnings: count => N_(count, '%d warning', '%d warnings').format(count),
+
+	complain: complain,
 
 	/*
 	 * A button whose `work` (a function that gives a promise) may take a while: it shows that it is busy, and cannot be
@@ -47,10 +55,7 @@ return baseclass.extend({
 			'click': () => {
 				node.disabled = true;
 				node.classList.add('spinning');
-				return Promise.resolve().then(work).catch(error => ui.addNotification(null, [
-					E('p', {}, [ E('strong', {}, [ label ]) ]),
-					E('p', {}, [ String(error?.message ?? error) ])
-				], 'error')).finally(() => {
+				return Promise.resolve().then(work).catch(error => complain(label, error)).finally(() => {
 					node.disabled = false;
 					node.classList.remove('spinning');
 				});

@@ -83,7 +83,7 @@ return view.extend({
 		rows.hide(this.box, !chosen.length);
 		rows.text(this.said, this.failure
 			? _('The log cannot be read: %s').format(this.failure.message)
-			: chosen.length ? _('%s lines').format(words.count(chosen.length))
+			: chosen.length ? N_(chosen.length, '%s line', '%s lines').format(words.count(chosen.length))
 			: known.length ? _('No line is like that. Choose All and leave the text empty to see all of them.')
 			: _('The daemon has said nothing since the router started, or its lines were overwritten. Start it on the page Overview, or set log_level to debug for more.'));
 		this.down();

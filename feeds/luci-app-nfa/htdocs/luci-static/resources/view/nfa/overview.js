@@ -177,10 +177,14 @@ return view.extend({
 		return Promise.race([ mine, late ]).then(([ status, service ]) => this.show(status, service));
 	},
 
+	/* What was asked before something was done tells how it was before. */
+	ask_anew: function() {
+		return Promise.race([ this.pending, new Promise(resolve => setTimeout(resolve, PATIENCE)) ]).catch(() => null).then(() => this.refresh());
+	},
+
 	show: function(status, service) {
 		const time = performance.now() / 1000;
-		const running = status != null || service.running;
-		const allowed = uci.get(api.CONFIG, 'main', 'enabled') !== '0';
+		const allowed = health.allowed(uci.get(api.CONFIG, 'main', 'enabled'));
 		const state = health.state(status, service, allowed);
 		if (status != null)
 			this.offset = status.time - Date.now() / 1000;
@@ -191,9 +195,7 @@ return view.extend({
 		rows.text(this.advice, state.advice);
 		this.show_facts(status);
 		this.show_problems(status);
-		this.enabled = {
-			start: !running && allowed, stop: running, restart: running, reload: status != null, enable: true, disable: true, allow: true
-		};
+		this.enabled = Object.assign({ enable: true, disable: true, allow: true }, health.possible(status, service, allowed));
 		rows.hide(this.buttons.allow, allowed);
 		this.show_buttons();
 	},
@@ -208,8 +210,8 @@ return view.extend({
 		const agent = health.agent(status.source), policy = status.policy, flows = status.flows;
 		this.facts.agent.say(agent.text, agent.advice);
 		this.facts.policy.say(policy.generation
-			? _('Number %d since the start, in force for %s, %d errors, %d warnings').format(
-				policy.generation, words.seconds(Math.max(0, this.now() - policy.loaded_at)), policy.errors, policy.warnings)
+			? _('Number %d since the start, in force for %s, %s, %s').format(
+				policy.generation, words.seconds(Math.max(0, this.now() - policy.loaded_at)), words.errors(policy.errors), words.warnings(policy.warnings))
 			: _('None is in force'), policy.local_time ? _('Hours are read at %s (%s)').format(policy.local_time, policy.zone) : '');
 		this.facts.flows.say(_('%s looked at, %s matched, %s spared, %s hold elements now').format(
 			words.count(flows.evaluated), words.count(flows.matched), words.count(flows.exempt), words.count(flows.live)));
@@ -246,7 +248,7 @@ return view.extend({
 			.then(([ starts ]) => { this.starts = starts; })
 			.finally(() => {
 				this.busy = null;
-				return this.refresh().then(() => {
+				return this.ask_anew().then(() => {
 					const usable = [ button, ...Object.values(this.buttons) ].find(one => one.style.display != 'none' && !one.disabled);
 					usable?.focus();
 				});
@@ -266,7 +268,7 @@ return view.extend({
 		if (!answer.loaded)
 			throw new Error(_('The configuration cannot be used, see What to look at.'));
 		ui.addTimeLimitedNotification(null, [
-			E('p', {}, [ _('The configuration was read: %d errors, %d warnings.').format(answer.errors, answer.warnings) ])
+			E('p', {}, [ _('The configuration was read: %s, %s.').format(words.errors(answer.errors), words.warnings(answer.warnings)) ])
 		], 5000, 'info');
 	},
 

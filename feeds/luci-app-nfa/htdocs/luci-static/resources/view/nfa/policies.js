@@ -9,6 +9,7 @@
 'require nfa.build as build';
 'require nfa.criteria as criteria';
 'require nfa.fields as fields';
+'require nfa.health as health';
 'require nfa.hours as hours';
 'require nfa.picker as picker';
 'require nfa.week as week';
@@ -20,6 +21,7 @@
  */
 
 const CONFIG = api.CONFIG;
+const column = build.column;
 const byName = list => Object.fromEntries(list.map(field => [ field.name, field ]));
 const sections = type => uci.sections(CONFIG, type);
 const windows = () => Object.fromEntries(sections('time_of_day').map(section => [ section['.name'], hours.read(section) ]));
@@ -58,26 +60,20 @@ const Ordered = form.GridSection.extend({
 	}
 });
 
-function column(section, name, title, text) {
-	const option = section.option(form.DummyValue, name, title);
-	option.modalonly = false;
-	option.textvalue = section_id => E('span', {}, [ text(section_id) ]);
-	return option;
-}
-
 return view.extend({
 	load() {
-		return Promise.all([ uci.load(CONFIG), api.actions(), api.targets(), api.status(), api.hosts().catch(() => ({})) ]);
+		return Promise.all([ uci.load(CONFIG), api.all_actions(), api.all_targets(), api.status(), api.hosts().catch(() => ({})) ]);
 	},
 
 	render([ , actions, targets, status, hosts ]) {
 		picker.style();
 		this.running = actions;
 		this.hosts = hosts;
-		this.targets = [ ...new Set([ ...build.names('target'), ...(targets?.targets ?? []).map(target => target.name) ]) ];
-		this.types = Object.fromEntries((targets?.targets ?? []).map(target => [ target.name, target.type ]));
+		this.targets = [ ...new Set([ ...build.names('target'), ...(targets ?? []).map(target => target.name) ]) ];
+		this.types = Object.fromEntries((targets ?? []).map(target => [ target.name, target.type ]));
 		sections('target').forEach(section => { this.types[section['.name']] = section.target_type; });
-		this.clock = status?.policy?.zone ? _('Hours are those of %s, where it is %s now.').format(status.policy.zone, status.policy.local_time)
+		// LuCI takes descriptions for HTML: %h makes text of what the configuration says.
+		this.clock = status?.policy?.zone ? _('Hours are those of %h, where it is %h now.').format(status.policy.zone, status.policy.local_time)
 			: _('Hours are those of the time zone in the settings, else of the router (System).');
 
 		const map = this.map = new form.Map(CONFIG, _('Policies'));
@@ -89,7 +85,7 @@ return view.extend({
 		this.elsewhere = E('div');
 		return map.render().then(node => {
 			this.show(actions);
-			poll.add(() => api.actions().then(found => this.show(found)), 3);
+			poll.add(() => api.all_actions().then(found => this.show(found)), 3);
 			const wanted = /^#edit=([A-Za-z0-9_]+)$/.exec(location.hash)?.[1];
 			if (wanted && uci.get(CONFIG, wanted)?.['.type'] === 'action')
 				window.setTimeout(() => this.grid.renderMoreOptionsModal(wanted), 0);
@@ -107,8 +103,7 @@ return view.extend({
 		s.nodescriptions = true;
 		s.addbtntitle = _('Add a policy');
 		s.modaltitle = section_id => _('Policy %s').format(section_id);
-		const label = form.GridSection.prototype.renderSectionAdd;
-		s.renderSectionAdd = function(extra) { return build.label_new(label.call(this, extra), _('Name of a new policy')); };
+		build.label_new(s, _('Name of a new policy'));
 
 		build.inline(s, field.enabled);
 		const said = section_id => criteria.parse(build.list(build.raw(section_id, field.criteria)));
@@ -166,11 +161,17 @@ return view.extend({
 	/* ---- what the daemon says of them ---- */
 
 	tell(cell, name) {
-		const action = this.running?.actions.find(one => one.name === name);
-		const state = this.running == null ? _('the daemon does not answer')
-			: action == null ? _('not in force yet')
-			: action.reason || (action.in_hours === false ? _('outside its hours until %s').format(action.until || '?') : _('on'));
-		dom.content(cell, [ E('strong', {}, [ action ? words.count(action.matches) : '-' ]), E('br'), E('small', {}, [ state ]) ]);
+		const action = this.running?.find(one => one.name === name);
+		const state = this.running == null ? { text: _('the daemon does not answer'), note: '' }
+			: action == null ? { text: _('not in force yet'), note: '' } : health.action(action);
+		const key = JSON.stringify([ action?.matches, state ]);
+		if (cell.getAttribute('data-shown') === key)
+			return;
+		cell.setAttribute('data-shown', key);
+		dom.content(cell, [
+			E('strong', {}, [ action ? words.count(action.matches) : '-' ]), E('br'), E('small', {}, [ state.text ]),
+			...(state.note ? [ E('br'), E('small', {}, [ state.note ]) ] : [])
+		]);
 	},
 
 	show(found) {
@@ -178,8 +179,8 @@ return view.extend({
 		for (const cell of this.map.root.querySelectorAll('[data-nfa-action]'))
 			this.tell(cell, cell.getAttribute('data-nfa-action'));
 		const own = new Set(build.names('action'));
-		const others = (found?.actions ?? []).filter(action => !own.has(action.name));
-		const key = JSON.stringify(others.map(action => [ action.name, action.matches, action.reason, action.targets ]));
+		const others = (found ?? []).filter(action => !own.has(action.name));
+		const key = JSON.stringify(others.map(action => [ action.name, action.matches, health.action(action), action.targets ]));
 		if (key === this.others)
 			return;
 		this.others = key;
@@ -190,9 +191,9 @@ return view.extend({
 				E('tr', { 'class': 'tr table-titles' }, [ _('Name'), _('State'), _('Targets'), _('Hits') ].map(title =>
 					E('th', { 'class': 'th', 'scope': 'col' }, [ title ]))),
 				...others.map(action => E('tr', { 'class': 'tr' }, [
-					[ _('Name'), action.name ], [ _('State'), action.reason || _('on') ],
+					[ _('Name'), action.name ], [ _('State'), health.action(action).text, health.action(action).note ],
 					[ _('Targets'), few(action.targets ?? []) ], [ _('Hits'), words.count(action.matches) ]
-				].map(([ title, text ]) => E('td', { 'class': 'td', 'data-title': title }, [ text ]))))
+				].map(([ title, text, note ]) => E('td', { 'class': 'td', 'data-title': title }, [ E('div', {}, [ text, ...(note ? [ E('br'), E('small', {}, [ note ]) ] : []) ]) ]))))
 			])
 		] : []) ]);
 	},
@@ -207,8 +208,7 @@ return view.extend({
 		s.addbtntitle = _('Add a schedule');
 		s.modaltitle = section_id => _('Schedule %s').format(section_id);
 		s.handleSort = () => {};
-		const label = form.GridSection.prototype.renderSectionAdd;
-		s.renderSectionAdd = function(extra) { return build.label_new(label.call(this, extra), _('Name of a new schedule')); };
+		build.label_new(s, _('Name of a new schedule'));
 		column(s, '_hours', _('Hours'), section_id => hours.words(hours.read(uci.get(CONFIG, section_id))));
 		column(s, '_used', _('Policies'), section_id => few(sections('action').filter(action =>
 			build.list(action.time_of_day).includes(section_id)).map(action => action['.name'])) || _('none'));
@@ -247,16 +247,13 @@ return view.extend({
 		s.addbtntitle = _('Add a list');
 		s.modaltitle = section_id => section_id === 'global' ? _('Exempt from all policies') : _('Exemptions %s').format(section_id);
 		s.handleSort = () => {};
-		const label = form.GridSection.prototype.renderSectionAdd;
-		s.renderSectionAdd = function(extra) {
-			const node = build.label_new(label.call(this, extra), _('Name of a new list'));
+		build.label_new(s, _('Name of a new list'), node => {
 			if (uci.get(CONFIG, 'global') == null)
 				node.appendChild(E('button', {
-					'type': 'button', 'class': 'btn cbi-button cbi-button-add', 'disabled': this.map.readonly ? '' : null,
-					'click': ui.createHandlerFn(this, 'handleAdd', 'global')
+					'type': 'button', 'class': 'btn cbi-button cbi-button-add', 'disabled': map.readonly ? '' : null,
+					'click': ui.createHandlerFn(s, 'handleAdd', 'global')
 				}, [ _('Exempt from all policies') ]));
-			return node;
-		};
+		});
 		s.handleAdd = function(event, name) {
 			// createHandlerFn gives what it was made with first, and the event last.
 			return form.GridSection.prototype.handleAdd.call(this, event, event === 'global' ? 'global' : name);

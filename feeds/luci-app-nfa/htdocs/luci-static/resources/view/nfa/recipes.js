@@ -65,6 +65,7 @@ return view.extend({
 			Array.isArray(question.preset) ? [ ...question.preset ] : question.preset ?? (question.kind === 'text' ? '' : []) ]));
 		this.asked = false;
 		this.problems = {};
+		this.pickers = {};
 		this.preview = E('div', {});
 		dom.content(this.place, [
 			E('h3', {}, [ recipe.title ]),
@@ -95,10 +96,11 @@ return view.extend({
 		}
 		else {
 			const widget = new picker.Picker(this.answers[question.name], {
-				label: question.title, normal: text => criteria.normal(question.kind, text),
+				label: question.title, normal: text => criteria.normal(question.kind, text), whole: text => criteria.is_whole(question.kind, text),
 				check: value => criteria.usable(question.kind, value) ? '' : _('another name or address'), changed: () => answer(widget.getValue())
 			});
 			field = widget.render();
+			this.pickers[question.name] = widget;
 			widget.input.id = id;
 			checked.choices()[question.kind].then(found => widget.setChoices(found)).catch(() => {});
 		}
@@ -115,6 +117,8 @@ return view.extend({
 		for (const { name, kind } of this.recipe.questions)
 			if (criteria.KINDS.includes(kind) && this.answers[name].some(value => !criteria.usable(kind, value)))
 				found[name] = _('One of these cannot be used.');
+			else if (this.pickers[name]?.rest)
+				found[name] = _('What is typed here is not chosen yet.');
 		return found;
 	},
 

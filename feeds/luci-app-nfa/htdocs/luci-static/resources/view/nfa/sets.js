@@ -27,7 +27,7 @@ return view.extend({
 	handleReset: null,
 
 	load() {
-		return Promise.all([ api.targets(), api.elements('', '', 0, PAGE), api.hosts().catch(() => ({})) ]);
+		return Promise.all([ api.all_targets(), api.elements('', '', 0, PAGE), api.hosts().catch(() => ({})) ]);
 	},
 
 	render([ targets, elements, hosts ]) {
@@ -88,7 +88,7 @@ return view.extend({
 	look() {
 		const number = ++this.asked;
 		return Promise.all([
-			api.targets(), api.elements(this.target.value, this.search.value.trim(), this.offset, PAGE)
+			api.all_targets(), api.elements(this.target.value, this.search.value.trim(), this.offset, PAGE)
 		]).then(([ targets, elements ]) => {
 			if (number === this.asked)
 				this.show(targets, elements);
@@ -103,7 +103,7 @@ return view.extend({
 			this.state.say(parts.away(), 'warning');
 			return;
 		}
-		this.choose(targets.targets.filter(target => !WITHOUT.includes(target.type)));
+		this.choose(targets.filter(target => !WITHOUT.includes(target.type)));
 		if (elements == null)
 			return; // the target has gone with a reload; the next poll asks for all
 		if (!elements.elements.length && this.offset) {

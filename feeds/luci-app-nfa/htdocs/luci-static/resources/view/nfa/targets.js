@@ -18,6 +18,7 @@
  */
 
 const CONFIG = api.CONFIG;
+const column = build.column;
 const CHECKS = { nftset: rules.check_nftset, ipset: rules.check_ipset, ctmark: rules.check_ctmark, ctlabel: rules.check_ctlabel };
 const sections = type => uci.sections(CONFIG, type);
 const plain = name => String(name ?? '').replaceAll('_', '-');
@@ -31,16 +32,8 @@ function grid(map, type, title, description, add, label) {
 	s.addbtntitle = add;
 	s.handleSort = () => {};
 	s.checkDepends = () => false;
-	const rendered = form.GridSection.prototype.renderSectionAdd;
-	s.renderSectionAdd = function(extra) { return build.label_new(rendered.call(this, extra), label); };
+	build.label_new(s, label);
 	return s;
-}
-
-function column(section, name, title, text) {
-	const option = section.option(form.DummyValue, name, title);
-	option.modalonly = false;
-	option.textvalue = section_id => E('span', {}, [ text(section_id) ]);
-	return option;
 }
 
 /* A list of types whose choice decides which fields show. A type that has no form stays what it is. */
@@ -67,7 +60,7 @@ function conditions(field, of) {
 
 return view.extend({
 	load() {
-		return Promise.all([ uci.load(CONFIG), api.targets() ]);
+		return Promise.all([ uci.load(CONFIG), api.all_targets() ]);
 	},
 
 	render([ , targets ]) {
@@ -81,7 +74,7 @@ return view.extend({
 		this.sinks(map);
 		this.channels(map);
 		return map.render().then(node => {
-			poll.add(() => api.targets().then(found => {
+			poll.add(() => api.all_targets().then(found => {
 				this.running = found;
 				for (const cell of map.root.querySelectorAll('[data-nfa-target]'))
 					this.tell(cell, cell.getAttribute('data-nfa-target'));
@@ -91,7 +84,7 @@ return view.extend({
 	},
 
 	tell(cell, name) {
-		const target = this.running?.targets.find(one => one.name === name);
+		const target = this.running?.find(one => one.name === name);
 		const state = this.running == null ? _('the daemon does not answer')
 			: target == null ? _('not in force yet')
 			: target.trouble || target.reason || (target.errors && !target.over ? target.last_error : '') || _('works');

@@ -3,6 +3,7 @@
 'require nfa.api as api';
 'require nfa.health as health';
 'require nfa.words as words';
+'require uci';
 
 /* The tile on Status > Overview: whether it runs, whether something is wrong, and the way to the pages. */
 
@@ -13,11 +14,14 @@ function line(title, children) {
 return baseclass.extend({
 	title: _('Flow Actions'),
 
-	load: () => Promise.all([ api.status(), api.service() ]),
+	load: () => Promise.all([ api.status(), api.service(), uci.load(api.CONFIG).catch(() => null) ]),
 
 	render: ([ status, service ]) => {
-		const state = health.state(status, service, true);
-		const lines = [ line(_('State'), [ E('div', {}, [ state.text ]), E('div', { 'style': 'opacity:.8' }, [ state.advice ]) ]) ];
+		// A login that may not ask is told nothing, rather than something wrong.
+		if (api.is_refused())
+			return null;
+		// What to do is said on the page, beside the buttons for it.
+		const lines = [ line(_('State'), [ health.state(status, service, health.allowed(uci.get(api.CONFIG, 'main', 'enabled'))).text ]) ];
 		if (status != null) {
 			const problems = health.problems(status, status.time, () => null);
 			const active = Object.values(status.actions).filter(action => action.active).length;
