@@ -251,13 +251,9 @@ return view.extend({
 			if (uci.get(CONFIG, 'global') == null)
 				node.appendChild(E('button', {
 					'type': 'button', 'class': 'btn cbi-button cbi-button-add', 'disabled': map.readonly ? '' : null,
-					'click': ui.createHandlerFn(s, 'handleAdd', 'global')
+					'click': ui.createHandlerFn(s, event => s.handleAdd(event, 'global'))
 				}, [ _('Exempt from all policies') ]));
 		});
-		s.handleAdd = function(event, name) {
-			// createHandlerFn gives what it was made with first, and the event last.
-			return form.GridSection.prototype.handleAdd.call(this, event, event === 'global' ? 'global' : name);
-		};
 		column(s, '_for', _('For'), section_id => section_id === 'global' ? _('all policies') : few(sections('action').filter(action =>
 			build.list(action.exemption ?? action.exemptions).includes(section_id)).map(action => action['.name'])) || _('no policy'));
 		column(s, '_entries', _('Exempt'), section_id => few(build.list(build.raw(section_id, field)).map(entry => this.hosts[entry.toUpperCase()] ?? entry)) || _('nothing'));

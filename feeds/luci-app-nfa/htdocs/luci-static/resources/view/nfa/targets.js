@@ -142,8 +142,13 @@ return view.extend({
 				tab: field.more ? 'more' : 'main', as: `${of.prefix}${field.name}`,
 				only: of.when ? conditions(field, of) : [], type: own ? build.Value : null
 			});
-			if (own)
-				build.names(field.name).forEach(name => option.value(name));
+			if (own) {
+				const known = build.names(field.name);
+				known.forEach(name => option.value(name));
+				if (field.name === 'sink')
+					option.validate = (section_id, value) => !value || known.some(name => plain(name) === plain(value)) || value === build.read(section_id, field)
+						? true : _('There is no sink of this name. Sinks are made on the tab Sinks.');
+			}
 		}
 		if (CHECKS[of.type] && of.when)
 			build.verdict(modal, `_verdict_${of.type}`, [ of.when ], CHECKS[of.type], 'main');
@@ -169,7 +174,7 @@ return view.extend({
 		s.renderSectionAdd = function() {
 			return E('div', { 'class': 'cbi-section-create' }, types.filter(type => uci.get(CONFIG, type) == null).map(type => E('button', {
 				'type': 'button', 'class': 'btn cbi-button cbi-button-add', 'disabled': this.map.readonly ? '' : null, 'style': 'margin-right:.3em',
-				'click': ui.createHandlerFn(this, event => form.GridSection.prototype.handleAdd.call(this, event, type))
+				'click': ui.createHandlerFn(this, event => this.handleAdd(event, type))
 			}, [ _('Defaults of %s').format(type) ])));
 		};
 	},
