@@ -59,7 +59,7 @@ function explanation(answer) {
 }
 
 function select(id, options) {
-	return E('select', { 'id': id, 'class': 'cbi-input-select', 'style': 'max-width:100%' },
+	return E('select', { 'id': id, 'class': 'cbi-input-select', 'style': 'max-width:100%;width:100%;text-overflow:ellipsis' },
 		options.map(([ value, title ]) => E('option', { 'value': value }, [ title ])));
 }
 

@@ -7,6 +7,7 @@
 'require poll';
 'require nfa.api as api';
 'require nfa.build as build';
+'require nfa.configured as configured';
 'require nfa.fields as fields';
 'require nfa.picker as picker';
 'require nfa.rules as rules';
@@ -58,12 +59,12 @@ function conditions(field, of) {
 		Object.fromEntries(Object.entries(only).map(([ name, value ]) => [ `${of.prefix}${name}`, value ]))));
 }
 
-return view.extend({
+return view.extend(configured.view(_('Targets'), {
 	load() {
-		return Promise.all([ uci.load(CONFIG), api.all_targets() ]);
+		return api.all_targets();
 	},
 
-	render([ , targets ]) {
+	render(targets) {
 		picker.style();
 		this.running = targets;
 		const map = this.map = new form.Map(CONFIG, _('Targets'));
@@ -146,8 +147,10 @@ return view.extend({
 				const known = build.names(field.name);
 				known.forEach(name => option.value(name));
 				if (field.name === 'sink')
-					option.validate = (section_id, value) => !value || known.some(name => plain(name) === plain(value)) || value === build.read(section_id, field)
-						? true : _('There is no sink of this name. Sinks are made on the tab Sinks.');
+					// Those of netifyd's own files, which are not seen from here, are called sink-mqtt, say.
+					option.validate = (section_id, value) => !value || known.some(name => plain(name) === plain(value)) || value.includes('-')
+						|| value === build.read(section_id, field) ? true
+						: _('There is no sink of this name. Sinks are made on the tab Sinks; those of netifyd\'s own files have names such as sink-mqtt.');
 			}
 		}
 		if (CHECKS[of.type] && of.when)
@@ -252,4 +255,4 @@ return view.extend({
 	},
 
 	place: section => String(section?.listen ?? section?.bind_address ?? section?.url ?? section?.broker ?? section?.host ?? section?.path ?? section?.event ?? '')
-});
+}));
