@@ -87,7 +87,9 @@ function of_policy(policy, kind) {
 	const left = (policy.errors ?? 0) + (policy.warnings ?? 0) - found.length;
 	if (policy.failed_at != null)
 		found.unshift({
-			severity: 'error', place: '', excerpt: '', page: 'policies',
+			severity: 'error', place: '', excerpt: '',
+			// A file that cannot be read is opened by no page either.
+			page: found.some(item => item.severity === 'error' && !item.page) ? '' : 'policies',
 			text: policy.generation
 				? _('The last configuration could not be used. The one before stays in force. What is wrong with it stands below.')
 				: _('The configuration cannot be used: no policy is in force. What is wrong with it stands below.')
