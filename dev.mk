@@ -30,7 +30,7 @@ demo: $(STAMP) tools
 
 test: $(STAMP)
 	@sh .ci/prepare tools busybox shellcheck || echo 'Without them, the tests that need them are skipped.'
-	@sh .ci/prepare node tests/luci .venv/node || echo 'Without it, the JavaScript of luci-app-nfa is not checked.'
+	@sh .ci/prepare modules tests/luci .venv/node || echo 'Without it, the JavaScript of luci-app-nfa is not checked.'
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 bench: $(STAMP) tools

@@ -21,7 +21,6 @@ _TOKEN = re.compile(
     r"""
     (?P<comment>//[^\n]*|/\*.*?\*/)
   | (?P<string>'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*")
-  | (?P<template>`(?:\\.|[^`\\])*`)
   | (?P<name>[A-Za-z_$][\w$]*)
   | (?P<number>\d[\w.]*)
   | (?P<space>\s+)
@@ -30,6 +29,8 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _REGEX = re.compile(r"/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\[\n])+/[a-z]*")
+_TEMPLATE = re.compile(r"(?:\\.|(?!\$\{)[^`\\])*(?:`|\$\{)", re.DOTALL)
+"""From behind a "`", or the end of an expression, to the next of the two."""
 _BEFORE_VALUE = ("", "return", "typeof", "case", "in", "of", *"(,=:[!&|?{};+-*%<>~^")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 
@@ -37,25 +38,39 @@ Token = tuple[str, str, int]
 """Kind, text, line."""
 
 
-def tokens(source: str, line: int = 1) -> Iterator[Token]:
-    """Yield what a script consists of, without comments and space. Expressions within templates are looked into."""
-    place, before = 0, ""
+def tokens(source: str) -> Iterator[Token]:
+    """Yield what a script consists of, without comments and space.
+
+    A template comes in parts; the expressions within it are read as any others, between a "{" and a "}".
+    """
+    place, line, before = 0, 1, ""
+    open_braces: list[int] = []  # how many of them are open in each template's expression that is being read
     while place < len(source):
-        found = _REGEX.match(source, place) if source[place] == "/" and before in _BEFORE_VALUE else None
-        kind = "regex"
-        if found is None:
+        if source[place] == "}" and open_braces and not open_braces[-1]:
+            open_braces.pop()
+            yield "sign", "}", line
+            found, kind = _TEMPLATE.match(source, place + 1), "template"
+        elif source[place] == "`":
+            found, kind = _TEMPLATE.match(source, place + 1), "template"
+        elif source[place] == "/" and before in _BEFORE_VALUE and (found := _REGEX.match(source, place)):
+            kind = "regex"
+        else:
             found = _TOKEN.match(source, place)
             assert found is not None  # the last alternative takes any character
             kind = str(found.lastgroup)
+        assert found is not None, f"line {line}: a template does not end"
         text = found[0]
-        if kind == "template":
-            for part in re.finditer(r"\$\{([^{}]*)\}", text):
-                yield from tokens(part[1], line + text.count("\n", 0, part.start()))
         if kind not in ("comment", "space"):
             yield kind, text, line
             before = text
         line += text.count("\n")
         place = found.end()
+        if kind == "template" and text.endswith("${"):
+            open_braces.append(0)
+            yield "sign", "{", line
+            before = "{"
+        elif kind == "sign" and open_braces:
+            open_braces[-1] += (text == "{") - (text == "}")
 
 
 def _value(literal: str) -> str:

@@ -37,11 +37,11 @@ _UNUSED: dict[str, object] = {
 
 
 def provision(
-    targets: Iterable[Target], globals_: dict[str, object], catalogue: Catalogue, reports: Reports
+    targets: Iterable[Target], globals_: dict[str, object], catalogue: Catalogue, reports: Reports, readable: bool = True
 ) -> list[Slot]:
     """A slot for each enabled target that changes conntrack entries, in the order of the targets.
 
-    `globals_`: the target_globals of ctlabel. Slots can be marshalled; besides the keys of other slots they have `rank`, the
+    `globals_`: the target_globals of ctlabel. `readable`: whether the file that it names is read (see `Paths`). Slots can be marshalled; besides the keys of other slots they have `rank`, the
     order in which targets win over each other, and for a ctmark `mark` and `mask`, for a ctlabel `labels` (a number in
     which bit n is label n), `names` (pairs of label and name), `auto`, `applications` and `protocols` (what stands in the file
     after `a-` and `p-`, to label), `log_errors`.
@@ -54,7 +54,7 @@ def provision(
         if target.type == "ctmark":
             slot = _ctmark_slot(target, reports)
         elif target.type == "ctlabel":
-            names = names or Names(globals_, reports)
+            names = names or Names(globals_, reports, readable)
             slot = _ctlabel_slot(target, options, names, catalogue, reports)
         elif target.cut and target.type in ("log", "sink"):
             slot = {"kind": "cut", "set": "conntrack", "fields": ()}
@@ -90,7 +90,7 @@ def _ctmark_slot(target: Target, reports: Reports) -> Slot | None:
 class Names:
     """The names of labels, read from their files. `bits`: name to bit; `files`: those that were read."""
 
-    def __init__(self, globals_: dict[str, object], reports: Reports) -> None:
+    def __init__(self, globals_: dict[str, object], reports: Reports, readable: bool = True) -> None:
         given: Any = globals_["connlabel_conf"]
         limit: Any = globals_["max_bits"]
         self.limit: int = limit
@@ -100,6 +100,11 @@ class Names:
         self.checked = False
         self.high: dict[str, int] = {}
         """Names whose bits `max_bits` forbids."""
+        self.unread = bool(given) and not readable
+        """The file is not read in this check: any name counts as one that it has."""
+        if self.unread:
+            reports.info(None, f"{quote(given)} is not read in this check", consequence="its labels count as known")
+            return
         for path in self.wanted:
             if given or os.path.exists(path):
                 self._read(path, reports)
@@ -117,7 +122,8 @@ class Names:
                 continue
             match = _LINE.fullmatch(text)
             if not match:
-                what, hint = f"{quote(text)} is no label", "write a bit and a name, such as: 3 games"
+                # The line is not shown: whoever names a file need not be allowed to read it.
+                what, hint = "this line is no label", "write a bit and a name, such as: 3 games"
             elif int(match[1]) >= self.limit:
                 self.high[match[2]] = int(match[1])
                 what, hint = f"the bit {match[1]} is not below max_bits, which is {self.limit}", ""
@@ -147,6 +153,8 @@ def _ctlabel_slot(
         if bit >= 0:
             bits |= 1 << bit
             continue
+        if names.unread:
+            continue
         place = target.origins.values["labels"].place if "labels" in target.origins.values else target.place
         wrong, hint = f"is not in {names.where()}", did_you_mean(label, names.bits)
         if label in names.high:
@@ -161,7 +169,7 @@ def _ctlabel_slot(
     auto: bool = options["auto_label"]
     applications = {label_form(name[2:]): bit for name, bit in names.bits.items() if auto and name[:2].lower() == "a-"}
     protocols = {label_form(name[2:]): bit for name, bit in names.bits.items() if auto and name[:2].lower() == "p-"}
-    if auto and not applications and not protocols:
+    if auto and not applications and not protocols and not names.unread:
         reports.warning(
             target.place,
             f"{what}: auto_label finds no names that begin with a- or p- in {names.where()}",

@@ -283,6 +283,27 @@ def test_check_does_not_show_files_to_a_browser(house: House, tmp_path: Path) ->
             assert found["ok"] and "is not read in this check" in found["reports"][0]["message"]
 
 
+@pytest.mark.parametrize("form", ["json", "uci"])
+def test_check_does_not_show_a_file_of_labels_to_a_browser(house: House, tmp_path: Path, form: str) -> None:
+    """The lines of any file came back, quoted as labels that are none."""
+    secret = tmp_path / "secret"
+    secret.write_text("root:hash\n3 hash\n")
+    target = {"target_type": "ctlabel", "labels": ["root", "other"], "auto_label": True}
+    config: Any = {
+        "version": 1, "actions": {"a": {"criteria": "*", "targets": ["t"]}}, "targets": {"t": target},
+        "target_globals": {"ctlabel": {"connlabel_conf": str(secret)}},
+    }  # fmt: skip
+    if form == "uci":
+        config = (
+            f"config target_global 'ctlabel'\n\toption connlabel_conf '{secret}'\n"
+            "config target 't'\n\toption target_type 'ctlabel'\n\tlist label 'root'\n"
+            "config action 'a'\n\toption enabled '1'\n\tlist criteria '*'\n\tlist target 't'\n"
+        )
+    found = house.result("check", config=config)
+    assert "hash" not in json.dumps(found) and found["ok"], found
+    assert any("is not read in this check" in report["message"] for report in found["reports"])
+
+
 @pytest.mark.parametrize(
     "criteria",
     ["detected_hostname == 'rx:[!-\U0010ffff].*a.*b.*c';", "detected_hostname == 'rx:" + "[\\W\u4e00-\u4e10]" * 200 + "';"],

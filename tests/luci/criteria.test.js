@@ -64,6 +64,12 @@ test('what choices cannot say is left to the expression', () => {
 	assert.equal(found([ "app == 'a' && ip == 10.0.0.1;", "app == 'b' && ip == 10.0.0.1;" ]), null);
 });
 
+test('texts that nobody meant leave the page open', () => {
+	for (const text of [ 'constructor == 1.2.3.4;', '__proto__ == 1;', 'toString == 1;', '('.repeat(9000), "app == 'RX:foo';", "app\u00a0== 'a';" ])
+		assert.equal(found(text), null, text.slice(0, 40));
+	assert.equal(criteria.usable('apps', 'RX:foo'), false);
+});
+
 test('nobody can write more than a value with a name', () => {
 	for (const bad of [ "x'; app == 'y", 'rx:.*', 'a\nb', '', ' a' + '\u0000' ])
 		assert.throws(() => criteria.build(choices({ apps: [ bad ] })), Error, JSON.stringify(bad));
@@ -77,5 +83,7 @@ test('entries are edited as lines', () => {
 		[ "app == 'a' || app == 'b';", 'ai:x', '/etc/list.txt', '*', 'port == 1' ]);
 	assert.deepEqual(criteria.entries("detected_hostname == 'rx:a;b' ||\nport == 1;"), [ "detected_hostname == 'rx:a;b' || port == 1;" ]);
 	assert.deepEqual(criteria.entries(criteria.text([ "app ==\n 'a';", '*' ])), [ "app == 'a';", '*' ]);
+	assert.deepEqual(criteria.entries(criteria.text([ "app == 'a' && ip != 1.2.3.4", "url == 'x'", '!app', '*', 'ai:x' ])),
+		[ "app == 'a' && ip != 1.2.3.4;", "url == 'x';", '!app;', '*', 'ai:x' ], 'entries stay apart, also without their ends');
 	assert.deepEqual(criteria.entries(' \n '), []);
 });

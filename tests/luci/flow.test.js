@@ -68,3 +68,12 @@ test('a new policy has a name that UCI takes, and that is free', () => {
 	assert.equal(flow.policy_name({ detected_application_name: '<img src=x>' }, []), 'img_src_x');
 	assert.equal(flow.policy_name({ detected_application_name: '\u00fc' }, []), 'policy');
 });
+
+test('a name of an application that an expression cannot have is not offered', () => {
+	for (const name of [ "a'b", 'rx:.*', ' a', 'a\nb', 'x'.repeat(256), '124' ])
+		assert.deepEqual(expressions({ ...FILM, detected_application_name: name }).filter(text => text.includes('app ==')), [], name);
+});
+
+test('no name of a policy is that of something that every object has', () => {
+	assert.equal(flow.policy_name({ ...FILM, detected_application_name: 'constructor' }, []), 'constructor_2');
+});

@@ -140,6 +140,7 @@ Object.defineProperty(String.prototype, 'format', { value: function(...values) {
 
 const L = {
 	toArray: value => value == null ? [] : Array.isArray(value) ? value : [ value ],
+	naturalCompare: (one, other) => one.localeCompare(other, undefined, { numeric: true }),
 	isObject: value => value != null && typeof value === 'object',
 	resource: name => `/luci-static/resources/${name}`,
 	url: (...parts) => `/cgi-bin/luci/${parts.join('/')}`,

@@ -5,6 +5,7 @@
 const { load } = require('./loader.js');
 
 const fields = load('nfa.fields');
+const hours = load('nfa.hours');
 const plain = list => list.map(field => ({ name: field.name, other: field.other, preset: field.preset ?? '', required: field.required === true, kind: field.kind,
 	choices: (field.choices ?? []).map(([ value ]) => value) }));
 const each = table => Object.fromEntries(Object.entries(table).map(([ name, list ]) => [ name, plain(list) ]));
@@ -16,6 +17,8 @@ console.log(JSON.stringify({
 	common: plain(fields.common()), targets: each(fields.targets()), target_global: each(fields.target_global()),
 	sink: plain(fields.sink()), channel: plain(fields.channel()), channels: each(fields.channels()),
 	types: fields.types().map(([ name ]) => name), kinds: fields.kinds().map(([ name ]) => name),
+	times: values.map(value => [ hours.seconds(value, hours.DAY - 1), hours.seconds(value, hours.DAY) ]),
+	days: values.map(value => hours.days(value)),
 	taken: {
 		main: rules(fields.main()), common: rules(fields.common()), action: rules(fields.action()),
 		...Object.fromEntries(Object.entries(fields.targets()).map(([ name, list ]) => [ `target ${name}`, rules(list) ])),

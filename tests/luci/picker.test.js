@@ -97,6 +97,13 @@ test('a part of a name stays in the field, and is said not to be used', () => {
 	}
 });
 
+test('networks are those of the devices that are known', () => {
+	const { networks } = load('nfa.checked');
+	const hints = { a: { ipaddrs: [ '192.168.1.7', '192.168.1.8' ] }, b: { ipaddrs: [ '192.168.1.9', '10.0.0.1' ] }, c: { ip6addrs: [ 'fe80::1' ] }, d: { ipaddrs: [ 'x' ] } };
+	assert.deepEqual(networks(hints).map(({ value, note }) => `${value} ${note}`), [ '10.0.0.0/24 1 known device', '192.168.1.0/24 2 known devices' ]);
+	assert.deepEqual(networks(null), []);
+});
+
 test('what was said of a text goes with it', () => {
 	const person = picker(of_kind('apps'));
 	person.type('youtu');

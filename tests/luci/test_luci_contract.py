@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from luci_app import APP, RESOURCES, ROOT, SCRIPTS, VIEWS, asked, needs_node, relative, table
+from luci_app import APP, RESOURCES, ROOT, SCRIPTS, VIEWS, asked, needs_node, pot, relative, table
 
 import nfa
 from nfa.bus.methods import METHODS
@@ -74,15 +74,24 @@ def test_only_the_api_talks_to_the_router(path: Path) -> None:
     assert not required
 
 
+def packages_of(text: str) -> set[str]:
+    """Return the packages of UCI that a script names, also by a constant of its own or of api.js."""
+    constants = dict(re.findall(r"^const (\w+) = ([\w.]+|'[^']*');$", text, re.MULTILINE))
+    found = set()
+    for given in re.findall(r"(?:\buci\.(?:load|[gs]et|unset|add|remove|move|sections)|new form\.\w*Map)\(\s*([^,)\s]+)", text):
+        value = constants.get(given, given)
+        found.add(asked()["config"] if value == "api.CONFIG" else value.removeprefix("'").removesuffix("'"))
+    return found
+
+
+@needs_node
 def test_the_configuration_that_is_read_and_written_is_that_of_the_acl() -> None:
     """A form would stay empty, or Save & Apply be refused."""
     rights = table("acl")["luci-app-nfa"]
-    packages = set()
-    for path in SCRIPTS:
-        text = path.read_text(encoding="utf-8")
-        packages |= set(re.findall(r"(?:uci\.load|new form\.\w*Map)\(\s*'([\w-]+)'", text))
-    assert packages | {"netify-proc-flow-actions"} == set(rights["read"]["uci"])
-    assert rights["write"]["uci"] == ["netify-proc-flow-actions"]
+    packages = set[str]().union(*(packages_of(path.read_text(encoding="utf-8")) for path in SCRIPTS))
+    assert packages == set(rights["read"]["uci"]) == set(rights["write"]["uci"])
+    other = "const CONFIG = api.CONFIG;\nconst Y = 'network';\nuci.load(Y); uci.get('wireless', 'a'); new form.Map(what);"
+    assert packages_of(other) == {"network", "wireless", "what"}
 
 
 def test_each_entry_of_the_menu_leads_to_a_view() -> None:
@@ -121,6 +130,13 @@ def test_a_table_has_no_key_twice() -> None:
 
     for path in (APP / "root").rglob("*.json"):
         json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)
+
+
+def test_texts_within_templates_are_found() -> None:
+    """A text in a function, or in a template within another, would stay in English."""
+    source = "const x = `a${list.map(one => { return _('in %s').format(`b${_('deep')}`); })}c` + _('after');\n"
+    source += "const y = `no ${ /[}`]/.test(z) ? '}' : N_(n, 'one', 'more') } _('text')`; // _('comment')"
+    assert [key[1] for key, _ in pot.texts_of(source)] == ["in %s", "deep", "after", "one"]
 
 
 def test_the_template_of_texts_is_up_to_date() -> None:

@@ -8,7 +8,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-from luci_app import HERE, ROOT, VIEWS, needs_node
+from luci_app import HERE, ROOT, SCRIPTS, VIEWS, needs_node
 
 from nfa.config.convert import Context, Invalid
 from nfa.config.jsontext import Value
@@ -25,7 +25,7 @@ from nfa.config.options import (
 from nfa.config.paths import Paths
 from nfa.config.report import Place, Reports
 from nfa.config.spelling import NOTHING, built_in
-from nfa.config.timeofday import _PROPERTIES
+from nfa.config.timeofday import _PROPERTIES, _days, _time
 
 pytestmark = needs_node
 
@@ -49,7 +49,9 @@ VALUES = (
     "mqtt://x:70000", "unix:///run/x.sock", "unix://run", "tcp://127.0.0.1:80", "tcp://0.0.0.0:99999",
     "tcp://[::1]:80", "tcp://host.example.org:80", "udp://host.example.org:80", "ws://127.0.0.1:1",
     "unix:///" + "x" * 120, "X-Token: abc", "Host: x", "X Y: z", "a+b", "a#b", "a\nb", "Europe/Paris",
-    "CET-1CEST,M3.5.0,M10.5.0/3", "none",
+    "CET-1CEST,M3.5.0,M10.5.0/3", "none", "0:00", "00:00", "9:5", "21:00", " 21:00 ", "23:59:59", "23:59:60", "24:00",
+    "24:00:00", "24:00:01", "24:01", "12:60", "123:00", "1:00 pm", "21", "21.00", "mon", "Monday", "SAT, sunday", "fri fri",
+    "weekdays", "mon-fri", "monster",
 )  # fmt: skip
 
 
@@ -164,6 +166,53 @@ def test_a_form_takes_what_the_daemon_takes(tmp_path: Path) -> None:
                 form, daemon = [name, value] in rules, takes(read[name].convert, value, tmp_path)
                 told = f"{section} {name}: {value!r}: form {form}, daemon {daemon}"
                 assert form == daemon or (section, name) in lenient, told
+
+
+def test_a_form_takes_the_times_and_days_that_the_daemon_takes() -> None:
+    """A schedule would be shown with other hours than those that hold."""
+    place = Place("f", 1, 1)
+    for value, times, days in zip(VALUES, forms()["times"], forms()["days"], strict=True):
+        for latest, form in zip((86399, 86400), times, strict=True):
+            try:
+                daemon = _time(Value(Text(value, place), place), latest)
+            except Invalid:
+                daemon = None
+            assert form == daemon, f"time {value!r} up to {latest}: form {form}, daemon {daemon}"
+        try:
+            named = list(_days(Value(Text(value, place), place)))
+        except Invalid:
+            continue  # the daemon says so
+        assert days == named, value
+
+
+def options_that_are_set() -> dict[str, set[str]]:
+    """Return what the scripts give to uci.set as the name of an option, by script."""
+    found: dict[str, set[str]] = {}
+    for path in SCRIPTS:
+        for name in re.findall(r"\buci\.set\([^,()]+, [^,()]+, ([^,()]+)", path.read_text(encoding="utf-8")):
+            found.setdefault(path.name, set()).add(name)
+    return found
+
+
+COMPUTED = {
+    "build.js": {"name"},  # of nfa.fields
+    "targets.js": {"field.name"},
+    "staging.js": {"option"},  # exemption or exemptions
+    "recipes.js": {"as", "option"},  # what cookbook.js makes; test_luci_recipes.py gives that to the daemon
+}
+
+
+def test_options_that_are_written_past_the_forms_are_read_by_the_daemon() -> None:
+    written = options_that_are_set()
+    assert {"overview.js", *COMPUTED} <= set(written)
+    read = {name for option in (*MAIN_OPTIONS, *ACTION_OPTIONS) for name in (option.name, *option.aliases)}
+    for script, names in written.items():
+        literals = {name.strip("'") for name in names if name.startswith("'")}
+        assert literals <= read, script
+        assert {name for name in names if not name.startswith("'")} == COMPUTED.get(script, set()), script
+    calls = sum(path.read_text(encoding="utf-8").count("uci.set(") for path in SCRIPTS)
+    pattern = r"\buci\.set\([^,()]+, [^,()]+, [^,()]+"
+    assert calls == sum(len(re.findall(pattern, path.read_text(encoding="utf-8"))) for path in SCRIPTS), "not all are seen"
 
 
 def test_views_write_only_what_is_in_the_table() -> None:

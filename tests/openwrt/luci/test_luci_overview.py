@@ -33,6 +33,14 @@ config action 'off'
 	list criteria "app == 'netflix';"
 	list target 'video'
 """
+GUEST = """\
+config login
+	option username 'viewer'
+	option password '$p$root'
+	list read 'unauthenticated'
+	list read 'luci-base'
+	list read 'luci-mod-status-index*'
+"""
 STATE = "strong[role=status]"
 
 
@@ -173,3 +181,30 @@ def test_the_status_page_has_a_tile(router: Router, sit_down: Callable[..., Pers
     person.page.get_by_role("heading", name="Flow Actions").wait_for()
     person.sees(re.compile("unknown attribute 'ap'"))
     person.page.get_by_role("link", name="Open Flow Actions").wait_for()
+
+
+def test_a_login_without_rights_has_no_tile(start: Callable[..., Router], sit_down: Callable[..., Person]) -> None:
+    """Who may not ask would be told that the daemon is stopped."""
+    made = start(CONFIG, files={"config/rpcd": GUEST})
+    made.connected()
+    person = sit_down(made, "viewer")
+    person.open("admin/status/overview")
+    person.page.get_by_role("heading", name="System").wait_for()
+    person.page.wait_for_timeout(1000)
+    assert not person.page.get_by_role("heading", name="Flow Actions").is_visible()
+
+
+def test_a_daemon_that_ends_again_and_again_can_be_stopped(router: Router, sit_down: Callable[..., Person]) -> None:
+    """It would be started every five seconds for ever."""
+    person = sit_down(router)
+    person.open("overview")
+    state(person, "Running")
+    router.run("chmod", "-x", "/usr/bin/nfa")
+    pid = router.ubus("service", "list", name="nfa")["nfa"]["instances"]["instance1"]["pid"]
+    router.run("kill", "-9", str(pid))
+    state(person, "Ended by itself")
+    button(person, "Stop").click()
+    state(person, "Stopped")
+    assert button(person, "Stop").is_disabled()
+    assert not router.ubus("service", "list", name="nfa").get("nfa", {}).get("instances")
+    person.content()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from luci_lab import TABLET_MAC, Person, Router
-from samples import flow
+from samples import definitions, flow
 from waiting import eventually
 
 CONFIG = """\
@@ -115,6 +115,33 @@ def test_a_policy_of_choices_and_one_that_is_written(start: Callable[..., Router
     text = router.config()
     assert text.index("config action 'expert'") < text.index("config action 'simple'")
     eventually(lambda: not router.ubus("nfa", "status")["actions"]["expert"]["enabled"], what="the policy is off")
+    person.content()
+
+
+def test_half_a_name_is_not_a_choice(start: Callable[..., Router], sit_down: Callable[..., Person]) -> None:
+    """A policy on an application "youtu" would match nothing, without a word."""
+    router = start(CONFIG)
+    router.connected()
+    router.feed(definitions())
+    person = sit_down(router)
+    person.open("policies")
+    edit(person, "simple")
+    field = person.page.locator(f"{EDITOR} [data-kind=apps] input[role=combobox]")
+    field.press_sequentially("youtu")
+    field.press("Tab")
+    person.sees('"youtu" is not used yet')
+    person.page.locator(f"{EDITOR} .button-row button.important").click()
+    person.page.wait_for_timeout(1000)
+    assert field.is_visible() and field.input_value() == "youtu"
+    assert person.changes() == []
+    field.fill("youtube")
+    field.press("Tab")
+    person.page.locator(f"{EDITOR} [data-kind=apps] .nfa-chip").get_by_text("youtube").wait_for()
+    person.page.locator(f"{EDITOR} [data-kind=networks] input[role=combobox]").press_sequentially("192")
+    person.page.locator(f"{EDITOR} .nfa-list:visible [data-value='192.168.1.0/24']").wait_for()
+    person.page.keyboard.press("Enter")
+    save(person)
+    assert "local_ip == 192.168.1.0/24" in person.changes()[-1][3]
     person.content()
 
 

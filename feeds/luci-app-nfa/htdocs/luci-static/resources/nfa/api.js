@@ -38,6 +38,16 @@ function answered(reply) {
 	return reply != null && typeof reply == 'object' && reply.error == null;
 }
 
+/* What devices say they are called, without signs that would turn the text around it the other way. */
+function hints() {
+	return callHints().then(found => {
+		for (const hint of Object.values(found ?? {}))
+			if (typeof hint?.name == 'string')
+				hint.name = hint.name.replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, '');
+		return found;
+	});
+}
+
 /* Whether an answer to a poll was that this login may not ask. */
 let refused = false;
 
@@ -126,9 +136,9 @@ return baseclass.extend({
 	log: () => fs.exec('/sbin/logread', [ '-e', 'nfa' ]).then(done => (done.stdout ?? '').split('\n').filter(line => line)),
 
 	/* Address (MAC in capitals, IPv4, IPv6) to the name of the device. */
-	hosts: () => callHints().then(hints => {
+	hosts: () => hints().then(found => {
 		const names = {};
-		for (const [ mac, hint ] of Object.entries(hints ?? {})) {
+		for (const [ mac, hint ] of Object.entries(found ?? {})) {
 			if (!hint?.name)
 				continue;
 			for (const address of [ mac, ...L.toArray(hint.ipaddrs), ...L.toArray(hint.ip6addrs) ])
@@ -138,5 +148,5 @@ return baseclass.extend({
 	}),
 
 	/* The raw hints, for lists of devices to pick from: MAC to { name, ipaddrs, ip6addrs }. */
-	hints: () => callHints()
+	hints: hints
 });

@@ -78,9 +78,21 @@ function devices(hints) {
 	})).sort((one, other) => L.naturalCompare(one.label, other.label));
 }
 
+/* The networks that devices are in, by their IPv4 addresses: of /24, as nearly all are. Others are typed. */
+function networks(hints) {
+	const counts = {};
+	for (const hint of Object.values(hints ?? {}))
+		for (const network of new Set(L.toArray(hint.ipaddrs).filter(criteria.is_address).filter(address => !address.includes(':'))
+			.map(address => address.replace(/[0-9]+$/, '0/24'))))
+			counts[network] = (counts[network] ?? 0) + 1;
+	return Object.entries(counts).map(([ value, count ]) => ({ value, label: value, note: N_(count, '%d known device', '%d known devices').format(count) }))
+		.sort((one, other) => L.naturalCompare(one.label, other.label));
+}
+
 function names(rows) {
 	return rows.map(row => ({ value: row.name.toLowerCase(), label: row.name.replace(/^netify\./, ''), note: row.category ?? '' }))
-		.filter(choice => criteria.usable('apps', choice.value))
+		// Digits alone would be an id, which may be another one's.
+		.filter(choice => criteria.usable('apps', choice.value) && !(/^\d+$/).test(choice.value))
 		.sort((one, other) => L.naturalCompare(one.label, other.label));
 }
 
@@ -88,13 +100,14 @@ function names(rows) {
 let lists = null;
 
 function choices_of() {
+	const hints = lists == null ? api.hints() : null;
 	lists ??= {
 		apps: api.apps().then(names),
 		protocols: api.protocols().then(names),
 		// A category may be one of applications and of protocols.
 		categories: api.categories().then(rows => names([ ...new Map(rows.map(row => [ row.name, { name: row.name } ])).values() ])),
-		devices: api.hints().then(devices),
-		networks: Promise.resolve([]), remotes: Promise.resolve([]), ports: Promise.resolve([])
+		devices: hints.then(devices), networks: hints.then(networks),
+		remotes: Promise.resolve([]), ports: Promise.resolve([])
 	};
 	return lists;
 }
@@ -310,5 +323,6 @@ return baseclass.extend({
 	Criteria: Criteria,
 	Exemptions: Exemptions,
 	devices: devices,
+	networks: networks,
 	choices: choices_of
 });

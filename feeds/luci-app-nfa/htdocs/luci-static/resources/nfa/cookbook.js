@@ -19,6 +19,8 @@ const CONFIG = 'netify-proc-flow-actions';
 const needed = value => value?.length ? '' : _('Choose one at least.');
 const time = latest => value => hours.seconds(value, latest) == null ? _('Expected a time such as 21:00.') : '';
 const wrong = text => text ? _('Expected: %s').format(text) : '';
+/* It goes into a script that a person runs as root. */
+const device = value => wrong((/^[A-Za-z0-9._-]{1,15}$/).test(value) ? '' : _('the name of a device: letters, digits, dots and hyphens'));
 const address = /^[0-9]{1,3}(\.[0-9]{1,3}){3}$/;
 
 /* A name that no section has yet. */
@@ -71,7 +73,9 @@ function recipes() {
 			{ name: 'devices', kind: 'devices', title: _('On which devices'), help: _('By name. A device that changes its MAC address for privacy needs that switched off for your network.'), check: needed },
 			{ name: 'days', kind: 'days', title: _('On which evenings'), help: '', preset: hours.KEYS, check: needed },
 			{ name: 'from', kind: 'text', title: _('From'), help: '', preset: '21:00', check: time(hours.DAY - 1) },
-			{ name: 'until', kind: 'text', title: _('Until'), help: _('Not later than the start: the next morning.'), preset: '06:30', check: time(hours.DAY) }
+			{ name: 'until', kind: 'text', title: _('Until'), help: _('Not later than the start: the next morning.'), preset: '06:30', check: (value, answers) =>
+				time(hours.DAY)(value) || (hours.seconds(value, hours.DAY) === hours.seconds(answers.from, hours.DAY - 1)
+					? _('That is when it begins: it would never end.') : '') }
 		],
 		make: (answers, name) => ({
 			sections: [
@@ -116,8 +120,8 @@ function recipes() {
 		intro: _('The addresses of a service are learnt, and new connections to them go through the second line. The very first connection still takes the first one. Addresses that serve others too take the others along.'),
 		questions: [
 			Object.assign(apps(_('Which applications')), { check: needed }),
-			{ name: 'lan', kind: 'text', title: _('Device of your network'), help: '', preset: 'br-lan', check: value => wrong(value === '*' ? _('the name of a device') : rules.interface(value)) },
-			{ name: 'device', kind: 'text', title: _('Device of the second WAN'), help: '', preset: 'wan2', check: value => wrong(value === '*' ? _('the name of a device') : rules.interface(value)) },
+			{ name: 'lan', kind: 'text', title: _('Device of your network'), help: '', preset: 'br-lan', check: device },
+			{ name: 'device', kind: 'text', title: _('Device of the second WAN'), help: '', preset: 'wan2', check: device },
 			{ name: 'gateway', kind: 'text', title: _('Gateway of the second WAN'), help: _('Its IPv4 address, as the page Status, Overview shows it.'), preset: '', check: value => wrong(address.test(value) && criteria.is_address(value) ? '' : _('an address such as 198.51.100.1')) },
 			{ name: 'mark', kind: 'text', title: _('Mark'), help: _('One that mwan3, pbr and QoS do not use.'), preset: '0x200', check: value => wrong(/^0x0*$/.test(value) ? _('another mark than 0') : /^0x/.test(value) ? rules.mark(value) : _('hexadecimal digits, such as 0x200')) }
 		],

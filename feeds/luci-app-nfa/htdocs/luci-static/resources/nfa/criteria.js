@@ -29,7 +29,7 @@ const COMPACT = { ai: 'apps', pi: 'protocols' };
 
 const MAC = /^[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}$/;
 const PORTS = /^([0-9]{1,5})(?:-([0-9]{1,5}))?$/;
-const TOKEN = /\s+|'([^'\n]*)'|((?:ai|pi|ac|pc):(?:'[^'\n]*'|[^\s;,!&|()']+))|(&&|\|\||==|>=|<=|[();*])|([@A-Za-z0-9_.:/-]+)/y;
+const TOKEN = /[ \t\r\n]+|'([^'\n]*)'|((?:ai|pi|ac|pc):(?:'[^'\n]*'|[^\s;,!&|()']+))|(&&|\|\||==|>=|<=|[();*])|([@A-Za-z0-9_.:/-]+)/y;
 
 function is_ipv4(text) {
 	return (/^[0-9]{1,3}(\.[0-9]{1,3}){3}$/).test(text) && text.split('.').every(part => String(Number(part)) === part && Number(part) < 256);
@@ -69,7 +69,7 @@ function is_ports(text) {
 /* Whether a choice of a kind can be written down. */
 function usable(kind, value) {
 	if (kind in TAGGED)
-		return (/^[^'\n\x00-\x1f]+$/).test(value) && !value.startsWith('rx:') && value.trim() === value;
+		return (/^[^'\n\x00-\x1f]+$/).test(value) && !(/^rx:/i).test(value) && value.trim() === value;
 	if (kind === 'devices')
 		return MAC.test(value) || is_address(value);
 	if (kind === 'ports')
@@ -136,6 +136,7 @@ class Reader {
 	constructor(list) {
 		this.list = list;
 		this.at = 0;
+		this.depth = 0;
 	}
 
 	next(type) {
@@ -165,9 +166,13 @@ class Reader {
 
 	atom() {
 		if (this.is('(')) {
+			// The daemon refuses what is deeper.
+			if (++this.depth > 50)
+				throw new Other();
 			this.at++;
 			const inner = this.either();
 			this.next(')');
+			this.depth--;
 			return inner;
 		}
 		if (this.is('compact')) {
@@ -181,7 +186,7 @@ class Reader {
 		const attribute = this.next('word').text;
 		const op = this.next();
 		const value = this.next();
-		if (op.type === '==' && attribute in ATTRIBUTES)
+		if (op.type === '==' && Object.hasOwn(ATTRIBUTES, attribute))
 			return choice(attribute, value);
 		if (attribute === 'other_port' && (op.type === '>=' || op.type === '<=') && value.type === 'word' && PORTS.test(value.text))
 			return { edge: op.type, value: value.text };
@@ -358,7 +363,10 @@ return baseclass.extend({
 		JSON.stringify([ ...(one?.[kind] ?? []) ].sort()) === JSON.stringify([ ...(other?.[kind] ?? []) ].sort())),
 
 	/* The entries of a list as a text to edit, and back: an entry a line, or up to the `;` at the end of a line. */
-	text: entries => entries.map(entry => entry.replace(/\s*\n\s*/g, ' ').trim()).join('\n'),
+	text: entries => entries.map(entry => {
+		const line = entry.replace(/\s*\n\s*/g, ' ').trim();
+		return (!line || ended(line) || alone(line)) ? line : `${line};`;
+	}).join('\n'),
 	entries: text => {
 		const found = [];
 		let open = '';

@@ -68,10 +68,16 @@ function of_device(flow) {
 	return ADDRESS.test(flow.local_ip) ? `ip == ${flow.local_ip}` : '';
 }
 
+/* A name of an application or a protocol is no text: nothing else than itself can stand for it. */
+function tag(attribute, name) {
+	const value = quoted(name);
+	return (value.startsWith("'rx:") || (/^\d+$/).test(name)) ? '' : `${attribute} == ${value}`;
+}
+
 function of_application(flow) {
 	if (application(flow))
-		return `app == ${quoted(application(flow))}`;
-	return protocol(flow) ? `protocol == ${quoted(protocol(flow))}` : '';
+		return tag('app', application(flow));
+	return protocol(flow) ? tag('protocol', protocol(flow)) : '';
 }
 
 function of_host(flow) {
@@ -132,7 +138,7 @@ return baseclass.extend({
 		const words = (application(flow).replace(/^netify\./, '') || protocol(flow) || 'policy').toLowerCase();
 		const stem = words.replace(/[^a-z0-9]+/g, '_').replace(/^_+|_+$/g, '').slice(0, 40) || 'policy';
 		let name = stem;
-		for (let number = 2; taken.includes(name); number++)
+		for (let number = 2; taken.includes(name) || name in {}; number++)
 			name = `${stem}_${number}`;
 		return name;
 	}

@@ -144,7 +144,7 @@ return view.extend(configured.view(_('Policies'), {
 		column(s, '_when', _('When'), section_id => {
 			const known = windows();
 			const names = build.list(build.raw(section_id, field.time_of_day));
-			return names.length ? names.map(name => known[name] ? hours.words(known[name]) : name).join('; ') : _('always');
+			return names.length ? names.map(name => Object.hasOwn(known, name) ? hours.words(known[name]) : name).join('; ') : _('always');
 		});
 		column(s, '_targets', _('Targets'), section_id => few(build.list(build.raw(section_id, field.target))) || _('none'));
 		const hits = column(s, '_hits', _('Hits'), () => '');
