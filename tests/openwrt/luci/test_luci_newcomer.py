@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from luci_lab import CONFIG as CONFIG_NAME
 from luci_lab import Person, Router
+from samples import flow
 
 CONFIG = """\
 config nfa 'main'
@@ -123,4 +124,43 @@ def test_no_policy_is_on(start: Callable[..., Router], sit_down: Callable[..., P
     person.open("overview")
     person.sees("No policy is on")
     person.shoot("none_on")
+    person.content()
+
+
+def test_an_exemption_goes_where_it_is_seen(start: Callable[..., Router], sit_down: Callable[..., Person]) -> None:
+    router = start(config().replace("9pm", "0:00").replace("'23:00'", "'24:00'"))
+    router.connected()
+    router.feed(flow("QUIC", "netify.netflix"))
+    person = sit_down(router, size=(390, 844))
+    page = person.page
+    for who, words in (("global", "Every policy leaves this alone"), ("films", "The policy films leaves this alone")):
+        person.open("matches")
+        person.row("netflix").get_by_role("button", name="Why?").click()
+        page.get_by_role("button", name="New policy").click()
+        person.type_into(page.locator("#nfa-start-name"), "video_set")
+        page.get_by_role("button", name="Continue on the page Policies").click()
+        page.locator(".modal").get_by_text("has something else of the name video_set").wait_for()
+        person.shoot("why_name")
+        page.locator(".modal").get_by_role("button", name="Cancel").click()
+        person.row("netflix").get_by_role("button", name="Why?").click()
+        page.get_by_role("button", name="Leave alone").click()
+        page.locator("#nfa-start-for").select_option(who)
+        person.shoot("leave_alone")
+        page.get_by_role("button", name="Continue on the page Policies").click()
+        person.sees(words)
+        person.shoot(f"spared_{who}")
+    page.locator(".modal [data-tab-active=true] .nfa-chip").first.wait_for()
+    person.content()
+
+
+def test_a_phone(start: Callable[..., Router], sit_down: Callable[..., Person]) -> None:
+    router = start(config(enabled="0"))
+    person = sit_down(router, size=(390, 844))
+    for name in ("sets", "matches", "recipes"):
+        person.open(name)
+        person.shoot(f"phone_{name}")
+    person.open("targets")
+    person.page.locator("#cbi-netify-proc-flow-actions-video_set .cbi-button-edit").click()
+    person.page.wait_for_selector("body.modal-overlay-active .modal .cbi-map")
+    person.shoot("phone_target")
     person.content()

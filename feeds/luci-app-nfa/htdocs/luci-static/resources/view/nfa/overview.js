@@ -303,7 +303,7 @@ return view.extend({
 		const question = parts.dialog(_('Switch on'), [
 			E('p', {}, [ N_(count, '%d change waits to be applied, also of other pages perhaps. LuCI can only apply it along with this one.',
 				'%d changes wait to be applied, also of other pages perhaps. LuCI can only apply them along with this one.').format(count) ]),
-			E('p', {}, [ _('To see them first, press Unsaved Changes at the top of the page.') ])
+			E('p', {}, [ _('To see them first, cancel this and press Unsaved Changes at the top of the page.') ])
 		], [ no, ' ', yes ]);
 	})
 });
