@@ -55,7 +55,7 @@ function table(label, columns, key, empty) {
 	const write = rows.keyed(node, key, row);
 	// On a phone, themes place this line absolutely.
 	const nothing = E('tr', { 'class': 'tr placeholder', 'style': 'height:auto' }, [
-		E('td', { 'class': 'td', 'style': 'position:static;height:auto;margin:.5em 0', 'colspan': columns.length }, [ E('em', {}, [ empty ]) ])
+		E('td', { 'class': 'td', 'style': 'position:static;height:auto;line-height:1.5;padding:.7em', 'colspan': columns.length }, [ E('em', {}, [ empty ]) ])
 	]);
 	node.appendChild(nothing);
 
