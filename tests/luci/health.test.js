@@ -144,3 +144,13 @@ test('the state of a target is a word', () => {
 	assert.equal(text({ trouble: 'is full' }), 'trouble');
 	assert.equal(text({ type: 'sink', readers: 0 }), 'no reader');
 });
+
+test('the first word says what keeps a daemon that runs from its work', () => {
+	const said = changes => health.state({ uptime: 60, source: { connected: true }, policy: { generation: 1, failed_at: null, errors: 0 }, ...changes }, {}, true).text;
+	assert.equal(said({}), 'Running');
+	assert.equal(said({ source: { connected: false } }), 'Running, but netifyd is not connected');
+	assert.equal(said({ source: { connected: false }, uptime: 2 }), 'Running');
+	assert.equal(said({ policy: { generation: 1, failed_at: 5, errors: 1 } }), 'Running, but the last configuration could not be used');
+	assert.equal(said({ policy: { generation: 0, failed_at: 5, errors: 1 } }), 'Running, but no policy is in force');
+	assert.equal(said({ policy: { generation: 1, failed_at: null, errors: 1 } }), 'Running, but the configuration has errors');
+});

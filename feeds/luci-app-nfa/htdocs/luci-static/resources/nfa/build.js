@@ -4,7 +4,10 @@
 'require uci';
 'require nfa.api as api';
 'require nfa.checked as checked';
+'require nfa.names as names';
+'require nfa.parts as parts';
 'require nfa.picker as picker';
+'require nfa.words as words';
 
 /*
  * Options of nfa.fields as fields of LuCI's forms. What a person does not change is not written: a yes that is spelt "on", an
@@ -234,8 +237,40 @@ function column(section, name, title, text) {
 	return option;
 }
 
-/* Say what the field for the name of a new section is for. `more(node)`: what else is done to the row that it is in. */
+/* A grid that takes no name which is in use, and asks before what is used is deleted. */
+function guard(section) {
+	const grid = form.GridSection.prototype;
+	section.handleAdd = function(event, name) {
+		const wrong = names.problem(section.sectiontype, name);
+		if (!wrong)
+			return grid.handleAdd.call(this, event, name);
+		const row = event.target.closest('.cbi-section-create');
+		const told = row.querySelector('[role=alert]') ?? row.appendChild(E('div', { 'role': 'alert', 'class': 'alert-message warning', 'style': 'width:100%' }));
+		told.textContent = wrong;
+		row.querySelector('input')?.focus();
+		return Promise.resolve();
+	};
+	section.handleRemove = function(section_id, event) {
+		const users = names.users(section.sectiontype, section_id);
+		const remove = () => grid.handleRemove.call(this, section_id, event);
+		if (!users.length)
+			return remove();
+		const no = E('button', { 'type': 'button', 'class': 'btn cbi-button', 'click': () => question.close() }, [ _('Cancel') ]);
+		const yes = words.button(_('Delete'), 'negative important', () => Promise.resolve(question.close()).then(remove));
+		const question = parts.dialog(_('Delete %s?').format(section_id), [
+			E('p', {}, [ _('%s is in use. Without it, what uses it is not in force, or does less.').format(section_id) ]),
+			...users.map(text => E('p', { 'style': 'overflow-wrap:anywhere' }, [ text ]))
+		], [ no, ' ', yes ]);
+		return Promise.resolve();
+	};
+}
+
+/*
+ * Say what the field for the name of a new section is for, and guard its names. `more(node)`: what else is done to the row that
+ * it is in.
+ */
 function label_new(section, text, more) {
+	guard(section);
 	section.renderSectionAdd = function(extra) {
 		const node = form.GridSection.prototype.renderSectionAdd.call(this, extra);
 		const field = node.querySelector?.('.cbi-section-create-name');
@@ -271,11 +306,16 @@ return baseclass.extend({
 		}
 	}),
 
-	/* Several of the sections of a type, by their names. `from()`: a list of { value, label, note }. */
+	/* Several of the sections of a type, by their names. `from()`: a list of { value, label, note }. What is stored stays. */
 	Names: Own.extend({
 		load(section_id) { return list(raw(section_id, this.field)); },
 		widget(section_id, value, options) {
-			return new picker.Picker(value ?? [], Object.assign(options, { label: this.title, choices: this.from(), placeholder: this.placeholder }));
+			const choices = this.from();
+			const known = new Set([ ...choices.map(choice => choice.value), ...(value ?? []) ]);
+			return new picker.Picker(value ?? [], Object.assign(options, {
+				label: this.title, choices, placeholder: this.placeholder, create: false,
+				check: name => known.has(name) ? '' : _('a name of the list')
+			}));
 		}
 	}),
 

@@ -16,13 +16,23 @@ function allowed(enabled) {
 	return !NO.includes(String(enabled ?? '').trim().toLowerCase());
 }
 
+/* In a line that it runs, and the first thing that keeps it from its work. */
+function running(status) {
+	const { source, policy } = status;
+	if (source?.connected === false && status.uptime >= 5)
+		return _('Running, but netifyd is not connected');
+	if (policy?.failed_at != null)
+		return policy.generation ? _('Running, but the last configuration could not be used') : _('Running, but no policy is in force');
+	return policy?.errors > 0 ? _('Running, but the configuration has errors') : _('Running');
+}
+
 /*
  * The service: { key, text, advice }. `status`: null without an answer; `service`: what procd knows; `may_run`: whether the
  * configuration lets it.
  */
 function state(status, service, may_run) {
 	if (status != null)
-		return { key: 'running', text: _('Running'), advice: '' };
+		return { key: 'running', text: running(status), advice: '' };
 	if (service.running)
 		return { key: 'starting', text: _('Starting, or not answering'), advice: _('It was started, but does not answer yet. If this stays for a minute, press Restart and look at the log.') };
 	if (!may_run)
@@ -77,7 +87,9 @@ function of_policy(policy, kind) {
 	const left = (policy.errors ?? 0) + (policy.warnings ?? 0) - found.length;
 	if (policy.failed_at != null)
 		found.unshift({
-			severity: 'error', place: '', excerpt: '', page: 'policies',
+			severity: 'error', place: '', excerpt: '',
+			// A file that cannot be read is opened by no page either.
+			page: found.some(item => item.severity === 'error' && !item.page) ? '' : 'policies',
 			text: policy.generation
 				? _('The last configuration could not be used. The one before stays in force. What is wrong with it stands below.')
 				: _('The configuration cannot be used: no policy is in force. What is wrong with it stands below.')

@@ -4,7 +4,7 @@
 /*
  * Windows of time: the sections `time_of_day` as data, as words and as a week of hours. Pure.
  *
- * A window is { days: [0..6, Monday first], start, end (seconds of the day), exclusive }. One whose end is not after its
+ * A window is { days: [0..6, Monday first], start, end (seconds of the day), exclusive, wrong (texts that are no time) }. One whose end is not after its
  * start runs over midnight and belongs to the day on which it starts.
  */
 
@@ -39,13 +39,17 @@ function read(section) {
 		days: named.length ? named : [ 0, 1, 2, 3, 4, 5, 6 ],
 		start: seconds(section?.time_start, DAY - 1) ?? 0,
 		end: seconds(section?.time_end, DAY) ?? DAY,
-		exclusive: String(section?.policy ?? '').trim().toLowerCase() === 'exclusive'
+		exclusive: String(section?.policy ?? '').trim().toLowerCase() === 'exclusive',
+		wrong: [ section?.time_start, DAY - 1, section?.time_end, DAY ].flatMap((text, index, all) =>
+			index % 2 === 0 && text && seconds(String(text), all[index + 1]) == null ? [ String(text) ] : [])
 	};
 }
 
 /* The minutes of a week, from Monday 0:00, that a window covers. */
 function minutes(window) {
 	const week = new Uint8Array(7 * 1440);
+	if (window.wrong?.length)
+		return week;
 	const from = Math.floor(window.start / 60);
 	const until = Math.ceil(window.end / 60) + (window.end <= window.start ? 1440 : 0);
 	for (const day of window.days)
@@ -99,7 +103,8 @@ return baseclass.extend({
 
 	/* A window in words, such as "Mon to Fri, 21:00 to 06:30 (next day)". */
 	words: window => {
-		const when = window.start === 0 && window.end === DAY ? _('all day')
+		const when = window.wrong?.length ? _('%s (not understood)').format(window.wrong.join(', '))
+			: window.start === 0 && window.end === DAY ? _('all day')
 			: window.end <= window.start ? _('%s to %s (next day)').format(clock(window.start), clock(window.end))
 			: _('%s to %s').format(clock(window.start), clock(window.end));
 		const whole = _('%s, %s').format(days_in_words(window.days), when);

@@ -1,7 +1,10 @@
 'use strict';
 'require baseclass';
 'require nfa.rows as rows';
+'require nfa.api as api';
+'require nfa.health as health';
 'require ui';
+'require uci';
 
 /*
  * Parts of pages: a table whose rows stay the nodes that they are while it is polled, and the line that says how things
@@ -50,8 +53,9 @@ function table(label, columns, key, empty) {
 		};
 	};
 	const write = rows.keyed(node, key, row);
-	const nothing = E('tr', { 'class': 'tr placeholder' }, [
-		E('td', { 'class': 'td', 'colspan': columns.length }, [ E('em', {}, [ empty ]) ])
+	// On a phone, themes place this line absolutely.
+	const nothing = E('tr', { 'class': 'tr placeholder', 'style': 'height:auto' }, [
+		E('td', { 'class': 'td', 'style': 'position:static;height:auto;line-height:1.5;padding:.7em', 'colspan': columns.length }, [ E('em', {}, [ empty ]) ])
 	]);
 	node.appendChild(nothing);
 
@@ -82,7 +86,10 @@ return baseclass.extend({
 		};
 	},
 
-	away: () => _('The daemon does not answer, so what is shown here may be old. Start it on the page Overview.'),
+	/* For pages that have read the configuration, as far as there is one. */
+	away: () => health.allowed(uci.get(api.CONFIG, 'main', 'enabled'))
+		? _('The daemon does not answer, so what is shown here may be old. Start it on the page Overview.')
+		: _('Flow Actions is switched off. Press Switch on, on the page Overview.'),
 
 	/* A labelled field in a row of controls. */
 	field: (label, control) => E('span', { 'style': 'display:inline-flex;align-items:center;gap:.5em;margin:0 1em .5em 0' }, [

@@ -46,7 +46,7 @@ const Picker = ui.AbstractElement.extend({
 		style();
 		const id = `nfa-picker-${++count}`;
 		this.chips = E('ul', { 'class': 'nfa-chips', 'aria-label': this.options.label });
-		this.list = E('ul', { 'class': 'nfa-list hidden', 'role': 'listbox', 'id': id, 'aria-label': this.options.label });
+		this.list = E('ul', { 'class': 'nfa-list hidden', 'role': 'listbox', 'tabindex': -1, 'id': id, 'aria-label': this.options.label });
 		this.input = E('input', {
 			'type': 'text', 'class': 'cbi-input-text', 'role': 'combobox', 'aria-expanded': 'false', 'aria-controls': id,
 			'aria-autocomplete': 'list', 'aria-label': this.options.label, 'autocomplete': 'off', 'autocapitalize': 'off', 'spellcheck': 'false',

@@ -1,6 +1,7 @@
 'use strict';
 'require baseclass';
 'require nfa.api as api';
+'require nfa.names as names';
 'require uci';
 
 /*
@@ -58,10 +59,9 @@ return baseclass.extend({
 
 	/* A new action. Without a target it is off, until a person has given it one. */
 	add: (name, expression, target) => {
-		if (!/^[A-Za-z0-9_]+$/.test(name))
-			throw new Error(_('A name may have letters, digits and underscores.'));
-		if (uci.get(CONFIG, name) != null)
-			throw new Error(_('The configuration has something else of the name %s.').format(name));
+		const wrong = names.problem('action', name);
+		if (wrong)
+			throw new Error(wrong);
 		uci.add(CONFIG, 'action', name);
 		uci.set(CONFIG, name, 'enabled', target ? '1' : '0');
 		uci.set(CONFIG, name, 'criteria', [ expression ]);

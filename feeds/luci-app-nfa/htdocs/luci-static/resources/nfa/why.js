@@ -59,7 +59,7 @@ function explanation(answer) {
 }
 
 function select(id, options) {
-	return E('select', { 'id': id, 'class': 'cbi-input-select', 'style': 'max-width:100%' },
+	return E('select', { 'id': id, 'class': 'cbi-input-select', 'style': 'max-width:100%;width:100%;text-overflow:ellipsis' },
 		options.map(([ value, title ]) => E('option', { 'value': value }, [ title ])));
 }
 
@@ -71,7 +71,7 @@ function row(label, field) {
 
 /*
  * The second dialog: what of the flow is meant, and what is to be done about it. `fields`: more rows; `check` asks the
- * daemon about an expression; `stage` makes the change, and gives the promise of the policy to go on with, "" for none.
+ * daemon about an expression; `stage` makes the change, and gives the promise of the place of the page to go on with.
  */
 function ask(title, text, found, fields, check, stage) {
 	const what = select('nfa-start-what', found.map((choice, index) => [ index, choice.title ]));
@@ -79,8 +79,11 @@ function ask(title, text, found, fields, check, stage) {
 	const state = parts.state();
 	const chosen = () => found[Number(what.value)].expression;
 	const no = E('button', { 'type': 'button', 'class': 'btn cbi-button', 'click': () => box.close() }, [ _('Cancel') ]);
-	const yes = words.button(_('Continue on the page Policies'), 'positive important', () => stage(chosen()).then(policy => {
-		window.location = L.url('admin/services/nfa/policies') + (policy ? `#edit=${policy}` : '');
+	const yes = words.button(_('Continue on the page Policies'), 'positive important', () => stage(chosen()).then(place => {
+		window.location = `${L.url('admin/services/nfa/policies')}#${place}`;
+	}, error => {
+		state.say(String(error?.message ?? error), 'warning');
+		document.getElementById('nfa-start-name')?.focus();
 	}));
 	const show = () => {
 		const shown = chosen();
@@ -104,7 +107,7 @@ function start_exemption(match, hosts) {
 			staging.changeable(match.actions).map(name => [ name, _('only the policy %s').format(name) ])));
 		return ask(_('Leave alone'), _('What you choose here is left alone from now on. Nothing changes before you save and apply.'),
 			flow.choices(match.flow, hosts), [ [ _('Left alone by'), who ] ], api.checkExemptions,
-			expression => Promise.resolve().then(() => staging.exempt(expression, who.value)).then(() => ''));
+			expression => Promise.resolve().then(() => staging.exempt(expression, who.value)).then(() => `exempt=${who.value}`));
 	});
 }
 
@@ -117,7 +120,7 @@ function start_policy(match, hosts) {
 		const target = select('nfa-start-target', staging.targets().map(one => [ one, one ]).concat([ [ '', _('choose later') ] ]));
 		return ask(_('New policy'), _('A policy for flows like this one. Nothing changes before you save and apply.'),
 			flow.choices(match.flow, hosts), [ [ _('Name'), name ], [ _('Target'), target ] ], api.checkCriteria,
-			expression => Promise.resolve().then(() => staging.add(name.value, expression, target.value)).then(() => name.value));
+			expression => Promise.resolve().then(() => staging.add(name.value.trim(), expression, target.value)).then(() => `edit=${name.value.trim()}`));
 	});
 }
 

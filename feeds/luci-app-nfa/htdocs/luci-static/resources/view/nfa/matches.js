@@ -5,6 +5,7 @@
 'require nfa.why as why';
 'require nfa.words as words';
 'require poll';
+'require uci';
 'require view';
 
 /* The last decisions of the daemon, the newest first, as they come. */
@@ -38,7 +39,7 @@ return view.extend({
 	handleReset: null,
 
 	load() {
-		return Promise.all([ api.matches(MOST), api.hosts().catch(() => ({})) ]);
+		return Promise.all([ api.matches(MOST), api.hosts().catch(() => ({})), uci.load(api.CONFIG).catch(() => null) ]);
 	},
 
 	render([ matches, hosts ]) {

@@ -7,6 +7,7 @@
 'require nfa.chart as chart';
 'require nfa.health as health';
 'require nfa.listing as listing';
+'require nfa.parts as parts';
 'require nfa.rates as rates';
 'require nfa.rows as rows';
 'require nfa.words as words';
@@ -126,7 +127,12 @@ return view.extend({
 			'type': 'button', 'class': 'btn cbi-button',
 			'click': () => { this.all = true; this.refresh(); }
 		});
-		return E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ _('What to look at') ]), this.well, list, this.more ]);
+		const link = (page, text) => E('a', { 'href': L.url('admin/services/nfa', page) }, [ text ]);
+		this.idle = E('p', {}, [
+			E('strong', {}, [ _('No policy is on, so nothing is done with any flow.') ]), ' ',
+			link('recipes', _('Make one by a recipe')), ' | ', link('policies', _('Switch one on, or write one'))
+		]);
+		return E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ _('What to look at') ]), this.well, this.idle, list, this.more ]);
 	},
 
 	render_actions: function() {
@@ -224,7 +230,9 @@ return view.extend({
 		const first = this.all ? found : found.slice(0, PROBLEMS);
 		this.problems(first);
 		rows.text(this.well, status == null ? _('That cannot be said while the daemon does not answer.') : _('Nothing is wrong.'));
-		rows.hide(this.well, found.length > 0);
+		const idle = status?.actions != null && !status.actions_left_out && Object.values(status.actions).every(action => !action.enabled);
+		rows.hide(this.well, found.length > 0 || idle);
+		rows.hide(this.idle, !idle);
 		rows.hide(this.more, first.length == found.length);
 		rows.text(this.more, _('Show all %d').format(found.length));
 	},
@@ -274,7 +282,28 @@ return view.extend({
 
 	/* Let the service run: the option of its section, applied as Save & Apply does. */
 	allow: function() {
-		uci.set(api.CONFIG, 'main', 'enabled', '1');
-		return uci.save().then(() => ui.changes.apply(true));
-	}
+		const apply = () => {
+			uci.set(api.CONFIG, 'main', 'enabled', '1');
+			return uci.save().then(() => ui.changes.apply(true));
+		};
+		return uci.changes().then(changes => {
+			const count = Object.values(changes ?? {}).reduce((sum, list) => sum + list.length, 0);
+			return count ? this.ask_first(count).then(yes => yes ? apply() : null) : apply();
+		});
+	},
+
+	/* LuCI applies all changes that wait, whoever made them. */
+	ask_first: count => new Promise(resolve => {
+		const answer = yes => {
+			question.close();
+			resolve(yes);
+		};
+		const no = E('button', { 'type': 'button', 'class': 'btn cbi-button', 'click': () => answer(false) }, [ _('Cancel') ]);
+		const yes = E('button', { 'type': 'button', 'class': 'btn cbi-button cbi-button-apply important', 'click': () => answer(true) }, [ _('Apply all, and switch on') ]);
+		const question = parts.dialog(_('Switch on'), [
+			E('p', {}, [ N_(count, '%d change waits to be applied, also of other pages perhaps. LuCI can only apply it along with this one.',
+				'%d changes wait to be applied, also of other pages perhaps. LuCI can only apply them along with this one.').format(count) ]),
+			E('p', {}, [ _('To see them first, cancel this and press Unsaved Changes at the top of the page.') ])
+		], [ no, ' ', yes ]);
+	})
 });

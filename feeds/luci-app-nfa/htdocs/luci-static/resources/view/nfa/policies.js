@@ -7,6 +7,7 @@
 'require poll';
 'require nfa.api as api';
 'require nfa.build as build';
+'require nfa.configured as configured';
 'require nfa.criteria as criteria';
 'require nfa.fields as fields';
 'require nfa.health as health';
@@ -60,12 +61,12 @@ const Ordered = form.GridSection.extend({
 	}
 });
 
-return view.extend({
+return view.extend(configured.view(_('Policies'), {
 	load() {
-		return Promise.all([ uci.load(CONFIG), api.all_actions(), api.all_targets(), api.status(), api.hosts().catch(() => ({})) ]);
+		return Promise.all([ api.all_actions(), api.all_targets(), api.status(), api.hosts().catch(() => ({})) ]);
 	},
 
-	render([ , actions, targets, status, hosts ]) {
+	render([ actions, targets, status, hosts ]) {
 		picker.style();
 		this.running = actions;
 		this.hosts = hosts;
@@ -89,8 +90,28 @@ return view.extend({
 			const wanted = /^#edit=([A-Za-z0-9_]+)$/.exec(location.hash)?.[1];
 			if (wanted && uci.get(CONFIG, wanted)?.['.type'] === 'action')
 				window.setTimeout(() => this.grid.renderMoreOptionsModal(wanted), 0);
+			const spared = /^#exempt=([A-Za-z0-9_]+)$/.exec(location.hash)?.[1];
+			if (spared && uci.get(CONFIG, spared))
+				window.setTimeout(() => this.spared(node, spared), 0);
 			return E('div', {}, [ node, this.elsewhere ]);
 		});
+	},
+
+	/* Somebody comes from a match, and has added an exemption to a policy, or to the list of those that hold for all. */
+	spared(node, name) {
+		const [ last ] = build.list(build.raw(name, fields.exemption()[0])).slice(-1);
+		const all = name === 'global';
+		ui.addNotification(null, [
+			E('p', {}, [ all ? _('Every policy leaves this alone once you press Save & Apply:') : _('The policy %s leaves this alone once you press Save & Apply:').format(name) ]),
+			E('p', { 'style': 'overflow-wrap:anywhere' }, [ E('code', {}, [ last ?? '' ]) ])
+		], 'info');
+		const tab = place => place?.querySelector('.cbi-tabmenu [data-tab="%s"] > a'.format(all ? 'exemption' : 'exempt'))?.click();
+		if (all)
+			tab(node);
+		else
+			this.grid.renderMoreOptionsModal(name).then(() => tab(document.querySelector('.modal')));
+		// A page that is loaded again does not say it again.
+		history.replaceState(null, '', location.pathname);
 	},
 
 	/* ---- actions ---- */
@@ -251,13 +272,9 @@ return view.extend({
 			if (uci.get(CONFIG, 'global') == null)
 				node.appendChild(E('button', {
 					'type': 'button', 'class': 'btn cbi-button cbi-button-add', 'disabled': map.readonly ? '' : null,
-					'click': ui.createHandlerFn(s, 'handleAdd', 'global')
+					'click': ui.createHandlerFn(s, event => s.handleAdd(event, 'global'))
 				}, [ _('Exempt from all policies') ]));
 		});
-		s.handleAdd = function(event, name) {
-			// createHandlerFn gives what it was made with first, and the event last.
-			return form.GridSection.prototype.handleAdd.call(this, event, event === 'global' ? 'global' : name);
-		};
 		column(s, '_for', _('For'), section_id => section_id === 'global' ? _('all policies') : few(sections('action').filter(action =>
 			build.list(action.exemption ?? action.exemptions).includes(section_id)).map(action => action['.name'])) || _('no policy'));
 		column(s, '_entries', _('Exempt'), section_id => few(build.list(build.raw(section_id, field)).map(entry => this.hosts[entry.toUpperCase()] ?? entry)) || _('nothing'));
@@ -274,4 +291,4 @@ return view.extend({
 		for (const field of fields.main())
 			build.add(s, field);
 	}
-});
+}));

@@ -5,8 +5,10 @@
 'require nfa.api as api';
 'require nfa.build as build';
 'require nfa.checked as checked';
+'require nfa.configured as configured';
 'require nfa.cookbook as cookbook';
 'require nfa.criteria as criteria';
+'require nfa.health as health';
 'require nfa.hours as hours';
 'require nfa.picker as picker';
 'require nfa.words as words';
@@ -34,13 +36,13 @@ function copyable(text) {
 	}, [ _('Copy') ]), told ]);
 }
 
-return view.extend({
+return view.extend(configured.view(_('Recipes'), {
 	handleSave: null,
 	handleSaveApply: null,
 	handleReset: null,
 
 	load() {
-		return uci.load(CONFIG);
+		return Promise.resolve();
 	},
 
 	render() {
@@ -119,6 +121,9 @@ return view.extend({
 				found[name] = _('One of these cannot be used.');
 			else if (this.pickers[name]?.rest)
 				found[name] = _('What is typed here is not chosen yet.');
+		const { from, until } = this.answers;
+		if (from != null && !found.from && !found.until && hours.seconds(from, hours.DAY) === hours.seconds(until, hours.DAY))
+			found.until = _('Expected another time than the start. For the whole day: from 0:00 to 24:00.');
 		return found;
 	},
 
@@ -171,16 +176,21 @@ return view.extend({
 	},
 
 	done(made) {
+		const link = (page, text) => E('a', { 'class': 'btn cbi-button cbi-button-action', 'href': L.url('admin/services/nfa', page) }, [ text ]);
+		const steps = [
+			...(made.script ? [ [ made.after, copyable(made.script) ] ] : []),
+			[ _('Press Save & Apply on the page Policies; then it is in force.'), ' ', link('policies', _('To the policies')) ],
+			...(health.allowed(uci.get(CONFIG, 'main', 'enabled')) ? []
+				: [ [ _('Flow Actions is switched off: press Switch on, on the page Overview. Before that, no policy does anything.'), ' ', link('overview', _('To the overview')) ] ])
+		];
 		dom.content(this.place, [
 			E('h3', {}, [ this.recipe.title ]),
-			E('p', {}, [ E('strong', {}, [ _('The policy "%s" is made, and waits to be applied. Two steps are left:').format(made.name) ]) ]),
-			E('ol', {}, [
-				E('li', {}, [ made.after, ...(made.script ? [ copyable(made.script) ] : []) ]),
-				E('li', {}, [ _('Press Save & Apply on the page Policies; then it is in force.'), ' ',
-					E('a', { 'class': 'btn cbi-button cbi-button-action', 'href': L.url('admin/services/nfa/policies') }, [ _('To the policies') ]) ])
-			])
+			E('p', {}, [ E('strong', {}, [ _('The policy "%s" is made, and waits to be applied.').format(made.name), ' ',
+				N_(steps.length, '%d step is left:', '%d steps are left:').format(steps.length) ]) ]),
+			E('ol', {}, steps.map(step => E('li', {}, [ ...step ]))),
+			...(made.script ? [] : [ E('p', {}, [ made.after ]) ])
 		]);
 		this.place.scrollIntoView({ block: 'start' });
 		this.place.focus({ preventScroll: true });
 	}
-});
+}));

@@ -4,6 +4,7 @@
 'require nfa.parts as parts';
 'require nfa.words as words';
 'require poll';
+'require uci';
 'require view';
 
 /* What the daemon holds in the sets, or has marked and labelled, with the time that is left. */
@@ -27,7 +28,7 @@ return view.extend({
 	handleReset: null,
 
 	load() {
-		return Promise.all([ api.all_targets(), api.elements('', '', 0, PAGE), api.hosts().catch(() => ({})) ]);
+		return Promise.all([ api.all_targets(), api.elements('', '', 0, PAGE), api.hosts().catch(() => ({})), uci.load(api.CONFIG).catch(() => null) ]);
 	},
 
 	render([ targets, elements, hosts ]) {

@@ -7,6 +7,7 @@
 'require poll';
 'require nfa.api as api';
 'require nfa.build as build';
+'require nfa.configured as configured';
 'require nfa.fields as fields';
 'require nfa.picker as picker';
 'require nfa.rules as rules';
@@ -58,12 +59,12 @@ function conditions(field, of) {
 		Object.fromEntries(Object.entries(only).map(([ name, value ]) => [ `${of.prefix}${name}`, value ]))));
 }
 
-return view.extend({
+return view.extend(configured.view(_('Targets'), {
 	load() {
-		return Promise.all([ uci.load(CONFIG), api.all_targets() ]);
+		return api.all_targets();
 	},
 
-	render([ , targets ]) {
+	render(targets) {
 		picker.style();
 		this.running = targets;
 		const map = this.map = new form.Map(CONFIG, _('Targets'));
@@ -142,8 +143,15 @@ return view.extend({
 				tab: field.more ? 'more' : 'main', as: `${of.prefix}${field.name}`,
 				only: of.when ? conditions(field, of) : [], type: own ? build.Value : null
 			});
-			if (own)
-				build.names(field.name).forEach(name => option.value(name));
+			if (own) {
+				const known = build.names(field.name);
+				known.forEach(name => option.value(name));
+				if (field.name === 'sink')
+					// Those of netifyd's own files, which are not seen from here, are called sink-mqtt, say.
+					option.validate = (section_id, value) => !value || known.some(name => plain(name) === plain(value)) || value.includes('-')
+						|| value === build.read(section_id, field) ? true
+						: _('There is no sink of this name. Sinks are made on the tab Sinks; those of netifyd\'s own files have names such as sink-mqtt.');
+			}
 		}
 		if (CHECKS[of.type] && of.when)
 			build.verdict(modal, `_verdict_${of.type}`, [ of.when ], CHECKS[of.type], 'main');
@@ -169,7 +177,7 @@ return view.extend({
 		s.renderSectionAdd = function() {
 			return E('div', { 'class': 'cbi-section-create' }, types.filter(type => uci.get(CONFIG, type) == null).map(type => E('button', {
 				'type': 'button', 'class': 'btn cbi-button cbi-button-add', 'disabled': this.map.readonly ? '' : null, 'style': 'margin-right:.3em',
-				'click': ui.createHandlerFn(this, event => form.GridSection.prototype.handleAdd.call(this, event, type))
+				'click': ui.createHandlerFn(this, event => this.handleAdd(event, type))
 			}, [ _('Defaults of %s').format(type) ])));
 		};
 	},
@@ -247,4 +255,4 @@ return view.extend({
 	},
 
 	place: section => String(section?.listen ?? section?.bind_address ?? section?.url ?? section?.broker ?? section?.host ?? section?.path ?? section?.event ?? '')
-});
+}));
