@@ -42,8 +42,8 @@ def provision(
     """A slot for each enabled target that changes conntrack entries, in the order of the targets.
 
     `globals_`: the target_globals of ctlabel. `readable`: whether its file is read (see `Paths`). Slots can be
-    marshalled; besides the keys of other slots they have `rank`, the order in which targets win over each other, and for a ctmark `mark` and `mask`, for a ctlabel `labels` (a number in
-    which bit n is label n), `names` (pairs of label and name), `auto`, `applications` and `protocols` (what stands in the file
+    marshalled; besides the keys of other slots they have `rank`, the order in which targets win over each other, and
+    for a ctmark `mark` and `mask`, for a ctlabel `labels` (a number in which bit n is label n), `names` (pairs of label and name), `auto`, `applications` and `protocols` (what stands in the file
     after `a-` and `p-`, to label), `log_errors`.
     """
     made = []
