@@ -1,4 +1,4 @@
-"""What a newcomer does wrong: names that are taken, things that are in use, a file that cannot be read, a service that is off."""
+"""What a newcomer does wrong: names that are taken, things in use, a file that cannot be read, a service that is off."""
 
 from __future__ import annotations
 
@@ -48,10 +48,11 @@ def test_a_name_that_is_taken_takes_nothing_over(start: Callable[..., Router], s
     router = start(config())
     person = sit_down(router)
     person.open("policies")
-    for name, words in (("global", "kept for something else"), ("main", "kept for something else"), ("films", "has something else of the name films"),
-                        ("video_set", "has something else of the name video_set"), ("constructor", "kept for something else")):  # fmt: skip
+    kept, taken = "kept for something else", "has something else of the name {}"
+    refused = {"global": kept, "main": kept, "constructor": kept, "films": taken, "video_set": taken}
+    for name, words in refused.items():
         add(person, "Name of a new policy", name)
-        person.sees(words)
+        person.sees(words.format(name))
         assert person.page.locator("body.modal-overlay-active").count() == 0
     assert person.changes() == []
     person.row("films").get_by_text("9pm (not understood)").wait_for()
@@ -95,7 +96,9 @@ def test_a_file_that_cannot_be_read_is_said(start: Callable[..., Router], sit_do
     assert person.page.get_by_role("link", name="Go to").count() == 0
 
 
-def test_a_service_that_is_off_is_switched_on_after_a_question(start: Callable[..., Router], sit_down: Callable[..., Person]) -> None:
+def test_a_service_that_is_off_is_switched_on_after_a_question(
+    start: Callable[..., Router], sit_down: Callable[..., Person]
+) -> None:
     router = start(config(enabled="0", action="0"))
     person = sit_down(router)
     page = person.page
