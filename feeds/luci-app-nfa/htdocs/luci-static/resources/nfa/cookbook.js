@@ -160,7 +160,7 @@ function recipes() {
 				}
 			],
 			script: '',
-			after: _('There is nothing more to do. Files appear in the folder when something is found; each covers five minutes.')
+			after: _('Files appear in the folder when something is found; each covers five minutes.')
 		})
 	} ];
 }
