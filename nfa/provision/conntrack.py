@@ -44,7 +44,8 @@ def provision(
     `globals_`: the target_globals of ctlabel. `readable`: whether its file is read (see `Paths`). Slots can be
     marshalled; besides the keys of other slots they have `rank`, the order in which targets win over each other, and
     for a ctmark `mark` and `mask`, for a ctlabel `labels` (a number in which bit n is label n), `names` (pairs
-    of label and name), `auto`, `applications` and `protocols` (what stands in the file after `a-` and `p-`, to label), `log_errors`.
+    of label and name), `auto`, `applications` and `protocols` (what stands in the file after `a-` and `p-`, to label),
+    `log_errors`.
     """
     made = []
     names: Names | None = None
