@@ -48,16 +48,9 @@ def test_a_name_that_is_taken_takes_nothing_over(start: Callable[..., Router], s
     router = start(config())
     person = sit_down(router)
     person.open("policies")
-<<<<<<< HEAD
-    kept, other = "kept for something else", "has something else of the name "
-    for name, words in (
-        ("global", kept), ("main", kept), ("films", other + "films"), ("video_set", other + "video_set"), ("constructor", kept),
-    ):  # fmt: skip
-=======
     kept, taken = "kept for something else", "has something else of the name {}"
     refused = {"global": kept, "main": kept, "constructor": kept, "films": taken, "video_set": taken}
     for name, words in refused.items():
->>>>>>> 4600a0e7d0b7d755f1e96a3648fd01dafff21fb3
         add(person, "Name of a new policy", name)
         person.sees(words.format(name))
         assert person.page.locator("body.modal-overlay-active").count() == 0
