@@ -29,6 +29,8 @@ _PRERM = """\
 . "${IPKG_INSTROOT}/lib/functions.sh"
 default_prerm "$0" "$@"
 """
+# The SDK has no way to say it, opkg understands it. The agent may run on another machine.
+_SUGGESTS = {"nfa": "netifyd"}
 
 
 def said(name: str) -> str:
@@ -48,8 +50,7 @@ def control(installed_size: int) -> str:
         "Package": said("NAME"),
         "Version": version(),
         "Depends": ", ".join(depends),
-        # The SDK has no way to say it, opkg understands it. The agent may run on another machine.
-        "Suggests": "netifyd" if said("PROVIDES") else "",
+        "Suggests": _SUGGESTS.get(said("NAME"), ""),
         "Conflicts": ", ".join(said("CONFLICTS").split()),
         "Provides": ", ".join(said("PROVIDES").split()),
         "License": said("PKG_LICENSE"),

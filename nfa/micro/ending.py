@@ -3,10 +3,10 @@
 Out: a descriptor that can be read when SIGTERM, SIGINT or SIGHUP came, or -1: then the signal ends the process there and then.
 """
 
-from .lacking import _MIPS
+from .lacking import MIPS
 
 SIGHUP, SIGINT, SIGTERM = 1, 2, 15
-_SIG_BLOCK = 1 if _MIPS else 0
+_SIG_BLOCK = 1 if MIPS else 0
 
 
 def open_signals() -> int:

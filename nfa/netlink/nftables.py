@@ -106,9 +106,8 @@ class Elements:
         self._before = ATTRIBUTE.pack(self.element, 1 | NESTED) + key
         self._after = padding + tail
         plain = ATTRIBUTE.pack(self.element - len(tail), 1 | NESTED) + key
-        self._plain = plain, padding
         self._fields = Struct(">2x" + "".join(["%ds" % one for one in sizes]))  # noqa: UP031
-        self._rows = [_between(sizes, one, end) for one, end in ((self._before, self._after), self._plain)]
+        self._rows = [_between(sizes, one, end) for one, end in ((self._before, self._after), (plain, padding))]
         self.room = min(1024, (65535 - _ELEMENTS_HEADER) // self.element)
         self.first = 16 + len(self.head) + _ELEMENTS_HEADER
         """Where in a message the first element stands: what an error's offset is counted from."""

@@ -74,7 +74,6 @@ class SetTarget:
             slot.hold(key, now)
         return held if key == held else key  # one object for as long as the flow lives
 
-
     def _same(self, key: bytes) -> bytes:
         """Return one object for an element that many flows hold: 48 bytes less for each of them."""
         found = self._lately.get(key)

@@ -23,14 +23,6 @@ const wrong = text => text ? _('Expected: %s').format(text) : '';
 const device = value => wrong((/^[A-Za-z0-9._-]{1,15}$/).test(value) ? '' : _('the name of a device: letters, digits, dots and hyphens'));
 const address = /^[0-9]{1,3}(\.[0-9]{1,3}){3}$/;
 
-/* A name that no section has yet. */
-function free(name, taken) {
-	let found = name;
-	for (let number = 2; taken.includes(found); number++)
-		found = `${name}_${number}`;
-	return found;
-}
-
 function chosen(answers) {
 	return criteria.build(Object.assign(criteria.empty(), Object.fromEntries(criteria.KINDS.filter(kind => answers[kind]).map(kind => [ kind, answers[kind] ]))));
 }
@@ -182,7 +174,7 @@ return baseclass.extend({
 	 */
 	cook: (recipe, answers, taken, exempt) => {
 		const all = name => [ name, `${name}_hours`, `${name}_set`, `${name}_mark`, `${name}_log` ];
-		let name = free(recipe.name, taken);
+		let name = recipe.name;
 		for (let number = 2; all(name).some(one => taken.includes(one)); number++)
 			name = `${recipe.name}_${number}`;
 		const made = Object.assign({ name }, recipe.make(answers, name));
