@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import cast
 
-from nfa.config import jsonconfig, uciconfig
+from nfa.config import jsonconfig, offloading, uciconfig
 from nfa.config.build import build
 from nfa.config.convert import Context
 from nfa.config.document import Document
@@ -67,7 +67,10 @@ def load(sources: Sources, paths: Paths, reports: Reports) -> Policy | None:
     broken = broken or len(documents) < len(read)
     if not documents or (broken and not sources.salvage):
         return None
-    return build(documents, reports, paths)
+    policy = build(documents, reports, paths)
+    if sources.uci is not None:
+        offloading.report(sources.uci, policy, reports)
+    return policy
 
 
 def json_files(sources: Sources, paths: Paths) -> list[str]:

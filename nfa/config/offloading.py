@@ -1,0 +1,64 @@
+"""Whether the firewall offloads connections, so that rules about what this policy does never see their packets.
+
+In: the folder of UCI's packages and a checked policy. Out: a warning where both meet. Only what /etc/config/firewall says is
+looked at, with the words of fw4 (fw4.uc): which of its devices can really offload is the kernel's affair.
+"""
+
+from __future__ import annotations
+
+import os
+
+from nfa.config.features import inactive_reason, target_is_active
+from nfa.config.files import FileError, read_bytes
+from nfa.config.model import Policy, Text
+from nfa.config.report import Reports, quote
+from nfa.config.ucitext import UciError, UciSection, parse
+
+PACKAGE = "firewall"
+MAX_SIZE = 1 << 20
+OPTION = "flow_offloading"
+"""flow_offloading_hw, offloading by hardware, does nothing without."""
+BY_RULES = ("nftset", "ipset", "ctmark", "ctlabel")
+"""Types of targets that do nothing before a rule of the firewall meets a packet."""
+_TRUE = ("1", "on", "true", "yes")  # as fw4's parse_bool has it
+_NAMED = 3
+
+
+def report(folder: str, policy: Policy, reports: Reports) -> None:
+    """Warn of offloading if a target of the policy is for rules, and does not end the connections that are offloaded."""
+    used = {name for action in policy.actions if inactive_reason(action, policy) is None for name in action.targets}
+    targets = [target for name, target in policy.targets.items() if name in used and target_is_active(target)]
+    missed = [target.name for target in targets if target.type in BY_RULES and not target.cut]
+    option = _switch(folder, reports) if missed else None
+    if option is None:
+        return
+    named = ", ".join(map(quote, missed[:_NAMED])) + (f" and {len(missed) - _NAMED} more" if len(missed) > _NAMED else "")
+    reports.warning(
+        option.place,
+        f"flow offloading is on: rules of the firewall see the first packets of a connection only, most often before its "
+        f"application is known; rules wait for {named}",
+        hint="set cut '1' for a target that blocks, so that such connections end, or switch offloading off "
+        "(LuCI: Network > Firewall)",
+        consequence="rules meet new connections; those that are offloaded go on",
+    )
+
+
+def _switch(folder: str, reports: Reports) -> Text | None:
+    """The option that switches offloading on, None where none does, or where nobody can tell."""
+    file = os.path.join(folder, PACKAGE)
+    try:
+        text = read_bytes(file, MAX_SIZE).decode(errors="replace")
+        sections = parse(text, file, PACKAGE, Reports())
+    except (FileError, UciError):
+        return None  # the firewall's own affair
+    found = next((option for option in map(_of_defaults, sections) if option is not None), None)
+    if found is not None:
+        reports.add_source(file, text)
+    return found
+
+
+def _of_defaults(section: UciSection) -> Text | None:
+    option = section.options.get(OPTION) if section.type.value == "defaults" else None
+    if option is None or not isinstance(option.value, Text) or option.value.value not in _TRUE:
+        return None
+    return option.value
