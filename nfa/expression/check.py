@@ -47,6 +47,8 @@ _OTHER_WORDS = {
     "host": "detected_hostname",
     "sni": "client_sni",
 }
+_LARGEST = {"port": 65535, "local_port": 65535, "other_port": 65535, "ip_protocol": 255, "vlan_id": 4095}
+"""The largest number that a packet can have there."""
 Warn = Callable[[str, int, str], None]
 """Takes a message, an offset in the text, and a hint."""
 
@@ -200,6 +202,9 @@ class _Checker:
                 raise self.error(f"unknown address group '@{value.value}'", word, hint)
             return members
         if value.token != "string":
+            if isinstance(value.value, int) and value.value > _LARGEST.get(attribute.name, value.value):
+                message = f"'{attribute.name}' is never {value.value}: the largest is {_LARGEST[attribute.name]}"
+                self.context.warn(message, self.base + word.start, "")
             return value.value
         text = str(value.value).lower()
         kind = attribute.kind.name
