@@ -11,6 +11,9 @@ TARGET_PYTHON ?= 3.11
 is_target = $(shell $(1) -c 'import sys; print("$(1)" * ("%d.%d" % sys.version_info[:2] == "$(TARGET_PYTHON)"))' 2>/dev/null)
 IPK_PYTHON = $(firstword $(call is_target,$(PYTHON)) $(call is_target,python$(TARGET_PYTHON)) $(PYTHON))
 
+# The tests start nfa some thousand times; without byte-code, each start would compile the sources anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test bench bench-quick lint ipk pot clean tools
 
