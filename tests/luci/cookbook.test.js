@@ -49,6 +49,6 @@ config action 'bedtime'
 test('a second one takes other names, and DNS is exempt once', () => {
 	const made = cookbook.cook(recipes.bedtime, BEDTIME, [ 'bedtime_set' ], [ "protocol=='dns'" ]);
 	assert.equal(made.name, 'bedtime_2');
-	assert.deepEqual(made.add, []);
+	assert.deepEqual(made.exempt, []);
 	assert.match(made.script, /@bedtime_2\.v4 counter reject/);
 });

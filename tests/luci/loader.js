@@ -27,6 +27,8 @@ class Node {
 		this.parentNode = null;
 		this.style = { display: '' };
 		this.dataset = {};
+		if (name === 'input')
+			this.value = '';
 	}
 
 	get textContent() { return this.name ? this.childNodes.map(node => node.textContent).join('') : this.text; }
@@ -139,7 +141,9 @@ function format(text, values) {
 Object.defineProperty(String.prototype, 'format', { value: function(...values) { return format(String(this), values); } });
 
 const L = {
-	toArray: value => value == null ? [] : Array.isArray(value) ? value : [ value ],
+	// A text is parted at its spaces, as in LuCI.
+	toArray: value => value == null ? [] : Array.isArray(value) ? value : typeof value === 'object' ? [ value ]
+		: String(value).split(/\s+/).filter(word => word),
 	naturalCompare: (one, other) => one.localeCompare(other, undefined, { numeric: true }),
 	isObject: value => value != null && typeof value === 'object',
 	resource: name => `/luci-static/resources/${name}`,

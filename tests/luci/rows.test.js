@@ -75,15 +75,17 @@ test('what was hidden is shown as it was', () => {
 function list(all) {
 	const asked = [];
 	const made = load('nfa.listing').create({
-		name: 'actions', find: 'Search', empty: 'None yet.', columns: [ 'Name', 'State' ],
-		cells: item => [ item.name, { text: 'on', style: 'success', note: '<i>' } ],
+		label: 'Policies', name: 'actions', find: 'Search', id: 'search', empty: 'None yet.', page: 25,
+		key: item => item.name, count: answer => answer.total, away: () => 'The daemon is away.',
+		columns: [ { title: 'Name', text: item => item.name }, { title: 'State', text: () => ({ text: 'on', style: 'success', note: '<i>' }) } ],
 		ask: (search, offset, limit) => {
 			asked.push([ search, offset, limit ]);
 			return Promise.resolve(all() && { actions: all().slice(offset, offset + limit), total: all().length, more: offset + limit < all().length });
 		}
 	});
 	const [ back, on ] = made.node.all('button');
-	return { made, asked, back, on, lines: () => made.node.all('tr').slice(1).map(line => line.children[0].textContent) };
+	const lines = () => made.node.all('tr').slice(1).filter(line => line.style.display !== 'none').map(line => line.children[0].textContent);
+	return { made, asked, back, on, lines, state: () => made.node.all('p')[0].textContent };
 }
 
 const many = count => Array.from({ length: count }, (_, index) => ({ name: `p${index}` }));
@@ -112,15 +114,31 @@ test('a page that has vanished gives way to the first', async () => {
 
 test('without an answer the last one stays, and that is said', async () => {
 	let all = many(2);
-	const { made, lines } = list(() => all);
-	const old = made.node.children[0];
+	const { made, lines, state } = list(() => all);
 	await made.refresh();
-	assert.equal(old.style.display, 'none');
+	assert.equal(state(), '');
 	all = null;
 	await made.refresh();
 	assert.deepEqual(lines(), [ 'p0', 'p1' ]);
-	assert.notEqual(old.style.display, 'none');
+	assert.equal(state(), 'The daemon is away.');
 	all = many(1);
 	await made.refresh();
-	assert.equal(old.style.display, 'none');
+	assert.equal(state(), '');
+});
+
+test('that there is none is said when it is known, not before', async () => {
+	let all = null;
+	const { made, lines } = list(() => all);
+	await made.refresh();
+	assert.deepEqual(lines(), []);
+	all = [];
+	await made.refresh();
+	assert.deepEqual(lines(), [ 'None yet.' ]);
+});
+
+test('a cell may be a label with a line below it, and both are text', async () => {
+	const { made } = list(() => many(1));
+	await made.refresh();
+	const cell = made.node.all('td').find(node => node.textContent === 'on<i>');
+	assert.deepEqual(cell.all('bdi').map(node => node.getAttribute('class')), [ 'label success', null ]);
 });

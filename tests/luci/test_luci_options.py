@@ -197,8 +197,8 @@ def options_that_are_set() -> dict[str, set[str]]:
 COMPUTED = {
     "build.js": {"name"},  # of nfa.fields
     "targets.js": {"field.name"},
-    "staging.js": {"option"},  # exemption or exemptions
-    "recipes.js": {"as", "option"},  # what cookbook.js makes; test_luci_recipes.py gives that to the daemon
+    "stored.js": {"name"},  # exemption or exemptions
+    "recipes.js": {"option"},  # what cookbook.js makes; test_luci_recipes.py gives that to the daemon
 }
 
 

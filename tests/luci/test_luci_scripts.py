@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
-from luci_app import APP, ESLINT, HERE, SCRIPTS, needs_eslint, needs_node, pot, relative
+from luci_app import APP, ESLINT, HERE, RESOURCES, SCRIPTS, needs_eslint, needs_node, pot, relative
 
 # LuCI's loader makes a function of a file: `return` at its top is right there.
 WRAPPED = "(function(_, N_, L, E) {%s\n})"
@@ -40,6 +41,22 @@ def test_a_regular_expression_stands_where_the_minifier_sees_it(path: Path) -> N
     for kind, text, line in pot.tokens(path.read_text(encoding="utf-8")):
         assert kind != "regex" or before in "(,=:[!&|?{};+-*/~", f"{path.name}:{line}: put {text} into parentheses"
         before = text
+
+
+def offered(module: str) -> set[str]:
+    """Return the names that a module gives to others."""
+    text = (RESOURCES / f"{module.replace('.', '/')}.js").read_text(encoding="utf-8")
+    (given,) = re.findall(r"^return baseclass\.extend\(\{(.*)\}\);$", text, re.MULTILINE | re.DOTALL)
+    return set(re.findall(r"^\t(\w+)[:(]" if "\n" in given else r"(\w+):", given, re.MULTILINE))
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=relative)
+def test_what_a_script_asks_of_a_module_is_there(path: Path) -> None:
+    """A dialog would not open, with nothing to see but in the browser's console."""
+    text = path.read_text(encoding="utf-8")
+    for module, name in re.findall(r"^'require (nfa\.\w+) as (\w+)';$", text, re.MULTILINE):
+        used = set(re.findall(rf"(?<![\w.]){name}\.(\w+)", text))
+        assert used and used <= offered(module), module
 
 
 @needs_eslint

@@ -99,7 +99,7 @@ def test_a_stopped_daemon_is_shown_within_five_seconds_and_so_is_its_return(
     router.service("stop")
     state(person, "Stopped", 5)
     assert button(person, "Stop").is_disabled() and button(person, "Reload").is_disabled()
-    person.sees("The daemon does not answer. This is what it said last.")
+    person.sees("The daemon does not answer. What is shown here, if anything, is what it said last.")
     router.service("start")
     router.connected()
     state(person, "Running", 5)

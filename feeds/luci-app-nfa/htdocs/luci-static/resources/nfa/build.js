@@ -7,6 +7,7 @@
 'require nfa.names as names';
 'require nfa.parts as parts';
 'require nfa.picker as picker';
+'require nfa.stored as stored';
 'require nfa.words as words';
 
 /*
@@ -16,23 +17,21 @@
 
 const YES = [ '1', 'yes', 'on', 'true', 'enabled' ];
 
-/* The name under which an option of a section is written, of those that the daemon reads; the last one given counts. */
 function written(section_id, field) {
-	const section = uci.get(api.CONFIG, section_id);
-	const given = Object.keys(section ?? {}).filter(key => key === field.name || field.other.includes(key));
-	return given[given.length - 1] ?? field.name;
+	return stored.written(uci.get(api.CONFIG, section_id), [ field.name, ...field.other ]);
 }
 
 function raw(section_id, field) {
 	return uci.get(api.CONFIG, section_id, written(section_id, field));
 }
 
-function list(value) {
-	return value == null || value === '' ? [] : Array.isArray(value) ? value : [ value ];
+function entries(section_id, field) {
+	return stored.list(raw(section_id, field));
 }
 
 function listed(value, field) {
-	return field.split ? list(value).flatMap(text => text.split(field.split)).filter(text => text) : list(value);
+	const given = stored.list(value);
+	return field.split ? given.flatMap(text => text.split(field.split)).filter(text => text) : given;
 }
 
 function read(section_id, field) {
@@ -41,7 +40,7 @@ function read(section_id, field) {
 		return null;
 	if (field.kind === 'list' || field.kind === 'picks')
 		return listed(value, field);
-	const text = list(value).join(' ');
+	const text = stored.list(value).join(' ');
 	if (field.kind === 'flag')
 		return YES.includes(text.trim().toLowerCase()) ? '1' : '0';
 	if (field.kind === 'select')
@@ -117,7 +116,7 @@ const Own = form.Value.extend(Object.assign({
 			if (element == null)
 				return form.Value.prototype.parse.call(this, section_id);
 			const value = element.getValue();
-			const empty = !list(value).length;
+			const empty = !stored.list(value).length;
 			if (empty && !this.rmempty) {
 				element.point?.(_('Something must be chosen here.'));
 				throw new TypeError(_('Option "%s" must not be empty.').format(this.title));
@@ -193,7 +192,7 @@ function values(section, section_id) {
 		if (option.field && option.isActive(section_id)) {
 			const value = option.formvalue(section_id);
 			const preset = option.field.split ? listed(option.field.preset, option.field) : option.field.preset;
-			found[option.field.name] = value == null || !list(value).length ? preset : value;
+			found[option.field.name] = !stored.list(value).length ? preset : value;
 		}
 	return found;
 }
@@ -291,16 +290,16 @@ return baseclass.extend({
 	add: add,
 	inline: inline,
 	raw: raw,
-	list: list,
+	entries: entries,
 	read: read,
 
 	/* A field whose widget is the criteria's, or that of exemptions. `lists()`: names of lists of exemptions. */
 	Criteria: Own.extend({
-		load(section_id) { return list(raw(section_id, this.field)); },
+		load(section_id) { return entries(section_id, this.field); },
 		widget: (section_id, value, options) => new checked.Criteria(value ?? [], options)
 	}),
 	Exemptions: Own.extend({
-		load(section_id) { return list(raw(section_id, this.field)); },
+		load(section_id) { return entries(section_id, this.field); },
 		widget(section_id, value, options) {
 			return new checked.Exemptions(value ?? [], Object.assign(options, { lists: this.lists?.() ?? [] }));
 		}
@@ -308,7 +307,7 @@ return baseclass.extend({
 
 	/* Several of the sections of a type, by their names. `from()`: a list of { value, label, note }. What is stored stays. */
 	Names: Own.extend({
-		load(section_id) { return list(raw(section_id, this.field)); },
+		load(section_id) { return entries(section_id, this.field); },
 		widget(section_id, value, options) {
 			const choices = this.from();
 			const known = new Set([ ...choices.map(choice => choice.value), ...(value ?? []) ]);

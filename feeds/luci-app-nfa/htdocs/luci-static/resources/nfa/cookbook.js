@@ -169,7 +169,7 @@ return baseclass.extend({
 		[ question.name, question.check?.(answers[question.name], answers) ?? '' ]).filter(([ , text ]) => text)),
 
 	/*
-	 * What a recipe writes. taken: the names of all sections; exempt: the entries of the global exemptions. Answers to
+	 * What a recipe writes: { name, sections, exempt (for all policies), ... }. taken: the names of all sections; exempt: the entries of the global exemptions. Answers to
 	 * questions for names come from DNS, which is exempt: else the policy would act on the resolver.
 	 */
 	cook: (recipe, answers, taken, exempt) => {
@@ -179,14 +179,14 @@ return baseclass.extend({
 			name = `${recipe.name}_${number}`;
 		const made = Object.assign({ name }, recipe.make(answers, name));
 		const has_dns = exempt.some(entry => (/^\s*proto(col)?\s*==\s*'dns'\s*;?\s*$/).test(entry));
-		made.add = has_dns ? [] : [ { type: 'exemption', name: 'global', option: 'exemption', entry: DNS } ];
+		made.exempt = has_dns ? [] : [ DNS ];
 		return made;
 	},
 
 	/* The sections as lines of a file of UCI, for people to look at. */
 	text: made => [
 		`# /etc/config/${CONFIG}`,
-		...made.add.flatMap(({ type, name, option, entry }) => [ `config ${type} '${name}'`, `\tlist ${option} ${quoted(entry)}`, '' ]),
+		...made.exempt.flatMap(entry => [ "config exemption 'global'", `\tlist exemption ${quoted(entry)}`, '' ]),
 		...made.sections.flatMap(({ type, name, options }) => [
 			`config ${type} '${name}'`,
 			...Object.entries(options).flatMap(([ option, value ]) => Array.isArray(value)

@@ -2,6 +2,7 @@
 'require baseclass';
 'require uci';
 'require nfa.api as api';
+'require nfa.stored as stored';
 
 /*
  * Names of sections. All sections of a configuration share one space of names: a second section of a name takes the place of
@@ -11,30 +12,26 @@
 /* Names that the daemon looks for, and the type of what they are. */
 const OWN = { main: 'nfa', global: 'exemption' };
 
-function list(value) {
-	return value == null || value === '' ? [] : Array.isArray(value) ? value : [ value ];
-}
-
-function held(section, ...options) {
-	return options.flatMap(option => list(section[option]));
-}
-
 const plain = name => String(name ?? '').replaceAll('_', '-');
 
 function named(type, test) {
 	return uci.sections(api.CONFIG, type).filter(test).map(section => section['.name']);
 }
 
-/* What names a section, by the types of what it is: lists of names of policies, targets and channels. */
-const USERS = {
-	target: name => [ named('action', one => held(one, 'target', 'targets').includes(name)), [], [] ],
-	time_of_day: name => [ named('action', one => held(one, 'time_of_day').includes(name)), [], [] ],
-	exemption: name => [ named('action', one => held(one, 'exemption', 'exemptions').includes(name)), [], [] ],
+/* The lists of an action, by the types of what they name. */
+const LISTS = { target: [ 'target', 'targets' ], time_of_day: [ 'time_of_day' ], exemption: [ 'exemption', 'exemptions' ] };
+
+function policies(type, name) {
+	return type in LISTS ? named('action', action => stored.entries(action, ...LISTS[type]).includes(name)) : [];
+}
+
+/* What else names a section, by the types of what it is: lists of names of targets and channels. */
+const OTHERS = {
 	sink: name => [
-		[], named('target', one => one.sink != null && plain(one.sink) === plain(name)),
+		named('target', one => one.sink != null && plain(one.sink) === plain(name)),
 		named('channel', one => one.sink != null && plain(one.sink) === plain(name))
 	],
-	channel: name => [ [], named('target', one => one.channel != null && plain(one.channel) === plain(name)), [] ]
+	channel: name => [ named('target', one => one.channel != null && plain(one.channel) === plain(name)), [] ]
 };
 
 return baseclass.extend({
@@ -49,12 +46,16 @@ return baseclass.extend({
 		return '';
 	},
 
+	/* The names of the policies that name a section of a type. */
+	policies: policies,
+
 	/* Sentences about what uses a section; none when nothing does. */
 	users: (type, name) => {
-		const [ policies, targets, channels ] = USERS[type]?.(name) ?? [ [], [], [] ];
+		const actions = policies(type, name);
+		const [ targets, channels ] = OTHERS[type]?.(name) ?? [ [], [] ];
 		return [
-			...(type === 'exemption' && name === 'global' ? [ _('It holds for all policies.') ] : []),
-			...(policies.length ? [ _('Policies that use it: %s').format(policies.join(', ')) ] : []),
+			...(type === 'exemption' && name === stored.GLOBAL ? [ _('It holds for all policies.') ] : []),
+			...(actions.length ? [ _('Policies that use it: %s').format(actions.join(', ')) ] : []),
 			...(targets.length ? [ _('Targets that use it: %s').format(targets.join(', ')) ] : []),
 			...(channels.length ? [ _('Channels that use it: %s').format(channels.join(', ')) ] : [])
 		];

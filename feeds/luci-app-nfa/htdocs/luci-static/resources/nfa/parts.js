@@ -15,20 +15,27 @@ function lines_of(value) {
 	return (Array.isArray(value) ? value : [ value ]).map(String).filter(line => line);
 }
 
-/* Lines below each other. Each is apart from the others also for a script that is written from right to left. */
-function fill(cell, lines) {
-	const text = lines.join('\n');
-	if (cell.shown === text)
+/*
+ * Write a cell: a text, several below each other, or { text, style, note }: a text as a label of LuCI's, and a line below
+ * it. Each line is apart from the others also for a script that is written from right to left.
+ */
+function fill(cell, content) {
+	const { text, style, note } = typeof content?.text == 'string' ? content : {};
+	const lines = lines_of(text != null ? [ text, note ?? '' ] : content);
+	const shown = [ style ?? '', ...lines ].join('\n');
+	if (cell.shown === shown)
 		return;
-	cell.shown = text;
-	cell.replaceChildren(...lines.map(line => E('div', {}, [ E('bdi', {}, [ line ]) ])));
+	cell.shown = shown;
+	cell.replaceChildren(...lines.map((line, index) => E('div', note && index ? { 'style': 'opacity:.8' } : {}, [
+		E('bdi', style && !index ? { 'class': `label ${style}` } : {}, [ line ])
+	])));
 	if (!lines.length)
 		cell.replaceChildren('-');
 }
 
 /*
- * A table. `columns`: { title, text } or { title, node }; `text` gives the line or lines of an item, each time; `node` makes
- * the content of a cell once, and is given a function that tells the item as it was last seen. `key`: what an item is known
+ * A table. `columns`: { title, text } or { title, node }; `text` gives what `fill` takes of an item, each time; `node` makes the
+ * content of a cell once, and is given a function that tells the item as it was last seen. `key`: what an item is known
  * by. `empty`: what is said when there is none.
  */
 function table(label, columns, key, empty) {
@@ -47,25 +54,29 @@ function table(label, columns, key, empty) {
 				item = fresh;
 				columns.forEach((column, index) => {
 					if (column.text)
-						fill(cells[index], lines_of(column.text(item)));
+						fill(cells[index], column.text(item));
 				});
 			}
 		};
 	};
 	const write = rows.keyed(node, key, row);
 	// On a phone, themes place this line absolutely.
+	const reason = E('em', {}, [ empty ]);
 	const nothing = E('tr', { 'class': 'tr placeholder', 'style': 'height:auto' }, [
-		E('td', { 'class': 'td', 'style': 'position:static;height:auto;line-height:1.5;padding:.7em', 'colspan': columns.length }, [ E('em', {}, [ empty ]) ])
+		E('td', { 'class': 'td', 'style': 'position:static;height:auto;line-height:1.5;padding:.7em', 'colspan': columns.length }, [ reason ])
 	]);
 	node.appendChild(nothing);
+	rows.hide(nothing, true);
 
-	const update = items => {
+	/* `instead`: another reason why there is none. */
+	const update = (items, instead) => {
 		shown = items;
 		write(items);
+		rows.text(reason, instead ?? empty);
 		rows.hide(nothing, items.length > 0);
 	};
 	/* `again`: the items that are there, whose text is another one by now. */
-	return { node: node, update: update, again: () => update(shown) };
+	return { node: node, update: update, again: () => write(shown) };
 }
 
 return baseclass.extend({

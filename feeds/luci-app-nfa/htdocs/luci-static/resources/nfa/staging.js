@@ -2,6 +2,7 @@
 'require baseclass';
 'require nfa.api as api';
 'require nfa.names as names';
+'require nfa.stored as stored';
 'require uci';
 
 /*
@@ -10,11 +11,6 @@
  */
 
 const CONFIG = api.CONFIG;
-const GLOBAL = 'global';
-
-function list(section, option) {
-	return L.toArray(uci.get(CONFIG, section, option));
-}
 
 /* The sections of a type that have a name: others cannot be named by anything. */
 function named(type) {
@@ -25,17 +21,7 @@ function is_a(type, name) {
 	return uci.get(CONFIG, name)?.['.type'] === type;
 }
 
-/* The name of a list may be in the plural, as in JSON. */
-function append(section, value) {
-	const option = uci.get(CONFIG, section, 'exemptions') != null ? 'exemptions' : 'exemption';
-	const values = list(section, option);
-	if (!values.includes(value))
-		uci.set(CONFIG, section, option, values.concat([ value ]));
-}
-
 return baseclass.extend({
-	GLOBAL: GLOBAL,
-
 	/* Read the configuration, with the changes that wait. */
 	load: () => uci.load(CONFIG),
 
@@ -47,13 +33,9 @@ return baseclass.extend({
 	/* Names that no new section may have. */
 	taken: () => uci.sections(CONFIG).map(section => section['.name']),
 
-	/* Let `action` (or GLOBAL: every action) leave alone what the expression is about. */
+	/* Let an action, or all of them (stored.GLOBAL), leave alone what the expression is about. */
 	exempt: (expression, action) => {
-		if (action === GLOBAL && uci.get(CONFIG, GLOBAL) == null)
-			uci.add(CONFIG, 'exemption', GLOBAL);
-		if (!is_a(action === GLOBAL ? 'exemption' : 'action', action))
-			throw new Error(_('The configuration has something else of the name %s.').format(action));
-		append(action, expression);
+		stored.exempt(action, expression);
 		return uci.save();
 	},
 

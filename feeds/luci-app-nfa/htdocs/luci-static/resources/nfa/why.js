@@ -4,6 +4,7 @@
 'require nfa.flow as flow';
 'require nfa.parts as parts';
 'require nfa.staging as staging';
+'require nfa.stored as stored';
 'require nfa.words as words';
 
 /*
@@ -103,7 +104,7 @@ function ask(title, text, found, fields, check, stage) {
 
 function start_exemption(match, hosts) {
 	return staging.load().then(() => {
-		const who = select('nfa-start-for', [ [ staging.GLOBAL, _('every policy') ] ].concat(
+		const who = select('nfa-start-for', [ [ stored.GLOBAL, _('every policy') ] ].concat(
 			staging.changeable(match.actions).map(name => [ name, _('only the policy %s').format(name) ])));
 		return ask(_('Leave alone'), _('What you choose here is left alone from now on. Nothing changes before you save and apply.'),
 			flow.choices(match.flow, hosts), [ [ _('Left alone by'), who ] ], api.checkExemptions,

@@ -102,7 +102,7 @@ return view.extend({
 		const wanted = this.filter.value.trim().toLowerCase();
 		const found = wanted ? this.matches.filter(match => this.columns.some(column =>
 			column.text && [].concat(column.text(match)).some(line => line.toLowerCase().includes(wanted)))) : this.matches;
-		this.table.update(found);
+		this.table.update(found, wanted && this.matches.length ? _('Nothing is found.') : null);
 		if (this.pausing)
 			this.state.say(_('Paused. New decisions are shown when you go on.'), 'notice');
 		else if (this.is_away)

@@ -135,36 +135,48 @@ return view.extend({
 		return E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ _('What to look at') ]), this.well, this.idle, list, this.more ]);
 	},
 
+	/* A list of what the daemon has of something, with its title. */
+	render_list: function(title, options) {
+		const list = listing.create(Object.assign({
+			label: title, key: item => item.name, count: answer => answer.total, page: 25,
+			away: () => _('The daemon does not answer. What is shown here, if anything, is what it said last.')
+		}, options));
+		return { refresh: list.refresh, node: E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ title ]), list.node ]) };
+	},
+
 	render_actions: function() {
-		this.actions = listing.create({
-			name: 'actions', ask: api.actions, find: _('Search policies'),
+		this.actions = this.render_list(_('Policies'), {
+			name: 'actions', ask: api.actions, find: _('Search policies'), id: 'nfa-search-policies',
 			empty: _('There is no policy yet. The page Recipes has some to begin with.'),
-			columns: [ _('Policy'), _('State'), _('Hits'), _('Last hit'), _('Targets') ],
-			cells: item => [
-				item.name, health.action(item), words.count(item.matches), words.ago(item.last_match, this.now()),
-				item.targets.length ? item.targets.join(', ') : _('none')
+			columns: [
+				{ title: _('Policy'), text: item => item.name },
+				{ title: _('State'), text: health.action },
+				{ title: _('Hits'), text: item => words.count(item.matches) },
+				{ title: _('Last hit'), text: item => words.ago(item.last_match, this.now()) },
+				{ title: _('Targets'), text: item => item.targets.length ? item.targets.join(', ') : _('none') }
 			]
 		});
-		return E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ _('Policies') ]), this.actions.node ]);
+		return this.actions.node;
 	},
 
 	render_targets: function() {
-		this.targets = listing.create({
-			name: 'targets', ask: api.targets, find: _('Search targets'), empty: _('There is no target yet.'),
-			columns: [ _('Target'), _('Type'), _('State'), _('Elements'), _('Added'), _('Errors') ],
-			cells: item => [
-				item.name, item.type, health.target(item),
-				item.type == 'sink'
-					? { text: _('%s waiting').format(words.count(item.elements)), note: N_(item.readers, '%d reader', '%d readers').format(item.readers) }
-					: words.count(item.elements),
-				words.count(item.added),
-				{
-					text: words.count(item.errors),
-					note: item.errors && item.last_error ? _('%s: %s').format(words.ago(item.last_error_at, this.now()), item.last_error) : ''
-				}
+		this.targets = this.render_list(_('Targets'), {
+			name: 'targets', ask: api.targets, find: _('Search targets'), id: 'nfa-search-targets', empty: _('There is no target yet.'),
+			columns: [
+				{ title: _('Target'), text: item => item.name },
+				{ title: _('Type'), text: item => item.type },
+				{ title: _('State'), text: health.target },
+				{ title: _('Elements'), text: item => item.type == 'sink'
+					? [ _('%s waiting').format(words.count(item.elements)), N_(item.readers, '%d reader', '%d readers').format(item.readers) ]
+					: words.count(item.elements) },
+				{ title: _('Added'), text: item => words.count(item.added) },
+				{ title: _('Errors'), text: item => [
+					words.count(item.errors),
+					item.errors && item.last_error ? _('%s: %s').format(words.ago(item.last_error_at, this.now()), item.last_error) : ''
+				] }
 			]
 		});
-		return E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ _('Targets') ]), this.targets.node ]);
+		return this.targets.node;
 	},
 
 	/* The router's clock. */

@@ -12,7 +12,9 @@
 'require nfa.fields as fields';
 'require nfa.health as health';
 'require nfa.hours as hours';
+'require nfa.names as names';
 'require nfa.picker as picker';
+'require nfa.stored as stored';
 'require nfa.week as week';
 'require nfa.words as words';
 
@@ -28,8 +30,8 @@ const sections = type => uci.sections(CONFIG, type);
 const windows = () => Object.fromEntries(sections('time_of_day').map(section => [ section['.name'], hours.read(section) ]));
 
 /* A few names of a list, and how many more there are. */
-function few(names) {
-	return names.length <= 3 ? names.join(', ') : _('%s and %d more').format(names.slice(0, 2).join(', '), names.length - 2);
+function few(list) {
+	return list.length <= 3 ? list.join(', ') : _('%s and %d more').format(list.slice(0, 2).join(', '), list.length - 2);
 }
 
 /* A grid whose rows can be moved by buttons too, and are never sorted by a column: their order counts. */
@@ -99,8 +101,8 @@ return view.extend(configured.view(_('Policies'), {
 
 	/* Somebody comes from a match, and has added an exemption to a policy, or to the list of those that hold for all. */
 	spared(node, name) {
-		const [ last ] = build.list(build.raw(name, fields.exemption()[0])).slice(-1);
-		const all = name === 'global';
+		const [ last ] = build.entries(name, fields.exemption()[0]).slice(-1);
+		const all = name === stored.GLOBAL;
 		ui.addNotification(null, [
 			E('p', {}, [ all ? _('Every policy leaves this alone once you press Save & Apply:') : _('The policy %s leaves this alone once you press Save & Apply:').format(name) ]),
 			E('p', { 'style': 'overflow-wrap:anywhere' }, [ E('code', {}, [ last ?? '' ]) ])
@@ -127,11 +129,11 @@ return view.extend(configured.view(_('Policies'), {
 		build.label_new(s, _('Name of a new policy'));
 
 		build.inline(s, field.enabled);
-		const said = section_id => criteria.parse(build.list(build.raw(section_id, field.criteria)));
+		const said = section_id => criteria.parse(build.entries(section_id, field.criteria));
 		column(s, '_what', _('What'), section_id => {
 			const choices = said(section_id);
 			if (choices == null)
-				return E('code', {}, [ few(build.list(build.raw(section_id, field.criteria))) || _('nothing yet') ]);
+				return E('code', {}, [ few(build.entries(section_id, field.criteria)) || _('nothing yet') ]);
 			const named = [ ...choices.apps, ...choices.protocols, ...choices.categories ].map(name => name.replace(/^netify\./, ''));
 			const where = [ ...choices.remotes, ...choices.ports.map(port => _('port %s').format(port)) ];
 			return where.length ? _('%s to %s').format(few(named) || _('everything'), few(where)) : few(named) || _('everything');
@@ -143,10 +145,10 @@ return view.extend(configured.view(_('Policies'), {
 		});
 		column(s, '_when', _('When'), section_id => {
 			const known = windows();
-			const names = build.list(build.raw(section_id, field.time_of_day));
-			return names.length ? names.map(name => Object.hasOwn(known, name) ? hours.words(known[name]) : name).join('; ') : _('always');
+			const hold = build.entries(section_id, field.time_of_day);
+			return hold.length ? hold.map(name => Object.hasOwn(known, name) ? hours.words(known[name]) : name).join('; ') : _('always');
 		});
-		column(s, '_targets', _('Targets'), section_id => few(build.list(build.raw(section_id, field.target))) || _('none'));
+		column(s, '_targets', _('Targets'), section_id => few(build.entries(section_id, field.target)) || _('none'));
 		const hits = column(s, '_hits', _('Hits'), () => '');
 		hits.textvalue = section_id => {
 			const cell = E('span', { 'data-nfa-action': section_id });
@@ -169,11 +171,11 @@ return view.extend(configured.view(_('Policies'), {
 		hint.renderWidget = () => E('div', {}, [ E('a', { 'href': L.url('admin/services/nfa/targets') }, [ _('Targets are made here.') ]),
 			' ', E('a', { 'href': L.url('admin/services/nfa/recipes') }, [ _('A recipe makes all that is needed.') ]) ]);
 		const when = build.add(s, field.time_of_day, { tab: 'policy', type: build.Own });
-		when.load = id => build.list(build.raw(id, field.time_of_day));
+		when.load = id => build.entries(id, field.time_of_day);
 		when.widget = (id, value, options) => new week.Hours(value ?? [], Object.assign(options, { windows: windows() }));
 		when.description = this.clock;
 		const exempt = build.add(s, field.exemption, { tab: 'exempt', type: build.Exemptions });
-		exempt.lists = () => build.names('exemption').filter(name => name !== 'global');
+		exempt.lists = () => build.names('exemption').filter(name => name !== stored.GLOBAL);
 		exempt.description = _('Flows that this policy spares: devices, addresses or networks at either end, lists of the page Exemptions, or expressions.');
 		for (const name of [ 'interface', 'halt_on_match', 'priority' ])
 			build.add(s, field[name], { tab: 'more' });
@@ -231,8 +233,7 @@ return view.extend(configured.view(_('Policies'), {
 		s.handleSort = () => {};
 		build.label_new(s, _('Name of a new schedule'));
 		column(s, '_hours', _('Hours'), section_id => hours.words(hours.read(uci.get(CONFIG, section_id))));
-		column(s, '_used', _('Policies'), section_id => few(sections('action').filter(action =>
-			build.list(action.time_of_day).includes(section_id)).map(action => action['.name'])) || _('none'));
+		column(s, '_used', _('Policies'), section_id => few(names.policies('time_of_day', section_id)) || _('none'));
 		s.addModalOptions = modal => {
 			const preview = E('div');
 			const options = {};
@@ -266,18 +267,17 @@ return view.extend(configured.view(_('Policies'), {
 		s.addremove = true;
 		s.nodescriptions = true;
 		s.addbtntitle = _('Add a list');
-		s.modaltitle = section_id => section_id === 'global' ? _('Exempt from all policies') : _('Exemptions %s').format(section_id);
+		s.modaltitle = section_id => section_id === stored.GLOBAL ? _('Exempt from all policies') : _('Exemptions %s').format(section_id);
 		s.handleSort = () => {};
 		build.label_new(s, _('Name of a new list'), node => {
-			if (uci.get(CONFIG, 'global') == null)
+			if (uci.get(CONFIG, stored.GLOBAL) == null)
 				node.appendChild(E('button', {
 					'type': 'button', 'class': 'btn cbi-button cbi-button-add', 'disabled': map.readonly ? '' : null,
-					'click': ui.createHandlerFn(s, event => s.handleAdd(event, 'global'))
+					'click': ui.createHandlerFn(s, event => s.handleAdd(event, stored.GLOBAL))
 				}, [ _('Exempt from all policies') ]));
 		});
-		column(s, '_for', _('For'), section_id => section_id === 'global' ? _('all policies') : few(sections('action').filter(action =>
-			build.list(action.exemption ?? action.exemptions).includes(section_id)).map(action => action['.name'])) || _('no policy'));
-		column(s, '_entries', _('Exempt'), section_id => few(build.list(build.raw(section_id, field)).map(entry => this.hosts[entry.toUpperCase()] ?? entry)) || _('nothing'));
+		column(s, '_for', _('For'), section_id => section_id === stored.GLOBAL ? _('all policies') : few(names.policies('exemption', section_id)) || _('no policy'));
+		column(s, '_entries', _('Exempt'), section_id => few(build.entries(section_id, field).map(entry => this.hosts[entry.toUpperCase()] ?? entry)) || _('nothing'));
 		s.addModalOptions = modal => {
 			const option = build.add(modal, field, { type: build.Exemptions });
 			option.description = _('Devices, addresses or networks at either end, or expressions.');

@@ -3,7 +3,6 @@
 'require uci';
 'require dom';
 'require nfa.api as api';
-'require nfa.build as build';
 'require nfa.checked as checked';
 'require nfa.configured as configured';
 'require nfa.cookbook as cookbook';
@@ -11,6 +10,7 @@
 'require nfa.health as health';
 'require nfa.hours as hours';
 'require nfa.picker as picker';
+'require nfa.stored as stored';
 'require nfa.words as words';
 
 /*
@@ -145,8 +145,7 @@ return view.extend(configured.view(_('Recipes'), {
 
 	cook() {
 		const taken = uci.sections(CONFIG).map(section => section['.name']);
-		const global = uci.get(CONFIG, 'global');
-		return cookbook.cook(this.recipe, this.answers, taken, build.list(global?.exemption ?? global?.exemptions));
+		return cookbook.cook(this.recipe, this.answers, taken, stored.exemptions(uci.get(CONFIG, stored.GLOBAL)));
 	},
 
 	write() {
@@ -160,13 +159,8 @@ return view.extend(configured.view(_('Recipes'), {
 			return Promise.resolve();
 		}
 		const made = this.cook();
-		for (const { type, name, option, entry } of made.add) {
-			if (uci.get(CONFIG, name) == null)
-				uci.add(CONFIG, type, name);
-			const held = uci.get(CONFIG, name);
-			const as = held[`${option}s`] != null ? `${option}s` : option;
-			uci.set(CONFIG, name, as, [ ...build.list(held[as]), entry ]);
-		}
+		for (const entry of made.exempt)
+			stored.exempt(stored.GLOBAL, entry);
 		for (const { type, name, options } of made.sections) {
 			uci.add(CONFIG, type, name);
 			for (const [ option, value ] of Object.entries(options))

@@ -9,8 +9,10 @@
 'require nfa.build as build';
 'require nfa.configured as configured';
 'require nfa.fields as fields';
+'require nfa.names as names';
 'require nfa.picker as picker';
 'require nfa.rules as rules';
+'require nfa.stored as stored';
 'require nfa.words as words';
 
 /*
@@ -107,10 +109,9 @@ return view.extend(configured.view(_('Targets'), {
 		column(s, '_type', _('Type'), section_id => uci.get(CONFIG, section_id, 'target_type') ?? _('none'));
 		column(s, '_where', _('Where'), section_id => {
 			const target = uci.get(CONFIG, section_id);
-			return String(target.set_name ?? target.mark ?? target.sink ?? target.path ?? build.list(target.labels ?? target.label).join(', '));
+			return String(target.set_name ?? target.mark ?? target.sink ?? target.path ?? stored.entries(target, 'labels', 'label').join(', '));
 		});
-		column(s, '_used', _('Policies'), section_id => sections('action').filter(action =>
-			build.list(action.target ?? action.targets).includes(section_id)).map(action => action['.name']).join(', ') || _('none'));
+		column(s, '_used', _('Policies'), section_id => names.policies('target', section_id).join(', ') || _('none'));
 		const elements = column(s, '_elements', _('Elements'), () => '');
 		elements.textvalue = section_id => {
 			const cell = E('span', { 'data-nfa-target': section_id });
@@ -165,7 +166,7 @@ return view.extend(configured.view(_('Targets'), {
 		s.filter = section_id => types.includes(section_id);
 		s.modaltitle = section_id => _('All targets of type %s').format(section_id);
 		column(s, '_says', _('Options'), section_id => Object.entries(uci.get(CONFIG, section_id) ?? {}).filter(([ name ]) => !name.startsWith('.'))
-			.map(([ name, value ]) => `${name} ${build.list(value).join(', ')}`).join('; ') || _('none'));
+			.map(([ name, value ]) => `${name} ${stored.list(value).join(', ')}`).join('; ') || _('none'));
 		s.addModalOptions = (modal, section_id) => {
 			modal.tab('main', _('Defaults'));
 			modal.tab('more', _('More'));
@@ -228,15 +229,15 @@ return view.extend(configured.view(_('Targets'), {
 			modal.tab('main', _('Channel'));
 			modal.tab('more', _('More'));
 			const held = uci.get(CONFIG, section_id, 'sink');
-			const names = build.names('sink');
-			const same = names.find(name => plain(name) === plain(held));
+			const sinks = build.names('sink');
+			const same = sinks.find(name => plain(name) === plain(held));
 			// A name that is spelt with a dash is another spelling of the section's.
-			select_type(modal, fields.channel()[0], names.map(name => [ name === same ? held : name, name ]), 'main');
+			select_type(modal, fields.channel()[0], sinks.map(name => [ name === same ? held : name, name ]), 'main');
 			for (const [ kind, list ] of Object.entries(fields.channels())) {
-				const sinks = names.filter(name => kind_of(name) === kind);
-				if (sinks.length)
-					this.channel_fields(modal, list, kind, sinks.map(name => ({ sink: name === same ? held : name })), (field, value, values) => {
-						const sink = names.find(name => plain(name) === plain(values.sink));
+				const some = sinks.filter(name => kind_of(name) === kind);
+				if (some.length)
+					this.channel_fields(modal, list, kind, some.map(name => ({ sink: name === same ? held : name })), (field, value, values) => {
+						const sink = sinks.find(name => plain(name) === plain(values.sink));
 						return value || (sink && build.read(sink, field)) ? '' : _('"%s" must be given, here or by its sink.').format(field.title);
 					});
 			}
