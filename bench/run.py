@@ -74,7 +74,7 @@ class Bench:
                 for stream, (path, loops) in recordings.items():
                     if self.quick and [count, decoder, stream] not in _QUICKLY:
                         continue
-                    found[f"{count} {decoder} {stream}"] = throughput.compared(self.folder, policy, path, loops, json_)
+                    found[f"{count} {decoder} {stream}"] = throughput.end_to_end(self.folder, policy, path, loops, json=json_)
         return found
 
     def latency(self) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class Bench:
         return {str(rate): latency.measure(self.folder, self.small, count, rate) for rate, count in rates.items()}
 
     def sets(self) -> dict[str, Any]:
-        return sets.measure(self.folder, workload.many(20000 if self.quick else 50000))
+        return sets.measure(self.folder, *((workload.many(20000), 3) if self.quick else (workload.many(50000), 9)))
 
     def marks(self) -> dict[str, Any]:
         return marks.measure(self.folder, 10000 if self.quick else 50000)

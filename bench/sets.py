@@ -23,8 +23,6 @@ from nfa.targets.registry import Registry
 _TURN = 64
 """Elements that one turn of the daemon's loop brings; a burst brings more."""
 _BURST = 1024
-_ROUNDS = 3
-"""Of each way the fastest counts."""
 _BATCHES = 20
 """How many of a few at once `nft -f` gets: to start it costs milliseconds each time."""
 
@@ -33,8 +31,8 @@ def _nobody(*news: str) -> None:
     """Nobody listens for events."""
 
 
-def measure(folder: Path, flows: list[dict[str, Any]]) -> dict[str, float]:
-    """Return elements a second for both kinds of sets and each way."""
+def measure(folder: Path, flows: list[dict[str, Any]], rounds: int) -> dict[str, float]:
+    """Return elements a second for both kinds of sets and each way, the fastest of so many rounds."""
     common = {"managed": True, "set_family": "ipv4", "set_name": "speed", "ttl": 600, "flush_on_create": True}
     targets = {"nftset.speed": common | {"target_type": "nftset", "table_name": "bench"}}
     targets["ipset.speed"] = common | {"target_type": "ipset", "type": "hash:ip,port,ip"}
@@ -61,14 +59,14 @@ def measure(folder: Path, flows: list[dict[str, Any]]) -> dict[str, float]:
         }
         # The first fill makes the kernel's table larger, and it stays so: that is counted for nobody.
         _fill(registry, slot, keys, _BURST)
-        for _ in range(_ROUNDS):
+        for _ in range(rounds):
             for name, way in ways.items():
                 registry.sets.empty(slot)
                 slot.holders.__init__()  # these are new flows
                 began = _cpu()
                 way()
                 found[name] = max(found.get(name, 0.0), len(keys) / (_cpu() - began))
-        if slot.counters.added != len(keys) * (2 * _ROUNDS + 1):
+        if slot.counters.added != len(keys) * (2 * rounds + 1):
             raise RuntimeError(f"only {slot.counters.added} elements were added: {slot.counters.last_error}")
             if kind == "nftset":
                 for size in (_TURN, _BURST):

@@ -82,7 +82,7 @@ def evaluation(found: Figures) -> list[Row]:
 
 
 def throughput(found: Figures) -> list[Row]:
-    """Rows of `throughput.compared`, by actions, decoder and stream."""
+    """Rows of `throughput.end_to_end`, by actions, decoder and stream."""
     rows = []
     for key, figures in found.items():
         count, decoder, stream = key.split()

@@ -22,6 +22,7 @@ import picture  # noqa: E402
 import pure  # noqa: E402
 import report  # noqa: E402
 import table  # noqa: E402
+import throughput  # noqa: E402
 import workload  # noqa: E402
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -54,6 +55,14 @@ def test_the_decoding_is_measured(tmp_path: Path) -> None:
     assert {"framing", "records", "decide", "engine"} <= set(found)
     policy, data = pure.load(healing.policy(tmp_path))
     assert [slot["set"] for slot in data["slots"]] == ["h.v4", "h.v4"]  # type: ignore[attr-defined]
+
+
+def test_the_baseline_gets_the_whole_stream_in_pieces() -> None:
+    """A record cut in two would stop the bench; one left out would flatter or slander the daemon."""
+    stream = workload.framed(workload.payloads()) * 3
+    pieces = throughput.pieces(stream)
+    assert len(pieces) > 1 and b"".join(pieces) == stream
+    assert sum(map(pure.baseline, pieces)) == pure.baseline(stream)
 
 
 def test_the_evaluation_is_measured_for_each_mix(tmp_path: Path) -> None:
