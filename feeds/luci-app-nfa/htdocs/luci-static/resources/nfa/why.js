@@ -86,12 +86,15 @@ function ask(title, text, found, fields, check, stage) {
 		state.say(String(error?.message ?? error), 'warning');
 		document.getElementById('nfa-start-name')?.focus();
 	}));
+	/* What the daemon says of the choice; with an error in it, there is nothing to go on with. */
 	const show = () => {
 		const shown = chosen();
 		expression.textContent = shown;
-		return check(shown).then(answer => answer.reports?.[0]?.message ?? '', error => error.message).then(words_of => {
-			if (shown === chosen())
-				state.say(words_of, words_of ? 'warning' : null);
+		return check(shown).then(answer => answer.reports ?? [], error => [ { message: error.message } ]).then(reports => {
+			if (shown !== chosen())
+				return;
+			state.say(reports[0]?.message ?? '', reports.length ? 'warning' : null);
+			yes.disabled = reports.some(report => report.severity === 'error');
 		});
 	};
 	what.addEventListener('change', show);
