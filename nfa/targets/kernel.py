@@ -9,11 +9,11 @@ without the refused ones.
 import errno
 
 from ..netlink import ipset, nftables
-from ..netlink.socket import MAX_SEND, Netlink, describe
-from ..netlink.wire import NLM_F_ACK, with_sequence
-from ..portable import EBUSY, EMSGSIZE
-from .errors import FULL_ERRORS, HOPELESS, IN_THE_WAY, IN_USE, IS_FULL, IS_MISSING, OF_ANOTHER_TYPE, advice, label
-from .slot import RETRY_FULL, RETRY_OTHER, Slot, set_of
+from ..netlink.socket import MAX_SEND, describe
+from ..portable import EMSGSIZE
+from .errors import FULL_ERRORS, HOPELESS, IS_FULL, OF_ANOTHER_TYPE, label
+from .keeping import KeptSets
+from .slot import RETRY_FULL, Slot
 
 _MAX_ROUNDS = 40
 """How often one turn may be sent anew to find refused elements; what is left then of the same sets counts as refused."""
@@ -22,10 +22,6 @@ MAX_UNITS = 128
 MIN_SEND = 8 << 10
 ADD, REFRESH, REMOVE, RESTORE = 0, 1, 2, 3
 _ADDING, _RENEWING, _REMOVING = (nftables.NEW,), (nftables.NEW, nftables.DEL, nftables.NEW), (nftables.DEL,)
-QUIET = 300
-"""Seconds without a full set after which it is told again."""
-REPLACE_EVERY = 60
-"""Seconds between two replacements of a set whose elements the kernel does not take: it may not be due to the set."""
 
 
 class Unit:
@@ -43,116 +39,18 @@ class Unit:
         """The set was made again for these once."""
 
 
-class Sets:
-    """All kernel sets of the running policy. `say(level, text)` reaches the administrator's log.
-
-    `tell(target, set, trouble)` reaches those who listen for events: a set cannot be used, or (trouble "") can be again.
-    """
+class Sets(KeptSets):
+    """All kernel sets of the running policy, and what goes into them and out of them."""
 
     def __init__(self, say, tell) -> None:
-        self._say = say
-        self._tell = tell
-        self._nft = Netlink(True)
-        self._ipset = Netlink(False)
+        """As for `KeptSets`."""
+        super().__init__(say, tell)
         self.batches = 0
-        self.losses = False
-        """Some slot is `lost`."""
-        self.misfits: set[tuple] = set()
-        """Managed sets (`set_of`) that were of another type when the compiler looked: each is replaced once."""
-        self._turn: list[Unit] = []
-        """All units of the turn that is being sent."""
         self._returned = 0
         """Elements that were put back by the last `put_back`, and (`_waiting`) those that it could not put back now."""
         self._waiting: list[bytes] = []
         self._limit = MAX_SEND
         """Bytes in one send; less where the kernel's send buffer turns out to be smaller."""
-
-    def close(self) -> None:
-        self._nft.close()
-        self._ipset.close()
-
-    def lost_answers(self) -> int:
-        """Return how often the kernel's answers overran a receive buffer."""
-        return self._nft.lost + self._ipset.lost
-
-    # -- making sets ------------------------------------------------------------------------------------------------
-
-    def provide(self, slot: Slot, now: int, fresh: bool) -> bool:
-        """Make a managed set if it is not there. `fresh`: the daemon or the slot is new, so flush_on_create holds.
-
-        Returns whether the set can be used. Trouble is told once.
-        """
-        data = slot.data
-        flush = fresh and data["managed"] and data["flush_on_create"]
-        if fresh:
-            slot.carried_over = not flush
-        error = self._make(slot, flush) if data["create"] else 0
-        if error:
-            slot.ready = slot.ready and error not in IN_USE
-            self.fail(slot, error, now)
-            return False
-        slot.ready = True
-        slot.keep_carried(now)
-        self.works(slot)
-        return True
-
-    def _make(self, slot: Slot, flush: bool) -> int:
-        """Make a managed set that is not there, replace one of another type. Returns 0 or the error number."""
-        data = slot.data
-        if set_of(data) in self.misfits:
-            return self._replace(slot)
-        error = self._command(slot, list(data["create"]) + ([data["flush"]] if flush else []))
-        if slot.lost and (error == errno.EEXIST or error in OF_ANOTHER_TYPE) and not self._replace(slot):
-            return 0  # whoever deleted it has made one of another type in its place
-        if error == errno.EEXIST:
-            # It differs in what an element does not depend on (a comment, a bucket size): the compiler looked at the rest.
-            error = self._command(slot, [data["flush"]]) if flush else 0
-        return error
-
-    def _replace(self, slot: Slot) -> int:
-        """Delete a set of another type and make the right one: for nftables in one transaction. Returns 0 or the error number.
-
-        The kernel refuses while something uses the set. ipset has no transactions: for a moment there is no set.
-        """
-        data = slot.data
-        error = self._command(slot, list(data["destroy"]) + list(data["create"]))
-        if error == errno.ENOENT:
-            # It is not there any longer.
-            error = self._command(slot, list(data["create"]))
-        if not error:
-            self.misfits.discard(set_of(data))
-            for one in [slot] + slot.siblings:
-                self.lose(one)
-                one.replaced = True
-            self._say("notice", "target '" + slot.counters.name + "': " + label(slot) + " was of another type; it is replaced")
-        return error
-
-    def empty(self, slot: Slot) -> int:
-        """Flush a set. Returns 0 or the error number. A set that is not there is empty."""
-        error = self._command(slot, [slot.data["flush"]])
-        if not error:
-            slot.counters.withdrawn += len(slot.live)
-        slot.clear()
-        return 0 if error == errno.ENOENT else error
-
-    def _command(self, slot: Slot, messages: list[bytes]) -> int:
-        nft = slot.data["kind"] == "nftset"
-        netlink = self._nft if nft else self._ipset
-        first = netlink.reserve(len(messages) + 2)
-        batch = [with_sequence(m, first + 1 + i, 0 if nft else NLM_F_ACK) for i, m in enumerate(messages)]
-        if nft:
-            batch = [nftables.begin(first)] + batch + [nftables.end(first + len(messages) + 1)]
-        try:
-            # One send for each ipset command: the second may need what the first made.
-            answers = netlink.send(b"".join(batch)) if nft else [a for m in batch for a in netlink.send(m)]
-        except OSError as failure:
-            return failure.errno or errno.EIO
-        for answer in answers:
-            if answer.error:
-                return answer.error
-        return 0
-
-    # -- elements ---------------------------------------------------------------------------------------------------
 
     def flush(self, slots: list[Slot], now: int) -> None:
         """Bring everything that is pending to the kernel."""
@@ -213,7 +111,6 @@ class Sets:
     def _rounds(self, units: list[Unit], send, now: int) -> None:
         """Send until every element is either in its set or refused."""
         rounds = 0
-        self._turn = list(units)
         while units:
             batch: list[Unit] = []
             size = 0
@@ -230,7 +127,6 @@ class Sets:
                     self._leave_out(unit, unit.keys)
                 again = [unit for unit in again if unit not in troubled]
             units[:0] = again
-        self._turn = []
 
     def _send_nft(self, batch: list[Unit], now: int) -> list[Unit]:
         """Send one transaction. Returns what must be sent again: all that was not refused, when something was."""
@@ -368,21 +264,6 @@ class Sets:
         if unit.slot.trouble and not (unit.what in (REFRESH, RESTORE) and unit.slot.trouble == IS_FULL):
             self.works(unit.slot)
 
-    def works(self, slot: Slot) -> None:
-        """A set can be used (again): say so, if it could not."""
-        if slot.trouble:
-            was_full = slot.trouble == IS_FULL
-            if slot.trouble == IS_MISSING:
-                self.lose(slot)  # it is there again, and empty
-            slot.trouble = ""
-            slot.retry_at = 0
-            if slot.told:
-                slot.told = False
-                self._tell(slot.counters.name, label(slot), "")
-            if was_full:
-                return
-            self._say("notice", "target '" + slot.counters.name + "': " + label(slot) + " can be used again")
-
     def _refuse(self, slot: Slot, keys: list[bytes], error: int = 0, now: int = 0) -> None:
         slot.forget(keys)
         slot.counters.errors += len(keys)
@@ -408,7 +289,7 @@ class Sets:
             return False
         if error in OF_ANOTHER_TYPE and slot.ready:
             unit.remade = True
-            return self._swap(slot, now)
+            return self.swap(slot, now)
         if error != errno.ENOENT:
             return False
         unit.remade = True
@@ -418,42 +299,6 @@ class Sets:
         self.lose(slot)
         self._say("notice", "target '" + slot.counters.name + "': " + label(slot) + " was deleted; it is made again")
         return self.provide(slot, now, False)
-
-    def _swap(self, slot: Slot, now: int) -> bool:
-        """No element of ours fits into a managed set: somebody has made another one in its place. Replace it.
-
-        Returns whether that was done. Where something uses the set, `provide` tries again later.
-        """
-        if now < slot.replace_at or [1 for other in slot.siblings if not other.data["managed"]]:
-            return False
-        slot.replace_at = now + REPLACE_EVERY
-        self.misfits.add(set_of(slot.data))
-        if not self._replace(slot):
-            return True
-        slot.ready = False
-        self.lose(slot)
-        return False
-
-    def lose(self, slot: Slot, count: int | None = None) -> None:
-        """Somebody else has emptied or deleted a set: its elements are to be put back (see `healing`).
-
-        `count`: how many are known to be gone, None: all.
-        """
-        slot.lost = True
-        slot.away = len(slot.live) if count is None else min(len(slot.live), slot.away + count)
-        self.losses = True
-
-    def lose_some(self, slot: Slot, keys: list[bytes]) -> None:
-        """Somebody else has taken these packed elements out of a set."""
-        for key in keys:
-            if key in slot.live and key not in slot.missing:
-                slot.missing[key] = None
-                slot.away += 1
-        self.losses = True
-
-    def port(self) -> int:
-        """Return the port by which the kernel names what is done here to nftables. Raises OSError."""
-        return self._nft.port()
 
     def put_back(self, slot: Slot, keys: list[bytes], now: int) -> tuple[int, list[bytes]]:
         """Put elements back with the time they have left.
@@ -481,28 +326,6 @@ class Sets:
             # Somebody deleted the set: it is made again, and its elements put back, by `healing`.
             slot.ready = False
             self.lose(slot)
-
-    def fail(self, slot: Slot, error: int, now: int) -> None:
-        """Remember that a set cannot be used for a while, and say so the first time."""
-        slot.retry_at = now + (RETRY_FULL if error in FULL_ERRORS else RETRY_OTHER)
-        if error == errno.ENOENT and slot.data["managed"] and slot.data["create"]:
-            slot.retry_at = now
-        words = IS_FULL if error in FULL_ERRORS else IS_MISSING if error == errno.ENOENT else describe(error)
-        if (error in IN_USE or error in OF_ANOTHER_TYPE) and set_of(slot.data) in self.misfits:
-            words, error = IN_THE_WAY, EBUSY
-        # A full set has room now and then: that is told again only after a while, not each time.
-        quiet = words == IS_FULL and now < slot.quiet_until
-        if words == IS_FULL:
-            slot.quiet_until = now + QUIET
-        if slot.trouble != words and not quiet:
-            hint = advice(error, slot)
-            text = "target '" + slot.counters.name + "': " + label(slot) + ": " + words
-            self._say("error", text + (" (" + hint + ")" if hint else ""))
-            slot.told = True
-            self._tell(slot.counters.name, label(slot), words)
-        slot.trouble = words
-        slot.counters.last_error = label(slot) + ": " + words
-        slot.counters.error_time = now
 
     def _not_sent(self, batch: list[Unit], error: int, now: int) -> list[Unit]:
         """The kernel did not take a batch. One that is too large is cut smaller, from now on."""

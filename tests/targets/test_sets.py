@@ -9,7 +9,7 @@ import pytest
 from fake_kernel import Bench, Kernel, key, slot_data
 
 from nfa.netlink import ipset
-from nfa.targets.kernel import QUIET
+from nfa.targets.keeping import QUIET
 from nfa.targets.slot import RETRY_FULL, RETRY_OTHER, Counters, Slot, set_of
 
 KINDS = pytest.mark.parametrize("kind", ["nftset", "ipset"])
