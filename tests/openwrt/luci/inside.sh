@@ -111,8 +111,11 @@ has_web_server() {
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 unset LD_LIBRARY_PATH PYTHONPATH
 LOG=$STATE/log
+ubus_answers() {
+	ubus list >/dev/null 2>&1
+}
 ubusd >"$LOG/ubusd" 2>&1 &
-wait_for test -S /var/run/ubus/ubus.sock
+wait_for ubus_answers # its socket is there before it listens
 procd -S >"$LOG/procd" 2>&1 & # the real one, though not PID 1: only its objects `service` and `system`
 logd -S 128 >"$LOG/logd" 2>&1 &
 ubus -t 20 wait_for system service log
