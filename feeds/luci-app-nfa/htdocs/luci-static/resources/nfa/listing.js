@@ -29,7 +29,7 @@ function create(options) {
 	let offset = 0, asked = 0, timer = null;
 
 	const search = E('input', {
-		'id': options.id, 'type': 'search', 'class': 'cbi-input-text', 'autocomplete': 'off', 'maxlength': 100,
+		'id': options.id, 'type': 'text', 'class': 'cbi-input-text', 'autocomplete': 'off', 'maxlength': 100,
 		'input': () => {
 			clearTimeout(timer);
 			timer = setTimeout(() => turn_to(0), 250);

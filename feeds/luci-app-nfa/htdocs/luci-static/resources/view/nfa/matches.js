@@ -48,7 +48,7 @@ return view.extend({
 		this.pausing = false;
 		this.state = parts.state();
 		this.filter = E('input', {
-			'id': 'nfa-match-filter', 'class': 'cbi-input-text', 'type': 'search',
+			'id': 'nfa-match-filter', 'class': 'cbi-input-text', 'type': 'text', 'autocomplete': 'off',
 			'placeholder': _('Device, name or policy'), 'input': () => this.draw()
 		});
 		this.pause = E('button', {
