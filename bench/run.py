@@ -82,7 +82,8 @@ class Bench:
         return {str(rate): latency.measure(self.folder, self.small, count, rate) for rate, count in rates.items()}
 
     def sets(self) -> dict[str, Any]:
-        return sets.measure(self.folder, *((workload.many(20000), 3) if self.quick else (workload.many(50000), 9)))
+        flows, sizes = workload.many(50000), {10000: 5} if self.quick else {10000: 25, 50000: 9}
+        return {str(size): sets.measure(self.folder, flows[:size], rounds) for size, rounds in sizes.items()}
 
     def marks(self) -> dict[str, Any]:
         return marks.measure(self.folder, 10000 if self.quick else 50000)

@@ -34,6 +34,11 @@ FIGURES: dict[str, Any] = {
         "100 json repeated": {"ratio": 1.5, "flows": 5134, "wall": 0.1, "cpu": 0.1},
         "100 orjson distinct": {"ratio": 1.1, "flows": 5134, "wall": 0.1, "cpu": 0.1},
     },
+    "sets": {
+        size: dict.fromkeys(("nftset nft -f", "nftset nfa, 64 at once", "nftset nfa, 1024 at once", "ipset ipset restore",
+                             "ipset nfa, 64 at once", "ipset nfa, 1024 at once", "nftset nft -f, 64 at once"), 1e5)
+        for size in ("10000", "50000")
+    },
     "evaluation": {mix: {str(size): dict(COSTS) for size in (10, 100, 1000, 5000)} for mix in mixes.SHARE},
     "memory": {
         "100": {"empty": 13.4e6, "stream": 14e6, "ubus": True}, "1000": {"empty": 14e6, "stream": 15e6, "ubus": False},
