@@ -10,25 +10,24 @@ import os
 
 from nfa.config.features import inactive_reason, target_is_active
 from nfa.config.files import FileError, read_bytes
-from nfa.config.model import Policy, Text
+from nfa.config.model import Policy, Target, Text
 from nfa.config.report import Reports, quote
-from nfa.config.ucitext import UciError, UciSection, parse
+from nfa.config.ucitext import UciError, parse
 
 PACKAGE = "firewall"
 MAX_SIZE = 1 << 20
 OPTION = "flow_offloading"
 """flow_offloading_hw, offloading by hardware, does nothing without."""
-BY_RULES = ("nftset", "ipset", "ctmark", "ctlabel")
-"""Types of targets that do nothing before a rule of the firewall meets a packet."""
 _TRUE = ("1", "on", "true", "yes")  # as fw4's parse_bool has it
+_LOCAL = {"local_addr", "local_mac"}
 _NAMED = 3
 
 
 def report(folder: str, policy: Policy, reports: Reports) -> None:
-    """Warn of offloading if a target of the policy is for rules, and does not end the connections that are offloaded."""
+    """Warn of offloading if a target that is in use is about connections that run, for rules, and does not end them (`cut`)."""
     used = {name for action in policy.actions if inactive_reason(action, policy) is None for name in action.targets}
     targets = [target for name, target in policy.targets.items() if name in used and target_is_active(target)]
-    missed = [target.name for target in targets if target.type in BY_RULES and not target.cut]
+    missed = [target.name for target in targets if _waits_for_rules(target) and not target.cut]
     option = _switch(folder, reports) if missed else None
     if option is None:
         return
@@ -38,9 +37,22 @@ def report(folder: str, policy: Policy, reports: Reports) -> None:
         f"flow offloading is on: rules of the firewall see the first packets of a connection only, most often before its "
         f"application is known; rules wait for {named}",
         hint="set cut '1' for a target that blocks, so that such connections end, or switch offloading off "
-        "(LuCI: Network > Firewall)",
-        consequence="rules meet new connections; those that are offloaded go on",
+        "(LuCI: Network > Firewall) and reload nfa",
+        consequence="connections that are offloaded go on",
     )
+
+
+def _waits_for_rules(target: Target) -> bool:
+    """Whether the target does nothing before a rule meets a packet of the very connection that matched.
+
+    Sets of addresses, devices or services are met by the next connection, offloading or not.
+    """
+    if target.type in ("ctmark", "ctlabel"):
+        return True
+    kind = target.options.get("type")
+    if target.type == "ipset":
+        return kind == "hash:ip,port,ip"
+    return target.type == "nftset" and isinstance(kind, tuple) and "other_addr" in kind and not _LOCAL.isdisjoint(kind)
 
 
 def _switch(folder: str, reports: Reports) -> Text | None:
@@ -51,14 +63,10 @@ def _switch(folder: str, reports: Reports) -> Text | None:
         sections = parse(text, file, PACKAGE, Reports())
     except (FileError, UciError):
         return None  # the firewall's own affair
-    found = next((option for option in map(_of_defaults, sections) if option is not None), None)
-    if found is not None:
-        reports.add_source(file, text)
-    return found
-
-
-def _of_defaults(section: UciSection) -> Text | None:
-    option = section.options.get(OPTION) if section.type.value == "defaults" else None
-    if option is None or not isinstance(option.value, Text) or option.value.value not in _TRUE:
+    # fw4 takes the first of these sections and leaves out others.
+    defaults = next((section.options for section in sections if section.type.value == "defaults"), {})
+    value = defaults[OPTION].value if OPTION in defaults else None
+    if not isinstance(value, Text) or value.value not in _TRUE:
         return None
-    return option.value
+    reports.add_source(file, text)
+    return value

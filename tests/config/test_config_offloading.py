@@ -19,7 +19,6 @@ config action 'video'
 config target 'set'
 	option target_type 'nftset'
 	option set_name 'video'
-	list type 'other_addr'
 """
 FIREWALL = """\
 config defaults
@@ -56,10 +55,13 @@ def test_it_is_said_where_it_is_switched_on(tmp_path: Path) -> None:
         POLICY + "\toption cut '1'\n",
         POLICY.replace("enabled '1'", "enabled '0'"),
         POLICY + "\toption target_enabled '0'\n",
-        POLICY.replace("nftset'\n\toption set_name 'video'\n\tlist type 'other_addr'", "log'"),
+        POLICY.replace("nftset'\n\toption set_name 'video'", "log'"),
+        POLICY + "\tlist type 'other_addr'\n\toption ttl '86400'\n",
+        POLICY + "\tlist type 'local_mac'\n\tlist type 'other_port'\n",
+        POLICY.replace("nftset'", "ipset'") + "\toption type 'hash:ip'\n",
         POLICY.replace("list target 'set'", "list target 'l'") + "\nconfig target 'l'\n\toption target_type 'log'\n",
     ],
-    ids=["cut", "action off", "target off", "no rule needed", "not used"],
+    ids=["cut", "action off", "target off", "no rule needed", "addresses", "a device", "an ipset", "not used"],
 )
 def test_nothing_is_said_where_no_rule_waits_for_packets(tmp_path: Path, policy: str) -> None:
     """A warning that cannot be made to go is read by nobody."""
@@ -73,13 +75,24 @@ def test_nothing_is_said_where_no_rule_waits_for_packets(tmp_path: Path, policy:
         FIREWALL.replace("'1'", "'0'"),
         FIREWALL.replace("flow_offloading '1'", "flow_offloading_hw '1'"),
         FIREWALL.replace("'1'", "'enabled'"),
+        "config defaults\n\n" + FIREWALL,
         "config defaults\n\toption flow_offloading '1",
         "\0\xff",
     ],
-    ids=["no firewall", "off", "hardware alone", "no word of fw4's", "broken", "garbage"],
+    ids=["no firewall", "off", "hardware alone", "no word of fw4's", "the second section", "broken", "garbage"],
 )
 def test_a_firewall_that_does_not_offload_is_no_matter(tmp_path: Path, firewall: str | None) -> None:
     assert not warnings(tmp_path, POLICY, firewall)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["'ctmark'\n\toption mark '0x1'", "'ipset'\n\toption set_name 's'\n\toption type 'hash:ip,port,ip'"],
+    ids=["a mark", "an ipset of connections"],
+)
+def test_marks_and_ipsets_of_connections_wait_for_rules_too(tmp_path: Path, target: str) -> None:
+    policy = POLICY.replace("'nftset'\n\toption set_name 'video'", target)
+    assert warnings(tmp_path, policy, FIREWALL)
 
 
 def test_each_word_of_fw4_is_known(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_no_signal_reaches_a_daemon_that_is_ending_because_it_was_disabled(tmp_p
 @needs_ash
 def test_a_change_of_the_configuration_reloads(tmp_path: Path) -> None:
     calls, _ = stand_in(tmp_path, "triggers")
-    assert calls == [f"procd_add_reload_trigger {PACKAGE} firewall", "procd_add_validation validate_main"]
+    assert calls == [f"procd_add_reload_trigger {PACKAGE}", "procd_add_validation validate_main"]
 
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="there is no shellcheck")
