@@ -153,7 +153,17 @@ class _Checker:
             raise self.error(
                 f"'{word.text}' expects {expected}, found {_FRIENDLY[value.token]}", raw.value, hint
             )
+        self.reachable(attribute, raw.op, value, raw.value)
         return Test(attribute.name, raw.op, self.resolve(attribute, value, raw.value), source)
+
+    def reachable(self, attribute: Attribute, op: str, value: _Value, word: Word) -> None:
+        """Warn about a number that no packet can have."""
+        largest = _LARGEST.get(attribute.name)
+        if largest is None or not isinstance(value.value, int):
+            return
+        if (op in ("==", ">=") and value.value > largest) or (op == ">" and value.value >= largest):
+            message = f"'{attribute.name} {op} {value.value}' holds for no flow: the largest is {largest}"
+            self.context.warn(message, self.base + word.start, "")
 
     @staticmethod
     def try_word(text: str) -> _Value | None:
@@ -202,9 +212,6 @@ class _Checker:
                 raise self.error(f"unknown address group '@{value.value}'", word, hint)
             return members
         if value.token != "string":
-            if isinstance(value.value, int) and value.value > _LARGEST.get(attribute.name, value.value):
-                message = f"'{attribute.name}' is never {value.value}: the largest is {_LARGEST[attribute.name]}"
-                self.context.warn(message, self.base + word.start, "")
             return value.value
         text = str(value.value).lower()
         kind = attribute.kind.name

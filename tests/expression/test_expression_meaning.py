@@ -319,8 +319,9 @@ def test_long_lists_and_deep_nesting_still_work() -> None:
         ("app == 'youtub';", [("unknown application 'youtub'", 7)]),
         ("port == 1; proto == 'bittorent';", [("unknown protocol 'bittorent'", 20)]),
         ("app == 'youtube' || app == 'netify.youtube';", []),
-        ("app && other_port == 65536;", [("'other_port' is never 65536: the largest is 65535", 21)]),
-        ("port <= 65535 && ip_protocol == 255 && local_port >= 0x1bb && fwmark == 70000;", []),
+        ("app && other_port == 65536;", [("'other_port == 65536' holds for no flow: the largest is 65535", 21)]),
+        ("port > 65535;", [("'port > 65535' holds for no flow: the largest is 65535", 7)]),
+        ("port <= 65536 && port != 70000 && ip_protocol == 255 && local_port >= 65535 && fwmark == 70000;", []),
     ],
 )
 def test_doubtful_texts_are_accepted_with_a_warning(text: str, expected: list[tuple[str, int]]) -> None:
