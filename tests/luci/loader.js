@@ -27,7 +27,7 @@ class Node {
 		this.parentNode = null;
 		this.style = { display: '' };
 		this.dataset = {};
-		if (name === 'input')
+		if (name === 'input' || name === 'select')
 			this.value = '';
 	}
 

@@ -169,8 +169,9 @@ return baseclass.extend({
 		[ question.name, question.check?.(answers[question.name], answers) ?? '' ]).filter(([ , text ]) => text)),
 
 	/*
-	 * What a recipe writes: { name, sections, exempt (for all policies), ... }. taken: the names of all sections; exempt: the entries of the global exemptions. Answers to
-	 * questions for names come from DNS, which is exempt: else the policy would act on the resolver.
+	 * What a recipe writes: { name, sections, exempt (from all policies), script, after }. taken: the names of all sections;
+	 * exempt: the entries of the global exemptions. Answers to questions for names come from DNS, which is exempt: else the
+	 * policy would act on the resolver.
 	 */
 	cook: (recipe, answers, taken, exempt) => {
 		const all = name => [ name, `${name}_hours`, `${name}_set`, `${name}_mark`, `${name}_log` ];

@@ -2,6 +2,7 @@
 'require baseclass';
 'require uci';
 'require nfa.api as api';
+'require nfa.fields as fields';
 'require nfa.stored as stored';
 
 /*
@@ -18,11 +19,10 @@ function named(type, test) {
 	return uci.sections(api.CONFIG, type).filter(test).map(section => section['.name']);
 }
 
-/* The lists of an action, by the types of what they name. */
-const LISTS = { target: [ 'target', 'targets' ], time_of_day: [ 'time_of_day' ], exemption: [ 'exemption', 'exemptions' ] };
-
+/* What an action names stands in options that are called as the types of sections are. */
 function policies(type, name) {
-	return type in LISTS ? named('action', action => stored.entries(action, ...LISTS[type]).includes(name)) : [];
+	const field = fields.action().find(one => one.name === type);
+	return field ? named('action', action => stored.entries(action, field.name, ...field.other).includes(name)) : [];
 }
 
 /* What else names a section, by the types of what it is: lists of names of targets and channels. */

@@ -90,11 +90,13 @@ function ask(title, text, found, fields, check, stage) {
 	const show = () => {
 		const shown = chosen();
 		expression.textContent = shown;
+		yes.disabled = true;
 		return check(shown).then(answer => answer.reports ?? [], error => [ { message: error.message } ]).then(reports => {
 			if (shown !== chosen())
 				return;
-			state.say(reports[0]?.message ?? '', reports.length ? 'warning' : null);
-			yes.disabled = reports.some(report => report.severity === 'error');
+			const error = reports.find(report => report.severity === 'error');
+			state.say((error ?? reports[0])?.message ?? '', reports.length ? 'warning' : null);
+			yes.disabled = error != null;
 		});
 	};
 	what.addEventListener('change', show);

@@ -1,0 +1,70 @@
+'use strict';
+
+/* From a match to an exemption: what the daemon says of a choice decides whether one can go on with it. */
+
+const assert = require('node:assert/strict');
+const test = require('node:test');
+
+const { load, E } = require('./loader.js');
+
+/* Open the dialog "Leave alone" on two choices. Returns { what, yes, said, answer(reports) }. */
+async function leave_alone() {
+	const dialogs = [], asked = [];
+	let said = '';
+	const parts = {
+		state: () => ({ node: E('p', {}), say: text => { said = text; } }),
+		dialog: (title, content, buttons) => {
+			dialogs.push({ content: E('div', {}, content), buttons: buttons.filter(button => typeof button !== 'string') });
+			return { close: () => null };
+		}
+	};
+	const text = () => 'x';
+	const why = load('nfa.why', {
+		'nfa.api': { explain: () => new Promise(() => null), checkExemptions: shown => new Promise(resolve => asked.push({ shown, resolve })) },
+		'nfa.flow': {
+			application: text, protocol: text, hostname: text, device: text, end: text,
+			choices: () => [ { title: 'one', expression: 'a' }, { title: 'other', expression: 'b' } ]
+		},
+		'nfa.parts': parts,
+		'nfa.staging': { load: () => Promise.resolve(), changeable: () => [] },
+		'nfa.stored': { GLOBAL: 'global' }
+	});
+	why.open({ flow: {}, actions: [] }, {});
+	dialogs[0].buttons[1].attributes.click();
+	await new Promise(setImmediate);
+	const [ what ] = dialogs[1].content.all('select');
+	what.value = '0';
+	const settle = () => new Promise(setImmediate);
+	return {
+		yes: dialogs[1].buttons[1],
+		said: () => said,
+		choose: value => { what.value = value; what.attributes.change(); },
+		answer: (number, reports) => { asked[number].resolve({ reports }); return settle(); }
+	};
+}
+
+test('there is no going on before the daemon has answered, nor with what it refuses', async () => {
+	const dialog = await leave_alone();
+	assert.equal(dialog.yes.disabled, true);
+	await dialog.answer(0, []);
+	assert.equal(dialog.yes.disabled, false);
+	dialog.choose('1');
+	assert.equal(dialog.yes.disabled, true);
+	await dialog.answer(1, [ { severity: 'warning', message: 'odd' }, { severity: 'error', message: 'wrong' } ]);
+	assert.equal(dialog.yes.disabled, true);
+	assert.equal(dialog.said(), 'wrong');
+});
+
+test('a warning is told, and one may go on', async () => {
+	const dialog = await leave_alone();
+	await dialog.answer(0, [ { severity: 'warning', message: 'odd' } ]);
+	assert.equal(dialog.said(), 'odd');
+	assert.equal(dialog.yes.disabled, false);
+});
+
+test('an answer to an earlier choice says nothing of this one', async () => {
+	const dialog = await leave_alone();
+	dialog.choose('1');
+	await dialog.answer(0, []);
+	assert.equal(dialog.yes.disabled, true);
+});
