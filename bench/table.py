@@ -13,8 +13,6 @@ CPP = {10: 3.8, 100: 38, 1000: 397}
 """Actions to microseconds a flow: netifyd 4.4.7's own engine in C++ (-O2), which parses each expression again for each flow.
 
 Measured once by the authors of nfa with expressions like these, on another machine; `make bench` does not measure it."""
-USUAL_SET = 10000
-"""Elements of a large set of an office; one of a household has hundreds."""
 MIXES = {"indexable": "all indexable", "mixed": "85/15", "unindexable": "none indexable"}
 WAYS = {"again": "seen before", "new": "every flow new", "named": "every flow new and named"}
 
@@ -102,14 +100,9 @@ def throughput(found: Figures) -> list[Row]:
 
 
 def sets(found: Figures) -> list[Row]:
-    """Rows of `sets.measure` by the elements of a set: each way as a multiple of the tool.
-
-    What is wanted is wanted of sets as households and offices have them. With the largest, the kernel has most of the work, and
-    as much of it for both.
-    """
+    """Rows of `sets.measure` by the elements of a set: each way as a multiple of the tool."""
     rows = []
     for size, figures in found.items():
-        usual = int(size) <= USUAL_SET
         for kind, tool, wanted in (("nftset", "nft -f", 5), ("ipset", "ipset restore", 4)):
             speed = figures[f"{kind} {tool}"]
             rows.append(Row(f"elements a second of CPU, {tool}, {int(size):,} in one file", f"{speed:,.0f}"))
@@ -118,13 +111,10 @@ def sets(found: Figures) -> list[Row]:
                 what = f"{kind}, {int(size):,} elements, {batch:,} in a batch"
                 rows.append(Row(f"elements a second of CPU, {what}", f"{ours:,.0f}"))
                 name = f"{what}, compared with {tool}"
-                if usual:
-                    rows.append(least(name, ours / speed, wanted, ".1f", " times"))
-                else:
-                    rows.append(Row(name, f"{ours / speed:.1f} times", readme=True))
+                rows.append(least(name, ours / speed, wanted, ".1f", " times"))
                 if f"{kind} {tool}, {batch} at once" in figures:
                     alike = ours / figures[f"{kind} {tool}, {batch} at once"]
-                    rows.append(Row(f"the same, where {tool} gets as many at once", f"{alike:.0f} times", readme=usual))
+                    rows.append(Row(f"the same, where {tool} gets as many at once", f"{alike:.0f} times", readme=True))
     return rows
 
 

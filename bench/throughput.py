@@ -45,12 +45,14 @@ class Baseline:
         process = self._daemon.process
         began = time.monotonic()
         process.send_signal(signal.SIGSTOP)
-        before = time.process_time()
-        while time.process_time() < before + _TURN:
-            piece = next(self._pieces)
-            self._seconds += pure.least(lambda: pure.baseline(piece), 1)  # noqa: B023 (it is called here)
-            self._bytes += len(piece)
-        process.send_signal(signal.SIGCONT)
+        try:
+            before = time.process_time()
+            while time.process_time() < before + _TURN:
+                piece = next(self._pieces)
+                self._seconds += pure.least(lambda: pure.baseline(piece), 1)  # noqa: B023 (it is called here)
+                self._bytes += len(piece)
+        finally:
+            process.send_signal(signal.SIGCONT)
         self.paused += time.monotonic() - began
         self._since = self._daemon.cpu()
 
@@ -103,7 +105,7 @@ def end_to_end(
     with Daemon(folder, policy, profile, json=json) as daemon:
         beside = Baseline(daemon, stream)
         before = daemon.cpu()
-        wall = replayed(daemon, recording, loops, beside)
+        wall = replayed(daemon, recording, loops, None if profile else beside)  # cProfile would count the pauses
         cpu = daemon.cpu() - before
         beside.take()
         baseline = beside.seconds(len(stream) * loops)

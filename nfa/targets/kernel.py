@@ -1,9 +1,8 @@
 """From slots to the kernel: all effects of one turn of the loop in one batch for nftables and one for ipset.
 
-In: slots with elements to add or refresh. Out: elements in kernel sets; counters; a message to the administrator once
-when a set cannot be used and once when it can be again. What the kernel refuses is found element by element: an ipset
-message stops at the refused element and names it; an nftables transaction is taken back whole, so it is sent again
-without the refused ones.
+In: slots with elements to add or refresh. Out: elements in kernel sets; counters. What the kernel refuses is found element by
+element: an ipset message stops at the refused element and names it; an nftables transaction is taken back whole, so it is sent
+again without the refused ones. The sets themselves are the business of `keeping`.
 """
 
 import errno
