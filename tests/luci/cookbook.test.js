@@ -12,6 +12,7 @@ const recipes = Object.fromEntries(cookbook.recipes().map(recipe => [ recipe.nam
 const BEDTIME = { apps: [ 'netify.youtube' ], devices: [ 'AA:BB:CC:00:11:22' ], days: [ 'sun', 'mon' ], from: '21:00', until: '6:30' };
 
 test('a recipe says what is missing, and nothing of the rest', () => {
+	assert.deepEqual(Object.keys(cookbook.problems(recipes.bedtime, { ...BEDTIME, until: '21:00:00' })), [ 'until' ]);
 	assert.deepEqual(Object.keys(cookbook.problems(recipes.bedtime, { apps: [], devices: [], days: [], from: '25:00', until: '24:00' })),
 		[ 'apps', 'devices', 'days', 'from' ]);
 	assert.deepEqual(cookbook.problems(recipes.bedtime, BEDTIME), {});

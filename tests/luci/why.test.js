@@ -14,7 +14,7 @@ async function leave_alone() {
 	const parts = {
 		state: () => ({ node: E('p', {}), say: text => { said = text; } }),
 		dialog: (title, content, buttons) => {
-			dialogs.push({ content: E('div', {}, content), buttons: buttons.filter(button => typeof button !== 'string') });
+			dialogs.push({ content: E('div', {}, content), buttons });
 			return { close: () => null };
 		}
 	};
@@ -30,13 +30,13 @@ async function leave_alone() {
 		'nfa.stored': { GLOBAL: 'global' }
 	});
 	why.open({ flow: {}, actions: [] }, {});
-	dialogs[0].buttons[1].attributes.click();
+	dialogs[0].buttons[0].attributes.click();
 	await new Promise(setImmediate);
 	const [ what ] = dialogs[1].content.all('select');
 	what.value = '0';
 	const settle = () => new Promise(setImmediate);
 	return {
-		yes: dialogs[1].buttons[1],
+		yes: dialogs[1].buttons[0],
 		said: () => said,
 		choose: value => { what.value = value; what.attributes.change(); },
 		answer: (number, reports) => { asked[number].resolve({ reports }); return settle(); }

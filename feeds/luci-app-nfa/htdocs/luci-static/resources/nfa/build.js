@@ -254,12 +254,11 @@ function guard(section) {
 		const remove = () => grid.handleRemove.call(this, section_id, event);
 		if (!users.length)
 			return remove();
-		const no = E('button', { 'type': 'button', 'class': 'btn cbi-button', 'click': () => question.close() }, [ _('Cancel') ]);
 		const yes = words.button(_('Delete'), 'negative important', () => Promise.resolve(question.close()).then(remove));
 		const question = parts.dialog(_('Delete %s?').format(section_id), [
 			E('p', {}, [ _('%s is in use. Without it, what uses it is not in force, or does less.').format(section_id) ]),
 			...users.map(text => E('p', { 'style': 'overflow-wrap:anywhere' }, [ text ]))
-		], [ no, ' ', yes ]);
+		], [ yes ]);
 		return Promise.resolve();
 	};
 }

@@ -67,7 +67,7 @@ function recipes() {
 			{ name: 'from', kind: 'text', title: _('From'), help: '', preset: '21:00', check: time(hours.DAY - 1) },
 			{ name: 'until', kind: 'text', title: _('Until'), help: _('Not later than the start: the next morning.'), preset: '06:30', check: (value, answers) =>
 				time(hours.DAY)(value) || (hours.seconds(value, hours.DAY) === hours.seconds(answers.from, hours.DAY - 1)
-					? _('That is when it begins: it would never end.') : '') }
+					? _('Expected another time than the start. For the whole day: from 0:00 to 24:00.') : '') }
 		],
 		make: (answers, name) => ({
 			sections: [

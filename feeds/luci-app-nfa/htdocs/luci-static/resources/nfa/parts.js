@@ -108,22 +108,29 @@ return baseclass.extend({
 	]),
 
 	/*
-	 * A dialog. Its first control gets the focus; when it is closed, what had it before gets it back. `buttons` is the list
-	 * at its end; the first of them is what Escape presses.
+	 * A dialog. Its first control gets the focus; when it is closed, what had it before gets it back. A button that closes it
+	 * comes before the `buttons`, and is what Escape presses. `more`: close (its label), closed() (called when it was pressed).
 	 */
-	dialog: (title, content, buttons) => {
+	dialog: (title, content, buttons, more) => {
 		const before = document.activeElement;
-		const box = ui.showModal([ title ], [ ...content, E('div', { 'class': 'right button-row' }, [ ...buttons ]) ], 'cbi-modal');
+		const close = () => {
+			ui.hideModal();
+			if (before?.isConnected)
+				before.focus();
+		};
+		const no = E('button', {
+			'type': 'button', 'class': 'btn cbi-button',
+			'click': () => {
+				close();
+				more?.closed?.();
+			}
+		}, [ more?.close ?? _('Cancel') ]);
+		const row = E('div', { 'class': 'right button-row' }, [ no, ...buttons.flatMap(button => [ ' ', button ]) ]);
+		const box = ui.showModal([ title ], [ ...content, row ], 'cbi-modal');
 		box.setAttribute('role', 'dialog');
 		box.setAttribute('aria-modal', 'true');
 		box.setAttribute('aria-label', title);
-		(box.querySelector('select, input') ?? buttons[0]).focus();
-		return {
-			close: () => {
-				ui.hideModal();
-				if (before?.isConnected)
-					before.focus();
-			}
-		};
+		(box.querySelector('select, input') ?? no).focus();
+		return { close: close };
 	}
 });

@@ -79,7 +79,6 @@ function ask(title, text, found, fields, check, stage) {
 	const expression = E('code', { 'id': 'nfa-start-expression', 'style': 'overflow-wrap:anywhere;white-space:normal' });
 	const state = parts.state();
 	const chosen = () => found[Number(what.value)].expression;
-	const no = E('button', { 'type': 'button', 'class': 'btn cbi-button', 'click': () => box.close() }, [ _('Cancel') ]);
 	const yes = words.button(_('Continue on the page Policies'), 'positive important', () => stage(chosen()).then(place => {
 		window.location = `${L.url('admin/services/nfa/policies')}#${place}`;
 	}, error => {
@@ -100,10 +99,10 @@ function ask(title, text, found, fields, check, stage) {
 		});
 	};
 	what.addEventListener('change', show);
-	const box = parts.dialog(title, [
+	parts.dialog(title, [
 		E('p', {}, [ text ]), row(_('What is meant'), what), ...fields.map(([ label, field ]) => row(label, field)),
 		E('p', {}, [ _('As an expression:'), ' ', expression ]), state.node
-	], [ no, ' ', yes ]);
+	], [ yes ]);
 	return show();
 }
 
@@ -136,16 +135,13 @@ return baseclass.extend({
 		const f = match.flow;
 		const body = E('div', { 'aria-live': 'polite' }, [ E('p', { 'class': 'spinning' }, [ _('Asking the daemon.') ]) ]);
 		const names = [ flow.application(f), flow.protocol(f), flow.hostname(f) ].filter(name => name);
-		const close = E('button', { 'type': 'button', 'class': 'btn cbi-button', 'click': () => box.close() }, [ _('Close') ]);
 		const change = (label, start) => words.button(label, 'action', () => start(match, hosts));
-		const box = parts.dialog(_('Why?'), [
+		parts.dialog(_('Why?'), [
 			E('p', { 'style': 'overflow-wrap:anywhere' }, [ E('bdi', {}, [ _('%s (%s) to %s').format(
 				flow.device(f, hosts), flow.end(f.local_ip, f.local_port), flow.end(f.other_ip, f.other_port)) ]) ]),
 			E('ul', {}, names.map(name => E('li', { 'style': 'color:inherit;overflow-wrap:anywhere' }, [ E('bdi', {}, [ name ]) ]))),
 			body
-		], [ close, ...(L.hasViewPermission() ? [
-			' ', change(_('Leave alone'), start_exemption), ' ', change(_('New policy'), start_policy)
-		] : []) ]);
+		], L.hasViewPermission() ? [ change(_('Leave alone'), start_exemption), change(_('New policy'), start_policy) ] : [], { close: _('Close') });
 		return api.explain(f.digest).then(explanation, error => [
 			E('p', { 'class': 'alert-message warning' }, [ error.message ])
 		]).then(nodes => body.replaceChildren(...nodes));

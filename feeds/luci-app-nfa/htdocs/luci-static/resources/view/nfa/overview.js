@@ -306,16 +306,14 @@ return view.extend({
 
 	/* LuCI applies all changes that wait, whoever made them. */
 	ask_first: count => new Promise(resolve => {
-		const answer = yes => {
+		const yes = words.button(_('Apply all, and switch on'), 'apply important', () => {
 			question.close();
-			resolve(yes);
-		};
-		const no = E('button', { 'type': 'button', 'class': 'btn cbi-button', 'click': () => answer(false) }, [ _('Cancel') ]);
-		const yes = E('button', { 'type': 'button', 'class': 'btn cbi-button cbi-button-apply important', 'click': () => answer(true) }, [ _('Apply all, and switch on') ]);
+			resolve(true);
+		});
 		const question = parts.dialog(_('Switch on'), [
 			E('p', {}, [ N_(count, '%d change waits to be applied, also of other pages perhaps. LuCI can only apply it along with this one.',
 				'%d changes wait to be applied, also of other pages perhaps. LuCI can only apply them along with this one.').format(count) ]),
 			E('p', {}, [ _('To see them first, cancel this and press Unsaved Changes at the top of the page.') ])
-		], [ no, ' ', yes ]);
+		], [ yes ], { closed: () => resolve(false) });
 	})
 });

@@ -121,9 +121,6 @@ return view.extend(configured.view(_('Recipes'), {
 				found[name] = _('One of these cannot be used.');
 			else if (this.pickers[name]?.rest)
 				found[name] = _('What is typed here is not chosen yet.');
-		const { from, until } = this.answers;
-		if (from != null && !found.from && !found.until && hours.seconds(from, hours.DAY) === hours.seconds(until, hours.DAY))
-			found.until = _('Expected another time than the start. For the whole day: from 0:00 to 24:00.');
 		return found;
 	},
 

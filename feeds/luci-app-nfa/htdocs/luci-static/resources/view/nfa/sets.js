@@ -98,7 +98,6 @@ return view.extend({
 
 	ask_first() {
 		const name = this.target.value;
-		const no = E('button', { 'type': 'button', 'class': 'btn cbi-button', 'click': () => question.close() }, [ _('Cancel') ]);
 		const yes = words.button(_('Empty'), 'negative important', () => api.flush(name).then(answer => {
 			question.close();
 			ui.addTimeLimitedNotification(null, [
@@ -108,6 +107,6 @@ return view.extend({
 		}));
 		const question = parts.dialog(_('Empty a target'), [
 			E('p', {}, [ _('Take everything out of the sets of %s? What is being blocked, marked or preferred by them is not any more, until traffic puts it back.').format(name) ])
-		], [ no, ' ', yes ]);
+		], [ yes ]);
 	}
 });
