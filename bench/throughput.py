@@ -46,15 +46,19 @@ class Baseline:
         began = time.monotonic()
         process.send_signal(signal.SIGSTOP)
         try:
-            before = time.process_time()
-            while time.process_time() < before + _TURN:
-                piece = next(self._pieces)
-                self._seconds += pure.least(lambda: pure.baseline(piece), 1)  # noqa: B023 (it is called here)
-                self._bytes += len(piece)
+            self.work()
         finally:
             process.send_signal(signal.SIGCONT)
         self.paused += time.monotonic() - began
         self._since = self._daemon.cpu()
+
+    def work(self) -> None:
+        """Frame and load for as long as a turn is."""
+        end = time.process_time() + _TURN
+        while time.process_time() < end:
+            piece = next(self._pieces)
+            self._seconds += pure.least(lambda: pure.baseline(piece), 1)  # noqa: B023 (it is called here)
+            self._bytes += len(piece)
 
     def seconds(self, size: int) -> float:
         """Return the CPU seconds that so many bytes take."""
@@ -107,7 +111,7 @@ def end_to_end(
         before = daemon.cpu()
         wall = replayed(daemon, recording, loops, None if profile else beside)  # cProfile would count the pauses
         cpu = daemon.cpu() - before
-        beside.take()
+        beside.work()
         baseline = beside.seconds(len(stream) * loops)
         found = daemon.status()
         if any(found["source"]["bad"].values()) or any(target["errors"] for target in found["targets"].values()):

@@ -12,10 +12,10 @@ from nfa.config.features import inactive_reason, target_is_active
 from nfa.config.files import FileError, read_bytes
 from nfa.config.model import Policy, Target, Text
 from nfa.config.report import Reports, quote
+from nfa.config.uciconfig import MAX_SIZE
 from nfa.config.ucitext import UciError, parse
 
 PACKAGE = "firewall"
-MAX_SIZE = 1 << 20
 OPTION = "flow_offloading"
 """flow_offloading_hw, offloading by hardware, does nothing without."""
 _TRUE = ("1", "on", "true", "yes")  # as fw4's parse_bool has it
