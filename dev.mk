@@ -44,6 +44,8 @@ bench-quick: $(STAMP) tools
 
 lint: $(STAMP)
 	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check --quiet $(SOURCES)
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/mypy
 
 ipk:

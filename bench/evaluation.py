@@ -21,8 +21,8 @@ from typing import Any
 import mixes
 import pure
 
-from nfa import image
-from nfa.engine.policy import Policy
+from nfa.daemon.engine.policy import Policy
+from nfa.image import cpython as image
 
 ROOT = Path(__file__).resolve().parents[1]
 COUNTS = dict.fromkeys(mixes.SHARE, (10, 100, 1000, 5000))
@@ -36,9 +36,9 @@ LEAST = 60
 _WEIGH = """
 import sys
 sys.path.insert(0, {root!r})
-from nfa import image
-from nfa.engine.engine import Engine
-from nfa.engine.policy import Policy
+from nfa.image import cpython as image
+from nfa.daemon.engine.engine import Engine
+from nfa.daemon.engine.policy import Policy
 
 def resident():
     with open("/proc/self/statm") as file:

@@ -17,10 +17,10 @@ from typing import Any
 from live import Daemon, serve, until
 from samples import flow, frame
 
-from nfa.netlink.monitor import SET_GONE, ask_size, size_of
-from nfa.netlink.socket import Dump
-from nfa.netlink.wire import HEADER, attributes
-from nfa.targets.healing import PACE
+from nfa.daemon.netlink.monitor import SET_GONE, ask_size, size_of
+from nfa.daemon.netlink.socket import Dump
+from nfa.daemon.netlink.wire import HEADER, attributes
+from nfa.daemon.targets.sets.healing import PACE
 
 _GROUP_NFTABLES = 7
 _NEW_ELEMENTS = 0xA0C

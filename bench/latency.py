@@ -15,7 +15,7 @@ import workload
 from live import Daemon, Feeder, serve
 from samples import frame
 
-from nfa.netlink.wire import attributes
+from nfa.daemon.netlink.wire import attributes
 
 _NEW_ELEMENT = 0xA0C
 _GROUP_NFTABLES = 7

@@ -20,7 +20,7 @@ from typing import Any
 
 from samples import definitions, frame, hello, status
 
-from nfa.bus.control import call
+from nfa.daemon.bus.control import call
 
 ROOT = Path(__file__).resolve().parents[1]
 GREETING = 3

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pure
 
-from nfa.files import write_whole
-from nfa.targets.kernel import Sets
-from nfa.targets.registry import Registry
+from nfa.daemon.base.files import write_whole
+from nfa.daemon.targets.registry import Registry
+from nfa.daemon.targets.sets.writer import Sets
 
 _LABELS_IN_USE = "add table inet labels; add chain inet labels unused; add rule inet labels unused ct label set 0"
 """Entries have room for labels only while some rule sets one."""

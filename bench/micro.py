@@ -22,7 +22,7 @@ def interpreter() -> str:
 
 
 class Micro(live.Daemon):
-    """A running `micropython -m nfa.micro`."""
+    """A running `micropython -m nfa.daemon.micropython`."""
 
     def __init__(self, folder: Path, policy: Path) -> None:
         self.folder = folder
@@ -32,7 +32,7 @@ class Micro(live.Daemon):
         compiler += ["--state-dir", str(policy.parent)]
         subprocess.run([*compiler, "-s", f"unix://{self.source}", "-o", str(image)], cwd=ROOT, check=True, stderr=-3)
         environment = os.environ | {"MICROPYPATH": f"{ROOT}:.frozen"}
-        command = [interpreter(), "-m", "nfa.micro", str(image), "--control", self.control]
+        command = [interpreter(), "-m", "nfa.daemon.micropython", str(image), "--control", self.control]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdin=-3, stdout=log, stderr=log, env=environment)
         until(lambda: self.said("policy in force"), "the policy")

@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from nfa import catalogue
+from nfa.compiler import catalogue
 
 SHARE = {"indexable": 0, "mixed": 15, "unindexable": 100}
 """Of 100 actions, those that no index of equal values finds."""

@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from nfa import image
-from nfa.compiler import compile_policy, image_of
-from nfa.config.paths import Paths
-from nfa.config.sources import Sources
-from nfa.engine.engine import Engine
-from nfa.engine.policy import Policy
-from nfa.stream.framing import Framer
-from nfa.stream.records import BadRecord, read
+from nfa.compiler.base.paths import Paths
+from nfa.compiler.compile import compile_policy, image_of
+from nfa.compiler.config.sources import Sources
+from nfa.daemon.engine.engine import Engine
+from nfa.daemon.engine.policy import Policy
+from nfa.daemon.stream.framing import Framer
+from nfa.daemon.stream.records import BadRecord, read
+from nfa.image import cpython as image
 
 CHUNK = 1 << 18
 

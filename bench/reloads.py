@@ -13,7 +13,7 @@ from typing import Any
 
 from live import GREETING, Daemon, Feeder, serve, until
 
-from nfa.bus.control import call
+from nfa.daemon.bus.control import call
 
 
 def measure(folder: Path, rules: dict[str, Any], recording: bytes, records: int, calls: int, reloads: int) -> dict[str, float]:

@@ -16,9 +16,9 @@ from typing import Any
 
 import pure
 
-from nfa.files import write_whole
-from nfa.targets.kernel import Sets
-from nfa.targets.registry import Registry
+from nfa.daemon.base.files import write_whole
+from nfa.daemon.targets.registry import Registry
+from nfa.daemon.targets.sets.writer import Sets
 
 _TURN = 64
 """Elements that one turn of the daemon's loop brings; a burst brings more."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from samples import flow, frame, stream
 
-from nfa.recording import frames
+from nfa.cli.recording import frames
 
 SHARED = Path(os.environ.get("NFA_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 LIVE = SHARED / "data/streams/live-mix15.bin.gz"

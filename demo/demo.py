@@ -31,9 +31,9 @@ from prediction import evening, held, predicted  # noqa: E402
 from private_network import Unavailable, environment, prefix  # noqa: E402
 from samples import frame  # noqa: E402
 
-from nfa.bus.control import call  # noqa: E402
 from nfa.cli.common import paint  # noqa: E402
-from nfa.config.report import printable  # noqa: E402
+from nfa.compiler.base.report import printable  # noqa: E402
+from nfa.daemon.bus.control import call  # noqa: E402
 
 POLICY = HERE / "policy.json"
 SPEED = 8

@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from nfa.netlink import conntrack, wire
+from nfa.daemon.netlink import conntrack, wire
 
 
 @dataclass

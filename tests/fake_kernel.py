@@ -10,12 +10,12 @@ import errno
 import struct
 from typing import Any
 
-from nfa.config.model import Target
-from nfa.config.report import Place, Reports
-from nfa.netlink import ipset, nftables, wire
-from nfa.provision.provision import provision
-from nfa.targets.kernel import Sets
-from nfa.targets.slot import Counters, Slot
+from nfa.compiler.base.report import Place, Reports
+from nfa.compiler.config.model import Target
+from nfa.compiler.provision.provision import provision
+from nfa.daemon.netlink import ipset, nftables, wire
+from nfa.daemon.targets.sets.slot import Counters, Slot
+from nfa.daemon.targets.sets.writer import Sets
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "nftset": {

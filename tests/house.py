@@ -13,11 +13,11 @@ from typing import Any
 import samples
 from fake_kernel import Kernel
 
-from nfa.bus import methods
-from nfa.compiler import compile_policy, image_of
-from nfa.config.paths import Paths
-from nfa.config.sources import Sources
-from nfa.daemon import Daemon
+from nfa.compiler.base.paths import Paths
+from nfa.compiler.compile import compile_policy, image_of
+from nfa.compiler.config.sources import Sources
+from nfa.daemon.bus import methods
+from nfa.daemon.daemon import Daemon
 
 Record = dict[str, Any]
 CONFIG: dict[str, Any] = {

@@ -11,12 +11,12 @@ from typing import Any
 from policies import compiled
 from samples import payload, stream
 
-from nfa import image
-from nfa.compiler import image_of
-from nfa.engine.policy import Policy
-from nfa.engine.view import MALFORMED
-from nfa.micro.compile import image_for
-from nfa.stream.records import BadRecord, read
+from nfa.compiler.compile import image_of
+from nfa.compiler.micropython import image_for
+from nfa.daemon.engine.policy import Policy
+from nfa.daemon.engine.view import MALFORMED
+from nfa.daemon.stream.records import BadRecord, read
+from nfa.image import cpython as image
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDED = Path(os.environ.get("NFA_SHARED", ROOT.parent / "shared")) / "data/streams/live-realtime.bin.gz"
@@ -80,12 +80,12 @@ class MicroPython:
 
 DECIDE = """
 import sys
-from nfa.micro.image import load
-from nfa.micro.lacking import set_lower
-from nfa.engine.policy import Policy
-from nfa.engine.view import MALFORMED
-from nfa.stream.framing import Framer
-from nfa.stream.records import BadRecord, read
+from nfa.image.micropython import load
+from nfa.daemon.base.portable_micropython import set_lower
+from nfa.daemon.engine.policy import Policy
+from nfa.daemon.engine.view import MALFORMED
+from nfa.daemon.stream.framing import Framer
+from nfa.daemon.stream.records import BadRecord, read
 data = load(open(sys.argv[1], "rb").read())
 set_lower(data["lower"], data["sigma"])
 policy = Policy(data, data["code"], {}, list(range(len(data["slots"]))))
@@ -141,9 +141,7 @@ def decided(policy: Policy, data: list[bytes]) -> list[str]:
     return lines
 
 
-def compare(
-    micropython: MicroPython, folder: Path, config: dict[str, Any], records: list[bytes], heap: str = ""
-) -> list[str]:
+def compare(micropython: MicroPython, folder: Path, config: dict[str, Any], records: list[bytes], heap: str = "") -> list[str]:
     """Have both decide. Returns what both said."""
     made, reports = compiled(folder, config)
     assert not reports.errors, [report.text() for report in reports.errors]

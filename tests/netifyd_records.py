@@ -3,7 +3,7 @@
 In: the fields of one record. Out: decoded records as netifyd 4.4.7 sends them (`flow`, `stats`, `purge`, `hello`,
 `status`, `definitions`), in the dialects of 3.x and 5.x too (`as_v3`, `as_v5`), and their bytes (`payload`, `frame`).
 The same arguments always give the same bytes. Field sets, ids and names are those of real recordings
-(tests/test_samples.py compares them); unicast addresses are from RFC 1918 and the documentation ranges.
+(tests/project/test_samples.py compares them); unicast addresses are from RFC 1918 and the documentation ranges.
 """
 
 from __future__ import annotations

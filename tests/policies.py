@@ -8,13 +8,13 @@ from typing import Any
 
 import samples
 
-from nfa import image
-from nfa.compiler import Compiled, compile_policy, image_of
-from nfa.config.paths import Paths
-from nfa.config.report import Reports
-from nfa.config.sources import Sources
-from nfa.engine.engine import Engine
-from nfa.engine.policy import Policy
+from nfa.compiler.base.paths import Paths
+from nfa.compiler.base.report import Reports
+from nfa.compiler.compile import Compiled, compile_policy, image_of
+from nfa.compiler.config.sources import Sources
+from nfa.daemon.engine.engine import Engine
+from nfa.daemon.engine.policy import Policy
+from nfa.image import cpython as image
 
 Record = dict[str, Any]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 Sections = list[tuple[str, str, dict[str, str | tuple[str, ...]]]]
 """Type, name and options of each section; an option is a text, a list a tuple of texts."""
 
-SAMPLE = Path(__file__).parent / "config" / "seeds" / "netify-proc-flow-actions"
+SAMPLE = Path(__file__).parent / "compiler" / "config" / "seeds" / "netify-proc-flow-actions"
 """The configuration that Netify's documentation shows, as a user saves it."""
 
 S = "config t 's'\n"
@@ -26,7 +26,7 @@ READ: dict[str, tuple[str, Sections]] = {
     "no quotes": ("config t s\n\toption a b\n", _s(a="b")),
     "single quotes": (S + "option a 'b c'\n", _s(a="b c")),
     "double quotes": (S + 'option a "b c"\n', _s(a="b c")),
-    "one kind of quotes in the other": (S + "option a \"it's\"\nlist b 'say \"x\"'\n", _s(a="it's", b=('say "x"',))),
+    "one kind of quotes in the other": (S + 'option a "it\'s"\nlist b \'say "x"\'\n', _s(a="it's", b=('say "x"',))),
     "a value in parts": (S + "option a b'c d'\"e f\"g\n", _s(a="bc de fg")),
     "backslashes without quotes": (S + "option a b\\ c\\'d\\#e\\\\\n", _s(a="b c'd#e\\")),
     "backslashes in double quotes": (S + 'option a "b\\"c\\\\d\\n"\n', _s(a='b"c\\dn')),

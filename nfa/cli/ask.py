@@ -10,11 +10,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from ..bus.control import call
-from ..config.options import DEFAULT_CONTROL
-from ..config.paths import Paths
-from ..config.report import Reports
-from ..config.sources import UCI_FOLDER, Sources, read_main
+from ..compiler.base.paths import Paths
+from ..compiler.base.report import Reports
+from ..compiler.config.options import DEFAULT_CONTROL
+from ..compiler.config.sources import UCI_FOLDER, Sources, read_main
+from ..daemon.bus.control import call
 
 PAGE = 1000  # items of a list that are asked for at once; the most that the daemon gives
 

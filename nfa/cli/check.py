@@ -6,11 +6,11 @@ import argparse
 import json
 import sys
 
-from ..compiler import Compiled, compile_policy
-from ..config import uciconfig
-from ..config.report import Reports
-from ..config.sources import UCI_FOLDER, Sources
-from ..engine.hours import shown as moment
+from ..compiler.base.report import Reports
+from ..compiler.compile import Compiled, compile_policy
+from ..compiler.config import uciconfig
+from ..compiler.config.sources import UCI_FOLDER, Sources
+from ..daemon.engine.hours import shown as moment
 from .common import add_config_arguments, paint, paths_of, plural, print_reports, shown, sources_of
 from .show import policy_data, print_policy
 

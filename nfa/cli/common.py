@@ -9,11 +9,11 @@ import time
 from collections.abc import Collection, Iterator
 from typing import Any, TextIO
 
-from ..config.paths import Paths
-from ..config.report import Reports, printable
-from ..config.sources import UCI_FOLDER, Sources
-from ..recording import records
-from ..stream.records import FLOW_TYPES, BadRecord, classify
+from ..compiler.base.paths import Paths
+from ..compiler.base.report import Reports, printable
+from ..compiler.config.sources import UCI_FOLDER, Sources
+from ..daemon.stream.records import FLOW_TYPES, BadRecord, classify
+from .recording import records
 
 _COLOURS = {"error": "31", "warning": "33", "info": "36", "good": "32", "dim": "2", "bold": "1"}
 

@@ -6,20 +6,20 @@ import argparse
 import sys
 from dataclasses import replace
 
-from .. import image
-from ..compiler import compile_policy, findings_of, image_of
-from ..config.report import Reports, quote
-from ..config.sources import json_files
-from ..micro.compile import image_for
-from ..resolve import addresses
-from ..stream.client import DEFAULT_SOURCE, parse_source
+from ..compiler.base.report import Reports, quote
+from ..compiler.compile import compile_policy, findings_of, image_of
+from ..compiler.config.sources import json_files
+from ..compiler.micropython import image_for
+from ..daemon.processes.resolve import addresses
+from ..daemon.stream.client import DEFAULT_SOURCE, parse_source
+from ..image import cpython as image
 from .common import add_config_arguments, fail, paths_of, print_reports, sources_of
 
 _EPILOG = """\
 examples:
   nfa compile -c policy.json -o policy.img
   nfa compile -u /etc/config -o policy.img
-  nfa compile -c policy.json --micropython -o policy.img   for: micropython -m nfa.micro policy.img
+  nfa compile -c policy.json --micropython -o policy.img   for: micropython -m nfa.daemon.micropython policy.img
 
 exit codes: 0 done, 1 the configuration cannot be used, 2 wrong usage"""
 

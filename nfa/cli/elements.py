@@ -65,5 +65,5 @@ def run(arguments: argparse.Namespace) -> int:
         return fail(str(why))
     if arguments.json:
         print(json.dumps(found, indent=2))
-    print(f"{count} of {total} elements" if arguments.search else plural(count, 'element'), file=sys.stderr)
+    print(f"{count} of {total} elements" if arguments.search else plural(count, "element"), file=sys.stderr)
     return 0

@@ -8,14 +8,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ..compiler import names_of_agent
-from ..config.groups import load_groups
-from ..config.report import Reports, excerpt, line_at
-from ..engine.policy import namespace
-from ..expression import Context, understand
-from ..expression.generate import Generator
-from ..expression.members import members_of
-from ..expression.tree import Node, any_of
+from ..compiler.base.report import Reports, excerpt, line_at
+from ..compiler.compile import names_of_agent
+from ..compiler.config.groups import load_groups
+from ..compiler.config.members import members_of
+from ..compiler.expression import Context, understand
+from ..compiler.expression.generate import Generator
+from ..compiler.expression.tree import Node, any_of
+from ..daemon.engine.policy import namespace
 from .common import Recording, fail, flow_of, paint, paths_of, print_reports, shown, title
 
 _EPILOG = """\

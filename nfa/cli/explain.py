@@ -7,9 +7,9 @@ import json
 import sys
 from typing import Any
 
-from ..compiler import compile_policy
-from ..explain import Verdict, explain
-from ..schedules import wall_time
+from ..compiler.compile import compile_policy
+from ..compiler.explain import Verdict, explain
+from ..compiler.schedules import wall_time
 from .common import Recording, add_config_arguments, fail, paint, paths_of, print_reports, shown, sources_of, title
 
 _COLOURS = {"matched": "good", "exempt": "warning", "outside hours": "warning"}

@@ -6,8 +6,8 @@ import argparse
 import json
 import sys
 
-from ..compiler import names_of_agent
-from ..config.report import did_you_mean
+from ..compiler.base.report import did_you_mean
+from ..compiler.compile import names_of_agent
 from .ask import Unanswered, add_control_argument, control_of, pages
 from .common import paths_of, shown
 

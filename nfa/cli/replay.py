@@ -1,6 +1,6 @@
 """`nfa replay`: serve a recorded flow stream on a socket, as netifyd 4.4 serves a live one.
 
-In: a recording (see nfa.recording) and an address. Out: every client gets the greeting of the recording
+In: a recording (see nfa.cli.recording) and an address. Out: every client gets the greeting of the recording
 (agent_hello, agent_status, definitions) when it connects and, from when enough clients are there, all records
 that follow, byte for byte.
 
@@ -28,9 +28,9 @@ from itertools import chain, count, islice
 from typing import cast
 
 from nfa.cli.common import plural
-from nfa.config.report import printable
-from nfa.recording import MAX_GAP, framed, frames, greeting, line, schedule
-from nfa.stream.client import DEFAULT_SOURCE, parse_source
+from nfa.cli.recording import MAX_GAP, framed, frames, greeting, line, schedule
+from nfa.compiler.base.report import printable
+from nfa.daemon.stream.client import DEFAULT_SOURCE, parse_source
 
 BATCH = 1 << 18  # bytes handed to a client in one send
 MAX_QUEUE = 64 << 20  # bytes a client may lag before it is dropped
@@ -66,15 +66,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("file", metavar="FILE", help="the recording; '-' for standard input")
-    add("--listen", type=_address, default=DEFAULT_SOURCE, metavar="ADDRESS",
-        help="unix://PATH or tcp://HOST:PORT (default: %(default)s)")
-    add("--speed", type=_speed, default=1.0, metavar="N",
+    add(
+        "--listen",
+        type=_address,
+        default=DEFAULT_SOURCE,
+        metavar="ADDRESS",
+        help="unix://PATH or tcp://HOST:PORT (default: %(default)s)",
+    )
+    add(
+        "--speed",
+        type=_speed,
+        default=1.0,
+        metavar="N",
         help="N times the original speed, or 'full' for as fast as the clients read (default: 1); silences of"
-        f" the recording are shortened to {MAX_GAP:.0f} s")
+        f" the recording are shortened to {MAX_GAP:.0f} s",
+    )
     add("--loop", type=_number(int), default=1, metavar="N", help="play N times, 0: endlessly (default: 1)")
     add("--wait", type=_number(int), default=1, metavar="N", help="start when N clients are in (default: 1)")
-    add("--linger", type=_number(float), default=0.0, metavar="SECONDS",
-        help="keep clients connected, and accept new ones, this long after the last record (default: 0)")
+    add(
+        "--linger",
+        type=_number(float),
+        default=0.0,
+        metavar="SECONDS",
+        help="keep clients connected, and accept new ones, this long after the last record (default: 0)",
+    )
     add("--newline", action="store_true", help="serve one object a line, without length headers")
 
 

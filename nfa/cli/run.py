@@ -1,6 +1,6 @@
 """`nfa run`: check the options, then become the daemon.
 
-The daemon proper is another, smaller program image (`nfa.daemon`): this one has parsed the options with argparse, which
+The daemon proper is another, smaller program image (`nfa.daemon.daemon`): this one has parsed the options with argparse, which
 would stay in memory for as long as the daemon lives. Exec keeps the process id, so procd and a shell see one process.
 """
 
@@ -12,11 +12,11 @@ import json
 import os
 import sys
 
-from ..config.options import DEFAULT_CONTROL
-from ..config.report import Reports, printable
-from ..config.sources import read_main
-from ..image import ROOT
-from ..stream.client import DEFAULT_SOURCE, parse_source
+from ..compiler.base.report import Reports, printable
+from ..compiler.config.options import DEFAULT_CONTROL
+from ..compiler.config.sources import read_main
+from ..daemon.stream.client import DEFAULT_SOURCE, parse_source
+from ..image.cpython import ROOT
 from .common import add_config_arguments, fail, paths_of, sources_of
 
 _EPILOG = """\
@@ -39,9 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
     parser.add_argument("file", nargs="?", metavar="FILE", help="the same as -c FILE")
     parser.add_argument("-s", "--source", help=f"netifyd's socket (default: source of UCI, else {DEFAULT_SOURCE})")
-    parser.add_argument(
-        "--control", metavar="PATH", help=f"control socket (default: control of UCI, else {DEFAULT_CONTROL})"
-    )
+    parser.add_argument("--control", metavar="PATH", help=f"control socket (default: control of UCI, else {DEFAULT_CONTROL})")
     parser.add_argument(
         "--ubus", metavar="PATH", default="", help="socket of ubusd, or none for no ubus (default: /var/run/ubus/ubus.sock)"
     )
@@ -89,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     # -I -S: the daemon needs nothing of site-packages, and `site` would cost two megabytes for as long as it lives; -OO: nor
     # docstrings, a quarter of a megabyte. What glibc keeps of memory that was given back is as much again (musl keeps none);
     # the tables of a language, which nothing here uses, 150 KiB.
-    program = f"import sys; sys.path.insert(0, {ROOT!r}); from nfa.daemon import main; sys.exit(main())"
+    program = f"import sys; sys.path.insert(0, {ROOT!r}); from nfa.daemon.daemon import main; sys.exit(main())"
     try:
         command = [sys.executable, "-I", "-S", "-OO", "-c", program, json.dumps(settings)]
         os.execve(sys.executable, command, {**_MALLOC, **os.environ, "LC_ALL": "C"})

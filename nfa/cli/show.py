@@ -10,10 +10,12 @@ import os
 import sys
 from dataclasses import asdict, dataclass, field
 
-from ..compiler import Compiled, CompiledAction
-from ..config.features import target_is_active
-from ..config.model import Policy, Target
-from ..config.options import (
+from ..compiler.base.report import Place
+from ..compiler.base.secrets import SECRET_OPTIONS
+from ..compiler.compile import Compiled, CompiledAction
+from ..compiler.config.features import target_is_active
+from ..compiler.config.model import Policy, Target
+from ..compiler.config.options import (
     ACTION_OPTIONS,
     CHANNEL_OPTIONS,
     COMMON_OPTIONS,
@@ -23,10 +25,8 @@ from ..config.options import (
     TARGET_OPTIONS,
     Option,
 )
-from ..config.origins import Entry, Origin, Origins
-from ..config.report import Place
-from ..config.secrets import SECRET_OPTIONS
-from ..config.spelling import NOTHING, as_written, built_in, plain, text
+from ..compiler.config.origins import Entry, Origin, Origins
+from ..compiler.config.spelling import NOTHING, as_written, built_in, plain, text
 from .common import paint, shown
 
 BUILT_IN = "built-in"

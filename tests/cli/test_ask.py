@@ -248,7 +248,7 @@ def test_status_counts_what_was_skipped_and_who_reads(house: House, capsys: Capt
 
 
 def test_marks_are_no_elements_of_sets(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """"2 elements taken out of 1 set" was said of connections."""
+    """ "2 elements taken out of 1 set" was said of connections."""
     answers = {
         "flush": {"target": "m", "kind": "ctmark", "sets": 1, "withdrawn": 2},
         "elements": {

@@ -179,9 +179,7 @@ def test_a_late_client_gets_the_greeting_but_no_earlier_flows(start: Start, tmp_
 
 
 @pytest.mark.parametrize("what", ["write", "half-close"])
-def test_a_client_that_writes_or_half_closes_is_dropped(
-    what: str, recording: Path, start: Start, tmp_path: Path
-) -> None:
+def test_a_client_that_writes_or_half_closes_is_dropped(what: str, recording: Path, start: Start, tmp_path: Path) -> None:
     """A client that netifyd would refuse would pass here."""
     replay = start(recording, *listen(tmp_path), "--wait", "2", "--speed", "full")
     bad = replay.client()

@@ -16,15 +16,15 @@ import pytest
 
 from nfa.cli import main
 from nfa.cli.show import BUILT_IN, policy_data, print_policy
-from nfa.compiler import understand_policy
-from nfa.config.build import build
-from nfa.config.document import Document
-from nfa.config.jsonconfig import read
-from nfa.config.jsontext import Value
-from nfa.config.model import Text
-from nfa.config.options import COMMON_OPTIONS, TARGET_OPTIONS
-from nfa.config.paths import Paths
-from nfa.config.report import Place, Reports
+from nfa.compiler.base.paths import Paths
+from nfa.compiler.base.report import Place, Reports
+from nfa.compiler.compile import understand_policy
+from nfa.compiler.config.build import build
+from nfa.compiler.config.document import Document
+from nfa.compiler.config.jsonconfig import read
+from nfa.compiler.config.jsontext import Value
+from nfa.compiler.config.model import Text
+from nfa.compiler.config.options import COMMON_OPTIONS, TARGET_OPTIONS
 
 Capture = pytest.CaptureFixture[str]
 HOSTILE = "evil\x1b[31m\u202eexample"

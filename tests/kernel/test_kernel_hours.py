@@ -63,7 +63,7 @@ def test_an_edge_holds_for_flows_that_already_run(lab: Lab) -> None:
 
 
 def test_exclusive_hours_end_what_they_must_not_touch(lab: Lab) -> None:
-    """"Except at night" is the other half of schedules."""
+    """ "Except at night" is the other half of schedules."""
     now = time.time()
     lab.start(with_hours(now + 3, now + 6, policy="exclusive"))
     lab.feed(youtube(1))
@@ -89,7 +89,7 @@ def test_reprocess_flows_applies_a_new_policy_to_flows_that_run(lab: Lab) -> Non
 
 
 def test_a_reload_that_changes_the_hours_is_an_edge(lab: Lab) -> None:
-    """"Bedtime is now", and the film plays on: the edge would fall between two policies, and never be seen."""
+    """ "Bedtime is now", and the film plays on: the edge would fall between two policies, and never be seen."""
     now = time.time()
     daemon = lab.start(with_hours(now + 3600, now + 7200))
     lab.feed(youtube(1))

@@ -1,4 +1,4 @@
-"""nfa.micro under the real MicroPython, with the real kernel: the same sets as the daemon makes, healed, in little memory."""
+"""The real MicroPython with the real kernel: the same sets as the daemon makes, healed, in little memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from micropython_lab import ACTIONS, RECORDED, SETS, MicroPython, micro_image, p
 from policies import config_of
 from samples import Record, flow, frame, hello
 
-from nfa.recording import frames
+from nfa.cli.recording import frames
 
 pytestmark = pytest.mark.kernel
 
@@ -70,7 +70,7 @@ GROWTH = 0.5e6
 
 
 class Micro(Daemon):
-    """`micropython -m nfa.micro`, as a process of the namespace, with an image that was compiled there."""
+    """`micropython -m nfa.daemon.micropython`, as a process of the namespace, with an image that was compiled there."""
 
     def __init__(self, namespace: Namespace, folder: Path, source: str, config: object, micropython: MicroPython) -> None:
         self.config, self.control, self.errors = folder / "nfa.json", folder / "control.sock", folder / "stderr"
@@ -80,7 +80,8 @@ class Micro(Daemon):
         namespace.run(*compiler, "--micropython", "-o", str(image), "-s", source)
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
-                [*namespace.prefix, micropython.path, "-m", "nfa.micro", str(image), "--control", str(self.control)],
+                [*namespace.prefix, micropython.path, "-m", "nfa.daemon.micropython", str(image),
+                 "--control", str(self.control)],
                 stderr=errors, stdout=errors, stdin=subprocess.DEVNULL, env=micropython.environment, cwd=folder,
             )  # fmt: skip
         self.pid = self.process.pid
@@ -349,7 +350,7 @@ def test_an_image_that_is_none_is_refused_in_words(micropython: MicroPython, tmp
     other.write_bytes(b"NFA-IMAGE 1 cpython-311\n" + b"x" * 100)
     cut.write_bytes(b"NFA-MICROPYTHON 2\n" + b"\0" * 20)
     for file, words in ((other, "compile it with --micropython"), (cut, "damaged"), (missing, "No such file")):
-        command = [micropython.path, "-m", "nfa.micro", str(file)]
+        command = [micropython.path, "-m", "nfa.daemon.micropython", str(file)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=micropython.environment)
         assert done.returncode == 1
         assert words in done.stderr
@@ -360,7 +361,16 @@ def test_a_policy_larger_than_the_memory_is_told_in_words(micropython: MicroPyth
     """It would end in a traceback that nobody can read."""
     actions = {f"a{n}": {"criteria": f"url == 'x{n}' && port == {n};", "targets": ["nftset.flow"]} for n in range(1500)}
     image = micro_image(tmp_path, {"version": 1, "actions": actions, "targets": SETS})
-    command = [micropython.path, "-X", "heapsize=1M", "-m", "nfa.micro", str(image), "--control", str(tmp_path / "control")]
+    command = [
+        micropython.path,
+        "-X",
+        "heapsize=1M",
+        "-m",
+        "nfa.daemon.micropython",
+        str(image),
+        "--control",
+        str(tmp_path / "control"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=micropython.environment)
     assert done.returncode == 1
     assert "needs more memory; give it more: micropython -X heapsize=8M" in done.stderr
@@ -369,7 +379,7 @@ def test_a_policy_larger_than_the_memory_is_told_in_words(micropython: MicroPyth
 
 def test_wrong_usage_is_answered_with_the_usage(micropython: MicroPython) -> None:
     """A user would have to read the source."""
-    command = [micropython.path, "-m", "nfa.micro", "--nonsense"]
+    command = [micropython.path, "-m", "nfa.daemon.micropython", "--nonsense"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=micropython.environment)
     assert done.returncode == 2
-    assert "usage: micropython -m nfa.micro IMAGE" in done.stdout
+    assert "usage: micropython -m nfa.daemon.micropython IMAGE" in done.stdout

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.kernel
 # they said.
 _LISTENER = """
 import json, subprocess, sys
-from nfa.filters import attach
-from nfa.netlink.monitor import Monitor, events
+from nfa.daemon.netlink.filter import attach
+from nfa.daemon.netlink.monitor import Monitor, events
 monitor = Monitor(1, attach)
 monitor.watch(set(json.loads(sys.argv[1])))
 said = []

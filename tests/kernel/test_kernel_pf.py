@@ -14,7 +14,7 @@ from fake_pfctl import Pf
 from kernel_lab import ROOT, Daemon, Lab, environment, nftset, policy
 from waiting import eventually
 
-from nfa.config.features import PFCTL_VARIABLE
+from nfa.compiler.config.features import PFCTL_VARIABLE
 
 
 @pytest.fixture
@@ -36,7 +36,12 @@ def holds(pf: Pf, name: str, *addresses: str) -> None:
 def nfa(daemon: Daemon | None, *words: str) -> subprocess.CompletedProcess[str]:
     command = [*words, "--control", str(daemon.control)] if daemon else words
     return subprocess.run(
-        [sys.executable, "-m", "nfa", *command], capture_output=True, text=True, check=False, timeout=60, env=environment(),
+        [sys.executable, "-m", "nfa", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=environment(),
         cwd=ROOT,
     )
 

@@ -87,7 +87,7 @@ def test_the_compiler_is_gone_and_nothing_of_it_stays(lab: Lab) -> None:
         paths = imported(lab)
     except AssertionError as failure:
         pytest.skip(f"may not look into the process: {failure}")
-    assert any(path.endswith("nfa/daemon.py") for path in paths), "looked at the right memory"
+    assert any(path.endswith("nfa/daemon/daemon.py") for path in paths), "looked at the right memory"
     assert any(path.endswith("json/decoder.py") for path in paths)
     parts = {part.removesuffix(".py") for path in paths for part in path.split("/")}
     assert not parts & set(FORBIDDEN), [path for path in paths if set(path.removesuffix(".py").split("/")) & set(FORBIDDEN)]
@@ -99,9 +99,9 @@ def test_the_compiler_is_gone_and_nothing_of_it_stays(lab: Lab) -> None:
 
 def test_the_daemon_imports_nothing_heavy(lab: Lab) -> None:
     """The same, where the memory of a process cannot be looked at: what importing it brings in."""
-    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import nfa.daemon; print(*sys.modules)"
+    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import nfa.daemon.daemon; print(*sys.modules)"
     loaded = set(lab.namespace.run(sys.executable, "-I", "-S", "-c", program).split())
-    assert "nfa.targets.kernel" in loaded
+    assert "nfa.daemon.targets.sets.writer" in loaded
     assert not loaded & set(FORBIDDEN)
 
 

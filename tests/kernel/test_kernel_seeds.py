@@ -18,7 +18,7 @@ from samples import Record, as_v5, flow, frame, recording
 
 pytestmark = pytest.mark.kernel
 
-SEEDS = ROOT / "tests" / "config" / "seeds"
+SEEDS = ROOT / "tests" / "compiler" / "config" / "seeds"
 LIVE = SHARED / "data" / "streams" / "live-mix15.bin.gz"
 SOCIAL_MEDIA = 24  # netify-categories.json of 4.4.7
 

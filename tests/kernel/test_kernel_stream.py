@@ -270,5 +270,3 @@ def test_reconnects_leak_no_descriptors(lab: Lab) -> None:
         daemon.until(lambda status: status["source"]["connects"] == lab.netifyd.connections and status["source"]["connected"])
     # One more may be the end of a status question, which is there for a moment only.
     eventually(lambda: descriptors(daemon.pid) <= before, what="as many descriptors as before")
-
-

@@ -17,7 +17,7 @@ from test_kernel_seeds import TRANSPORTS, flows, is_dns, streams, three, unframe
 pytestmark = pytest.mark.kernel
 
 PACKAGE = "netify-proc-flow-actions"
-SAMPLE = ROOT / "tests" / "config" / "seeds" / PACKAGE
+SAMPLE = ROOT / "tests" / "compiler" / "config" / "seeds" / PACKAGE
 PEERS = os.environ.get("NFA_PEERS", "")
 UCI = shutil.which("uci", path=f"{PEERS}/bin:{os.environ.get('PATH', '')}:/sbin")
 GAMES = 12  # netify-categories.json of 4.4.7

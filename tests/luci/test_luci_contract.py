@@ -12,7 +12,7 @@ import pytest
 from luci_app import APP, RESOURCES, ROOT, SCRIPTS, VIEWS, asked, needs_node, pot, relative, table
 
 import nfa
-from nfa.bus.methods import METHODS
+from nfa.daemon.bus.methods import METHODS
 
 API = RESOURCES / "nfa/api.js"
 CHANGING = {("nfa", "reload"), ("nfa", "flush")}

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from luci_app import HERE, ROOT, SCRIPTS, VIEWS, needs_node
 
-from nfa.config.convert import Context, Invalid
-from nfa.config.jsontext import Value
-from nfa.config.model import Text
-from nfa.config.options import (
+from nfa.compiler.base.paths import Paths
+from nfa.compiler.base.report import Place, Reports
+from nfa.compiler.config.convert import Context, Invalid
+from nfa.compiler.config.jsontext import Value
+from nfa.compiler.config.model import Text
+from nfa.compiler.config.options import (
     ACTION_OPTIONS,
     CHANNEL_OPTIONS,
     COMMON_OPTIONS,
@@ -22,10 +24,8 @@ from nfa.config.options import (
     TARGET_OPTIONS,
     Options,
 )
-from nfa.config.paths import Paths
-from nfa.config.report import Place, Reports
-from nfa.config.spelling import NOTHING, built_in
-from nfa.config.timeofday import _PROPERTIES, _days, _time
+from nfa.compiler.config.spelling import NOTHING, built_in
+from nfa.compiler.config.timeofday import _PROPERTIES, _days, _time
 
 pytestmark = needs_node
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from luci_app import HERE, needs_node
 
-from nfa.compiler import compile_policy
-from nfa.config.paths import Paths
-from nfa.config.sources import Sources
-from nfa.config.uciconfig import PACKAGE
+from nfa.compiler.base.paths import Paths
+from nfa.compiler.compile import compile_policy
+from nfa.compiler.config.sources import Sources
+from nfa.compiler.config.uciconfig import PACKAGE
 
 pytestmark = needs_node
 

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 
 from waiting import PATIENCE, eventually
 
-from nfa.bus import blob
+from nfa.daemon.bus import blob
 
 T = TypeVar("T")
 P = TypeVar("P", bound="Program")

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from uci_samples import READ, REFUSED, SAMPLE, Sections, texts
 
-from nfa.config import libuci, uciconfig
-from nfa.config.document import Document
-from nfa.config.paths import Paths
-from nfa.config.report import Reports
-from nfa.config.sources import Sources, load
+from nfa.compiler.base.paths import Paths
+from nfa.compiler.base.report import Reports
+from nfa.compiler.config import libuci, uciconfig
+from nfa.compiler.config.document import Document
+from nfa.compiler.config.sources import Sources, load
 
 pytestmark = pytest.mark.skipif(libuci.Uci is None, reason="needs pyuci")
 

@@ -18,7 +18,7 @@ from kernel_lab import ROOT, Lab, environment, eventually, ipset, nftset, policy
 from peers import RIGHTS, Caller, Rpcd, Ubusd, Uhttpd
 from samples import flow, recording
 
-from nfa.bus.methods import METHODS
+from nfa.daemon.bus.methods import METHODS
 
 pytestmark = pytest.mark.kernel
 
@@ -90,9 +90,10 @@ def test_the_rights_of_the_page_let_who_may_read_look_and_no_more(
     logins.write_text(logins.read_text().replace("\tlist write '*'\n", ""))
     with rpcd, Uhttpd(tmp_path, ubusd.socket) as web:
         web.login()
-        assert {method for method in METHODS if web.jsonrpc("nfa", method, arguments_of(method, lab))[0] == 0} == {
-            *METHODS
-        } - {"reload", "flush"}
+        assert {method for method in METHODS if web.jsonrpc("nfa", method, arguments_of(method, lab))[0] == 0} == {*METHODS} - {
+            "reload",
+            "flush",
+        }
         assert web.jsonrpc("nfa", "flush", {"target": "i"}) == (-32002, None)
 
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import pytest
 from peers import NO_SESSION, PATIENCE, RIGHTS, USER, Caller, Rpcd, Ubusd, Uhttpd
 
-from nfa.bus.ubus import MAX_MESSAGE, Ubus
+from nfa.daemon.bus.ubus import MAX_MESSAGE, Ubus
 
 T = TypeVar("T")
 Data = dict[str, Any]

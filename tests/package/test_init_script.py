@@ -163,7 +163,7 @@ def test_procd_gets_the_instance_its_trigger_and_the_rules_of_validation(router:
 
 
 def test_the_rules_of_validation_are_about_the_options_that_the_service_has(router: Router) -> None:
-    from nfa.config.options import MAIN_OPTIONS
+    from nfa.compiler.config.options import MAIN_OPTIONS
 
     router.service("start")
     rules = router.procd("set")[0]["validate"][0]["data"]

@@ -126,7 +126,11 @@ def test_its_files_are_those_of_the_install_section_and_the_modules(ipk: Unpacke
     assert installed
     expected = {f".{name}": int(rights, 8) for rights, name in installed}
     modules = {f"./{SITE}/{path.relative_to(ROOT)}c": 0o644 for path in (ROOT / "nfa").rglob("*.py")}
-    data = {f"./{SITE}/nfa/data/{path.name}": 0o644 for path in (ROOT / "nfa/data").iterdir() if path.suffix == ".json"}
+    data = {
+        f"./{SITE}/nfa/compiler/data/{path.name}": 0o644
+        for path in (ROOT / "nfa/compiler/data").iterdir()
+        if path.suffix == ".json"
+    }
     found = {name: entry.mode for name, entry in ipk.data.items() if entry.isfile()}
     assert found == expected | modules | data
     assert {f"./{path.relative_to(ROOT / 'files')}" for path in (ROOT / "files").rglob("*") if path.is_file()} <= set(found)
@@ -163,8 +167,8 @@ def test_everything_belongs_to_root_and_nothing_depends_on_who_builds(ipk: Unpac
 
 def test_byte_code_names_the_files_where_they_are_on_the_router(ipk: Unpacked, root: Path) -> None:
     """Else a traceback in a bug report would name the builder's folders."""
-    code = marshal.loads((root / SITE / "nfa/daemon.pyc").read_bytes()[16:])
-    assert code.co_filename == f"/{SITE}/nfa/daemon.py"
+    code = marshal.loads((root / SITE / "nfa/daemon/daemon.pyc").read_bytes()[16:])
+    assert code.co_filename == f"/{SITE}/nfa/daemon/daemon.py"
 
 
 def test_the_sources_are_built_into_the_wheel_of_the_sdk_too() -> None:

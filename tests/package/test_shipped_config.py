@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from nfa.compiler import Compiled, compile_policy
-from nfa.config.paths import Paths
-from nfa.config.sources import Sources
+from nfa.compiler.base.paths import Paths
+from nfa.compiler.compile import Compiled, compile_policy
+from nfa.compiler.config.sources import Sources
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "netify-proc-flow-actions"

@@ -11,14 +11,18 @@ from typing import Any
 
 import pytest
 
-from nfa import image
+from nfa.image import cpython as image
 
 ROOT = Path(__file__).resolve().parents[2]
 RELEASES = {
     "24.10 and 25.12": {"pyparsing": "3.1.1", "pyroute2": "0.7.9"},
     "main": {"pyparsing": "3.3.3", "pyroute2": "0.9.6"},
 }
-TESTS = ["tests/provision", "tests/expression/test_expression_errors.py", "tests/expression/test_expression_meaning.py"]
+TESTS = [
+    "tests/compiler/provision",
+    "tests/compiler/expression/test_expression_errors.py",
+    "tests/compiler/expression/test_expression_meaning.py",
+]
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:

@@ -211,8 +211,7 @@ def _own_tree(folder: Path) -> Path:
     (tree / "usr" / "bin").mkdir(parents=True)
     command = tree / "usr" / "bin" / "nfa"
     command.write_text(
-        "#!/bin/sh\nexport PYTHONDONTWRITEBYTECODE=1 NFA_JSON=standard\n"
-        f'PYTHONPATH={ROOT} exec {sys.executable} -m nfa "$@"\n'
+        f'#!/bin/sh\nexport PYTHONDONTWRITEBYTECODE=1 NFA_JSON=standard\nPYTHONPATH={ROOT} exec {sys.executable} -m nfa "$@"\n'
     )
     command.chmod(0o755)
     return tree.parent

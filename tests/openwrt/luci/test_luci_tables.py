@@ -11,9 +11,9 @@ from samples import flow, hello
 from waiting import eventually
 
 from nfa.cli.eval import predicate
-from nfa.compiler import names_of_agent
-from nfa.config.paths import Paths
-from nfa.expression import Context, understand
+from nfa.compiler.base.paths import Paths
+from nfa.compiler.compile import names_of_agent
+from nfa.compiler.expression import Context, understand
 
 CONFIG = """\
 config nfa 'main'

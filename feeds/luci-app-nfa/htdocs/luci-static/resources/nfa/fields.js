@@ -4,7 +4,7 @@
 
 /*
  * Every option that the forms write, section by section, as data: nfa.build makes form fields of it, and
- * tests/luci/test_luci_options.py compares it with the tables of the daemon (nfa/config/options.py). No DOM.
+ * tests/luci/test_luci_options.py compares it with the tables of the daemon (nfa/compiler/config/options.py). No DOM.
  *
  * name: of the option, as it is written; other: further names that the daemon reads. kind: flag, text, secret, select, list
  * (of free texts), picks (of choices, in order) or own (the view makes the field itself). preset: what holds when the option

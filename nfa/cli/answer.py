@@ -1,0 +1,142 @@
+"""Answers to calls that need the compiler: a child of the daemon, which reads a question, answers, and exits.
+
+In: the name of a question and the options that name the configuration, as arguments; the rest of the question as JSON on
+standard input. Out: the answer as JSON on standard output, or {"refused": words} for a question that makes no sense.
+
+The question may come from a browser, from somebody who may look but not change anything. So no file is read that it names,
+and whatever it asks, the child cannot take the memory or the time of the router: see `_modest`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import sys
+from dataclasses import replace
+from typing import Any, cast
+
+from ..compiler.base.paths import Paths
+from ..compiler.base.report import Reports
+from ..compiler.compile import check_texts, compile_policy, understand_policy
+from ..compiler.config import jsonconfig, uciconfig
+from ..compiler.config.build import build
+from ..compiler.config.model import Text
+from ..compiler.config.sources import Sources
+from ..compiler.explain import explain
+from ..daemon.stream.records import BadRecord, classify
+from .common import add_config_arguments, paths_of, sources_of
+
+Answer = dict[str, Any]
+MAX_REPORTS = 200
+MAX_STEPS = 500
+MAX_MEMORY = 256 << 20
+MAX_CPU = 20  # seconds
+
+
+class Refused(ValueError):
+    """A question that makes no sense; the message is for the one who asked."""
+
+
+def _findings(reports: Reports) -> Answer:
+    """Return what was found, the first of it where there is too much."""
+    return {
+        "ok": not reports.errors,
+        "errors": len(reports.errors),
+        "warnings": len(reports.warnings),
+        "reports": [report.as_dict() for report in reports.items[:MAX_REPORTS]],
+        "left_out": max(0, len(reports.items) - MAX_REPORTS),
+    }
+
+
+def _record(flow: Answer) -> Answer:
+    """Return the flow record of a question, which may be the part `flow` of one. Raises Refused."""
+    record = flow if isinstance(flow.get("flow"), dict) else {"type": "flow", "interface": "", "internal": True, "flow": flow}
+    try:
+        kind, value = classify(record | {"type": record.get("type", "flow")})
+    except BadRecord as bad:
+        raise Refused(f"this is no flow record: {bad}") from None
+    if kind != "flow":
+        raise Refused("this is a record of another type, not of a flow")
+    return dict(value)
+
+
+def _explain(given: Answer, sources: Sources, paths: Paths) -> Answer:
+    """What the configuration, as it is now, makes of a flow record."""
+    record = _record(given["flow"])
+    compiled, reports = compile_policy(sources, paths, look=False)
+    if compiled is None:
+        return {"digest": record["flow"]["digest"], **_findings(reports)}
+    try:
+        answer = explain(compiled, record).as_dict()
+    except (TypeError, AttributeError, ValueError, KeyError, OSError):
+        raise Refused("a field of this flow record has another form than netifyd gives it") from None
+    answer["steps"], answer["steps_left_out"] = _telling(cast("list[Answer]", answer["steps"]))
+    return answer
+
+
+def _telling(steps: list[Answer]) -> tuple[list[Answer], int]:
+    """Return the steps that fit into an answer and how many do not: those of actions that simply do not match go first."""
+    room = MAX_STEPS - sum(step["outcome"] != "no match" for step in steps)
+    kept = []
+    for step in steps:
+        room -= step["outcome"] == "no match"
+        if step["outcome"] != "no match" or room >= 0:
+            kept.append(step)
+    return kept[:MAX_STEPS], len(steps) - len(kept[:MAX_STEPS])
+
+
+def _check(given: Answer, sources: Sources, paths: Paths) -> Answer:
+    """What is wrong with criteria, exemptions or a configuration; without any, with the files."""
+    reports = Reports()
+    for name in ("criteria", "exemptions"):
+        if name in given:
+            values = [given[name]] if isinstance(given[name], str) else given[name]
+            places = [f"{name}[{number}]" for number in range(len(values))] if len(values) > 1 else [name]
+            check_texts([Text.of_file(*item) for item in zip(values, places, strict=False)], name, paths, reports)
+            return _findings(reports)
+    if "config" not in given:
+        compile_policy(sources, paths, reports=reports)
+        return _findings(reports)
+    text = given["config"] if isinstance(given["config"], str) else json.dumps(given["config"], indent=1)
+    if jsonconfig.is_uci(text):
+        document = uciconfig.document_of(text.encode(errors="surrogatepass"), "config", reports)
+    else:
+        document = jsonconfig.document_of(text, "config", reports)
+    if document is not None:
+        paths = replace(paths, readable=False)
+        understand_policy(build([document], reports, paths), paths, reports, look=True)
+    return _findings(reports)
+
+
+def _modest() -> None:
+    """Be the first to go when memory or time are short. The limits hold for this process only."""
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU, MAX_CPU))
+        os.nice(10)
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
+    except (OSError, ValueError):
+        pass
+
+
+def main() -> int:
+    """Answer one question. Returns the exit code."""
+    _modest()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("question", choices=("explain", "check"))
+    add_config_arguments(parser)
+    arguments = parser.parse_args()
+    answer_to = {"explain": _explain, "check": _check}[arguments.question]
+    try:
+        answer = answer_to(json.load(sys.stdin), sources_of(arguments), paths_of(arguments))
+    except Refused as refusal:
+        answer = {"refused": str(refusal)}
+    except MemoryError:
+        answer = {"refused": "this takes more memory than a question may have"}
+    except Exception as failure:  # one line for the one who asked, no traceback in the log of somebody else
+        answer = {"refused": f"this cannot be answered: {type(failure).__name__}"}
+    print(json.dumps(answer))
+    return 0

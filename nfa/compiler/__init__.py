@@ -1,0 +1,1 @@
+"""The compiler: a child process that reads the configuration, writes an image, and exits."""

@@ -1,0 +1,1 @@
+"""What the parts of the compiler share: reports, files, folders, secrets."""

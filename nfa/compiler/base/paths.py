@@ -1,0 +1,108 @@
+"""Where netifyd keeps its state, and `${path_...}` in file names.
+
+In: netifyd's own configuration, /etc/netifyd.conf. Out: `Paths`, which expands `${path_state_persistent}/x`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nfa.compiler.base.files import FileError, read_text
+from nfa.compiler.base.report import Place, Reports, did_you_mean, quote
+
+CONF = "/etc/netifyd.conf"
+MAX_CONF_SIZE = 1 << 20
+JSON_NAME = "netify-proc-flow-actions.json"
+FOLDERS = ("/etc/netifyd", "/etc/netify.d")
+"""netifyd's folder in Netify's packages, and in OpenWrt's of version 4."""
+
+_POLICY_FILES = (JSON_NAME, "address-groups.d", "address-groups.json")
+_AGENT_FILES = ("netify-apps.conf", "netify-categories.json")
+
+_SETTING = re.compile(r"\s*(path_state_persistent|path_state_volatile)\s*=\s*(.*?)\s*")
+_VARIABLE = re.compile(r"\$\{([^}]*)(\}?)")
+
+
+class PathError(ValueError):
+    """A `${name}` that cannot be expanded; `offset` is where it stands in the text."""
+
+    def __init__(self, message: str, offset: int, hint: str) -> None:
+        super().__init__(message)
+        self.offset = offset
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class Paths:
+    """netifyd's folders: one that outlives a reboot, one that does not.
+
+    `readable`: whether the files that a configuration names are read. They are not when it comes over the bus: who sends it
+    is not trusted as root is, and what is in a file shows in findings. `unused`: another folder of netifyd that holds a
+    policy or address groups, which nobody reads; "" for none.
+    """
+
+    state_persistent: str = "/etc/netifyd"
+    state_volatile: str = "/var/run/netifyd"
+    readable: bool = True
+    unused: str = ""
+
+    @classmethod
+    def read(cls, conf: str = CONF, override: Mapping[str, str] | None = None, reports: Reports | None = None) -> Paths:
+        """The folders that netifyd's configuration `conf` names, or netifyd's defaults.
+
+        `override` (path_state_persistent, path_state_volatile) comes before both. A file that cannot be read
+        or a path that is not absolute falls back to the default; `reports`, when given, gets a warning for
+        the latter.
+        """
+        default, other = _default_folder()
+        found = {"path_state_persistent": default, "path_state_volatile": cls.state_volatile}
+        try:
+            lines = read_text(conf, MAX_CONF_SIZE).split("\n")
+        except FileError:
+            lines = []
+        for number, line in enumerate(lines, 1):
+            if match := _SETTING.fullmatch(line):
+                name, path = match[1], match[2].strip("\"'")
+                if path.startswith("/"):
+                    found[name] = path.rstrip("/")
+                elif reports:
+                    message = f"{quote(name)} is not an absolute path: {quote(path)}"
+                    place = Place(conf, number, match.start(2) + 1)
+                    reports.warning(place, message, consequence=f"{found[name]} is used")
+        found.update(override or {})
+        persistent = found["path_state_persistent"]
+        return cls(persistent, found["path_state_volatile"], unused=other if persistent == default else "")
+
+    def expand(self, text: str) -> str:
+        """`text` with every `${name}` replaced. Raises PathError for an unknown name or a missing '}'."""
+        values = {
+            "path_state_persistent": self.state_persistent,
+            "path_state_volatile": self.state_volatile,
+        }
+
+        def replace(match: re.Match[str]) -> str:
+            name, closed = match.groups()
+            if not closed:
+                raise PathError("'${' without its '}'", match.start(), "")
+            if name not in values:
+                hint = did_you_mean(name, values)
+                raise PathError(f"unknown variable {quote('${' + name + '}')}", match.start(), hint)
+            return values[name]
+
+        return _VARIABLE.sub(replace, text)
+
+
+def _default_folder() -> tuple[str, str]:
+    """netifyd's folder when its configuration names none, and another one that holds a policy too ("" for none).
+
+    What is in the folders decides: an empty /etc/netifyd must not hide what is in /etc/netify.d.
+    """
+    policies, agents = (
+        [folder for folder in FOLDERS if any(os.path.lexists(os.path.join(folder, name)) for name in names)]
+        for names in (_POLICY_FILES, _AGENT_FILES)
+    )
+    there = policies or agents or [folder for folder in FOLDERS if os.path.isdir(folder)] or FOLDERS
+    return there[0], policies[1] if len(policies) > 1 else ""

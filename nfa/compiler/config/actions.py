@@ -1,0 +1,167 @@
+"""The actions of a configuration: read, checked, and tied to their targets.
+
+In: the sections of all files, merged, and the targets that can be used. Out: the `Action`s in the order in
+which they are tried. A broken one is reported; if it has a name it is kept and marked `broken`, so that the rest of it
+is checked and a status can name it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import replace
+from typing import cast
+
+from nfa.compiler.base.report import did_you_mean, quote
+from nfa.compiler.config.convert import Context
+from nfa.compiler.config.document import Section
+from nfa.compiler.config.entries import expand_entries
+from nfa.compiler.config.model import Action, Target, Text, Window
+from nfa.compiler.config.options import ACTION_OPTIONS
+from nfa.compiler.config.origins import Entry, Origins
+from nfa.compiler.config.properties import complete, convert
+from nfa.compiler.config.targets import usable_name
+from nfa.compiler.expression.attributes import BY_NAME
+
+LEFT_OUT = "the action is left out"
+GLOBAL = "global"
+"""The name of the exemptions that hold for all actions."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def read_actions(
+    sections: list[Section],
+    targets: dict[str, Target],
+    declared: Collection[str],
+    exemptions: dict[str, list[Text]],
+    context: Context,
+) -> list[Action]:
+    """The actions, by priority and then in the order of the files.
+
+    `declared` are the names of all targets, the broken ones too; `exemptions` the named lists of exemptions
+    that an action may use by their names.
+    """
+    actions = []
+    for order, section in enumerate(sections):
+        action = _action(section, order, targets, declared, exemptions, context)
+        if action is not None:
+            actions.append(action)
+    return sorted(actions, key=lambda action: (action.priority, action.order))
+
+
+def _action(
+    section: Section,
+    order: int,
+    targets: dict[str, Target],
+    declared: Collection[str],
+    exemptions: dict[str, list[Text]],
+    context: Context,
+) -> Action | None:
+    name, reports = section.name, context.reports
+    what = f"action {quote(name.value)}"
+    named = usable_name("an action", name, LEFT_OUT, reports)
+    own = convert(what, section.properties, ACTION_OPTIONS, context, LEFT_OUT)
+    found = complete(what, name.place, ACTION_OPTIONS, [own], context, LEFT_OUT)
+    if not named:
+        return None
+    values: dict[str, object] = {option.key: option.default for option in ACTION_OPTIONS}
+    values |= found.values if found else {key: setting.value for key, setting in own.values.items()}
+    origins = Origins(found.origins if found else {})
+    enabled = cast(bool, values["enabled"])
+    first = len(reports.items)
+    criteria, origins.entries["criteria"] = expand_entries(cast("list[Text]", values["criteria"] or []), context.paths, reports)
+    if not criteria and "criteria" in own.values:
+        place = own.values["criteria"].place
+        reports.error(place, f"{what} has no criteria to match", consequence=LEFT_OUT)
+    spared, origins.entries["exemptions"], readable = _exemptions(
+        what, cast("list[Text]", values["exemptions"]), exemptions, context
+    )
+    if not enabled:
+        # A sample of an action may name files that those who never switch it on do not have.
+        reports.soften(first)
+    if not values["targets"] and "targets" in own.values:
+        place = own.values["targets"].place
+        reports.error(place, f"{what} names no target", consequence=LEFT_OUT)
+    action = Action(
+        name=name.value,
+        place=name.place,
+        enabled=enabled,
+        criteria=criteria,
+        targets=_targets(what, cast("list[Text]", values["targets"] or []), targets, declared, context),
+        exemptions=spared,
+        interface=cast(str, values["interface"]),
+        halt_on_match=cast(bool, values["halt_on_match"]),
+        priority=cast(int, values["priority"]),
+        order=order,
+        time_of_day=list(cast("list[Window]", values["time_of_day"])),
+        origins=origins,
+    )
+    action.broken = bool(own.broken) or not (readable and action.criteria and action.targets)
+    if action.enabled and action.targets and not any(targets[target].enabled for target in action.targets):
+        message = f"{what} is enabled, but none of its targets is"
+        reports.warning(name.place, message, consequence="the action does nothing")
+    return action
+
+
+def _targets(
+    what: str, names: list[Text], targets: dict[str, Target], declared: Collection[str], context: Context
+) -> list[str]:
+    """The usable targets among `names`, each once; an error for every other."""
+    usable = list(dict.fromkeys(name.value for name in names if name.value in targets))
+    consequence = "the action goes on with its other targets" if usable else LEFT_OUT
+    for name in names:
+        if name.value in targets:
+            continue
+        if name.value in declared:
+            message = f"{what} names the target {quote(name.value)}, which is left out itself"
+            context.reports.error(name.place, message, consequence=consequence)
+        else:
+            message = f"{what} names the target {quote(name.value)}, which does not exist"
+            hint = _split_hint(name, declared) or did_you_mean(name.value, declared)
+            context.reports.error(name.place, message, hint=hint, consequence=consequence)
+    return usable
+
+
+def _split_hint(name: Text, declared: Collection[str]) -> str:
+    """What to write instead of several names in one value; "" when it is something else."""
+    parts = re.split(r"[\s,;]+", name.value.strip())
+    if len(parts) < 2 or not all(part in declared for part in parts):
+        return ""
+    if not name.place.option:
+        return "these are several names in one text, write them as a list of texts"
+    commands = [f"uci delete {name.place.option}"] + [f"uci add_list {name.place.option}={quote(part)}" for part in parts]
+    return f"these are several names in one value, write: {'; '.join(commands)}"
+
+
+def _exemptions(
+    what: str, entries: list[Text], named: dict[str, list[Text]], context: Context
+) -> tuple[list[Text], list[Entry], bool]:
+    """The exemptions of an action, with named lists and files replaced by what they hold, and whether all can be read.
+
+    An action without one of its exemptions would act on what it is to spare.
+    """
+    before = len(context.reports.errors)
+    texts: list[Text] = []
+    origins: list[Entry] = []
+    for entry in entries:
+        name = entry.value.strip()
+        if name == GLOBAL:
+            message = f"{what}: the exemptions of {quote(GLOBAL)} hold for all actions already"
+            context.reports.warning(entry.place, message, consequence="the name is ignored")
+            continue
+        if _NAME.fullmatch(name) and name not in named and name not in BY_NAME:
+            message = f"{what}: no exemption is named {quote(name)}"
+            hint = did_you_mean(name, named) or "expected an address, @GROUP, an expression or a section 'exemption' of UCI"
+            context.reports.error(entry.place, message, hint=hint)
+            continue
+        through = name if name in named else ""
+        found, written = expand_entries(named.get(name, [entry]), context.paths, context.reports)
+        texts += found
+        origins += [replace(origin, through=through) for origin in written]
+    readable = len(context.reports.errors) == before
+    if not readable:
+        message = f"{what}: exemptions could not be read"
+        consequence = "the action is left out, because it would act on what it is to spare"
+        context.reports.error(entries[0].place, message, consequence=consequence)
+    return texts, origins, readable

@@ -1,0 +1,54 @@
+"""What a configuration file says, before anything is checked.
+
+In: filled by a reader (jsonconfig.py for JSON, uciconfig.py for UCI). Out: `Document`, which build.py merges with others and
+checks. Every value keeps its place; nothing is converted, nothing is left out, names may be anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nfa.compiler.config.jsontext import Value
+from nfa.compiler.config.model import Text
+
+Properties = list[tuple[Text, Value]]
+
+# UCI's section types, and what JSON calls all sections of the type.
+SINGULARS = {
+    "action": "actions",
+    "target": "targets",
+    "target_default": "target_defaults",
+    "target_global": "target_globals",
+    "exemption": "exemptions",
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """A named set of properties: an action, a target, or the defaults or globals of a target type."""
+
+    name: Text
+    properties: Properties
+
+
+@dataclass
+class Document:
+    """One configuration file.
+
+    `exemptions` are lists of entries by name: 'global' is the one that holds for every action, any other is
+    used by the actions that name it (UCI). `times_of_day` are objects that actions may name (UCI); `sinks` and `channels` are
+    what targets of type sink name (UCI). `globals` are
+    GLOBAL_OPTIONS of options.py where the format has a version property (`versioned`), else MAIN_OPTIONS.
+    """
+
+    file: str
+    versioned: bool
+    globals: Properties = field(default_factory=list)
+    exemptions: list[tuple[Text, Value]] = field(default_factory=list)
+    times_of_day: list[tuple[Text, Value]] = field(default_factory=list)
+    actions: list[Section] = field(default_factory=list)
+    targets: list[Section] = field(default_factory=list)
+    target_defaults: list[Section] = field(default_factory=list)
+    target_globals: list[Section] = field(default_factory=list)
+    sinks: list[Section] = field(default_factory=list)
+    channels: list[Section] = field(default_factory=list)

@@ -1,0 +1,65 @@
+"""What the configuration may say, but this system or this release does not do.
+
+In: a checked policy. Out: why an action is not applied, and an info for every such part of the policy. The
+parts are read and checked like all others, so one configuration serves several systems.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from nfa.compiler.base.report import Reports, quote
+from nfa.compiler.config.model import Action, Policy, Target
+
+BROKEN = "an error in it was reported"
+NO_PF = "there is no PF on this system"
+PFCTL = "/sbin/pfctl"
+PFCTL_VARIABLE = "NFA_PFCTL"
+
+
+def pfctl() -> str:
+    """The program that fills tables of PF, "" where there is no PF: everywhere but on FreeBSD.
+
+    For tests, a variable of the environment names another one, which is then used on any system.
+    """
+    return os.environ.get(PFCTL_VARIABLE) or (PFCTL if sys.platform.startswith("freebsd") else "")
+
+
+def target_is_active(target: Target) -> bool:
+    """Whether the target is enabled and without trouble."""
+    return target.enabled and not target.trouble
+
+
+def inactive_reason(action: Action, policy: Policy) -> str | None:
+    """Why the action of `policy` is not applied to any flow at any hour, for the user; None when it is applied."""
+    if not action.enabled:
+        return "the action is disabled"
+    if action.broken:
+        return BROKEN
+    targets = [policy.targets[name] for name in action.targets]
+    if not any(target.enabled for target in targets):
+        return "all its targets are disabled"
+    return None if any(map(target_is_active, targets)) else "none of its targets can be used"
+
+
+def report_inactive(policy: Policy, reports: Reports) -> None:
+    """An info for each enabled part that does nothing here; a target that cannot be used here is in trouble."""
+    for target in policy.targets.values():
+        if not target.enabled:
+            continue
+        if target.type == "pftable" and not pfctl():
+            target.trouble = NO_PF
+            reports.info(
+                target.place,
+                f"target {quote(target.name)}: {NO_PF}: FreeBSD has it",
+                hint="on Linux, use a target of type nftset or ipset",
+                consequence="no flow reaches the target",
+            )
+        elif target.type == "pftable" and target.cut:
+            reports.info(
+                target.place,
+                f"target {quote(target.name)}: 'cut' is for the connection tracking of Linux, PF is not cut",
+                hint="to end the states of an address by hand: pfctl -k ADDRESS",
+                consequence="its connections go on",
+            )

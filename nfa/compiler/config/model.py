@@ -1,0 +1,135 @@
+"""The configuration as the rest of the compiler sees it: checked, converted and complete.
+
+In: what `nfa.compiler.config.build` read from JSON (and later UCI). Out: `Policy` with its actions and targets. Texts
+that a later stage parses (criteria, exemptions) keep the place of each of their characters, so that stage can
+point into the user's file.
+"""
+
+from __future__ import annotations
+
+import bisect
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from nfa.compiler.base.report import Place
+from nfa.compiler.config.origins import Origins
+
+
+@dataclass(frozen=True)
+class Text:
+    """A string of a configuration and where its characters stand.
+
+    `marks` holds (offset in value, line, column) wherever the file does not simply run on: after an escape of
+    a JSON string or a quote of UCI, at the start of each line. Without marks the value stands as it is, on one line,
+    from `place` on.
+    """
+
+    value: str
+    place: Place
+    marks: tuple[tuple[int, int, int], ...] = ()
+
+    def at(self, offset: int) -> Place:
+        """The place of character `offset` of the value; len(value) gives the place just after it."""
+        index = bisect.bisect_right(self.marks, offset, key=lambda mark: mark[0]) - 1
+        start, line, column = self.marks[index] if index >= 0 else (0, self.place.line, self.place.column)
+        # In a file as a whole (line 0) there is nothing to count from.
+        return replace(self.place, line=line, column=column + offset - start) if line else self.place
+
+    @classmethod
+    def of_file(cls, value: str, file: str) -> Text:
+        """The whole content of a file, in which `value` stands line for line."""
+        starts = [0, *(index + 1 for index, char in enumerate(value) if char == "\n")]
+        return cls(value, Place(file, 1, 1), tuple((start, line, 1) for line, start in enumerate(starts, 1)))
+
+
+@dataclass(frozen=True)
+class Window:
+    """When an action applies: days (0 is monday), start and end in seconds of the day.
+
+    A window whose end is not after its start runs over midnight and belongs to the day it starts on.
+    """
+
+    days: tuple[int, ...]
+    start: int
+    end: int
+    policy: Literal["inclusive", "exclusive"]
+
+
+@dataclass
+class Action:
+    """Which flows reach which targets.
+
+    Actions are tried in the order of `priority`, the lowest number first; equal ones in the order of the file
+    (`order`). `targets` are names of `Policy.targets`; `interface` is '*', 'lan', 'wan' or a device. A `broken`
+    one has had an error reported and is not applied. Criteria and exemptions have their files read in already.
+    """
+
+    name: str
+    place: Place
+    enabled: bool
+    criteria: list[Text]
+    targets: list[str]
+    exemptions: list[Text]
+    interface: str
+    halt_on_match: bool
+    priority: int
+    order: int
+    time_of_day: list[Window]
+    broken: bool = False
+    origins: Origins = field(default_factory=Origins)
+
+
+@dataclass
+class Channel:
+    """A channel of a sink: where the events of a target of type sink go.
+
+    `kind` is that of the sink: log, socket, ubus, http or mqtt; `options` holds every option of the kind, converted.
+    """
+
+    sink: str
+    name: str
+    kind: str
+    place: Place
+    options: dict[str, object]
+    origins: Origins = field(default_factory=Origins)
+
+
+@dataclass
+class Target:
+    """What is done with a flow. `options` holds every option of the type (see options.py), converted.
+
+    `trouble` says why no flow reaches the target although it is enabled, "" when flows do.
+    """
+
+    name: str
+    place: Place
+    type: str
+    enabled: bool
+    interface: str
+    options: dict[str, object]
+    origins: Origins = field(default_factory=Origins)
+    cut: bool = False
+    channel: Channel | None = None
+    trouble: str = ""
+
+
+@dataclass
+class Policy:
+    """A whole configuration. `files` are the configuration files; `timezone` is '' for the system's.
+
+    `main` holds the options of the service itself (MAIN_OPTIONS of options.py). `looked_at` are files of netifyd that
+    say something, or would if they were there, each with its stamp (see nfa.image.cpython) of before it was read.
+    `origins` are those of the global settings and exemptions, `global_origins` those of `target_globals` by type.
+    """
+
+    files: list[str]
+    reprocess_flows: bool
+    timezone: str
+    exemptions: list[Text]
+    actions: list[Action]
+    targets: dict[str, Target]
+    target_globals: dict[str, dict[str, object]]
+    origins: Origins = field(default_factory=Origins)
+    global_origins: dict[str, Origins] = field(default_factory=dict)
+    main: dict[str, object] = field(default_factory=dict)
+    looked_at: list[tuple[str, tuple[int, int, int] | None]] = field(default_factory=list)

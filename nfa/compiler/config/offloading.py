@@ -1,0 +1,72 @@
+"""Whether the firewall offloads connections, so that rules about what this policy does never see their packets.
+
+In: the folder of UCI's packages and a checked policy. Out: a warning where both meet. Only what /etc/config/firewall says is
+looked at, with the words of fw4 (fw4.uc): which of its devices can really offload is the kernel's affair.
+"""
+
+from __future__ import annotations
+
+import os
+
+from nfa.compiler.base.files import FileError, read_bytes
+from nfa.compiler.base.report import Reports, quote
+from nfa.compiler.config.features import inactive_reason, target_is_active
+from nfa.compiler.config.model import Policy, Target, Text
+from nfa.compiler.config.uciconfig import MAX_SIZE
+from nfa.compiler.config.ucitext import UciError, parse
+
+PACKAGE = "firewall"
+OPTION = "flow_offloading"
+"""flow_offloading_hw, offloading by hardware, does nothing without."""
+_TRUE = ("1", "on", "true", "yes")  # as fw4's parse_bool has it
+_LOCAL = {"local_addr", "local_mac"}
+_NAMED = 3
+
+
+def report(folder: str, policy: Policy, reports: Reports) -> None:
+    """Warn of offloading if a target that is in use is about connections that run, for rules, and does not end them (`cut`)."""
+    used = {name for action in policy.actions if inactive_reason(action, policy) is None for name in action.targets}
+    targets = [target for name, target in policy.targets.items() if name in used and target_is_active(target)]
+    missed = [target.name for target in targets if _waits_for_rules(target) and not target.cut]
+    option = _switch(folder, reports) if missed else None
+    if option is None:
+        return
+    named = ", ".join(map(quote, missed[:_NAMED])) + (f" and {len(missed) - _NAMED} more" if len(missed) > _NAMED else "")
+    reports.warning(
+        option.place,
+        f"flow offloading is on: rules of the firewall see the first packets of a connection only, most often before its "
+        f"application is known; rules wait for {named}",
+        hint="set cut '1' for a target that blocks, so that such connections end, or switch offloading off "
+        "(LuCI: Network > Firewall) and reload nfa",
+        consequence="connections that are offloaded go on",
+    )
+
+
+def _waits_for_rules(target: Target) -> bool:
+    """Whether the target does nothing before a rule meets a packet of the very connection that matched.
+
+    Sets of addresses, devices or services are met by the next connection, offloading or not.
+    """
+    if target.type in ("ctmark", "ctlabel"):
+        return True
+    kind = target.options.get("type")
+    if target.type == "ipset":
+        return kind == "hash:ip,port,ip"
+    return target.type == "nftset" and isinstance(kind, tuple) and "other_addr" in kind and not _LOCAL.isdisjoint(kind)
+
+
+def _switch(folder: str, reports: Reports) -> Text | None:
+    """The option that switches offloading on, None where none does, or where nobody can tell."""
+    file = os.path.join(folder, PACKAGE)
+    try:
+        text = read_bytes(file, MAX_SIZE).decode(errors="replace")
+        sections = parse(text, file, PACKAGE, Reports())
+    except (FileError, UciError):
+        return None  # the firewall's own affair
+    # fw4 takes the first of these sections and leaves out others.
+    defaults = next((section.options for section in sections if section.type.value == "defaults"), {})
+    value = defaults[OPTION].value if OPTION in defaults else None
+    if not isinstance(value, Text) or value.value not in _TRUE:
+        return None
+    reports.add_source(file, text)
+    return value

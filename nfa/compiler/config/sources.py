@@ -1,0 +1,143 @@
+"""Which files are the configuration, and the policy that they make together.
+
+In: `Sources`, what the command line chose. Out: one checked `Policy` of JSON and UCI. UCI comes before JSON where both
+say something, because it is what `uci set` and the web interface change.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import cast
+
+from nfa.compiler.base.paths import JSON_NAME, Paths
+from nfa.compiler.base.report import Place, Reports, quote
+from nfa.compiler.config import jsonconfig, offloading, uciconfig
+from nfa.compiler.config.build import build
+from nfa.compiler.config.convert import Context
+from nfa.compiler.config.document import Document
+from nfa.compiler.config.model import Policy
+from nfa.compiler.config.options import MAIN_OPTIONS
+from nfa.compiler.config.properties import convert
+
+UCI_FOLDER = "/etc/config"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the configuration is read from.
+
+    `uci`: the folder of UCI's packages; None: UCI is not read. `uci_required`: the user named the folder, so the package
+    must be there. `files`: JSON files, and folders of them; none: those that json_config of UCI names, else the default one.
+    `salvage`: use what can be read when some of it cannot; without, a broken part means that the running policy is the
+    better one.
+    """
+
+    uci: str | None = None
+    uci_required: bool = False
+    files: tuple[str, ...] = ()
+    salvage: bool = False
+
+
+def load(sources: Sources, paths: Paths, reports: Reports) -> Policy | None:
+    """Read and check the configuration: JSON first, then UCI, which wins where both say something.
+
+    None when there is none, or when a file cannot be read or is not of its format: the running policy then stays in
+    force. Everything smaller is reported and left out. `paths` gives the values of `${path_...}`.
+    """
+    if paths.unused:
+        message = f"a policy or address groups are in {quote(paths.state_persistent)} too"
+        hint = "keep them in one of the two folders"
+        reports.warning(Place(paths.unused, 0, 0), message, hint=hint, consequence="what is here is not read")
+    folder = _uci_folder(sources)
+    package = uciconfig.read(folder, reports) if folder is not None else None
+    broken = folder is not None and package is None
+    if broken and not sources.salvage:
+        return None
+    chosen = _chosen_json(sources, package, paths)
+    if chosen is None:
+        default = _default_json(paths)
+        chosen = [default] if os.path.lexists(default) else []
+    files = [file for path in chosen for file in _json_of(path, reports)]
+    if not files and package is None and not broken:
+        _report_nothing(sources, paths, reports)
+        return None
+    read = [jsonconfig.read(file, reports) for file in files] + ([package] if package else [])
+    documents = [document for document in read if document is not None]
+    broken = broken or len(documents) < len(read)
+    if not documents or (broken and not sources.salvage):
+        return None
+    policy = build(documents, reports, paths)
+    if sources.uci is not None:
+        offloading.report(sources.uci, policy, reports)
+    return policy
+
+
+def json_files(sources: Sources, paths: Paths) -> list[str]:
+    """The JSON files that belong to the configuration, the default one also when it is not there (yet), and their folders."""
+    chosen = _chosen_json(sources, _package(sources, Reports()), paths)
+    if chosen is None:
+        return [_default_json(paths)]
+    files = [file for path in chosen for file in _json_of(path, Reports())]
+    return list(dict.fromkeys([*chosen, *files]))
+
+
+def read_main(sources: Sources, paths: Paths, reports: Reports) -> dict[str, object]:
+    """A value for each of MAIN_OPTIONS, without a look at the rest of the policy."""
+    return _main(_package(sources, reports), Context(paths, reports))
+
+
+def _uci_folder(sources: Sources) -> str | None:
+    """The folder whose package is to be read: it is in there, or it must be."""
+    if sources.uci is None or sources.uci_required or os.path.lexists(uciconfig.file_of(sources.uci)):
+        return sources.uci
+    return None
+
+
+def _package(sources: Sources, reports: Reports) -> Document | None:
+    """The package of UCI, if it is there and can be used."""
+    folder = _uci_folder(sources)
+    return uciconfig.read(folder, reports) if folder is not None else None
+
+
+def _main(package: Document | None, context: Context) -> dict[str, object]:
+    properties = package.globals if package else []
+    settings = convert("configuration", properties, MAIN_OPTIONS, context, "the built-in default is used")
+    given = {key: setting.value for key, setting in settings.values.items()}
+    return {option.key: given.get(option.key, option.default) for option in MAIN_OPTIONS}
+
+
+def _chosen_json(sources: Sources, package: Document | None, paths: Paths) -> list[str] | None:
+    """The JSON files and folders that the command line names, or else UCI; None: neither says anything."""
+    if sources.files:
+        return list(sources.files)
+    # What is wrong with the value is reported when the policy is built.
+    files = cast("tuple[str, ...] | None", _main(package, Context(paths, Reports()))["json_config"])
+    return None if files is None else list(files)
+
+
+def _json_of(path: str, reports: Reports) -> list[str]:
+    """The path itself, or the files NAME.json of a folder in the order of their names, hidden ones left out."""
+    try:
+        names = sorted(os.listdir(path))
+    except OSError:
+        return [path]  # a file, or what cannot be read as one either
+    files = [os.path.join(path, name) for name in names if name.endswith(".json") and not name.startswith(".")]
+    if not files:
+        reports.warning(Place(path, 0, 0), "the folder holds no file whose name ends in .json")
+    return files
+
+
+def _default_json(paths: Paths) -> str:
+    return os.path.join(paths.state_persistent, JSON_NAME)
+
+
+def _report_nothing(sources: Sources, paths: Paths, reports: Reports) -> None:
+    default = _default_json(paths)
+    if sources.files:
+        missing = f"no JSON file is in {', '.join(sources.files)}"
+    elif sources.uci is not None:
+        missing = f"neither {uciconfig.file_of(sources.uci)} nor {default} exists"
+    else:
+        missing = f"{default} does not exist"
+    reports.error(None, f"there is no configuration: {missing}", hint="write one, or name a JSON file with -c FILE")

@@ -1,0 +1,222 @@
+"""The targets of a configuration: read, completed from the defaults, checked.
+
+In: the sections of all files, merged. Out: the usable `Target`s by name, complete with every option; a broken
+one is reported and left out.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from nfa.compiler.base.report import Place, Reports, did_you_mean, quote
+from nfa.compiler.config.convert import UINT32, Context
+from nfa.compiler.config.document import Section
+from nfa.compiler.config.model import Target, Text
+from nfa.compiler.config.options import COMMON_OPTIONS, TARGET_GLOBALS, TARGET_OPTIONS, Options
+from nfa.compiler.config.origins import Origins
+from nfa.compiler.config.properties import Complete, Settings, complete, convert
+
+LEFT_OUT = "the target is left out"
+MAX_NFT_KEY = 64  # bytes; NFT_DATA_VALUE_MAXLEN
+
+# Bytes of a field in a concatenated key, where each takes whole 32-bit registers.
+_FIELD_BYTES = {"local_mac": 8, "other_mac": 8, "interface": 16}
+# Options that decide what a set is; others may differ between targets that share it.
+_SHAPE = ("type", "families", "size", "range")
+
+
+def target_globals(sections: list[Section], context: Context) -> dict[str, Complete]:
+    """What holds for all targets of a type: a value for every option of TARGET_GLOBALS."""
+    layers = _layers(sections, "target_globals", TARGET_GLOBALS, context)
+    result = {}
+    for kind, options in TARGET_GLOBALS.items():
+        place = Place("", 0, 0)  # none of the options is required, so nothing can be missing
+        result[kind] = complete(f"globals of {kind}", place, options, layers[kind], context, "") or Complete({}, {})
+    return result
+
+
+def read_targets(
+    sections: list[Section],
+    defaults: list[Section],
+    globals_: dict[str, dict[str, object]],
+    context: Context,
+) -> dict[str, Target]:
+    """The usable targets. `defaults` are the target_defaults of all files, the ones that come first last."""
+    layers = _layers(
+        defaults,
+        "target_defaults",
+        {kind: COMMON_OPTIONS + own for kind, own in TARGET_OPTIONS.items()},
+        context,
+    )
+    targets = {}
+    for section in sections:
+        target = _target(section, layers, globals_, context)
+        if target is not None:
+            targets[target.name] = target
+    _check_shared_sets(targets, context.reports)
+    return targets
+
+
+def usable_name(what: str, name: Text, consequence: str, reports: Reports) -> bool:
+    """Whether actions and reports can use the name of an action or target; an error when not."""
+    if name.value.strip() and name.value.isprintable() and len(name.value) <= 128:
+        return True
+    problem = "an empty name" if not name.value.strip() else f"the name {quote(name.value)} cannot be used"
+    hint = "expected 1 to 128 printable characters"
+    reports.error(name.place, f"{what} has {problem}", hint=hint, consequence=consequence)
+    return False
+
+
+def _layers(sections: list[Section], key: str, tables: dict[str, Options], context: Context) -> dict[str, list[Settings]]:
+    """The settings for each target type, a later section's before an earlier one's."""
+    layers: dict[str, list[Settings]] = {kind: [] for kind in tables}
+    for section in sections:
+        kind = section.name.value
+        if kind in tables:
+            # A section of UCI may name its type a second time.
+            properties = [item for item in section.properties if item[0].value != "target_type"]
+            what = f"{key} of {kind}"
+            settings = convert(what, properties, tables[kind], context, "the built-in default is used")
+            layers[kind].insert(0, settings)
+        else:
+            context.reports.warning(
+                section.name.place,
+                f"{key}: {quote(kind)} is no target type with such settings",
+                hint=did_you_mean(kind, tables),
+                consequence="its settings are ignored",
+            )
+    return layers
+
+
+def _target(
+    section: Section,
+    defaults: dict[str, list[Settings]],
+    globals_: dict[str, dict[str, object]],
+    context: Context,
+) -> Target | None:
+    name, reports = section.name, context.reports
+    what = f"target {quote(name.value)}"
+    named = usable_name("a target", name, LEFT_OUT, reports)
+    kind = _type(what, section, reports)
+    if kind is None:
+        return None
+    options = COMMON_OPTIONS + TARGET_OPTIONS[kind]
+    properties = [item for item in section.properties if item[0].value != "target_type"]
+    own = convert(what, properties, options, context, LEFT_OUT)
+    found = complete(what, name.place, options, [own], context, LEFT_OUT, defaults[kind])
+    if found is None or own.broken or not named:
+        return None
+    values = found.values
+    enabled, interface = bool(values.pop("target_enabled")), str(values.pop("interface"))
+    cut = bool(values.pop("cut"))
+    target = Target(name.value, name.place, kind, enabled, interface, values, Origins(found.origins), cut)
+    problem = _CHECKS[kind](found, own, globals_) if kind in _CHECKS else ""
+    if problem:
+        reports.error(name.place, f"{what}: {problem}", consequence=LEFT_OUT)
+        return None
+    return target
+
+
+def _type(what: str, section: Section, reports: Reports) -> str | None:
+    """The target's type; None, with an error, when there is none or it is unknown."""
+    given = next((value for name, value in section.properties if name.value == "target_type"), None)
+    if given is None or given.value is None:
+        other = next((value.plain() for name, value in section.properties if name.value == "type"), None)
+        hint = f"known: {', '.join(TARGET_OPTIONS)}"
+        if other in TARGET_OPTIONS:
+            hint = f"you wrote 'type', which is what a set holds: write target_type {quote(str(other))}"
+        reports.error(section.name.place, f"{what} has no 'target_type'", hint=hint, consequence=LEFT_OUT)
+        return None
+    kind = given.value.value.strip().lower() if isinstance(given.value, Text) else ""
+    if kind in TARGET_OPTIONS:
+        return kind
+    reports.error(
+        given.place,
+        f"{what}: unknown target type {quote(kind or str(given.plain()))}",
+        hint=did_you_mean(kind, TARGET_OPTIONS),
+        consequence=LEFT_OUT,
+    )
+    return None
+
+
+# What no single option can say. Each check gives the problem, or '' when there is none.
+
+
+def _check_ipset(found: Complete, own: Settings, globals_: dict[str, dict[str, object]]) -> str:
+    options = found.values
+    kind = str(options["type"])
+    method, _, holds = kind.partition(":")
+    span = cast("tuple[str, int, int] | None", options["range"])
+    if method != "bitmap":
+        # A range among the defaults is meant for the targets of a bitmap type.
+        options["range"] = None
+        found.origins.pop("range", None)
+        return f"'range' belongs to bitmap types only, the type is {kind}" if "range" in own.values else ""
+    if span is None:
+        return f"the type {kind} needs a 'range'"
+    if span[0] != holds:
+        needed = "of IPv4 addresses such as '192.168.1.0/24'" if holds == "ip" else "of ports such as '1-1023'"
+        return f"the type {kind} needs a 'range' {needed}"
+    if holds == "ip":
+        if "families" in own.values and 4 not in cast("tuple[int, ...]", options["families"]):
+            return "the type bitmap:ip holds IPv4 addresses only, the family is ipv6"
+        if options["families"] != (4,):
+            options["families"] = (4,)
+            found.origins.pop("families", None)
+    options["range"] = span[1:]
+    return ""
+
+
+def _check_nftset(found: Complete, own: Settings, globals_: dict[str, dict[str, object]]) -> str:
+    options = found.values
+    address = 16 if 6 in cast("tuple[int, ...]", options["families"]) else 4
+    fields = cast("tuple[str, ...]", options["type"])
+    size = sum(address if name.endswith("_addr") else _FIELD_BYTES.get(name, 4) for name in fields)
+    return f"the type's fields take {size} bytes, the kernel allows {MAX_NFT_KEY}" if size > MAX_NFT_KEY else ""
+
+
+def _check_ctmark(found: Complete, own: Settings, globals_: dict[str, dict[str, object]]) -> str:
+    value, shift = cast(int, found.values["mark"]), cast(int, found.values["shift"])
+    return f"the mark {value:#x} shifted by {shift} takes more than 32 bits" if value << shift > UINT32 else ""
+
+
+def _check_ctlabel(found: Complete, own: Settings, globals_: dict[str, dict[str, object]]) -> str:
+    options = found.values
+    labels = cast("tuple[str | int, ...]", options["labels"])
+    bits = cast(int, globals_["ctlabel"]["max_bits"])
+    high = [label for label in labels if isinstance(label, int) and label >= bits]
+    if high:
+        return f"the label bit {high[0]} is not below max_bits, which is {bits}"
+    return "" if labels or options["auto_label"] else "there is nothing to set: no 'labels' and no 'auto_label'"
+
+
+_CHECKS = {
+    "ipset": _check_ipset,
+    "nftset": _check_nftset,
+    "ctmark": _check_ctmark,
+    "ctlabel": _check_ctlabel,
+}
+
+
+def _check_shared_sets(targets: dict[str, Target], reports: Reports) -> None:
+    """Enabled managed targets that share a set must agree on what it is; the first one decides."""
+    first: dict[tuple[object, ...], Target] = {}
+    for target in list(targets.values()):
+        options = target.options
+        if target.type not in ("ipset", "nftset") or not target.enabled or not options["managed"]:
+            continue
+        table = (options.get("table_family"), options.get("table_name"))
+        other = first.setdefault((target.type, *table, options["set_name"]), target)
+        differing = [name for name in options if options[name] != other.options[name]]
+        if not differing:
+            continue
+        names = ", ".join("set_family" if name == "families" else name for name in differing)
+        message = (
+            f"target {quote(target.name)} manages the same set as {quote(other.name)} ({other.place}), but differs in {names}"
+        )
+        if any(name in _SHAPE for name in differing):
+            reports.error(target.place, message, consequence=LEFT_OUT)
+            del targets[target.name]
+        else:
+            consequence = f"the set is made as {quote(other.name)} says"
+            reports.warning(target.place, message, consequence=consequence)

@@ -1,0 +1,267 @@
+"""From words to meaning: a raw tree becomes typed tests, or an error that names what was meant.
+
+In: a raw tree of `grammar`, and a `Context`: the catalogue of names, the address groups, and where warnings go. Out: a
+tree of `tree` whose values are ids, packed addresses and compiled patterns. Here every attribute, constant, tag, group
+and value is looked up, so that nothing can fail on a user's typing later, when flows are matched.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ..base.report import nearest
+from ..catalogue import Catalogue
+from . import regex
+from .attributes import BY_NAME, COMPACT, CONSTANTS, Attribute
+from .grammar import Comparison, ExpressionError, Raw, Star, Statement, Word
+from .literal import needed
+from .tree import And, Everything, Members, Network, Node, Not, Or, Pattern, Test
+
+_MAC = re.compile(r"[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}\Z")
+_NUMBER = re.compile(r"(?:0x[0-9A-Fa-f]{1,16}|[0-9]{1,20})\Z")
+_FRIENDLY = {
+    "regex": "a regular expression",
+    "string": "a string",
+    "number": "a number",
+    "boolean": "true or false",
+    "address": "an IP address",
+    "network": "a network",
+    "mac": "a MAC address",
+    "group": "an address group",
+    "constant": "a constant",
+}
+
+_OTHER_WORDS = {
+    "src_ip": "local_ip",
+    "dst_ip": "other_ip",
+    "src_port": "local_port",
+    "dst_port": "other_port",
+    "src_mac": "local_mac",
+    "dst_mac": "other_mac",
+    "domain": "detected_hostname",
+    "hostname": "detected_hostname",
+    "host": "detected_hostname",
+    "sni": "client_sni",
+}
+_LARGEST = {"port": 65535, "local_port": 65535, "other_port": 65535, "ip_protocol": 255, "vlan_id": 4095}
+"""The largest number that a packet can have there."""
+Warn = Callable[[str, int, str], None]
+"""Takes a message, an offset in the text, and a hint."""
+
+
+@dataclass
+class Context:
+    """What names mean: the catalogue, address groups by name, and where warnings go."""
+
+    catalogue: Catalogue
+    groups: Mapping[str, Members] = field(default_factory=dict)
+    double_quotes: bool = False
+    """Accept "..." for '...' (UCI users write it)."""
+    warn: Warn = lambda message, offset, hint: None
+
+
+@dataclass(frozen=True)
+class _Value:
+    token: str
+    value: object
+
+
+def _suggest(word: str, candidates: Iterable[str]) -> str:
+    close = nearest(word, list(candidates))
+    return f"did you mean {' or '.join(repr(name) for name in close)}?" if close else ""
+
+
+def parse_address(text: str) -> Network | bytes | None:
+    """Return the network of an IP address or CIDR (host bits dropped), the 6 bytes of a MAC address, or None."""
+    if _MAC.match(text):
+        return bytes.fromhex(text.replace(":", "").replace("-", ""))
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+    return Network(network.network_address.packed, network.prefixlen)
+
+
+class _Checker:
+    def __init__(self, text: str, base: int, context: Context) -> None:
+        self.text = text
+        self.base = base
+        self.context = context
+
+    def error(self, message: str, word: Word, hint: str = "") -> ExpressionError:
+        return ExpressionError(message, self.base + word.start, word.end - word.start, hint)
+
+    def source(self, raw: Raw) -> str:
+        """The text of a part of the expression, with the parentheses it stands in."""
+        return " ".join(self.text[raw.start : raw.end].split())
+
+    def node(self, raw: Raw) -> Node:
+        if isinstance(raw, Star):
+            return Everything()
+        if isinstance(raw, Comparison):
+            return self.compact(raw) if raw.attribute.kind == "compact" else self.comparison(raw)
+        items = tuple(self.node(item) for item in raw.items)
+        if raw.kind == "not":
+            return Not(items[0], self.source(raw))
+        if raw.mixed:
+            self.context.warn(
+                "'&&' and '||' are mixed without parentheses: here '&&' binds tighter, netifyd 4.4 reads it from the right",
+                self.base + raw.start,
+                "put parentheses where you mean them",
+            )
+        return (And if raw.kind == "and" else Or)(items, self.source(raw))
+
+    def compact(self, raw: Comparison) -> Test:
+        word = raw.attribute
+        prefix, _, tag = word.text.partition(":")
+        attribute = BY_NAME[COMPACT[prefix]]
+        tag = tag.strip("'")
+        value = _Value("number", int(tag)) if tag.isdecimal() and len(tag) < 20 else _Value("string", tag)
+        return Test(attribute.name, "==", self.resolve(attribute, value, word), self.source(raw))
+
+    def comparison(self, raw: Comparison) -> Test:
+        word = raw.attribute
+        attribute = BY_NAME.get(word.text)
+        if attribute is None:
+            hint = _suggest(word.text, BY_NAME)
+            if self.context.catalogue.application(word.text) is not None:
+                hint = f"an application is named so: app == '{word.text}', or ai:{word.text}"
+            elif word.text in _OTHER_WORDS:
+                hint = f"did you mean '{_OTHER_WORDS[word.text]}'?"
+            if word.text in CONSTANTS:
+                hint = "this is a value, to be compared with an attribute"
+            raise self.error(f"unknown attribute '{word.text}'", word, hint)
+        source = " ".join(self.text[word.start : (raw.value or word).end].split())
+        if raw.value is None:
+            return Test(attribute.name, "", None, source)
+        kind = attribute.kind
+        if raw.op not in kind.operators:
+            raise self.error(f"'{word.text}' cannot be compared with '{raw.op}'", word, f"use {' or '.join(kind.operators)}")
+        value = self.classify(raw.value, attribute)
+        if value.token not in kind.tokens:
+            expected = f"{' or '.join(attribute.constants)}" if attribute.constants else kind.expected
+            hint = ""
+            if value.token == "string" and not attribute.constants:
+                inner = self.try_word(str(value.value))
+                hint = "write it without quotes" if inner and inner.token in kind.tokens else ""
+            raise self.error(f"'{word.text}' expects {expected}, found {_FRIENDLY[value.token]}", raw.value, hint)
+        self.reachable(attribute, raw.op, value, raw.value)
+        return Test(attribute.name, raw.op, self.resolve(attribute, value, raw.value), source)
+
+    def reachable(self, attribute: Attribute, op: str, value: _Value, word: Word) -> None:
+        """Warn about a number that no packet can have."""
+        largest = _LARGEST.get(attribute.name)
+        if largest is None or not isinstance(value.value, int):
+            return
+        if (op in ("==", ">=") and value.value > largest) or (op == ">" and value.value >= largest):
+            message = f"'{attribute.name} {op} {value.value}' holds for no flow: the largest is {largest}"
+            self.context.warn(message, self.base + word.start, "")
+
+    @staticmethod
+    def try_word(text: str) -> _Value | None:
+        """Understand an unquoted word, or return None."""
+        if text.lower() in ("true", "false"):
+            return _Value("boolean", text.lower() == "true")
+        if _NUMBER.match(text):
+            return _Value("number", int(text, 16) if text.startswith("0x") else int(text))
+        if text.startswith("@") and len(text) > 1:
+            return _Value("group", text[1:])
+        found = parse_address(text)
+        if isinstance(found, bytes):
+            return _Value("mac", found)
+        return _Value("network" if "/" in text else "address", found) if found else None
+
+    def classify(self, word: Word, attribute: Attribute) -> _Value:
+        if word.kind == "string":
+            if self.text[word.start] == '"' and not self.context.double_quotes:
+                raise self.error("double quotes", word, "strings stand in single quotes: '" + word.text + "'")
+            if not word.text:
+                raise self.error("an empty string", word, f"'!{attribute.name}' asks for a flow that has none")
+            if word.text.startswith("rx:"):
+                return _Value("regex", word.text[3:])
+            return _Value("string", word.text)
+        value = self.try_word(word.text)
+        if value is not None:
+            return value
+        if word.text in CONSTANTS or attribute.constants:
+            if word.text not in attribute.constants:
+                raise self.error(
+                    f"'{word.text}' is no value of '{attribute.name}'",
+                    word,
+                    _suggest(word.text, attribute.constants) or f"use one of {', '.join(attribute.constants)}",
+                )
+            return _Value("constant", word.text)
+        hint = f"write '{word.text}' in single quotes" if "string" in attribute.kind.tokens else ""
+        raise self.error(f"expected {attribute.kind.expected}, found '{word.text}'", word, hint)
+
+    def resolve(self, attribute: Attribute, value: _Value, word: Word) -> object:
+        if value.token == "regex":
+            return self.pattern(str(value.value), word)
+        if value.token == "group":
+            members = self.context.groups.get(str(value.value))
+            if members is None:
+                hint = _suggest(str(value.value), self.context.groups) or "no such group is defined"
+                raise self.error(f"unknown address group '@{value.value}'", word, hint)
+            return members
+        if value.token != "string":
+            return value.value
+        text = str(value.value).lower()
+        kind = attribute.kind.name
+        if kind == "category":
+            return self.category(attribute, text, word)
+        if kind == "risk":
+            number = self.context.catalogue.risks.get(text)
+            if number is None:
+                raise self.error(f"unknown risk '{value.value}'", word, _suggest(text, self.context.catalogue.risks))
+            return number
+        if kind == "tag":
+            self.known(text, word, self.context.catalogue.application(text), "application")
+        elif kind == "protocol":
+            self.known(text, word, self.context.catalogue.protocols.get(text), "protocol")
+        return str(value.value) if kind == "name" else text
+
+    def known(self, text: str, word: Word, found: int | None, what: str) -> None:
+        """Warn about a name that no list has: an agent may know more names, but a near one looks like a slip."""
+        if found is not None or text == "unknown":
+            return
+        catalogue = self.context.catalogue
+        names: Iterable[str] = catalogue.protocols
+        if what == "application":
+            names = {name.partition(".")[2] or name for name in catalogue.applications}
+        near = difflib.get_close_matches(text.removeprefix("netify."), names, n=1, cutoff=0.82)
+        close = f"did you mean '{near[0]}'?" if near else ""
+        if close or (what == "application" and catalogue.complete_applications):
+            self.context.warn(f"unknown {what} '{text}'", self.base + word.start, close)
+
+    def category(self, attribute: Attribute, text: str, word: Word) -> int:
+        catalogue = self.context.catalogue
+        protocol = attribute.name == "protocol_category"
+        tags = catalogue.protocol_categories if protocol else catalogue.application_categories
+        if text not in tags:
+            hint = _suggest(text, tags)
+            other = catalogue.application_categories if protocol else catalogue.protocol_categories
+            if text in other:
+                hint = f"it is a category of {'applications' if protocol else 'protocols'}" + (hint and f"; {hint}")
+            raise self.error(f"unknown category '{text}'", word, hint)
+        return tags[text]
+
+    def pattern(self, text: str, word: Word) -> Pattern:
+        if not text:
+            raise self.error("an empty regular expression", word)
+        try:
+            plan = regex.compile_pattern(text)
+        except regex.RegexError as failure:
+            offset = self.base + word.start + 4 + (failure.offset or 0)
+            raise ExpressionError(f"regular expression: {failure}", offset) from None
+        if plan.note:
+            self.context.warn(plan.note, self.base + word.start, "")
+        return Pattern(text, plan.as_data(), needed(text))
+
+
+def check(statement: Statement, context: Context) -> Node:
+    """Give a statement its meaning. Raises `ExpressionError`, with offsets in the text that the statement came from."""
+    return _Checker(statement.text, statement.start, context).node(statement.tree)

@@ -1,0 +1,147 @@
+"""The hours of actions, for the policy image: windows by number, and the offsets of the time zone.
+
+In: a checked policy, and where UCI's folder is. Out: `Schedules`; the daemon evaluates them by `engine.hours`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import zoneinfo
+from dataclasses import dataclass, field
+
+from ..daemon.engine.hours import DAY, DAYS, Zone, applies, shown
+from .base.files import FileError, read_text
+from .base.report import Reports, quote
+from .config import zone
+from .config.model import Action, Policy, Window
+from .config.ucitext import UciError, parse
+
+Packed = tuple[tuple[int, ...], int, int]
+"""A window: days (Monday is 0), start and end in seconds of the day."""
+
+
+@dataclass
+class Schedules:
+    """`windows`: (inclusive, exclusive) windows of each schedule; `of`: action to the number of its schedule."""
+
+    windows: list[tuple[list[Packed], list[Packed]]] = field(default_factory=list)
+    of: dict[str, int] = field(default_factory=dict)
+    changes: zone.Changes = field(default_factory=lambda: [(0, 0)])
+    zone: str = "UTC"
+    """The zone in words: its name, or its POSIX string."""
+
+    def now(self) -> tuple[int, int]:
+        """Return (weekday, second of the day) that a clock on the wall shows in the zone."""
+        return Zone(self.changes).wall(int(time.time()))
+
+    def hold(self, action: str, at: tuple[int, int]) -> bool:
+        """Return whether an action is within its hours at (weekday, second of the day)."""
+        return action not in self.of or applies(*self.windows[self.of[action]], *at)
+
+    def words(self, action: str) -> str:
+        """Return the hours of an action as a person says them; "" for all hours."""
+        return in_words(*self.windows[self.of[action]]) if action in self.of else ""
+
+
+def _days(days: tuple[int, ...]) -> str:
+    """Return days of the week with a hyphen for a run of them, as "sun-thu"; "" for all."""
+    if len(days) == len(DAYS):
+        return ""
+    runs: list[list[int]] = []
+    # A run may go on over Sunday: begin after a day that is not among them.
+    first = next(day for day in range(7) if day not in days)
+    for day in ((first + step) % 7 for step in range(7)):
+        if day in days:
+            if runs and (runs[-1][-1] + 1) % 7 == day:
+                runs[-1].append(day)
+            else:
+                runs.append([day])
+    words = [DAYS[run[0]] + (f"-{DAYS[run[-1]]}" if len(run) > 1 else "") for run in sorted(runs)]
+    return ",".join(words) + " "
+
+
+def in_words(inclusive: list[Packed], exclusive: list[Packed]) -> str:
+    """Return windows as a person says them: "sun-thu 21:00-6:30, not wed 22:00-23:00"."""
+
+    def window(packed: Packed) -> str:
+        days, start, end = packed
+        last = "24:00" if end == DAY else shown(0, end)[4:]
+        return f"{_days(days)}{shown(0, start)[4:]}-{last}"
+
+    return ", ".join([window(packed) for packed in inclusive] + [f"not {window(packed)}" for packed in exclusive])
+
+
+def wall_time(text: str, weekday: int) -> tuple[int, int]:
+    """Read a moment of the clock on the wall: "21:30" (of `weekday`), "sat 21:30" or "2026-11-21 21:30". Raises ValueError."""
+    *day, clock = text.lower().split()
+    then = time.strptime(clock, "%H:%M")
+    if len(day) > 1:
+        raise ValueError(text)
+    if day:
+        weekday = DAYS.index(day[0][:3]) if day[0][:3] in DAYS else time.strptime(day[0], "%Y-%m-%d").tm_wday
+    return weekday, then.tm_hour * 3600 + then.tm_min * 60
+
+
+def schedules(policy: Policy, uci: str | None, reports: Reports) -> Schedules:
+    """Return the schedules of all actions that have hours; actions with the same hours share one."""
+    made = Schedules()
+    for action in policy.actions:
+        if action.time_of_day:
+            windows = _windows(action)
+            if windows not in made.windows:
+                made.windows.append(windows)
+            made.of[action.name] = made.windows.index(windows)
+    if made.windows:
+        found = _zone(policy, uci, reports)
+        made.changes = zone.changes(found)
+        made.zone = found.key if found else made.zone
+    return made
+
+
+def _windows(action: Action) -> tuple[list[Packed], list[Packed]]:
+    def packed(window: Window) -> Packed:
+        return window.days, window.start, window.end
+
+    inclusive = [packed(window) for window in action.time_of_day if window.policy == "inclusive"]
+    return inclusive, [packed(window) for window in action.time_of_day if window.policy == "exclusive"]
+
+
+def _zone(policy: Policy, uci: str | None, reports: Reports) -> zoneinfo.ZoneInfo | None:
+    """Return the zone that the policy names, else the system's."""
+    system = _system_settings(uci)
+    if policy.timezone:
+        try:
+            return zone.find(policy.timezone)
+        except ValueError:
+            same = system.get("zonename", "").replace(" ", "_") == policy.timezone
+            if not same:
+                origin = policy.origins.values.get("timezone")
+                used = zone.system(system)
+                clock = Zone(zone.changes(used)).wall(int(time.time()))
+                reports.warning(
+                    origin.place if origin else None,
+                    f"the time zone {quote(policy.timezone)} is not known here: names need the zoneinfo database",
+                    hint="install zoneinfo-core and the package of the region, as zoneinfo-europe or zoneinfo-northamerica,"
+                    " or write the POSIX form, such as CET-1CEST,M3.5.0,M10.5.0/3",
+                    consequence=f"the zone of the system is used: {used.key if used else 'UTC'}, where it is {shown(*clock)}",
+                )
+                return used
+    found = zone.system(system)
+    if found is None:
+        reports.warning(None, "the time zone of this system is not known", consequence="hours are read as UTC")
+    return found
+
+
+def _system_settings(uci: str | None) -> dict[str, str]:
+    """Return the options of the section of type `system` in OpenWrt's package `system`."""
+    path = os.path.join(uci or "", "system")
+    try:
+        sections = parse(read_text(path, 1 << 20), path, "system", Reports()) if uci else []
+    except (FileError, UciError):
+        return {}
+    for section in sections:
+        if section.type.value == "system":
+            options = section.options.items()
+            return {name: option.value.value for name, option in options if not isinstance(option.value, list)}
+    return {}

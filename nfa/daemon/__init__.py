@@ -1,0 +1,1 @@
+"""The daemon: resident, from netifyd's records to effects. It imports nothing of the compiler."""

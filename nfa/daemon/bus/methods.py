@@ -1,0 +1,317 @@
+"""The one table of methods: what may be asked, over ubus and over the control socket, and who answers.
+
+In: a method's name, its arguments as decoded JSON or blobmsg, and `reply(status, data)`. Out: one call of `reply`, at once
+or later. A refusal carries words, and a status of ubus: 2 for wrong arguments, 3 for no such method, 4 for no such name.
+What takes long is done in slices of the loop's turns or by a child; answers are paged, so none reaches ubus's 1 MiB.
+"""
+
+import json
+
+from ..engine.engine import brief
+from ..stream.records import BadRecord, read
+from ..targets.texts import reader
+from . import status
+from .ubus import INVALID_ARGUMENT, METHOD_NOT_FOUND, NOT_FOUND, OK, UNKNOWN_ERROR
+
+MAX_LIMIT = 1000
+PAGE_BYTES = 400 << 10
+"""JSON bytes of the items of one answer: with what stands around them, well below ubus's limit."""
+SLICE = 1000
+"""Elements that a search looks at in one turn of the loop: some milliseconds on a slow router."""
+SESSION = "ubus_rpc_session"
+"""uhttpd adds this argument to every call that comes from a browser."""
+
+_TYPES = {
+    "string": (str,),
+    "integer": (int,),
+    "boolean": (bool, int),
+    "table": (dict,),
+    "any": (str, list, dict),
+}
+_WORDS = {"string": "a string", "integer": "a whole number", "boolean": "true or false", "table": "an object", "any": "a value"}
+
+
+class Refused(Exception):
+    """A call that cannot be answered: a status of ubus, and words for a person."""
+
+    def __init__(self, code: int, words: str) -> None:
+        super().__init__(words)
+        self.code = code
+
+
+def signatures() -> dict:
+    """Return what ubus announces: method to argument to type."""
+    return {name: arguments for name, (arguments, _) in METHODS.items()}
+
+
+def answer(daemon, method: str, arguments: dict, reply) -> None:
+    """Answer one call. Nothing that a caller sends raises."""
+    entry = METHODS.get(method)
+    if entry is None:
+        reply(METHOD_NOT_FOUND, {"error": "no such method: " + method[:64] + "; there are " + ", ".join(METHODS)})
+        return
+    declared, function = entry
+    try:
+        given = _checked(declared, arguments)
+        data = function(daemon, given, reply)
+    except Refused as refusal:
+        reply(refusal.code, {"error": str(refusal)})
+        return
+    if data is not None:
+        reply(OK, data)
+
+
+def _checked(declared: dict, arguments: dict) -> dict:
+    """Return the arguments that were given, without uhttpd's session. Raises Refused."""
+    given = {}
+    for name, value in arguments.items():
+        if name == SESSION:
+            continue
+        kind = declared.get(name)
+        if kind is None:
+            known = ", ".join(declared) or "none"
+            raise Refused(INVALID_ARGUMENT, "unknown argument " + repr(name[:64]) + "; known: " + known)
+        if value is None:
+            continue
+        if not isinstance(value, _TYPES[kind]) or (kind == "integer" and isinstance(value, bool)):
+            raise Refused(INVALID_ARGUMENT, "'" + name + "' must be " + _WORDS[kind])
+        given[name] = value
+    return given
+
+
+def _window(given: dict, default: int, most: int = MAX_LIMIT) -> tuple[int, int]:
+    """Return (offset, limit). A limit over the most that one answer holds is cut. Raises Refused."""
+    offset, limit = given.get("offset", 0), given.get("limit", default)
+    if offset < 0 or limit < 0:
+        raise Refused(INVALID_ARGUMENT, "'offset' and 'limit' must not be negative")
+    return offset, min(limit, most)
+
+
+def page(key: str, items, offset: int, limit: int) -> dict:
+    """Return `limit` of the items from `offset` on, or as many as fit into one answer; `total`, and whether there are more."""
+    items = list(items)
+    taken: list = []
+    size = 0
+    for item in items[offset : offset + limit]:
+        size += len(json.dumps(item))
+        if size > PAGE_BYTES and taken:
+            break
+        taken.append(item)
+    return {key: taken, "offset": offset, "total": len(items), "more": offset + len(taken) < len(items)}
+
+
+def _matching(table: dict, search: str):
+    """Yield name and value of what holds the text in its name, whatever its case; the name becomes a field."""
+    search = search.lower()
+    return [{"name": name, **value} for name, value in table.items() if search in name.lower()]
+
+
+# -- what happens ------------------------------------------------------------------------------------------------------
+
+
+def _status(daemon, given: dict, reply) -> dict:
+    """What happens: see docs/status.md."""
+    return status.report(daemon, PAGE_BYTES)
+
+
+def _actions(daemon, given: dict, reply) -> dict:
+    """The actions of the policy in force, in the order in which they are tried."""
+    offset, limit = _window(given, MAX_LIMIT)
+    return page("actions", _matching(status.actions(daemon), given.get("search", "")), offset, limit)
+
+
+def _targets(daemon, given: dict, reply) -> dict:
+    """The targets, with what became of their elements."""
+    offset, limit = _window(given, MAX_LIMIT)
+    return page("targets", _matching(status.targets(daemon), given.get("search", "")), offset, limit)
+
+
+def _slots(daemon, name: str) -> list:
+    """Return the slots of a target, or of all for "". Raises Refused when there is no such target."""
+    described = [target for target in daemon.registry.described if name in ("", target["name"])]
+    if name and not described:
+        known = ", ".join([target["name"] for target in daemon.registry.described][:20]) or "none"
+        raise Refused(NOT_FOUND, "no such target: " + repr(name[:128]) + "; there are: " + known)
+    bound = [daemon.registry.targets.get(target["name"]) for target in described]
+    return [slot for target in bound if target is not None for slot in target.slots]
+
+
+def _elements(daemon, given: dict, reply) -> None:
+    """The elements that the daemon holds in a target's sets, or in all: as text, with the seconds they have left."""
+    slots = _slots(daemon, given.get("target", ""))
+    offset, limit = _window(given, 100)
+    daemon.work(_listing(slots, given.get("search", "").lower(), offset, limit, daemon.now()), reply)
+
+
+def _element(slot, text: str, key: bytes, now: int) -> dict:
+    deadline = slot.expires(key)
+    return {
+        "target": slot.counters.name,
+        "set": slot.data["set"],
+        "table": slot.data["table"],
+        "element": text,
+        "left": max(0, deadline - now) if deadline else None,
+    }
+
+
+def _listing(slots: list, search: str, offset: int, limit: int, now: int):
+    """List elements, those with a text in them: a generator that gives back the loop after each slice. Returns the answer.
+
+    They are sorted, set by set: in the order of the table, which a refresh changes, a reader of several pages would see some
+    twice and others never.
+    """
+    total = found = size = 0
+    listed: list = []
+    for slot in slots:
+        text_of = reader(slot.data)
+        keys = list(slot.live)
+        total += len(keys)
+        mine: list = []
+        for start in range(0, len(keys), SLICE):
+            part = keys[start : start + SLICE]
+            if search:
+                part = [key for key in part if search in text_of(key)]
+            found += len(part)
+            mine = sorted(mine + part)[: max(0, offset + limit - len(listed))]
+            yield
+        listed += [(slot, text_of, key) for key in mine]
+    taken: list = []
+    more = offset + limit < found
+    for slot, text_of, key in listed[offset:]:
+        if key not in slot.live:
+            continue  # it went, or its set did, while others were looked at
+        element = _element(slot, text_of(key), key, now)
+        size += len(element["element"]) + len(element["target"]) + len(element["set"]) + len(element["table"]) + 100
+        if size > PAGE_BYTES and taken:
+            more = True
+            break
+        taken.append(element)
+    return {"elements": taken, "offset": offset, "total": total, "found": found, "more": more}
+
+
+def _matches(daemon, given: dict, reply) -> dict:
+    """The last decisions, newest first: when, which flow, which actions, which targets."""
+    _, limit = _window(given, 50)
+    recent = list(daemon.engine.recent)
+    now = daemon.now()
+    made = page("matches", [match_of(item, now) for item in recent[::-1][:limit]], 0, limit)
+    return {"matches": made["matches"], "total": len(recent), "more": len(made["matches"]) < len(recent)}
+
+
+def match_of(item: tuple, now: int) -> dict:
+    """Return a decision of `Engine.recent` as plain data."""
+    second, names, reached, kept = item
+    record = _record_of(kept)
+    flow = kept if isinstance(kept, dict) else brief(record) if record else {}
+    return {"time": status.wall(second, now), "flow": flow, "actions": list(names), "targets": list(reached)}
+
+
+def _record_of(kept) -> dict | None:
+    """Return the record of a decision, None where it is not kept whole.
+
+    A record that was read at a depth of calls that just sufficed cannot be read here, a few calls deeper.
+    """
+    try:
+        return None if isinstance(kept, dict) else read(kept)[1]
+    except BadRecord:
+        return None
+
+
+# -- names -------------------------------------------------------------------------------------------------------------
+
+
+def _names(kind: str):
+    """Return the method that lists what a policy may name: of the agent's files, and what the running agent announced."""
+
+    def method(daemon, given: dict, reply) -> dict:
+        offset, limit = _window(given, MAX_LIMIT)
+        search = given.get("search", "").lower()
+        rows = [row for row in daemon.loader.names(kind) if search in row["name"]]
+        return page(kind, rows, offset, limit)
+
+    return method
+
+
+# -- what a child answers ----------------------------------------------------------------------------------------------
+
+
+def _explain(daemon, given: dict, reply) -> None:
+    """Why a flow matches or does not, by the configuration as it is now: of a digest among the last decisions, or a record."""
+    flow = given.get("flow")
+    if isinstance(flow, str):
+        flow = _recent_record(daemon, flow)
+    if not isinstance(flow, dict):
+        raise Refused(INVALID_ARGUMENT, "'flow' must be the digest of a recent decision (see matches), or a flow record")
+    daemon.loader.ask("explain", {"flow": flow}, reply)
+
+
+def _recent_record(daemon, digest: str) -> dict:
+    """Return the last record with a digest (or its beginning) of the last decisions. Raises Refused."""
+    wanted = digest.strip().lower()
+    if len(wanted) < 4:
+        raise Refused(INVALID_ARGUMENT, "'flow' must be at least 4 characters of a digest")
+    for *_, kept in list(daemon.engine.recent)[::-1]:
+        record = _record_of(kept)
+        known = record["flow"] if record else kept if isinstance(kept, dict) else {}
+        if known.get("digest", "").startswith(wanted):
+            if record is None:
+                raise Refused(NOT_FOUND, "the record of this flow was too long to be remembered; pass the record itself")
+            found: dict = record
+            return found
+    count = str(len(daemon.engine.recent))
+    raise Refused(NOT_FOUND, "no such flow among the last " + count + " decisions; pass the flow record itself")
+
+
+def _check(daemon, given: dict, reply) -> None:
+    """What is wrong with criteria, exemptions or a configuration, before they are saved; without any: with the files."""
+    if len(given) > 1:
+        raise Refused(INVALID_ARGUMENT, "only one of 'criteria', 'exemptions' and 'config' can be checked at a time")
+    for name in ("criteria", "exemptions"):
+        value = given.get(name, [])
+        if isinstance(value, dict) or (isinstance(value, list) and not all(isinstance(item, str) for item in value)):
+            raise Refused(INVALID_ARGUMENT, "'" + name + "' must be a string or an array of strings")
+    if isinstance(given.get("config"), list):
+        raise Refused(INVALID_ARGUMENT, "'config' must be an object, or a string with the text of a configuration, JSON or UCI")
+    daemon.loader.ask("check", given, reply)
+
+
+# -- what changes something --------------------------------------------------------------------------------------------
+
+
+def _reload(daemon, given: dict, reply) -> None:
+    """Compile the configuration anew, as SIGHUP does; the answer comes when that is done."""
+    daemon.loader.reload(reply)
+
+
+def _flush(daemon, given: dict, reply) -> dict:
+    """Empty the sets of a target. Flows that go on come back with their next records."""
+    name = given.get("target", "")
+    if not name:
+        raise Refused(INVALID_ARGUMENT, "'target' is needed: the name of the target whose sets are to be emptied")
+    slots = _slots(daemon, name)
+    if not slots:
+        raise Refused(INVALID_ARGUMENT, repr(name[:128]) + " has no set to empty: it is of another type, or not in use")
+    withdrawn, problem = daemon.registry.flush_slots(slots)
+    if problem:
+        raise Refused(UNKNOWN_ERROR, problem)
+    return {"target": name, "kind": slots[0].data["kind"], "sets": len(slots), "withdrawn": withdrawn}
+
+
+_PAGE = {"offset": "integer", "limit": "integer"}
+_SEARCH = {"search": "string", **_PAGE}
+
+METHODS = {
+    "status": ({}, _status),
+    "actions": (_SEARCH, _actions),
+    "targets": (_SEARCH, _targets),
+    "elements": ({"target": "string", **_SEARCH}, _elements),
+    "matches": ({"limit": "integer"}, _matches),
+    "explain": ({"flow": "any"}, _explain),
+    "check": ({"criteria": "any", "exemptions": "any", "config": "any"}, _check),
+    "apps": (_SEARCH, _names("apps")),
+    "protocols": (_SEARCH, _names("protocols")),
+    "categories": (_SEARCH, _names("categories")),
+    "reload": ({}, _reload),
+    "flush": ({"target": "string"}, _flush),
+}
+"""Method to (argument to type, function). `any`: text or a structure."""

@@ -1,0 +1,189 @@
+"""What `status` answers: counters of the whole daemon as plain data. Numbers of events are totals since start."""
+
+import time
+
+from ... import __version__
+from ..base.portable import monotonic, ordered_dict
+
+
+def memory() -> dict:
+    """Return the resident memory now and at its highest, in kB; 0 where /proc does not tell."""
+    found = {"rss_kb": 0, "peak_kb": 0}
+    try:
+        with open("/proc/self/status") as file:
+            for line in file:
+                name, _, value = line.partition(":")
+                if name in ("VmRSS", "VmHWM"):
+                    found["rss_kb" if name == "VmRSS" else "peak_kb"] = int(value.split()[0])
+    except (OSError, ValueError, IndexError):
+        pass
+    return found
+
+
+def wall(second: int, now: int) -> int | None:
+    """Turn a second of the loop's clock into epoch seconds; None for never."""
+    return int(time.time()) - (now - second) if second else None
+
+
+def report(daemon, budget: int) -> dict:
+    """Return the status of a daemon (see `nfa.daemon.daemon.Daemon`); actions and targets up to about `budget` bytes in all."""
+    engine, client, registry = daemon.engine, daemon.client, daemon.registry
+    shown_actions, more_actions = _fitting(actions(daemon), budget // 2)
+    shown_targets, more_targets = _fitting(targets(daemon), budget // 2)
+    policy = dict(daemon.loader.info)
+    policy.update(_clock(engine.policy))
+    bad = dict(engine.bad)
+    bad.update(client.bad_counts())
+    return {
+        "version": __version__,
+        "uptime": int(monotonic() - daemon.started),
+        "time": int(time.time()),
+        "source": {
+            "uri": client.uri,
+            "state": client.state,
+            "connected": client.state == "connected",
+            "agent_version": engine.agent.get("agent_version"),
+            "records": engine.records,
+            "bytes": client.bytes,
+            "kinds": dict(engine.kinds),
+            "bad": bad,
+            "connects": client.connects,
+            "reconnects": max(0, client.connects - 1),
+            "decoder": daemon.decoder,
+            "lag": daemon.lag,
+            "last_error": client.last_error,
+        },
+        "policy": policy,
+        "flows": {
+            "live": engine.live(),
+            "kept": len(engine.kept),
+            "evaluated": engine.evaluated,
+            "matched": engine.matched,
+            "exempt": engine.exempt,
+            "dropped": engine.flows.dropped + engine.kept.dropped,
+            "max": engine.max_flows,
+        },
+        "actions": shown_actions,
+        "actions_left_out": more_actions,
+        "targets": shown_targets,
+        "targets_left_out": more_targets,
+        "kernel": {
+            "batches": registry.sets.batches + registry.connections.batches,
+            "lost_answers": registry.sets.lost_answers() + registry.connections.netlink.lost,
+            "cut": registry.connections.cut_count,
+            "searches": registry.connections.search.readings,
+        },
+        "ubus": daemon.news.status(),
+        "loop": {"longest_ms": daemon.longest_turn()},
+        "memory": memory(),
+    }
+
+
+def _clock(policy) -> dict:
+    """Return the zone that hours are read in, and the time there; "" when no action has hours."""
+    local = policy.local_time(int(time.time())) if policy is not None else ""
+    return {"zone": policy.zone_name if local else "", "local_time": local}
+
+
+def _fitting(table: dict, budget: int) -> tuple[dict, int]:
+    """Return as many of the first entries as take about `budget` bytes, and how many are left out."""
+    taken = ordered_dict()
+    for name, value in table.items():
+        budget -= 100 + len(name) + len(str(value))
+        if budget < 0:
+            break
+        taken[name] = value
+    return taken, len(table) - len(taken)
+
+
+def actions(daemon) -> dict:
+    """Return the actions of the policy in force by name, in the order in which they are tried."""
+    policy = daemon.engine.policy
+    found: dict[str, dict] = ordered_dict()
+    if policy is None:
+        return found
+    now = daemon.now()
+    counts = policy.action_counts()
+    edges = policy.edges(int(time.time()))
+    for number, (name, enabled, reason, reached) in enumerate(policy.actions):
+        count, last = counts[number]
+        before, then = policy.kept_counts.get(name, (0, 0))
+        schedule = policy.schedules[number]
+        found[name] = {
+            "enabled": enabled,
+            "active": not reason,
+            "reason": reason,
+            "in_hours": policy.in_hours(number),
+            "hours": policy.hours[schedule] if schedule >= 0 else "",
+            "until": edges[schedule] if schedule >= 0 else "",
+            "targets": list(reached),
+            "matches": before + count,
+            "last_match": wall(max(last, then), now),
+        }
+    return found
+
+
+def targets(daemon) -> dict:
+    """Return the targets of the policy in force by name."""
+    now = daemon.now()
+    found = ordered_dict()
+    for target in daemon.registry.described:
+        found[target["name"]] = _target(target, daemon.registry, now)
+    return found
+
+
+def _why_not(target: dict, bound) -> str:
+    """Return why no flow reaches a target, "" when they do."""
+    if bound is not None:
+        return ""
+    if not target["enabled"]:
+        return "the target is disabled"
+    if target["trouble"]:
+        return str(target["trouble"]) + ": nfa check says why"
+    return "no set of it can be used: nfa check says why"
+
+
+def _trouble(target: dict, bound, counters) -> tuple[str, bool]:
+    """Return what is wrong with a target now ("": nothing), and whether its last error is over: it has worked since."""
+    if bound is None:
+        return "", False
+    if target["type"] == "sink":
+        trouble = bound.channel.trouble
+    else:
+        trouble = next((slot.trouble for slot in bound.slots if slot.trouble), "")
+    if target["type"] in ("ctmark", "ctlabel"):
+        return trouble, not trouble and all(slot.worked_at > counters.error_time for slot in bound.slots)
+    return trouble, not trouble and target["type"] != "log"
+
+
+def _target(target: dict, registry, now: int) -> dict:
+    counters = registry.counters(target["name"], target["type"])
+    bound = registry.targets.get(target["name"])
+    slots = bound.slots if bound is not None else []
+    trouble, over = _trouble(target, bound, counters)
+    pending = 0
+    if bound is not None and target["type"] in ("log", "sink"):
+        pending = len(bound.log) if target["type"] == "log" else bound.waiting()
+    return {
+        "type": target["type"],
+        "enabled": target["enabled"],
+        "active": bound is not None,
+        "reason": _why_not(target, bound),
+        "elements": sum([slot.present for slot in slots]) + pending,
+        "sets": [
+            {"name": slot.data["set"], "table": slot.data["table"], "elements": slot.present, "trouble": slot.trouble}
+            for slot in slots
+        ],
+        "kind": target.get("channel", {}).get("kind", ""),
+        "readers": bound.readers() if bound is not None and target["type"] == "sink" else 0,
+        "trouble": trouble,
+        "over": over,
+        "added": counters.added,
+        "refreshed": counters.refreshed,
+        "withdrawn": counters.withdrawn,
+        "restored": counters.restored,
+        "errors": counters.errors,
+        "skipped": counters.skipped,
+        "last_error": counters.last_error,
+        "last_error_at": wall(counters.error_time, now) if counters.kind != "log" else counters.error_time or None,
+    }

@@ -1,0 +1,311 @@
+"""From payloads to effects: decode, decide, apply. The path of every flow record, and the counters of what happened.
+
+In: payloads of the stream, the loop's clock in whole seconds, and policies to put in force. Out: calls of the targets'
+effects, and the table of live flows, by which later records of a flow (stats included) refresh what it holds.
+
+One generated function of the policy image tells which conditions of all exemptions and actions hold for a flow record, as the
+bits of a number. That number is looked up in a table of verdicts (`policy`): whether the flow is exempt, which actions match in
+order of priority, what they reach. So what follows costs the same however many actions there are.
+"""
+
+import json
+from collections import deque
+
+from ..stream.records import BAD_KINDS, BadRecord, catalogue, digest_key, read
+from . import view
+from .flows import Flows, Records
+from .policy import Plan, Policy
+
+MAX_RENAMED = 8
+"""Earlier digests of a flow that are looked at."""
+MAX_FLOWS = 65536
+"""What `max_flows` is by default."""
+RECENT = 200
+"""Decisions that are remembered for `matches`, each with its record: about 300 kB of usual ones."""
+MAX_KEPT_RECORD = 4096
+"""Bytes of a record that is remembered whole; of a longer one (strangers choose host names) only the fields of BRIEF are."""
+MAX_BRIEF_TEXT = 256
+KEPT_BYTES = 400
+"""Bytes of a kept record, on average: those of usual ones are about 200."""
+PART = 8
+"""Payloads that are worked on between two looks at the clock."""
+RELEASED = 64
+"""Flows that end between two looks at the clock."""
+BRIEF = (
+    "interface", "internal", "digest", "ip_version", "ip_protocol", "local_ip", "local_mac", "local_port", "local_origin",
+    "other_ip", "other_port", "detected_protocol_name", "detected_application_name", "host_server_name", "dns_host_name",
+)  # fmt: skip
+"""The fields of a record that `matches` shows: netifyd's names, the first two of the envelope."""
+LIFETIME = 600
+"""A flow that was not heard of for one to two of these (seconds) is forgotten; netifyd purges idle flows after 30 to 300."""
+
+
+def brief(record: dict) -> dict:
+    """Return the fields of a flow record that a person needs to know the flow again, long texts cut."""
+    flow = record["flow"]
+    found: dict[str, object] = {}
+    for name in BRIEF:
+        value = record.get(name) if name in ("interface", "internal") else flow.get(name)
+        if isinstance(value, str):
+            found[name] = value[:MAX_BRIEF_TEXT]
+        elif isinstance(value, int):
+            found[name] = value
+    return found
+
+
+def _same(payload: bytes) -> bytes:
+    """Keep a payload as it is."""
+    return payload
+
+
+class Engine:
+    """Everything that a payload can cause.
+
+    `refresh(held, now)` lets later records of a flow keep its elements alive; `release(held, now, withdraw)` ends a flow's
+    hold on them, and takes out what no other flow holds, if that is wanted.
+    """
+
+    def __init__(self, refresh, release, max_flows: int = MAX_FLOWS, recent: int = RECENT, kept_bytes: int = 0) -> None:
+        """`recent`: decisions that are remembered; `kept_bytes`: of kept records for each of `max_flows`, 0 for KEPT_BYTES."""
+        self.policy: Policy | None = None
+        self._refresh = refresh
+        self._release = release
+        self._pack = self._unpack = _same
+        self.kept = Records()
+        """The last record of each live flow that may have to be matched again, packed."""
+        self.max_flows = max_flows
+        self._kept_bytes = kept_bytes or KEPT_BYTES
+        self.flows = Flows()
+        """Live flows that hold elements: to one packed element, or to a tuple of several."""
+        self._ending: dict[int, object] = {}
+        """Flows that were not heard of for long, and what they have yet to let go of."""
+        self._age_at = 0
+        self.records = 0
+        self.evaluated = 0
+        self.matched = 0
+        self.exempt = 0
+        self.kinds = {"flow": 0, "stats": 0, "purge": 0, "agent": 0, "names": 0, "other": 0}
+        self.bad = dict.fromkeys(BAD_KINDS, 0)
+        self.agent: dict = {}
+        self.names = b"[{}, {}]"
+        """The agent's own names, as JSON (a fifth of the memory that dictionaries take): applications, protocols, id to tag."""
+        self.seen_at = None
+        """When netifyd last saw a packet of the flow whose record came last, epoch milliseconds."""
+        self.recent: deque = deque((), recent)  # noqa: RUF037 (MicroPython takes no keywords)
+        """The last decisions, oldest first: (second of the loop's clock, names of actions, of targets, payload).
+
+        In place of a long payload stands what `brief` made of it. No plan: it would keep the policy that it belongs to.
+        """
+        self.trace = None
+        """Called with (record, plan) for each match, when somebody listens."""
+
+    def take_some(self, payloads: list[bytes], now: int, soon) -> list[bytes]:
+        """Work on payloads until `soon()` says that the turn of the loop has been long enough; returns those that are left.
+
+        Thousands of regular expressions and names that nobody saw before may take milliseconds for each.
+        """
+        for start in range(0, len(payloads), PART):
+            if start and soon():
+                return payloads[start:]
+            self.take(payloads[start : start + PART], now)
+        return []
+
+    def take(self, payloads: list[bytes], now: int) -> None:
+        """Work on payloads in order. Nothing that is in them raises."""
+        policy = self.policy
+        mask = policy.mask if policy else None
+        kinds = self.kinds
+        last = None
+        for payload in payloads:
+            self.records += 1
+            try:
+                kind, value = read(payload)
+                kinds[kind] += 1
+                if kind == "flow":
+                    last = value["flow"]
+                    if policy is None or mask is None:
+                        continue
+                    self.evaluated += 1
+                    found = mask(value, last)
+                    verdict = policy.verdicts.get(found) or policy.judge(found)
+                    digest = digest_key(last["digest"])
+                    if policy.keeps:
+                        self._keep(policy.reprocess or verdict.concerned, digest, payload)
+                    plan = verdict.plan
+                    if plan is not None:
+                        self._hold(plan, digest, value, plan.targets, now)
+                        self._count(plan, value, payload, now)
+                    else:
+                        if verdict.exempt:
+                            self.exempt += 1
+                        # It may have matched before: what it held then is taken back.
+                        self._end(digest, now, True)
+                    if "digest_prev" in last:
+                        self._renamed(last, now)
+                elif kind == "stats":
+                    held = self.flows.renew(value)
+                    if self.kept:
+                        self.kept.renew(value)
+                    if held is not None:
+                        self._refresh(held, now)
+                elif kind == "purge":
+                    self._end(value, now, False)
+                    self.kept.pop(value)
+                elif kind != "other":
+                    self._agent(kind, value)
+            except BadRecord as bad:
+                self.bad[bad.kind] += 1
+            except view.MALFORMED:
+                self.bad["types"] += 1
+        if last is not None:
+            self.seen_at = last.get("last_seen_at")
+
+    def _count(self, plan: Plan, record: dict, payload: bytes, now: int) -> None:
+        """Note a decision: for the counters, for those who ask and for those who listen."""
+        plan.count += 1
+        plan.last = now
+        self.matched += 1
+        kept = payload if len(payload) <= MAX_KEPT_RECORD else brief(record)
+        self.recent.append((now, plan.names, plan.reached, kept))
+        if self.trace is not None:
+            self.trace(record, plan)
+
+    def _hold(self, plan: Plan, digest: int, record: dict, targets: list, now: int) -> bool:
+        """Let a flow hold what its plan says, and nothing else. Returns whether that is something new."""
+        flow = record["flow"]
+        before = self.flows.young.get(digest)
+        if before is None and (self.flows.older or self._ending):
+            before = self._former(digest)
+        held = None
+        for target in targets:
+            try:
+                key = target.apply(record, flow, now, before)
+            except view.MALFORMED:
+                target.counters.skipped += 1  # it lacks what this target needs; the others get theirs
+                continue
+            if key is not None:
+                if held is None:
+                    held = key
+                elif isinstance(held, tuple):
+                    held += (key,)
+                else:
+                    held = (held, key)
+        if before is not None and before != held:
+            self._take_back(before, held, now)
+        if held is not None:
+            if before is None and len(self.flows) >= self.max_flows:
+                # Their elements stay until they expire.
+                for dropped in self.flows.drop_oldest(self.max_flows):
+                    self._release(dropped, now, False)
+            self.flows.young.pop(digest, None)  # others are forgotten before it
+            self.flows.young[digest] = held
+        elif before is not None:
+            self.flows.young.pop(digest, None)
+        return held is not None and held != before
+
+    # -- flows that are matched again -------------------------------------------------------------------------------
+
+    def _keep(self, concerned: bool, digest: int, payload: bytes) -> None:
+        """Remember the record of a flow, if an edge of a schedule, or a reload, may concern it."""
+        kept = self.kept
+        if not concerned:
+            if kept:
+                kept.pop(digest)
+            return
+        kept.put(digest, self._pack(payload))
+        while len(kept) > self.max_flows or kept.size > self.max_flows * self._kept_bytes:
+            kept.drop_oldest(self.max_flows)
+
+    def match_again(self, now):
+        """Match all kept flows again: a generator that gives back the loop after each flow. `now()`: the loop's clock.
+
+        Against the policy that is in force when a flow's turn comes: it may change on the way, and an old one has ended.
+        """
+        for digest in list(self.kept.young) + list(self.kept.older):
+            packed = self.kept.get(digest)
+            if packed is None:
+                continue
+            payload = self._unpack(packed)
+            try:
+                record = read(payload)[1]
+                self._again(self.policy, digest, record, payload, now())
+            except (BadRecord,) + view.MALFORMED:
+                self.kept.pop(digest)  # it matched no better when it came
+            yield
+
+    def _again(self, policy, digest: int, record: dict, payload: bytes, now: int) -> None:
+        found = policy.mask(record, record["flow"])
+        plan = (policy.verdicts.get(found) or policy.judge(found)).plan
+        if plan is None:
+            self._end(digest, now, True)
+            return
+        # A log has had its entry when the record came.
+        lasting = [target.lasting for target in plan.targets]
+        if self._hold(plan, digest, record, [target for target in lasting if target is not None], now):
+            self._count(plan, record, payload, now)
+
+    def pack_with(self, pack, unpack) -> None:
+        """Take functions that make payloads small, and payloads again, for the flows that are kept."""
+        self._pack, self._unpack = pack, unpack
+
+    def _take_back(self, before, held, now: int) -> None:
+        """A flow holds less than before: the rest is withdrawn."""
+        kept = held if isinstance(held, tuple) else (held,)
+        for key in before if isinstance(before, tuple) else (before,):
+            if key not in kept:
+                self._release(key, now, True)
+
+    def _end(self, digest: int, now: int, withdraw: bool) -> None:
+        """This flow holds nothing (any longer): what it held is withdrawn, or ends with its time."""
+        held = self.flows.young.pop(digest, None)
+        if held is None and (self.flows.older or self._ending):
+            held = self._former(digest)
+        if held is not None:
+            self._release(held, now, withdraw)
+
+    def _renamed(self, flow: dict, now: int) -> None:
+        """A flow goes on under another digest (netifyd 5, when it is reclassified): what the old one held is not its own."""
+        present = digest_key(flow["digest"])
+        for digest in flow["digest_prev"][:MAX_RENAMED]:
+            key = digest_key(digest)
+            if key != present:
+                self._end(key, now, True)
+                self.kept.pop(key)
+
+    def _former(self, digest: int):
+        """Return what a flow holds that was not heard of for a while, and forget it."""
+        held = self.flows.older.pop(digest, None)
+        return self._ending.pop(digest, None) if held is None else held
+
+    def tick(self, now: int) -> None:
+        """Forget flows that were not heard of for long. To be called each second."""
+        if now >= self._age_at:
+            self._ending.update(self.flows.age())
+            self.kept.age()
+            self._age_at = now + LIFETIME
+
+    @property
+    def busy(self) -> bool:
+        """Whether flows have ended that have yet to let go of what they hold."""
+        return bool(self._ending)
+
+    def go_on(self, now: int, soon) -> None:
+        """Let flows that have ended let go, until `soon()` says that the turn of the loop has been long enough."""
+        while self._ending and not soon():
+            for _ in range(min(len(self._ending), RELEASED)):
+                self._release(self._ending.popitem()[1], now, False)
+
+    def live(self) -> int:
+        """Return the number of live flows that hold elements."""
+        return len(self.flows) + len(self._ending)
+
+    def _agent(self, kind: str, record: dict) -> None:
+        if kind == "names":
+            self.names = json.dumps(catalogue(record)).encode()
+            return
+        for key in ("agent_version", "build_version", "json_version", "uptime", "flow_count"):
+            value = record.get(key)
+            if isinstance(value, int) or (isinstance(value, float) and value - value == 0):  # no NaN, no infinity: JSON
+                self.agent[key] = value
+            elif isinstance(value, str):
+                self.agent[key] = value[:128]

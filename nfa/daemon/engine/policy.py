@@ -1,0 +1,251 @@
+"""A policy in force: the generated functions of its image, and what the combinations of its actions lead to.
+
+In: the data of a policy image, the targets, the clock on the wall. Out: `decide(record, flow)`, plans, and which of the
+schedules hold.
+"""
+
+import struct
+
+from ..base.portable import ROOM, ordered_dict
+from . import index, rx, view
+from .hours import Zone, applies, next_edge, shown
+
+MAX_PLANS = 4 * ROOM
+"""Combinations of matched actions that are remembered: strangers choose host names, and so may choose combinations."""
+VERDICTS = 1024 * ROOM
+"""Bytes that the verdicts of masks may take, at about 200 and a mask each."""
+MAX_PLANNED = 100000
+"""Actions of all remembered combinations: what a look at the counts has to add up."""
+
+MAX_TOLD = 8
+"""Actions named when schedules begin or end."""
+MAX_EDGES = 100
+"""Schedules whose next edge a status tells: to find one takes some tenths of a millisecond."""
+
+
+def namespace(constants: list, patterns: list) -> dict:
+    """Return what generated code may name: the functions of `view`, its constants C0, C1, ... and matchers R0, R1, ..."""
+    names = {name: getattr(view, name) for name in view.NAMES}
+    for function in (index.pick, index.inside, index.rest):
+        names[function.__name__] = function
+    names["pack"] = struct.pack
+    for number, constant in enumerate(constants):
+        names[f"C{number}"] = constant
+    for number, pattern in enumerate(patterns):
+        names[f"R{number}"] = rx.matcher(pattern)
+    return names
+
+
+def _owners(rows: list) -> dict[int, list[int]]:
+    """Return for each alternative the actions that have it, from the alternatives of each action."""
+    found: dict[int, list[int]] = {}
+    for action, numbers in enumerate(rows):
+        for number in numbers:
+            found.setdefault(number, []).append(action)
+    return found
+
+
+class Plan:
+    """What a set of matched actions leads to: the targets, each once, and how often it was so."""
+
+    def __init__(self, actions: tuple[int, ...], names: tuple[str, ...], reached: tuple[str, ...], targets: list) -> None:
+        self.actions = actions
+        self.names = names
+        """The names of the actions; `reached`: of the targets."""
+        self.reached = reached
+        self.targets = targets
+        self.count = 0
+        self.last = 0
+
+
+class Verdict:
+    """What alternatives that hold together lead to, at the present hours."""
+
+    __slots__ = ("concerned", "exempt", "plan")
+
+    def __init__(self, exempt: bool, plan: Plan | None, concerned: bool) -> None:
+        self.exempt = exempt
+        """The flow is exempt from all actions."""
+        self.plan = plan
+        """None: no action matches."""
+        self.concerned = concerned
+        """An action with hours matches, within them or not."""
+
+
+class Policy:
+    """A policy in force: the decision, and what its actions lead to."""
+
+    def __init__(self, data: dict, code: object, targets: dict, numbers: list[int]) -> None:
+        """`targets`: name to an object with `apply(record, flow, now)`; `numbers`: the number of each slot of the image.
+
+        `code`: a code object, or sources one after the other (MicroPython).
+        """
+        names = namespace(data["constants"], data["patterns"])
+        alternatives = 1 + max([0] + [number for row in data["criteria"] + data["exemptions"] for number in row])
+        names["remember"] = index.rememberer(alternatives)
+        self._most_verdicts = max(MAX_PLANS // 16, min(MAX_PLANS, VERDICTS // (alternatives // 8 + 200)))
+        for slot, number in enumerate(numbers):
+            names[f"S_key{slot}"] = number
+        for number in range(data["memos"]):
+            names[f"M{number}"] = {}
+        for number, (others, table) in enumerate(data["direct"]):
+            names[f"T{number}"] = {value: others | index.bits(more) for value, more in table.items()}
+        for part in code if isinstance(code, list) else (code,):
+            exec(part, names)  # type: ignore[arg-type]
+        self._names = names
+        view.set_categories(*data["categories"])
+        self.windows: list = data["windows"]
+        self.schedules: list[int] = data["schedules"]
+        """For each action the number of its schedule, -1 for all hours."""
+        self.open: list[bool] = [False for _ in self.windows]
+        """Which schedules hold now."""
+        self.hours: list[str] = data["hours"]
+        """What the windows of each schedule are, for people; `zone_name`: the zone that they are in."""
+        self.zone_name: str = data["zone_name"]
+        self._zone = Zone(data["zone"])
+        self.reprocess: bool = data["reprocess"]
+        self.keeps = bool(self.windows) or self.reprocess
+        """Flows that run may have to be matched again."""
+        self.mask = names["mask"]
+        """Called with a record and its flow: the alternatives that hold, as bits of a number; `verdicts`: what they lead to."""
+        self.verdicts: dict[int, Verdict] = {}
+        self._everywhere = index.bits(data["everywhere"])
+        self._criteria = _owners(data["criteria"])
+        self._exemptions = _owners(data["exemptions"])
+        self._halts = data["halts"]
+        self.key_functions = [names[f"key{slot}"] for slot in range(len(numbers))]
+        self.actions: list[tuple[str, bool, str, tuple[str, ...]]] = data["actions"]
+        self.targets = targets
+        self.plans: dict[tuple[int, ...], Plan] = {}
+        self._weight = 0
+        self.kept_counts: dict[str, tuple[int, int]] = {}
+        """Matches (count, last) of earlier policies, by the action's name."""
+
+    def keep_hours(self, clock: int) -> list[int]:
+        """Look at the clock on the wall (`clock`: epoch seconds). Returns the numbers of schedules that begin or end now."""
+        changed: list[int] = []
+        if not self.windows:
+            return changed
+        weekday, second = self._zone.wall(clock)
+        for number, (inclusive, exclusive) in enumerate(self.windows):
+            holds = applies(inclusive, exclusive, weekday, second)
+            if holds != self.open[number]:
+                self.open[number] = holds
+                changed.append(number)
+        if changed:
+            self.verdicts.clear()
+        return changed
+
+    def turn_words(self, schedules: list[int], clock: int) -> str:
+        """Return what begins and ends with these schedules, "'bedtime' begins, 'homework' ends (mon 21:00)"; "": nothing."""
+        told = [
+            "'" + str(action[0]) + ("' begins" if self.open[self.schedules[number]] else "' ends")
+            for number, action in enumerate(self.actions)
+            if self.schedules[number] in schedules
+        ]
+        more = ", " + str(len(told) - MAX_TOLD) + " more" if len(told) > MAX_TOLD else ""
+        return ", ".join(told[:MAX_TOLD]) + more + " (" + self.local_time(clock) + ")" if told else ""
+
+    def hours_differ(self, old) -> bool:
+        """Return whether an action is within its hours now and was not in an earlier policy's last look, or the reverse."""
+        before = {action[0]: old.in_hours(number) for number, action in enumerate(old.actions)}
+        return bool([1 for number, action in enumerate(self.actions) if before.get(action[0]) is not self.in_hours(number)])
+
+    def in_hours(self, number: int) -> bool | None:
+        """Return whether an action is within its hours now; None for one that has none."""
+        schedule = self.schedules[number]
+        return None if schedule < 0 else self.open[schedule]
+
+    def local_time(self, clock: int) -> str:
+        """Return what a clock on the wall shows, "sat 12:41"; "" when no action has hours."""
+        return shown(*self._zone.wall(clock)) if self.windows else ""
+
+    def edges(self, clock: int) -> list[str]:
+        """Return for each schedule when it begins or ends next, "sun 21:00"; "" when it does not, or there are too many."""
+        found = []
+        for inclusive, exclusive in self.windows[:MAX_EDGES]:
+            edge = next_edge(inclusive, exclusive, self._zone, clock)
+            found.append(shown(*self._zone.wall(edge)) if edge is not None else "")
+        return found + ["" for _ in self.windows[MAX_EDGES:]]
+
+    def judge(self, mask: int) -> Verdict:
+        """Return (and remember) what alternatives that hold lead to, each a bit of `mask`."""
+        if len(self.verdicts) >= self._most_verdicts:
+            self.verdicts.clear()
+        exempt = bool(mask & self._everywhere)
+        actions: list[int] = []
+        concerned = False
+        if not exempt:
+            spared: set[int] = set()
+            found: set[int] = set()
+            for number in index.numbers_of(mask):
+                spared.update(self._exemptions.get(number, ()))
+                found.update(self._criteria.get(number, ()))
+            halted = False
+            for action in sorted(found - spared):
+                concerned = concerned or self.schedules[action] >= 0
+                if not halted and self.in_hours(action) is not False:
+                    actions.append(action)
+                    halted = action in self._halts
+        matched = tuple(actions)
+        plan = (self.plans.get(matched) or self.plan(matched)) if matched else None
+        verdict = self.verdicts[mask] = Verdict(exempt, plan, concerned)
+        return verdict
+
+    def decide(self, record: dict, flow: dict) -> tuple[int, ...] | None:
+        """Return the numbers of the actions that match; None for a flow that is exempt from all."""
+        mask = self.mask(record, flow)
+        verdict = self.verdicts.get(mask) or self.judge(mask)
+        if verdict.exempt:
+            return None
+        return verdict.plan.actions if verdict.plan is not None else ()
+
+    def plan(self, actions: tuple[int, ...]) -> Plan:
+        """Return (and remember) what a set of matched actions leads to."""
+        names: dict[str, None] = ordered_dict()
+        for number in actions:
+            for name in self.actions[number][3]:
+                names[name] = None
+        self._weight += len(actions)
+        if len(self.plans) >= MAX_PLANS or self._weight > MAX_PLANNED:
+            self.fold()
+            self._weight = len(actions)
+        reached = tuple([name for name in names if name in self.targets])
+        matched = tuple([self.actions[number][0] for number in actions])
+        told = []
+        for target in [self.targets[name] for name in reached]:
+            # A sink tells what matched.
+            told.append(target.for_plan(matched, reached) if hasattr(target, "for_plan") else target)
+            cutting = getattr(target, "cutting", None)
+            if cutting is not None:
+                told.append(cutting)
+        plan = Plan(actions, matched, reached, told)
+        self.plans[actions] = plan
+        return plan
+
+    def succeed(self, old) -> None:
+        """Take over the matches of an earlier policy, for the actions that are still there, by name; the old one ends.
+
+        Its functions and the names they use hold each other, and would stay in memory for long.
+        """
+        old.fold()
+        old._names.clear()
+        names = {action[0] for action in self.actions}
+        self.kept_counts = {name: counts for name, counts in old.kept_counts.items() if name in names}
+
+    def fold(self) -> None:
+        """Keep the counts of all plans, and begin a new table of them."""
+        for (name, *_), (count, last) in zip(self.actions, self.action_counts()):  # noqa: B905
+            before, then = self.kept_counts.get(name, (0, 0))
+            self.kept_counts[name] = (before + count, max(last, then))
+        self.plans = {}
+        self.verdicts.clear()
+
+    def action_counts(self) -> list[tuple[int, int]]:
+        """Return for each action how often it matched, and when it last did (second of the loop's clock, 0: never)."""
+        counts = [[0, 0] for _ in self.actions]
+        for plan in self.plans.values():
+            for number in plan.actions:
+                counts[number][0] += plan.count
+                counts[number][1] = max(counts[number][1], plan.last)
+        return [(count, last) for count, last in counts]

@@ -1,0 +1,205 @@
+"""What runs under MicroPython: one policy, netifyd's stream, kernel sets, and `status` on the control socket.
+
+    load the image -> connect to netifyd -> records in, effects out -> ... -> stop
+
+A small brother of `daemon.daemon`: the same engine, targets and healing, without a compiler, ubus, logs and sinks. The policy
+is that of the image for as long as the process lives.
+"""
+
+import gc
+import select
+import time
+
+from ... import __version__
+from ..base.messages import LOG_LEVELS, say, set_level
+from ..base.portable import monotonic
+from ..base.portable_micropython import set_lower
+from ..bus import status
+from ..bus.control import Control
+from ..engine.engine import Engine
+from ..engine.policy import Policy
+from ..loop import Loop
+from ..netlink.filter import attach
+from ..stream.client import Client
+from ..targets.registry import Registry
+from ..targets.sets.healing import Healing
+from ..targets.sets.slot import Slot
+from ..targets.sets.writer import Sets
+from .listening import listen_unix, remove_unix
+from .signals import open_signals
+
+KEPT_BYTES = 32
+"""Bytes of a record that is kept for an edge of a schedule, for each flow that may be remembered: they are not packed here."""
+COLLECT = 224 << 10
+"""Bytes after which what is no longer used is collected: the heap then does not grow to all of its size."""
+BIG = 4096
+"""Bytes of a record that is not looked at if it only lists netifyd's names."""
+BUDGET = 100 << 10
+MAX_REQUEST = 4096
+"""Bytes of an answer, and of a request."""
+PER_FLOW, PER_ELEMENT = 370, 240
+"""Bytes of what is free at the start for each flow, or element, that may be remembered: they take 60 % of it, when there are as
+many of both. What is free besides is for the next records, and for tables that grow."""
+METHOD_NOT_FOUND, UNKNOWN_ERROR = 3, 9
+
+
+class _Facts:
+    """What `status.report` asks a daemon's loader and news for."""
+
+    def __init__(self, info: dict) -> None:
+        self.info = info
+
+    def status(self) -> dict:
+        return {"state": "not there", "calls": 0, "events": 0}
+
+
+class Matcher(Loop):
+    """Everything that lives as long as the process."""
+
+    def __init__(self, data: dict, source: str, control: str, image: str) -> None:
+        """`data`: of the image, which is in the file `image`. Raises ValueError when the source is none."""
+        sets = Sets(say, self.tell)
+        registry = Registry(sets, None, say, self.tell)
+        engine = Engine(registry.refresh, registry.release, recent=1, kept_bytes=KEPT_BYTES)
+        listener = Control(control, self.call, listen_unix, remove_unix, MAX_REQUEST)
+        super().__init__(Client(source), engine, registry, Healing(registry, sets, say, self.attach), listener)
+        self.decoder = "json of MicroPython"
+        clock = int(time.time())
+        info = {"generation": 1, "loaded_at": clock, "failed_at": None, "files": data["files"], "image": image}
+        info["errors"], info["warnings"] = data["errors"], data["warnings"]
+        info["reports"] = [text for _, text in data["reports"]]
+        self.loader = self.news = _Facts(info)
+        self._signals = -1
+        self._wanted_flows = data["max_flows"]
+        self._most_elements = 0
+        if data["log_level"] in LOG_LEVELS:
+            set_level(data["log_level"])
+        set_lower(data["lower"], data["sigma"])
+
+    # -- life cycle -------------------------------------------------------------------------------------------------
+
+    def load(self, data: dict) -> None:
+        """Put the image's policy in force."""
+        for severity, text in data["reports"]:
+            say("config " + severity, text.partition("\n")[0])
+        numbers = self.registry.number_slots(data)
+        policy = Policy(data, data["code"], {}, numbers)
+        self.registry.replace(data, numbers, policy.key_functions, self.now())
+        policy.targets = self.registry.targets
+        policy.keep_hours(int(time.time()))
+        self.engine.policy = policy
+        self.healing.watch()
+        active = [action for action in policy.actions if not action[2]]
+        say("notice", "policy in force: " + str(len(active)) + " of " + str(len(policy.actions)) + " actions active")
+
+    def run(self, data: dict) -> int:
+        """Run until a signal ends it. Returns the exit code."""
+        problem = self.control.open(self.poll)
+        if problem:
+            say("error", problem)
+            return 1
+        self._signals = open_signals()
+        if self._signals >= 0:
+            self.poll.register(self._signals, select.POLLIN)
+        say("notice", "version " + __version__ + " started, MicroPython")
+        self.healing.open(self.poll, select.POLLIN)
+        self.load(data)
+        data.clear()
+        gc.collect()
+        self.bound(gc.mem_free())  # type: ignore[attr-defined]
+        gc.threshold(COLLECT)  # type: ignore[attr-defined]
+        self.client.start(monotonic())
+        self.watch_client()
+        try:
+            self.loop()
+        finally:
+            self.stop()
+        return 0
+
+    def stop(self) -> None:
+        """End: what is pending goes out, flush_on_destroy is honoured."""
+        self.client.close()
+        self.registry.finish(self.now())
+        self.healing.close()
+        self.registry.shut_down(self.now())
+        self.control.close()
+        say("notice", "stopped")
+
+    # -- the turns of the loop --------------------------------------------------------------------------------------
+
+    def ready(self, descriptor: int, event: int, moment: float) -> None:
+        if descriptor == self._signals:
+            self.running = False
+        elif descriptor == self.healing.descriptor:
+            self.guard("healing", self.healing.ready)
+        else:
+            self.guard("the control socket", self.control.ready, descriptor, event)
+
+    def read(self, moment: float, now: int) -> None:
+        self.guard("a record", super().read, moment, now)
+
+    def take(self, payloads: list[bytes], now: int) -> None:
+        """Work on records, but for long lists of names, which nobody asks for here."""
+        for payload in payloads:
+            if len(payload) > BIG and b'"type":"definitions"' in payload[-32:]:
+                self.engine.records += 1
+                self.engine.kinds["names"] += 1
+                payloads = [one for one in payloads if one is not payload]
+        self.guard("a record", super().take, payloads, now)
+
+    def tick(self, now: int, moment: float) -> None:
+        super().tick(now, moment)
+        self.guard("memory", self.make_room, now)
+
+    def fault(self, what: str, failure: Exception) -> None:
+        """Say, once a minute, that there is a fault in a part of the loop, or too little memory for it."""
+        if not isinstance(failure, MemoryError):
+            super().fault(what, failure)
+            return
+        # Flows are what can be forgotten: their elements stay until they expire.
+        for dropped in self.engine.flows.drop_oldest(self.engine.max_flows):
+            self.registry.release(dropped, self.now(), False)
+        self.engine.kept.clear()
+        gc.collect()
+        if "memory" not in self._faults:
+            self._faults.add("memory")
+            say("warning", "the memory is full: flows are forgotten; give it more: micropython -X heapsize=8M")
+
+    @staticmethod
+    def attach(connection, port: int, tables: set) -> None:
+        """Give a socket a filter that is short: the program is made of many small things."""
+        attach(connection, port, tables, (20, 8))
+
+    def bound(self, free: int) -> None:
+        """Remember as many flows and elements as the memory has room for. `free`: its bytes."""
+        self.engine.max_flows = min(self._wanted_flows, max(64, free // PER_FLOW))
+        self._most_elements = max(64, free // PER_ELEMENT)
+
+    def make_room(self, now: int) -> None:
+        """Forget elements, if there are too many: those that no flow holds; the kernel keeps them until their time is over."""
+        slots = [slot for slot in self.registry.by_number.values() if isinstance(slot, Slot)]
+        if sum([len(slot.live) for slot in slots]) <= self._most_elements:
+            return
+        for _ in range(4):
+            for dropped in self.engine.flows.drop_oldest(self.engine.max_flows):
+                self.registry.release(dropped, now, False)
+        for slot in slots:
+            slot.forget([key for key, deadline in slot.live.items() if deadline < 0])
+            slot.carried_over = True  # what comes again is in the kernel's set
+        gc.collect()
+
+    # -- answers ----------------------------------------------------------------------------------------------------
+
+    def call(self, method: str, arguments: dict, reply) -> None:
+        """Answer one call of the control socket."""
+        if method != "status":
+            reply(METHOD_NOT_FOUND, {"error": "under MicroPython there is only status, not " + method[:64]})
+            return
+        try:
+            reply(0, status.report(self, BUDGET))
+        except MemoryError:
+            gc.collect()
+            reply(UNKNOWN_ERROR, {"error": "too little memory for the answer"})
+
+    def tell(self, target: str, where: str, trouble: str) -> None:
+        """A target's set cannot be used, or can be again: nobody listens for events here."""

@@ -1,0 +1,170 @@
+"""What others do to sets: nftables' notifications, and how many elements an ipset has.
+
+In: a netlink socket. Out: events for nftables (what was deleted, emptied or made, where), counts for ipset, which tells
+nobody of anything. Sources: linux/netfilter/nf_tables.h, linux/netfilter/ipset/ip_set.h.
+"""
+
+import errno
+import socket
+import struct
+
+from ..base.portable import LATER, SO_RCVBUF, Struct, bind_netlink, decode, receive
+from .socket import MAX_ANSWER, NETLINK_NETFILTER, SOL_NETLINK
+from .wire import ATTRIBUTE, HEADER, NET_BYTEORDER, NLM_F_ACK, NLM_F_REQUEST, NUMBER, attribute, attributes, message, nfgen
+
+_AF_NETLINK = 16
+_ADD_MEMBERSHIP = 1
+_GROUP_NFTABLES = 7
+_RECEIVE_BUFFER = 1 << 20
+_SO_RCVBUFFORCE = 33
+TABLE_GONE, SET_MADE, SET_GONE, ELEMENTS_GONE = 0xA02, 0xA09, 0xA0B, 0xA0E
+"""Kinds of notifications."""
+_LIST = 0x607
+_DUMP = 0x300
+_HEADER_ONLY = 4
+_ELEMENTS = 24
+_ERROR, _DONE = 2, 3
+_ELEMENT = Struct("=8H")
+"""The list of elements, an element, its key and the value in that: length and kind of each."""
+
+
+class Monitor:
+    """Listens to what others than the socket `port` do to nftables. `lost` counts what was missed: anything may have been."""
+
+    def __init__(self, port: int, attach=None) -> None:
+        """`attach(socket, port, tables)` gives the kernel a filter. Raises OSError."""
+        self._port = port
+        self._attach = attach
+        self._tables: set[str] = set()
+        self.lost = 0
+        self.more = False
+        """The last `read` did not come to the end of what there was."""
+        self._socket = socket.socket(_AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+        try:
+            self._socket.setblocking(False)
+            try:
+                self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+            except OSError:  # not in a user namespace: as much as everybody may have
+                self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUF, _RECEIVE_BUFFER)
+            if attach is not None:
+                attach(self._socket, port, self._tables)
+            bind_netlink(self._socket)
+            self._socket.setsockopt(SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP_NFTABLES)
+        except OSError:
+            self._socket.close()
+            raise
+        self.descriptor = self._socket.fileno()
+
+    def watch(self, tables: set[str]) -> None:
+        """Hear of elements in these tables only, as far as the kernel can tell them apart."""
+        if self._attach is not None and tables != self._tables:
+            self._attach(self._socket, self._port, tables)
+        self._tables = tables
+
+    def read(self) -> dict[tuple[int, int, str, str], list[bytes]]:
+        """Return what happened, as `events` does. Never waits."""
+        found: dict[tuple[int, int, str, str], list[bytes]] = {}
+        self.more = True
+        for _ in range(64):
+            try:
+                data = receive(self._socket, MAX_ANSWER)
+            except OSError as failure:
+                if failure.errno in LATER:
+                    self.more = False
+                    break
+                if failure.errno != errno.ENOBUFS:
+                    raise
+                self.lost += 1
+                continue
+            for what, keys in events(data, self._port).items():
+                found.setdefault(what, []).extend(keys)
+        return found
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def events(data: bytes, port: int) -> dict[tuple[int, int, str, str], list[bytes]]:
+    """Return what a datagram of notifications tells of sets, without what `port` did itself.
+
+    What happened is (kind, table family, table, set; "" for the table as a whole). With ELEMENTS_GONE come the keys of those
+    elements, b"" for one whose key cannot be read; else nothing.
+    """
+    found: dict[tuple[int, int, str, str], list[bytes]] = {}
+    known: dict[bytes, list[bytes]] = {}
+    position = 0
+    while position + 20 <= len(data):
+        length, kind, _, _, sender = HEADER.unpack_from(data, position)
+        end = position + length
+        if length < 20 or end > len(data):
+            break
+        if kind in (TABLE_GONE, SET_MADE, SET_GONE, ELEMENTS_GONE) and sender != port:
+            family = data[position + 16]
+            # Thousands of messages about one set begin alike: all before the third attribute, but for a generation.
+            names = _after(data, _after(data, position + 20, end), end)
+            start = data[position + 4 : position + 6] + data[position + 16 : position + 17] + data[position + 20 : names]
+            keys = known.get(start)
+            if keys is None:
+                table, name = _names(data[position + 20 : end])
+                keys = []
+                if table is not None:
+                    keys = found.setdefault((kind, family, table, name if kind != TABLE_GONE else ""), [])
+                known[start] = keys
+            if kind == ELEMENTS_GONE:
+                keys.extend(_keys(data, names, end))
+        position += (length + 3) & ~3
+    return found
+
+
+def _after(data: bytes, position: int, end: int) -> int:
+    """Return where the attribute after that at `position` begins; not beyond `end`."""
+    if position + 4 > end:
+        return end
+    length: int = ATTRIBUTE.unpack_from(data, position)[0]
+    return min(end, position + (length + 3 & ~3))
+
+
+def _names(data: bytes) -> tuple[str | None, str]:
+    """Return the attributes 1 and 2 of a message: the table (None: there is none), and the set."""
+    found = dict(attributes(data))
+    names = [decode(found[kind].rstrip(b"\0")) if kind in found else None for kind in (1, 2)]
+    return names[0], names[1] or ""
+
+
+def _keys(data: bytes, position: int, end: int) -> list[bytes]:
+    """Return the keys of the elements in the attribute at `position`, b"" for one that cannot be read."""
+    if position + 20 <= end:
+        whole, kind, element, _, _, key, value, inner = _ELEMENT.unpack_from(data, position)
+        # The most common form: one element, and first in it its key.
+        if whole == element + 4 and kind & 0x3FFF == 3 and key & 0x3FFF == 1 and inner & 0x3FFF == 1 and value >= 4:
+            return [data[position + 16 : min(end, position + 12 + value)]]
+    found = []
+    for kind, listed in attributes(data[position:end]):
+        for _, element in attributes(listed) if kind == 3 else []:
+            found.append(dict(attributes(dict(attributes(element)).get(1, b""))).get(1, b""))
+    return found or [b""]
+
+
+def ask_size(name: str, protocol: int, sequence: int) -> bytes:
+    """Return the request for what an ipset is, without its elements."""
+    body = nfgen(2) + attribute(1, bytes((protocol,))) + attribute(2, name.encode() + b"\0")
+    body += attribute(6 | NET_BYTEORDER, struct.pack(">I", _HEADER_ONLY))
+    return message(_LIST, NLM_F_REQUEST | NLM_F_ACK | _DUMP, sequence, body)
+
+
+def size_of(data: bytes, sequence: int) -> int | None:
+    """Return how many elements the ipset of an answer has; -1 when there is no such set, None when it does not say."""
+    position = 0
+    while position + 20 <= len(data):
+        length, kind, _, number, _ = HEADER.unpack_from(data, position)
+        if length < 16 or position + length > len(data):
+            break
+        if number == sequence and kind == _ERROR and NUMBER.unpack_from(data, position + 16)[0] == -errno.ENOENT:
+            return -1
+        if number == sequence and kind & 0xFF00 == 0x600:
+            for outer, value in attributes(data[position + 20 : position + length]):
+                for inner, count in attributes(value) if outer == 7 else []:
+                    if inner == _ELEMENTS and len(count) == 4:
+                        return int.from_bytes(count, "big")
+        position += (length + 3) & ~3
+    return None

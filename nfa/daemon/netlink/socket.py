@@ -1,0 +1,145 @@
+"""One netlink socket to netfilter: send a batch, hear at once what failed.
+
+The kernel works on a batch inside `send`; whatever it has to say is in the receive buffer when `send` returns. So nothing
+here waits. Source: linux/netlink.h.
+"""
+
+import errno
+import socket
+
+from ..base.portable import EINTR, ENOPROTOOPT, LATER, bind_netlink, receive, strerror
+from .wire import Failure, failures
+
+NETLINK_NETFILTER = 12
+SOL_NETLINK = 270
+NETLINK_CAP_ACK = 10
+NETLINK_EXT_ACK = 11
+_AF_NETLINK = 16
+MAX_SEND = 128 << 10
+"""Bytes a batch may have: the default send buffer takes 176 kB in one send (6.18)."""
+MAX_ANSWER = 64 << 10
+"""Bytes of a datagram; the kernel makes them no larger than 32 kB."""
+
+
+class Netlink:
+    """A socket that is opened when first used. `lost` counts answers that overran the receive buffer."""
+
+    def __init__(self, extended: bool) -> None:
+        """`extended`: ask for the place of an error (nftables); without it the kernel echoes the failed message (ipset)."""
+        self._extended = extended
+        self._socket: socket.socket | None = None
+        self._sequence = self._port = 0
+        self.lost = 0
+
+    def reserve(self, count: int) -> int:
+        """Return the first of `count` sequence numbers that no other message of this socket has for a while."""
+        if self._sequence > 0x7FFF0000:
+            self._sequence = 0
+        first = self._sequence + 1
+        self._sequence += count
+        return first
+
+    def _open(self) -> socket.socket:
+        made = socket.socket(_AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+        try:
+            self._port = bind_netlink(made)
+            made.setblocking(False)
+            if self._extended:
+                made.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
+                made.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
+        except OSError as failure:
+            # Kernels before 4.12 know no extended answers; everything works without them, only slower on errors.
+            if failure.errno != ENOPROTOOPT:
+                made.close()
+                raise
+        return made
+
+    def send(self, data: bytes) -> list[Failure]:
+        """Send a batch; return what the kernel said: failures, and acknowledgements (error 0) that were asked for.
+
+        Raises OSError when the kernel does not take the batch at all.
+        """
+        if self._socket is None:
+            self._socket = self._open()
+        while True:
+            try:
+                self._socket.send(data)
+                break
+            except OSError as failure:
+                if failure.errno != EINTR:
+                    raise
+        answers: list[Failure] = []
+        while True:
+            try:
+                answers.extend(failures(receive(self._socket, MAX_ANSWER)))
+            except OSError as failure:
+                if failure.errno == errno.EAGAIN:
+                    return answers
+                if failure.errno == EINTR:
+                    continue
+                if failure.errno != errno.ENOBUFS:
+                    raise
+                self.lost += 1
+
+    def port(self) -> int:
+        """Return the port of the socket, by which the kernel tells whose a change was. Raises OSError."""
+        if self._socket is None:
+            self._socket = self._open()
+        return self._port
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+class Dump:
+    """A socket that reads a table of the kernel datagram by datagram: the kernel walks on with each, so nothing waits."""
+
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
+
+    def ask(self, request: bytes) -> None:
+        """Send the request for a dump. Raises OSError."""
+        if self._socket is None:
+            self._socket = socket.socket(_AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+            bind_netlink(self._socket)
+            self._socket.setblocking(False)
+        self._socket.send(request)
+
+    def next(self) -> bytes:
+        """Return the next datagram, b"" when there is none. Raises OSError."""
+        if self._socket is None:
+            return b""
+        try:
+            return receive(self._socket, MAX_ANSWER)
+        except OSError as failure:
+            if failure.errno not in LATER:
+                raise
+            return b""
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def describe(error: int) -> str:
+    """Return an error number in words; ipset's own numbers included (linux/netfilter/ipset/ip_set.h)."""
+    return _IPSET.get(error) or strerror(error)
+
+
+_IPSET = {
+    4097: "the kernel does not speak this ipset protocol",
+    4098: "the kernel has no such set type (a kernel module is missing)",
+    4099: "the kernel has no room for another set",
+    4100: "the set is in use",
+    4102: "the set exists with another type",
+    4103: "the element is already in the set",
+    4106: "the address family does not fit the set",
+    4107: "the set was made without timeouts",
+    4108: "the set is used by a rule",
+    4114: "the set was made without skbinfo",
+    4352: "the set is full, or the element lies outside its range",
+    4354: "the protocol does not fit the set",
+}

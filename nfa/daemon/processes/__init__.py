@@ -1,0 +1,1 @@
+"""Other processes: children that answer, programs, lookups of names."""

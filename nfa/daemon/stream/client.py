@@ -1,0 +1,152 @@
+"""The connection to netifyd: connect, read, lose, wait, connect again. It never writes a byte.
+
+In: a source (`unix://PATH` or `tcp://ADDRESS:PORT`), the present time, and the news that the socket is ready. Out: the
+payloads that arrived, and counters. netifyd drops a client that writes or half-closes, and queues without bound for one
+that reads slowly: so this reads all there is and does nothing else.
+"""
+
+import errno
+import os
+import socket
+
+from ..base.portable import CHUNK, LATER, connect, fault, printable, reason, receive, strerror
+from .framing import Framer
+
+DEFAULT_SOURCE = "unix:///var/run/netifyd/netifyd.sock"
+FIRST_WAIT = 0.25
+LONGEST_WAIT = 30.0
+CONNECT_TIMEOUT = 10.0
+
+
+def parse_source(uri: str, lowest_port: int = 1) -> tuple[int, object]:
+    """Return (address family, address) of a source. Raises ValueError that says what is wrong with it.
+
+    `lowest_port` 0: the address is to listen on, where 0 is any port that is free.
+    """
+    if not printable(uri):
+        raise ValueError("a source has printable characters only: " + repr(uri)[:200])
+    scheme, mark, rest = uri.partition("://")
+    if not mark or scheme not in ("unix", "tcp"):
+        raise ValueError("a source is unix://PATH or tcp://ADDRESS:PORT, not '" + uri + "'")
+    if scheme == "unix":
+        if not rest.startswith("/") or len(rest.encode()) > 107:
+            raise ValueError("a unix source needs an absolute path of at most 107 bytes: '" + uri + "'")
+        return socket.AF_UNIX, rest
+    host, _, port = rest.rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not host or not (port.isdigit() and len(port) == len(port.encode())) or not lowest_port <= int(port) < 65536:
+        raise ValueError(f"a tcp source is tcp://ADDRESS:PORT with a port from {lowest_port} to 65535, not '{uri}'")
+    return socket.AF_INET6 if ":" in host else socket.AF_INET, (host, int(port))
+
+
+class Client:
+    """One source. `state` is `waiting`, `connecting` or `connected`; `deadline` is when the state must be looked at."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self._family, self._address = parse_source(uri)
+        self.socket: socket.socket | None = None
+        self.framer = Framer()
+        self.state = "waiting"
+        self.deadline = 0.0
+        self.bytes = 0
+        self.connects = 0
+        self.failures = 0
+        self.last_error = ""
+        self.bad = {"length": 0, "oversize": 0, "resync_bytes": 0}
+        """Totals over all connections; those of the framer are of the present one."""
+        self._wait = FIRST_WAIT
+
+    def change(self, uri: str) -> None:
+        """Read from another source from now on. The connection must be closed. Raises ValueError as `parse_source` does."""
+        self._family, self._address = parse_source(uri)
+        self.uri = uri
+        self.state = "waiting"
+        self.deadline = 0.0
+        self.last_error = ""
+        self._wait = FIRST_WAIT
+
+    def start(self, now: float) -> None:
+        """Begin to connect. Afterwards the state is `connecting`, `connected`, or `waiting` with a deadline."""
+        try:
+            self.socket = socket.socket(self._family, socket.SOCK_STREAM)
+        except OSError as failure:
+            self.lose(now, reason(failure))
+            return
+        self.socket.setblocking(False)
+        if self._family != socket.AF_UNIX:
+            # A peer that vanished without a word is noticed by the kernel, after a minute; nothing is ever written.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
+                if hasattr(socket, name):
+                    self.socket.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        self.framer = Framer()
+        self.deadline = now + CONNECT_TIMEOUT
+        self.state = "connecting"
+        problem = connect(self.socket, self._family, self._address)
+        if problem == 0:
+            self._connected()
+        elif problem not in (errno.EINPROGRESS, errno.EAGAIN):
+            self.lose(now, strerror(problem))
+        elif problem == errno.EAGAIN:
+            # A unix socket whose backlog is full says so; it does not connect later by itself.
+            self.lose(now, "its backlog is full")
+
+    def _connected(self) -> None:
+        self.state = "connected"
+        self.connects += 1
+        self.deadline = 0.0
+
+    def timeout(self, now: float) -> None:
+        """The deadline has come: connect again, or give up a connection attempt."""
+        if self.state == "waiting":
+            self.start(now)
+        elif self.state == "connecting":
+            self.lose(now, "no answer")
+
+    def ready(self, now: float) -> list[bytes]:
+        """The socket is ready: return the payloads that are complete now. May lose the connection."""
+        assert self.socket is not None
+        if self.state == "connecting":
+            problem = fault(self.socket, self._family, self._address)
+            if problem:
+                self.lose(now, strerror(problem))
+                return []
+            self._connected()
+        try:
+            chunk = receive(self.socket, CHUNK)
+        except OSError as failure:
+            if failure.errno in LATER:
+                return []
+            self.lose(now, reason(failure))
+            return []
+        if not chunk:
+            payloads = self.framer.end()
+            self.lose(now, "closed by netifyd")
+            return payloads
+        self.bytes += len(chunk)
+        payloads = self.framer.feed(chunk)
+        if payloads:
+            self._wait = FIRST_WAIT
+        return payloads
+
+    def lose(self, now: float, why: str) -> None:
+        """Close, and wait before the next attempt: 0.25 s, doubled each time up to 30 s, and a quarter more or less."""
+        self.close()
+        self.failures += 1
+        self.last_error = why
+        self.state = "waiting"
+        self.deadline = now + self._wait * (0.75 + os.urandom(1)[0] / 510)
+        self._wait = min(self._wait * 2, LONGEST_WAIT)
+
+    def close(self) -> None:
+        if self.socket is not None:
+            self.socket.close()
+            self.socket = None
+        for kind, count in self.framer.bad.items():
+            self.bad[kind] += count
+        self.framer = Framer()
+
+    def bad_counts(self) -> dict[str, int]:
+        """Return what could not be framed, since the start."""
+        return {kind: self.bad[kind] + self.framer.bad[kind] for kind in self.bad}

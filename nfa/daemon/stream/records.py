@@ -1,0 +1,207 @@
+"""Payloads to records: one view of what netifyd 3.x, 4.x and 5.x write, and nothing of what is broken.
+
+In: the payload bytes of one record. Out: `(kind, value)`:
+  ("flow", record)     a flow record that is safe to read: the fields below are there and have their types
+  ("stats", digest)    a flow lives: `flow_stats`
+  ("purge", digest)    a flow has ended: `flow_purge`
+  ("agent", record)    agent_hello, agent_status
+  ("names", record)    definitions (3.x: protocols)
+  ("other", None)      a type that this project has no use for
+or a `BadRecord` whose `kind` is counted: `json`, `types`, `fields`. Records of 3.x are rewritten in place to the form of
+4.x; 5.x adds fields to it and changes none.
+"""
+
+import binascii
+
+from ..base.portable import SECRET_HASH, ascii_only, parse_json
+
+BAD_KINDS = ("json", "types", "fields")
+FLOW_TYPES = ("flow", "flow_dpi_update", "flow_dpi_complete")
+_COUNTED = {b'"type":"flow_stats"}': "stats", b'"type":"flow_purge"}': "purge"}
+"""How records end that hold counters, and nothing that decides."""
+_DIGEST = b'"digest":"'
+_MAX_DIGEST = 64
+_MAX_ADDRESS = 45
+_MAX_NAME = 255
+_KEY_DIGITS = 14
+_KEY_BITS = (1 << 60) - 1
+"""Of the 64 bits of a hash: so many take the least memory."""
+
+
+_decoders: list = []
+"""A faster decoder, if there is one: see `decode_with`."""
+
+
+def decode_with(loads) -> None:
+    """Let this function decode first (bytes to a value, ValueError); None: none. What it refuses is for the standard one."""
+    _decoders[:] = [loads] if loads is not None else []
+
+
+class BadRecord(Exception):
+    """A payload that is no record, or a record that cannot be trusted. `kind` is one of `BAD_KINDS`."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def _short_key(digest: str) -> int:
+    """Return what a live flow is remembered by: the first 56 bits of its digest. Raises ValueError when it is not hex."""
+    key = binascii.unhexlify(digest[:_KEY_DIGITS])
+    if not key:
+        raise ValueError("an empty digest")
+    return int.from_bytes(key, "big")
+
+
+def _seeded_key(digest: str) -> int:
+    """Return what a live flow is remembered by. Raises ValueError when it is empty.
+
+    The hash has a secret of this process in it: nobody can make flows whose keys are the same.
+    """
+    if not digest:
+        raise ValueError("an empty digest")
+    return hash(digest) & _KEY_BITS
+
+
+digest_key = _seeded_key if SECRET_HASH else _short_key
+
+
+def parse(payload: bytes) -> object:
+    """Decode one JSON value. Raises BadRecord("json") for anything that is none, however it is broken."""
+    if _decoders:
+        try:
+            return _decoders[0](payload)
+        except ValueError:
+            pass
+    try:
+        return parse_json(payload)
+    except (ValueError, RuntimeError):  # or nested too deep
+        raise BadRecord("json", "not JSON") from None
+
+
+def _counters(payload: bytes) -> int | None:
+    """Return the digest key of a stats or purge record without decoding it; None when it is not written compactly.
+
+    These records hold numbers, the digest and the interface's name; `"digest":"` cannot stand inside a JSON string.
+    """
+    start = payload.find(_DIGEST)
+    if start < 0:
+        return None
+    start += len(_DIGEST)
+    end = payload.find(b'"', start, start + _MAX_DIGEST + 1)
+    digest = payload[start:end]
+    if end < 0 or b"\\" in digest:
+        return None
+    try:
+        return digest_key(str(digest, "utf-8"))
+    except ValueError:
+        return None
+
+
+def read(payload: bytes) -> tuple:
+    """Decode, check and classify one payload. Raises BadRecord."""
+    kind = _COUNTED.get(payload[-20:])
+    if kind is not None:
+        key = _counters(payload)
+        if key is not None:
+            return kind, key
+    return classify(parse(payload))
+
+
+def classify(record: object) -> tuple:
+    """Check and classify one decoded record. Raises BadRecord."""
+    if not isinstance(record, dict):
+        raise BadRecord("types", "a record must be an object")
+    kind = record.get("type")
+    if kind == "flow" or kind in FLOW_TYPES:
+        check_flow(record)
+        return "flow", record
+    if not isinstance(kind, str):
+        raise BadRecord("fields" if kind is None else "types", "a record needs a type")
+    if kind in ("flow_stats", "flow_purge"):
+        flow = record.get("flow")
+        digest = flow.get("digest") if isinstance(flow, dict) else None
+        try:
+            if isinstance(digest, str):
+                return kind[5:], digest_key(digest)
+        except ValueError:
+            pass
+        raise BadRecord("fields" if digest is None else "types", "a digest is a text that is not empty")
+    if kind in ("agent_hello", "agent_status"):
+        return "agent", record
+    if kind in ("definitions", "protocols"):
+        return "names", record
+    return "other", None
+
+
+def check_flow(record: dict) -> None:
+    """Make sure that a flow record has what every decision and every element reads, with the right types.
+
+    Optional parts are checked where they are read: a wrong type there raises TypeError, AttributeError or ValueError, and
+    the record is counted then. Raises BadRecord.
+    """
+    try:
+        flow = record["flow"]
+        digest, local, other = flow["digest"], flow["local_ip"], flow["other_ip"]
+        protocol = flow["ip_protocol"]
+        get = flow.get
+        name = get("detected_application_name", "")
+        local_port, other_port = get("local_port", 0), get("other_port", 0)
+        if (
+            type(digest) is not str
+            or type(local) is not str
+            or type(other) is not str
+            or type(protocol) is not int
+            or type(flow["detected_protocol"]) is not int
+            or type(get("detected_application", 0)) is not int
+            or type(name) is not str
+            or type(local_port) is not int
+            or type(other_port) is not int
+            or type(get("category", record)) is not dict
+            or type(record.get("interface", "")) is not str
+        ):
+            raise BadRecord("types", "a field has a wrong type")
+    except KeyError as missing:
+        raise BadRecord("fields", f"no {missing}") from None
+    except (TypeError, AttributeError):
+        raise BadRecord("types", "a field has a wrong type") from None
+    version = get("ip_version")
+    if version != 4 and version != 6:
+        raise BadRecord("fields" if version is None else "types", "ip_version is 4 or 6")
+    if (
+        not 0 <= protocol <= 255
+        or not 0 <= local_port <= 65535
+        or not 0 <= other_port <= 65535
+        or not 0 < len(digest) <= _MAX_DIGEST
+        or len(local) > _MAX_ADDRESS
+        or len(other) > _MAX_ADDRESS
+        or len(name) > _MAX_NAME
+    ):
+        raise BadRecord("types", "a field is out of range")
+    if "0" <= name[:1] <= "9":
+        _from_3x(flow, name)
+
+
+def _from_3x(flow: dict, name: str) -> None:
+    """Rewrite a 3.x application name, `133.netify.netflix`, to the form of 4.x."""
+    digits, dot, rest = name.partition(".")
+    if dot and rest and digits.isdigit() and ascii_only(digits):
+        flow["detected_application_name"] = rest
+
+
+def catalogue(record: dict) -> tuple[dict[int, str], dict[int, str]]:
+    """Return the id-to-name tables of applications and protocols in a definitions record; bad rows are left out.
+
+    At most 8,192 names of 128 characters each (netifyd 4.4 has 800): the agent is trusted, its socket need not be.
+    """
+    tables: list[dict[int, str]] = []
+    for key in ("applications", "protocols"):
+        table: dict[int, str] = {}
+        rows = record.get(key, ())
+        for row in rows[:8192] if isinstance(rows, list) else ():
+            if isinstance(row, dict):
+                number, tag = row.get("id"), row.get("tag")
+                if type(number) is int and 0 <= number < 1 << 32 and isinstance(tag, str):
+                    table[number] = tag[:128]
+        tables.append(table)
+    return tables[0], tables[1]

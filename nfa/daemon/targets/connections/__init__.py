@@ -1,0 +1,1 @@
+"""Connections of conntrack: marks, labels, cuts."""

@@ -1,0 +1,1 @@
+"""Sets of nftables and ipset: their state, their elements, their healing."""

@@ -1,0 +1,60 @@
+"""What the kernel's refusals mean for a set, and the words for them.
+
+In: error numbers of nftables and ipset, and the slot they are about. Out: which kind of trouble it is, and what an
+administrator can do about it.
+"""
+
+import errno
+
+from ...base.portable import EAFNOSUPPORT, EBUSY, ENFILE, ENOSPC, EPROTONOSUPPORT
+from ...netlink import ipset
+from .slot import Slot
+
+IS_FULL = "is full"
+IS_MISSING = "does not exist"
+IN_THE_WAY = "is of another type, and something uses it"
+IN_USE = (EBUSY, ipset.IN_USE)
+"""A set cannot be deleted: rules use it, or other sets."""
+FULL_ERRORS = (ENFILE, ENOSPC, errno.ENOMEM, ipset.FULL)
+OF_ANOTHER_TYPE = (errno.EINVAL, errno.EOPNOTSUPP, EAFNOSUPPORT, 4097, 4106, 4107)
+"""What the kernel says of an element that fits into the set as it was made: the set that is there is another one."""
+REFUSED = (
+    errno.EPERM,
+    errno.EACCES,
+    errno.EINVAL,
+    EPROTONOSUPPORT,
+    errno.EOPNOTSUPP,
+    EAFNOSUPPORT,
+)
+"""The kernel, or this process, cannot do such things at all."""
+HOPELESS = REFUSED + (errno.ENOENT, 4097, 4107, 4114)
+"""Errors that every element of a set meets: there is no use in trying the next one."""
+
+
+def label(slot: Slot) -> str:
+    """Return how a set is called in a message."""
+    data = slot.data
+    if data["kind"] == "pftable":
+        return "PF table " + (data["table"] + " " if data["table"] else "") + str(data["set"])
+    kind = "ipset " if data["kind"] == "ipset" else "nftables set " + data["table"] + " "
+    return kind + str(data["set"])
+
+
+def advice(error: int, slot: Slot) -> str:
+    """Return what an administrator can do about an error."""
+    nft = slot.data["kind"] == "nftset"
+    if error in IN_USE:
+        return "nfa check names what does; without that, the set is replaced"
+    if error in (errno.EPERM, errno.EACCES):
+        return "the daemon needs root, or the capability CAP_NET_ADMIN"
+    if error == errno.ENOENT and not slot.data["managed"]:
+        return "make it, or set managed to true; elements are added again as soon as it is there"
+    if error in OF_ANOTHER_TYPE and slot.ready:
+        return "the set is of another type than the target, or was made without timeouts: nfa check says what to do"
+    if error in (4098, errno.ENOENT, EPROTONOSUPPORT, errno.EOPNOTSUPP, errno.EINVAL, EAFNOSUPPORT):
+        return "is the kernel module there? OpenWrt: opkg install " + ("kmod-nft-core" if nft else "kmod-ipt-ipset")
+    if error in FULL_ERRORS:
+        return "new elements are left out until old ones expire; raise size, or shorten ttl"
+    if error in (errno.EEXIST, 4102):
+        return "a set of that name exists with other properties: delete it, after the rules that use it, or name another"
+    return ""

@@ -1,0 +1,278 @@
+"""One kernel set and the life of its elements: added once, refreshed while a flow holds them, forgotten when they expire.
+
+In: packed elements that flows want in the set, the present time in whole seconds, and what the kernel said of earlier
+ones. Out: lists of elements to add and to refresh. A packed element begins with the slot's number (2 bytes), so that one
+table of flows can hold elements of all sets. The kernel itself is spoken to in `kernel.py`.
+"""
+
+from ...base.portable import ORDERED
+from .holders import Holders
+
+RETRY_FULL = 1
+RETRY_OTHER = 5
+MAX_LIVE = 1 << 18
+"""Elements remembered for one set. Beyond that the older half is forgotten here (the kernel keeps it): it is added anew
+when seen again, which does no harm."""
+CARRIED = 3600
+ENDING = 1
+"""Seconds an element still has when it is left to end by itself: the kernel may have dropped it already."""
+MAX_COMPLEMENTS = 4096
+GRACE = 2
+"""Seconds an element is remembered beyond its deadline. While it is, a new sighting refreshes it, which is right whether
+or not the kernel still has it; a plain add would not lengthen the life of one that is about to end."""
+
+
+def set_of(data: dict) -> tuple:
+    """Return what names the kernel set of a slot of the policy image."""
+    return (data["kind"], data["table_family"], data["table"], data["set"])
+
+
+class Counters:
+    """What happened to one target since the daemon started: numbers for `status`."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        self.name = name
+        self.kind = kind
+        self.added = 0
+        self.refreshed = 0
+        self.withdrawn = 0
+        """Elements taken out of a set that was emptied on purpose."""
+        self.restored = 0
+        """Elements put back into a set that somebody had deleted."""
+        self.errors = 0
+        self.skipped = 0
+        """Flows that lack a field of the element (no MAC address, a port outside a bitmap's range)."""
+        self.last_error = ""
+        self.error_time = 0
+
+
+class Slot:
+    """One kernel set of one target and family, made from a slot of the policy image (see `provision`)."""
+
+    def __init__(self, number: int, data: dict, counters: Counters) -> None:
+        self.number = number
+        self.counters = counters
+        self.live: dict[bytes, int] = {}
+        """Elements to the second they expire (0: never), oldest first; its complement (negative) when no flow holds it."""
+        self.holders = Holders()
+        self.adds: dict[bytes, None] = {}
+        """What is to be brought to the kernel at the end of this turn; `refreshes` and `dels` likewise."""
+        self.refreshes: dict[bytes, None] = {}
+        self.dels: dict[bytes, None] = {}
+        self.trouble = ""
+        """Why the set cannot be used now; "" while it can."""
+        self.told = False
+        """Those who listen for events have heard of the trouble."""
+        self.retry_at = 0
+        self.quiet_until = 0
+        self.remade_at = 0
+        self.carried_over = True
+        """The set may hold elements that are not in `live` (of an earlier life of the daemon, or of somebody else): adding
+        one of those must refresh it."""
+        self._carried_until = 0
+        self._earliest = 0
+        """No element expires before this second: where a dict has no order, all of it must be looked at then."""
+        self.siblings: list[Slot] = []
+        """Slots of other targets that fill the same set."""
+        self.lost = False
+        """Somebody else emptied or deleted the set: what is in `live` is to be put back (see `healing`)."""
+        self.replaced = False
+        """It was the daemon that deleted it, for it was of another type."""
+        self.missing: dict[bytes, None] = {}
+        """Elements that somebody else took out of the set, where they are known: to be put back as well."""
+        self.away = 0
+        """How many elements of `live` are known not to be in the set, and are yet to be put back."""
+        self.rewrite_at = 0.0
+        """When all elements may be put back again, of the monotonic clock; `replace_at`: when the set may be replaced again."""
+        self.replace_at = 0
+        self.ready = False
+        """The set was made, or is somebody else's."""
+        self.ttl: int = data["ttl"] if data["timeouts"] else 0
+        self.take(data)
+
+    def take(self, data: dict) -> None:
+        """Use (new) data of the policy image; the elements stay, if they live as long as before."""
+        self.data = data
+        ttl: int = data["ttl"] if data["timeouts"] else 0
+        if ttl != self.ttl:
+            # What is in the set has the timeout of before: each element is renewed when it is seen again.
+            self.forget(list(self.live))
+            self.carried_over = True
+        self.ttl = ttl
+        self._second = self._end = 0
+        self._complements: dict[int, int] = {}
+        self.encoder: object = None
+        self.expand = None
+        """Both made by `kernel` when first needed; `expand` turns a packed element into the key of an nftables set."""
+
+    def hold(self, key: bytes, now: int) -> None:
+        """A flow that did not hold this element wants it in the set."""
+        live = self.live
+        deadline = live.get(key)
+        if deadline is None:
+            if self.holders.asleep:
+                self.holders.wake(key, True)
+            if now == self._second and not self.dels and len(live) < MAX_LIVE:
+                live[key] = self._end  # as `_add` does, without a call for each element of a burst
+                self.adds[key] = None
+            else:
+                self._add(key, now)
+        else:
+            if deadline >= 0:
+                self.holders.join(key)
+            self.want(key, now)
+
+    def want(self, key: bytes, now: int) -> None:
+        """A flow that holds this element lives."""
+        deadline = self.live.get(key)
+        if deadline is None:
+            # It expired, the kernel refused it, or it was forgotten here.
+            self.holders.wake(key, False)
+            self._add(key, now)
+            return
+        if deadline < 0:
+            deadline = self.live[key] = ~deadline
+        if self.ttl and deadline - now <= (self.ttl >> 1 or 1):
+            # Out and in again: the table stays in the order in which elements expire.
+            del self.live[key]
+            self.live[key] = self._deadline(now)
+            if key not in self.adds:
+                self.refreshes[key] = None
+
+    def _add(self, key: bytes, now: int) -> None:
+        """Bring an element into the set."""
+        if len(self.live) >= MAX_LIVE:
+            self.make_room(list(self.live)[: MAX_LIVE // 2])
+        self.live[key] = self._deadline(now)
+        if self.dels and key in self.dels:
+            # It is in the kernel still, and was to be taken out at the end of this turn.
+            del self.dels[key]
+            self.refreshes[key] = None
+        else:
+            self.adds[key] = None
+
+    def release(self, key: bytes, now: int, withdraw: bool) -> None:
+        """A flow no longer holds this element. `withdraw`: it is to go with its last holder, not with its time."""
+        deadline = self.live.get(key)
+        if deadline is None:
+            if self.holders.leave_asleep(key) and withdraw and self.carried_over:
+                self.dels[key] = None  # the kernel may have it from before
+        elif deadline >= 0 and self.holders.leave(key):
+            if not withdraw:
+                self.live[key] = self._complement(deadline)
+                return
+            del self.live[key]
+            self.take_out(key, not self.ttl or deadline - now > ENDING)
+
+    def take_out(self, key: bytes, staying: bool) -> None:
+        """An element is to leave the set. `staying`: the kernel does not drop it by itself right now."""
+        self.refreshes.pop(key, None)
+        if key in self.adds:
+            del self.adds[key]
+        elif staying:
+            self.dels[key] = None
+
+    def make_room(self, keys: list[bytes]) -> None:
+        """Too many elements: forget these; the kernel keeps them until their time is over."""
+        self.forget(keys)
+
+    def _complement(self, deadline: int) -> int:
+        """Return ~deadline; one object for all of a second."""
+        found = self._complements.get(deadline)
+        if found is None:
+            if len(self._complements) >= MAX_COMPLEMENTS:
+                self._complements = {}
+            found = self._complements[deadline] = ~deadline
+        return found
+
+    def _deadline(self, now: int) -> int:
+        """Return when an element that is added now expires; one object for all of a second, which saves 32 bytes each."""
+        if now != self._second:
+            self._second = now
+            self._end = now + self.ttl if self.ttl else 0
+        return self._end
+
+    @property
+    def present(self) -> int:
+        """How many elements are in the set, as far as is known."""
+        return max(0, len(self.live) - self.away)
+
+    def has(self, key: bytes) -> bool:
+        """Return whether an element is in the set, as far as is known, or on its way."""
+        return key in self.live
+
+    def expires(self, key: bytes) -> int:
+        """Return the second in which an element ends; 0: never, or it is not in the set."""
+        deadline = self.live.get(key, 0)
+        return deadline if deadline >= 0 else ~deadline
+
+    def left(self, keys: list[bytes], now: int) -> list[int]:
+        """Return how many seconds each element has left, at least 1; 0: it does not end."""
+        ends = [self.expires(key) for key in keys]
+        return [max(1, end - now) if end else 0 for end in ends]
+
+    def forget(self, keys: list[bytes]) -> None:
+        """The kernel did not take these, or no longer has them."""
+        for key in keys:
+            if self.live.pop(key, -1) >= 0:
+                self.holders.sleep(key)
+
+    def postpone(self, keys: list[bytes]) -> None:
+        """The kernel could not take these out now. More than MAX_LIVE are left to their time, and counted as errors."""
+        for key in keys:
+            if len(self.dels) >= MAX_LIVE:
+                self.counters.errors += 1
+            elif key not in self.live:
+                self.dels[key] = None
+
+    def clear(self) -> None:
+        """The set is empty, or gone: nothing is in it, and nothing is on its way."""
+        self.forget(list(self.live))
+        self.take_pending()
+        self.missing = {}
+        self.away = 0
+
+    def keep_carried(self, now: int) -> None:
+        """The set is there: what an earlier life left in it can be there for a while. Others may fill sets of their own."""
+        self._carried_until = now + max(self.ttl, CARRIED) if self.data["managed"] else 0
+
+    def expire(self, now: int) -> None:
+        """Forget what the kernel has dropped by itself. To be called each second."""
+        if self.carried_over and self._carried_until and now >= self._carried_until:
+            self.carried_over = False
+        if self.ttl:
+            self.forget(self._ended(now - GRACE))
+
+    def _ended(self, limit: int) -> list[bytes]:
+        """Return the elements whose deadline is not after this second."""
+        gone: list[bytes] = []
+        if limit < self._earliest:
+            return gone
+        earliest = limit + self.ttl
+        for key, deadline in self.live.items():
+            if deadline < 0:
+                deadline = ~deadline
+            if deadline <= limit:
+                gone.append(key)
+            elif ORDERED:
+                break
+            elif deadline < earliest:
+                earliest = deadline
+        if not ORDERED:
+            self._earliest = earliest
+        return gone
+
+    def keep_of_siblings(self) -> None:
+        """Leave in the set what flows hold through another target that fills the same set."""
+        for other in self.siblings:
+            if other.data["fields"] == self.data["fields"]:
+                prefix = other.number.to_bytes(2, "big")
+                for key in list(self.dels):
+                    if other.live.get(prefix + key[2:], -1) >= 0:
+                        del self.dels[key]
+
+    def take_pending(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
+        """Return the elements to add, to refresh and to take out, and begin anew."""
+        pending = list(self.adds), list(self.refreshes), list(self.dels)
+        self.adds, self.refreshes, self.dels = {}, {}, {}
+        return pending

@@ -1,0 +1,104 @@
+"""One target of a policy, as plans reach it: its interface, its slots, and what a flow that it takes holds from then on.
+
+In: flow records that matched. Out: for each the packed element that the flow now holds (or None), wanted in its slot.
+"""
+
+import time
+
+from .log import Log
+from .sets.slot import Counters, Slot
+
+LATELY = 128
+"""Elements of a target that are looked at for being one object."""
+
+
+def interface_test(name: str):
+    """Return a function (record) -> whether an action or target with this `interface` takes it; None: it takes all."""
+    if name == "*":
+        return None
+    if name in ("lan", "wan"):
+        return lambda record: record.get("internal") is (name == "lan")
+    return lambda record: record.get("interface") == name
+
+
+class SetTarget:
+    """An ipset or nftset target: the slot of the flow's IP version takes its element. One of ctmark or ctlabel: its slot
+    takes the connections of both versions."""
+
+    def __init__(self, counters: Counters, interface: str, cut=None) -> None:
+        """`cut`: called with the slot, the element and the flow record when the flow's element is brought into the set."""
+        self.counters = counters
+        self._cut = cut
+        self._takes = interface_test(interface)
+        self._lately: dict[bytes, bytes] = {}
+        self.slots: list[Slot] = []
+        self._v4 = None
+        self._v6 = None
+        self._key4 = None
+        self._key6 = None
+
+    @property
+    def lasting(self):
+        """What is applied also when a flow that runs is matched again: all of it lasts as long as the flow."""
+        return self
+
+    def bind(self, slots: list[tuple[Slot, object]]) -> None:
+        """Take the slots and their element functions."""
+        self.slots = [slot for slot, _ in slots]
+        self._v4 = self._v6 = None
+        for slot, function in slots:
+            if slot.data["family"] != 6:
+                self._v4, self._key4 = slot, function  # type: ignore[assignment]
+            if slot.data["family"] != 4:
+                self._v6, self._key6 = slot, function  # type: ignore[assignment]
+
+    def apply(self, record: dict, flow: dict, now: int, held):
+        """Want the flow's element in the set. Returns the element, or None when this flow has none here.
+
+        `held`: what the flow holds already: None, one element, or a tuple of several. Raises one of `view.MALFORMED`, before
+        anything was done, when the flow lacks a field of the element.
+        """
+        if self._takes is not None and not self._takes(record):
+            return None
+        slot, make = (self._v4, self._key4) if flow["ip_version"] == 4 else (self._v6, self._key6)
+        if slot is None:
+            return None
+        key = make(record, flow)
+        known = key == held or (isinstance(held, tuple) and key in held)
+        if self._cut is not None and not (known and slot.has(key)):
+            self._cut(slot, key, flow)
+        if known:
+            slot.want(key, now)
+        else:
+            key = self._same(key)
+            slot.hold(key, now)
+        return held if key == held else key  # one object for as long as the flow lives
+
+    def _same(self, key: bytes) -> bytes:
+        """Return one object for an element that many flows hold: 48 bytes less for each of them."""
+        found = self._lately.get(key)
+        if found is not None:
+            return found
+        if len(self._lately) >= LATELY:
+            self._lately.clear()
+        self._lately[key] = key
+        return key
+
+
+class LogTarget:
+    """A log target, with its interface. `cutting` cuts flows and remembers which, where that is wanted."""
+
+    lasting = None
+    """A flow that runs had its entry when its record came."""
+
+    def __init__(self, log: Log, interface: str, cutting: SetTarget | None) -> None:
+        self.log = log
+        self.cutting = cutting
+        self.slots: list[Slot] = []
+        self.counters = log.counters
+        self._takes = interface_test(interface)
+
+    def apply(self, record: dict, flow: dict, now: int, held) -> None:
+        """Note the flow, which holds nothing by that."""
+        if self._takes is None or self._takes(record):
+            self.log.effect(flow, now, time.time())

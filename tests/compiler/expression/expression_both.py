@@ -1,0 +1,58 @@
+"""One expression, evaluated both ways: as the code that the daemon runs, and by the walk that `nfa explain` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nfa.compiler import catalogue
+from nfa.compiler.expression import Context, understand, walk
+from nfa.compiler.expression.generate import Generator
+from nfa.compiler.expression.tree import Members, Network, any_of
+from nfa.daemon.engine import rx, view
+
+Record = dict[str, Any]
+CATALOGUE = catalogue.builtin()
+GROUPS = {
+    "guests": Members(
+        "guests",
+        (Network(bytes((192, 168, 4, 0)), 24), Network(bytes.fromhex("20010db8000400000000000000000000"), 46)),
+        frozenset({bytes.fromhex("02005e100014")}),
+    ),
+    "nobody": Members("nobody", (), frozenset()),
+}
+
+
+class Disagreement(AssertionError):
+    """The generated code and the walk give different answers: `nfa explain` would lie about the daemon."""
+
+
+def understood(text: str) -> tuple[list[Any], list[Any], list[tuple[str, int, str]]]:
+    """The trees, the errors and the warnings (message, offset, hint) of a text."""
+    warnings: list[tuple[str, int, str]] = []
+    nodes, errors = understand(text, Context(CATALOGUE, GROUPS, warn=lambda *warning: warnings.append(warning)))
+    return nodes, errors, warnings
+
+
+def evaluator(text: str) -> Callable[[Record], bool]:
+    """A function that evaluates a valid text both ways and gives the answer both have."""
+    nodes, errors, _ = understood(text)
+    assert not errors, f"{text}: {errors[0].message}"
+    node = any_of(nodes)
+    if node is None:
+        return lambda record: False
+    generator = Generator()
+    result = generator.expression(node)
+    lines = ["def match(r, f):", *(f"    {line}" for line in generator.lines), f"    return {result}"]
+    names: dict[str, Any] = {name: getattr(view, name) for name in view.NAMES}
+    names.update({f"C{index}": constant for index, constant in enumerate(generator.constants)})
+    names.update({f"R{index}": rx.matcher(data) for index, data in enumerate(generator.patterns)})
+    exec("\n".join(lines), names)
+
+    def evaluate(record: Record) -> bool:
+        made, walked = bool(names["match"](record, record["flow"])), walk.truth(node, record)
+        if made != walked or walk.reasons(node, record)[0] != walked:
+            raise Disagreement(f"{text}: generated {made}, walked {walked}\n{result}\n{record}")
+        return made
+
+    return evaluate

@@ -1,0 +1,469 @@
+"""From payloads to effects: which actions a flow reaches, what it holds, and that nothing in a record ends the engine."""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+import samples
+from policies import Desk, compiled, config_of
+
+from nfa.daemon.base import packing
+from nfa.daemon.engine import index, view
+from nfa.daemon.engine.engine import KEPT_BYTES, LIFETIME, PART
+from nfa.daemon.stream.records import digest_key
+
+KEY = b"\0\0\x0a\0\0\1"
+WEB = samples.flow("HTTP/S", "netify.youtube")
+
+
+def desk(
+    folder: Path, actions: dict[str, Any], keys: dict[str, bytes] | None = None, max_flows: int = 100, **more: Any
+) -> Desk:
+    made, reports = compiled(folder, config_of(actions, **more))
+    assert not reports.errors, [report.text() for report in reports.errors]
+    return Desk(made, keys, max_flows)
+
+
+def test_actions_are_tried_by_priority_then_in_the_order_of_the_file(tmp_path: Path) -> None:
+    """halt_on_match would stop the wrong actions."""
+    made = desk(
+        tmp_path,
+        {
+            "late": {"criteria": ["*"], "priority": 200},
+            "second": {"criteria": ["*"]},
+            "third": {"criteria": ["*"]},
+            "first": {"criteria": ["*"], "priority": 1},
+        },
+    )
+    assert made.actions(WEB) == ["first", "second", "third", "late"]
+
+
+def test_halt_on_match_ends_the_search_only_when_it_matches(tmp_path: Path) -> None:
+    """A later action would still act, or never."""
+    made = desk(
+        tmp_path,
+        {
+            "a": {"criteria": ["port == 443;"]},
+            "b": {"criteria": ["app == 'youtube';"], "halt_on_match": True},
+            "c": {"criteria": ["*"]},
+        },
+    )
+    assert made.actions(WEB) == ["a", "b"]
+    assert made.actions(samples.flow()) == ["a", "c"]
+
+
+def test_exemptions_hold_for_their_action_or_for_all(tmp_path: Path) -> None:
+    """A router's own traffic would be blocked, or one exemption would lift every rule."""
+    made = desk(
+        tmp_path,
+        {"a": {"criteria": ["*"], "exemptions": ["192.168.1.20"]}, "b": {"criteria": ["*"]}},
+        exemptions=["203.0.113.0/24", "proto == 'dns';"],
+    )
+    assert made.actions(samples.flow(other="198.51.100.1")) == ["b"]
+    assert made.actions(samples.flow(local="192.168.1.21", other="198.51.100.1")) == ["a", "b"]
+    assert made.actions(samples.flow()) is None
+    assert made.actions(samples.flow("DNS", other="198.51.100.1")) is None
+    made.take(samples.flow(), samples.flow(other="198.51.100.1"))
+    engine = made.engine
+    assert (engine.evaluated, engine.exempt, engine.matched) == (2, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("interface", "expected"), [("*", [True, True]), ("lan", [True, False]), ("wan", [False, True]), ("br-lan", [True, False])]
+)
+def test_an_action_is_for_its_interface(tmp_path: Path, interface: str, expected: list[bool]) -> None:
+    """A rule for the WAN side would act on the LAN."""
+    made = desk(tmp_path, {"a": {"criteria": ["*"], "interface": interface}})
+    outside = samples.flow(interface="eth1", internal=False)
+    assert [made.actions(samples.flow()) == ["a"], made.actions(outside) == ["a"]] == expected
+
+
+def test_a_disabled_action_does_nothing(tmp_path: Path) -> None:
+    """Switching an action off would not."""
+    made = desk(tmp_path, {"a": {"criteria": ["*"], "enabled": False}, "b": ["*"]})
+    assert made.actions(WEB) == ["b"]
+
+
+def test_a_target_of_several_matching_actions_acts_once(tmp_path: Path) -> None:
+    """A log would list a flow once for each action."""
+    made = desk(
+        tmp_path,
+        {"a": {"criteria": ["*"], "targets": ["log.x", "log.y"]}, "b": {"criteria": ["*"], "targets": ["log.y"]}},
+    )
+    made.take(WEB, now=9)
+    assert len(made.targets["log.x"].digests) == len(made.targets["log.y"].digests) == 1
+    assert made.engine.policy is not None
+    assert made.engine.policy.action_counts() == [(1, 9), (1, 9)]
+
+
+def test_counts_are_those_of_each_action(tmp_path: Path) -> None:
+    """`nfa status` would show matches of another action."""
+    made = desk(tmp_path, {"web": ["port == 443;"], "dns": ["port == 53;"], "all": ["*"]})
+    made.take(WEB, samples.flow("DNS", other_port=53), WEB, now=5)
+    assert made.engine.policy is not None
+    assert made.engine.policy.action_counts() == [(2, 5), (1, 5), (3, 5)]
+
+
+# -- live flows --------------------------------------------------------------------------------------------------------
+
+
+def test_statistics_of_a_flow_refresh_what_it_holds(tmp_path: Path) -> None:
+    """A long download would lose its element after the ttl."""
+    made = desk(tmp_path, {"a": ["app == 'youtube';"]}, {"log.x": KEY})
+    digest = WEB["flow"]["digest"]
+    made.take(WEB, samples.stats(digest), samples.stats("ab" * 20), now=7)
+    assert made.refreshed == [(KEY, 7)]
+    made.take(samples.purge(digest), samples.stats(digest), now=8)
+    assert made.refreshed == [(KEY, 7)]
+    assert made.engine.live() == 0
+    assert made.engine.kinds == {"flow": 1, "stats": 3, "purge": 1, "agent": 0, "names": 0, "other": 0}
+
+
+def test_a_flow_may_hold_several_elements(tmp_path: Path) -> None:
+    """Only the first target's element would be kept alive."""
+    other = b"\0\1\x0a\0\0\1"
+    made = desk(tmp_path, {"a": {"criteria": ["*"], "targets": ["log.x", "log.y"]}}, {"log.x": KEY, "log.y": other})
+    made.take(WEB, samples.stats(WEB["flow"]["digest"]))
+    assert made.refreshed == [((KEY, other), 1)]
+
+
+def test_a_flow_that_holds_nothing_is_not_remembered(tmp_path: Path) -> None:
+    """Logged flows would take memory until they end."""
+    made = desk(tmp_path, {"a": ["*"]})
+    made.take(WEB)
+    assert made.engine.live() == 0
+
+
+def test_a_refined_record_is_decided_anew(tmp_path: Path) -> None:
+    """A flow that turns out to be YouTube after its first record would never match."""
+    made = desk(tmp_path, {"a": ["app == 'youtube';"]}, {"log.x": KEY})
+    made.take(samples.flow())
+    assert made.engine.live() == 0
+    made.take(samples.flow("HTTP/S", "netify.youtube", detection_updated=True))
+    assert list(made.engine.flows.young) == [digest_key(WEB["flow"]["digest"])]
+    assert made.targets["log.x"].digests == [WEB["flow"]["digest"]]
+
+
+def test_flows_that_fall_silent_are_forgotten_after_one_to_two_lifetimes(tmp_path: Path) -> None:
+    """netifyd does not purge every flow: the table would grow for ever."""
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY})
+    flows = [samples.flow(local_port=port) for port in (1, 2)]
+    made.engine.tick(1)
+    made.take(*flows, now=2)
+    made.engine.tick(LIFETIME)
+    assert made.engine.live() == 2
+    made.engine.tick(1 + LIFETIME)
+    assert made.engine.live() == 2
+    made.take(samples.stats(flows[0]["flow"]["digest"]), now=2 + LIFETIME)
+    assert len(made.refreshed) == 1
+    made.engine.tick(1 + 2 * LIFETIME)
+    made.engine.go_on(1 + 2 * LIFETIME, lambda: False)
+    assert made.engine.live() == 1
+    made.take(samples.stats(flows[1]["flow"]["digest"]), samples.stats(flows[0]["flow"]["digest"]), now=2 + 2 * LIFETIME)
+    assert len(made.refreshed) == 2
+    made.take(samples.purge(flows[0]["flow"]["digest"]))
+    assert made.engine.live() == 0
+
+
+def test_a_refined_record_that_no_longer_matches_lets_go(tmp_path: Path) -> None:
+    """A flow that was guessed wrong at first would be kept in the set for as long as it lives."""
+    made = desk(tmp_path, {"a": ["!app;"]}, {"log.x": KEY}, exemptions=["port == 80;"])
+    made.take(samples.flow())
+    assert made.engine.live() == 1
+    made.take(WEB, samples.stats(WEB["flow"]["digest"]))
+    assert made.engine.live() == 0
+    made.take(samples.flow())
+    made.engine.tick(LIFETIME * 9)
+    made.take(samples.flow(other_port=80, digest=WEB["flow"]["digest"]))
+    assert made.engine.live() == 0
+    assert not made.refreshed
+
+
+def test_combinations_of_actions_are_bounded_and_their_counts_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strangers choose host names, and so combinations of matching actions: each would take memory for ever."""
+    monkeypatch.setattr("nfa.daemon.engine.policy.MAX_PLANS", 4)
+    made = desk(tmp_path, {f"a{bit}": [f"detected_hostname == 'rx:{bit}';"] for bit in range(4)})
+    for number in range(1, 16):
+        name = "".join(str(bit) for bit in range(4) if number >> bit & 1)
+        made.take(samples.flow(host_server_name=name), now=number)
+        assert made.engine.policy is not None
+        assert len(made.engine.policy.plans) <= 4
+    policy = made.engine.policy
+    made.use(compiled(tmp_path, config_of({"a3": ["*"], "new": ["*"]}))[0])
+    assert policy is not None
+    assert made.engine.policy is not None
+    made.engine.policy.succeed(policy)
+    assert made.engine.policy.kept_counts == {"a3": (8, 15)}
+
+
+def test_the_table_of_flows_is_bounded(tmp_path: Path) -> None:
+    """A port scan would take the router's memory."""
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, max_flows=16)
+    for number in range(200):
+        made.take(samples.flow(local_port=1 + number))
+        assert made.engine.live() <= 16
+        if number == 100:
+            made.engine.tick(LIFETIME * 9)
+    assert made.engine.flows.dropped > 0
+    assert digest_key(samples.flow(local_port=200)["flow"]["digest"]) in made.engine.flows.young
+
+
+def test_a_flood_does_not_displace_a_flow_that_is_heard_of(tmp_path: Path) -> None:
+    """A child who opens thousands of connections would set the tunnel free that is blocked at bedtime."""
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, max_flows=64, reprocess_flows=True)
+    tunnel = samples.flow("QUIC", local_port=1)
+    digest = tunnel["flow"]["digest"]
+    made.take(tunnel)
+    for port in range(1000):
+        made.take(samples.flow(local_port=2 + port))
+        if port % 20 == 0:
+            made.take(samples.stats(digest))
+    assert digest_key(digest) in made.engine.flows.young
+    assert made.engine.kept.get(digest_key(digest))
+
+
+def test_records_that_are_kept_are_bounded_in_bytes(tmp_path: Path) -> None:
+    """Strangers and children choose how long a URL is: 65,536 long ones would take half a gigabyte."""
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, max_flows=100, reprocess_flows=True)
+    for port in range(200):
+        made.take(samples.flow(local_port=1 + port, http={"url": f"{port:04}" * 1000}))
+        assert made.engine.kept.size <= 100 * KEPT_BYTES
+    kept = made.engine.kept
+    assert kept.size == sum(map(len, [*kept.young.values(), *kept.older.values()])) > 0
+    assert kept.dropped == 200 - len(kept)
+    made.engine.tick(LIFETIME)
+    made.engine.tick(LIFETIME * 2)
+    assert (len(kept), kept.size) == (0, 0)
+
+
+def test_a_flow_that_was_called_so_before_keeps_what_it_holds(tmp_path: Path) -> None:
+    """netifyd 5 changes its mind twice, and comes back to the first digest: the flow would be unblocked while it matches."""
+    made = desk(tmp_path, {"a": ["app == 'youtube';"]}, {"log.x": KEY})
+    digest = WEB["flow"]["digest"]
+    made.take(samples.flow("HTTP/S", "netify.youtube", digest_prev=[digest, "f" * 40]))
+    assert made.engine.live() == 1 and not made.released
+
+
+def test_many_flows_that_end_at_once_let_go_over_many_turns(tmp_path: Path) -> None:
+    """The loop would be held up by thousands of elements that lose their holders, and events of sinks would be too many."""
+    made = desk(tmp_path, {"a": ["app == 'youtube';"]}, {"log.x": KEY}, max_flows=5000)
+    flows = [samples.flow("HTTP/S", "netify.youtube", local_port=1 + port) for port in range(1000)]
+    made.take(*flows)
+    made.engine.tick(LIFETIME)
+    made.engine.tick(LIFETIME * 2)
+    assert made.engine.busy and not made.released
+    turns = iter([False, True])
+    made.engine.go_on(LIFETIME * 2, lambda: next(turns))
+    assert 0 < len(made.released) < 500 and made.engine.live() == 1000 - len(made.released)
+    made.take(flows[0], samples.flow("DNS", digest=flows[1]["flow"]["digest"]), now=LIFETIME * 2)
+    assert made.released[-1] == (KEY, True), "it goes on, and is something else"
+    made.engine.go_on(LIFETIME * 2, lambda: False)
+    assert not made.engine.busy
+    assert made.engine.live() == 1 and made.released.count((KEY, False)) == 998
+
+
+def test_the_oldest_flows_are_forgotten_first_and_few_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One flow too many would have let go of half of them, the youngest among them, in one long turn."""
+    monkeypatch.setattr("nfa.daemon.engine.engine.KEPT_BYTES", 4000)  # nothing packs them here
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, max_flows=3200, reprocess_flows=True)
+    flows = [samples.flow(local_port=port) for port in range(1, 3402)]
+    digests = [digest_key(one["flow"]["digest"]) for one in flows]
+    made.take(*flows[:1600])
+    made.engine.tick(LIFETIME * 9)
+    made.take(*flows[1600:3200])
+    assert (made.engine.live(), len(made.engine.kept), made.engine.flows.dropped) == (3200, 3200, 0)
+    made.take(flows[3200])
+    assert made.engine.live() == 3001
+    assert (made.engine.flows.dropped, made.engine.kept.dropped) == (200, 200), "what they hold, and their records"
+    assert made.released == [(KEY, False)] * 200, "their elements stay for their time"
+    made.take(*flows[3201:3401])
+    left = {*made.engine.flows.young, *made.engine.flows.older}
+    assert left == set(digests[400:]), "of the older table first"
+    kept = {*made.engine.kept.young, *made.engine.kept.older}
+    assert kept == left
+
+
+# -- records that cannot be used ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "criteria"),
+    [
+        ({"ssl": []}, "client_sni == 'x';"), ({"ssl": None}, "tls_version == 1;"),
+        ({"ssl": {"version": "x"}}, "ssl_version == 1;"), ({"ssl": {"version": [1]}}, "ssl_version == 1;"),
+        ({"ssl": {"alpn": "h2"}}, "alpn == 'h2';"),
+        ({"ssl": {"alpn": [5]}}, "alpn == 'h2';"), ({"risks": 5}, "risks == 3;"), ({"http": "x"}, "url == 'x';"),
+        ({"host_server_name": 5}, "detected_hostname == 'x';"), ({"local_mac": "xx"}, "mac == 02:00:00:00:00:00;"),
+        ({"local_mac": 5}, "mac == 02:00:00:00:00:00;"), ({"local_ip": "x"}, "ip == 10.0.0.1;"),
+        ({"local_ip": "1.2.3.4\0"}, "ip == 10.0.0.1;"), ({"other_ip": "é" * 45}, "ip == 10.0.0.1;"),
+        ({"conntrack": 5}, "fwmark == 1;"), ({"ct_mark": "x"}, "fwmark > 1;"), ({"vlan_id": "7"}, "vlan_id > 3;"),
+        ({"category": {"application": []}}, "category == 5 || category == 6 || category == 7;"),
+        ({"risks": {"ndpi_risk_score": {}}}, "ndpi_risk_score < 5;"),
+        ({"other_type": 5}, "other_type == other_local;"),
+        ({"tags": {"a": 1}}, "tags == 'a';"), ({"bt": 1}, "bt_info_hash == 'a';"), ({"nfq": [1]}, "iface_nfq_src == 'a';"),
+        ({"nfq": {"src_iface": 5}}, "iface_nfq_src == 'rx:a';"), ({"detected_protocol_name": 7}, "proto == 'dns';"),
+    ],
+)  # fmt: skip
+def test_an_optional_part_of_another_form_is_counted(tmp_path: Path, fields: dict[str, Any], criteria: str) -> None:
+    """A strange record would end the daemon, or count as a flow that does not match."""
+    made = desk(tmp_path, {"a": [criteria]})
+    strange = samples.flow()
+    strange["flow"].update(fields)
+    made.take(strange, WEB)
+    assert made.engine.bad["types"] == 1
+    assert (made.engine.records, made.engine.evaluated) == (2, 2)
+
+
+def test_a_flow_that_goes_on_to_a_log_only_holds_nothing_any_longer(tmp_path: Path) -> None:
+    """A flow that turned out to be something else would stay blocked for as long as it lives."""
+    actions = {"set": "app == 'youtube';", "log": {"criteria": "app == 'facebook';", "targets": ["log.y"]}}
+    made = desk(tmp_path, actions, {"log.x": KEY})
+    made.take(WEB)
+    changed = json.loads(json.dumps(WEB))
+    changed["flow"]["detected_application_name"] = "netify.facebook"
+    made.take(changed, samples.stats(WEB["flow"]["digest"]))
+    assert made.refreshed == []
+
+
+def test_long_masks_are_remembered_for_fewer_values() -> None:
+    """A policy of thousands of conditions would take megabytes for each attribute whose values strangers choose."""
+    memo: dict[object, int] = {}
+    most = 0
+    remember = index.rememberer(8192)
+    for number in range(3000):
+        assert remember(memo, f"h{number}.example", 1 << 8191 | number) == 1 << 8191 | number
+        most = max(most, len(memo))
+    assert 100 < most < index.MASKS * 1.1 / sys.getsizeof(1 << 8191)
+    remember = index.rememberer(100)
+    memo = {}
+    for number in range(index.MAX_REMEMBERED):
+        remember(memo, number, number)
+    assert len(memo) == index.MAX_REMEMBERED, "a usual policy remembers as many as it may"
+
+
+def test_strings_of_any_length_cost_bounded_memory(tmp_path: Path) -> None:
+    """A cache of a thousand names of a megabyte each would take the router down."""
+    made = desk(tmp_path, {"a": ["*"]})
+    for field in ("other_ip", "local_ip", "detected_application_name"):
+        strange = samples.flow()
+        strange["flow"][field] = "x" * 1000
+        made.take(strange)
+    assert made.engine.bad["types"] == 3
+    with pytest.raises(ValueError):
+        view.number("0x" + "0" * 1000)
+    with pytest.raises(ValueError):
+        view.mac("00:11:22:33:44:55" + ":" * 1000)
+
+
+def test_bad_payloads_are_counted_by_kind_and_skipped(tmp_path: Path) -> None:
+    """One of them would take the rest of the chunk with it."""
+    made = desk(tmp_path, {"a": ["*"]})
+    made.take(b"nonsense", b"[]", b"{}", b"\xff", WEB, samples.hello(), samples.definitions(), {"type": "new"})
+    assert made.engine.bad == {"json": 2, "types": 1, "fields": 1}
+    assert made.engine.kinds == {"flow": 1, "stats": 0, "purge": 0, "agent": 1, "names": 1, "other": 1}
+    assert made.engine.matched == 1
+    assert made.engine.agent["agent_version"] == "4.4.7"
+    applications, protocols = json.loads(made.engine.names)
+    assert applications["124"] == "netify.youtube"
+    assert protocols["196"] == "HTTP/S"
+
+
+def test_a_turn_that_has_been_long_enough_leaves_the_rest_for_the_next_one(tmp_path: Path) -> None:
+    """Five thousand regular expressions and new names would hold up status, timers and healing for a second."""
+    made = desk(tmp_path, {"a": ["*"]})
+    payloads = [json.dumps(samples.flow(digest=f"{number:040x}")).encode() for number in range(3 * PART + 1)]
+    looks = iter([False, True, True, False, False])
+    rest = made.engine.take_some(payloads, 1, lambda: next(looks))
+    assert (made.engine.evaluated, rest) == (2 * PART, payloads[2 * PART :])
+    rest = made.engine.take_some(rest, 1, lambda: next(looks))
+    assert (made.engine.evaluated, rest) == (3 * PART, payloads[3 * PART :]), "each turn gets on, however slow"
+    assert made.engine.take_some(rest, 1, lambda: next(looks)) == []
+    assert made.engine.evaluated == len(payloads)
+
+
+def test_what_the_agent_says_of_itself_is_bounded(tmp_path: Path) -> None:
+    """A hello of a megabyte would stay in memory, and objects would reach `nfa status`."""
+    made = desk(tmp_path, {"a": ["*"]})
+    made.take(samples.hello() | {"agent_version": "x" * 5000, "build_version": {"a": 1}, "uptime": 5})
+    assert made.engine.agent == {"agent_version": "x" * 128, "json_version": 1.9, "uptime": 5}
+
+
+def test_without_a_policy_records_pass(tmp_path: Path) -> None:
+    """The daemon would fail before its first configuration is there."""
+    made = desk(tmp_path, {"a": ["*"]})
+    made.engine.policy = None
+    made.take(WEB, samples.stats("ab" * 20))
+    assert (made.engine.records, made.engine.evaluated) == (2, 0)
+
+
+def test_a_new_policy_decides_and_old_flows_live_on(tmp_path: Path) -> None:
+    """A reload would drop the elements of live flows."""
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY})
+    made.take(WEB)
+    made.use(compiled(tmp_path, config_of({"b": ["app == 'netflix';"]}))[0])
+    made.take(samples.stats(WEB["flow"]["digest"]))
+    assert made.refreshed == [(KEY, 1)]
+    made.take(WEB, samples.stats(WEB["flow"]["digest"]))
+    assert made.engine.matched == 1
+    assert made.refreshed == [(KEY, 1)], "what no longer matches is no longer refreshed"
+
+
+def test_records_without_categories_get_them_from_the_catalogue(tmp_path: Path) -> None:
+    """A category rule would match nothing with an agent of 3.x."""
+    made = desk(tmp_path, {"a": ["category == 'streaming-media';"], "p": ["protocol_category == 'web';"]})
+    made.take(samples.as_v3(WEB), samples.as_v3(samples.flow("DNS")))
+    assert made.engine.policy is not None
+    assert [count for count, _ in made.engine.policy.action_counts()] == [1, 1]
+
+
+def test_a_trace_sees_every_match(tmp_path: Path) -> None:
+    """`nfa run -v` would show nothing."""
+    made = desk(tmp_path, {"a": ["app == 'youtube';"]})
+    seen: list[Any] = []
+    made.engine.trace = lambda record, plan: seen.append((record["flow"]["digest"], plan.actions))  # type: ignore[assignment]
+    made.take(WEB, samples.flow("DNS"))
+    assert seen == [(WEB["flow"]["digest"], (0,))]
+
+
+def test_flows_are_matched_again_against_the_policy_that_is_in_force_by_then(tmp_path: Path) -> None:
+    """A reload in the middle of it: the old policy has ended, and its functions would end the daemon."""
+    first = compiled(tmp_path, config_of({"a": ["*"]}, reprocess_flows=True))[0]
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY})
+    made.use(first)
+    made.take(*[samples.flow(local_port=port) for port in range(1, 6)])
+    going = made.engine.match_again(lambda: 1)
+    next(going)
+    old = made.engine.policy
+    assert old is not None
+    made.use(compiled(tmp_path, config_of({"none": ["port == 1;"]}, reprocess_flows=True))[0])
+    assert made.engine.policy is not None
+    made.engine.policy.succeed(old)
+    assert len(list(going)) == 4
+    assert made.engine.live() == 1, "only the one that was matched before the reload holds something"
+
+
+def test_a_flow_that_is_kept_takes_400_bytes(tmp_path: Path) -> None:
+    """A router of 128 MB has to hold 50,000 of them when there are schedules."""
+    made = desk(tmp_path, {"a": ["*"]}, max_flows=50000, reprocess_flows=True)
+    made.engine.pack_with(packing.pack, packing.unpack)
+    payloads = [samples.payload(record) for record in samples.stream(seed=3, flows=12000) if record["type"] == "flow"]
+    made.take(*payloads[:100])
+    before = len(made.engine.kept)
+    gc.collect()
+    tracemalloc.start()
+    for payload in payloads[100:]:
+        made.engine.take([payload], 1)
+    made.engine.recent.clear()
+    made.targets["log.x"].digests.clear()  # which the test notes
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    kept = len(made.engine.kept) - before
+    assert kept > 7000
+    assert taken / kept <= 400
+    print(f"{taken / kept:.0f} bytes a kept flow")

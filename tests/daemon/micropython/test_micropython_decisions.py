@@ -1,0 +1,102 @@
+"""Under the real MicroPython: what a policy decides and puts into sets is what CPython decides, for each record."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import samples
+from micropython_lab import ACTIONS, RECORDED, SETS, MicroPython, compare, payloads
+from policies import config_of
+
+from nfa.cli.recording import frames
+
+
+def config() -> dict[str, Any]:
+    return config_of(ACTIONS, timezone="UTC", targets=SETS, exemptions=["app == 'netify.zoom';", "192.168.1.77"])
+
+
+def test_decisions_on_a_made_stream_are_those_of_cpython(micropython: MicroPython, tmp_path: Path) -> None:
+    """A policy that was tested on a PC would do something else on the router."""
+    said = compare(micropython, tmp_path, config(), payloads(1, 400) + payloads(2, 200))
+    assert len(set(said)) > 50
+
+
+def test_decisions_on_a_recorded_stream_are_those_of_cpython(micropython: MicroPython, tmp_path: Path) -> None:
+    """As above, with what a real netifyd wrote."""
+    if not RECORDED.is_file():
+        pytest.skip(f"no {RECORDED}")
+    compare(micropython, tmp_path, config(), list(frames(RECORDED)))
+
+
+def test_damaged_and_foreign_records_are_judged_as_by_cpython(micropython: MicroPython, tmp_path: Path) -> None:
+    """A record that CPython refuses would have an effect, or a flow would escape by letters that are not ASCII."""
+    rng = random.Random(5)
+    names = [
+        "ÉCOLE.example", "école.EXAMPLE", "xn--bcher-kva.example", "K.example", "İ.example", "ads12.example",
+        "\U0001f600.example", "ǅ.example", "ΑΒ.example", "a" * 3000, "tracker.\ud7ff.example", "",
+    ]  # fmt: skip
+    records = [samples.flow("HTTP/S", host_server_name=name) for name in names]
+    made = [json.dumps(record, ensure_ascii=bool(number & 1)).encode() + b"\n" for number, record in enumerate(records * 2)]
+    for bad in (b"\xff\xfe", b"\xc0\xae", b"\xed\xa0\x80", b"\xf0\x9f", b"\xe2\x28\xa1", b"\xf5\x80\x80\x80"):
+        made.append(json.dumps(samples.flow("HTTP/S", host_server_name="ads12.@.x")).encode().replace(b"@", bad) + b"\n")
+    for name in ("ip_version", "digest", "local_ip", "detected_protocol", "other_port", "ip_nat", "ssl", "risks", "category"):
+        for value in (None, True, -1, 70000, 4.0, "x:", [], {}, [1], {"a": 1}, "1.2.3.4\0", 1 << 70):
+            record = samples.flow("HTTP/S")
+            record["flow"][name] = value
+            made.append(json.dumps(record).encode() + b"\n")
+    whole = json.dumps(samples.flow("HTTP/S")).encode()
+    made += [whole[: rng.randrange(len(whole) - 1)] + b"\n" for _ in range(30)]
+    compare(micropython, tmp_path, config(), made)
+
+
+def test_records_cut_anywhere_are_refused(micropython: MicroPython, tmp_path: Path) -> None:
+    """What is cut off may be what exempts the flow; MicroPython's own reader takes the rest for whole."""
+    record = samples.flow("HTTP/S", host_server_name='a}b"{c\\', ssl={"alpn": ["h2"]}, http={"url": "/{{{"})
+    whole = json.dumps(record, separators=(",", ":")).encode()
+    cut = [whole[:end] for end in range(len(whole)) if whole[end - 1 : end] in (b"}", b"]")]
+    said = compare(micropython, tmp_path, config(), [*cut, whole])
+    assert set(said[:-1]) == {"bad json"}
+    assert said[-1][0] == "("
+
+
+def test_text_is_lower_case_as_in_cpython(micropython: MicroPython, tmp_path: Path) -> None:
+    """A name in capitals that are not ASCII would escape a policy."""
+    from nfa.compiler.micropython import lower_rows
+
+    program = """
+import sys
+from nfa.daemon.base.portable_micropython import _utf8, characters, lower, set_lower
+set_lower(open(sys.argv[1], "rb").read(), b"")
+def char(code):
+    return str(_utf8(code), "utf-8")
+for code in range(0x20000):
+    if not 0xD800 <= code < 0xE000 and lower(char(code)) != char(code):
+        print(code, " ".join([str(c) for c in characters(lower(char(code)))]))
+"""
+    rows = tmp_path / "rows"
+    rows.write_bytes(lower_rows())
+    printed = micropython.run(program, str(rows))
+    wanted = {code: chr(code).lower() for code in range(0x20000) if not 0xD800 <= code < 0xE000}
+    found = {int(line.split()[0]): "".join(chr(int(word)) for word in line.split()[1:]) for line in printed.splitlines()}
+    assert found == {code: text for code, text in wanted.items() if text != chr(code)}
+
+
+def test_masks_of_many_actions_are_keys_of_tables(micropython: MicroPython) -> None:
+    """Masks have a bit for each alternative: integers of thousands of bits are keys, and taken apart."""
+    program = """
+from nfa.daemon.engine.index import bits, numbers_of
+table = {}
+for number in range(300):
+    table[bits((number, 5000 - number))] = number
+assert len(table) == 300
+for number in range(300):
+    mask = bits((number, 5000 - number))
+    assert table[mask] == number and sorted(numbers_of(mask)) == sorted({number, 5000 - number})
+    assert mask & ~(1 << number) == 1 << 5000 - number and mask | 1 << number == mask and not mask & 0
+print("good")
+"""
+    assert micropython.run(program) == "good\n"

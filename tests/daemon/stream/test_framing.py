@@ -1,0 +1,174 @@
+"""Cutting the stream: the same records however they arrive, and a damaged one takes no other with it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import samples
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nfa.daemon.base.portable import MAX_RECORD
+from nfa.daemon.stream.framing import Framer
+
+HOSTILE = '\\"{"length": 5}\n}{"length": 3}'  # what a stranger may choose as a name; JSON escapes it
+RECORDS = [
+    samples.hello(),
+    samples.definitions(),
+    samples.flow("QUIC", "netify.youtube"),
+    samples.flow(host_server_name=HOSTILE, dns_host_name="käse.example"),
+    samples.stats("ab" * 20),
+    samples.purge("ab" * 20),
+    samples.flow(ssl={"client_sni": " { } "}),
+]
+PAYLOADS = [samples.payload(record) for record in RECORDS]
+WHOLE = [payload.strip() for payload in PAYLOADS]
+"""What comes out: the newline at the end is no part of a record."""
+chosen = st.lists(st.sampled_from(PAYLOADS), min_size=1, max_size=8)
+
+
+def header(size: int) -> bytes:
+    return b'{"length": %d}\n' % size
+
+
+def framed(payloads: list[bytes]) -> bytes:
+    return b"".join(header(len(payload)) + payload for payload in payloads)
+
+
+def feed(data: bytes, cuts: list[int], framer: Framer | None = None) -> list[bytes]:
+    """Give the data in chunks that end at `cuts`, then the rest."""
+    framer = framer or Framer()
+    found: list[bytes] = []
+    before = 0
+    for cut in [*sorted(cut % (len(data) + 1) for cut in cuts), len(data)]:
+        if cut > before:
+            found += framer.feed(data[before:cut])
+            before = cut
+    return found
+
+
+cuts = st.lists(st.integers(0, 1 << 16), max_size=12)
+
+
+@given(chosen, cuts)
+def test_any_chunking_gives_the_same_records(payloads: list[bytes], where: list[int]) -> None:
+    """Records would be lost when a burst does not arrive in whole ones."""
+    framer = Framer()
+    assert feed(framed(payloads), where, framer) == [payload.strip() for payload in payloads]
+    assert not any(framer.bad.values())
+    assert framer.buffer == b""
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_single_bytes_give_the_same_records(size: int) -> None:
+    """The same, with every cut there is."""
+    data = framed(PAYLOADS)
+    assert feed(data, list(range(0, len(data), size))) == WHOLE
+
+
+@given(chosen, cuts)
+def test_lines_are_recognised(payloads: list[bytes], where: list[int]) -> None:
+    """A 5.x sink without headers would give nothing."""
+    lines = [payload.strip() for payload in payloads]
+    assert feed(b"\n".join(lines) + b"\n\n", where) == lines
+    assert feed(b"\r\n".join(lines) + b"\n", where) == lines
+
+
+def test_a_greeting_of_3x_has_no_newline_at_its_end() -> None:
+    """Every record of an old agent would be cut one byte late."""
+    greeting, flow = samples.frame(samples.hello(), newline=False), samples.frame(samples.flow())
+    found = feed(greeting + flow + samples.frame(samples.flow(), newline=False), [])
+    assert [json.loads(payload)["type"] for payload in found] == ["agent_hello", "flow", "flow"]
+    assert feed(b'{"length":4}\r\n{}\r\n', []) == [b"{}"]
+
+
+def test_headers_may_begin_after_lines() -> None:
+    """A client that meets the end of a line first would read headers as records for ever."""
+    framer = Framer()
+    assert feed(b'"rest":1}\n' + framed(PAYLOADS[:3]), [20], framer)[1:] == WHOLE[:3]
+    assert framer.lines is False
+
+
+def corrupted(kind: str, payload: bytes, number: int, noise: bytes) -> bytes:
+    """One record with its header, damaged."""
+    place = number % len(payload)
+    if kind == "wrong length":
+        return header(number) + payload
+    if kind == "cut short":
+        return header(len(payload)) + payload[:place]
+    if kind == "too long":
+        return header(len(payload)) + payload[:place] + noise + payload[place:]
+    if kind == "other bytes":
+        return header(len(payload)) + (payload[:place] + noise + payload[place:])[: len(payload)]
+    damaged = bytearray(header(len(payload)))
+    if kind == "no header":
+        return payload
+    damaged[number % len(damaged)] = noise[0] if noise else 0
+    return bytes(damaged) + payload
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    st.lists(st.sampled_from(PAYLOADS), min_size=2, max_size=6),
+    st.integers(0, 5),
+    st.sampled_from(["wrong length", "cut short", "too long", "other bytes", "no header", "a byte of the header"]),
+    st.integers(0, 3000) | st.integers(0, 1 << 40),
+    st.binary(max_size=40),
+    cuts,
+)
+def test_one_damaged_record_costs_no_other(
+    payloads: list[bytes], which: int, kind: str, number: int, noise: bytes, where: list[int]
+) -> None:
+    """A bug of the agent in one record would lose the flows after it."""
+    which %= len(payloads)
+    before, after = payloads[:which], payloads[which + 1 :]
+    data = framed(before) + corrupted(kind, payloads[which], number, noise) + framed(after)
+    found = feed(data, where)
+    assert found[: len(before)] == [payload.strip() for payload in before]
+    assert found[len(found) - len(after) :] == [payload.strip() for payload in after]
+    assert len(found) <= len(payloads) + 3
+
+
+def test_what_is_skipped_is_counted() -> None:
+    """A damaged stream would look healthy in `nfa status`."""
+    framer = Framer()
+    framer.feed(framed(PAYLOADS[:1]) + b"garbage garbage\n" + framed(PAYLOADS[:1]))
+    assert framer.bad["length"] == 1
+    assert framer.bad["resync_bytes"] == len(b"garbage garbage\n")
+    framer.feed(header(MAX_RECORD + 1) + b"x" * 100 + framed(PAYLOADS[:1]))
+    assert framer.bad["oversize"] == 1
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [b"a", b"\0", b"\n", b" ", b'{"length"', b'{"length": 9', b"{", b'"', b'{"length": 1048576}', b"a b\n{",
+     b'{"length": 7}\n'],
+)  # fmt: skip
+@pytest.mark.parametrize("start", [b"", header(10), header(MAX_RECORD), header(MAX_RECORD + 1), header(0), b"{}\n"])
+def test_memory_is_bounded_whatever_comes(start: bytes, endless: bytes) -> None:
+    """An agent gone mad would take the router's memory."""
+    framer = Framer()
+    framer.feed(start)
+    chunk = endless * ((1 << 17) // len(endless))
+    for _ in range(20):
+        framer.feed(chunk)
+        assert len(framer.buffer) <= MAX_RECORD + len(chunk) + 64
+    found = framer.feed(b"\n" + framed(PAYLOADS) * 9)
+    assert found[-len(WHOLE) :] == WHOLE, "it finds its way back"
+
+
+def test_a_last_line_without_its_newline_is_a_record() -> None:
+    """A sink that closes right after its last record would lose it."""
+    framer = Framer()
+    assert framer.feed(b'{"a":1}\n{"b":2}') == [b'{"a":1}']
+    assert framer.end() == [b'{"b":2}']
+    assert framer.end() == []
+
+
+def test_a_record_that_is_cut_off_is_counted() -> None:
+    """What is lost with a connection has to be seen in the status."""
+    framer = Framer()
+    framer.feed(b'{"length": 100}\n{"type":')
+    assert framer.end() == []
+    assert framer.bad["length"] == 1

@@ -1,0 +1,202 @@
+"""Payloads to records: what is accepted is safe to read, what is not is counted by its kind, and nothing raises else."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import samples
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nfa.daemon.stream.records import (
+    BAD_KINDS,
+    FLOW_TYPES,
+    BadRecord,
+    catalogue,
+    classify,
+    decode_with,
+    digest_key,
+    parse,
+    read,
+)
+
+DIGEST = "c4c07ca55baa19a7fe3652bcd356765a7aaaaaaa"
+KEY = digest_key(DIGEST)
+
+
+@pytest.fixture(scope="module", autouse=True, params=["json", "orjson"])
+def decoder(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test here holds for the standard decoder and for orjson."""
+    if request.param == "orjson":
+        decode_with(pytest.importorskip("orjson").loads)
+    yield
+    decode_with(None)
+
+
+def without(name: str) -> dict[str, Any]:
+    record = samples.flow()
+    del record["flow"][name]
+    return record
+
+
+@pytest.mark.parametrize(
+    ("record", "kind"),
+    [
+        (samples.hello(), "agent"),
+        (samples.status(uptime=5), "agent"),
+        (samples.definitions(), "names"),
+        (samples.as_v3(samples.definitions()), "names"),
+        (samples.stats(DIGEST), "stats"),
+        (samples.purge(DIGEST), "purge"),
+        ({"type": "flow_stats", "flow": {"digest": DIGEST}}, "stats"),
+        ({"type": "license_status"}, "other"),
+        *((samples.as_v5(samples.flow(), kind), "flow") for kind in FLOW_TYPES),
+        (samples.flow("ICMP"), "flow"),
+        *((without(name), "flow") for name in ("local_mac", "category", "local_port", "detected_application", "risks")),
+    ],
+)
+def test_every_kind_of_record(record: dict[str, Any], kind: str) -> None:
+    """Records of some agent version would be dropped."""
+    found, given_value = read(samples.payload(record))
+    assert found == kind
+    if kind in ("stats", "purge"):
+        assert given_value == KEY
+    elif kind != "other":
+        assert given_value["type"] == record["type"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("digest", None, "types"), ("digest", 5, "types"), ("digest", "", "types"),
+        ("digest", "a" * 65, "types"), ("local_ip", 5, "types"), ("other_ip", None, "types"), ("ip_protocol", "6", "types"),
+        ("ip_protocol", 256, "types"), ("ip_protocol", -1, "types"), ("ip_protocol", True, "types"),
+        ("ip_protocol", 6.0, "types"), ("detected_protocol", "TLS", "types"), ("detected_application", "youtube", "types"),
+        ("detected_application_name", 124, "types"), ("local_port", 65536, "types"), ("other_port", -1, "types"),
+        ("other_port", "443", "types"), ("category", [], "types"), ("ip_version", 5, "types"), ("ip_version", "4", "types"),
+        ("local_port", 10**400, "types"),
+    ],
+)  # fmt: skip
+def test_a_field_of_another_type_makes_a_record_unusable(name: str, value: object, kind: str) -> None:
+    """A string where a number belongs would raise in the middle of a decision, or pack a wrong element."""
+    record = samples.flow()
+    record["flow"][name] = value
+    with pytest.raises(BadRecord) as caught:
+        read(json.dumps(record).encode())
+    assert caught.value.kind == kind
+
+
+@pytest.mark.parametrize("name", ["digest", "local_ip", "other_ip", "ip_protocol", "detected_protocol", "ip_version"])
+def test_a_field_that_every_decision_needs_must_be_there(name: str) -> None:
+    """A decision would raise KeyError for every record of such an agent."""
+    with pytest.raises(BadRecord) as caught:
+        classify(without(name))
+    assert caught.value.kind == "fields"
+
+
+@pytest.mark.parametrize(
+    ("payload", "kind"),
+    [
+        (b"", "json"), (b"{", "json"), (b"nonsense", "json"), (b'{"type":"flow"', "json"), (b'{"a":1}{"b":2}', "json"),
+        (b"\xff\xfe", "json"), (b"[" * 100_000, "json"), (b'{"a":' * 100_000, "json"), (b"[]", "types"), (b"null", "types"),
+        (b"1", "types"), (b'"flow"', "types"), (b"{}", "fields"), (b'{"type":5}', "types"), (b'{"type":null}', "fields"),
+        (b'{"type":["flow"]}', "types"), (b'{"type":{}}', "types"), (b'{"type":"flow"}', "fields"),
+        (b'{"type":"flow","flow":[]}', "types"), (b'{"type":"flow","flow":null}', "types"),
+        (b'{"type":"flow_stats"}', "fields"),
+        (b'{"type":"flow_stats","flow":{"digest":7}}', "types"), (b'{"type":"flow_purge","flow":{"digest":[]}}', "types"),
+        (b'{"type":"flow_purge","flow":{"digest":""}}', "types"), (b"9" * 5000, "json"),
+        (b'{"type":' + b"9" * 5000 + b"}", "json"),
+    ],
+    ids=lambda value: str(value)[:30],
+)  # fmt: skip
+def test_a_payload_that_is_no_record(payload: bytes, kind: str) -> None:
+    """One broken record would end the daemon."""
+    with pytest.raises(BadRecord) as caught:
+        read(payload)
+    assert caught.value.kind == kind
+
+
+def test_strange_json_is_still_json() -> None:
+    """A flow could escape its policy by sending bytes that are not UTF-8, or NaN, where nobody looks."""
+    raw = samples.payload(samples.flow(host_server_name="HOST")).replace(b"HOST", b"\xff\xfe.example")
+    assert read(raw)[1]["flow"]["host_server_name"] == "\ufffd\ufffd.example"
+    raw = raw.replace(b'"dhc_hit":false', b'"dhc_hit":NaN').replace(b'"soft_dissector":false', b'"soft_dissector":-Infinity')
+    assert read(raw)[0] == "flow"
+    with pytest.raises(BadRecord):
+        read(raw.replace(b'"ip_protocol":6', b'"ip_protocol":NaN'))
+    assert parse(b'{"a": 1}  \n') == {"a": 1}
+
+
+def test_names_of_3x_lose_their_id() -> None:
+    """`app == 'netflix'` would not match with an old agent."""
+    record = samples.as_v3(samples.flow("HTTP/S", "netify.netflix"))
+    assert record["flow"]["detected_application_name"] == "133.netify.netflix"
+    assert read(samples.payload(record))[1]["flow"]["detected_application_name"] == "netify.netflix"
+    for name in ("9gag", "1.", "7x.netify.a", "netify.4shared", "", "\u0661.netify.x"):
+        record["flow"]["detected_application_name"] = name
+        assert classify(copy.deepcopy(record))[1]["flow"]["detected_application_name"] in (name, name.partition(".")[2])
+
+
+@given(
+    st.sampled_from(["flow_stats", "flow_purge"]),
+    st.text(alphabet='abc"\\{}:,digest\n\u2028é', max_size=40) | st.just('","digest":"ffffffffffffffff","type":"flow_stats"}'),
+    st.text("0123456789abcdef", min_size=15, max_size=40),
+    st.booleans(),
+    st.booleans(),
+)
+def test_the_fast_path_is_the_slow_path(kind: str, name: str, digest: str, newline: bool, compact: bool) -> None:
+    """A device name that looks like a digest would refresh or end another flow."""
+    record = samples.stats(digest, interface=name) | {"type": kind, "reason": name}
+    payload = samples.payload(record) if compact else json.dumps(record, sort_keys=True).encode() + b"\n"
+    payload = payload if newline else payload.strip()
+    assert read(payload) == classify(json.loads(payload)) == (kind[5:], digest_key(digest))
+
+
+words = st.sampled_from(["flow", "flow_stats", "1.2.3.4"])
+keys = st.sampled_from(["type", "flow", "digest", "a"])
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode()))
+def test_anything_is_a_record_or_a_bad_record(payload: bytes) -> None:
+    """Whatever is on the socket must not raise anything that the loop does not know."""
+    try:
+        assert read(payload)[0] in ("flow", "stats", "purge", "agent", "names", "other")
+    except BadRecord as bad:
+        assert bad.kind in BAD_KINDS
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(sorted(samples.flow()["flow"])), json_values)
+def test_a_flow_with_any_field_replaced(name: str, value: object) -> None:
+    """The same, one field at a time: what passes has the types that decisions rely on."""
+    record = samples.flow()
+    record["flow"][name] = value
+    try:
+        flow = classify(record)[1]["flow"]
+    except BadRecord:
+        return
+    assert isinstance(flow["digest"], str)
+    assert isinstance(flow["local_ip"], str)
+    assert 0 <= flow["ip_protocol"] <= 255
+    assert 0 <= flow.get("other_port", 0) <= 65535
+    assert flow["ip_version"] in (4, 6)
+
+
+def test_names_of_the_agent() -> None:
+    """A definitions record with a bad row would cost all names."""
+    applications, protocols = catalogue(samples.definitions())
+    assert applications[124] == "netify.youtube"
+    assert protocols[196] == "HTTP/S"
+    rows = [{"id": 1, "tag": "a" * 500}, {"id": "2", "tag": "b"}, None, 5, {"id": 3}, {"tag": "c"}]
+    assert catalogue({"applications": rows, "protocols": "none"}) == ({1: "a" * 128}, {})
+    assert catalogue({}) == ({}, {})

@@ -1,0 +1,369 @@
+"""Elements reach the kernel, whatever it refuses; the administrator is told once, and what to do."""
+
+from __future__ import annotations
+
+import errno
+import struct
+
+import pytest
+from fake_kernel import Bench, Kernel, key, slot_data
+
+from nfa.daemon.netlink import ipset
+from nfa.daemon.targets.sets.keeper import QUIET
+from nfa.daemon.targets.sets.slot import RETRY_FULL, RETRY_OTHER, Counters, Slot, set_of
+
+KINDS = pytest.mark.parametrize("kind", ["nftset", "ipset"])
+
+
+@KINDS
+@pytest.mark.parametrize("exact", [True, False])
+def test_one_turn_is_one_batch(kind: str, exact: bool) -> None:
+    """A burst of flows would cost a system call each."""
+    bench = Bench(kind, exact=exact)
+    bench.want(100, *range(200))
+    assert len(bench.held) == 200
+    before = bench.kernel.sends
+    bench.want(101, *range(200))
+    assert bench.kernel.sends == before
+    assert (bench.slot.counters.added, bench.slot.counters.refreshed, bench.slot.counters.errors) == (200, 0, 0)
+    bench.want(131, *range(200))
+    assert bench.slot.counters.refreshed == 200
+    assert not bench.said
+
+
+def test_a_refresh_of_nftables_is_add_delete_add() -> None:
+    """Adding what is there changes nothing (6.18); deleting what has just expired fails."""
+    bench = Bench("nftset")
+    bench.want(100, 1)
+    bench.slot.carried_over = False
+    bench.kernel.log.clear()
+    bench.kernel.sets["x.v4"].clear()  # it expired
+    bench.want(130, 1)
+    assert [command for command, _, _ in bench.kernel.log] == ["add", "del", "add"]
+    assert bench.held == [1]
+    assert (bench.slot.counters.refreshed, bench.slot.counters.errors) == (1, 0)
+
+
+def test_a_refresh_of_ipset_is_an_add() -> None:
+    """An element deleted for a moment would let packets through."""
+    bench = Bench("ipset")
+    bench.want(100, 1)
+    bench.kernel.log.clear()
+    bench.want(130, 1)
+    assert [command for command, _, _ in bench.kernel.log] == ["add"]
+
+
+@KINDS
+def test_what_an_earlier_life_left_is_refreshed(kind: str) -> None:
+    """After a restart an element would end in the middle of its flow, for adding it again changes nothing."""
+    bench = Bench(kind)
+    assert bench.sets.provide(bench.slot, 1, True)
+    bench.kernel.sets["x.v4"].append(bytes((10, 0, 0, 1)))
+    bench.kernel.log.clear()
+    bench.want(1, 1, 2)
+    commands = [command for command, _, _ in bench.kernel.log]
+    assert commands == (["add", "del", "add"] if kind == "nftset" else ["add"])
+    assert bench.held == [1, 2]
+
+
+@KINDS
+@pytest.mark.parametrize("flush", [True, False])
+def test_a_set_is_emptied_at_the_start_if_asked_for(kind: str, flush: bool) -> None:
+    """flush_on_create would be ignored, or a reload would empty a set that is in use."""
+    bench = Bench(kind, flush_on_create=flush)
+    bench.kernel.sets["x.v4"].append(bytes((10, 0, 0, 9)))
+    bench.sets.provide(bench.slot, 1, True)
+    assert bench.held == ([] if flush else [9])
+    assert bench.slot.carried_over is not flush
+    bench.want(2, 1)
+    bench.sets.provide(bench.slot, 3, False)
+    assert 1 in bench.held
+
+
+# -- refusals ----------------------------------------------------------------------------------------------------------
+
+
+@KINDS
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_set_that_is_full_at_the_third_of_five_keeps_two(kind: str, exact: bool) -> None:
+    """All flows of a turn would lose their elements because one was too many."""
+    bench = Bench(kind, exact=exact)
+    bench.kernel.limits["x.v4"] = 2
+    bench.want(100, 1, 2, 3, 4, 5)
+    assert bench.held == [1, 2]
+    counters = bench.slot.counters
+    assert (counters.added, counters.errors) == (2, 3)
+    assert "is full" in counters.last_error
+    assert counters.error_time == 100
+    assert sorted(bench.slot.live) == [key(1), key(2)]
+    ((level, text),) = bench.said
+    assert level == "error"
+    assert "target 'target'" in text
+    assert "is full" in text
+    assert "raise size" in text
+
+
+@KINDS
+def test_a_full_set_is_tried_again_and_told_rarely(kind: str) -> None:
+    """A full set would fill the log, or be given up for ever."""
+    bench = Bench(kind)
+    bench.kernel.limits["x.v4"] = 2
+    bench.want(100, 1, 2, 3)
+    bench.want(100, 3)
+    sends = bench.kernel.sends
+    bench.want(100, 4)  # within the pause nothing is sent
+    assert bench.kernel.sends == sends
+    bench.want(100 + RETRY_FULL, 5)
+    assert bench.kernel.sends > sends
+    assert len(bench.said) == 1
+    bench.kernel.sets["x.v4"].clear()  # they expired
+    bench.want(102 + RETRY_FULL, 6)
+    assert bench.held == [6]
+    assert not bench.slot.trouble
+    bench.kernel.limits["x.v4"] = 1
+    bench.want(110, 7)
+    assert len(bench.said) == 1
+    bench.kernel.limits["x.v4"] = 2
+    bench.want(120, 7)
+    bench.want(120 + QUIET, 8)
+    assert len(bench.said) == 2, "after a while it is worth telling again"
+
+
+@KINDS
+@pytest.mark.parametrize("exact", [True, False])
+def test_one_refused_element_does_not_take_others_with_it(kind: str, exact: bool) -> None:
+    """An address outside a bitmap would keep all addresses of the turn out."""
+    bench = Bench(kind, exact=exact)
+    for number in (3, 7):
+        bench.kernel.refused[bytes((10, 0, 0, number))] = errno.ERANGE
+    bench.want(100, *range(1, 10))
+    assert bench.held == [1, 2, 4, 5, 6, 8, 9]
+    assert (bench.slot.counters.added, bench.slot.counters.errors) == (7, 2)
+    assert not bench.slot.trouble
+    assert key(3) not in bench.slot.live
+
+
+def test_ipset_goes_on_after_the_refused_element() -> None:
+    """Elements that the kernel has taken would be sent (and counted) twice."""
+    bench = Bench("ipset")
+    bench.kernel.refused[bytes((10, 0, 0, 3))] = errno.ERANGE
+    bench.want(100, 1, 2, 3, 4, 5)
+    assert [[one[-1] for one in keys] for _, _, keys in bench.kernel.log] == [[1, 2, 3, 4, 5], [4, 5]]
+
+
+def test_an_unknown_place_is_found_by_halves() -> None:
+    """Kernels that do not tell the element would cost one transaction for each."""
+    bench = Bench("nftset", exact=False)
+    bench.kernel.refused[bytes((10, 0, 0, 77))] = errno.ERANGE
+    bench.want(100, *range(128))
+    assert len(bench.held) == 127
+    assert bench.kernel.sends < 20
+
+
+def test_another_set_does_not_suffer() -> None:
+    """A deleted set of one target would stop the other targets of the policy."""
+    bench = Bench("nftset", there=False)
+    bench.kernel.sets["y.v4"] = []
+    bench.slot.ready = True
+    other = Slot(1, slot_data("nftset", set_name="y", managed=False), Counters("other", "nftset"))
+    other.ready = True
+    bench.slot.take(slot_data("nftset", managed=False))
+    bench.slot.want(key(1), 100)
+    other.want(key(2, 1), 100)
+    bench.sets.flush([bench.slot, other], 100)
+    assert bench.kernel.sets["y.v4"] == [bytes((10, 0, 0, 2))]
+    assert (bench.slot.counters.errors, other.counters.errors) == (1, 0)
+
+
+# -- sets that are not there -------------------------------------------------------------------------------------------
+
+
+@KINDS
+def test_a_deleted_set_is_made_again_if_it_is_ours(kind: str) -> None:
+    """An `fw4 reload` that flushes the ruleset would end the policy until the daemon is restarted."""
+    bench = Bench(kind)
+    assert bench.sets.provide(bench.slot, 99, True)
+    bench.want(100, 1, 2)
+    del bench.kernel.sets["x.v4"]
+    bench.want(101, 3)
+    assert bench.held == [3], "the flow that found out has its element"
+    assert bench.slot.lost and bench.sets.losses, "what else was in it is to be put back"
+    assert bench.sets.put_back(bench.slot, [key(1), key(2)], 102) == (2, [])
+    assert bench.held == [1, 2, 3]
+    assert [level for level, _ in bench.said] == ["notice"]
+    assert "was deleted" in bench.said[0][1]
+
+
+@KINDS
+def test_a_set_of_another_type_is_replaced_when_nothing_uses_it(kind: str) -> None:
+    """After a changed type the target would do nothing until somebody deletes the set by hand."""
+    bench = Bench(kind)
+    bench.kernel.strange, bench.kernel.used = {"x.v4"}, {"x.v4"}
+    bench.sets.misfits = {set_of(bench.slot.data)}
+    assert not bench.sets.provide(bench.slot, 99, True)
+    bench.want(100, 1)
+    assert (bench.slot.counters.errors, bench.held) == (1, []), "nothing is put into the wrong set"
+    ((level, text),) = bench.said
+    assert level == "error"
+    assert "is of another type, and something uses it (nfa check names what does" in text
+    bench.kernel.used.clear()
+    bench.want(99 + RETRY_OTHER, 1)
+    assert bench.held == [1]
+    assert [level for level, _ in bench.said[1:]] == ["notice", "notice"]
+    bench.sets.provide(bench.slot, 200, False)
+    assert bench.held == [1], "once is enough"
+
+
+@KINDS
+def test_a_set_of_another_type_that_went_by_itself_is_made(kind: str) -> None:
+    """The compiler looked a while ago: a set that is not there would be deleted in vain again and again."""
+    bench = Bench(kind, there=False)
+    bench.sets.misfits = {set_of(bench.slot.data)}
+    assert bench.sets.provide(bench.slot, 99, True)
+    assert bench.kernel.sets == {"x.v4": []} and not bench.sets.misfits
+
+
+@KINDS
+@pytest.mark.parametrize("used", [False, True])
+def test_a_set_that_is_deleted_and_made_anew_with_another_type(kind: str, used: bool) -> None:
+    """The compiler saw the right one: the daemon would fill, or wait for, the wrong one for ever."""
+    bench = Bench(kind)
+    assert bench.sets.provide(bench.slot, 99, True)
+    bench.want(100, 1)
+    bench.kernel.sets["x.v4"], bench.kernel.strange = [], {"x.v4"}
+    bench.kernel.used = {"x.v4"} if used else set()
+    bench.sets.lose(bench.slot)
+    assert bench.sets.provide(bench.slot, 101, False)
+    assert bench.kernel.strange == ({"x.v4"} if used else set()), "one that rules use may differ in its comment only"
+    assert "replaced" in "".join(text for _, text in bench.said) or used
+
+
+@KINDS
+def test_a_deleted_set_takes_all_that_was_pending(kind: str) -> None:
+    """A large turn goes in several messages: those after the one that found out would be lost."""
+    bench = Bench(kind)
+    assert bench.sets.provide(bench.slot, 99, True)
+    bench.want(100, *range(10))
+    del bench.kernel.sets["x.v4"]
+    for number in range(3000):
+        bench.slot.want(struct.pack(">HI", 0, 0x0A000000 + number), 140)
+    bench.sets.flush([bench.slot], 140)
+    assert len(bench.kernel.sets["x.v4"]) == 3000
+    assert len(bench.slot.live) == 3000
+    assert bench.slot.counters.errors == 0
+
+
+@KINDS
+def test_a_send_is_never_larger_than_the_kernel_takes(kind: str) -> None:
+    """A burst of flows would be refused as a whole, with "Message too long"."""
+    bench = Bench(kind)
+    bench.kernel.largest = 60_000
+    bench.sets.provide(bench.slot, 99, True)
+    for now in (100, 140):
+        for number in range(9000):
+            bench.slot.want(struct.pack(">HI", 0, 0x0A000000 + number), now)
+        bench.sets.flush([bench.slot], now)
+    assert len(bench.kernel.sets["x.v4"]) == 9000
+    assert bench.slot.counters.errors == 0
+    assert (bench.slot.counters.added, bench.slot.counters.refreshed) == (9000, 9000)
+
+
+def test_what_the_kernel_did_not_answer_is_counted() -> None:
+    """Elements would be believed to be in a set that they never reached."""
+    bench = Bench("ipset")
+    bench.sets.provide(bench.slot, 99, True)
+    bench.kernel.silent = True
+    bench.want(100, 1, 2)
+    assert not bench.slot.live
+    assert bench.slot.counters.errors == 2
+
+
+@KINDS
+def test_a_missing_set_of_somebody_else_is_told_once_and_tried_again(kind: str) -> None:
+    """The log would repeat it with every flow, or the set would never be filled once it is there."""
+    bench = Bench(kind, managed=False, there=False)
+    bench.sets.provide(bench.slot, 99, True)
+    for now in range(100, 140):
+        bench.want(now, now)
+    assert len(bench.said) == 1
+    assert "does not exist" in bench.said[0][1]
+    assert "managed" in bench.said[0][1]
+    assert bench.kernel.sends <= 40 // RETRY_OTHER + 1
+    bench.kernel.sets["x.v4"] = []
+    bench.want(140 + RETRY_OTHER, 1)
+    assert bench.held == [1]
+    assert [level for level, _ in bench.said] == ["error", "notice"]
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(errno.EPERM, "CAP_NET_ADMIN"), (errno.EOPNOTSUPP, "kmod-"), (errno.EBUSY, "busy"), (errno.ENOBUFS, "buffer")],
+)
+def test_a_kernel_that_takes_nothing_does_not_end_the_daemon(kind: str, error: int, words: str) -> None:
+    """A daemon without rights would end with a traceback, or not say what it lacks."""
+    bench = Bench(kind)
+    bench.kernel.broken = error
+    assert not bench.sets.provide(bench.slot, 99, True)
+    bench.want(100, 1)
+    bench.want(101, 1)
+    assert len(bench.said) == 1
+    assert words in bench.said[0][1].lower() or words in bench.said[0][1]
+    bench.kernel.broken = 0
+    bench.want(100 + RETRY_OTHER, 1)
+    assert bench.held == [1]
+
+
+@KINDS
+def test_a_hopeless_error_is_not_tried_for_every_element(kind: str) -> None:
+    """A set without timeouts would cost a system call for each element of each turn."""
+    bench = Bench(kind, managed=False)
+    bench.slot.ready = True
+    for number in range(100):
+        bench.kernel.refused[bytes((10, 0, 0, number))] = errno.EINVAL if kind == "nftset" else 4107
+    bench.want(100, *range(100))
+    assert bench.kernel.sends == 1
+    assert bench.slot.counters.errors == 100
+    assert not bench.slot.live
+
+
+@KINDS
+@pytest.mark.parametrize("error", [errno.EPERM, errno.ENOBUFS])
+def test_what_could_not_be_taken_out_is_taken_out_later(kind: str, error: int) -> None:
+    """A flow that turned out to be something else would stay blocked, for ever in a set without timeouts."""
+    bench = Bench(kind, ttl=0)
+    assert bench.sets.provide(bench.slot, 99, True)
+    bench.want(100, 1, 2)
+    bench.kernel.broken = error
+    bench.slot.release(key(1), 101, True)
+    bench.want(101, 3)
+    bench.want(102)
+    bench.kernel.broken = 0
+    bench.want(103)
+    bench.want(101 + RETRY_OTHER)
+    assert bench.held == [2]
+    assert bench.slot.counters.withdrawn == 1
+
+
+def test_emptying_a_set_forgets_its_elements() -> None:
+    """After flush_on_destroy a reload would believe that elements are still there."""
+    bench = Bench("ipset")
+    bench.want(100, 1)
+    bench.slot.want(key(2), 100)
+    assert bench.sets.empty(bench.slot) == 0
+    assert not bench.slot.live
+    assert bench.slot.take_pending() == ([], [], [])
+    assert bench.held == []
+    del bench.kernel.sets["x.v4"]
+    assert bench.sets.empty(bench.slot) == 0, "a set that is not there is empty"
+
+
+def test_the_fake_kernel_is_no_easier_than_the_real_one() -> None:
+    """The tests above would prove nothing."""
+    kernel = Kernel("x.v4")
+    kernel.limits["x.v4"] = 0
+    encoder = ipset.Elements("x.v4", 4, ("other_addr",), 7, -1, None)
+    (answer,) = kernel.send(encoder.encode(ipset.ADD, 5, [key(1)]))
+    assert (answer.error, ipset.failed_index(answer.echo)) == (ipset.FULL, 0)
+    (answer,) = kernel.send(ipset.Elements("y", 4, ("other_addr",), 7, -1, None).encode(ipset.ADD, 6, [key(1)]))
+    assert (answer.sequence, answer.error) == (6, errno.ENOENT)

@@ -1,0 +1,123 @@
+"""`make demo` works where namespaces are allowed, and leaves the machine as it was, also when it is stopped half-way."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from private_network import Unavailable, prefix
+
+DEMO = Path(__file__).resolve().parents[2] / "demo/demo.py"
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Callable[[], subprocess.Popen[str]]:
+    """Start the demo, its temporary files below tmp_path."""
+    try:
+        prefix()
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+
+    def start() -> subprocess.Popen[str]:
+        environment = dict(os.environ, TMPDIR=str(tmp_path))
+        return subprocess.Popen(
+            [sys.executable, str(DEMO)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+            start_new_session=True,
+        )
+
+    return start
+
+
+def processes_of(folder: Path) -> list[Path]:
+    """Folders in /proc of the processes that have the demo's files in their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(folder) in (path / "cmdline").read_text(errors="replace"):
+                found.append(path)
+        except OSError:
+            continue  # it has just ended
+    return found
+
+
+def namespaces_of(processes: list[Path]) -> set[str]:
+    """Network namespaces of processes, as `net:[4026531840]`, without our own."""
+    found = set()
+    for path in processes:
+        try:
+            found.add(os.readlink(path / "ns/net"))
+        except OSError:
+            continue  # it has just ended, or is a stranger's
+    return found - {os.readlink("/proc/self/ns/net")}
+
+
+def assert_nothing_left(folder: Path, namespaces: set[str]) -> None:
+    """No file, no process, no namespace: once the kernel has ended the namespace's processes."""
+    assert namespaces, "the demo ran elsewhere: this would prove nothing"
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        left = list(folder.iterdir()), processes_of(folder), namespaces & namespaces_of(list(Path("/proc").glob("[0-9]*")))
+        if not any(left):
+            break
+        time.sleep(0.05)
+    assert not any(left), left
+    mounts = Path("/proc/self/mountinfo").read_text()
+    assert not any(namespace in mounts for namespace in namespaces), "a namespace was given a name"
+
+
+def begin(process: subprocess.Popen[str]) -> str:
+    """Read what the demo prints until the traffic runs."""
+    assert process.stdout
+    read = ""
+    for line in process.stdout:
+        read += line
+        if line.lstrip().startswith("seconds"):
+            break
+    return read
+
+
+@pytest.mark.kernel
+def test_the_demo_shows_what_it_promises(demo: Callable[[], subprocess.Popen[str]], tmp_path: Path) -> None:
+    """The first thing that a newcomer sees would be an error, take too long, or litter the machine."""
+    began = time.monotonic()
+    with demo() as process:
+        output = begin(process)
+        namespaces = namespaces_of(processes_of(tmp_path))
+        output += process.communicate(timeout=120)[0]
+    assert process.returncode == 0, output
+    assert time.monotonic() - began < 60
+    assert re.findall(r"^(\d)\. ", output, re.MULTILINE) == list("123456789")
+    assert re.search(r"nfa\.bittorrent\.v4 +[1-9]\d* elements: as expected", output)
+    assert "elements = { 192.168.1." in output and "tcp:443,192.168.1." in output
+    assert re.search(r"weakssl-\d{8}-\d{6}\.json", output)
+    assert "flush_on_destroy left 0 elements" in output
+    assert "\x1b" not in output, "colours in a file or a pipe"
+    assert_nothing_left(tmp_path, namespaces)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("number, everybody", [(signal.SIGINT, True), (signal.SIGTERM, False)], ids=["Ctrl-C", "SIGTERM"])
+def test_a_stopped_demo_leaves_nothing_behind(
+    demo: Callable[[], subprocess.Popen[str]], tmp_path: Path, number: signal.Signals, everybody: bool
+) -> None:
+    """A daemon, a namespace or a folder would stay on the machine. Ctrl-C reaches all processes of a terminal's group."""
+    with demo() as process:
+        begin(process)
+        namespaces = namespaces_of(processes_of(tmp_path))
+        (os.killpg if everybody else os.kill)(process.pid, number)
+        rest, _ = process.communicate(timeout=20)
+    assert process.returncode == 130, rest
+    assert "Traceback" not in rest
+    assert_nothing_left(tmp_path, namespaces)

@@ -1,0 +1,67 @@
+"""The repository keeps its promises: one version, documented modules, Python 3.11, and the commands that README names."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import nfa
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted(path for folder in ("nfa", "tests", "bench", "demo") for path in (ROOT / folder).rglob("*.py"))
+needs_make = pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Ask make what it would do, as on a developer's machine."""
+    outside = {name: value for name, value in os.environ.items() if name not in ("TOPDIR", "MAKEFLAGS", "MAKELEVEL")}
+    command = ["make", "-n", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=outside, check=False)
+
+
+def test_the_package_has_the_version_of_the_program() -> None:
+    """A router would say it has another version than it runs."""
+    found = re.search(r"^PKG_VERSION:=(.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert found and found[1] == nfa.__version__
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_is_valid_for_the_oldest_python(path: Path) -> None:
+    """OpenWrt 24.10 has Python 3.11: newer syntax would keep nfa from starting there."""
+    ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 11))
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in SOURCES if path.stat().st_size], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_a_module_says_what_it_is_for(path: Path) -> None:
+    """A newcomer would have to read all of it to learn that."""
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+@needs_make
+@pytest.mark.parametrize("target", ["help", "demo", "test", "bench", "bench-quick", "ipk", "lint", "pot", "clean"])
+def test_make_knows_the_target(target: str) -> None:
+    """The first thing that README asks a newcomer to type would fail."""
+    done = make(target)
+    assert done.returncode == 0, done.stderr
+
+
+@needs_make
+def test_make_alone_explains_itself() -> None:
+    """Somebody who types `make` to look around would start something long."""
+    assert make().stdout == make("help").stdout
+
+
+def test_ci_is_there_to_be_run() -> None:
+    """A checkout whose .ci/run is not executable, or breaks as shell, is never tested."""
+    for path in (ROOT / ".ci/run", ROOT / ".ci/prepare"):
+        assert os.access(path, os.X_OK)
+        shell = "bash" if "bash" in path.read_text().partition("\n")[0] else "sh"
+        subprocess.run([shell, "-n", str(path)], check=True)
