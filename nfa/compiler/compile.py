@@ -111,7 +111,7 @@ class _Compiler:
             if members is None:
                 hint = did_you_mean(word[1:], self.groups) or "no address group is defined"
                 message = f"{what}: unknown address group {quote(word)}"
-                self.reports.error(text.place, message, hint=hint, consequence=consequence)
+                self.reports.error("unknown-address-group", text.place, message, hint=hint, consequence=consequence)
                 return []
             return [Test("ip", "==", members, f"ip == {word}"), Test("mac", "==", members, f"mac == {word}")]
         value = parse_address(word)
@@ -121,7 +121,7 @@ class _Compiler:
             return [Test("mac", "==", value, f"mac == {word}")]
         if _ADDRESS_LIKE.fullmatch(word):
             message = f"{what}: {quote(word)} is no IP address, CIDR or MAC address"
-            self.reports.error(text.place, message, consequence=consequence)
+            self.reports.error("bad-address", text.place, message, consequence=consequence)
             return []
         return None
 
@@ -129,17 +129,19 @@ class _Compiler:
         def shown(offset: int) -> tuple[Place, str]:
             return text.at(offset), excerpt(*line_at(text.value, offset))
 
-        def warn(message: str, offset: int, hint: str) -> None:
+        def warn(code: str, message: str, offset: int, hint: str) -> None:
             place, lines = shown(offset)
-            self.reports.warning(place, f"{what}: {message}", hint=hint, excerpt=lines)
+            self.reports.warning(code, place, f"{what}: {message}", hint=hint, excerpt=lines)
 
         context = Context(self.catalogue, self.groups, warn=warn)
         nodes, errors = understand(separate_lines(text.value), context)
         for error in errors:
             place, lines = shown(error.offset)
-            self.reports.error(place, f"{what}: {error.message}", hint=error.hint, consequence=consequence, excerpt=lines)
+            self.reports.error(
+                error.code, place, f"{what}: {error.message}", hint=error.hint, consequence=consequence, excerpt=lines
+            )
         if not nodes and not errors:
-            self.reports.error(text.place, f"{what} is empty", consequence=consequence)
+            self.reports.error("empty-text", text.place, f"{what} is empty", consequence=consequence)
         return nodes
 
     def action(self, action: Action, policy: Policy) -> CompiledAction:
@@ -148,6 +150,7 @@ class _Compiler:
         criteria, good = self.texts(action.criteria, f"{name}: criteria", left_out, False)
         if isinstance(criteria, Or) and len(criteria.items) > 1 and any(map(negative, criteria.items)):
             self.reports.warning(
+                "criteria-negative",
                 action.criteria[0].place,
                 f"{name}: a match of any one expression is a match, and one of them only says what a flow is not",
                 hint="join what must hold together with '&&', or name what is to be spared in 'exemptions'",
@@ -295,7 +298,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
 def findings_of(reports: Reports) -> dict[str, object]:
     """Return the part of an image that tells of the compilation: all that there is of one that failed."""
     return {
-        "reports": [(report.severity, report.text()) for report in reports.items],
+        "reports": [report.as_dict() for report in reports.items],
         "errors": len(reports.errors),
         "warnings": len(reports.warnings),
     }

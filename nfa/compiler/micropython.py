@@ -37,6 +37,7 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
     _leave_out_targets(compiled)
     if not _patterns_fit(compiled.exemptions):
         reports.error(
+            "regex-too-large",
             compiled.policy.exemptions[0].place,
             f"global exemptions: {_too_large(compiled.exemptions)}",
             hint="split it into comparisons, or run nfa with CPython",
@@ -46,7 +47,12 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
     _leave_out_actions(compiled)
     if compiled.schedules.windows and not compiled.policy.timezone:
         zone = compiled.schedules.zone
-        reports.info(None, f"hours are read in the time zone of this machine: {zone}", hint="set `timezone` to the router's")
+        reports.info(
+            "timezone-assumed",
+            None,
+            f"hours are read in the time zone of this machine: {zone}",
+            hint="set `timezone` to the router's",
+        )
     for item in compiled.actions:
         item.reason = item.reason or inactive_reason(item.action, compiled.policy) or ""
     data = image_of(compiled, _pieces)
@@ -72,6 +78,7 @@ def _leave_out_targets(compiled: Compiled) -> None:
         if why and target.enabled and not target.trouble:
             target.trouble = why
             compiled.reports.warning(
+                "target-unsupported",
                 target.place,
                 f"target {quote(target.name)}: {why}",
                 hint="use a target of type nftset, ipset, ctmark or ctlabel, or run nfa with CPython",
@@ -87,6 +94,7 @@ def _leave_out_actions(compiled: Compiled) -> None:
             if not _patterns_fit(tree):
                 item.reason = "MicroPython cannot match its regular expression"
                 compiled.reports.error(
+                    "regex-too-large",
                     item.action.criteria[0].place if tree is item.criteria else item.action.exemptions[0].place,
                     f"action {quote(item.action.name)}: {_too_large(tree)}",
                     hint="split it into comparisons, or run nfa with CPython",

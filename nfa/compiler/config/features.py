@@ -51,6 +51,7 @@ def report_inactive(policy: Policy, reports: Reports) -> None:
         if target.type == "pftable" and not pfctl():
             target.trouble = NO_PF
             reports.info(
+                "target-unsupported",
                 target.place,
                 f"target {quote(target.name)}: {NO_PF}: FreeBSD has it",
                 hint="on Linux, use a target of type nftset or ipset",
@@ -58,6 +59,7 @@ def report_inactive(policy: Policy, reports: Reports) -> None:
             )
         elif target.type == "pftable" and target.cut:
             reports.info(
+                "cut-unsupported",
                 target.place,
                 f"target {quote(target.name)}: 'cut' is for the connection tracking of Linux, PF is not cut",
                 hint="to end the states of an address by hand: pfctl -k ADDRESS",

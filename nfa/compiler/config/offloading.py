@@ -33,6 +33,7 @@ def report(folder: str, policy: Policy, reports: Reports) -> None:
         return
     named = ", ".join(map(quote, missed[:_NAMED])) + (f" and {len(missed) - _NAMED} more" if len(missed) > _NAMED else "")
     reports.warning(
+        "flow-offloading",
         option.place,
         f"flow offloading is on: rules of the firewall see the first packets of a connection only, most often before its "
         f"application is known; rules wait for {named}",
