@@ -85,6 +85,11 @@ def negative(node: Node) -> bool:
     return isinstance(node, Test) and node.op == "!="
 
 
+def about(what: str, message: str) -> str:
+    """Return a message with what it is about before it; "" when the place says that already."""
+    return f"{what}: {message}" if what else message
+
+
 class _Compiler:
     def __init__(self, paths: Paths, reports: Reports) -> None:
         self.reports = reports
@@ -110,7 +115,7 @@ class _Compiler:
             members = self.groups.get(word[1:])
             if members is None:
                 hint = did_you_mean(word[1:], self.groups) or "no address group is defined"
-                message = f"{what}: unknown address group {quote(word)}"
+                message = about(what, f"unknown address group {quote(word)}")
                 self.reports.error("unknown-address-group", text.place, message, hint=hint, consequence=consequence)
                 return []
             return [Test("ip", "==", members, f"ip == {word}"), Test("mac", "==", members, f"mac == {word}")]
@@ -120,7 +125,7 @@ class _Compiler:
         if isinstance(value, bytes):
             return [Test("mac", "==", value, f"mac == {word}")]
         if _ADDRESS_LIKE.fullmatch(word):
-            message = f"{what}: {quote(word)} is no IP address, CIDR or MAC address"
+            message = about(what, f"{quote(word)} is no IP address, network or MAC address")
             self.reports.error("bad-address", text.place, message, consequence=consequence)
             return []
         return None
@@ -131,17 +136,17 @@ class _Compiler:
 
         def warn(code: str, message: str, offset: int, hint: str) -> None:
             place, lines = shown(offset)
-            self.reports.warning(code, place, f"{what}: {message}", hint=hint, excerpt=lines)
+            self.reports.warning(code, place, about(what, message), hint=hint, excerpt=lines)
 
         context = Context(self.catalogue, self.groups, warn=warn)
         nodes, errors = understand(separate_lines(text.value), context)
         for error in errors:
             place, lines = shown(error.offset)
             self.reports.error(
-                error.code, place, f"{what}: {error.message}", hint=error.hint, consequence=consequence, excerpt=lines
+                error.code, place, about(what, error.message), hint=error.hint, consequence=consequence, excerpt=lines
             )
         if not nodes and not errors:
-            self.reports.error("empty-text", text.place, f"{what} is empty", consequence=consequence)
+            self.reports.error("empty-text", text.place, f"{what or 'the text'} is empty", consequence=consequence)
         return nodes
 
     def action(self, action: Action, policy: Policy) -> CompiledAction:
@@ -193,8 +198,8 @@ def understand_policy(policy: Policy, paths: Paths, reports: Reports, *, look: b
 
 
 def check_texts(texts: list[Text], what: str, paths: Paths, reports: Reports) -> None:
-    """Check entries of a list of `criteria` or `exemptions` that are not (yet) in a configuration."""
-    _Compiler(paths, reports).texts(texts, what, "", what == "exemptions")
+    """Check entries of a list of `criteria` or `exemptions` (`what`) that are not (yet) in a configuration."""
+    _Compiler(paths, reports).texts(texts, "", "", what == "exemptions")
 
 
 # -- the image ---------------------------------------------------------------------------------------------------------

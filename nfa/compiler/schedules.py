@@ -131,7 +131,7 @@ def _zone(policy: Policy, uci: str | None, reports: Reports) -> zoneinfo.ZoneInf
     found = zone.system(system)
     if found is None:
         reports.warning(
-            "timezone-unknown", None, "the time zone of this system is not known", consequence="hours are read as UTC"
+            "system-timezone-unknown", None, "the time zone of this system is not known", consequence="hours are read as UTC"
         )
     return found
 

@@ -62,7 +62,7 @@ def _document(top: Object, path: str, reports: Reports) -> Document:
         if key in _MISSPELT:
             key = _MISSPELT[key]
             message = f"{quote(name.value)} is misspelt"
-            reports.warning("misspelt", name.place, message, consequence=f"it is read as '{key}'")
+            reports.warning("misspelt-option", name.place, message, consequence=f"it is read as '{key}'")
         if value.value is None:
             continue
         if key in GLOBALS:

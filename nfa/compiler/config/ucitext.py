@@ -193,7 +193,7 @@ class _Reader:
         value = self.text_of(argument, option)
         if swallowed := _SWALLOWED.search(value.value):
             message = f"'{swallowed[1]}' here is a part of the value that begins in line {value.place.line}"
-            self.reports.warning("quoting", value.at(swallowed.start(1)), message, hint="is a quote missing there?")
+            self.reports.warning("missing-quote", value.at(swallowed.start(1)), message, hint="is a quote missing there?")
         held = self.section.options.get(given.value)
         name = held.name if held else self.text_of(given, option)
         if command == "list":
@@ -248,7 +248,7 @@ class _Reader:
         """Skip the rest of the line, from the `char` on; a warning when that looks like a slip."""
         if slip:
             message = f"the value ends at this '{char}', and the rest of the line is lost"
-            self.reports.warning("quoting", self.place(self.at), message, hint="put the value in quotes")
+            self.reports.warning("missing-quote", self.place(self.at), message, hint="put the value in quotes")
         self.at = self.end
 
     def quoted(self, mark: str, pieces: list[tuple[int, int]]) -> None:
