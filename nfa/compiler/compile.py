@@ -18,7 +18,7 @@ from . import catalogue
 from .base.paths import FOLDERS, Paths
 from .base.report import Place, Reports, did_you_mean, excerpt, line_at, quote
 from .config.channels import channel_data
-from .config.features import BROKEN, inactive_reason, target_is_active
+from .config.features import BROKEN, REASONS, inactive_code, target_is_active
 from .config.groups import load_groups
 from .config.members import members_of
 from .config.model import Action, Policy, Text
@@ -37,12 +37,17 @@ from .schedules import Schedules, in_words, schedules
 
 @dataclass
 class CompiledAction:
-    """One action: the trees of its criteria and exemptions, and why it is not applied ("" when it is)."""
+    """One action: the trees of its criteria and exemptions, and why it is not applied: a code of REASONS ("" when it is)."""
 
     action: Action
     criteria: Node | None
     exemptions: Node | None
-    reason: str
+    code: str
+
+    @property
+    def reason(self) -> str:
+        """Why it is not applied, in words."""
+        return REASONS[self.code] if self.code else ""
 
 
 @dataclass
@@ -162,10 +167,10 @@ class _Compiler:
                 consequence="nearly every flow matches",
             )
         exemptions, fine = self.texts(action.exemptions, f"{name}: exemption", left_out, True)
-        reason = inactive_reason(action, policy) or ""
+        code = inactive_code(action, policy)
         if action.enabled and not (good and fine and criteria):
-            reason = BROKEN
-        return CompiledAction(action, criteria, exemptions, reason)
+            code = BROKEN
+        return CompiledAction(action, criteria, exemptions, code)
 
 
 def compile_policy(
@@ -221,7 +226,7 @@ def decision(compiled: Compiled, generator: Generator) -> tuple[str, dict[str, o
     criteria: list[tuple[int, ...]] = []
     exemptions: list[tuple[int, ...]] = []
     for item in compiled.actions:
-        used = not item.reason and item.criteria is not None
+        used = not item.code and item.criteria is not None
         here = And((interface_test(item.action.interface), item.criteria), "") if used and item.criteria else None
         criteria.append(tuple(index.add(here) if here else ()))
         exemptions.append(tuple(index.add(item.exemptions) if here and item.exemptions else ()))
@@ -260,7 +265,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         "constants": generator.constants,
         "patterns": generator.patterns,
         "actions": [
-            (item.action.name, item.action.enabled, item.reason, tuple(dict.fromkeys(item.action.targets)))
+            (item.action.name, item.action.enabled, item.reason, tuple(dict.fromkeys(item.action.targets)), item.code)
             for item in compiled.actions
         ],
         "targets": [

@@ -17,7 +17,7 @@ from ..image.micropython import seal
 from ..image.plain import dump
 from .base.report import quote
 from .compile import Compiled, image_of
-from .config.features import inactive_reason
+from .config.features import inactive_code
 from .expression.regex import RegexError, compile_pattern
 from .expression.tree import And, Node, Not, Or, Pattern, Test
 
@@ -54,7 +54,7 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
             hint="set `timezone` to the router's",
         )
     for item in compiled.actions:
-        item.reason = item.reason or inactive_reason(item.action, compiled.policy) or ""
+        item.code = item.code or inactive_code(item.action, compiled.policy)
     data = image_of(compiled, _pieces)
     data["patterns"] = [automaton(pattern) for pattern in data["patterns"]]  # type: ignore[attr-defined]
     data["reports"] = data["reports"][:_REPORTS]  # type: ignore[index]
@@ -88,11 +88,11 @@ def _leave_out_targets(compiled: Compiled) -> None:
 
 def _leave_out_actions(compiled: Compiled) -> None:
     for item in compiled.actions:
-        if item.reason:
+        if item.code:
             continue
         for tree in (item.criteria, item.exemptions):
             if not _patterns_fit(tree):
-                item.reason = "MicroPython cannot match its regular expression"
+                item.code = "regex-too-large"
                 compiled.reports.error(
                     "regex-too-large",
                     item.action.criteria[0].place if tree is item.criteria else item.action.exemptions[0].place,

@@ -165,7 +165,8 @@ test('the state of an action is a word', () => {
 	const text = changes => Object.values(health.action({ ...action, ...changes })).filter(value => value).join(' ');
 	assert.equal(text({}), 'on success');
 	assert.equal(text({ enabled: false, active: false, reason: 'disabled' }), 'off');
-	assert.match(text({ active: false, reason: 'an error in it was reported' }), /not in use .* an error in it was reported/);
+	assert.match(text({ active: false, reason: 'WORTE', code: 'action-broken' }), /not in use .* it has an error/);
+	assert.match(text({ active: false, reason: 'WORTE', code: 'regex-too-large' }), /not in use .* WORTE/);
 	assert.match(text({ in_hours: false, until: 'sat 22:00' }), /outside its hours .* begins Saturday 22:00/);
 	assert.match(text({ in_hours: true, until: 'sun 06:00' }), /on .* until Sunday 06:00/);
 	assert.match(text({ in_hours: false, hours: 'never' }), /never/);

@@ -95,8 +95,8 @@ def test_the_pages_decide_by_codes_that_exist() -> None:
     """A page that waits for a misspelt code would never say what to do."""
     known = set(documented())
     script = (RESOURCES / "health.js").read_text(encoding="utf-8")
-    tables = re.findall(r"^const (?:SOURCE_ADVICE|SET_TROUBLES) = \{\n(.*?)^\};", script, re.MULTILINE | re.DOTALL)
-    assert len(tables) == 2
+    tables = re.findall(r"^const (?:SOURCE_ADVICE|SET_TROUBLES|UNUSED) = \{\n(.*?)^\};", script, re.MULTILINE | re.DOTALL)
+    assert len(tables) == 3
     asked = {code for body in tables for code in re.findall(r"^\t'([^']+)': ", body, re.MULTILINE)}
     for path in RESOURCES.parent.rglob("*.js"):
         asked.update(re.findall(r"\bcode ?[!=]==? ?'([^']+)'", path.read_text(encoding="utf-8")))

@@ -110,7 +110,7 @@ def actions(daemon) -> dict:
     now = daemon.now()
     counts = policy.action_counts()
     edges = policy.edges(int(time.time()))
-    for number, (name, enabled, reason, reached) in enumerate(policy.actions):
+    for number, (name, enabled, reason, reached, code) in enumerate(policy.actions):
         count, last = counts[number]
         before, then = policy.kept_counts.get(name, (0, 0))
         schedule = policy.schedules[number]
@@ -118,6 +118,7 @@ def actions(daemon) -> dict:
             "enabled": enabled,
             "active": not reason,
             "reason": reason,
+            "code": code,
             "in_hours": policy.in_hours(number),
             "hours": policy.hours[schedule] if schedule >= 0 else "",
             "until": edges[schedule] if schedule >= 0 else "",

@@ -173,12 +173,19 @@ function moment(text) {
 	return text.replace(/^[a-z]{3}/, day => days[day] ?? day);
 }
 
+/* Why a policy or target is not in use, by its code. Of others the daemon's words are shown. */
+const UNUSED = {
+	'action-broken': _('it has an error'),
+	'targets-disabled': _('its targets are off'),
+	'target-unusable': _('the target cannot be used')
+};
+
 /* The state of an action, as a cell: { text, style, note }. */
 function action(item) {
 	if (!item.enabled)
 		return { text: _('off'), style: '', note: '' };
 	if (!item.active)
-		return { text: _('not in use'), style: 'warning', note: item.reason };
+		return { text: _('not in use'), style: 'warning', note: UNUSED[item.code] ?? item.reason };
 	if (item.in_hours === false)
 		return { text: _('outside its hours'), style: 'notice', note: item.until ? _('begins %s').format(moment(item.until)) : item.hours };
 	if (item.in_hours === true)
@@ -191,7 +198,7 @@ function target(item) {
 	if (!item.enabled)
 		return { text: _('off'), style: '', note: '' };
 	if (!item.active)
-		return { text: _('not in use'), style: 'warning', note: item.reason };
+		return { text: _('not in use'), style: 'warning', note: UNUSED[item.code] ?? item.reason };
 	if (item.trouble)
 		return { text: _('trouble'), style: 'warning', note: item.trouble };
 	if (item.type == 'sink' && !item.readers)
