@@ -77,7 +77,7 @@ def test_an_address_goes_with_its_time_and_at_once_when_its_flow_is_something_el
     holds(pf, "brief")
     status = lab.daemon.status()["targets"]
     assert (status["long"]["elements"], status["long"]["added"], status["long"]["withdrawn"]) == (1, 2, 1)
-    assert status["long"]["sets"] == [{"name": "long", "table": "", "elements": 1, "trouble": ""}]
+    assert status["long"]["sets"] == [{"name": "long", "table": "", "elements": 1, "trouble": "", "code": ""}]
     assert (status["brief"]["elements"], status["brief"]["errors"]) == (0, 0)
 
 
