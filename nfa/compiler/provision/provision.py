@@ -50,7 +50,7 @@ def provision(targets: Iterable[Target], kernel: Kernel | None, reports: Reports
     replace           a managed set of another type has the name: it is to be deleted before the set can be made
     note              what was assumed about the kernel, for status displays; often empty
 
-    Without a kernel nothing is looked up: sets are taken to be as configured.
+    Without a kernel nothing is looked up: sets are assumed to be as configured.
     """
     targets = list(targets)
     theirs = {_name(target) for target in targets if target.enabled and not target.options.get("managed")}
@@ -292,8 +292,8 @@ class _Provisioner:
                 self._reports.warning(
                     "kernel-unavailable",
                     target.place,
-                    f"cannot look at the kernel: {reason}",
-                    consequence="sets are taken to be as configured",
+                    f"cannot query the kernel: {reason}",
+                    consequence="sets are assumed to be as configured",
                 )
             return False, None
 
@@ -402,7 +402,7 @@ class _Provisioner:
                 target.place,
                 problem,
                 hint="nothing uses it, so the daemon replaces it",
-                consequence="what is in it goes",
+                consequence="its elements are lost",
             )
 
     def _refuse(self, code: str, target: Target, problem: str, hint: str) -> None:
