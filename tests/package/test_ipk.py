@@ -131,6 +131,7 @@ def test_its_files_are_those_of_the_install_section_and_the_modules(ipk: Unpacke
         for path in (ROOT / "nfa/compiler/data").iterdir()
         if path.suffix == ".json"
     }
+    data[f"./{SITE}/nfa/py.typed"] = 0o644
     found = {name: entry.mode for name, entry in ipk.data.items() if entry.isfile()}
     assert found == expected | modules | data
     assert {f"./{path.relative_to(ROOT / 'files')}" for path in (ROOT / "files").rglob("*") if path.is_file()} <= set(found)

@@ -1,6 +1,6 @@
 """A router with LuCI for browser tests: real ubusd, procd, rpcd and uhttpd, our application and daemon, and a Chromium.
 
-In: LUCI_ROOT, a folder with OpenWrt's programs and LuCI built for this machine (docs/internals.md), the configuration and
+In: LUCI_ROOT, a folder with OpenWrt's programs and LuCI built for this machine (docs/testing.md), the configuration and
 the names of devices. Out: `Router`, which runs in namespaces of its own and ends with the test, and `Person`, who sits at a
 browser that only reaches that router. netifyd is `kernel_lab.Netifyd`: the test sends what it wants.
 
