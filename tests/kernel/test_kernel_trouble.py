@@ -35,7 +35,7 @@ def test_sets_of_the_administrator_are_filled(lab: Lab, suffix: str) -> None:
         f"add set inet fw4 forever{suffix} {{ type ipv4_addr; }}",
     )
     lab.namespace.run("ipset", "create", f"own{suffix}", "hash:ip,port", "timeout", "0")
-    mine: dict[str, Any] = {"managed": False, "set_family": "ipv4", "ttl": 30}
+    mine: dict[str, Any] = {"managed": False, "set_family": "ipv4", "ttl": 300}
     lab.start(
         policy(
             {
@@ -49,10 +49,10 @@ def test_sets_of_the_administrator_are_filled(lab: Lab, suffix: str) -> None:
     sets = lab.namespace.nft_sets()
     assert set(sets) == {f"fw4 own{suffix}", f"fw4 forever{suffix}"}, "nothing else was made"
     assert sets[f"fw4 own{suffix}"].keys == {("203.0.113.10", "443")}
-    assert 20 < sets[f"fw4 own{suffix}"].left(("203.0.113.10", "443")) <= 30
+    assert 200 < sets[f"fw4 own{suffix}"].left(("203.0.113.10", "443")) <= 300
     assert sets[f"fw4 forever{suffix}"].elements == {("203.0.113.10",): {}}
     made = lab.namespace.ipset(f"own{suffix}")
-    assert made.keys == {"203.0.113.10,tcp:443"} and 20 < made.left("203.0.113.10,tcp:443") <= 30
+    assert made.keys == {"203.0.113.10,tcp:443"} and 200 < made.left("203.0.113.10,tcp:443") <= 300
     assert lab.daemon.said("warning", "forever", "timeouts"), "a ttl that cannot be is told"
     assert lab.daemon.stop() == 0
     assert lab.namespace.ipset(f"own{suffix}").keys, "nor deleted or emptied"
@@ -60,7 +60,7 @@ def test_sets_of_the_administrator_are_filled(lab: Lab, suffix: str) -> None:
 
 def test_a_missing_set_of_the_administrator_is_told_once_and_filled_when_it_comes(lab: Lab) -> None:
     """The firewall starts after the daemon: its sets come later, and get elements without a restart."""
-    mine: dict[str, Any] = {"managed": False, "set_family": "ipv4", "ttl": 30}
+    mine: dict[str, Any] = {"managed": False, "set_family": "ipv4", "ttl": 300}
     lab.start(policy({"n": nftset("late", "other_addr", **mine), "i": ipset("late", **mine), "good": ipset("good")}))
     for one in flows(20):
         status = lab.feed(one)
@@ -77,7 +77,7 @@ def test_a_missing_set_of_the_administrator_is_told_once_and_filled_when_it_come
         return len(lab.namespace.nft_set("nfa late.v4").keys) == len(lab.namespace.ipset("late.v4").keys) == 20
 
     eventually(filled, what="all elements in the sets that came late, without another record")
-    assert 0 < lab.namespace.ipset("late.v4").left(sorted(lab.namespace.ipset("late.v4").keys)[0]) <= 30
+    assert 0 < lab.namespace.ipset("late.v4").left(sorted(lab.namespace.ipset("late.v4").keys)[0]) <= 300
     assert len(lab.daemon.said("notice", "late.v4", "can be used again")) == 2
     assert len(lab.daemon.said("does not exist", "error")) == 2
 
