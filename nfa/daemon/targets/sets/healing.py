@@ -9,6 +9,7 @@ cannot be put back now is tried again, from the element on that the kernel did n
 """
 
 import errno
+import select
 
 from ...base.portable import ORDERED, monotonic, reason
 from ...netlink.monitor import ELEMENTS_GONE, SET_GONE, TABLE_GONE, Monitor, ask_size, size_of
@@ -84,7 +85,7 @@ class Healing:
         """When there is something to do next, of the monotonic clock."""
         self.descriptor = -1
 
-    def open(self, poll, events: int) -> None:
+    def open(self, dispatcher) -> None:
         """Listen to nftables; without the rights or the kernel for it, there is nothing to heal."""
         try:
             self._monitor = Monitor(self._sets.port(), self._attach)
@@ -92,10 +93,16 @@ class Healing:
             self._say("warning", "what others do to nftables cannot be noticed: " + reason(failure))
             return
         self.descriptor = self._monitor.descriptor
-        poll.register(self.descriptor, events)
+        dispatcher.watch(self.descriptor, select.POLLIN, self._notified)
+        self._dispatcher = dispatcher
+
+    def _notified(self, descriptor: int, event: int, moment: float) -> None:
+        self.ready()
 
     def close(self) -> None:
         self._dump.close()
+        if self.descriptor >= 0:
+            self._dispatcher.unwatch(self.descriptor)
         if self._monitor is not None:
             self._monitor.close()
 
