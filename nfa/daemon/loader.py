@@ -235,7 +235,7 @@ class Loader:
     def take(self, data: "Image", now: int) -> None:
         """Put an image's policy in force, or leave everything as it is when the compilation failed, or this fails."""
         daemon = self._daemon
-        daemon.dispatcher.guard(self._tell_reports, data)
+        daemon.dispatcher.insist(self._tell_reports, data)
         if not _loaded(data):
             held = self.info["generation"]
             self.info["failed_at"] = int(time.time())
@@ -255,13 +255,13 @@ class Loader:
         self.info["loaded_at"] = int(time.time())
         self.info["failed_at"] = None
         # What that brings about is guarded, so that a fault in one part keeps none of the others from being done.
-        guard = daemon.dispatcher.guard
+        insist = daemon.dispatcher.insist
         if not daemon.settings.get("verbose"):
-            guard(daemon.log_level, data["log_level"])
-        guard(daemon.healing.watch)
-        guard(self._succeed, policy, old)
-        guard(daemon.registry.close, unused)
-        guard(self._tell_in_force, policy)
+            insist(daemon.log_level, data["log_level"])
+        insist(daemon.healing.watch)
+        insist(self._succeed, policy, old)
+        insist(daemon.registry.close, unused)
+        insist(self._tell_in_force, policy)
 
     def _build(self, data: "Image") -> "tuple[Policy, Prepared]":
         """Build all of a policy, beside the running one. May raise."""

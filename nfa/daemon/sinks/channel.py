@@ -102,14 +102,14 @@ class Channel:
     def deadline(self, moment: float) -> None:
         if moment:
             if self._timer is None:
-                self._timer = self.hub.dispatcher.at(NEVER, self._due)
+                self._timer = self.hub.dispatcher.at(NEVER, self._on_deadline)
             if self._timer.time != moment:
                 self._timer.move(moment)
         elif self._timer is not None:
             self.hub.dispatcher.cancel(self._timer)
             self._timer = None
 
-    def _due(self) -> None:
+    def _on_deadline(self) -> None:
         if self._unopened:
             self.open(self.hub.dispatcher.moment)
             self._unopened = False
@@ -162,7 +162,7 @@ class Channel:
         self.failed(_FAULT, "trying again")
 
     def broken(self, descriptor: int) -> None:
-        """What comes from this descriptor leads to a fault, again and again: it rests (see `Dispatcher`)."""
+        """What comes from this descriptor (-1: what goes out) leads to a fault, again and again."""
         self.failed(_FAULT, "trying again")
 
     def failed(self, why: str, consequence: str) -> None:

@@ -138,4 +138,5 @@ class Hub:
         self.moment = self.dispatcher.moment
         self.second = int(self.moment) + 1
         for channel in self.channels:
-            self.dispatcher.guard(channel.flush, self.moment)
+            if not self.dispatcher.guard(channel.flush, self.moment):
+                channel.broken(-1)

@@ -133,16 +133,16 @@ class Registry:
             sink.cutting = cutting
         if self._leaving:
             # A new slot may be about to set what an old one has yet to take back.
-            self._guard(self.finish, now)
+            self._insist(self.finish, now)
         for slot, data, counters in made.kept:
             slot.counters = counters
-            self._guard(self._renew, slot, data, now)
+            self._insist(self._renew, slot, data, now)
         for slot, fresh in made.new:
-            self._provide(slot, now, fresh)
+            self._insist(self._provide, slot, now, fresh)
         if self.hub is not None:
-            self._guard(self.hub.adopt, made.channels)
+            self._insist(self.hub.adopt, made.channels)
         for sink, use, _ in made.uses:
-            if not self._guard(sink.use, *use):
+            if not self._insist(sink.use, *use):
                 self.targets.pop(sink.counters.name, None)
         return made.unused
 
@@ -155,8 +155,12 @@ class Registry:
 
     def _provide(self, slot: Slot, now: int, fresh: bool) -> None:
         """See to a slot's set or table. After a fault healing does it."""
-        if not self._guard(self._keeper(slot).provide, slot, now, fresh) and slot.data["kind"] != "pftable":
-            self._guard(self.sets.lose, slot)
+        if not self._insist(self._keeper(slot).provide, slot, now, fresh) and slot.data["kind"] != "pftable":
+            self.sets.lose(slot)
+
+    def _insist(self, function: "Callable[..., object]", *arguments: object) -> bool:
+        """Call a function, guarded, and once more after a fault. Returns whether it was done."""
+        return self._guard(function, *arguments) or self._guard(function, *arguments)
 
     def _keeper(self, slot: Slot) -> "KeptSets | Tables":
         """Return who sees to a slot's set or table."""
