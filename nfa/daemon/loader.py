@@ -193,7 +193,7 @@ class Loader:
         try:
             self._use(raw, problem)
         except Exception as failure:
-            self._not_loaded(self._daemon.dispatcher.fault("loading the policy", failure))
+            self._not_loaded(self._daemon.dispatcher.fault("loading the policy", failure), "the new policy could not be loaded")
         outcome = {name: self.info[name] for name in ("generation", "errors", "warnings")}
         outcome["loaded"] = self.info["generation"] != before
         guard = self._daemon.dispatcher.guard
@@ -222,15 +222,15 @@ class Loader:
         if _loaded(data) or not self._started:
             self._use_source(str(data["source"]), str(data["source_name"]))
 
-    def _not_loaded(self, why: str) -> None:
-        """There is no image at all, or it could not be put in force."""
+    def _not_loaded(self, why: str, said: str = "") -> None:
+        """There is no image at all, or it could not be put in force. `said`: for the log, where that has `why` already."""
         self.info["errors"] = 1
         self.info["reports"] = [why]
         self.info["failed_at"] = int(time.time())
         held = self.info["generation"]
         self._retry.move(time.monotonic() + RETRY)
         after = "; the running policy stays in force" if held else "; no policy is in force"
-        self._daemon.log.say("error", why + after)
+        self._daemon.log.say("error", (said or why) + after)
 
     def take(self, data: "Image", now: int) -> None:
         """Put an image's policy in force, or leave everything as it is when the compilation failed, or this fails."""
@@ -245,7 +245,7 @@ class Loader:
             policy, made = self._build(data)
             unused = daemon.registry.adopt(made, now)
         except Exception as failure:
-            self._not_loaded(daemon.dispatcher.fault("loading the policy", failure))
+            self._not_loaded(daemon.dispatcher.fault("loading the policy", failure), "the new policy could not be loaded")
             return
         old, daemon.engine.policy = daemon.engine.policy, policy
         daemon.engine.max_flows = data["max_flows"]

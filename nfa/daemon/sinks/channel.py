@@ -83,8 +83,8 @@ class Channel:
         self.users: list[Counters] = []
         """The counters of the targets that send through it."""
         self._timer: Timer | None = None
-        self._unopened = False
-        """`open` came to a fault."""
+        self.opened = False
+        """`open` was called, and came to its end."""
         self.trouble = ""
         """Why it does not work now; "" while it does."""
         self._told = ""
@@ -110,9 +110,9 @@ class Channel:
             self._timer = None
 
     def _on_deadline(self) -> None:
-        if self._unopened:
+        if not self.opened:
             self.open(self.hub.dispatcher.moment)
-            self._unopened = False
+            self.opened = True
         else:
             self.timeout(self.hub.dispatcher.moment)
 
@@ -157,7 +157,6 @@ class Channel:
 
     def retry(self, moment: float) -> None:
         """It could not even be opened, by a fault of nfa: try again later."""
-        self._unopened = True
         self.deadline = moment + REOPEN
         self.failed(_FAULT, "trying again")
 
