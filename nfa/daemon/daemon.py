@@ -92,7 +92,7 @@ class Daemon(Loop):
         self.decoder = use_fast_json(settings.get("orjson", ""), log)
         sets = Sets(log.say, self.tell_target)
         registry = Registry(
-            sets, write_whole, log.say, self.tell_target, self.make_hub, make_tables=self.make_tables, guard=dispatcher.guard
+            sets, write_whole, log.say, self.tell_target, self.make_hub, make_tables=self.make_tables, insist=dispatcher.insist
         )
         engine = Engine(registry.refresh, registry.release)
         healing = Healing(registry, sets, log.say, attach)

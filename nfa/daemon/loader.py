@@ -193,7 +193,7 @@ class Loader:
         try:
             self._use(raw, problem)
         except Exception as failure:
-            self._not_loaded(self._daemon.dispatcher.fault("loading the policy", failure))
+            self._not_loaded(self._daemon.dispatcher.fault("loading the policy", failure), "the new policy could not be loaded")
         outcome = {name: self.info[name] for name in ("generation", "errors", "warnings")}
         outcome["loaded"] = self.info["generation"] != before
         guard = self._daemon.dispatcher.guard
@@ -222,20 +222,20 @@ class Loader:
         if _loaded(data) or not self._started:
             self._use_source(str(data["source"]), str(data["source_name"]))
 
-    def _not_loaded(self, why: str) -> None:
-        """There is no image at all, or it could not be put in force."""
+    def _not_loaded(self, why: str, said: str = "") -> None:
+        """There is no image at all, or it could not be put in force. `said`: for the log, where that has `why` already."""
         self.info["errors"] = 1
         self.info["reports"] = [why]
         self.info["failed_at"] = int(time.time())
         held = self.info["generation"]
         self._retry.move(time.monotonic() + RETRY)
         after = "; the running policy stays in force" if held else "; no policy is in force"
-        self._daemon.log.say("error", why + after)
+        self._daemon.log.say("error", (said or why) + after)
 
     def take(self, data: "Image", now: int) -> None:
         """Put an image's policy in force, or leave everything as it is when the compilation failed, or this fails."""
         daemon = self._daemon
-        daemon.dispatcher.guard(self._tell_reports, data)
+        daemon.dispatcher.insist(self._tell_reports, data)
         if not _loaded(data):
             held = self.info["generation"]
             self.info["failed_at"] = int(time.time())
@@ -245,7 +245,7 @@ class Loader:
             policy, made = self._build(data)
             unused = daemon.registry.adopt(made, now)
         except Exception as failure:
-            self._not_loaded(daemon.dispatcher.fault("loading the policy", failure))
+            self._not_loaded(daemon.dispatcher.fault("loading the policy", failure), "the new policy could not be loaded")
             return
         old, daemon.engine.policy = daemon.engine.policy, policy
         daemon.engine.max_flows = data["max_flows"]
@@ -255,13 +255,13 @@ class Loader:
         self.info["loaded_at"] = int(time.time())
         self.info["failed_at"] = None
         # What that brings about is guarded, so that a fault in one part keeps none of the others from being done.
-        guard = daemon.dispatcher.guard
+        insist = daemon.dispatcher.insist
         if not daemon.settings.get("verbose"):
-            guard(daemon.log_level, data["log_level"])
-        guard(daemon.healing.watch)
-        guard(self._succeed, policy, old)
-        guard(daemon.registry.close, unused)
-        guard(self._tell_in_force, policy)
+            insist(daemon.log_level, data["log_level"])
+        insist(daemon.healing.watch)
+        insist(self._succeed, policy, old)
+        insist(daemon.registry.close, unused)
+        insist(self._tell_in_force, policy)
 
     def _build(self, data: "Image") -> "tuple[Policy, Prepared]":
         """Build all of a policy, beside the running one. May raise."""

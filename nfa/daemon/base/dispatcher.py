@@ -239,6 +239,10 @@ class Dispatcher:
             return False
         return True
 
+    def insist(self, callback: "Callable[..., object]", *arguments: object) -> bool:
+        """As `guard`, and try once more after a fault: memory, perhaps, is there now. For what may be done twice."""
+        return self.guard(callback, *arguments) or self.guard(callback, *arguments)
+
     def fault(self, what: str, failure: Exception) -> str:
         """Count a fault, make room if memory is short, say it if it was not said lately. Returns the words. Raises nothing."""
         try:
@@ -255,9 +259,9 @@ class Dispatcher:
             self.last_fault_at = int(time.time())
             self._say(where + kind, words)
             return words
-        except MemoryError:
-            # There is none for the words either.
-            self.last_fault = "out of memory"
+        except Exception:
+            # There is no memory for the words either.
+            self.last_fault = "a fault that could not be told"
             return self.last_fault
 
     def _make_room(self) -> None:

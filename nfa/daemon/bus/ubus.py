@@ -129,7 +129,7 @@ class Ubus:
         """What was said since the object was last there."""
         self._socket: socket.socket | None = None
         self._dispatcher: Dispatcher
-        self._timer: Timer
+        self._timer: Timer | None = None
         self._object = b""
         """The id of the object, in bytes as ubusd gave it."""
         self._incoming = bytearray()
@@ -149,16 +149,24 @@ class Ubus:
     def close(self) -> None:
         """Leave the bus, and stay away."""
         self._disconnect()
-        self._dispatcher.cancel(self._timer)
+        if self._timer is not None:
+            self._dispatcher.cancel(self._timer)
+            self._timer = None
 
     @property
     def deadline(self) -> float:
-        """When it connects again, gives up waiting for an answer, or handles what the last turn left: monotonic seconds."""
-        return self._timer.time
+        """When it connects again, gives up waiting for an answer, or handles what the last turn left: monotonic seconds; 0.0:
+        never."""
+        return 0.0 if self._timer is None or self._timer.time == NEVER else self._timer.time
 
     def _expect(self, seconds: float) -> None:
-        """Have something happen within so many seconds."""
-        self._timer.move(self._dispatcher.moment + seconds)
+        """Have something happen within so many seconds, and nothing before."""
+        if self._timer is not None:
+            self._timer.move(self._dispatcher.moment + seconds)
+
+    def _expect_nothing(self) -> None:
+        if self._timer is not None:
+            self._timer.move(NEVER)
 
     def _timeout(self) -> None:
         """The deadline has come."""
@@ -300,7 +308,7 @@ class Ubus:
         """Handle the messages that are complete, some at a time; there is a deadline when there may be more."""
         if self._left_over:
             self._left_over = False
-            self._timer.move(NEVER)
+            self._expect_nothing()
         for _ in range(MAX_MESSAGES):
             if self.descriptor < 0 or len(self._outgoing) > MAX_QUEUED:
                 return
@@ -352,7 +360,7 @@ class Ubus:
             self._lose("ubusd refuses it with status " + str(status))
         else:
             self.state = "registered"
-            self._timer.move(NEVER)
+            self._expect_nothing()
             self.connects += 1
             self._wait = FIRST_WAIT
             self._told.clear()

@@ -69,7 +69,7 @@ class Matcher(Loop):
         """`data`: of the image, which is in the file `image`. Raises ValueError when the source is none."""
         dispatcher = Dispatcher(log)
         sets = Sets(log.say, self.tell)
-        registry = Registry(sets, None, log.say, self.tell, guard=dispatcher.guard)
+        registry = Registry(sets, None, log.say, self.tell, insist=dispatcher.insist)
         engine = Engine(registry.refresh, registry.release, recent=1, kept_bytes=KEPT_BYTES)
         listener = Control(control, self.call, listen_unix, remove_unix, MAX_REQUEST)
         healing = Healing(registry, sets, log.say, self.attach)

@@ -83,8 +83,8 @@ class Channel:
         self.users: list[Counters] = []
         """The counters of the targets that send through it."""
         self._timer: Timer | None = None
-        self._unopened = False
-        """`open` came to a fault."""
+        self.opened = False
+        """`open` was called, and came to its end."""
         self.trouble = ""
         """Why it does not work now; "" while it does."""
         self._told = ""
@@ -102,17 +102,17 @@ class Channel:
     def deadline(self, moment: float) -> None:
         if moment:
             if self._timer is None:
-                self._timer = self.hub.dispatcher.at(NEVER, self._due)
+                self._timer = self.hub.dispatcher.at(NEVER, self._on_deadline)
             if self._timer.time != moment:
                 self._timer.move(moment)
         elif self._timer is not None:
             self.hub.dispatcher.cancel(self._timer)
             self._timer = None
 
-    def _due(self) -> None:
-        if self._unopened:
+    def _on_deadline(self) -> None:
+        if not self.opened:
             self.open(self.hub.dispatcher.moment)
-            self._unopened = False
+            self.opened = True
         else:
             self.timeout(self.hub.dispatcher.moment)
 
@@ -157,12 +157,11 @@ class Channel:
 
     def retry(self, moment: float) -> None:
         """It could not even be opened, by a fault of nfa: try again later."""
-        self._unopened = True
         self.deadline = moment + REOPEN
         self.failed(_FAULT, "trying again")
 
     def broken(self, descriptor: int) -> None:
-        """What comes from this descriptor leads to a fault, again and again: it rests (see `Dispatcher`)."""
+        """What comes from this descriptor (-1: what goes out) leads to a fault, again and again."""
         self.failed(_FAULT, "trying again")
 
     def failed(self, why: str, consequence: str) -> None:

@@ -77,15 +77,29 @@ class Hub:
         if not self._begun:
             self._begun = True
             self.dispatcher.step(self.turn)
-        before, self.channels = self.channels, list(dict.fromkeys(wanted))
-        for channel in before:
-            if channel not in self.channels:
-                self.dispatcher.guard(channel.close, False)
-                channel.deadline = 0.0
+        insist = self.dispatcher.insist
+        for channel in self.channels:
+            if channel not in wanted:
+                insist(self._close, channel, False)
+        self.channels = list(dict.fromkeys(wanted))
         for channel in self.channels:
             channel.users = []
-            if channel not in before and not self.dispatcher.guard(channel.open, self.dispatcher.moment):
+            if not channel.opened and not insist(self._open, channel):
                 channel.retry(self.dispatcher.moment)
+
+    def _open(self, channel: Channel) -> None:
+        try:
+            channel.open(self.dispatcher.moment)
+        except Exception:
+            channel.close(False)  # what was done of it is not in the way of the next attempt
+            raise
+        channel.opened = True
+
+    def _close(self, channel: Channel, last: bool) -> None:
+        if channel.opened:
+            channel.close(last)
+            channel.deadline = 0.0
+            channel.opened = False
 
     def target(self, number: int, counters: "Counters") -> SinkTarget:
         """Return a new target; `number`: that of its packed keys."""
@@ -108,8 +122,7 @@ class Hub:
     def close(self) -> None:
         """The daemon ends."""
         for channel in self.channels:
-            self.dispatcher.guard(channel.close, True)
-            channel.deadline = 0.0
+            self.dispatcher.insist(self._close, channel, True)
         self.channels = []
 
     # -- the loop -------------------------------------------------------------------------------------------------------
@@ -138,4 +151,5 @@ class Hub:
         self.moment = self.dispatcher.moment
         self.second = int(self.moment) + 1
         for channel in self.channels:
-            self.dispatcher.guard(channel.flush, self.moment)
+            if not self.dispatcher.guard(channel.flush, self.moment):
+                channel.broken(-1)

@@ -55,10 +55,10 @@ class Registry:
         tell: "Tell",
         make_hub: "Callable[[], Hub] | None" = None,
         make_tables: "Callable[[], Tables] | None" = None,
-        guard: "Callable[..., bool]" = call,
+        insist: "Callable[..., bool]" = call,
     ) -> None:
         """`tell`: as for `Sets`. `make_hub` makes what has all channels of sinks when a policy first has one, `make_tables`
-        likewise what has all tables of PF. `guard(function, *arguments)`: as that of `Dispatcher`."""
+        likewise what has all tables of PF. `insist(function, *arguments)`: as that of `Dispatcher`."""
         self.sets = sets
         self.connections = Connections(say, tell)
         self._write = write
@@ -66,7 +66,7 @@ class Registry:
         self._tell = tell
         self.make_hub = make_hub
         self.make_tables = make_tables
-        self._guard = guard
+        self._insist = insist
         self.hub: Hub | None = None
         self.tables: Tables | None = None
         self.sinks: dict[int, SinkTarget] = {}
@@ -139,16 +139,16 @@ class Registry:
             sink.cutting = cutting
         if self._leaving:
             # A new slot may be about to set what an old one has yet to take back.
-            self._guard(self.finish, now)
+            self._insist(self.finish, now)
         for slot, data, counters in made.kept:
             slot.counters = counters
-            self._guard(self._renew, slot, data, now)
+            self._insist(self._renew, slot, data, now)
         for slot, fresh in made.new:
-            self._provide(slot, now, fresh)
+            self._insist(self._provide, slot, now, fresh)
         if self.hub is not None:
-            self._guard(self.hub.adopt, made.channels)
+            self._insist(self.hub.adopt, made.channels)
         for sink, use, _ in made.uses:
-            if not self._guard(sink.use, *use):
+            if not self._insist(sink.use, *use):
                 self.targets.pop(sink.counters.name, None)
         return made.unused
 
@@ -161,8 +161,8 @@ class Registry:
 
     def _provide(self, slot: Slot, now: int, fresh: bool) -> None:
         """See to a slot's set or table. After a fault healing does it."""
-        if not self._guard(self._keeper(slot).provide, slot, now, fresh) and slot.data["kind"] != "pftable":
-            self._guard(self.sets.lose, slot)
+        if not self._insist(self._keeper(slot).provide, slot, now, fresh) and slot.data["kind"] != "pftable":
+            self.sets.lose(slot)
 
     def _keeper(self, slot: Slot) -> "KeptSets | Tables":
         """Return who sees to a slot's set or table."""
@@ -267,7 +267,7 @@ class Registry:
         used = [set_of(slot.data) for slot in self.by_number.values() if slot not in slots]
         for slot in slots:
             if isinstance(slot, Slot):
-                self._guard(self._retire, slot, used)
+                self._insist(self._retire, slot, used)
 
     def _retire(self, slot: Slot, used: "list[tuple[Any, ...]]") -> None:
         """Empty a set, or a table, that is to be empty from now on. `used`: those that others fill."""
@@ -294,19 +294,19 @@ class Registry:
 
     def shut_down(self, now: int) -> None:
         """The daemon ends: write what is left, honour flush_on_destroy, close."""
-        guard = self._guard
-        guard(self._flush_retired)
+        insist = self._insist
+        insist(self._flush_retired)
         if self.hub is not None:
-            guard(self.hub.finish)
-            guard(self.hub.close)
+            insist(self.hub.finish)
+            insist(self.hub.close)
         for target in self.targets.values():
             if isinstance(target, LogTarget):
-                guard(target.log.flush, time.time())
-        guard(self.close, list(self.by_number.values()))
+                insist(target.log.flush, time.time())
+        insist(self.close, list(self.by_number.values()))
         if self.tables is not None:
-            guard(self.tables.close, now)
-        guard(self.sets.close)
-        guard(self.connections.close)
+            insist(self.tables.close, now)
+        insist(self.sets.close)
+        insist(self.connections.close)
 
 
 def _identity(data: "Data") -> "tuple[Any, ...]":
