@@ -1,7 +1,7 @@
 """What one flow costs to evaluate, over the number of actions and the kind of their criteria; and what the policy itself costs.
 
-In: a policy and decoded flow records. Out: CPU microseconds a flow for `policy.mask` and the look-up of its verdict, as the
-engine calls them, in three ways, because only together they are honest:
+In: a policy and decoded flow records. Out: CPU microseconds a flow for `policy.decide`, as the engine calls it, in three ways,
+because only together they are honest:
 
     again    the recorded stream again and again: the masks of all values are remembered
     new      each flow comes from another address and port, and one that has a host name has one that nobody saw before
@@ -77,11 +77,10 @@ def fresh(flows: list[Flow], serial: numbers, named: bool) -> list[Flow]:
 
 def one_pass(policy: Policy, flows: list[Flow]) -> float:
     """Evaluate these once; return CPU seconds a flow."""
-    mask, verdicts, judge = policy.mask, policy.verdicts, policy.judge
+    decide = policy.decide
     before = time.process_time()
     for record in flows:
-        found = mask(record, record["flow"])
-        verdicts.get(found) or judge(found)
+        decide(record, record["flow"])
     return (time.process_time() - before) / len(flows)
 
 
@@ -130,7 +129,7 @@ def measure(folder: Path, flows: list[Flow], counts: dict[str, tuple[int, ...]],
             raw = image.dump(data)
             found: dict[str, float] = {"compile": took, "image": len(raw), "memory": weight(folder, raw)}
             found |= {way: cost(policy, flows, way, seconds) for way in WAYS}
-            found["matched"] = sum([bool(policy.decide(record, record["flow"])) for record in flows]) / len(flows)
+            found["matched"] = sum([bool(policy.decide(record, record["flow"]).plan) for record in flows]) / len(flows)
             figures.setdefault(mix, {})[str(count)] = found
     gc.unfreeze()
     return figures

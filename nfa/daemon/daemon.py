@@ -29,7 +29,6 @@ from .netlink.filter import attach
 from .processes.child import Children
 from .processes.lookups import Lookups
 from .stream.client import DEFAULT_SOURCE, Client
-from .stream.records import decode_with
 from .targets.registry import Registry
 from .targets.sets.healing import Healing
 from .targets.sets.writer import Sets
@@ -38,12 +37,11 @@ MAX_WORK = 32
 """Lists of elements that are made at the same time."""
 
 
-def use_fast_json(folder: str) -> str:
+def use_fast_json(folder: str, engine: Engine) -> str:
     """Decode records with orjson from this folder of packages ("": there is none), unless NFA_JSON is `standard`.
 
     Returns what decodes them, for `status`.
     """
-    decode_with(None)
     if not folder or os.environ.get("NFA_JSON") == "standard":
         return "json"
     sys.path.append(folder)
@@ -60,7 +58,7 @@ def use_fast_json(folder: str) -> str:
         return "json"
     finally:
         sys.path.remove(folder)
-    decode_with(orjson.loads)
+    engine.decode_with(orjson.loads)
     return "orjson " + str(orjson.__version__)
 
 
@@ -80,10 +78,10 @@ class Daemon(Loop):
 
     def __init__(self, settings: dict) -> None:
         self.settings = settings
-        self.decoder = use_fast_json(settings.get("orjson", ""))
         sets = Sets(say, self.tell_target)
         registry = Registry(sets, write_whole, say, self.tell_target, self.make_hub, make_tables=self.make_tables)
         engine = Engine(registry.refresh, registry.release)
+        self.decoder = use_fast_json(settings.get("orjson", ""), engine)
         healing = Healing(registry, sets, say, attach)
         super().__init__(Client(DEFAULT_SOURCE), engine, registry, healing, Control(settings["control"], self.call))
         self.children = Children(self.poll)
@@ -249,7 +247,7 @@ class Daemon(Loop):
     def log_level(self, name: str) -> None:
         """Follow the configured log level; with debug, each match is told."""
         set_level(name)
-        self.engine.trace = self.trace if name == "debug" else None  # type: ignore[assignment]
+        self.engine.trace = self.trace if name == "debug" else None
 
     # -- answers ----------------------------------------------------------------------------------------------------
 
