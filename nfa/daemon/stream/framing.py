@@ -98,14 +98,19 @@ class Framer:
     def feed(self, chunk: bytes) -> list[bytes]:
         """Take the next bytes of the stream; return the payloads that are now complete, in order."""
         held = self._held
-        data = chunk
-        if held:
+        if len(held) + len(chunk) < self._need:
             held += chunk
-            if len(held) < self._need and not self._news(chunk):
+            if not self._news(chunk):
                 return []
             data = bytes(held)
+        else:
+            data = bytes(held) + chunk if held else chunk
         found: list[bytes] = []
-        position = _whole(data, found) if self.lines is False and not self._lost and not self._seen else 0
+        position = 0
+        if self.lines is False and not self._lost:
+            position = _whole(data, found)
+            if position:
+                self._seen = 0
         self._need = 0
         while position < len(data):
             if self._lost:
@@ -215,6 +220,9 @@ class Framer:
         if size > MAX_RECORD or size == 0:
             return self._lose("oversize" if size else "length", start)
         end = start + size
+        if end <= len(data) and data[end - 2 : end] == b"}\n" and data.find(_MARK, start, end) < 0:
+            found.append(data[start : end - 1])  # as nearly all are
+            return end
         other, seen = _next_header(data, max(start, position + self._seen), end)
         if other is None and seen < end:
             return self._wait(seen - position, end - position)

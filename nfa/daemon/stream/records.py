@@ -35,8 +35,9 @@ _KEY_BITS = (1 << 60) - 1
 """Of the 64 bits of a hash: so many take the least memory."""
 
 
+SHALLOW = 1500
+"""A record of fewer bytes, or of fewer than MANY braces and brackets, is not nested so deep that decoders differ over it."""
 MANY = 200
-"""Braces and brackets of a record: one that has more may be nested so deep that decoders differ over it."""
 
 
 class BadRecord(Exception):
@@ -74,7 +75,7 @@ def parse(payload: bytes, fast: "Decode | None" = None) -> object:
     `fast`: a decoder that is asked first (ValueError: it refuses). It decides nothing: what it refuses (NaN, bytes that are
     not UTF-8, halves of characters) is for the standard one, and so is what is nested deep.
     """
-    if fast is not None and payload.count(b"{") + payload.count(b"[") < MANY:
+    if fast is not None and (len(payload) < SHALLOW or payload.count(b"{") + payload.count(b"[") < MANY):
         try:
             return fast(payload)
         except ValueError:
