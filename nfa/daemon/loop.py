@@ -123,7 +123,7 @@ class Loop:
 
     def make_room(self) -> None:
         """Memory is short: let go of what can be made again."""
-        self.engine.empty_caches()
+        self.engine.free_memory()
 
     def drop_client(self) -> None:
         """Leave the source."""
