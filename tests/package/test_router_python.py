@@ -25,7 +25,7 @@ import sizes
 from module_trees import NFA, imported
 from policies import config_of
 from test_makefile import MAKEFILES, shown
-from waiting import PATIENCE, eventually
+from waiting import PATIENCE, eventually, patience
 
 from nfa.cli import COMMANDS
 from nfa.daemon.bus.control import call
@@ -52,7 +52,7 @@ def run(python: Path, folder: Path, *arguments: str) -> subprocess.CompletedProc
     """Run it in a folder, with nothing of the developer's environment."""
     environment = {"PATH": os.environ["PATH"]}
     return subprocess.run(
-        [python, *arguments], capture_output=True, text=True, check=False, timeout=60, cwd=folder, env=environment
+        [python, *arguments], capture_output=True, text=True, check=False, timeout=patience(60), cwd=folder, env=environment
     )
 
 

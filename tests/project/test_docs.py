@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 from policies import json_only
 from private_network import Unavailable, environment, prefix
+from waiting import patience
 
 from nfa.cli import _MODULES, COMMANDS, main
 from nfa.compiler.base.paths import Paths
@@ -150,7 +151,7 @@ def test_every_option_of_a_channel_is_documented_with_its_default_and_no_other()
 
 
 def test_the_bounds_of_tables_are_those_of_the_code() -> None:
-    text = section(page("targets.md"), "## pftable") + page("internals.md")
+    text = section(page("targets.md"), "## pftable") + page("bounds.md") + page("testing.md")
     for words in (
         f"after {pf.LIMIT:.0f} seconds", f"up to {pf.LAST_RETRY} seconds", f"up to {pf.BATCH:,} addresses",
         f"{pf.STOP_LIMIT:.0f} seconds at the end", f"{pf.MAX_WAITING:,} to be added", features.PFCTL_VARIABLE,
@@ -314,11 +315,11 @@ def test_the_limits_and_events_of_the_bus_are_documented() -> None:
     }  # fmt: skip
 
 
-# -- internals.md -------------------------------------------------------------------------------------------------------
+# -- bounds.md ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_bounds_are_those_of_the_code() -> None:
-    bounds = section(page("internals.md"), "## Bounds")
+    bounds = section(page("bounds.md"), "## Bounds")
     numbers = (engine.MAX_FLOWS, slot.MAX_LIVE, view.CACHE_LIMIT, view.TEXT_LIMIT, rx.ROWS, rx.SYMBOLS, log.MAX_ENTRIES)
     for number in (*numbers, engine.LIFETIME, SHOWN_REPORTS):
         assert f"{number:,}" in bounds, number
@@ -400,7 +401,7 @@ def test_the_rules_of_the_pages_load_where_their_sets_are(path: Path, tmp_path: 
     if "iptables " in script and not shutil.which("iptables", path=environment()["PATH"]):
         pytest.skip("iptables is not installed")
     done = subprocess.run(
-        [*private, "sh", "-c", script], capture_output=True, text=True, env=environment(), timeout=60, check=False
+        [*private, "sh", "-c", script], capture_output=True, text=True, env=environment(), timeout=patience(60), check=False
     )
     assert done.returncode == 0, done.stderr
 
@@ -437,9 +438,9 @@ def test_who_wants_to_stop_what_plays_is_led_to_cut() -> None:
 
 
 def test_marks_for_a_second_wan_come_with_all_their_rules_and_a_warning() -> None:
-    """A mark alone changes no way, and one that does breaks the connection that it is put on."""
+    """A mark alone changes no route, and one that does breaks the connection that it is put on."""
     text = (ROOT / "docs/targets.md").read_text(encoding="utf-8")
     marks = text.partition("## ctmark")[2].partition("## ctlabel")[0]
-    for words in ("meta mark set ct mark", "ip rule add fwmark 0x2/0xf", "must not change its way"):
+    for words in ("meta mark set ct mark", "ip rule add fwmark 0x2/0xf", "must not change its route"):
         assert words in marks
     assert "ln -s /etc/connlabel.conf /etc/xtables/connlabel.conf" in text.partition("## ctlabel")[2]
