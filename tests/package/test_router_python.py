@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import compiler
 import mixes
-import pyparsing
 import pytest
 import router
 import samples
@@ -41,11 +41,7 @@ PEAK = 26_000_000
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of a router."""
-    release, packages = sizes.needed()
-    if pyparsing.__version_info__[:2] >= (3, 3) and "python3-unittest" not in packages:
-        packages.append("python3-unittest")  # the version of main needs it, and its package asks for it
-    root = tmp_path_factory.mktemp("router")
-    return router.make(root, release, packages, [Path(pyparsing.__file__).parent, NFA])
+    return compiler.python_of_router(tmp_path_factory.mktemp("router"))
 
 
 def run(python: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -252,23 +248,10 @@ def test_the_daemon_and_every_sink_work(python: Path, tmp_path: Path, web: int) 
 # -- what it takes -------------------------------------------------------------------------------------------------------
 
 
-MEASURED = """
-import sys
-from nfa.cli import main
-code = main()
-print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")), file=sys.stderr)
-sys.exit(code)
-"""
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_the_compiler_takes_little_memory(python: Path, tmp_path: Path) -> None:
     """It runs beside the daemon: on a router of 128 MB a reload could end in the kernel's choice of what to kill."""
-    policy = mixes.write(tmp_path, 100)
-    arguments = ["compile", "--no-uci", "-c", str(policy), "-o", str(tmp_path / "image"), "--state-dir", str(tmp_path)]
-    done = run(python, tmp_path, "-P", "-c", MEASURED, *arguments)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stderr.split()[-1]) * 1024 <= PEAK
+    assert compiler.peak(python, tmp_path, mixes.write(tmp_path, 100)) <= PEAK
 
 
 def test_all_that_is_needed_fits_into_little_flash(tmp_path: Path) -> None:
