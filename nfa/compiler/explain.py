@@ -20,7 +20,7 @@ from .compile import Compiled, CompiledAction
 from .config.features import target_is_active
 from .expression.walk import reasons
 from .provision.keys import key_source
-from .provision.provision import Slot
+from .provision.slots import Slot
 from .schedules import Schedules
 
 SETS = ("ipset", "nftset", "pftable")
