@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import statistics
 import subprocess
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from loops import Strict
 from peers import NO_SESSION, PATIENCE, RIGHTS, USER, Caller, Rpcd, Ubusd, Uhttpd
 from waiting import patience
 
@@ -50,10 +50,10 @@ class Host:
     def __init__(self, path: str) -> None:
         self.said: list[tuple[str, str]] = []
         self.asked: list[tuple[str, Data, Reply]] = []
-        self.poll = select.poll()
+        self.dispatcher = Strict()
         self.longest_turn = 0.0
         self.bus = Ubus(path, "nfa", METHODS, self.call, lambda level, text: self.said.append((level, text)))
-        self.bus.open(self.poll, time.monotonic())
+        self.bus.open(self.dispatcher)
 
     def call(self, method: str, arguments: Data, reply: Reply) -> None:
         self.asked.append((method, arguments, reply))
@@ -70,16 +70,8 @@ class Host:
 
     def turn(self) -> None:
         """One turn of the loop; it sleeps until the deadline, or 10 ms."""
-        moment = time.monotonic()
-        wait = min(0.01, self.bus.deadline - moment) if self.bus.deadline else 0.01
-        events = self.poll.poll(max(0, int(wait * 1000)))
-        moment = time.monotonic()
-        for descriptor, event in events:
-            assert descriptor == self.bus.descriptor
-            self.bus.ready(event, moment)
-        if self.bus.deadline and moment >= self.bus.deadline:
-            self.bus.timeout(moment)
-        self.longest_turn = max(self.longest_turn, time.monotonic() - moment)
+        self.dispatcher.turn(10)
+        self.longest_turn = max(self.longest_turn, time.monotonic() - self.dispatcher.moment)
 
     def turns(self, seconds: float) -> None:
         """Go on for a while."""

@@ -83,6 +83,21 @@ if MYPY or sys.implementation.name != "micropython":
         """Return why a call failed, in words."""
         return failure.strerror or str(failure)
 
+    def name_of(function: object) -> str:
+        """Return the name of a function or method, for messages."""
+        return str(getattr(function, "__qualname__", type(function).__name__))
+
+    def place(failure: BaseException) -> str:
+        """Return the innermost place in nfa that an exception went through, "nfa/daemon/loop.py:12"; "" when there is none."""
+        found = ""
+        step = failure.__traceback__
+        while step is not None:
+            _, mark, file = step.tb_frame.f_code.co_filename.rpartition("/nfa/")
+            if mark and file.startswith(("daemon/", "image/")):
+                found = "nfa/" + file + ":" + str(step.tb_lineno)
+            step = step.tb_next
+        return found
+
     def connect(connection: socket.socket, family: int, address: object) -> int:
         """Begin to connect a socket that does not block. Returns 0 or the error number."""
         return connection.connect_ex(address)  # type: ignore[arg-type]
@@ -154,9 +169,11 @@ else:
         inet_pton,
         lower,
         monotonic,
+        name_of,
         ordered_dict,
         pack_rows,
         parse_json,
+        place,
         printable,
         reason,
         receive,

@@ -5,8 +5,50 @@ import time
 from ... import __version__
 from ..base.portable import monotonic, ordered_dict
 
+MYPY = False
+if MYPY:
+    from typing import Any, Protocol
 
-def memory() -> dict:
+    from ..base.dispatcher import Dispatcher
+    from ..engine.engine import Engine
+    from ..engine.policy import Policy
+    from ..stream.client import Client
+    from ..targets.counters import Counters
+    from ..targets.registry import Registry
+
+    Data = dict[str, Any]
+
+    class Facts(Protocol):
+        """Who knows something of its own for the status."""
+
+        def status(self) -> Data: ...
+
+    class Loaded(Protocol):
+        """Who has loaded the policy."""
+
+        info: Data
+
+    class Reporting(Protocol):
+        """The daemon, as far as its status needs it."""
+
+        started: float
+        decoder: str
+        dispatcher: Dispatcher
+        engine: Engine
+        client: Client
+        registry: Registry
+
+        @property
+        def loader(self) -> Loaded: ...
+        @property
+        def news(self) -> Facts: ...
+        @property
+        def lag(self) -> float | None: ...
+        def now(self) -> int: ...
+        def longest_turn(self) -> float: ...
+
+
+def memory() -> dict[str, int]:
     """Return the resident memory now and at its highest, in kB; 0 where /proc does not tell."""
     found = {"rss_kb": 0, "peak_kb": 0}
     try:
@@ -25,8 +67,8 @@ def wall(second: int, now: int) -> int | None:
     return int(time.time()) - (now - second) if second else None
 
 
-def report(daemon, budget: int) -> dict:
-    """Return the status of a daemon (see `nfa.daemon.daemon.Daemon`); actions and targets up to about `budget` bytes in all."""
+def report(daemon: "Reporting", budget: int) -> "Data":
+    """Return the status of a daemon; actions and targets up to about `budget` bytes in all."""
     engine, client, registry = daemon.engine, daemon.client, daemon.registry
     shown_actions, more_actions = _fitting(actions(daemon), budget // 2)
     shown_targets, more_targets = _fitting(targets(daemon), budget // 2)
@@ -75,19 +117,20 @@ def report(daemon, budget: int) -> dict:
         },
         "ubus": daemon.news.status(),
         "loop": {"longest_ms": daemon.longest_turn()},
+        "faults": daemon.dispatcher.status(),
         "memory": memory(),
     }
 
 
-def _clock(policy) -> dict:
+def _clock(policy: "Policy | None") -> "Data":
     """Return the zone that hours are read in, and the time there; "" when no action has hours."""
     local = policy.local_time(int(time.time())) if policy is not None else ""
-    return {"zone": policy.zone_name if local else "", "local_time": local}
+    return {"zone": policy.zone_name if policy is not None and local else "", "local_time": local}
 
 
-def _fitting(table: dict, budget: int) -> tuple[dict, int]:
+def _fitting(table: "Data", budget: int) -> "tuple[Data, int]":
     """Return as many of the first entries as take about `budget` bytes, and how many are left out."""
-    taken = ordered_dict()
+    taken: Data = ordered_dict()
     for name, value in table.items():
         budget -= 100 + len(name) + len(str(value))
         if budget < 0:
@@ -96,10 +139,10 @@ def _fitting(table: dict, budget: int) -> tuple[dict, int]:
     return taken, len(table) - len(taken)
 
 
-def actions(daemon) -> dict:
+def actions(daemon: "Reporting") -> "Data":
     """Return the actions of the policy in force by name, in the order in which they are tried."""
     policy = daemon.engine.policy
-    found: dict[str, dict] = ordered_dict()
+    found: Data = ordered_dict()
     if policy is None:
         return found
     now = daemon.now()
@@ -123,16 +166,16 @@ def actions(daemon) -> dict:
     return found
 
 
-def targets(daemon) -> dict:
+def targets(daemon: "Reporting") -> "Data":
     """Return the targets of the policy in force by name."""
     now = daemon.now()
-    found = ordered_dict()
+    found: Data = ordered_dict()
     for target in daemon.registry.described:
         found[target["name"]] = _target(target, daemon.registry, now)
     return found
 
 
-def _why_not(target: dict, bound) -> str:
+def _why_not(target: "Data", bound: "Any") -> str:
     """Return why no flow reaches a target, "" when they do."""
     if bound is not None:
         return ""
@@ -143,7 +186,7 @@ def _why_not(target: dict, bound) -> str:
     return "no set of it can be used: nfa check says why"
 
 
-def _trouble(target: dict, bound, counters) -> tuple[str, bool]:
+def _trouble(target: "Data", bound: "Any", counters: "Counters") -> tuple[str, bool]:
     """Return what is wrong with a target now ("": nothing), and whether its last error is over: it has worked since."""
     if bound is None:
         return "", False
@@ -156,9 +199,9 @@ def _trouble(target: dict, bound, counters) -> tuple[str, bool]:
     return trouble, not trouble and target["type"] != "log"
 
 
-def _target(target: dict, registry, now: int) -> dict:
+def _target(target: "Data", registry: "Registry", now: int) -> "Data":
     counters = registry.counters(target["name"], target["type"])
-    bound = registry.targets.get(target["name"])
+    bound: Any = registry.targets.get(target["name"])
     slots = bound.slots if bound is not None else []
     trouble, over = _trouble(target, bound, counters)
     pending = 0

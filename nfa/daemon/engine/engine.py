@@ -219,19 +219,23 @@ class Engine:
     def match_again(self, now):
         """Match all kept flows again: a generator that gives back the loop after each flow. `now()`: the loop's clock.
 
+        It yields None, or the fault that a flow came to.
+
         Against the policy that is in force when a flow's turn comes: it may change on the way, and an old one has ended.
         """
         for digest in list(self.kept.young) + list(self.kept.older):
             packed = self.kept.get(digest)
             if packed is None:
                 continue
-            payload = self._unpack(packed)
             try:
+                payload = self._unpack(packed)
                 record = read(payload)[1]
                 self._again(self.policy, digest, record, payload, now())
             except (BadRecord,) + view.MALFORMED:
                 self.kept.pop(digest)  # it matched no better when it came
-            yield
+            except Exception as failure:
+                yield failure
+            yield None
 
     def _again(self, policy, digest: int, record: dict, payload: bytes, now: int) -> None:
         found = policy.mask(record, record["flow"])
@@ -294,6 +298,13 @@ class Engine:
         while self._ending and not soon():
             for _ in range(min(len(self._ending), RELEASED)):
                 self._release(self._ending.popitem()[1], now, False)
+
+    def empty_caches(self) -> None:
+        """Forget what can be found out again, and the decisions that `matches` shows: memory is short."""
+        while self.recent:
+            self.recent.popleft()
+        if self.policy is not None:
+            self.policy.empty_caches()
 
     def live(self) -> int:
         """Return the number of live flows that hold elements."""

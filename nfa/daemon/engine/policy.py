@@ -86,8 +86,9 @@ class Policy:
         self._most_verdicts = max(MAX_PLANS // 16, min(MAX_PLANS, VERDICTS // (alternatives // 8 + 200)))
         for slot, number in enumerate(numbers):
             names[f"S_key{slot}"] = number
-        for number in range(data["memos"]):
-            names[f"M{number}"] = {}
+        self._memos: list[dict] = [{} for _ in range(data["memos"])]
+        for number, memo in enumerate(self._memos):
+            names[f"M{number}"] = memo
         for number, (others, table) in enumerate(data["direct"]):
             names[f"T{number}"] = {value: others | index.bits(more) for value, more in table.items()}
         for part in code if isinstance(code, list) else (code,):
@@ -232,6 +233,13 @@ class Policy:
         old._names.clear()
         names = {action[0] for action in self.actions}
         self.kept_counts = {name: counts for name, counts in old.kept_counts.items() if name in names}
+
+    def empty_caches(self) -> None:
+        """Forget what can be found out again: memory is short."""
+        self.verdicts.clear()
+        for memo in self._memos:
+            memo.clear()
+        self.fold()
 
     def fold(self) -> None:
         """Keep the counts of all plans, and begin a new table of them."""

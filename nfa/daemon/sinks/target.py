@@ -47,7 +47,7 @@ class SinkTarget:
         self.number = number
         self.counters = counters
         self.slots: list = []
-        self.cutting = None
+        self.cutting: object = None
         """What cuts the flows of this target, where that is wanted."""
         self._packing = packing
         self._prefix = number.to_bytes(2, "big")

@@ -20,7 +20,7 @@ MAX_ENTRIES = 10000
 class Log:
     """One log target. `write(folder, name, data, temporary name)` returns "" or what went wrong."""
 
-    def __init__(self, options: "Data", counters: Counters, write: "Write", say: "Say", tell: "Tell") -> None:
+    def __init__(self, options: "Data", counters: Counters, write: "Write | None", say: "Say", tell: "Tell") -> None:
         self.options = options
         self.counters = counters
         self._write = write
@@ -68,6 +68,7 @@ class Log:
         name = self.options["prefix"] + "-" + stamp + self.options["suffix"]
         # One temporary name for each target: what a killed daemon leaves is replaced by the next file.
         temporary = "." + self.options["prefix"] + self.options["suffix"] + ".tmp"
+        assert self._write is not None  # a daemon that cannot write files has no log targets
         problem = self._write(self.options["path"], name, body.encode(), temporary)
         if problem:
             self.counters.errors += len(entries)

@@ -142,33 +142,19 @@ class Tables:
         """What pfctl does now: (slot, what, its addresses, how many of them are new)."""
         self.runs = 0
 
-    @property
-    def descriptor(self) -> int:
-        """What the loop has to watch; -1: nothing."""
-        return int(self._program.descriptor)
-
-    @property
-    def deadline(self) -> float:
-        """When `turn` must be called, monotonic seconds; 0.0: the next second is early enough."""
-        return float(self._program.deadline)
-
-    def ready(self) -> None:
-        """The descriptor is ready."""
-        self._program.ready()
-
     # -- the policy -----------------------------------------------------------------------------------------------------
 
     def slot(self, number: int, data: "Data", counters: Counters) -> TableSlot:
-        """Return a new slot."""
-        made = TableSlot(number, data, counters)
-        self._slots.append(made)
-        return made
+        """Return a new slot; `provide` takes it into use."""
+        return TableSlot(number, data, counters)
 
     def provide(self, slot: TableSlot, now: int, fresh: bool) -> bool:
         """See to the table of a slot that is new, or has changed. `fresh`: nothing of this daemon is in the table.
 
         What an earlier life left in a managed table would stay for ever, so it begins empty; with ttl 0 that is wanted.
         """
+        if slot not in self._slots:
+            self._slots.append(slot)
         slot.retime(now)
         slot.retry = {}
         if not slot.data["managed"]:

@@ -17,9 +17,9 @@ Key = Callable[[Record, Record], bytes]
 """Makes the packed element of a record and its flow."""
 Held = bytes | tuple[bytes, ...] | None
 """What a flow holds: nothing, a packed element, or several."""
-Say = Callable[[str, str], None]
+Say = Callable[[str, str], object]
 """`say(level, text)`: a line for the administrator's log."""
-Tell = Callable[[str, str, str], None]
+Tell = Callable[[str, str, str], object]
 """`tell(target, set, trouble)`: for those who listen for events; trouble "": it is over."""
 Write = Callable[[str, str, bytes, str], str]
 """As `base.files.write_whole`."""
@@ -32,6 +32,8 @@ class FilledSlot(Protocol):
     data: Data
     counters: Counters
     state: Trouble
+    live: dict[bytes, int]
+    """The elements that flows hold, or that last for a while yet."""
 
     @property
     def trouble(self) -> str:

@@ -86,7 +86,7 @@ def test_a_change_of_the_source_is_a_loss_of_the_old_one(house: House) -> None:
     daemon.use_source("unix:///nowhere/b")
     assert [(name, data["uri"]) for name, data in bus(house).sent] == [("nfa.source", "unix:///a")]
     daemon.client.close()
-    daemon.watch_client()
+    daemon.follow_client()
     assert bus(house).names() == ["nfa.source"], "b was never connected"
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import select
 import time
 
 import pytest
+from loops import Strict
 from waiting import eventually
 
-from nfa.daemon.processes.program import AGAIN, MAX_WORDS, Program
+from nfa.daemon.base.dispatcher import NEVER
+from nfa.daemon.processes.program import MAX_WORDS, Program
 
 SHELL = "/bin/sh"
 
@@ -18,8 +19,8 @@ class Runner:
     """A loop around one program."""
 
     def __init__(self) -> None:
-        self.poll = select.poll()
-        self.program = Program(self.poll)
+        self.dispatcher = Strict()
+        self.program = Program(self.dispatcher)
 
     def run(self, script: str, given: bytes = b"", seconds: float = 60.0) -> tuple[int | None, bytes]:
         self.program.start([SHELL, "-c", script], given, seconds)
@@ -27,8 +28,7 @@ class Runner:
 
     def end(self) -> tuple[int | None, bytes]:
         def turn() -> tuple[int | None, bytes] | None:
-            if self.poll.poll(5):
-                self.program.ready()
+            self.dispatcher.turn(5)
             return self.program.outcome()
 
         found = eventually(turn)
@@ -79,17 +79,12 @@ def test_nothing_of_a_program_is_left_over(runner: Runner) -> None:
         os.waitpid(-1, os.WNOHANG)
 
 
-def test_the_deadline_says_when_to_look_again(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The loop would sleep for a second after each run, or never at all."""
-    now = time.monotonic()
-    assert runner.program.deadline == 0.0
-    with monkeypatch.context() as clock:
-        clock.setattr(time, "monotonic", lambda: now)
-        runner.program.start([SHELL, "-c", "exec sleep 1000"], b"", 60.0)
-        assert runner.program.deadline == now + 60
-        runner.program.kill()
-        assert runner.program.deadline == now + AGAIN
-        clock.setattr(time, "monotonic", lambda: now + 1)
-        assert runner.program.deadline == 0.0, "each second is enough"
+def test_the_loop_wakes_when_the_outcome_may_be_there(runner: Runner) -> None:
+    """The loop would sleep for a second after each run, or spin as long as the program runs."""
+    assert runner.dispatcher._next() == NEVER
+    runner.program.start([SHELL, "-c", "exec sleep 1000"], b"", 60.0)
+    assert runner.dispatcher._next() > time.monotonic() + 50
+    runner.program.kill()
+    assert runner.dispatcher._next() < time.monotonic() + 1
     runner.end()
-    assert runner.program.deadline == 0.0
+    assert runner.dispatcher._next() == NEVER

@@ -5,7 +5,6 @@ In: what a policy image says of channels. Out: what servers and readers get, the
 
 from __future__ import annotations
 
-import select
 import socket
 import threading
 import time
@@ -13,10 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from loops import Strict
 from waiting import PATIENCE
 
 from nfa.compiler.config.servers import Server
 from nfa.daemon.base import packing
+from nfa.daemon.base.dispatcher import Dispatcher
 from nfa.daemon.base.files import write_whole
 from nfa.daemon.sinks.hub import Hub
 from nfa.daemon.sinks.target import SinkTarget
@@ -29,16 +30,16 @@ EVENTS = ("new", "updated", "expired")
 class Bench:
     """A hub with targets. `moment` is added to the clock, so that a test need not wait."""
 
-    def __init__(self, ubus: Any = None) -> None:
-        self.poll = select.poll()
+    def __init__(self, ubus: Any = None, dispatcher: Dispatcher | None = None) -> None:
+        self.ahead = 0.0
+        self.dispatcher = dispatcher or Strict(self.now)
         self.said: list[tuple[str, str]] = []
         self.told: list[tuple[str, str, str]] = []
-        self.ahead = 0.0
         self.asked: list[str] = []
         self.addresses: dict[str, list[str]] = {}
         say = lambda level, text: self.said.append((level, text))  # noqa: E731
         tell = lambda *what: self.told.append(what)  # noqa: E731
-        self.hub = Hub(self.poll, ubus, self.resolve, write_whole, packing, say, tell)
+        self.hub = Hub(self.dispatcher, ubus, self.resolve, write_whole, packing, say, tell)
         self.targets: list[SinkTarget] = []
 
     def resolve(self, host: str, done: Callable[[list[str], str], None]) -> None:
@@ -48,7 +49,9 @@ class Bench:
 
     def use(self, *data: dict[str, Any], events: tuple[str, ...] = EVENTS, interface: str = "*") -> SinkTarget:
         """Have a target for each of these channels; returns the first one."""
-        for number, channel in enumerate(self.hub.replace(list(data))):
+        channels = self.hub.prepare(list(data))
+        self.hub.adopt(channels)
+        for number, channel in enumerate(channels):
             if number == len(self.targets):
                 self.targets.append(self.hub.target(number, Counters(f"t{number}", "sink")))
             self.targets[number].use(channel, events, interface_test(interface))
@@ -63,9 +66,7 @@ class Bench:
 
     def turn(self, milliseconds: int = 5) -> None:
         """One turn of the loop."""
-        for descriptor, event in self.poll.poll(milliseconds):
-            assert self.hub.ready(descriptor, event, self.now())
-        self.hub.turn(self.now())
+        self.dispatcher.turn(milliseconds)
 
     def until(self, condition: Callable[[], object], what: str = "") -> None:
         """Turn until the condition holds."""

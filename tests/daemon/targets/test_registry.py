@@ -53,7 +53,7 @@ class House:
             lambda record, flow, number=number: number.to_bytes(2, "big") + bytes(map(int, flow["other_ip"].split(".")))
             for number in numbers
         ]
-        self.registry.close(self.registry.replace(data, numbers, functions, now))
+        self.registry.close(self.registry.adopt(self.registry.prepare(data, numbers, functions), now))
         return numbers
 
 

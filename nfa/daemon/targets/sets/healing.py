@@ -10,6 +10,7 @@ cannot be put back now is tried again, from the element on that the kernel did n
 """
 
 import errno
+import select
 
 from ...base.portable import ORDERED, monotonic, reason
 from ...netlink.monitor import ELEMENTS_GONE, SET_MADE, TABLE_GONE, Monitor, ask_size, size_of
@@ -22,9 +23,9 @@ from .states import FULL, GONE, LOST, MADE, MAKE, NOT_OURS, NOTHING, PUT_BACK, T
 MYPY = False
 if MYPY:
     from collections.abc import Callable
-    from select import poll as Poll
     from typing import Any
 
+    from ...base.dispatcher import Dispatcher
     from ..types import Say
     from .writer import Sets
 
@@ -103,7 +104,7 @@ class Healing:
         """When there is something to do next, of the monotonic clock."""
         self.descriptor = -1
 
-    def open(self, poll: "Poll", events: int) -> None:
+    def open(self, dispatcher: "Dispatcher") -> None:
         """Listen to nftables; without the rights or the kernel for it, there is nothing to heal."""
         try:
             self._monitor = Monitor(self._sets.port(), self._attach)
@@ -111,10 +112,16 @@ class Healing:
             self._say("warning", "what others do to nftables cannot be noticed: " + reason(failure))
             return
         self.descriptor = self._monitor.descriptor
-        poll.register(self.descriptor, events)
+        dispatcher.watch(self.descriptor, select.POLLIN, self._notified)
+        self._dispatcher = dispatcher
+
+    def _notified(self, descriptor: int, event: int, moment: float) -> None:
+        self.ready()
 
     def close(self) -> None:
         self._dump.close()
+        if self.descriptor >= 0:
+            self._dispatcher.unwatch(self.descriptor)
         if self._monitor is not None:
             self._monitor.close()
 
