@@ -30,7 +30,8 @@ from .expression.tree import And, Everything, Network, Node, Not, Or, Test, any_
 from .provision import conntrack, pf
 from .provision.kernel import Kernel
 from .provision.keys import key_source
-from .provision.provision import Slot, provision
+from .provision.provision import provision
+from .provision.slots import Slot
 from .schedules import Schedules, in_words, schedules
 
 

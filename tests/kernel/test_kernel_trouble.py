@@ -210,3 +210,14 @@ def test_status_command_shows_what_an_administrator_looks_for(lab: Lab) -> None:
     daemon.stop()
     gone = lab.namespace.attempt(*command)
     assert gone.returncode == 1 and "no daemon answers" in gone.stderr
+
+
+def test_a_trace_of_netlink_shows_what_the_daemon_and_its_compiler_say(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes wrong between daemon and kernel is seen by what they told each other."""
+    monkeypatch.setenv("NFA_DEBUG", "netlink")
+    lab.start(policy({"s": nftset("s")}))
+    lab.feed(flow("HTTP/S", "netify.youtube", other="192.0.2.77"))
+    lab.namespace.nft("delete table inet nfa")
+    lab.daemon.until(lambda _: "< NFT_MSG_DELTABLE" in lab.daemon.log, "the notification")
+    for words in ("> NFT_MSG_GETSET", "> NFT_MSG_NEWSET ", "> NFT_MSG_NEWSETELEM", "c000024d", "< NLMSG_ERROR"):
+        assert words in lab.daemon.log, words

@@ -17,7 +17,7 @@ from nfa.compiler.base.report import Place, Reports, did_you_mean, quote
 from nfa.compiler.catalogue import Catalogue
 from nfa.compiler.config.model import Target
 from nfa.compiler.config.options import CONNLABEL_CONF
-from nfa.compiler.provision.provision import Slot
+from nfa.compiler.provision.slots import Slot
 from nfa.daemon.targets.connections.slot import label_form
 
 MAX_FILE = 1 << 16

@@ -25,9 +25,9 @@ MAX_ANSWER = 64 << 10
 def open_socket() -> socket.socket:
     """Return a new socket to netfilter; with NFA_DEBUG=netlink one that prints what goes over it. Raises OSError."""
     if debugging("netlink"):
-        from .trace import Traced
-
-        return Traced(_AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+        traced = __import__("nfa.daemon.netlink.trace", None, None, ["Traced"])
+        made: socket.socket = traced.Traced(_AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+        return made
     return socket.socket(_AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
 
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from recorded_messages import ANSWERS, TOOLS
+from waiting import patience
 
 from nfa.compiler.provision import nftset
 from nfa.daemon.netlink import conntrack, ipset, ipset_sets, nftables, nftables_sets, wire
@@ -153,6 +154,6 @@ def test_the_compiler_shows_its_questions(tmp_path: Path) -> None:
     policy.write_text('{"version": 1, "targets": {"s": {"target_type": "nftset", "set_name": "nfa-trace"}}}')
     command = [sys.executable, "-m", "nfa", "check", "--no-uci", "-c", str(policy), "--state-dir", str(tmp_path)]
     environment = {**os.environ, "NFA_DEBUG": "netlink"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=ROOT, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd=ROOT, timeout=patience(60))
     assert "> NFT_MSG_GETSET" in done.stderr and 'NFTA_SET_NAME "nfa-trace.v4"' in done.stderr
     assert "NFT_MSG" not in done.stdout
