@@ -371,7 +371,11 @@ class Lab:
     def feed(self, *records: Record | bytes) -> dict[str, Any]:
         """Send records and return the status after their effects are in the kernel."""
         self.send(*records)
-        self.daemon.until(lambda status: status["source"]["records"] >= self._sent, f"{self._sent} records read")
+        return self.settled(self._sent)
+
+    def settled(self, records: int) -> dict[str, Any]:
+        """Wait until so many records are read and their effects are in the kernel. Returns the status then."""
+        self.daemon.until(lambda status: status["source"]["records"] >= records, f"{records} records read")
         # The answer above may be of the same turn of the loop as the last record, and effects are its end.
         return self.daemon.status()
 
