@@ -232,6 +232,7 @@ class Daemon(Loop):
         self.drop_client()
         self.client.change(uri)
         self.client.last_error = "the name of its host cannot be resolved"
+        self.client.code = "source-unresolved"
         self.follow_client()
 
     def log_level(self, name: str) -> None:

@@ -240,7 +240,7 @@ class Loop:
 
     def _client_broken(self, descriptor: int) -> None:
         """The client cannot read its socket, again and again."""
-        self.client.lose(self.dispatcher.moment, _FAULT)
+        self.client.lose(self.dispatcher.moment, _FAULT, "source-fault")
         self.follow_client()
 
     def follow_client(self) -> None:

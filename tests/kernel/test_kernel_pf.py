@@ -78,7 +78,7 @@ def test_an_address_goes_with_its_time_and_at_once_when_its_flow_is_something_el
     # pfctl has done its work; the daemon knows it when pfctl has ended.
     status = lab.daemon.until(lambda status: status["targets"]["long"]["withdrawn"], "the withdrawal counted")["targets"]
     assert (status["long"]["elements"], status["long"]["added"], status["long"]["withdrawn"]) == (1, 2, 1)
-    assert status["long"]["sets"] == [{"name": "long", "table": "", "elements": 1, "trouble": ""}]
+    assert status["long"]["sets"] == [{"name": "long", "table": "", "elements": 1, "trouble": "", "code": ""}]
     status = lab.daemon.until(lambda status: not status["targets"]["brief"]["elements"], "its time is over")["targets"]
     assert status["brief"]["errors"] == 0
 
