@@ -55,6 +55,9 @@ from nfa.image import cpython as image
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+MADE = {"bench/results/latest.json"}
+"""What documents name and only a run makes."""
 FAMILIES = {number: name for name, number in nftset.TABLE_FAMILIES.items()}
 
 
@@ -161,7 +164,7 @@ def test_the_bounds_of_tables_are_those_of_the_code() -> None:
 def test_the_bounds_of_sinks_are_those_of_the_code() -> None:
     text = section(page("targets.md"), "## sink")
     for words in (
-        f"the {MAX_FLOWS:,} heard of", f"up to {listener.MAX_READERS} readers",
+        f"the {MAX_FLOWS:,} heard from", f"up to {listener.MAX_READERS} readers",
         f"more than {listener.MAX_BEHIND >> 20} MiB", f"writes more than {listener.MAX_WRITTEN >> 10} KiB",
         f"over {listener.MAX_HELD >> 20} MiB wait for all",
         f"nothing for {listener.STALLED:.0f} seconds", f"over {sink_log.MAX_PENDING >> 20} MiB in an interval",
@@ -410,7 +413,7 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
-@pytest.mark.parametrize("path", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_link_between_the_pages_leads_somewhere(path: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
         if "://" in link:
@@ -421,6 +424,34 @@ def test_every_link_between_the_pages_leads_somewhere(path: Path) -> None:
         if fragment:
             headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
             assert fragment in map(anchor, headings), link
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_path_of_the_repository_that_a_document_names_is_there(path: Path) -> None:
+    """Who follows a document into the code would find nothing where it points."""
+    folders = "|".join(name for name in ("nfa", "tests", "docs", "bench", "demo", "packaging", "feeds", "files", r"\.ci"))
+    named = re.findall(rf"(?<![\w./:-])((?:{folders})/[\w./-]*\w)", path.read_text(encoding="utf-8"))
+    assert [name for name in named if name not in MADE and not (ROOT / name).exists()] == []
+
+
+def test_the_architecture_shows_every_package() -> None:
+    """A newcomer reads the map first; a package that is not on it is found by chance."""
+    text = section((ROOT / "docs/architecture.md").read_text(encoding="utf-8"), "## The house")
+    folders = [path.parent for path in (ROOT / "nfa").rglob("__init__.py")]
+    missing = [folder.name for folder in folders if not re.search(rf"\b{folder.name}/", text)]
+    assert set(missing) <= {"data"}
+
+
+def test_every_decision_is_listed_and_has_its_three_parts() -> None:
+    """A decision that nobody finds, or that does not say why, will be made again."""
+    folder = ROOT / "docs/decisions"
+    listed = rows((folder / "README.md").read_text(encoding="utf-8"))
+    records = sorted(folder.glob("0*.md"))
+    assert [row[0] for row in listed] == [f"[{number}]({path.name})" for number, path in enumerate(records, 1)]
+    for row, path in zip(listed, records, strict=True):
+        text = path.read_text(encoding="utf-8")
+        assert text.startswith(f"# {int(path.name[:4])}. {row[1]}\n"), path.name
+        assert re.findall(r"^## (.*)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"], path.name
 
 
 def test_who_wants_to_stop_what_plays_is_led_to_cut() -> None:
