@@ -13,15 +13,18 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from itertools import count
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from lab_clock import Clock
 from samples import Record, frame, hello
-from waiting import PATIENCE, eventually
+from waiting import PATIENCE, eventually, patience
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("NFA_SHARED", ROOT.parent / "shared"))
@@ -75,7 +78,13 @@ class Namespace:
     def attempt(self, *command: str, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command inside; whatever comes of it."""
         return subprocess.run(
-            [*self.prefix, *command], input=text, capture_output=True, text=True, check=False, timeout=60, env=environment()
+            [*self.prefix, *command],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=patience(60),
+            env=environment(),
         )
 
     def popen(self, *command: str, output: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -211,9 +220,10 @@ class Daemon:
 
     def __init__(
         self, namespace: Namespace, folder: Path, source: str, config: object, *, options: Sequence[str] = (),
-        wrapper: Sequence[str] = (),
+        wrapper: Sequence[str] = (), clock: Clock | None = None,
     ) -> None:  # fmt: skip
-        """`config`: as `configure` takes it, None for no file. `wrapper`: a command to start the daemon with fewer rights."""
+        """`config`: as `configure` takes it, None for no file. `wrapper`: a command to start the daemon with fewer rights.
+        `clock`: the clock that it sees, instead of the machine's."""
         self.config = folder / "nfa.json"
         self.control = folder / "control.sock"
         self.errors = folder / "stderr"
@@ -225,9 +235,10 @@ class Daemon:
         arguments = [*files, "--state-dir", str(folder), "--control", str(self.control)]
         arguments += ["-s", source] if source else []
         arguments += ["--ubus", "none", *alone, *options]
+        program = clock.nfa() if clock else [sys.executable, "-m", "nfa"]
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
-                [*namespace.prefix, *wrapper, sys.executable, "-m", "nfa", "run", *arguments],
+                [*namespace.prefix, *wrapper, *program, "run", *arguments],
                 stderr=errors, stdout=errors, stdin=subprocess.DEVNULL, env=environment(), cwd=folder,
             )  # fmt: skip
         self.pid = self.process.pid  # nsenter, setpriv and `nfa run` exec: it is the daemon's own
@@ -333,10 +344,33 @@ class Lab:
         """The command line of another nfa command."""
         return [sys.executable, "-m", "nfa", *arguments]
 
-    def feed(self, *records: Record | bytes) -> dict[str, Any]:
-        """Send records (bytes count as one each) and return the status after their effects are in the kernel."""
+    def send(self, *records: Record | bytes) -> None:
+        """Send records, and wait for nothing. Bytes count as one record each."""
         self.netifyd.send(*records)
         self._sent += len(records)
+
+    @contextmanager
+    def beating(self, records: Callable[[int], Sequence[Record]]) -> Iterator[None]:
+        """Keep flows alive, ten times a second, however long the test is busy. `records`: what the n-th beat sends."""
+        over = threading.Event()
+
+        def beat() -> None:
+            for number in count():
+                if over.wait(0.1):
+                    return
+                self.send(*records(number))
+
+        thread = threading.Thread(target=beat)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def feed(self, *records: Record | bytes) -> dict[str, Any]:
+        """Send records and return the status after their effects are in the kernel."""
+        self.send(*records)
         self.daemon.until(lambda status: status["source"]["records"] >= self._sent, f"{self._sent} records read")
         # The answer above may be of the same turn of the loop as the last record, and effects are its end.
         return self.daemon.status()

@@ -20,6 +20,7 @@ from pathlib import Path
 import openwrt_root
 import pytest
 from test_makefile import MAKEFILES, shown
+from waiting import patience
 
 import nfa
 
@@ -100,7 +101,7 @@ def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the installed command with a Python that sees only the folder's modules."""
     program = "import runpy, sys; sys.path[:0] = [sys.argv[1]]; del sys.argv[:2]; runpy.run_path(sys.argv[0], None, '__main__')"
     command = [sys.executable, "-ISc", program, str(root / SITE), str(root / "usr/bin/nfa"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=root)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience(60), cwd=root)
 
 
 # -- the archive ---------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import patience
 
 from nfa.image import cpython as image
 
@@ -29,7 +30,13 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run Python with the libraries of a folder before those that are installed."""
     environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "NO_COLOR": "1"}
     return subprocess.run(
-        [sys.executable, *command], capture_output=True, text=True, check=False, timeout=120, env=environment, cwd=ROOT
+        [sys.executable, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=patience(120),
+        env=environment,
+        cwd=ROOT,
     )
 
 

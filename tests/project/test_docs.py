@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 from policies import json_only
 from private_network import Unavailable, environment, prefix
+from waiting import patience
 
 from nfa.cli import _MODULES, COMMANDS, main
 from nfa.compiler.base.paths import Paths
@@ -403,7 +404,7 @@ def test_the_rules_of_the_pages_load_where_their_sets_are(path: Path, tmp_path: 
     if "iptables " in script and not shutil.which("iptables", path=environment()["PATH"]):
         pytest.skip("iptables is not installed")
     done = subprocess.run(
-        [*private, "sh", "-c", script], capture_output=True, text=True, env=environment(), timeout=60, check=False
+        [*private, "sh", "-c", script], capture_output=True, text=True, env=environment(), timeout=patience(60), check=False
     )
     assert done.returncode == 0, done.stderr
 

@@ -12,6 +12,7 @@ import pytest
 import samples
 from module_trees import running
 from policies import config_of
+from waiting import patience
 
 NFA = Path(__file__).parents[2] / "nfa"
 MICROPYTHON = {
@@ -107,7 +108,7 @@ def light(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     path = [str(NFA.parent), *filter(lambda folder: "site-packages" in folder, sys.path)]
     given = map(json.dumps, (NOT_LIGHT, OTHERS, path, program))
     command = [sys.executable, "-I", "-S", "-c", LIGHT, *given, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=patience(60), check=False)
 
 
 def test_what_nfa_imports_comes_with_python3_light() -> None:

@@ -7,7 +7,6 @@ and value is looked up, so that nothing can fail on a user's typing later, when 
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -228,6 +227,8 @@ class _Checker:
         """Warn about a name that no list has: an agent may know more names, but a near one looks like a slip."""
         if found is not None or text == "unknown":
             return
+        import difflib  # only a slip needs it
+
         catalogue = self.context.catalogue
         names: Iterable[str] = catalogue.protocols
         if what == "application":

@@ -14,6 +14,14 @@ from nfa.compiler.base.report import Reports, quote
 from nfa.compiler.config.model import Target
 from nfa.compiler.provision import ipset, nftset
 from nfa.compiler.provision.kernel import IpSet, Kernel, KernelUnavailable, NftSet
+from nfa.daemon.netlink import ipset_sets, nftables_sets
+from nfa.daemon.netlink.nftables_sets import (
+    NFT_SET_CONCAT,
+    NFT_SET_CONSTANT,
+    NFT_SET_INTERVAL,
+    NFT_SET_MAP,
+    NFT_SET_OBJECT,
+)
 
 Slot = dict[str, Any]
 T = TypeVar("T")
@@ -21,6 +29,7 @@ S = TypeVar("S", NftSet, IpSet)
 
 ASSUMED = "not looked up in the kernel"
 MISSING = "was not in the kernel"
+_KINDS = {NFT_SET_CONSTANT: "constant", NFT_SET_INTERVAL: "interval", NFT_SET_MAP: "map", NFT_SET_OBJECT: "object"}
 _DELETE = "delete the rules that use it, then the set: {}"  # the kernel keeps a set that rules use
 FAMILY_NAMES: dict[int, str] = {socket.AF_INET: "IPv4 ", socket.AF_INET6: "IPv6 ", socket.AF_UNSPEC: ""}
 
@@ -124,11 +133,11 @@ class _Provisioner:
         def misfit(found: NftSet) -> str:
             if (found.key_type, found.key_length) != (key.number, key.length):
                 return f"holds {nftset.type_text(found.key_type)} ({found.key_length} bytes), not {key.text}"
-            unusable = found.flags & {"NFT_SET_CONSTANT", "NFT_SET_MAP", "NFT_SET_OBJECT"}
+            unusable = NFT_SET_CONSTANT | NFT_SET_MAP | NFT_SET_OBJECT
             # A single key in an interval set that is no concatenation is a range up to the highest address.
-            if "NFT_SET_CONCAT" not in found.flags or options["managed"]:
-                unusable |= found.flags & {"NFT_SET_INTERVAL"}
-            words = sorted(flag.removeprefix("NFT_SET_").lower() for flag in unusable)
+            if not found.flags & NFT_SET_CONCAT or options["managed"]:
+                unusable |= NFT_SET_INTERVAL
+            words = [word for flag, word in _KINDS.items() if found.flags & unusable & flag]
             return f"is of the kind {', '.join(words)}, which cannot hold single elements" if words else ""
 
         slot = self._slot(target, family) | {
@@ -151,12 +160,12 @@ class _Provisioner:
             found = None
         if slot["managed"]:
             # Other flags than those of the existing set would be refused (EEXIST on 6.18).
-            flags = found.flags if found else frozenset()
+            flags = found.flags if found else 0
             slot["create"] = nftset.create(
                 table_family, table, slot["set"], key, ttl=slot["ttl"], size=slot["size"], flags=flags
             )
-        slot["flush"] = nftset.flush(table_family, table, slot["set"])
-        slot["destroy"] = (nftset.destroy(table_family, table, slot["set"]),)
+        slot["flush"] = nftables_sets.flush(table_family, table, slot["set"])
+        slot["destroy"] = (nftables_sets.destroy(table_family, table, slot["set"]),)
         return slot
 
     def ipset_slot(self, target: Target, family: int) -> Slot | None:
@@ -221,8 +230,8 @@ class _Provisioner:
                 return None
             slot["create"] = (create,)
         slot["protocol"] = protocol
-        slot["flush"] = ipset.flush(slot["set"], protocol)
-        slot["destroy"] = (ipset.destroy(slot["set"], protocol),)
+        slot["flush"] = ipset_sets.flush(slot["set"], protocol)
+        slot["destroy"] = (ipset_sets.destroy(slot["set"], protocol),)
         return slot
 
     def _ipset_create(self, target: Target, slot: Slot, found: IpSet | None, protocol: int) -> bytes | None:
@@ -252,7 +261,7 @@ class _Provisioner:
     def _ipset_protocol(self, target: Target) -> int:
         if self._protocol is None:
             _, protocol = self._ask(target, lambda kernel: kernel.ipset_protocol())
-            self._protocol = protocol or ipset.PROTOCOL
+            self._protocol = protocol or ipset_sets.IPSET_PROTOCOL
         return self._protocol
 
     def _slot(self, target: Target, family: int) -> Slot:

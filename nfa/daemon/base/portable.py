@@ -8,6 +8,7 @@ import sys
 MYPY = False  # mypy takes it for true, and looks at CPython's side only
 if MYPY or sys.implementation.name != "micropython":
     import json
+    import os
     import re
     import socket
     import struct
@@ -73,6 +74,10 @@ if MYPY or sys.implementation.name != "micropython":
         if end != len(text) and text[end:].strip():
             raise ValueError("more than one value")
         return value
+
+    def debugging(what: str) -> bool:
+        """Return whether the environment asks for this: NFA_DEBUG, words with commas between them."""
+        return what in os.environ.get("NFA_DEBUG", "").split(",")
 
     def reason(failure: OSError) -> str:
         """Return why a call failed, in words."""
@@ -142,6 +147,7 @@ else:
         code_of,
         compile_bytes,
         connect,
+        debugging,
         decode,
         escaped,
         fault,

@@ -184,8 +184,7 @@ class Matcher(Loop):
             for dropped in self.engine.flows.drop_oldest(self.engine.max_flows):
                 self.registry.release(dropped, now, False)
         for slot in slots:
-            slot.forget([key for key, deadline in slot.live.items() if deadline < 0])
-            slot.carried_over = True  # what comes again is in the kernel's set
+            slot.forget_idle()
         gc.collect()
 
     # -- answers ----------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import time
 
 from .sets.errors import label
 from .sets.slot import Counters, Slot
+from .sets.states import MADE
 from .texts import address_text
 
 BATCH = 1024
@@ -26,6 +27,7 @@ STOP_LIMIT = 3.0
 MAX_SAID = 200
 """Characters of what pfctl said that are told."""
 _GONE = "does not exist"
+CODE_FAILED = "pf-failed"
 _NOT_ALL = 2
 """The exit code of `test` when the table is there, and the address is not in it."""
 
@@ -36,7 +38,8 @@ class TableSlot(Slot):
 
     def __init__(self, number: int, data: dict, counters: Counters) -> None:
         super().__init__(number, data, counters)
-        self.carried_over = False  # nothing is forgotten that may be in the table
+        self.begin(True)  # nothing is forgotten that may be in the table
+        self.state.happens(MADE, 0)  # pfctl tells what is wrong; no set of the kernel is looked at
         self.tasks: list[str] = []
         """What pfctl is to do before any address: `replace` (make the table, and empty it), `add` (make it), `test` (is
         it there?), `flush`."""
@@ -311,7 +314,7 @@ class Tables:
         slot.waits.pop(what, None)
         slot.retry.pop(what, None)
         if slot.trouble and not slot.waits:
-            slot.trouble = ""
+            slot.state.end()
             self._tell(counters.name, label(slot), "")
             self._say("notice", "target '" + counters.name + "': " + label(slot) + " can be used again")
 
@@ -339,8 +342,7 @@ class Tables:
         slot.retry[what] = now + slot.waits[what]
         counters.last_error = label(slot) + ": " + words
         counters.error_time = now
-        if slot.trouble != words:
-            slot.trouble = words
+        if slot.state.begin(CODE_FAILED, words):
             hint = _advice(words, slot)
             text = "target '" + counters.name + "': " + label(slot) + ": " + words
             self._say("error", text + (" (" + hint + ")" if hint else "") + "; it is tried again")

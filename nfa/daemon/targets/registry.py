@@ -16,6 +16,9 @@ from .sets.slot import Counters, Slot, set_of
 from .sets.writer import Sets
 from .target import LogTarget, SetTarget, interface_test
 
+MAX_CUTS = 4096
+"""Connections that wait to be cut until the set is there that their element is in."""
+
 
 class Registry:
     """All targets and slots. A slot keeps its number over reloads, and a number is not given to another slot before 65,536
@@ -211,13 +214,16 @@ class Registry:
                 slot.keep_of_siblings()
             pending.append(slot)
         if pending:
-            self.sets.flush(pending, now)
+            self.sets.commit(pending, now)
         if self._cuts:
+            waiting: dict[bytes, tuple] = {}
             for packed, (slot, key, reply) in self._cuts.items():
-                # What the kernel refused has no effect that the connection could meet: it is cut when the element is there.
+                # The connection is cut when the element is there that it is to meet; what the kernel refused, it never meets.
                 if slot.has(key):
                     self.connections.cut(packed, reply)
-            self._cuts = {}
+                elif key in slot.live and self.by_number.get(slot.number) is slot and len(waiting) < MAX_CUTS:
+                    waiting[packed] = slot, key, reply
+            self._cuts = waiting
         if self._leaving:
             self._leaving = [slot for slot in self._leaving if slot.dels]
             connections += self._leaving

@@ -7,6 +7,7 @@ import select
 import time
 
 import pytest
+from waiting import PATIENCE
 
 from nfa.daemon.processes.child import MAX_WAITING, Children, Job
 
@@ -24,7 +25,7 @@ class Nursery:
 
     def until(self, count: int) -> None:
         """Run the loop until so many are done."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while len(self.done) < count:
             assert time.monotonic() < deadline
             if self.poll.poll(100):

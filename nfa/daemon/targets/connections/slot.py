@@ -11,6 +11,7 @@ from ...engine.view import NOTHING, reply_connection
 from ...netlink import conntrack
 from ..sets.holders import Holders
 from ..sets.slot import MAX_LIVE, Counters
+from ..trouble import Trouble
 
 KINDS = ("ctmark", "ctlabel", "cut")
 RENEW = 14
@@ -86,9 +87,7 @@ class ConnectionSlot:
         """What to withdraw, with what finds it, and the reply tuple."""
         self.siblings: list[ConnectionSlot] = []
         """Slots of other targets of this kind."""
-        self.trouble = ""
-        self.told = False
-        self.retry_at = 0
+        self.state = Trouble()
         self.worked_at = 0
         self.begun_at = 0
         """The second in which a connection got the bits that did not carry them before, and `without_room`: how many others
@@ -112,6 +111,16 @@ class ConnectionSlot:
         self._latest = (self._latest or {}) if data["auto"] else None
 
     # -- the form of a Slot -----------------------------------------------------------------------------------------
+
+    @property
+    def trouble(self) -> str:
+        """Why the bits cannot be set now, in words; "" while they can."""
+        return self.state.words
+
+    @property
+    def trouble_code(self) -> str:
+        """The code of that."""
+        return self.state.code
 
     @property
     def present(self) -> int:
