@@ -42,14 +42,13 @@ from nfa.compiler.expression.tree import Members
 from nfa.compiler.provision import nftset
 from nfa.daemon.bus import methods, news, status
 from nfa.daemon.daemon import Daemon
-from nfa.daemon.engine import engine, rx, view
-from nfa.daemon.loader import SHOWN_REPORTS
+from nfa.daemon.engine import engine
 from nfa.daemon.sinks import listener
 from nfa.daemon.sinks import log as sink_log
 from nfa.daemon.sinks.channel import MAX_QUEUED
 from nfa.daemon.sinks.link import LONGEST_WAIT
 from nfa.daemon.sinks.remembered import MAX_FLOWS
-from nfa.daemon.targets import log, pf
+from nfa.daemon.targets import pf
 from nfa.daemon.targets.sets import slot
 from nfa.daemon.targets.target import SetTarget
 from nfa.image import cpython as image
@@ -316,17 +315,6 @@ def test_the_limits_and_events_of_the_bus_are_documented() -> None:
             (ROOT / "nfa" / file).read_text() for file in ("daemon/daemon.py", "daemon/loader.py", "daemon/bus/news.py")
         ))
     }  # fmt: skip
-
-
-# -- bounds.md ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_bounds_are_those_of_the_code() -> None:
-    bounds = section(page("bounds.md"), "## Bounds")
-    numbers = (engine.MAX_FLOWS, slot.MAX_LIVE, view.CACHE_LIMIT, view.TEXT_LIMIT, rx.ROWS, rx.SYMBOLS, log.MAX_ENTRIES)
-    for number in (*numbers, engine.LIFETIME, SHOWN_REPORTS):
-        assert f"{number:,}" in bounds, number
-    assert f"{image.MAX_SIZE >> 20} MiB of image" in bounds
 
 
 # -- what can be copied from all pages ----------------------------------------------------------------------------------
