@@ -43,6 +43,8 @@ for _nested in (
     ct.nfct_msg.cta_tuple.cta_proto,
 ):
     _nested.nla_flags = NLA_F_NESTED
+# 0.7.9 does not know what the number of a line is.
+ip_set.ipset_msg.nla_map = tuple((row[0], "be32") if row[0] == "IPSET_ATTR_LINENO" else row for row in ip_set.ipset_msg.nla_map)
 # The same with the flag for network order on a number of one byte, which the ipset tool leaves out.
 _ENTRY = ip_set.ipset_msg.ipset_generic.adt_data
 _ENTRY.nla_map = tuple(row[:3] if row[1] == "IPSET_ATTR_PROTO" else row for row in _ENTRY.nla_map)
