@@ -244,6 +244,7 @@ class Daemon(Loop):
         self.client.close()
         self.client.change(uri)
         self.client.last_error = "the name of its host cannot be resolved"
+        self.client.code = "source-unresolved"
         self.watch_client()
 
     def log_level(self, name: str) -> None:

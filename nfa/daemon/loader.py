@@ -8,11 +8,16 @@ import json
 import time
 
 from ..image import cpython as image
+from .base.findings import finding, log_line
 from .base.messages import say
 from .bus import methods
 from .bus.ubus import INVALID_ARGUMENT, OK, UNKNOWN_ERROR
 from .engine.policy import Policy
 from .processes.child import Job
+
+MYPY = False
+if MYPY:
+    from .base.findings import Finding
 
 RETRY = 30.0
 """Seconds until the compiler is started again when it ended without an image, or the source's name had no address."""
@@ -155,7 +160,7 @@ class Loader:
     def _not_loaded(self, why: str) -> None:
         """There is no image at all."""
         self.info["errors"] = 1
-        self.info["reports"] = [why]
+        self.info["reports"] = [finding("error", "compiler-failed", why)]
         self.info["failed_at"] = int(time.time())
         held = self.info["generation"]
         self._retry_at = time.monotonic() + RETRY
@@ -164,13 +169,13 @@ class Loader:
     def take(self, data: dict, now: int) -> None:
         """Put an image's policy in force, or leave everything as it is when the compilation failed."""
         daemon, info = self._daemon, self.info
-        reports: list[tuple[str, str]] = data["reports"]
-        for severity, text in reports[:SHOWN_REPORTS]:
-            say("config " + severity, text.partition("\n")[0])
+        reports: list[Finding] = data["reports"]
+        for found in reports[:SHOWN_REPORTS]:
+            say(*log_line(found))
         if len(reports) > SHOWN_REPORTS:
-            say("config warning", str(len(reports) - SHOWN_REPORTS) + " more; see: nfa check")
+            say("warning", "config: " + str(len(reports) - SHOWN_REPORTS) + " more; see: nfa check")
         info["errors"], info["warnings"] = data["errors"], data["warnings"]
-        info["reports"] = [text for _, text in reports[:SHOWN_REPORTS]]
+        info["reports"] = reports[:SHOWN_REPORTS]
         self._watched = [[path, stamp, stamp] for path, stamp in data["watch"]]
         info["failed_at"] = None if _loaded(data) else int(time.time())
         if not _loaded(data):
@@ -192,7 +197,7 @@ class Loader:
             # An edge that falls on a reload is an edge all the same.
             again = again or policy.hours_differ(old)
             if policy.keeps and not old.keeps and daemon.engine.evaluated:
-                self._warn(NOT_REMEMBERED)
+                self._warn("hours-not-remembered", NOT_REMEMBERED)
             policy.succeed(old)
         daemon.engine.policy = policy
         daemon.engine.max_flows = data["max_flows"]
@@ -211,11 +216,11 @@ class Loader:
         active = [action for action in policy.actions if not action[2]]
         say("notice", "policy in force: " + str(len(active)) + " of " + str(len(policy.actions)) + " actions active")
 
-    def _warn(self, text: str) -> None:
+    def _warn(self, code: str, text: str) -> None:
         """Tell what only the daemon can know of a policy, where the compiler's warnings are told."""
         say("warning", text)
         self.info["warnings"] += 1
-        self.info["reports"] = ["warning: " + text, *self.info["reports"]][:SHOWN_REPORTS]
+        self.info["reports"] = [finding("warning", code, text), *self.info["reports"]][:SHOWN_REPORTS]
 
     def _use_source(self, uri: str, name: str) -> None:
         """Read from where the configuration (or the command line) says: `uri`, "" when the host of `name` has no address now.

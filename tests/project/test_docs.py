@@ -19,6 +19,7 @@ from waiting import patience
 
 from nfa.cli import _MODULES, COMMANDS, main
 from nfa.compiler.base.paths import Paths
+from nfa.compiler.base.report import Place, Report
 from nfa.compiler.catalogue import builtin
 from nfa.compiler.compile import Compiled, compile_policy, image_of
 from nfa.compiler.config import features, jsontext, servers, uciconfig
@@ -203,7 +204,7 @@ def test_every_attribute_alias_and_constant_is_documented_and_no_other() -> None
 def test_every_example_of_an_attribute_is_a_valid_expression_about_it() -> None:
     groups = {name: Members(name, (), frozenset()) for name in ("servers", "tablets")}
     warnings: list[str] = []
-    context = Context(builtin(), groups, warn=lambda message, offset, hint: warnings.append(message))
+    context = Context(builtin(), groups, warn=lambda code, message, offset, hint: warnings.append(message))
     for row in attribute_rows():
         example = ticked(row[3])[0]
         nodes, errors = understand(example + ";", context)
@@ -296,6 +297,24 @@ def test_every_method_and_argument_of_the_bus_is_documented_and_no_other() -> No
     table = rows(section(page("bus.md"), "## Methods").partition("\n### ")[0])
     documented = {ticked(row[0])[0]: set(ticked(row[1])) for row in table}
     assert documented == {name: set(arguments) for name, arguments in methods.signatures().items()}
+
+
+def test_every_field_of_a_finding_is_documented_and_no_other() -> None:
+    """A program that reads `check` would look for a field that is not there."""
+    found = Report("bad-value", "error", Place("f", 1, 1, "p.s.o"), "m", "h", "c", "e").as_dict()
+    first, second = section(page("bus.md"), "### Findings").split("A place has:")
+    assert {word for row in rows(first) for word in ticked(row[0])} == set(found)
+    assert {word for row in rows(second) for word in ticked(row[0])} == set(found["place"])
+
+
+def test_what_must_be_done_about_a_trouble_is_documented_by_its_code() -> None:
+    """Who reads a code in status would not find what to do."""
+    text = section(page("status.md"), "## targets").partition("\n`trouble` is")[2]
+    codes = {word for row in rows(text) for word in ticked(row[0])}
+    assert codes >= {"set-full", "set-missing", "set-other-type", "labels-no-room", "no-permission", "kernel-refused"}
+    assert codes <= set(
+        re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs" / "codes.md").read_text(encoding="utf-8"), re.MULTILINE)
+    )
 
 
 def test_the_rights_for_a_browser_are_about_every_method() -> None:

@@ -7,8 +7,8 @@ import select
 
 from .portable import escaped, write
 
-_LEVELS = {"error": 0, "config error": 0, "warning": 1, "config warning": 1, "notice": 2, "config info": 2, "match": 3}
-"""What a message may be; its first word is printed."""
+_LEVELS = {"error": 0, "warning": 1, "notice": 2, "match": 3}
+"""What a message may be."""
 LOG_LEVELS = {"error": 0, "warning": 1, "notice": 2, "debug": 3}
 """What may be configured, and up to which level messages are written then."""
 
@@ -35,7 +35,7 @@ def say(level: str, text: str) -> None:
     try:
         descriptor = 2 if _LEVELS[level] < LOG_LEVELS["notice"] else 1
         if _outputs[descriptor].poll(0):
-            encoded = ("nfa: " + level.split()[0] + ": " + line).encode("utf-8", "backslashreplace")[:MAX_LINE]
+            encoded = ("nfa: " + level + ": " + line).encode("utf-8", "backslashreplace")[:MAX_LINE]
             write(descriptor, encoded + b"\n")
     except OSError:
         pass

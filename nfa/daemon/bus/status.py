@@ -1,9 +1,13 @@
 """What `status` answers: counters of the whole daemon as plain data. Numbers of events are totals since start."""
 
+import errno
 import time
 
 from ... import __version__
 from ..base.portable import monotonic, ordered_dict
+from ..netlink.socket import describe
+from ..targets.connections.writer import NO_ROOM
+from ..targets.sets.errors import IN_THE_WAY, IS_FULL, IS_MISSING
 
 
 def memory() -> dict:
@@ -52,6 +56,7 @@ def report(daemon, budget: int) -> dict:
             "decoder": daemon.decoder,
             "lag": daemon.lag,
             "last_error": client.last_error,
+            "code": "" if client.state == "connected" else client.code,
         },
         "policy": policy,
         "flows": {
@@ -105,7 +110,7 @@ def actions(daemon) -> dict:
     now = daemon.now()
     counts = policy.action_counts()
     edges = policy.edges(int(time.time()))
-    for number, (name, enabled, reason, reached) in enumerate(policy.actions):
+    for number, (name, enabled, reason, reached, code) in enumerate(policy.actions):
         count, last = counts[number]
         before, then = policy.kept_counts.get(name, (0, 0))
         schedule = policy.schedules[number]
@@ -113,6 +118,7 @@ def actions(daemon) -> dict:
             "enabled": enabled,
             "active": not reason,
             "reason": reason,
+            "code": code,
             "in_hours": policy.in_hours(number),
             "hours": policy.hours[schedule] if schedule >= 0 else "",
             "until": edges[schedule] if schedule >= 0 else "",
@@ -132,35 +138,48 @@ def targets(daemon) -> dict:
     return found
 
 
-def _why_not(target: dict, bound) -> str:
-    """Return why no flow reaches a target, "" when they do."""
+def _why_not(target: dict, bound) -> tuple[str, str]:
+    """Return why no flow reaches a target, in words and as a code; both "" when they do."""
     if bound is not None:
-        return ""
+        return "", ""
     if not target["enabled"]:
-        return "the target is disabled"
+        return "the target is disabled", "target-disabled"
     if target["trouble"]:
-        return str(target["trouble"]) + ": nfa check says why"
-    return "no set of it can be used: nfa check says why"
+        return str(target["trouble"]) + ": nfa check says why", "target-unusable"
+    return "no set of it can be used: nfa check says why", "target-unusable"
 
 
-def _trouble(target: dict, bound, counters) -> tuple[str, bool]:
-    """Return what is wrong with a target now ("": nothing), and whether its last error is over: it has worked since."""
+_NO_PERMISSION = (describe(errno.EPERM), describe(errno.EACCES))
+_CODES = {IS_FULL: "set-full", IS_MISSING: "set-missing", IN_THE_WAY: "set-other-type", NO_ROOM: "labels-no-room"}
+
+
+def code_of(slot) -> str:
+    """Return the kind of a slot's trouble (docs/codes.md), "" while there is none."""
+    if not slot.trouble:
+        return ""
+    return _CODES.get(slot.trouble) or ("no-permission" if slot.trouble in _NO_PERMISSION else "kernel-refused")
+
+
+def _trouble(target: dict, bound, counters) -> tuple[str, str, bool]:
+    """Return what is wrong with a target now, in words and as a code (both "": nothing), and whether its last error is over:
+    it has worked since."""
     if bound is None:
-        return "", False
+        return "", "", False
     if target["type"] == "sink":
-        trouble = bound.channel.trouble
+        trouble, code = bound.channel.trouble, "sink-failed" if bound.channel.trouble else ""
     else:
-        trouble = next((slot.trouble for slot in bound.slots if slot.trouble), "")
+        trouble, code = next(((slot.trouble, code_of(slot)) for slot in bound.slots if slot.trouble), ("", ""))
     if target["type"] in ("ctmark", "ctlabel"):
-        return trouble, not trouble and all(slot.worked_at > counters.error_time for slot in bound.slots)
-    return trouble, not trouble and target["type"] != "log"
+        return trouble, code, not trouble and all(slot.worked_at > counters.error_time for slot in bound.slots)
+    return trouble, code, not trouble and target["type"] != "log"
 
 
 def _target(target: dict, registry, now: int) -> dict:
     counters = registry.counters(target["name"], target["type"])
     bound = registry.targets.get(target["name"])
     slots = bound.slots if bound is not None else []
-    trouble, over = _trouble(target, bound, counters)
+    trouble, code, over = _trouble(target, bound, counters)
+    reason, inactive = _why_not(target, bound)
     pending = 0
     if bound is not None and target["type"] in ("log", "sink"):
         pending = len(bound.log) if target["type"] == "log" else bound.waiting()
@@ -168,15 +187,22 @@ def _target(target: dict, registry, now: int) -> dict:
         "type": target["type"],
         "enabled": target["enabled"],
         "active": bound is not None,
-        "reason": _why_not(target, bound),
+        "reason": reason,
         "elements": sum([slot.present for slot in slots]) + pending,
         "sets": [
-            {"name": slot.data["set"], "table": slot.data["table"], "elements": slot.present, "trouble": slot.trouble}
+            {
+                "name": slot.data["set"],
+                "table": slot.data["table"],
+                "elements": slot.present,
+                "trouble": slot.trouble,
+                "code": code_of(slot),
+            }
             for slot in slots
         ],
         "kind": target.get("channel", {}).get("kind", ""),
         "readers": bound.readers() if bound is not None and target["type"] == "sink" else 0,
         "trouble": trouble,
+        "code": code or inactive,
         "over": over,
         "added": counters.added,
         "refreshed": counters.refreshed,

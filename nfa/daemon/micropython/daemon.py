@@ -11,6 +11,7 @@ import select
 import time
 
 from ... import __version__
+from ..base.findings import log_line
 from ..base.messages import LOG_LEVELS, say, set_level
 from ..base.portable import monotonic
 from ..base.portable_micropython import set_lower
@@ -67,7 +68,7 @@ class Matcher(Loop):
         clock = int(time.time())
         info = {"generation": 1, "loaded_at": clock, "failed_at": None, "files": data["files"], "image": image}
         info["errors"], info["warnings"] = data["errors"], data["warnings"]
-        info["reports"] = [text for _, text in data["reports"]]
+        info["reports"] = data["reports"]
         self.loader = self.news = _Facts(info)
         self._signals = -1
         self._wanted_flows = data["max_flows"]
@@ -80,8 +81,8 @@ class Matcher(Loop):
 
     def load(self, data: dict) -> None:
         """Put the image's policy in force."""
-        for severity, text in data["reports"]:
-            say("config " + severity, text.partition("\n")[0])
+        for found in data["reports"]:
+            say(*log_line(found))
         numbers = self.registry.number_slots(data)
         policy = Policy(data, data["code"], {}, numbers)
         self.registry.replace(data, numbers, policy.key_functions, self.now())
