@@ -43,20 +43,22 @@ from nfa.compiler.expression.tree import Members
 from nfa.compiler.provision import nftset
 from nfa.daemon.bus import methods, news, status
 from nfa.daemon.daemon import Daemon
-from nfa.daemon.engine import engine, rx, view
-from nfa.daemon.loader import SHOWN_REPORTS
+from nfa.daemon.engine import engine
 from nfa.daemon.sinks import listener
 from nfa.daemon.sinks import log as sink_log
 from nfa.daemon.sinks.channel import MAX_QUEUED
 from nfa.daemon.sinks.link import LONGEST_WAIT
 from nfa.daemon.sinks.remembered import MAX_FLOWS
-from nfa.daemon.targets import log, pf
+from nfa.daemon.targets import pf
 from nfa.daemon.targets.sets import slot
 from nfa.daemon.targets.target import SetTarget
 from nfa.image import cpython as image
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+MADE = {"bench/results/latest.json"}
+"""What documents name and only a run makes."""
 FAMILIES = {number: name for name, number in nftset.TABLE_FAMILIES.items()}
 
 
@@ -163,7 +165,7 @@ def test_the_bounds_of_tables_are_those_of_the_code() -> None:
 def test_the_bounds_of_sinks_are_those_of_the_code() -> None:
     text = section(page("targets.md"), "## sink")
     for words in (
-        f"the {MAX_FLOWS:,} heard of", f"up to {listener.MAX_READERS} readers",
+        f"the {MAX_FLOWS:,} heard from", f"up to {listener.MAX_READERS} readers",
         f"more than {listener.MAX_BEHIND >> 20} MiB", f"writes more than {listener.MAX_WRITTEN >> 10} KiB",
         f"over {listener.MAX_HELD >> 20} MiB wait for all",
         f"nothing for {listener.STALLED:.0f} seconds", f"over {sink_log.MAX_PENDING >> 20} MiB in an interval",
@@ -334,17 +336,6 @@ def test_the_limits_and_events_of_the_bus_are_documented() -> None:
     }  # fmt: skip
 
 
-# -- bounds.md ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_bounds_are_those_of_the_code() -> None:
-    bounds = section(page("bounds.md"), "## Bounds")
-    numbers = (engine.MAX_FLOWS, slot.MAX_LIVE, view.CACHE_LIMIT, view.TEXT_LIMIT, rx.ROWS, rx.SYMBOLS, log.MAX_ENTRIES)
-    for number in (*numbers, engine.LIFETIME, SHOWN_REPORTS):
-        assert f"{number:,}" in bounds, number
-    assert f"{image.MAX_SIZE >> 20} MiB of image" in bounds
-
-
 # -- what can be copied from all pages ----------------------------------------------------------------------------------
 
 
@@ -430,7 +421,7 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
-@pytest.mark.parametrize("path", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_link_between_the_pages_leads_somewhere(path: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
         if "://" in link:
@@ -441,6 +432,34 @@ def test_every_link_between_the_pages_leads_somewhere(path: Path) -> None:
         if fragment:
             headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
             assert fragment in map(anchor, headings), link
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_path_of_the_repository_that_a_document_names_is_there(path: Path) -> None:
+    """Who follows a document into the code would find nothing where it points."""
+    folders = "|".join(name for name in ("nfa", "tests", "docs", "bench", "demo", "packaging", "feeds", "files", r"\.ci"))
+    named = re.findall(rf"(?<![\w./:-])((?:{folders})/[\w./-]*\w)", path.read_text(encoding="utf-8"))
+    assert [name for name in named if name not in MADE and not (ROOT / name).exists()] == []
+
+
+def test_the_architecture_shows_every_package() -> None:
+    """A newcomer reads the map first; a package that is not on it is found by chance."""
+    text = section((ROOT / "docs/architecture.md").read_text(encoding="utf-8"), "## The house")
+    folders = [path.parent for path in (ROOT / "nfa").rglob("__init__.py")]
+    missing = [folder.name for folder in folders if not re.search(rf"\b{folder.name}/", text)]
+    assert set(missing) <= {"data"}
+
+
+def test_every_decision_is_listed_and_has_its_three_parts() -> None:
+    """A decision that nobody finds, or that does not say why, will be made again."""
+    folder = ROOT / "docs/decisions"
+    listed = rows((folder / "README.md").read_text(encoding="utf-8"))
+    records = sorted(folder.glob("0*.md"))
+    assert [row[0] for row in listed] == [f"[{number}]({path.name})" for number, path in enumerate(records, 1)]
+    for row, path in zip(listed, records, strict=True):
+        text = path.read_text(encoding="utf-8")
+        assert text.startswith(f"# {int(path.name[:4])}. {row[1]}\n"), path.name
+        assert re.findall(r"^## (.*)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"], path.name
 
 
 def test_who_wants_to_stop_what_plays_is_led_to_cut() -> None:

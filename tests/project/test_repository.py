@@ -62,3 +62,24 @@ def test_ci_is_there_to_be_run() -> None:
         assert os.access(path, os.X_OK)
         shell = "bash" if "bash" in path.read_text().partition("\n")[0] else "sh"
         subprocess.run([shell, "-n", str(path)], check=True)
+
+
+def test_the_sdist_has_all_that_the_repository_has() -> None:
+    """Who packages nfa from the sdist could not run its tests, or build the OpenWrt packages."""
+    lines = [line.split() for line in (ROOT / "MANIFEST.in").read_text().splitlines()]
+    named = {name for line in lines if line and line[0] in ("include", "graft") for name in line[1:]}
+    ignored = {line.strip("/") for line in (ROOT / ".gitignore").read_text().split()}
+    made = {"PKG-INFO", "setup.cfg", "nfa.egg-info", ".git"}
+    here = {path.name for path in ROOT.iterdir()} - ignored - made
+    assert here - named == {"nfa", "pyproject.toml", "MANIFEST.in"}
+
+
+def test_the_hooks_before_a_commit_are_those_of_make_lint() -> None:
+    """A commit that passes its hooks would fail in CI."""
+    lint = (ROOT / "dev.mk").read_text().partition("\nlint:")[2].partition("\n\n")[0]
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    wanted = {" ".join(re.findall(r"[a-z-]+", line)[:2]) for line in re.findall(r"\$\(BIN\)/(.*)", lint) if "ruff" in line}
+    wanted |= {line.split()[0] for line in re.findall(r"\$\(BIN\)/(.*)", lint) if "ruff" not in line}
+    found = re.findall(r"entry: \.venv/bin/(.*)", hooks)
+    assert {tool for tool in wanted if any(line.startswith(tool) for line in found)} == wanted
+    assert len(wanted) == len(found)
