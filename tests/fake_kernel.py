@@ -14,7 +14,8 @@ from nfa.compiler.base.report import Place, Reports
 from nfa.compiler.config.model import Target
 from nfa.compiler.provision.provision import provision
 from nfa.daemon.netlink import ipset, nftables, wire
-from nfa.daemon.targets.sets.slot import Counters, Slot
+from nfa.daemon.targets.counters import Counters
+from nfa.daemon.targets.sets.slot import Slot
 from nfa.daemon.targets.sets.states import GONE, MADE
 from nfa.daemon.targets.sets.writer import Sets
 

@@ -1,4 +1,4 @@
-"""What the resident daemon loads: on a router every module costs memory as long as it runs (docs/architecture.md, rule 1)."""
+"""What the resident daemon loads: on a router every module costs memory for as long as it runs."""
 
 from __future__ import annotations
 

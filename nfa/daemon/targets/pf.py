@@ -9,10 +9,17 @@ time. What comes meanwhile waits in the slots, where an address that is wanted, 
 
 import time
 
+from .counters import Counters
 from .sets.errors import label
-from .sets.slot import Counters, Slot
+from .sets.slot import Slot
 from .sets.states import MADE
 from .texts import address_text
+
+MYPY = False
+if MYPY:
+    from typing import Any
+
+    from .types import Data, Say, Tell
 
 BATCH = 1024
 """Addresses that one run of pfctl gets."""
@@ -36,7 +43,7 @@ class TableSlot(Slot):
     """The addresses that one target holds in one table. Of both IP versions: a packed element is the slot's number and 4 or
     16 bytes."""
 
-    def __init__(self, number: int, data: dict, counters: Counters) -> None:
+    def __init__(self, number: int, data: "Data", counters: Counters) -> None:
         super().__init__(number, data, counters)
         self.begin(True)  # nothing is forgotten that may be in the table
         self.state.happens(MADE, 0)  # pfctl tells what is wrong; no set of the kernel is looked at
@@ -52,7 +59,7 @@ class TableSlot(Slot):
         self.removed = False
         """Addresses were taken out the last time, and it is for others to be added."""
 
-    def take(self, data: dict) -> None:
+    def take(self, data: "Data") -> None:
         """Use (new) data of the policy image. Another ttl is brought to what is there by `retime`."""
         self.data = data
         self.ttl = data["ttl"]
@@ -123,7 +130,7 @@ class TableSlot(Slot):
 class Tables:
     """All tables. `program` runs pfctl (see `nfa.daemon.processes.program`); `say` and `tell` as for `kernel.Sets`."""
 
-    def __init__(self, program, say, tell) -> None:
+    def __init__(self, program: "Any", say: "Say", tell: "Tell") -> None:
         self._program = program
         self._say = say
         self._tell = tell
@@ -131,7 +138,7 @@ class Tables:
         """Those of the policy in force; the next one to be served comes first."""
         self._leaving: list[TableSlot] = []
         """Those that a reload has put out of use: what they hold stays until its time is over."""
-        self._run: tuple | None = None
+        self._run: tuple[TableSlot, str, list[bytes], int] | None = None
         """What pfctl does now: (slot, what, its addresses, how many of them are new)."""
         self.runs = 0
 
@@ -151,7 +158,7 @@ class Tables:
 
     # -- the policy -----------------------------------------------------------------------------------------------------
 
-    def slot(self, number: int, data: dict, counters: Counters) -> TableSlot:
+    def slot(self, number: int, data: "Data", counters: Counters) -> TableSlot:
         """Return a new slot."""
         made = TableSlot(number, data, counters)
         self._slots.append(made)
@@ -247,7 +254,7 @@ class Tables:
                 continue
             return
 
-    def _work(self, slot: TableSlot, now: int) -> tuple | None:
+    def _work(self, slot: TableSlot, now: int) -> "tuple[TableSlot, str, list[bytes], int] | None":
         """Return the next run for a slot (as `_run`), None when there is nothing to do now."""
         if slot.tasks:
             return (slot, slot.tasks[0], [], 0) if now >= slot.retry.get(slot.tasks[0], 0) else None
@@ -328,7 +335,7 @@ class Tables:
         if not slot.data["managed"] and "test" not in slot.tasks:
             slot.tasks.insert(0, "test")
 
-    def _failed(self, run: tuple, words: str, now: int) -> None:
+    def _failed(self, run: "tuple[TableSlot, str, list[bytes], int]", words: str, now: int) -> None:
         """pfctl has not: it is tried again later, with fewer addresses, the others first."""
         slot, what, keys, _ = run
         counters = slot.counters

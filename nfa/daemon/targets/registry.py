@@ -10,9 +10,10 @@ from ..engine.view import MALFORMED, NOTHING, connection, reply_connection
 from ..netlink.socket import describe
 from .connections.slot import KINDS, ConnectionSlot
 from .connections.writer import Connections
+from .counters import Counters
 from .log import Log
 from .sets.errors import label
-from .sets.slot import Counters, Slot, set_of
+from .sets.slot import Slot, set_of
 from .sets.writer import Sets
 from .target import LogTarget, SetTarget, interface_test
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from nfa.daemon.bus.status import _target
-from nfa.daemon.targets.sets.slot import Counters
+from nfa.daemon.targets.counters import Counters
 
 
 def told(kind: str, **bound: Any) -> tuple[str, bool]:

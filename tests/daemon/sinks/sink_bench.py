@@ -20,7 +20,7 @@ from nfa.daemon.base import packing
 from nfa.daemon.base.files import write_whole
 from nfa.daemon.sinks.hub import Hub
 from nfa.daemon.sinks.target import SinkTarget
-from nfa.daemon.targets.sets.slot import Counters
+from nfa.daemon.targets.counters import Counters
 from nfa.daemon.targets.target import interface_test
 
 EVENTS = ("new", "updated", "expired")

@@ -10,8 +10,9 @@ import pytest
 from fake_kernel import Bench, key
 
 from nfa.daemon.netlink.monitor import ELEMENTS_GONE, SET_GONE, SET_MADE
+from nfa.daemon.targets.counters import Counters
 from nfa.daemon.targets.sets.healing import ASK_AGAIN, BURST, CHECK_EVERY, CHUNK, LISTEN, MAX_NAMED, PACE, Healing
-from nfa.daemon.targets.sets.slot import RETRY_FULL, RETRY_OTHER, Counters, Slot
+from nfa.daemon.targets.sets.slot import RETRY_FULL, RETRY_OTHER, Slot
 
 KINDS = pytest.mark.parametrize("kind", ["nftset", "ipset"])
 

@@ -9,8 +9,9 @@ import pytest
 from fake_kernel import Bench, Kernel, key, slot_data
 
 from nfa.daemon.netlink import ipset
+from nfa.daemon.targets.counters import Counters
 from nfa.daemon.targets.sets.keeper import QUIET
-from nfa.daemon.targets.sets.slot import RETRY_FULL, RETRY_OTHER, Counters, Slot, set_of
+from nfa.daemon.targets.sets.slot import RETRY_FULL, RETRY_OTHER, Slot, set_of
 from nfa.daemon.targets.sets.states import GONE, MADE, MAKE, MISSING, NOTHING, PUT_BACK
 
 KINDS = pytest.mark.parametrize("kind", ["nftset", "ipset"])

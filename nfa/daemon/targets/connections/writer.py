@@ -18,6 +18,10 @@ from ..texts import connection_text, reader
 from .icmp import Search
 from .slot import ConnectionSlot, connection_of
 
+MYPY = False
+if MYPY:
+    from ..types import Say, Tell
+
 ADD, REFRESH, REMOVE, CUT = 0, 1, 2, 3
 MAX_TURN = 2048
 """Changes of one kind that are made in one turn of the loop, in about 10 ms; the rest waits for the next one."""
@@ -69,7 +73,7 @@ class Change:
 class Connections:
     """All connections of the running policy. `say` and `tell`: as for `kernel.Sets`."""
 
-    def __init__(self, say, tell) -> None:
+    def __init__(self, say: "Say", tell: "Tell") -> None:
         self._say = say
         self._tell = tell
         self.netlink = Netlink(True)

@@ -25,7 +25,7 @@ if MYPY:
     from select import poll as Poll
     from typing import Any
 
-    from .keeper import Say
+    from ..types import Say
     from .writer import Sets
 
 CHUNK = 512

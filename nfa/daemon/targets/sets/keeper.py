@@ -28,10 +28,9 @@ from .states import ACCEPTED, FILLED, FULL, GONE, IS_REFUSED, MADE, MISFITS
 
 MYPY = False
 if MYPY:
-    from collections.abc import Callable
+    from typing import Any
 
-    Say = Callable[[str, str], None]
-    Tell = Callable[[str, str, str], None]
+    from ..types import Say, Tell
 
 QUIET = 300
 """Seconds without a full set after which it is told again."""
@@ -52,11 +51,11 @@ class KeptSets:
         self._ipset = Netlink(False)
         self.changed = False
         """The state of some set has changed, so that `healing` may have something to do."""
-        self.misfits: set[tuple] = set()
+        self.misfits: set[tuple[Any, ...]] = set()
         """Managed sets (`set_of`) of another type, each of which is to be replaced once."""
-        self._quiet_until: dict[tuple, int] = {}
+        self._quiet_until: dict[tuple[Any, ...], int] = {}
         """The second until which it is not told again that a set is full."""
-        self._replace_at: dict[tuple, int] = {}
+        self._replace_at: dict[tuple[Any, ...], int] = {}
         """The second before which a set is not replaced again."""
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ that one table of flows can hold elements of all sets. Whether the set can take 
 """
 
 from ...base.portable import ORDERED
+from ..counters import Counters
 from .holders import Holders
 from .states import SetState
 
@@ -30,25 +31,6 @@ or not the kernel still has it; a plain add would not lengthen the life of one t
 def set_of(data: "dict[str, Any]") -> "tuple[Any, ...]":
     """Return what names the kernel set of a slot of the policy image."""
     return (data["kind"], data["table_family"], data["table"], data["set"])
-
-
-class Counters:
-    """What happened to one target since the daemon started: numbers for `status`."""
-
-    def __init__(self, name: str, kind: str) -> None:
-        self.name = name
-        self.kind = kind
-        self.added = 0
-        self.refreshed = 0
-        self.withdrawn = 0
-        """Elements taken out of their set, or bits off their connection, because no flow holds them any longer."""
-        self.restored = 0
-        """Elements put back into a set that somebody had deleted."""
-        self.errors = 0
-        self.skipped = 0
-        """Flows that lack a field of the element (no MAC address, a port outside a bitmap's range)."""
-        self.last_error = ""
-        self.error_time = 0
 
 
 class Slot:

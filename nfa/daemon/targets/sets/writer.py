@@ -21,7 +21,7 @@ if MYPY:
     from collections.abc import Callable
     from typing import Any
 
-    from .keeper import Say, Tell
+    from ..types import Say, Tell
 
     Send = Callable[[list["Unit"], int], list["Unit"]]
 
@@ -109,7 +109,7 @@ class Sets(KeptSets):
             timeout = data["ttl"] if data["element_timeout"] and data["timeouts"] else -1
             if data["kind"] == "nftset":
                 timeout = timeout * 1000 if timeout >= 0 else -1
-                slot.expand = nftables.expander(data["fields"], data["family"])  # type: ignore[assignment]  # slot.py does not say what it is
+                slot.expand = nftables.expander(data["fields"], data["family"])  # slot.py does not say what it is
                 sizes = nftables.widths(data["fields"], data["family"])
                 slot.encoder = nftables.Elements(data["table_family"], data["table"], data["set"], sizes, timeout)
             else:
