@@ -38,7 +38,7 @@ ROWS: dict[str, list[str]] = {
         "daemon.engine.policy:MAX_PLANS", "daemon.engine.policy:MAX_PLANNED",
     ],
     "alternatives of a policy": ["compiler.expression.index:MAX_BITS"],
-    "a turn of the loop that works on records": ["daemon.loop:AGAIN_SECONDS ms"],
+    "a turn of the loop that works on records": ["daemon.loop:TURN_SECONDS ms"],
     "a string of a record": ["daemon.engine.view:TEXT_LIMIT"],
     "a regular expression": [
         "compiler.expression.regex:POSITIONS", "daemon.engine.rx:ROWS", "daemon.engine.rx:SYMBOLS",

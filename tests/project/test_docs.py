@@ -267,7 +267,7 @@ def test_every_field_of_status_is_documented_and_no_other(tmp_path: Path) -> Non
     daemon = Daemon({"source": "unix:///nowhere", "files": [], "control": "/nowhere", "ubus": "none"})
     daemon.loader.take(image_of(compiled) | {"watch": []}, 1)
     report = status.report(daemon, methods.PAGE_BYTES)
-    flat = ("source", "policy", "flows", "kernel", "ubus", "loop", "memory")
+    flat = ("source", "policy", "flows", "kernel", "ubus", "loop", "memory", "faults")
     nested = {*flat, "actions", "targets"}
     text = page("status.md")
     fields = {"Top": set(report) - nested, "actions": set(report["actions"]["a"]), "targets": set(report["targets"]["l"])}
@@ -280,7 +280,7 @@ def test_every_field_of_status_is_documented_and_no_other(tmp_path: Path) -> Non
 
 
 def test_the_fields_of_a_set_in_status_are_documented() -> None:
-    kernel_set = SimpleNamespace(data={"set": "s.v4", "table": "t"}, present=0, trouble="")
+    kernel_set = SimpleNamespace(data={"set": "s.v4", "table": "t"}, present=0, trouble="", trouble_code="")
     counters = slot.Counters("t", "nftset")
     bound = SetTarget(counters, "*")
     bound.slots = [kernel_set]  # type: ignore[list-item]
@@ -330,7 +330,7 @@ def test_the_limits_and_events_of_the_bus_are_documented() -> None:
     assert f"the last {engine.RECENT} decisions" in text
     assert f"at most {news.MATCHES_A_SECOND} a second" in text
     assert {ticked(row[0])[0] for row in rows(section(text, "## Events"))} == {
-        f"nfa.{name}" for name in re.findall(r"tell\(\"(\w+)\"", "".join(
+        f"nfa.{name}" for name in re.findall(r"tell[(,] ?\"(\w+)\"", "".join(
             (ROOT / "nfa" / file).read_text() for file in ("daemon/daemon.py", "daemon/loader.py", "daemon/bus/news.py")
         ))
     }  # fmt: skip
