@@ -1,0 +1,103 @@
+"""Faults of nfa itself, in the running daemon: each callback of the loop raises, memory ends; the daemon and its sets go on."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kernel_lab import ROOT, Lab, eventually, ipset, nftset, policy
+from samples import flow
+
+pytestmark = pytest.mark.kernel
+
+FAULTY = (sys.executable, str(ROOT / "tests/faulty_daemon.py"))
+FOUR = {"set_family": "ipv4"}
+PATIENCE = 60.0
+
+
+def config(folder: Path, ttl: int, *more: str) -> dict[str, Any]:
+    """A policy with what the loop has callbacks for: sets, a log, a sink, hours. `more`: names of further sets."""
+    targets: dict[str, dict[str, object]] = {
+        "n": nftset("n", "other_addr", ttl=600, **FOUR),
+        "i": ipset("i", "hash:ip", ttl=600, attributes=["other_addr"], **FOUR),
+        "w": nftset("w", "other_addr", ttl=ttl, **FOUR),
+        "l": {"target_type": "log", "path": str(folder / "log"), "interval": 1},
+        "s": {"target_type": "sink", "sink": "sink-socket"},
+    }
+    targets |= {name: nftset(name, "other_addr", ttl=600, flush_on_destroy=True, **FOUR) for name in more}
+    made = policy(targets)
+    made["actions"]["all"]["time_of_day"] = {"time_start": "00:00", "time_end": "23:59"}
+    return made
+
+
+class Faults:
+    """What the daemon gave its dispatcher, and what has been made to raise."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+
+    def lines(self, name: str) -> list[str]:
+        path = self.folder / name
+        return path.read_text().splitlines() if path.exists() else []
+
+    def left(self) -> set[str]:
+        return set(self.lines("registered")) - set(self.lines("raised"))
+
+
+def addresses(count: int) -> set[str]:
+    return {f"198.18.{number >> 8}.{number & 255}" for number in range(1, count + 1)}
+
+
+def in_sets(lab: Lab) -> tuple[set[str], set[str]]:
+    return {key[0] for key in lab.namespace.nft_keys("nfa", "n.v4")}, set(lab.namespace.ipset("i.v4").elements)
+
+
+@pytest.mark.parametrize("kind", ["RuntimeError", "MemoryError"])
+def test_each_callback_may_fail(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """One odd record, message or moment without memory would end the daemon: all users would be let go at once."""
+    faults = Faults(tmp_path / "faults")
+    monkeypatch.setenv("NFA_FAULTS", str(faults.folder))
+    monkeypatch.setenv("NFA_FAULT", kind)
+    sink = tmp_path / "out.sock"
+    channels = {"flow-actions": {"bind_address": f"unix://{sink}"}}
+    (tmp_path / "netify-sink-socket.json").write_text(json.dumps({"channels": channels}))
+    daemon = lab.start(config(tmp_path, 600), wrapper=FAULTY)
+    ends = time.monotonic() + PATIENCE
+    sent = rounds = 0
+    while faults.left():
+        assert time.monotonic() < ends, f"there was no traffic for {sorted(faults.left())}"
+        rounds += 1
+        for _ in range(5):
+            sent += 1
+            lab.netifyd.send(flow(other=f"198.18.{sent >> 8}.{sent & 255}"))
+        daemon.status()
+        lab.namespace.attempt("nft", "delete element inet nfa n.v4 { 198.18.0.1 }")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as reader:
+            if sink.exists():
+                reader.settimeout(PATIENCE)
+                reader.connect(str(sink))
+        if rounds % 8 == 0:
+            daemon.configure(config(tmp_path, 600 + rounds, *["more"] * (rounds // 8 % 2)))
+            daemon.signal(signal.SIGHUP)
+        if rounds == 16:
+            (faults.folder / "timers").touch()
+        assert daemon.process.poll() is None, daemon.log
+    (faults.folder / "end").touch()
+    raised = len(faults.lines("raised"))
+    assert raised >= 30, "the loop has more callbacks than that"
+    lab.netifyd.send(*[flow(other=f"198.18.{number >> 8}.{number & 255}") for number in range(sent + 1, sent + 51)])
+    eventually(lambda: in_sets(lab) == (addresses(sent + 50),) * 2, what="the sets are right")
+    status = daemon.status()
+    assert status["faults"]["count"] >= raised
+    assert ("injected" if kind == "RuntimeError" else "out of memory") in status["faults"]["last"]
+    assert status["faults"]["last_at"] <= time.time()
+    assert status["policy"]["compiling"] is None
+    assert daemon.said("please report" if kind == "RuntimeError" else "is out of memory at") and not daemon.said("Traceback")
+    assert daemon.stop() == 0
