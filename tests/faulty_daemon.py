@@ -21,7 +21,7 @@ from nfa.daemon import daemon
 from nfa.daemon.base.dispatcher import Dispatcher, Timer
 
 KIND: type[Exception] = {"RuntimeError": RuntimeError, "MemoryError": MemoryError}[os.environ["NFA_FAULT"]]
-PAUSE = 0.02
+PAUSE = 0.001
 """Seconds between two faults: what follows one is to work."""
 FOLDER = Path(os.environ["NFA_FAULTS"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import socket
 import sys
@@ -51,6 +52,14 @@ class Faults:
         return set(self.lines("registered")) - set(self.lines("raised"))
 
 
+def sink_at(folder: Path, number: int) -> Path:
+    """Have the sink listen there."""
+    path = folder / f"out{number}.sock"
+    channels = {"flow-actions": {"bind_address": f"unix://{path}"}}
+    (folder / "netify-sink-socket.json").write_text(json.dumps({"channels": channels}))
+    return path
+
+
 def addresses(count: int) -> set[str]:
     return {f"198.18.{number >> 8}.{number & 255}" for number in range(1, count + 1)}
 
@@ -65,9 +74,7 @@ def test_each_callback_may_fail(lab: Lab, tmp_path: Path, monkeypatch: pytest.Mo
     faults = Faults(tmp_path / "faults")
     monkeypatch.setenv("NFA_FAULTS", str(faults.folder))
     monkeypatch.setenv("NFA_FAULT", kind)
-    sink = tmp_path / "out.sock"
-    channels = {"flow-actions": {"bind_address": f"unix://{sink}"}}
-    (tmp_path / "netify-sink-socket.json").write_text(json.dumps({"channels": channels}))
+    sink = sink_at(tmp_path, 0)
     daemon = lab.start(config(tmp_path, 600), wrapper=FAULTY)
     ends = time.monotonic() + PATIENCE
     sent = rounds = 0
@@ -84,6 +91,7 @@ def test_each_callback_may_fail(lab: Lab, tmp_path: Path, monkeypatch: pytest.Mo
                 reader.settimeout(PATIENCE)
                 reader.connect(str(sink))
         if rounds % 8 == 0:
+            sink = sink_at(tmp_path, rounds // 8 % 2)
             daemon.configure(config(tmp_path, 600 + rounds, *["more"] * (rounds // 8 % 2)))
             daemon.signal(signal.SIGHUP)
         if rounds == 16:
@@ -98,6 +106,26 @@ def test_each_callback_may_fail(lab: Lab, tmp_path: Path, monkeypatch: pytest.Mo
     assert status["faults"]["count"] >= raised
     assert ("injected" if kind == "RuntimeError" else "out of memory") in status["faults"]["last"]
     assert status["faults"]["last_at"] <= time.time()
-    assert status["policy"]["compiling"] is None
+    daemon.until(lambda status: status["policy"]["compiling"] is None, "the last compilation has ended")
     assert daemon.said("please report" if kind == "RuntimeError" else "is out of memory at") and not daemon.said("Traceback")
+    assert daemon.stop() == 0
+
+
+def test_a_daemon_without_memory_lives(lab: Lab, tmp_path: Path) -> None:
+    """2,000 new flows on a router that has nothing left: the daemon would end with a traceback, and all users be let go."""
+    daemon = lab.start(policy({"n": nftset("n", "other_addr", ttl=600, **FOUR)}))
+    lab.feed(flow(other="198.18.0.1"))
+    size = next(line for line in Path(f"/proc/{daemon.pid}/status").read_text().splitlines() if line.startswith("VmSize"))
+    limit = (int(size.split()[1]) << 10) + (1 << 20)
+    resource.prlimit(daemon.pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+    for start in range(2, 6002, 100):
+        records = [flow(other=f"198.18.{number >> 8}.{number & 255}", host_server_name="x" * 400) for number in range(start, start + 100)]
+        lab.netifyd.send(*records)
+    eventually(lambda: daemon.status()["source"]["records"] >= 6000, what="all records were looked at, or counted as faults")
+    assert daemon.status()["faults"]["count"], "the limit was none"
+    resource.prlimit(daemon.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    lab.netifyd.send(*[flow(other=f"198.19.0.{number}") for number in range(1, 51)])
+    after = {f"198.19.0.{number}" for number in range(1, 51)}
+    eventually(lambda: after <= {key[0] for key in lab.namespace.nft_keys("nfa", "n.v4")}, what="new flows are in the set")
+    assert daemon.said("out of memory") and not daemon.said("Traceback")
     assert daemon.stop() == 0
