@@ -12,6 +12,7 @@ from typing import Any
 
 import samples
 from fake_kernel import Kernel
+from waiting import PATIENCE
 
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.compile import compile_policy, image_of
@@ -68,7 +69,7 @@ class House:
         """Call a method and wait for its answer, while the daemon's searches and children go on."""
         answers: list[tuple[int, dict[str, Any]]] = []
         methods.answer(self.daemon, method, arguments, lambda status, data: answers.append((status, data or {})))
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while not answers and time.monotonic() < deadline:
             self.daemon.dispatcher.turn()
         assert len(answers) == 1, f"{method}: {answers}"

@@ -83,6 +83,11 @@ def strerror(number: int) -> str:
     return _WORDS.get(number) or errno.errorcode.get(number) or "error " + str(number)
 
 
+def debugging(what: str) -> bool:
+    """The decoders are not for MicroPython."""
+    return False
+
+
 def reason(failure: OSError) -> str:
     """Return why a call failed, in words."""
     return strerror(failure.errno) if isinstance(failure.errno, int) else str(failure)

@@ -331,9 +331,7 @@ class Ubus:
 
     # -- messages ---------------------------------------------------------------------------------------------------------
 
-    def _hear(
-        self, kind: int, sequence: int, peer: int, attributes: dict[int, bytes]
-    ) -> "Invocation | None":
+    def _hear(self, kind: int, sequence: int, peer: int, attributes: dict[int, bytes]) -> "Invocation | None":
         """Take one message; return the call that it is, if it is one. Raises ValueError when it is malformed."""
         if self.state == "connecting":
             if kind != blob.HELLO:

@@ -12,6 +12,7 @@ import time
 
 from ... import __version__
 from ..base.dispatcher import Dispatcher
+from ..base.findings import log_line
 from ..base.messages import LOG_LEVELS, Log
 from ..base.portable import monotonic
 from ..base.portable_micropython import set_lower
@@ -85,7 +86,7 @@ class Matcher(Loop):
             "image": image,
         }
         info["errors"], info["warnings"] = data["errors"], data["warnings"]
-        info["reports"] = [text for _, text in data["reports"]]
+        info["reports"] = data["reports"]
         self.loader = self.news = _Facts(info)
         self._signals = -1
         self._room_told = -60.0
@@ -100,8 +101,8 @@ class Matcher(Loop):
 
     def load(self, data: "dict[str, Any]") -> None:
         """Put the image's policy in force."""
-        for severity, text in data["reports"]:
-            self.log.say("config " + severity, text.partition("\n")[0])
+        for found in data["reports"]:
+            self.log.say(*log_line(found))
         numbers = self.registry.number_slots(data)
         policy = Policy(data, data["code"], {}, numbers)
         self.registry.adopt(self.registry.prepare(data, numbers, policy.key_functions), self.now())
@@ -196,8 +197,7 @@ class Matcher(Loop):
             for dropped in self.engine.flows.drop_oldest(self.engine.max_flows):
                 self.registry.release(dropped, now, False)
         for slot in slots:
-            slot.forget([key for key, deadline in slot.live.items() if deadline < 0])
-            slot.carried_over = True  # what comes again is in the kernel's set
+            slot.forget_idle()
         gc.collect()
 
     # -- answers ----------------------------------------------------------------------------------------------------

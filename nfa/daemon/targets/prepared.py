@@ -5,8 +5,9 @@ In: the image's targets and slots, and a registry. Out: a `Prepared`, whose tabl
 """
 
 from .connections.slot import KINDS, ConnectionSlot
+from .counters import Counters
 from .log import Log
-from .sets.slot import Counters, Slot, set_of
+from .sets.slot import Slot, set_of
 from .target import LogTarget, SetTarget, interface_test
 
 MYPY = False
@@ -18,6 +19,7 @@ if MYPY:
     from ..sinks.hub import Hub
     from ..sinks.target import SinkTarget
     from .pf import Tables
+    from .types import FilledSlot
 
     Data = dict[str, Any]
     Make = Callable[[Data, Data], bytes]
@@ -39,7 +41,7 @@ if MYPY:
 
         def make_log(self, options: Data, counters: Counters) -> Log: ...
         def new_number(self) -> int: ...
-        def cut(self, slot: AnySlot, key: bytes, flow: Data) -> None: ...
+        def cut(self, slot: FilledSlot, key: bytes, flow: Data) -> None: ...
 
 
 class Prepared:

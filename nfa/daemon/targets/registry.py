@@ -10,10 +10,11 @@ from ..engine.view import MALFORMED, NOTHING, connection, reply_connection
 from ..netlink.socket import describe
 from .connections.slot import ConnectionSlot
 from .connections.writer import Connections
+from .counters import Counters
 from .log import Log
 from .prepared import Prepared
 from .sets.errors import label
-from .sets.slot import Counters, Slot, set_of
+from .sets.slot import Slot, set_of
 from .sets.writer import Sets
 from .target import LogTarget
 
@@ -27,6 +28,7 @@ if MYPY:
     from .pf import Tables
     from .prepared import AnySlot, Make, Target
     from .sets.keeper import KeptSets
+    from .types import FilledSlot, Say, Tell, Write
 
     Data = dict[str, Any]
 
@@ -37,6 +39,10 @@ def call(function: "Callable[..., object]", *arguments: object) -> bool:
     return True
 
 
+MAX_CUTS = 4096
+"""Connections that wait to be cut until the set is there that their element is in."""
+
+
 class Registry:
     """All targets and slots. A slot keeps its number over reloads, and a number is not given to another slot before 65,536
     more were given out: live flows survive a reload, and none ever refreshes what is not its own."""
@@ -44,9 +50,9 @@ class Registry:
     def __init__(
         self,
         sets: Sets,
-        write: "Callable[..., str] | None",
-        say: "Callable[[str, str], object]",
-        tell: "Callable[[str, str, str], object]",
+        write: "Write | None",
+        say: "Say",
+        tell: "Tell",
         make_hub: "Callable[[], Hub] | None" = None,
         make_tables: "Callable[[], Tables] | None" = None,
         insist: "Callable[..., bool]" = call,
@@ -71,7 +77,7 @@ class Registry:
         self.described: list[Data] = []
         self.all_counters: dict[str, Counters] = {}
         self.retired: list[Log] = []
-        self._cuts: dict[bytes, tuple[AnySlot, bytes, bytes]] = {}
+        self._cuts: dict[bytes, tuple[FilledSlot, bytes, bytes]] = {}
         """Connections to cut at the end of this turn: to the slot, the element, and the reply tuple."""
         self._leaving: list[ConnectionSlot] = []
         """Slots that are out of use, while connections have their bits still."""
@@ -166,7 +172,7 @@ class Registry:
         assert self.tables is not None
         return self.tables
 
-    def cut(self, slot: "AnySlot", key: bytes, flow: "Data") -> None:
+    def cut(self, slot: "FilledSlot", key: bytes, flow: "Data") -> None:
         """A flow's element of a target with `cut` is on its way: once it is there, the connection is cut."""
         try:
             packed = connection(flow)
@@ -205,13 +211,17 @@ class Registry:
                 slot.keep_of_siblings()
             pending.append(slot)
         if pending:
-            self.sets.flush(pending, now)
+            self.sets.commit(pending, now)
         if self._cuts:
-            for packed, (slot, key, reply) in self._cuts.items():
-                # What the kernel refused has no effect that the connection could meet: it is cut when the element is there.
-                if slot.has(key):
+            waiting: dict[bytes, tuple[FilledSlot, bytes, bytes]] = {}
+            for packed, cut in self._cuts.items():
+                filled, key, reply = cut
+                # The connection is cut when the element is there that it is to meet; what the kernel refused, it never meets.
+                if filled.has(key):
                     self.connections.cut(packed, reply)
-            self._cuts = {}
+                elif key in filled.live and self.by_number.get(filled.number) is filled and len(waiting) < MAX_CUTS:
+                    waiting[packed] = cut
+            self._cuts = waiting
         if self._leaving:
             self._leaving = [slot for slot in self._leaving if slot.dels]
             connections += self._leaving

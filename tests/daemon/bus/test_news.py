@@ -98,7 +98,7 @@ def test_trouble_of_a_target_and_its_end_are_told_once(house: House) -> None:
     house.feed(youtube(3))
     house.kernel.limits.clear()
     slot = house.daemon.registry.targets["nft.video"].slots[0]
-    slot.retry_at = 0
+    slot.state.retry_at = 0
     house.feed(youtube(4))
     told = [(data["state"], data["target"], data["error"]) for name, data in bus(house).sent if name == "nfa.target"]
     assert told == [("error", "nft.video", "is full"), ("restored", "nft.video", "")]

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from loops import Strict
+from waiting import PATIENCE
 
 from nfa.daemon.processes.child import MAX_WAITING, Children, Job
 
@@ -25,7 +26,7 @@ class Nursery:
 
     def until(self, count: int) -> None:
         """Run the loop until so many are done."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while len(self.done) < count:
             assert time.monotonic() < deadline
             self.dispatcher.turn(100)

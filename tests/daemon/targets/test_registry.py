@@ -241,7 +241,7 @@ def test_a_connection_is_cut_when_its_element_is_there(tmp_path: Path) -> None:
     assert not cuts
     house.kernel.limits.clear()
     for slot in registry.by_number.values():
-        slot.retry_at = 0
+        slot.state.retry_at = 0
     house.feed(daemon_house.youtube(1))
     assert len(cuts) == 1
     house.feed(daemon_house.youtube(1))
