@@ -122,10 +122,10 @@ class Daemon(Loop):
             self.log.say("error", problem)
             return 1
         self.log.say("notice", "version " + __version__ + " started")
-        guard = self.dispatcher.guard
-        guard(self.healing.open, self.dispatcher)
+        insist = self.dispatcher.insist
+        insist(self.healing.open, self.dispatcher)
         if self.ubus is not None:
-            guard(self.ubus.open, self.dispatcher)
+            insist(self.ubus.open, self.dispatcher)
         try:
             self.loop()
         finally:
