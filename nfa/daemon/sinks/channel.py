@@ -4,6 +4,27 @@ A channel takes events as bytes (`ubus`: as tables) from sink targets and brings
 for one. What waits is bounded, and what does not fit is dropped and counted with the target that it came from.
 """
 
+MYPY = False
+if MYPY:
+    from typing import Any, Protocol
+
+    from .hub import Hub
+
+    class Counted(Protocol):
+        """What a channel uses of a target's counters (`targets.sets.slot.Counters`)."""
+
+        name: str
+        added: int
+        skipped: int
+        errors: int
+        last_error: str
+        error_time: int
+
+
+MAX_WAITING = 8 << 20
+"""Bytes of events that wait in all channels together; then the channel in which most wait drops some."""
+OVERHEAD = 100
+"""Bytes of memory that an event takes besides its own."""
 MAX_QUEUED = 2 << 20
 """Bytes that wait for a server that does not take them; then the oldest events are dropped."""
 QUIET = 300.0
@@ -27,12 +48,12 @@ class Channel:
     tables = False
     """Events are taken as tables, not as bytes."""
 
-    def __init__(self, data: dict, hub) -> None:
+    def __init__(self, data: "dict[str, Any]", hub: "Hub") -> None:
         self.data = data
-        self.options: dict = data["options"]
+        self.options: dict[str, Any] = data["options"]
         self.hub = hub
         self.name = "sink '" + data["sink"] + "', channel '" + data["channel"] + "'"
-        self.users: list = []
+        self.users: list[Counted] = []
         """The counters of the targets that send through it."""
         self.deadline = 0.0
         """When `timeout` must be called, monotonic seconds; 0.0: never."""
@@ -49,7 +70,7 @@ class Channel:
     def open(self, moment: float) -> None:
         """Begin to work. `moment`: monotonic seconds."""
 
-    def put(self, event, counters) -> None:
+    def put(self, event: "Any", counters: "Counted") -> None:
         """Take one event of the target with these counters."""
         raise NotImplementedError
 
@@ -79,6 +100,14 @@ class Channel:
 
     def waiting(self) -> int:
         """Return how many events wait."""
+        return 0
+
+    def held(self) -> int:
+        """Return the bytes that events which wait take."""
+        return 0
+
+    def shed(self, size: int) -> int:
+        """Drop events that wait: so many bytes, or a little more. They count as skipped. Returns how many bytes they took."""
         return 0
 
     # Troubles:

@@ -8,7 +8,8 @@ import select
 import socket
 import time
 
-from .channel import earliest
+from .channel import MAX_WAITING, earliest
+from .packer import Packer
 from .target import SinkTarget
 
 _MODULES = {"unix": "listener", "tcp": "listener", "udp": "datagrams"}
@@ -29,6 +30,7 @@ class Hub:
         self._resolve = resolve
         self.write = write
         self.packing = packing
+        self._packer = Packer(packing)
         self.say = say
         self.tell = tell
         self.moment = time.monotonic()
@@ -63,7 +65,7 @@ class Hub:
 
     def target(self, number: int, counters) -> SinkTarget:
         """Return a new target; `number`: that of its packed keys."""
-        return SinkTarget(number, counters, self.packing)
+        return SinkTarget(number, counters, self._packer)
 
     def finish(self) -> None:
         """The daemon is about to end: servers that work get what waits for them, for a while."""
@@ -139,6 +141,14 @@ class Hub:
             self._do(channel, channel.flush, moment)
             if channel.deadline and moment >= channel.deadline:
                 self._do(channel, channel.timeout, moment)
+        self._bound()
+
+    def _bound(self) -> None:
+        """Keep what waits in all channels within MAX_WAITING: the one in which most waits drops some of it."""
+        over = sum([channel.held() for channel in self.channels]) - MAX_WAITING
+        if over > 0:
+            for channel in sorted(self.channels, key=lambda channel: channel.held(), reverse=True):
+                over -= channel.shed(over) if over > 0 else 0
 
     def _do(self, channel, function, *arguments) -> None:
         """Let a channel work. Whatever is wrong with it must not end the daemon."""
