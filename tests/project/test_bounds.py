@@ -49,6 +49,7 @@ ROWS: dict[str, list[str]] = {
         "daemon.sinks.log:MAX_PENDING MiB", "daemon.sinks.listener:MAX_READERS", "daemon.sinks.listener:MAX_BEHIND MiB",
         "daemon.sinks.listener:MAX_HELD MiB", "daemon.sinks.listener:OVERHEAD", "daemon.sinks.channel:MAX_QUEUED MiB",
     ],
+    "what waits in all sinks together": ["daemon.sinks.channel:MAX_WAITING MiB", "daemon.sinks.channel:OVERHEAD"],
     "pfctl": [
         "daemon.targets.pf:BATCH", "daemon.targets.pf:LIMIT s", "daemon.processes.program:MAX_WORDS KiB",
         "daemon.targets.pf:MAX_WAITING",

@@ -58,8 +58,6 @@ class Context:
 
     catalogue: Catalogue
     groups: Mapping[str, Members] = field(default_factory=dict)
-    double_quotes: bool = False
-    """Accept "..." for '...' (UCI users write it)."""
     warn: Warn = lambda code, message, offset, hint: None
 
 
@@ -179,7 +177,7 @@ class _Checker:
 
     def classify(self, word: Word, attribute: Attribute) -> _Value:
         if word.kind == "string":
-            if self.text[word.start] == '"' and not self.context.double_quotes:
+            if self.text[word.start] == '"':
                 raise self.error("bad-expression", "double quotes", word, "strings stand in single quotes: '" + word.text + "'")
             if not word.text:
                 raise self.error("bad-value", "an empty string", word, f"'!{attribute.name}' asks for a flow that has none")

@@ -49,6 +49,10 @@ if MYPY:
         def resolve(self, channel: "Channel", host: str, done: Callable[[list[str], str], object]) -> None: ...
 
 
+MAX_WAITING = 8 << 20
+"""Bytes of events that wait in all channels together; then the channel in which most wait drops some."""
+OVERHEAD = 100
+"""Bytes of memory that an event takes besides its own."""
 MAX_QUEUED = 2 << 20
 """Bytes that wait for a server that does not take them; then the oldest events are dropped."""
 QUIET = 300.0
@@ -151,6 +155,14 @@ class Channel:
 
     def waiting(self) -> int:
         """Return how many events wait."""
+        return 0
+
+    def held(self) -> int:
+        """Return the bytes that events which wait take."""
+        return 0
+
+    def shed(self, size: int) -> int:
+        """Drop events that wait: so many bytes, or a little more. They count as skipped. Returns how many bytes they took."""
         return 0
 
     # Troubles:

@@ -60,6 +60,12 @@ class Sink(Channel):
     def put(self, event: bytes, counters) -> None:
         self._waiting.add(event, counters)
 
+    def held(self) -> int:
+        return self._waiting.held() + len(self._body) + self._link.waiting
+
+    def shed(self, size: int) -> int:
+        return self._waiting.shed(size)
+
     def hasten(self) -> None:
         self._hurry = True
 

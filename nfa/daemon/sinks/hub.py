@@ -8,7 +8,8 @@ import socket
 import time
 
 from ..base.dispatcher import Dispatcher
-from .channel import Channel
+from .channel import MAX_WAITING, Channel
+from .packer import Packer
 from .target import SinkTarget
 
 MYPY = False
@@ -50,6 +51,7 @@ class Hub:
         self._resolve = resolve
         self.write = write
         self.packing = packing
+        self._packer = Packer(packing)
         self.say = say
         self.tell = tell
         self.moment = dispatcher.moment
@@ -103,7 +105,7 @@ class Hub:
 
     def target(self, number: int, counters: "Counters") -> SinkTarget:
         """Return a new target; `number`: that of its packed keys."""
-        return SinkTarget(number, counters, self.packing)
+        return SinkTarget(number, counters, self._packer)
 
     def finish(self) -> None:
         """The daemon is about to end, and the loop has no steps any more: servers that work get what waits for them, for a
@@ -153,3 +155,11 @@ class Hub:
         for channel in self.channels:
             if not self.dispatcher.guard(channel.flush, self.moment):
                 channel.broken(-1)
+        self._bound()
+
+    def _bound(self) -> None:
+        """Keep what waits in all channels within MAX_WAITING: the one in which most waits drops some of it."""
+        over = sum([channel.held() for channel in self.channels]) - MAX_WAITING
+        if over > 0:
+            for channel in sorted(self.channels, key=lambda channel: channel.held(), reverse=True):
+                over -= channel.shed(over) if over > 0 else 0
