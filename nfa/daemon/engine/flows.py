@@ -4,6 +4,8 @@ In: digest keys and what is remembered of each flow. Out: what was remembered, a
 found without a time or a list of their own for each flow, which would be most of the memory.
 """
 
+MAX_FLOWS = 65536
+"""What `max_flows` is by default."""
 MAX_DROPPED = 1024
 """Flows forgotten at once when there are too many: a millisecond or two."""
 
