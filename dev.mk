@@ -68,5 +68,5 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf .venv .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist nfa.egg-info
+	rm -rf .venv .import_linter_cache .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist nfa.egg-info
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

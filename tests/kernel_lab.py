@@ -6,6 +6,7 @@ the daemon's status, its messages, files and exit code. Nothing here uses the co
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
@@ -153,6 +154,14 @@ def environment() -> dict[str, str]:
     return {"NFA_JSON": "standard", **os.environ, **own}
 
 
+_prctl = ctypes.CDLL(None).prctl
+
+
+def die_with_us() -> None:
+    """For a child: the kernel ends it with the process that started it, also when that one is killed."""
+    _prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG of linux/prctl.h
+
+
 def _bytes_of(records: Sequence[Record | bytes]) -> bytes:
     return b"".join(item if isinstance(item, bytes) else frame(item) for item in records)
 
@@ -239,7 +248,7 @@ class Daemon:
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
                 [*namespace.prefix, *wrapper, *program, "run", *arguments],
-                stderr=errors, stdout=errors, stdin=subprocess.DEVNULL, env=environment(), cwd=folder,
+                stderr=errors, stdout=errors, stdin=subprocess.DEVNULL, env=environment(), cwd=folder, preexec_fn=die_with_us,
             )  # fmt: skip
         self.pid = self.process.pid  # nsenter, setpriv and `nfa run` exec: it is the daemon's own
 
@@ -371,7 +380,11 @@ class Lab:
     def feed(self, *records: Record | bytes) -> dict[str, Any]:
         """Send records and return the status after their effects are in the kernel."""
         self.send(*records)
-        self.daemon.until(lambda status: status["source"]["records"] >= self._sent, f"{self._sent} records read")
+        return self.settled(self._sent)
+
+    def settled(self, records: int) -> dict[str, Any]:
+        """Wait until so many records are read and their effects are in the kernel. Returns the status then."""
+        self.daemon.until(lambda status: status["source"]["records"] >= records, f"{records} records read")
         # The answer above may be of the same turn of the loop as the last record, and effects are its end.
         return self.daemon.status()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from policies import compiled
+from policies import decided as matched
 from samples import payload, stream
 from waiting import patience
 
@@ -103,7 +104,8 @@ while True:
                 print(kind)
                 continue
             keys = []
-            actions = policy.decide(value, value["flow"])
+            verdict = policy.decide(value, value["flow"])
+            actions = None if verdict.exempt else verdict.plan.actions if verdict.plan else ()
             for key in policy.key_functions:
                 try:
                     keys.append(key(value, value["flow"]).hex())
@@ -130,7 +132,7 @@ def decided(policy: Policy, data: list[bytes]) -> list[str]:
                 lines.append(kind)
                 continue
             keys = []
-            actions = policy.decide(value, value["flow"])
+            actions = matched(policy, value)
             for key in policy.key_functions:
                 try:
                     keys.append(key(value, value["flow"]).hex())

@@ -138,6 +138,9 @@ class Network:
         self.connlabel.parent.mkdir(parents=True)
         self.connlabel.write_text("".join(f"{bit}\t{name}\n" for bit, name in labels.items()))
         router.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+        # Half a minute, else: a busy machine may need longer from a packet to the look at its entry.
+        timeouts = ("udp_timeout", "icmp_timeout", "icmpv6_timeout", "sctp_timeout_cookie_wait", "dccp_timeout_request")
+        router.run("sysctl", "-eqw", *(f"net.netfilter.nf_conntrack_{name}=3600" for name in timeouts))
         for host, card, side, addresses in ((self.home, "lan", 0, HOME), (self.away, "wan", 1, AWAY)):
             pid = str(host.namespace.pid)
             router.run("ip", "link", "add", card, "type", "veth", "peer", "name", "eth0", "netns", pid)

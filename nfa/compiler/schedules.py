@@ -128,6 +128,7 @@ def _zone(policy: Policy, uci: str | None, reports: Reports) -> zoneinfo.ZoneInf
                 used = zone.system(system)
                 clock = Zone(zone.changes(used)).wall(int(time.time()))
                 reports.warning(
+                    "timezone-not-installed",
                     origin.place if origin else None,
                     f"the time zone {quote(policy.timezone)} is not known here: names need the zoneinfo database",
                     hint="install zoneinfo-core and the package of the region, as zoneinfo-europe or zoneinfo-northamerica,"
@@ -137,7 +138,9 @@ def _zone(policy: Policy, uci: str | None, reports: Reports) -> zoneinfo.ZoneInf
                 return used
     found = zone.system(system)
     if found is None:
-        reports.warning(None, "the time zone of this system is not known", consequence="hours are read as UTC")
+        reports.warning(
+            "system-timezone-unknown", None, "the time zone of this system is not known", consequence="hours are read as UTC"
+        )
     return found
 
 

@@ -30,7 +30,6 @@ from .netlink.filter import attach
 from .processes.child import Children
 from .processes.lookups import Lookups
 from .stream.client import DEFAULT_SOURCE, Client
-from .stream.records import decode_with
 from .targets.registry import Registry
 from .targets.sets.healing import Healing
 from .targets.sets.writer import Sets
@@ -51,12 +50,11 @@ MAX_WORK = 32
 """Lists of elements that are made at the same time."""
 
 
-def use_fast_json(folder: str, log: Log) -> str:
+def use_fast_json(folder: str, engine: Engine, log: Log) -> str:
     """Decode records with orjson from this folder of packages ("": there is none), unless NFA_JSON is `standard`.
 
     Returns what decodes them, for `status`.
     """
-    decode_with(None)
     if not folder or os.environ.get("NFA_JSON") == "standard":
         return "json"
     sys.path.append(folder)
@@ -73,7 +71,7 @@ def use_fast_json(folder: str, log: Log) -> str:
         return "json"
     finally:
         sys.path.remove(folder)
-    decode_with(orjson.loads)
+    engine.decode_with(orjson.loads)
     return "orjson " + str(orjson.__version__)
 
 
@@ -89,12 +87,12 @@ class Daemon(Loop):
         self.settings = settings
         log = Log()
         dispatcher = Dispatcher(log)
-        self.decoder = use_fast_json(settings.get("orjson", ""), log)
         sets = Sets(log.say, self.tell_target)
         registry = Registry(
             sets, write_whole, log.say, self.tell_target, self.make_hub, make_tables=self.make_tables, insist=dispatcher.insist
         )
         engine = Engine(registry.refresh, registry.release)
+        self.decoder = use_fast_json(settings.get("orjson", ""), engine, log)
         healing = Healing(registry, sets, log.say, attach)
         control = Control(settings["control"], self.call)
         super().__init__(log, dispatcher, Client(DEFAULT_SOURCE), engine, registry, healing, control)
@@ -124,10 +122,10 @@ class Daemon(Loop):
             self.log.say("error", problem)
             return 1
         self.log.say("notice", "version " + __version__ + " started")
-        guard = self.dispatcher.guard
-        guard(self.healing.open, self.dispatcher)
+        insist = self.dispatcher.insist
+        insist(self.healing.open, self.dispatcher)
         if self.ubus is not None:
-            guard(self.ubus.open, self.dispatcher)
+            insist(self.ubus.open, self.dispatcher)
         try:
             self.loop()
         finally:
@@ -234,12 +232,13 @@ class Daemon(Loop):
         self.drop_client()
         self.client.change(uri)
         self.client.last_error = "the name of its host cannot be resolved"
+        self.client.code = "source-unresolved"
         self.follow_client()
 
     def log_level(self, name: str) -> None:
         """Follow the configured log level; with debug, each match is told."""
         self.log.set_level(name)
-        self.engine.trace = self.trace if name == "debug" else None  # type: ignore[assignment] # it is None at first
+        self.engine.trace = self.trace if name == "debug" else None
 
     def _good_news(self, level: str, text: str) -> None:
         """Say what is no warning."""

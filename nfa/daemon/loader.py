@@ -9,6 +9,7 @@ import time
 
 from ..image import cpython as image
 from .base.dispatcher import NEVER
+from .base.findings import finding, log_line
 from .bus import methods
 from .bus.ubus import INVALID_ARGUMENT, OK, UNKNOWN_ERROR
 from .engine.policy import Policy
@@ -20,6 +21,7 @@ if MYPY:
     from typing import Any, Protocol
 
     from .base.dispatcher import Dispatcher
+    from .base.findings import Finding
     from .base.messages import Log
     from .bus.news import News
     from .engine.engine import Engine
@@ -225,7 +227,7 @@ class Loader:
     def _not_loaded(self, why: str, said: str = "") -> None:
         """There is no image at all, or it could not be put in force. `said`: for the log, where that has `why` already."""
         self.info["errors"] = 1
-        self.info["reports"] = [why]
+        self.info["reports"] = [finding("error", "compiler-failed", why)]
         self.info["failed_at"] = int(time.time())
         held = self.info["generation"]
         self._retry.move(time.monotonic() + RETRY)
@@ -289,7 +291,7 @@ class Loader:
             # An edge that falls on a reload is an edge all the same.
             again = again or policy.hours_differ(old)
             if policy.keeps and not old.keeps and engine.evaluated:
-                self._warn(NOT_REMEMBERED)
+                self._warn("hours-not-remembered", NOT_REMEMBERED)
             policy.succeed(old)
         self._daemon.in_force(policy, again)
 
@@ -301,20 +303,20 @@ class Loader:
     def _tell_reports(self, data: "Image") -> None:
         """Tell what the compiler found."""
         say, info = self._daemon.log.say, self.info
-        reports: list[tuple[str, str]] = data["reports"]
-        for severity, text in reports[:SHOWN_REPORTS]:
-            say("config " + severity, text.partition("\n")[0])
+        reports: list[Finding] = data["reports"]
+        for found in reports[:SHOWN_REPORTS]:
+            say(*log_line(found))
         if len(reports) > SHOWN_REPORTS:
-            say("config warning", str(len(reports) - SHOWN_REPORTS) + " more; see: nfa check")
+            say("warning", "config: " + str(len(reports) - SHOWN_REPORTS) + " more; see: nfa check")
         info["errors"], info["warnings"] = data["errors"], data["warnings"]
-        info["reports"] = [text for _, text in reports[:SHOWN_REPORTS]]
+        info["reports"] = reports[:SHOWN_REPORTS]
         self._watched = [[path, stamp, stamp] for path, stamp in data["watch"]]
 
-    def _warn(self, text: str) -> None:
+    def _warn(self, code: str, text: str) -> None:
         """Tell what only the daemon can know of a policy, where the compiler's warnings are told."""
         self._daemon.log.say("warning", text)
         self.info["warnings"] += 1
-        self.info["reports"] = ["warning: " + text, *self.info["reports"]][:SHOWN_REPORTS]
+        self.info["reports"] = [finding("warning", code, text), *self.info["reports"]][:SHOWN_REPORTS]
 
     def _use_source(self, uri: str, name: str) -> None:
         """Read from where the configuration (or the command line) says: `uri`, "" when the host of `name` has no address now.

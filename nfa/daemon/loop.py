@@ -123,7 +123,7 @@ class Loop:
 
     def make_room(self) -> None:
         """Memory is short: let go of what can be made again."""
-        self.engine.empty_caches()
+        self.engine.free_memory()
 
     def drop_client(self) -> None:
         """Leave the source."""
@@ -240,7 +240,7 @@ class Loop:
 
     def _client_broken(self, descriptor: int) -> None:
         """The client cannot read its socket, again and again."""
-        self.client.lose(self.dispatcher.moment, _FAULT)
+        self.client.lose(self.dispatcher.moment, _FAULT, "source-fault")
         self.follow_client()
 
     def follow_client(self) -> None:

@@ -216,8 +216,8 @@ def test_the_image_is_plain_data_with_all_that_the_daemon_needs(tmp_path: Path) 
     config["targets"]["nftset.s"] = options
     made, _ = compiled(tmp_path, config)
     data: Any = image.load(image.dump(image_of(made)))
-    assert data["actions"][0] == ("a", True, "", ("nftset.s", "log.x"))
-    assert data["actions"][1][2]
+    assert data["actions"][0] == ("a", True, "", ("nftset.s", "log.x"), "")
+    assert data["actions"][1][2] and data["actions"][1][4] == "action-broken"
     assert [(target["name"], target["type"], target["slots"]) for target in data["targets"]] == [
         ("log.x", "log", ()), ("log.y", "log", ()), ("nftset.s", "nftset", (0,)),
     ]  # fmt: skip
@@ -225,6 +225,13 @@ def test_the_image_is_plain_data_with_all_that_the_daemon_needs(tmp_path: Path) 
     rows = data["categories"][0]
     assert dict(struct.iter_unpack(">IH", rows))[124] == 29
     assert (data["errors"], len(data["reports"])) == (1, len(made.reports.items))
+
+
+def test_an_explanation_knows_the_categories_of_records_that_name_none(tmp_path: Path) -> None:
+    """`nfa explain` would say of an agent of 3.x that no category rule matches, which the daemon matches."""
+    made, _ = compiled(tmp_path, config_of({"a": ["category == 'streaming-media';"]}))
+    record = samples.as_v3(samples.flow("HTTP/S", "netify.youtube"))
+    assert explain(made, record).matched == ["a"]
 
 
 def test_categories_are_left_out_when_no_expression_asks_for_them(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import network_lab
 import pytest
-from kernel_lab import Daemon, Lab, Namespace, eventually, ipset, nftset, policy, private_namespace
+from kernel_lab import Daemon, Lab, Namespace, die_with_us, eventually, ipset, nftset, policy, private_namespace
 from micropython_lab import ACTIONS, RECORDED, SETS, MicroPython, micro_image, payloads
 from policies import config_of
 from samples import Record, flow, frame, hello
@@ -84,6 +84,7 @@ class Micro(Daemon):
                 [*namespace.prefix, micropython.path, "-m", "nfa.daemon.micropython", str(image),
                  "--control", str(self.control)],
                 stderr=errors, stdout=errors, stdin=subprocess.DEVNULL, env=micropython.environment, cwd=folder,
+                preexec_fn=die_with_us,
             )  # fmt: skip
         self.pid = self.process.pid
 

@@ -87,7 +87,7 @@ def test_an_nftables_set_that_rules_use_is_reported_and_replaced_when_they_are_g
     (found,) = findings(lab, "error")
     assert "target 'n': set 'n.v4' holds ether_addr" in found["message"]
     assert "used by rules of chain 'forward'" in found["message"]
-    assert status["targets"]["n"]["sets"][0]["trouble"] == "is of another type, and something uses it"
+    assert status["targets"]["n"]["sets"][0]["code"] == found["code"] == "set-other-type"
     assert status["policy"]["errors"] == 1
     assert len(lab.daemon.said("error: target 'n'", "n.v4", "nfa check names what does")) == 1, lab.daemon.log
     command = found["hint"].removeprefix("delete the rules: ").split()

@@ -69,6 +69,7 @@ def test_a_missing_set_of_the_administrator_is_told_once_and_filled_when_it_come
     for name, kind in (("n", "nftables set nfa late.v4"), ("i", "ipset late.v4")):
         assert (status["targets"][name]["elements"], status["targets"][name]["trouble"]) == (0, "does not exist")
         assert "does not exist" in status["targets"][name]["last_error"]
+        assert status["targets"][name]["sets"][0]["code"] == status["targets"][name]["code"] == "set-missing"
         assert len(lab.daemon.said("error", f"target '{name}'", kind, "does not exist")) == 1, lab.daemon.log
     lab.namespace.nft("add table inet nfa", "add set inet nfa late.v4 { type ipv4_addr; flags timeout; }")
     lab.namespace.run("ipset", "create", "late.v4", "hash:ip", "timeout", "0")
@@ -102,7 +103,9 @@ def test_a_set_of_another_key_is_reported_by_check_and_left_alone(lab: Lab) -> N
     command = lab.nfa("check", "-c", str(lab.daemon.config), "--state-dir", str(lab.folder))
     done = lab.namespace.attempt(*command, "--json")
     assert done.returncode == 1, done.stderr
-    messages = [report["message"] for report in json.loads(done.stdout)["reports"] if report["severity"] == "error"]
+    errors = [report for report in json.loads(done.stdout)["reports"] if report["severity"] == "error"]
+    messages = [report["message"] for report in errors]
+    assert {report["code"] for report in errors} == {"set-other-type"}
     assert len(messages) == 3, messages
     for name in ("'n'", "'i'"):
         assert any(name in message for message in messages), messages
@@ -130,7 +133,7 @@ def test_a_full_set_is_told_once_and_harms_no_other(lab: Lab) -> None:
     for name in ("n.small", "i.small"):
         target = status["targets"][name]
         assert (target["elements"], target["added"], target["errors"]) == (10, 10, 90)
-        assert "full" in target["last_error"]
+        assert "full" in target["last_error"] and target["code"] == "set-full"
         assert len(lab.daemon.said("error", f"'{name}'", "full", "raise size")) == 1, lab.daemon.log
     assert all(status["targets"][name]["errors"] == 0 for name in ("n.large", "i.large"))
     lab.namespace.run("nft", "flush", "set", "inet", "nfa", "nsmall.v4")
@@ -172,7 +175,7 @@ def test_without_cap_net_admin_the_log_still_works(lab: Lab) -> None:
         status = lab.feed(one)
     assert lab.namespace.nft_sets() == {} and lab.namespace.ipsets() == {}
     for name in ("n.x", "i.x"):
-        assert (status["targets"][name]["elements"], status["targets"][name]["trouble"]) == (0, "Operation not permitted")
+        assert (status["targets"][name]["elements"], status["targets"][name]["code"]) == (0, "no-permission")
         assert len(lab.daemon.said("error", f"'{name}'", "CAP_NET_ADMIN")) == 1, lab.daemon.log
     files = eventually(lambda: list((lab.folder / "logs").glob("*.json")), what="the log is written")
     assert json.loads(files[0].read_text())["entries"]

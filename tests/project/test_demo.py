@@ -18,15 +18,15 @@ DEMO = Path(__file__).resolve().parents[2] / "demo/demo.py"
 
 
 @pytest.fixture
-def demo(tmp_path: Path) -> Callable[[], subprocess.Popen[str]]:
+def demo(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     """Start the demo, its temporary files below tmp_path."""
     try:
         prefix()
     except Unavailable as reason:
         pytest.skip(str(reason))
 
-    def start() -> subprocess.Popen[str]:
-        environment = dict(os.environ, TMPDIR=str(tmp_path))
+    def start(**variables: str) -> subprocess.Popen[str]:
+        environment = dict(os.environ, TMPDIR=str(tmp_path), **variables)
         return subprocess.Popen(
             [sys.executable, str(DEMO)],
             stdin=subprocess.DEVNULL,
@@ -87,9 +87,9 @@ def begin(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.kernel
-def test_the_demo_shows_what_it_promises(demo: Callable[[], subprocess.Popen[str]], tmp_path: Path) -> None:
+def test_the_demo_shows_what_it_promises(demo: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     """The first thing that a newcomer sees would be an error, take too long, or litter the machine."""
-    with demo() as process:
+    with demo(NFA_DEMO_SPEED="40") as process:
         output = begin(process)
         namespaces = namespaces_of(processes_of(tmp_path))
         output += process.communicate(timeout=patience(120))[0]
@@ -106,7 +106,7 @@ def test_the_demo_shows_what_it_promises(demo: Callable[[], subprocess.Popen[str
 @pytest.mark.kernel
 @pytest.mark.parametrize("number, everybody", [(signal.SIGINT, True), (signal.SIGTERM, False)], ids=["Ctrl-C", "SIGTERM"])
 def test_a_stopped_demo_leaves_nothing_behind(
-    demo: Callable[[], subprocess.Popen[str]], tmp_path: Path, number: signal.Signals, everybody: bool
+    demo: Callable[..., subprocess.Popen[str]], tmp_path: Path, number: signal.Signals, everybody: bool
 ) -> None:
     """A daemon, a namespace or a folder would stay on the machine. Ctrl-C reaches all processes of a terminal's group."""
     with demo() as process:

@@ -19,6 +19,7 @@ from waiting import patience
 
 from nfa.cli import _MODULES, COMMANDS, main
 from nfa.compiler.base.paths import Paths
+from nfa.compiler.base.report import Place, Report
 from nfa.compiler.catalogue import builtin
 from nfa.compiler.compile import Compiled, compile_policy, image_of
 from nfa.compiler.config import features, jsontext, servers, uciconfig
@@ -42,20 +43,22 @@ from nfa.compiler.expression.tree import Members
 from nfa.compiler.provision import nftset
 from nfa.daemon.bus import methods, news, status
 from nfa.daemon.daemon import Daemon
-from nfa.daemon.engine import engine, rx, view
-from nfa.daemon.loader import SHOWN_REPORTS
+from nfa.daemon.engine import engine
 from nfa.daemon.sinks import listener
 from nfa.daemon.sinks import log as sink_log
 from nfa.daemon.sinks.channel import MAX_QUEUED
 from nfa.daemon.sinks.link import LONGEST_WAIT
 from nfa.daemon.sinks.remembered import MAX_FLOWS
-from nfa.daemon.targets import log, pf
+from nfa.daemon.targets import pf
 from nfa.daemon.targets.sets import slot
 from nfa.daemon.targets.target import SetTarget
 from nfa.image import cpython as image
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+MADE = {"bench/results/latest.json"}
+"""What documents name and only a run makes."""
 FAMILIES = {number: name for name, number in nftset.TABLE_FAMILIES.items()}
 
 
@@ -162,7 +165,7 @@ def test_the_bounds_of_tables_are_those_of_the_code() -> None:
 def test_the_bounds_of_sinks_are_those_of_the_code() -> None:
     text = section(page("targets.md"), "## sink")
     for words in (
-        f"the {MAX_FLOWS:,} heard of", f"up to {listener.MAX_READERS} readers",
+        f"the {MAX_FLOWS:,} heard from", f"up to {listener.MAX_READERS} readers",
         f"more than {listener.MAX_BEHIND >> 20} MiB", f"writes more than {listener.MAX_WRITTEN >> 10} KiB",
         f"over {listener.MAX_HELD >> 20} MiB wait for all",
         f"nothing for {listener.STALLED:.0f} seconds", f"over {sink_log.MAX_PENDING >> 20} MiB in an interval",
@@ -201,7 +204,7 @@ def test_every_attribute_alias_and_constant_is_documented_and_no_other() -> None
 def test_every_example_of_an_attribute_is_a_valid_expression_about_it() -> None:
     groups = {name: Members(name, (), frozenset()) for name in ("servers", "tablets")}
     warnings: list[str] = []
-    context = Context(builtin(), groups, warn=lambda message, offset, hint: warnings.append(message))
+    context = Context(builtin(), groups, warn=lambda code, message, offset, hint: warnings.append(message))
     for row in attribute_rows():
         example = ticked(row[3])[0]
         nodes, errors = understand(example + ";", context)
@@ -264,7 +267,7 @@ def test_every_field_of_status_is_documented_and_no_other(tmp_path: Path) -> Non
     daemon = Daemon({"source": "unix:///nowhere", "files": [], "control": "/nowhere", "ubus": "none"})
     daemon.loader.take(image_of(compiled) | {"watch": []}, 1)
     report = status.report(daemon, methods.PAGE_BYTES)
-    flat = ("source", "policy", "flows", "kernel", "ubus", "loop", "memory")
+    flat = ("source", "policy", "flows", "kernel", "ubus", "loop", "memory", "faults")
     nested = {*flat, "actions", "targets"}
     text = page("status.md")
     fields = {"Top": set(report) - nested, "actions": set(report["actions"]["a"]), "targets": set(report["targets"]["l"])}
@@ -277,7 +280,7 @@ def test_every_field_of_status_is_documented_and_no_other(tmp_path: Path) -> Non
 
 
 def test_the_fields_of_a_set_in_status_are_documented() -> None:
-    kernel_set = SimpleNamespace(data={"set": "s.v4", "table": "t"}, present=0, trouble="")
+    kernel_set = SimpleNamespace(data={"set": "s.v4", "table": "t"}, present=0, trouble="", trouble_code="")
     counters = slot.Counters("t", "nftset")
     bound = SetTarget(counters, "*")
     bound.slots = [kernel_set]  # type: ignore[list-item]
@@ -296,6 +299,24 @@ def test_every_method_and_argument_of_the_bus_is_documented_and_no_other() -> No
     assert documented == {name: set(arguments) for name, arguments in methods.signatures().items()}
 
 
+def test_every_field_of_a_finding_is_documented_and_no_other() -> None:
+    """A program that reads `check` would look for a field that is not there."""
+    found = Report("bad-value", "error", Place("f", 1, 1, "p.s.o"), "m", "h", "c", "e").as_dict()
+    first, second = section(page("bus.md"), "### Findings").split("A place has:")
+    assert {word for row in rows(first) for word in ticked(row[0])} == set(found)
+    assert {word for row in rows(second) for word in ticked(row[0])} == set(found["place"])
+
+
+def test_what_must_be_done_about_a_trouble_is_documented_by_its_code() -> None:
+    """Who reads a code in status would not find what to do."""
+    text = section(page("status.md"), "## targets").partition("\n`trouble` is")[2]
+    codes = {word for row in rows(text) for word in ticked(row[0])}
+    assert codes >= {"set-full", "set-missing", "set-other-type", "labels-no-room", "no-permission", "kernel-refused"}
+    assert codes <= set(
+        re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs" / "codes.md").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+
+
 def test_the_rights_for_a_browser_are_about_every_method() -> None:
     (block,) = [json.loads(text) for text in blocks((ROOT / "docs" / "bus.md").read_text(encoding="utf-8"), "json")]
     named = [method for right in ("read", "write") for method in block["nfa"][right]["ubus"]["nfa"]]
@@ -309,21 +330,10 @@ def test_the_limits_and_events_of_the_bus_are_documented() -> None:
     assert f"the last {engine.RECENT} decisions" in text
     assert f"at most {news.MATCHES_A_SECOND} a second" in text
     assert {ticked(row[0])[0] for row in rows(section(text, "## Events"))} == {
-        f"nfa.{name}" for name in re.findall(r"tell\(\"(\w+)\"", "".join(
+        f"nfa.{name}" for name in re.findall(r"tell[(,] ?\"(\w+)\"", "".join(
             (ROOT / "nfa" / file).read_text() for file in ("daemon/daemon.py", "daemon/loader.py", "daemon/bus/news.py")
         ))
     }  # fmt: skip
-
-
-# -- bounds.md ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_bounds_are_those_of_the_code() -> None:
-    bounds = section(page("bounds.md"), "## Bounds")
-    numbers = (engine.MAX_FLOWS, slot.MAX_LIVE, view.CACHE_LIMIT, view.TEXT_LIMIT, rx.ROWS, rx.SYMBOLS, log.MAX_ENTRIES)
-    for number in (*numbers, engine.LIFETIME, SHOWN_REPORTS):
-        assert f"{number:,}" in bounds, number
-    assert f"{image.MAX_SIZE >> 20} MiB of image" in bounds
 
 
 # -- what can be copied from all pages ----------------------------------------------------------------------------------
@@ -411,7 +421,7 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
-@pytest.mark.parametrize("path", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_link_between_the_pages_leads_somewhere(path: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
         if "://" in link:
@@ -422,6 +432,34 @@ def test_every_link_between_the_pages_leads_somewhere(path: Path) -> None:
         if fragment:
             headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
             assert fragment in map(anchor, headings), link
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_every_path_of_the_repository_that_a_document_names_is_there(path: Path) -> None:
+    """Who follows a document into the code would find nothing where it points."""
+    folders = "|".join(name for name in ("nfa", "tests", "docs", "bench", "demo", "packaging", "feeds", "files", r"\.ci"))
+    named = re.findall(rf"(?<![\w./:-])((?:{folders})/[\w./-]*\w)", path.read_text(encoding="utf-8"))
+    assert [name for name in named if name not in MADE and not (ROOT / name).exists()] == []
+
+
+def test_the_architecture_shows_every_package() -> None:
+    """A newcomer reads the map first; a package that is not on it is found by chance."""
+    text = section((ROOT / "docs/architecture.md").read_text(encoding="utf-8"), "## The house")
+    folders = [path.parent for path in (ROOT / "nfa").rglob("__init__.py")]
+    missing = [folder.name for folder in folders if not re.search(rf"\b{folder.name}/", text)]
+    assert set(missing) <= {"data"}
+
+
+def test_every_decision_is_listed_and_has_its_three_parts() -> None:
+    """A decision that nobody finds, or that does not say why, will be made again."""
+    folder = ROOT / "docs/decisions"
+    listed = rows((folder / "README.md").read_text(encoding="utf-8"))
+    records = sorted(folder.glob("0*.md"))
+    assert [row[0] for row in listed] == [f"[{number}]({path.name})" for number, path in enumerate(records, 1)]
+    for row, path in zip(listed, records, strict=True):
+        text = path.read_text(encoding="utf-8")
+        assert text.startswith(f"# {int(path.name[:4])}. {row[1]}\n"), path.name
+        assert re.findall(r"^## (.*)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"], path.name
 
 
 def test_who_wants_to_stop_what_plays_is_led_to_cut() -> None:

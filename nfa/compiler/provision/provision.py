@@ -63,6 +63,7 @@ def provision(targets: Iterable[Target], kernel: Kernel | None, reports: Reports
                 slot["element_timeout"] = first["timeouts"] and slot["ttl"] != first["ttl"]
             elif shared:
                 reports.error(
+                    "set-shared",
                     target.place,
                     f"target {quote(target.name)} wants another kind of set {quote(slot['set'])} than target "
                     f"{quote(first['target'])}",
@@ -92,7 +93,7 @@ class _Provisioner:
         try:
             key = nftset.key_of(options["type"], family)
         except ValueError as error:
-            self._refuse(target, str(error), "list fewer fields in 'type'")
+            self._refuse("options-conflict", target, str(error), "list fewer fields in 'type'")
             return None
 
         def look(kernel: Kernel, name: str) -> NftSet | None:
@@ -145,6 +146,7 @@ class _Provisioner:
         if set_type == "bitmap:ip" and family == 6:
             if options["families"] == (6,):
                 self._reports.warning(
+                    "family-unsupported",
                     target.place,
                     f"target {quote(target.name)}: a bitmap:ip holds IPv4 addresses only",
                     hint="use hash:ip for IPv6",
@@ -186,6 +188,7 @@ class _Provisioner:
             if slot["skb"] and not found.skbinfo:
                 slot["skb"] = None
                 self._reports.warning(
+                    "set-without-skbinfo",
                     target.place,
                     f"ipset {quote(slot['set'])} was made without skbinfo",
                     hint=_DELETE.format(delete) if slot["managed"] else "add skbinfo to its creation",
@@ -211,7 +214,7 @@ class _Provisioner:
         )
         if asked and revisions is None:
             hint = f"install the kernel module ip_set_{set_type.replace(':', '_').replace(',', '')}"
-            self._refuse(target, f"this kernel has no ipset type {set_type}", hint)
+            self._refuse("kernel-lacks-type", target, f"this kernel has no ipset type {set_type}", hint)
             return None
         # CREATE over an existing set is EEXIST unless it names that set's own timeout, size and extensions.
         as_found = {"timeout": found.timeout, "size": found.size, "flags": found.flags} if found else {}
@@ -242,6 +245,7 @@ class _Provisioner:
             if str(reason) not in self._blind:
                 self._blind.add(str(reason))
                 self._reports.warning(
+                    "kernel-unavailable",
                     target.place,
                     f"cannot look at the kernel: {reason}",
                     consequence="sets are taken to be as configured",
@@ -289,6 +293,7 @@ class _Provisioner:
                 slot["element_timeout"] = ttl > 0
                 if known:
                     self._reports.warning(
+                        "set-missing",
                         target.place,
                         f"set {name} does not exist",
                         hint=f"create it with: {command}",
@@ -304,12 +309,13 @@ class _Provisioner:
             return True
         if problem:
             make = "" if managed else f"; then make one with: {command}"
-            self._refuse(target, f"set {name} {problem}", delete + make)
+            self._refuse("set-other-type", target, f"set {name} {problem}", delete + make)
             return False
         slot["timeouts"] = found.timeout is not None
         slot["element_timeout"] = slot["timeouts"] and found.timeout != ttl
         if ttl and found.timeout is None:
             self._reports.warning(
+                "set-without-timeouts",
                 target.place,
                 f"set {name} was made without timeouts, but ttl is {ttl} seconds",
                 hint=f"{delete}; then make one with: {command}",
@@ -330,15 +336,16 @@ class _Provisioner:
         message = f"set {quote(slot['set'])} {problem}"
         if slot["kind"] == "nftset":
             hint = "the daemon changes the set, where the kernel can (6.18 can)"
-            self._reports.info(target.place, message, hint=hint, consequence=consequence)
+            self._reports.info("set-differs", target.place, message, hint=hint, consequence=consequence)
         else:
             hint = f"to change the set, {delete}"
-            self._reports.warning(target.place, message, hint=hint, consequence=consequence)
+            self._reports.warning("set-differs", target.place, message, hint=hint, consequence=consequence)
 
     def _tell_replacement(self, target: Target, problem: str, used: str, way_out: str) -> None:
         """A managed set is of another type: the daemon replaces it, once nothing uses it. `used`: what does, "" if nothing."""
         if used:
             self._reports.error(
+                "set-other-type",
                 target.place,
                 f"target {quote(target.name)}: {problem}, and is used by {used}",
                 hint=way_out,
@@ -346,11 +353,16 @@ class _Provisioner:
             )
         else:
             self._reports.info(
-                target.place, problem, hint="nothing uses it, so the daemon replaces it", consequence="what is in it goes"
+                "set-other-type",
+                target.place,
+                problem,
+                hint="nothing uses it, so the daemon replaces it",
+                consequence="what is in it goes",
             )
 
-    def _refuse(self, target: Target, problem: str, hint: str) -> None:
+    def _refuse(self, code: str, target: Target, problem: str, hint: str) -> None:
         self._reports.error(
+            code,
             target.place,
             f"target {quote(target.name)}: {problem}",
             hint=hint,

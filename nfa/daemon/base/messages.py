@@ -8,8 +8,8 @@ import select
 
 from .portable import escaped, write
 
-_LEVELS = {"error": 0, "config error": 0, "warning": 1, "config warning": 1, "notice": 2, "config info": 2, "match": 3}
-"""What a message may be; its first word is printed."""
+_LEVELS = {"error": 0, "warning": 1, "notice": 2, "match": 3}
+"""What a message may be."""
 LOG_LEVELS = {"error": 0, "warning": 1, "notice": 2, "debug": 3}
 """What may be configured, and up to which level messages are written then."""
 
@@ -42,7 +42,7 @@ class Log:
         try:
             descriptor = 2 if _LEVELS[level] < LOG_LEVELS["notice"] else 1
             if self._outputs[descriptor].poll(0):
-                line = "nfa: " + level.split()[0] + ": " + escaped(text[:1000])
+                line = "nfa: " + level + ": " + escaped(text[:1000])
                 write(descriptor, line.encode("utf-8", "backslashreplace")[:MAX_LINE] + b"\n")
         except OSError:
             pass

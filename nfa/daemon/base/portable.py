@@ -51,6 +51,8 @@ if MYPY or sys.implementation.name != "micropython":
     lower = str.lower
     monotonic = time.monotonic
     printable = str.isprintable
+    _BLANKS = " \t\n\r"
+    """What may stand around a JSON value."""
     _scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 
     def decode(raw: bytes) -> str:
@@ -67,11 +69,12 @@ if MYPY or sys.implementation.name != "micropython":
         Bytes that are not UTF-8 come from the wire; a flow must not escape its policy by sending some.
         """
         text = str(raw, "utf-8", "replace")
+        start = 0 if raw[:1] == b"{" else len(text) - len(text.lstrip(_BLANKS))
         try:
-            value, end = _scan(text, 0)
+            value, end = _scan(text, start)
         except StopIteration:
             raise ValueError("not JSON") from None
-        if end != len(text) and text[end:].strip():
+        if end != len(text) and text[end:].strip(_BLANKS):
             raise ValueError("more than one value")
         return value
 

@@ -277,7 +277,7 @@ def _recent_record(daemon: "Answering", digest: str) -> "Data":
         raise Refused(INVALID_ARGUMENT, "'flow' must be at least 4 characters of a digest")
     for *_, kept in list(daemon.engine.recent)[::-1]:
         record = _record_of(kept)
-        known = record["flow"] if record else kept if isinstance(kept, dict) else {}
+        known: Data = record["flow"] if record else kept if isinstance(kept, dict) else {}
         if known.get("digest", "").startswith(wanted):
             if record is None:
                 raise Refused(NOT_FOUND, "the record of this flow was too long to be remembered; pass the record itself")

@@ -94,6 +94,7 @@ def report(daemon: "Reporting", budget: int) -> "Data":
             "decoder": daemon.decoder,
             "lag": daemon.lag,
             "last_error": client.last_error,
+            "code": "" if client.state == "connected" else client.code,
         },
         "policy": policy,
         "flows": {
@@ -148,7 +149,7 @@ def actions(daemon: "Reporting") -> "Data":
     now = daemon.now()
     counts = policy.action_counts()
     edges = policy.edges(int(time.time()))
-    for number, (name, enabled, reason, reached) in enumerate(policy.actions):
+    for number, (name, enabled, reason, reached, code) in enumerate(policy.actions):
         count, last = counts[number]
         before, then = policy.kept_counts.get(name, (0, 0))
         schedule = policy.schedules[number]
@@ -156,6 +157,7 @@ def actions(daemon: "Reporting") -> "Data":
             "enabled": enabled,
             "active": not reason,
             "reason": reason,
+            "code": code,
             "in_hours": policy.in_hours(number),
             "hours": policy.hours[schedule] if schedule >= 0 else "",
             "until": edges[schedule] if schedule >= 0 else "",
@@ -175,35 +177,37 @@ def targets(daemon: "Reporting") -> "Data":
     return found
 
 
-def _why_not(target: "Data", bound: "Any") -> str:
-    """Return why no flow reaches a target, "" when they do."""
+def _why_not(target: "Data", bound: "Any") -> tuple[str, str]:
+    """Return why no flow reaches a target, in words and as a code; both "" when they do."""
     if bound is not None:
-        return ""
+        return "", ""
     if not target["enabled"]:
-        return "the target is disabled"
+        return "the target is disabled", "target-disabled"
     if target["trouble"]:
-        return str(target["trouble"]) + ": nfa check says why"
-    return "no set of it can be used: nfa check says why"
+        return str(target["trouble"]) + ": nfa check says why", "target-unusable"
+    return "no set of it can be used: nfa check says why", "target-unusable"
 
 
-def _trouble(target: "Data", bound: "Any", counters: "Counters") -> tuple[str, bool]:
-    """Return what is wrong with a target now ("": nothing), and whether its last error is over: it has worked since."""
+def _trouble(target: "Data", bound: "Any", counters: "Counters") -> tuple[str, str, bool]:
+    """Return what is wrong with a target now, in words and as a code (both "": nothing), and whether its last error is over:
+    it has worked since."""
     if bound is None:
-        return "", False
+        return "", "", False
     if target["type"] == "sink":
-        trouble = bound.channel.trouble
+        trouble, code = bound.channel.trouble, "sink-failed" if bound.channel.trouble else ""
     else:
-        trouble = next((slot.trouble for slot in bound.slots if slot.trouble), "")
+        trouble, code = next(((slot.trouble, slot.trouble_code) for slot in bound.slots if slot.trouble), ("", ""))
     if target["type"] in ("ctmark", "ctlabel"):
-        return trouble, not trouble and all(slot.worked_at > counters.error_time for slot in bound.slots)
-    return trouble, not trouble and target["type"] != "log"
+        return trouble, code, not trouble and all(slot.worked_at > counters.error_time for slot in bound.slots)
+    return trouble, code, not trouble and target["type"] != "log"
 
 
 def _target(target: "Data", registry: "Registry", now: int) -> "Data":
     counters = registry.counters(target["name"], target["type"])
     bound: Any = registry.targets.get(target["name"])
     slots = bound.slots if bound is not None else []
-    trouble, over = _trouble(target, bound, counters)
+    trouble, code, over = _trouble(target, bound, counters)
+    reason, inactive = _why_not(target, bound)
     pending = 0
     if bound is not None and target["type"] in ("log", "sink"):
         pending = len(bound.log) if target["type"] == "log" else bound.waiting()
@@ -211,15 +215,22 @@ def _target(target: "Data", registry: "Registry", now: int) -> "Data":
         "type": target["type"],
         "enabled": target["enabled"],
         "active": bound is not None,
-        "reason": _why_not(target, bound),
+        "reason": reason,
         "elements": sum([slot.present for slot in slots]) + pending,
         "sets": [
-            {"name": slot.data["set"], "table": slot.data["table"], "elements": slot.present, "trouble": slot.trouble}
+            {
+                "name": slot.data["set"],
+                "table": slot.data["table"],
+                "elements": slot.present,
+                "trouble": slot.trouble,
+                "code": slot.trouble_code,
+            }
             for slot in slots
         ],
         "kind": target.get("channel", {}).get("kind", ""),
         "readers": bound.readers() if bound is not None and target["type"] == "sink" else 0,
         "trouble": trouble,
+        "code": code or inactive,
         "over": over,
         "added": counters.added,
         "refreshed": counters.refreshed,

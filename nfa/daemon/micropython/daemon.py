@@ -12,6 +12,7 @@ import time
 
 from ... import __version__
 from ..base.dispatcher import Dispatcher
+from ..base.findings import log_line
 from ..base.messages import LOG_LEVELS, Log
 from ..base.portable import monotonic
 from ..base.portable_micropython import set_lower
@@ -85,7 +86,7 @@ class Matcher(Loop):
             "image": image,
         }
         info["errors"], info["warnings"] = data["errors"], data["warnings"]
-        info["reports"] = [text for _, text in data["reports"]]
+        info["reports"] = data["reports"]
         self.loader = self.news = _Facts(info)
         self._signals = -1
         self._room_told = -60.0
@@ -100,8 +101,8 @@ class Matcher(Loop):
 
     def load(self, data: "dict[str, Any]") -> None:
         """Put the image's policy in force."""
-        for severity, text in data["reports"]:
-            self.log.say("config " + severity, text.partition("\n")[0])
+        for found in data["reports"]:
+            self.log.say(*log_line(found))
         numbers = self.registry.number_slots(data)
         policy = Policy(data, data["code"], {}, numbers)
         self.registry.adopt(self.registry.prepare(data, numbers, policy.key_functions), self.now())

@@ -26,7 +26,7 @@ _FAULT = " could not be used, by a fault of nfa"
 class Job:
     """Something to be done by a child. `done(output, problem)` is called once: b"" and words when nothing came of it.
 
-    When it raises, it is called once more, with b"" and words."""
+    When it raises, it is called again: with the same, then with b"" and words."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class Children:
         job = self._job
         assert job is not None
         self._kill()
-        if not self._dispatcher.guard(job.done, output, problem):
+        if not self._dispatcher.insist(job.done, output, problem):
             self._dispatcher.guard(job.done, b"", "the answer of " + job.name + _FAULT)
         self._next()
 

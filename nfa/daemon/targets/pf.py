@@ -10,7 +10,7 @@ time. What comes meanwhile waits in the slots, where an address that is wanted, 
 import time
 
 from .counters import Counters
-from .sets.errors import label
+from .sets.errors import CODE_REFUSED, label
 from .sets.slot import Slot
 from .sets.states import MADE
 from .texts import address_text
@@ -34,7 +34,6 @@ STOP_LIMIT = 3.0
 MAX_SAID = 200
 """Characters of what pfctl said that are told."""
 _GONE = "does not exist"
-CODE_FAILED = "pf-failed"
 _NOT_ALL = 2
 """The exit code of `test` when the table is there, and the address is not in it."""
 
@@ -335,7 +334,7 @@ class Tables:
         slot.retry[what] = now + slot.waits[what]
         counters.last_error = label(slot) + ": " + words
         counters.error_time = now
-        if slot.state.begin(CODE_FAILED, words):
+        if slot.state.begin(CODE_REFUSED, words):
             hint = _advice(words, slot)
             text = "target '" + counters.name + "': " + label(slot) + ": " + words
             self._say("error", text + (" (" + hint + ")" if hint else "") + "; it is tried again")

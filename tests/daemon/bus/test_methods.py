@@ -72,8 +72,8 @@ def test_status_counts_what_happened(house: House) -> None:
     assert found["flows"]["matched"] == 3
     assert found["actions"]["video"]["matches"] == 3
     assert found["actions"]["games"] == {
-        "enabled": False, "active": False, "reason": "the action is disabled", "in_hours": None, "hours": "",
-        "until": "", "targets": ["nft.games"], "matches": 0, "last_match": None,
+        "enabled": False, "active": False, "reason": "the action is disabled", "code": "action-disabled", "in_hours": None,
+        "hours": "", "until": "", "targets": ["nft.games"], "matches": 0, "last_match": None,
     }  # fmt: skip
     assert found["targets"]["nft.video"]["elements"] == found["targets"]["nft.video"]["added"] == 2
     assert found["targets"]["log.video"]["added"] == 3
@@ -370,7 +370,8 @@ def test_reload_answers_with_its_outcome(house: House) -> None:
     house.file.write_text("{")
     found = house.result("reload")
     assert (found["loaded"], found["generation"], found["errors"]) == (False, 2, 1)
-    assert "policy.json" in found["reports"][0]
+    (report,) = found["reports"]
+    assert (report["code"], report["place"]["file"]) == ("bad-syntax", str(house.file))
 
 
 def test_flush_empties_the_sets_of_a_target(house: House) -> None:

@@ -47,7 +47,7 @@ def test_attacks_on_backtracking_take_a_few_steps(pattern, attack, steps):
     """A host name of 1,024 characters would stop the daemon for years."""
     plan = compile_pattern(pattern)
     assert plan.kind == "dfa" and plan.note
-    assert not rx.matcher(plan.as_data())(attack)
+    assert not rx.finder(plan.as_data()).search(attack)
     assert steps["_step"] < 60
 
 
@@ -89,7 +89,7 @@ def test_memory_is_bounded_and_forgetting_changes_no_answer(monkeypatch):
 @pytest.mark.parametrize("budget", [-1, 50_000])
 def test_only_the_first_1024_characters_are_searched(budget):
     """A long text would be searched differently by the two kinds, or take longer than promised."""
-    found = rx.matcher(compile_pattern("b$", budget=budget).as_data())
+    found = rx.finder(compile_pattern("b$", budget=budget).as_data()).search
     assert found("a" * 1023 + "b") and found("a" * 1023 + "bc")
     assert not found("a" * 1024 + "b")
 
@@ -106,4 +106,4 @@ def test_image_data_may_be_tuples():
     data = compile_pattern("(a+)+b$").as_data()
     nested = ("shifts", "products", "assertions")
     frozen = {key: tuple(map(tuple, value)) if key in nested else value for key, value in data.items()}
-    assert rx.matcher(frozen)("xaab") and not rx.matcher(frozen)("xb")
+    assert rx.finder(frozen).search("xaab") and not rx.finder(frozen).search("xb")

@@ -28,10 +28,10 @@ EVENTS = ("new", "updated", "expired")
 
 
 class Bench:
-    """A hub with targets. `moment` is added to the clock, so that a test need not wait."""
+    """A hub with targets. Its clock stands still until the test says that time passes: no timeout is over before."""
 
     def __init__(self, ubus: Any = None, dispatcher: Dispatcher | None = None) -> None:
-        self.ahead = 0.0
+        self.moment = time.monotonic()
         self.dispatcher = dispatcher or Strict(self.now)
         self.said: list[tuple[str, str]] = []
         self.told: list[tuple[str, str, str]] = []
@@ -62,7 +62,7 @@ class Bench:
         return self.targets[0].counters
 
     def now(self) -> float:
-        return time.monotonic() + self.ahead
+        return self.moment
 
     def turn(self, milliseconds: int = 5) -> None:
         """One turn of the loop."""
@@ -77,7 +77,7 @@ class Bench:
 
     def pass_time(self, seconds: float) -> None:
         """Let the clock be later."""
-        self.ahead += seconds
+        self.moment += seconds
         self.turn(0)
 
 

@@ -325,7 +325,7 @@ def test_readers_that_are_behind_share_one_budget(tmp_path: Path, monkeypatch: p
     bench = Bench()
     target = bench.use(unix(tmp_path / "s.sock"))
     good = connect(tmp_path / "s.sock", bench, 1)
-    slow, most, got, count = [], 0, b"", 0
+    slow, most, got, count = [], 0, bytearray(), 0
     for _ in range(6):
         slow.append(connect(tmp_path / "s.sock", bench, target.readers() + 1))
         for _ in range(900):
@@ -333,10 +333,10 @@ def test_readers_that_are_behind_share_one_budget(tmp_path: Path, monkeypatch: p
             feed(target, record(count, text="x" * size))
             bench.turn(0)
             got += good.recv(1 << 20)
-            chunks = {id(chunk): chunk for one in target.channel._readers.values() for chunk in one.chunks}
-            held = sum(chunk.cost for chunk in chunks.values())
-            assert held == target.channel._held
-            most = max(most, held)
+            most = max(most, target.channel._held)
+            if count % 20 == 0:
+                chunks = {id(chunk): chunk for one in target.channel._readers.values() for chunk in one.chunks}
+                assert sum(chunk.cost for chunk in chunks.values()) == target.channel._held
     assert 400_000 < most <= 600_000 and numbers(got) == list(range(1, count + 1))
     for reader in slow:
         reader.close()

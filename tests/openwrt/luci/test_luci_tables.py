@@ -14,6 +14,7 @@ from nfa.cli.eval import predicate
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.compile import names_of_agent
 from nfa.compiler.expression import Context, understand
+from nfa.daemon.engine.view import View
 
 CONFIG = """\
 config nfa 'main'
@@ -208,7 +209,7 @@ NAMES = (
 def _meaning(expression: str) -> Callable[[dict[str, Any]], bool]:
     nodes, errors = understand(expression, Context(names_of_agent(Paths())))
     assert not errors, (expression, errors)
-    return predicate(nodes)
+    return predicate(nodes, View())
 
 
 def test_no_name_breaks_out_of_its_quotes(router: Router, sit_down: Callable[..., Person]) -> None:

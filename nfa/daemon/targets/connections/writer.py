@@ -28,7 +28,7 @@ MAX_TURN = 2048
 QUIET = 30
 """Seconds without a new success after which missing room for labels is told again, if MANY connections had none since."""
 MANY = 8
-CODE_NO_ROOM = "no-label-room"
+CODE_NO_ROOM = "labels-no-room"
 NO_ROOM = "connections have no room for labels, because no rule of the firewall sets one"
 ADD_A_RULE = (
     "add one, which need not be reached by any packet: nft 'add table inet nfa_labels; add chain inet nfa_labels unused;"
