@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from nfa.compiler.config import kinds, servers, service
 from nfa.compiler.config.convert import UINT32, Converter, boolean, choice, integer, mark, path, text, texts
 from nfa.compiler.config.timeofday import timezone, windows
-from nfa.daemon.engine.engine import MAX_FLOWS
+from nfa.daemon.engine.flows import MAX_FLOWS
 from nfa.daemon.stream.client import DEFAULT_SOURCE
 
 MAX_TTL = 2147483  # seconds; ipset's limit, (UINT_MAX / 2) / 1000

@@ -15,7 +15,7 @@ import select
 import socket
 
 from ..base.dispatcher import NEVER, Dispatcher, Timer
-from . import blob
+from . import SOCKETS, blob
 
 MYPY = False
 if MYPY:
@@ -26,8 +26,6 @@ if MYPY:
     Call = Callable[[str, dict[str, Any], Reply], None]
     Invocation = tuple[str, dict[str, Any], Reply]
 
-SOCKETS = "/var/run/ubus/ubus.sock", "/var/run/ubus.sock"
-"""Where ubusd listens: since OpenWrt 22.03, and before."""
 FIRST_WAIT = 0.25
 LONGEST_WAIT = 1.0
 """Seconds between attempts to connect: they cost a few system calls, and ubusd is back soon if at all."""

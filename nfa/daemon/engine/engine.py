@@ -12,7 +12,7 @@ import json
 from collections import deque
 
 from ..stream.records import BAD_KINDS, BadRecord, catalogue, digest_key, read
-from .flows import Flows, Records
+from .flows import MAX_FLOWS, Flows, Records
 from .policy import Plan, Policy
 from .view import MALFORMED
 
@@ -27,8 +27,6 @@ if MYPY:
 
 MAX_RENAMED = 8
 """Earlier digests of a flow that are looked at."""
-MAX_FLOWS = 65536
-"""What `max_flows` is by default."""
 RECENT = 200
 """Decisions that are remembered for `matches`, each with its record: about 300 kB of usual ones."""
 MAX_KEPT_RECORD = 4096

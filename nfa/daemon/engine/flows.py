@@ -8,6 +8,8 @@ MYPY = False
 if MYPY:
     from typing import Any
 
+MAX_FLOWS = 65536
+"""What `max_flows` is by default."""
 MAX_DROPPED = 1024
 """Flows forgotten at once when there are too many: a millisecond or two."""
 
