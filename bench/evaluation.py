@@ -130,7 +130,7 @@ def measure(folder: Path, flows: list[Flow], counts: dict[str, tuple[int, ...]],
             raw = image.dump(data)
             found: dict[str, float] = {"compile": took, "image": len(raw), "memory": weight(folder, raw)}
             found |= {way: cost(policy, flows, way, seconds) for way in WAYS}
-            found["matched"] = sum([bool(policy.decide(record, record["flow"])) for record in flows]) / len(flows)
+            found["matched"] = sum([bool(policy.decide(record, record["flow"]).plan) for record in flows]) / len(flows)
             figures.setdefault(mix, {})[str(count)] = found
     gc.unfreeze()
     return figures

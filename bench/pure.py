@@ -112,5 +112,5 @@ def measure(data: bytes, policy: Policy, runs: int) -> dict[str, float]:
         "records": least(lambda: read_all(data), runs),
         "decide": least(decisions, runs),
         "engine": least(lambda: engine.take(framed, 1), runs),
-        "matched": sum([bool(decide(record, record["flow"])) for record in flows]) / len(flows),
+        "matched": sum([decide(record, record["flow"]).plan is not None for record in flows]) / len(flows),
     }

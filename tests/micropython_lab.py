@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from policies import compiled
+from policies import decided as matched
 from samples import payload, stream
+from waiting import patience
 
 from nfa.compiler.compile import image_of
 from nfa.compiler.micropython import image_for
@@ -71,7 +73,9 @@ class MicroPython:
         """Run a program; return what it printed."""
         options = ["-X", f"heapsize={heap}"] if heap else []
         command = [self.path, *options, "-c", program, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=self.environment, cwd=ROOT)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=patience(120), check=False, env=self.environment, cwd=ROOT
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -100,7 +104,8 @@ while True:
                 print(kind)
                 continue
             keys = []
-            actions = policy.decide(value, value["flow"])
+            verdict = policy.decide(value, value["flow"])
+            actions = None if verdict.exempt else verdict.plan.actions if verdict.plan else ()
             for key in policy.key_functions:
                 try:
                     keys.append(key(value, value["flow"]).hex())
@@ -127,7 +132,7 @@ def decided(policy: Policy, data: list[bytes]) -> list[str]:
                 lines.append(kind)
                 continue
             keys = []
-            actions = policy.decide(value, value["flow"])
+            actions = matched(policy, value)
             for key in policy.key_functions:
                 try:
                     keys.append(key(value, value["flow"]).hex())

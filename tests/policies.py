@@ -43,6 +43,14 @@ def config_of(actions: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"version": 1, "actions": complete, "targets": targets} | more
 
 
+def decided(policy: Policy, record: Record) -> tuple[int, ...] | None:
+    """Return the numbers of the actions that match a record; None for a flow that is exempt from all."""
+    verdict = policy.decide(record, record["flow"])
+    if verdict.exempt:
+        return None
+    return verdict.plan.actions if verdict.plan is not None else ()
+
+
 class Noted:
     """A target that notes the flows it is given; `key` is what they hold then."""
 
@@ -81,5 +89,5 @@ class Desk:
     def actions(self, record: Record) -> list[str] | None:
         """The names of the actions that match a record; None when it is exempt from all."""
         assert self.engine.policy is not None
-        found = self.engine.policy.decide(record, record["flow"])
+        found = decided(self.engine.policy, record)
         return None if found is None else [self.engine.policy.actions[number][0] for number in found]

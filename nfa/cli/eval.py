@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..compiler.base.report import Reports, excerpt, line_at
+from ..compiler.catalogue import category_rows
 from ..compiler.compile import names_of_agent
 from ..compiler.config.groups import load_groups
 from ..compiler.config.members import members_of
@@ -16,6 +17,8 @@ from ..compiler.expression import Context, understand
 from ..compiler.expression.generate import Generator
 from ..compiler.expression.tree import Node, any_of
 from ..daemon.engine.policy import namespace
+from ..daemon.engine.rx import finder
+from ..daemon.engine.view import View
 from .common import Recording, fail, flow_of, paint, paths_of, print_reports, shown, title
 
 _EPILOG = """\
@@ -44,15 +47,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state-dir", metavar="DIR", help="netifyd's folder (names and address groups)")
 
 
-def predicate(nodes: list[Node]) -> Predicate:
-    """Compile trees to a function of a record, by the same generator that the daemon's policy comes from."""
+def predicate(nodes: list[Node], view: View) -> Predicate:
+    """Compile trees to a function of a record, by the same generator that the daemon's policy comes from.
+
+    `view`: how the record is read.
+    """
     node = any_of(nodes)
     if node is None:
         return lambda record: False
     generator = Generator()
     result = generator.expression(node)
     source = "\n".join(["def match(r, f):", *(f"    {line}" for line in generator.lines), f"    return {result}"])
-    names: dict[str, Any] = namespace(generator.constants, generator.patterns)
+    names: dict[str, Any] = namespace(view, generator.constants, [finder(pattern) for pattern in generator.patterns])
     exec(compile(source, "<expression>", "exec"), names)
     match = names["match"]
 
@@ -65,19 +71,21 @@ def predicate(nodes: list[Node]) -> Predicate:
     return matches
 
 
-def _context(arguments: argparse.Namespace) -> Context:
+def _context(arguments: argparse.Namespace) -> tuple[Context, View]:
+    """Return what an expression may name, and how records are read."""
     paths = paths_of(arguments)
     reports = Reports()
     groups = {name: members_of(group) for name, group in load_groups(paths, reports).items()}
     print_reports(reports)
-    return Context(names_of_agent(paths), groups)
+    known = names_of_agent(paths)
+    return Context(known, groups), View(*category_rows(known))
 
 
 def _bits(arguments: argparse.Namespace) -> int:
     if not arguments.expressions or not arguments.flows:
         print("nfa eval: --bits needs --expressions FILE and --flows FILE", file=sys.stderr)
         return 2
-    context = _context(arguments)
+    context, view = _context(arguments)
     flows = []
     with open(arguments.flows, encoding="utf-8") as file:
         for line in file:
@@ -97,7 +105,7 @@ def _bits(arguments: argparse.Namespace) -> int:
             nodes, errors = understand(text, context)
             result = "E"
             if not errors:
-                match = predicate(nodes)
+                match = predicate(nodes, view)
                 result = "".join("1" if flow is not None and match(flow) else "0" for flow in flows)
             print(json.dumps({"expr": text, "result": result}))
     return 0
@@ -119,7 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _filter(arguments: argparse.Namespace) -> int:
     text = arguments.expression
-    context = _context(arguments)
+    context, view = _context(arguments)
     context.warn = lambda code, message, offset, hint: _tell(text, "warning", message, offset, hint)
     nodes, errors = understand(text, context)
     for error in errors:
@@ -128,7 +136,7 @@ def _filter(arguments: argparse.Namespace) -> int:
         if not errors:
             print("nfa eval: the expression is empty", file=sys.stderr)
         return 2
-    match = predicate(nodes)
+    match = predicate(nodes, view)
     seen = matched = 0
     recording = Recording(arguments.file)
     for record in recording.flows():

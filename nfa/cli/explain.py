@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from ..compiler.compile import compile_policy
-from ..compiler.explain import Verdict, explain
+from ..compiler.explain import Explainer, Verdict
 from ..compiler.schedules import wall_time
 from .common import Recording, add_config_arguments, fail, paint, paths_of, print_reports, shown, sources_of, title
 
@@ -75,12 +75,13 @@ def run(arguments: argparse.Namespace) -> int:
     if compiled is None:
         return 1
     at = wall_time(arguments.at, compiled.schedules.now()[0]) if arguments.at else None
+    explainer = Explainer(compiled)
     recording = Recording(arguments.file)
     seen = matched = 0
     try:
         for record in recording.flows():
             try:
-                verdict = explain(compiled, record, at)
+                verdict = explainer.explain(record, at)
             except (TypeError, AttributeError, ValueError, KeyError, OSError):
                 recording.unusable += 1
                 continue

@@ -128,7 +128,7 @@ def _located(source: Source, skipped: Skipped) -> Iterator[tuple[str, bytes]]:
         while not ended:
             # Line by line until length headers are seen: so the number of a bad line is known.
             piece, problem = _piece(file, framed=framer.lines is False)
-            place = f"after byte {read - len(framer.buffer)}" if framer.lines is False else f"line {number}"
+            place = f"after byte {read - framer.waiting}" if framer.lines is False else f"line {number}"
             ended = not piece
             read += len(piece)
             number += piece.endswith(b"\n")
@@ -144,8 +144,8 @@ def _located(source: Source, skipped: Skipped) -> Iterator[tuple[str, bytes]]:
                     skipped(f"{place}: not a JSON object")
             if problem:
                 skipped(problem)
-    if framer.buffer.strip():
-        skipped(f"after byte {read - len(framer.buffer)}: the recording ends inside a record")
+    if framer.waiting:
+        skipped(f"after byte {read - framer.waiting}: the recording ends inside a record")
 
 
 def _piece(file: _Reader, framed: bool) -> tuple[bytes, str]:

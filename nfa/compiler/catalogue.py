@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -39,6 +40,16 @@ class Catalogue:
         lower = name.lower()
         found = self.applications.get(lower)
         return found if found is not None else self.applications.get("netify." + lower)
+
+
+def category_rows(catalogue: Catalogue) -> tuple[bytes, bytes]:
+    """Return the tables that a `View` of the daemon reads: of applications, of protocols; rows of be32 id, be16 category."""
+
+    def packed(table: dict[int, int]) -> bytes:
+        rows = [(number, category) for number, category in sorted(table.items()) if 0 <= number < 1 << 32]
+        return b"".join(struct.pack(">IH", number, category) for number, category in rows if 0 <= category < 1 << 16)
+
+    return packed(catalogue.category_of_application), packed(catalogue.category_of_protocol)
 
 
 def rows(catalogue: Catalogue) -> dict[str, list[dict[str, object]]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -31,7 +30,8 @@ from .expression.tree import And, Everything, Network, Node, Not, Or, Test, any_
 from .provision import conntrack, pf
 from .provision.kernel import Kernel
 from .provision.keys import key_source
-from .provision.provision import Slot, provision
+from .provision.provision import provision
+from .provision.slots import Slot
 from .schedules import Schedules, in_words, schedules
 
 
@@ -241,15 +241,6 @@ def decision(compiled: Compiled, generator: Generator) -> tuple[str, dict[str, o
     }
 
 
-def _categories(table: dict[int, int]) -> bytes:
-    """Pack a table for `engine.view.set_categories`: rows of be32 id, be16 category."""
-    return b"".join(
-        struct.pack(">IH", number, category)
-        for number, category in sorted(table.items())
-        if 0 <= number < 1 << 32 and 0 <= category < 1 << 16
-    )
-
-
 def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compile_source) -> dict[str, object]:
     """Return the policy image: plain data that the daemon can load without any of this. `code_of`: what its source becomes."""
     policy = compiled.policy
@@ -286,10 +277,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         ],
         # `note` is for those who look at slots; the daemon has no use for it.
         "slots": [{key: value for key, value in slot.items() if key != "note"} for slot in compiled.slots],
-        "categories": (
-            _categories(compiled.catalogue.category_of_application) if uses_categories else b"",
-            _categories(compiled.catalogue.category_of_protocol) if uses_categories else b"",
-        ),
+        "categories": catalogue.category_rows(compiled.catalogue) if uses_categories else (b"", b""),
         **meaning,
         "windows": compiled.schedules.windows,
         "zone": compiled.schedules.changes,

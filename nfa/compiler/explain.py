@@ -13,18 +13,18 @@ from typing import Any
 
 from ..daemon.engine.hours import shown
 from ..daemon.engine.policy import namespace
+from ..daemon.engine.view import View
 from ..daemon.targets.connections.slot import NO_LABEL, automatic
 from ..daemon.targets.target import interface_test
 from ..daemon.targets.texts import reader
+from .catalogue import category_rows
 from .compile import Compiled, CompiledAction
 from .config.features import target_is_active
-from .expression.walk import reasons
+from .expression.walk import Walker
 from .provision.keys import key_source
-from .provision.provision import Slot
-from .schedules import Schedules
+from .provision.slots import Slot
 
 SETS = ("ipset", "nftset", "pftable")
-_functions: dict[str, Callable[[dict[str, Any], dict[str, Any]], bytes]] = {}
 
 
 @dataclass(frozen=True)
@@ -74,114 +74,125 @@ def on_interface(interface: str, record: dict[str, Any]) -> bool:
     return test is None or bool(test(record))
 
 
-def _step(item: CompiledAction, record: dict[str, Any], halted: str, hours: Schedules, at: tuple[int, int]) -> Step:
-    name = item.action.name
-    if item.reason:
-        return Step(name, "off", (item.reason,))
-    if halted:
-        return Step(name, "halted", (f"action '{halted}' matched and has halt_on_match",))
-    if not on_interface(item.action.interface, record):
-        where = f"{record.get('interface', '?')} ({'lan' if record.get('internal') else 'wan'})"
-        return Step(name, "other interface", (f"interface is '{item.action.interface}', the flow is on {where}",))
-    if item.exemptions is not None:
-        exempt, why = reasons(item.exemptions, record)
-        if exempt:
-            return Step(name, "exempt", tuple(why))
-    assert item.criteria is not None  # an action without criteria is off
-    matched, why = reasons(item.criteria, record)
-    if matched and not hours.hold(name, at):
-        when = f"would match, but it is outside its hours at {shown(*at)} ({hours.words(name)}, zone {hours.zone})"
-        return Step(name, "outside hours", (when, *why))
-    return Step(name, "matched" if matched else "no match", tuple(why))
+class Explainer:
+    """Explains what one compiled policy does with flow records."""
 
+    def __init__(self, compiled: Compiled) -> None:
+        self._compiled = compiled
+        self._view = View(*category_rows(compiled.catalogue))
+        self._walker = Walker(self._view)
+        self._keys: dict[str, Callable[[dict[str, Any], dict[str, Any]], bytes]] = {}
+        """Functions that make elements, by their source, as the daemon has them."""
 
-def _packed(slot: Slot, record: dict[str, Any]) -> bytes:
-    """Make the element as the daemon does. Raises ValueError when the record lacks what it needs, or is out of range."""
-    source = key_source("key", slot)
-    if source not in _functions:
-        names: dict[str, Any] = namespace([], []) | {"S_key": 0}
-        exec(source, names)
-        _functions[source] = names["key"]
-    packed: bytes = _functions[source](record, record["flow"])
-    return packed
+    def explain(self, record: dict[str, Any], at: tuple[int, int] | None = None) -> Verdict:
+        """Walk the policy for one flow record, which must be one that `stream.records` accepts.
 
+        `at`: (weekday, second of the day) for actions with hours; None: now, in the policy's zone.
+        """
+        compiled = self._compiled
+        at = at or compiled.schedules.now()
+        verdict = Verdict(record["flow"]["digest"])
+        if compiled.exemptions is not None:
+            exempt, why = self._walker.reasons(compiled.exemptions, record)
+            if exempt:
+                verdict.exempt = tuple(why)
+                return verdict
+        halted = ""
+        names: dict[str, None] = {}
+        for item in compiled.actions:
+            step = self._step(item, record, halted, at)
+            verdict.steps.append(step)
+            if step.outcome == "matched":
+                names.update(dict.fromkeys(item.action.targets))
+                if item.action.halt_on_match:
+                    halted = item.action.name
+        for name in names:
+            self._effect(name, record, verdict)
+        return verdict
 
-def element(slot: Slot, record: dict[str, Any]) -> str:
-    """Return the element of a flow record in a set, as `ipset` and `nft` write it, or its connection and what that gets.
+    def _step(self, item: CompiledAction, record: dict[str, Any], halted: str, at: tuple[int, int]) -> Step:
+        name = item.action.name
+        hours = self._compiled.schedules
+        if item.reason:
+            return Step(name, "off", (item.reason,))
+        if halted:
+            return Step(name, "halted", (f"action '{halted}' matched and has halt_on_match",))
+        if not on_interface(item.action.interface, record):
+            where = f"{record.get('interface', '?')} ({'lan' if record.get('internal') else 'wan'})"
+            return Step(name, "other interface", (f"interface is '{item.action.interface}', the flow is on {where}",))
+        if item.exemptions is not None:
+            exempt, why = self._walker.reasons(item.exemptions, record)
+            if exempt:
+                return Step(name, "exempt", tuple(why))
+        assert item.criteria is not None  # an action without criteria is off
+        matched, why = self._walker.reasons(item.criteria, record)
+        if matched and not hours.hold(name, at):
+            when = f"would match, but it is outside its hours at {shown(*at)} ({hours.words(name)}, zone {hours.zone})"
+            return Step(name, "outside hours", (when, *why))
+        return Step(name, "matched" if matched else "no match", tuple(why))
 
-    Raises ValueError when it has none.
-    """
-    packed = _packed(slot, record)
-    if slot.get("auto"):
-        labels = automatic(slot, record["flow"])
-        if not slot["labels"] and set(labels) == {NO_LABEL}:
-            raise ValueError("its application and protocol have no label")
-        packed += bytes(labels)
-    text: str = reader(slot)(packed)
-    return text
+    def _effect(self, name: str, record: dict[str, Any], verdict: Verdict) -> None:
+        target = self._compiled.policy.targets[name]
+        flow = record["flow"]
+        if not target.enabled:
+            verdict.skipped[name] = "the target is disabled"
+        elif not on_interface(target.interface, record):
+            verdict.skipped[name] = f"its interface is '{target.interface}'"
+        elif not target_is_active(target):
+            verdict.skipped[name] = target.trouble
+        elif target.type == "log":
+            verdict.effects[name] = [f"an entry in {target.options['path']}/{target.options['prefix']}-*"]
+        elif target.channel is not None:
+            channel = target.channel
+            told = f"an event to sink '{channel.sink}', channel '{channel.name}' ({channel.kind})"
+            verdict.effects[name] = [told]
+        else:
+            slots = [
+                slot for slot in self._compiled.slots if slot["target"] == name and slot["family"] in (0, flow["ip_version"])
+            ]
+            for slot in slots:
+                try:
+                    text = self._in_words(slot, record)
+                except (ValueError, OSError) as failure:
+                    verdict.skipped[name] = f"the flow has no element here: {failure}"
+                else:
+                    verdict.effects.setdefault(name, []).append(text)
+            if not slots:
+                verdict.skipped[name] = (
+                    f"it has no set for IPv{flow['ip_version']}" if target.type in SETS else "it sets nothing"
+                )
+        if target.cut and target.type != "pftable" and name in verdict.effects:
+            verdict.effects[name].append("the connection is cut: its next packet meets the firewall's rules again")
+
+    def _in_words(self, slot: Slot, record: dict[str, Any]) -> str:
+        """Return what a flow gets in a slot. Raises ValueError or OSError when it gets nothing."""
+        if slot["kind"] not in SETS:
+            return f"conntrack: {self.element(slot, record)}"
+        where = {"ipset": "ipset", "nftset": "nftables set", "pftable": "PF table"}[slot["kind"]]
+        where += f" {slot['table']}" if slot["table"] else ""
+        life = f" for {slot['ttl']} s" if slot["ttl"] else ""
+        return f"{where} {slot['set']}: {self.element(slot, record)}{life}"
+
+    def element(self, slot: Slot, record: dict[str, Any]) -> str:
+        """Return the element of a flow record in a set, as `ipset` and `nft` write it, or its connection and what that gets.
+
+        Raises ValueError or OSError when it has none: the record lacks what it needs, or is out of range.
+        """
+        source = key_source("key", slot)
+        if source not in self._keys:
+            names: dict[str, Any] = namespace(self._view) | {"S_key": 0}
+            exec(source, names)
+            self._keys[source] = names["key"]
+        packed = self._keys[source](record, record["flow"])
+        if slot.get("auto"):
+            labels = automatic(slot, record["flow"])
+            if not slot["labels"] and set(labels) == {NO_LABEL}:
+                raise ValueError("its application and protocol have no label")
+            packed += bytes(labels)
+        text: str = reader(slot)(packed)
+        return text
 
 
 def explain(compiled: Compiled, record: dict[str, Any], at: tuple[int, int] | None = None) -> Verdict:
-    """Walk the policy for one flow record, which must be one that `stream.records` accepts.
-
-    `at`: (weekday, second of the day) for actions with hours; None: now, in the policy's zone.
-    """
-    at = at or compiled.schedules.now()
-    verdict = Verdict(record["flow"]["digest"])
-    if compiled.exemptions is not None:
-        exempt, why = reasons(compiled.exemptions, record)
-        if exempt:
-            verdict.exempt = tuple(why)
-            return verdict
-    halted = ""
-    names: dict[str, None] = {}
-    for item in compiled.actions:
-        step = _step(item, record, halted, compiled.schedules, at)
-        verdict.steps.append(step)
-        if step.outcome == "matched":
-            names.update(dict.fromkeys(item.action.targets))
-            if item.action.halt_on_match:
-                halted = item.action.name
-    for name in names:
-        _effect(compiled, name, record, verdict)
-    return verdict
-
-
-def _effect(compiled: Compiled, name: str, record: dict[str, Any], verdict: Verdict) -> None:
-    target = compiled.policy.targets[name]
-    flow = record["flow"]
-    if not target.enabled:
-        verdict.skipped[name] = "the target is disabled"
-    elif not on_interface(target.interface, record):
-        verdict.skipped[name] = f"its interface is '{target.interface}'"
-    elif not target_is_active(target):
-        verdict.skipped[name] = target.trouble
-    elif target.type == "log":
-        verdict.effects[name] = [f"an entry in {target.options['path']}/{target.options['prefix']}-*"]
-    elif target.channel is not None:
-        channel = target.channel
-        told = f"an event to sink '{channel.sink}', channel '{channel.name}' ({channel.kind})"
-        verdict.effects[name] = [told]
-    else:
-        slots = [slot for slot in compiled.slots if slot["target"] == name and slot["family"] in (0, flow["ip_version"])]
-        for slot in slots:
-            try:
-                text = _in_words(slot, record)
-            except (ValueError, OSError) as failure:
-                verdict.skipped[name] = f"the flow has no element here: {failure}"
-            else:
-                verdict.effects.setdefault(name, []).append(text)
-        if not slots:
-            verdict.skipped[name] = f"it has no set for IPv{flow['ip_version']}" if target.type in SETS else "it sets nothing"
-    if target.cut and target.type != "pftable" and name in verdict.effects:
-        verdict.effects[name].append("the connection is cut: its next packet meets the firewall's rules again")
-
-
-def _in_words(slot: Slot, record: dict[str, Any]) -> str:
-    """Return what a flow gets in a slot. Raises ValueError or OSError when it gets nothing."""
-    if slot["kind"] not in SETS:
-        return f"conntrack: {element(slot, record)}"
-    where = {"ipset": "ipset", "nftset": "nftables set", "pftable": "PF table"}[slot["kind"]]
-    where += f" {slot['table']}" if slot["table"] else ""
-    life = f" for {slot['ttl']} s" if slot["ttl"] else ""
-    return f"{where} {slot['set']}: {element(slot, record)}{life}"
+    """Explain one flow record: see `Explainer.explain`."""
+    return Explainer(compiled).explain(record, at)

@@ -227,6 +227,13 @@ def test_the_image_is_plain_data_with_all_that_the_daemon_needs(tmp_path: Path) 
     assert (data["errors"], len(data["reports"])) == (1, len(made.reports.items))
 
 
+def test_an_explanation_knows_the_categories_of_records_that_name_none(tmp_path: Path) -> None:
+    """`nfa explain` would say of an agent of 3.x that no category rule matches, which the daemon matches."""
+    made, _ = compiled(tmp_path, config_of({"a": ["category == 'streaming-media';"]}))
+    record = samples.as_v3(samples.flow("HTTP/S", "netify.youtube"))
+    assert explain(made, record).matched == ["a"]
+
+
 def test_categories_are_left_out_when_no_expression_asks_for_them(tmp_path: Path) -> None:
     """Every policy would carry tables of thousands of rows."""
     made, _ = compiled(tmp_path, config_of({"a": ["app == 'youtube';"]}))

@@ -177,7 +177,7 @@ def test_ttl_0_and_sizes(lab: Lab) -> None:
             {
                 "n": nftset("n", "other_addr", ttl=0, size=1234),
                 "i": ipset("i", ttl=0, max_elements=4321),
-                "t": nftset("t", "other_addr", ttl=77, max_elements=99, table_name="mine", table_family="ip", **four),
+                "t": nftset("t", "other_addr", ttl=777, max_elements=99, table_name="mine", table_family="ip", **four),
             }
         )
     )
@@ -188,28 +188,28 @@ def test_ttl_0_and_sizes(lab: Lab) -> None:
     assert "timeout" not in ipsets["i.v4"].options and ipsets["i.v4"].options["maxelem"] == "4321"
     assert ipsets["i.v4"].elements == {"203.0.113.10": {}}
     mine = sets["mine t.v4"].options
-    assert (mine["timeout"], mine["size"], mine["family"]) == ("77", "99", "ip")
-    assert 70 <= sets["mine t.v4"].left(("203.0.113.10",)) <= 77
+    assert (mine["timeout"], mine["size"], mine["family"]) == ("777", "99", "ip")
+    assert 500 <= sets["mine t.v4"].left(("203.0.113.10",)) <= 777
 
 
 def _earlier(namespace: Namespace) -> None:
-    """Sets as an earlier life of the daemon left them, each with an element that ends soon and one that does not."""
+    """Sets as an earlier life of the daemon left them, each with an element that ends sooner and one that does not."""
     namespace.nft("add table inet nfa")
     for name in ("keep.v4", "flush.v4"):
         namespace.nft(
-            f"add set inet nfa {name} {{ type ipv4_addr; size 65536; timeout 100s; }}",
-            f"add element inet nfa {name} {{ 192.0.2.1, 203.0.113.10 expires 9s }}",
+            f"add set inet nfa {name} {{ type ipv4_addr; size 65536; timeout 1000s; }}",
+            f"add element inet nfa {name} {{ 192.0.2.1, 203.0.113.10 expires 400s }}",
         )
     for name in ("ikeep", "iflush"):
-        namespace.run("ipset", "create", f"{name}.v4", "hash:ip", "timeout", "100", "maxelem", "65536", "skbinfo")
+        namespace.run("ipset", "create", f"{name}.v4", "hash:ip", "timeout", "1000", "maxelem", "65536", "skbinfo")
         namespace.run("ipset", "add", f"{name}.v4", "192.0.2.1")
-        namespace.run("ipset", "add", f"{name}.v4", "203.0.113.10", "timeout", "9")
+        namespace.run("ipset", "add", f"{name}.v4", "203.0.113.10", "timeout", "400")
 
 
 def test_flush_on_create_and_on_destroy(lab: Lab) -> None:
     """What a set held before is kept or dropped as configured; a kept element of a live flow gets its full life again."""
     _earlier(lab.namespace)
-    ends = {"set_family": "ipv4"}
+    ends: dict[str, Any] = {"set_family": "ipv4", "ttl": 1000}
     daemon = lab.start(
         policy(
             {
@@ -231,8 +231,8 @@ def test_flush_on_create_and_on_destroy(lab: Lab) -> None:
     lab.feed(V4)
     both = {"192.0.2.1", "203.0.113.10"}
     assert held() == [both, {"203.0.113.10"}] * 2
-    assert lab.namespace.nft_set("nfa keep.v4").left(("203.0.113.10",)) > 50
-    assert lab.namespace.ipset("ikeep.v4").left("203.0.113.10") > 50
+    assert lab.namespace.nft_set("nfa keep.v4").left(("203.0.113.10",)) > 500
+    assert lab.namespace.ipset("ikeep.v4").left("203.0.113.10") > 500
     assert daemon.stop() == 0
     assert held() == [both, set()] * 2
 

@@ -99,7 +99,7 @@ def test_the_sample_fills_its_sets_once_it_is_enabled(lab: Lab, folder: Path, st
     extra = [flow("DNS", "netify.netflix", other_port=53, ip_protocol=17), flow("QUIC", "netify.netflix", ip_protocol=17)]
     lab.netifyd.send(data, *extra)
     records = [*unframed(data), *extra]
-    status = daemon.until(lambda status: status["source"]["records"] >= len(records) + 1, "all records read")
+    status = lab.settled(len(records) + 1)
     found = [one for one in flows(records) if is_game(one) and not is_spared(one)]
     four = {
         (ip(one["local_ip"]), TRANSPORTS[one["ip_protocol"]], str(one["other_port"]), ip(one["other_ip"]))

@@ -8,7 +8,6 @@ terminal's cursor.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
@@ -164,6 +163,8 @@ class Reports:
 
 def nearest(word: str, candidates: Iterable[str]) -> list[str]:
     """The candidates most like `word` without regard to case, best first, at most three."""
+    import difflib  # only a slip needs it
+
     folded = {candidate.casefold(): candidate for candidate in candidates}
     # The cut bounds difflib's quadratic cost on hostile input.
     return [folded[match] for match in difflib.get_close_matches(word[:64].casefold(), folded, n=3)]

@@ -25,7 +25,7 @@ from nfa.compiler.config.origins import Origins
 from nfa.compiler.config.properties import BUILT_IN, Complete, Settings, complete, convert
 from nfa.compiler.config.targets import read_targets, target_globals
 from nfa.compiler.config.timeofday import named_window
-from nfa.daemon.bus.ubus import SOCKETS as UBUS_SOCKETS
+from nfa.daemon.bus import SOCKETS as UBUS_SOCKETS
 
 
 def build(documents: list[Document], reports: Reports, paths: Paths) -> Policy:
@@ -110,7 +110,7 @@ def _exemptions(documents: list[Document], context: Context) -> dict[str, list[T
                     entries += texts(element, context)
                 except Invalid as error:
                     message = f"'exemptions': {error}"
-                    context.reports.error(error.code, error.place, message, consequence="this exemption is ignored")
+                    context.reports.error(error.code, error.place, message, consequence="this exemption does not apply")
     return found
 
 

@@ -6,7 +6,6 @@ In and out as in convert.py: windows of hours and days, and the name of a time z
 from __future__ import annotations
 
 import re
-import zoneinfo
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,7 +15,6 @@ from nfa.compiler.base.report import did_you_mean, nearest, quote
 from nfa.compiler.config.convert import Context, Invalid, choice, elements, every, expected, mapping, scalar, words
 from nfa.compiler.config.jsontext import Value
 from nfa.compiler.config.model import Text, Window
-from nfa.compiler.config.zone import find, named
 from nfa.daemon.engine.hours import DAYS
 
 _LONG_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -143,6 +141,8 @@ def timezone(value: Value, context: Context) -> str:
     if not zone or _POSIX_TZ.fullmatch(zone) or _in_database(zone):
         _warn_of_sign(zone, value, context)
         return zone
+    import zoneinfo
+
     known = zoneinfo.available_timezones()
     if not known and re.fullmatch(r"[A-Za-z][A-Za-z0-9_+/-]{0,63}", zone):
         # OpenWrt installs the database a region at a time, or not at all; who has hours is warned (nfa.compiler.schedules).
@@ -156,6 +156,8 @@ def _warn_of_sign(zone: str, value: Value, context: Context) -> None:
     match = _OFFSET_OF_UTC.fullmatch(zone)
     if match is None:
         return
+    from nfa.compiler.config.zone import find
+
     try:
         there = datetime.now(find(zone))
     except ValueError:
@@ -171,6 +173,8 @@ def _warn_of_sign(zone: str, value: Value, context: Context) -> None:
 
 
 def _in_database(zone: str) -> bool:
+    from nfa.compiler.config.zone import named  # with zoneinfo, most of a megabyte: only who has hours needs it
+
     try:
         named(zone)
     except ValueError:

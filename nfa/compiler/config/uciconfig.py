@@ -205,7 +205,7 @@ def _value(option: UciOption) -> Value:
 
 def _exemptions(section: UciSection, reports: Reports) -> Value:
     """The entries of a list of exemptions. A slip is an error: somebody would not be spared."""
-    name, consequence = section.name, "these exemptions are ignored"
+    name, consequence = section.name, "these exemptions do not apply"
     if section.anonymous:
         hint = "write: config exemption 'global', or another name that actions name"
         reports.error("section-unnamed", name.place, "a section 'exemption' without a name", hint=hint, consequence=consequence)

@@ -43,7 +43,6 @@ def posix(text: str) -> zoneinfo.ZoneInfo:
     return _of_file(empty + empty + b"\n" + text.encode("ascii") + b"\n", text)
 
 
-@lru_cache(8)
 def named(name: str) -> zoneinfo.ZoneInfo:
     """Return the zone of a name of the database. Raises ValueError when it is none, or its file is broken."""
     if not _NAME.fullmatch(name):
@@ -79,6 +78,7 @@ class _Content(io.BytesIO):
         return found
 
 
+@lru_cache(8)
 def _of_file(content: bytes, name: str) -> zoneinfo.ZoneInfo:
     """Return the zone of what is in a file of the database's form; its `key` is the name. Raises ValueError."""
     try:

@@ -7,7 +7,6 @@ and value is looked up, so that nothing can fail on a user's typing later, when 
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -59,8 +58,6 @@ class Context:
 
     catalogue: Catalogue
     groups: Mapping[str, Members] = field(default_factory=dict)
-    double_quotes: bool = False
-    """Accept "..." for '...' (UCI users write it)."""
     warn: Warn = lambda code, message, offset, hint: None
 
 
@@ -180,7 +177,7 @@ class _Checker:
 
     def classify(self, word: Word, attribute: Attribute) -> _Value:
         if word.kind == "string":
-            if self.text[word.start] == '"' and not self.context.double_quotes:
+            if self.text[word.start] == '"':
                 raise self.error("bad-expression", "double quotes", word, "put strings in single quotes: '" + word.text + "'")
             if not word.text:
                 raise self.error("bad-value", "an empty string", word, f"'!{attribute.name}' asks for a flow that has none")
@@ -234,6 +231,8 @@ class _Checker:
         """Warn about a name that no list has: an agent may know more names, but a near one looks like a slip."""
         if found is not None or text == "unknown":
             return
+        import difflib  # only a slip needs it
+
         catalogue = self.context.catalogue
         names: Iterable[str] = catalogue.protocols
         if what == "application":

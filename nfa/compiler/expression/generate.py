@@ -60,7 +60,7 @@ class Generator:
         self.constants: list[object] = []
         """Values of the global names C0, C1, ...: sets and network tables."""
         self.patterns: list[dict[str, object]] = []
-        """Data of the matchers R0, R1, ..."""
+        """Data of the patterns that R0, R1, ... find."""
         self._known: dict[object, str] = {}
         self._tables: dict[int, tuple[str, tuple[Network, ...]]] = {}
         """Names of tables of networks, by the identity of the networks, which are kept so that it stays theirs."""
@@ -147,14 +147,14 @@ class Generator:
         value = test.value
         kind = attribute.kind.name
         if isinstance(value, Pattern):
-            matcher = self._pattern(value)
+            find = self._pattern(value)
             if kind == "strings":
-                return f"any([{matcher}(item) for item in {local}])"
+                return f"any([{find}(item) for item in {local}])"
             if kind != "string" or len(value.needed) < 2:  # names of devices keep their capitals
-                return f"{matcher}({local})"
+                return f"{find}({local})"
             # What is not in a text of other letters may still be found in it, without case.
             self.lines[f"{local}_ascii = ascii_only({local})"] = None
-            return f"({value.needed!r} in {local} or not {local}_ascii) and {matcher}({local})"
+            return f"({value.needed!r} in {local} or not {local}_ascii) and {find}({local})"
         if isinstance(value, Members):
             if kind == "mac":
                 return f"{local} in {self.constant(value.macs)}"

@@ -89,7 +89,7 @@ class Plan:
     data: dict[str, Any] = field(repr=False)
 
     def as_data(self) -> dict[str, Any]:
-        """What `nfa.daemon.engine.rx.matcher` takes: strings, integers, lists and dicts only."""
+        """What `nfa.daemon.engine.rx.finder` takes: strings, integers, lists and dicts only."""
         return self.data
 
 

@@ -72,7 +72,7 @@ class Members:
 
 @dataclass(frozen=True)
 class Pattern:
-    """A regular expression: its text, the plain data that `engine.rx.matcher` makes a matcher of, and what every match has."""
+    """A regular expression: its text, the plain data that `engine.rx.finder` takes, and what every match has."""
 
     text: str
     data: dict[str, object]

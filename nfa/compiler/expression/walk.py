@@ -11,24 +11,10 @@ import socket
 from types import CodeType
 from typing import Any
 
-from ...daemon.engine import rx, view
+from ...daemon.engine.rx import Automaton, Backtracking, finder
+from ...daemon.engine.view import View
 from .attributes import BY_NAME, Attribute
 from .tree import And, Everything, Members, Network, Node, Not, Pattern, Test
-
-_code: dict[str, CodeType] = {}
-_matchers: dict[str, Any] = {}
-NAMESPACE: dict[str, Any] = {name: getattr(view, name) for name in view.NAMES}
-"""What the lines of an attribute may use; the resident engine gives the generated code the same names."""
-
-
-def read(attribute: Attribute, record: dict[str, Any]) -> list[Any]:
-    """Return the values of an attribute in a record. Raises TypeError, KeyError, ... when the record is malformed."""
-    code = _code.get(attribute.name)
-    if code is None:
-        code = _code[attribute.name] = compile("\n".join(attribute.lines), attribute.name, "exec")
-    names: dict[str, Any] = dict(NAMESPACE, r=record, f=record["flow"])
-    exec(code, names)
-    return [names[local] for local in attribute.values]
 
 
 def _inside(packed: bytes, network: Network) -> bool:
@@ -36,47 +22,6 @@ def _inside(packed: bytes, network: Network) -> bool:
         return False
     shift = len(packed) * 8 - network.prefix
     return int.from_bytes(packed, "big") >> shift == int.from_bytes(network.packed, "big") >> shift
-
-
-def _equal(attribute: Attribute, found: Any, value: object) -> bool:
-    """Compare one value of a record with the value of a test."""
-    if isinstance(value, Pattern):
-        if value.text not in _matchers:
-            _matchers[value.text] = rx.matcher(value.data)
-        subjects = found if isinstance(found, list) else [found]
-        return any(_matchers[value.text](subject) for subject in subjects)
-    if isinstance(value, Members):
-        if attribute.kind.name == "mac":
-            return found in value.macs
-        return any(_inside(found, network) for network in value.networks)
-    if isinstance(value, Network):
-        return _inside(found, value)
-    if attribute.kind.name in ("strings", "risk"):
-        return value in found
-    return bool(found == value)
-
-
-def _truth(test: Test, attribute: Attribute, found: list[Any]) -> bool:
-    if test.op == "":
-        if attribute.constants:
-            return bool(found[0] != attribute.unknown)
-        if attribute.kind.name == "protocol":
-            return bool(found[0])
-        return any(found)
-    if test.op in ("==", "!="):
-        if attribute.kind.name in ("tag", "protocol"):
-            found = found[1:] if isinstance(test.value, str) else found[:1]
-        equal = any(_equal(attribute, one, test.value) for one in found)
-        return equal == (test.op == "==")
-    value = test.value
-    assert isinstance(value, int)
-    compare = {
-        "<": lambda one: one < value,
-        "<=": lambda one: one <= value,
-        ">": lambda one: one > value,
-        ">=": lambda one: one >= value,
-    }[test.op]
-    return any(compare(one) for one in found)  # type: ignore[no-untyped-call]
 
 
 def _shown(attribute: Attribute, found: list[Any], record: dict[str, Any]) -> str:
@@ -99,33 +44,90 @@ def _shown(attribute: Attribute, found: list[Any], record: dict[str, Any]) -> st
     return " and ".join(dict.fromkeys(names))
 
 
-def truth(node: Node, record: dict[str, Any]) -> bool:
-    """Return whether a record matches a tree."""
-    if isinstance(node, Everything):
-        return True
-    if isinstance(node, Test):
-        attribute = BY_NAME[node.attribute]
-        return _truth(node, attribute, read(attribute, record))
-    if isinstance(node, Not):
-        return not truth(node.item, record)
-    results = (truth(item, record) for item in node.items)
-    return all(results) if isinstance(node, And) else any(results)
+class Walker:
+    """Evaluates trees. `view`: how the records are read; the resident engine gives the same names to the generated code."""
 
+    def __init__(self, view: View) -> None:
+        self._names = view.names()
+        """What the lines of an attribute may use."""
+        self._code: dict[str, CodeType] = {}
+        self._finders: dict[str, Automaton | Backtracking] = {}
 
-def reasons(node: Node, record: dict[str, Any]) -> tuple[bool, list[str]]:
-    """Return whether a record matches, and the tests that decided it, each with what the record has."""
-    if isinstance(node, Everything):
-        return True, ["every flow matches '*'"]
-    if isinstance(node, Test):
-        attribute = BY_NAME[node.attribute]
-        found = read(attribute, record)
-        return _truth(node, attribute, found), [f"{node.source} ({attribute.name}: {_shown(attribute, found, record)})"]
-    if isinstance(node, Not):
-        result, why = reasons(node.item, record)
-        return not result, [f"not {reason}" for reason in why]
-    results = [reasons(item, record) for item in node.items]
-    decisive = not isinstance(node, And)
-    matched = any(r for r, _ in results) if decisive else all(r for r, _ in results)
-    if matched == decisive:
-        return matched, next(why for result, why in results if result == decisive)
-    return matched, [reason for _, why in results for reason in why]
+    def read(self, attribute: Attribute, record: dict[str, Any]) -> list[Any]:
+        """Return the values of an attribute in a record. Raises TypeError, KeyError, ... when the record is malformed."""
+        code = self._code.get(attribute.name)
+        if code is None:
+            code = self._code[attribute.name] = compile("\n".join(attribute.lines), attribute.name, "exec")
+        names: dict[str, Any] = dict(self._names, r=record, f=record["flow"])
+        exec(code, names)
+        return [names[local] for local in attribute.values]
+
+    def holds(self, test: Test, attribute: Attribute, found: list[Any]) -> bool:
+        """Return whether a test holds for what a record has of its attribute."""
+        if test.op == "":
+            if attribute.constants:
+                return bool(found[0] != attribute.unknown)
+            if attribute.kind.name == "protocol":
+                return bool(found[0])
+            return any(found)
+        if test.op in ("==", "!="):
+            if attribute.kind.name in ("tag", "protocol"):
+                found = found[1:] if isinstance(test.value, str) else found[:1]
+            equal = any(self._equal(attribute, one, test.value) for one in found)
+            return equal == (test.op == "==")
+        value = test.value
+        assert isinstance(value, int)
+        compare = {
+            "<": lambda one: one < value,
+            "<=": lambda one: one <= value,
+            ">": lambda one: one > value,
+            ">=": lambda one: one >= value,
+        }[test.op]
+        return any(compare(one) for one in found)  # type: ignore[no-untyped-call]
+
+    def _equal(self, attribute: Attribute, found: Any, value: object) -> bool:
+        """Compare one value of a record with the value of a test."""
+        if isinstance(value, Pattern):
+            if value.text not in self._finders:
+                self._finders[value.text] = finder(value.data)
+            search = self._finders[value.text].search
+            return any(search(subject) for subject in (found if isinstance(found, list) else [found]))
+        if isinstance(value, Members):
+            if attribute.kind.name == "mac":
+                return found in value.macs
+            return any(_inside(found, network) for network in value.networks)
+        if isinstance(value, Network):
+            return _inside(found, value)
+        if attribute.kind.name in ("strings", "risk"):
+            return value in found
+        return bool(found == value)
+
+    def truth(self, node: Node, record: dict[str, Any]) -> bool:
+        """Return whether a record matches a tree."""
+        if isinstance(node, Everything):
+            return True
+        if isinstance(node, Test):
+            attribute = BY_NAME[node.attribute]
+            return self.holds(node, attribute, self.read(attribute, record))
+        if isinstance(node, Not):
+            return not self.truth(node.item, record)
+        results = (self.truth(item, record) for item in node.items)
+        return all(results) if isinstance(node, And) else any(results)
+
+    def reasons(self, node: Node, record: dict[str, Any]) -> tuple[bool, list[str]]:
+        """Return whether a record matches, and the tests that decided it, each with what the record has."""
+        if isinstance(node, Everything):
+            return True, ["every flow matches '*'"]
+        if isinstance(node, Test):
+            attribute = BY_NAME[node.attribute]
+            found = self.read(attribute, record)
+            return self.holds(node, attribute, found), [f"{node.source} ({attribute.name}: {_shown(attribute, found, record)})"]
+        if isinstance(node, Not):
+            result, why = self.reasons(node.item, record)
+            return not result, [f"not {reason}" for reason in why]
+        results = [self.reasons(item, record) for item in node.items]
+        decisive = not isinstance(node, And)
+        matched = any(r for r, _ in results) if decisive else all(r for r, _ in results)
+        if matched == decisive:
+            return matched, next(why for result, why in results if result == decisive)
+        return matched, [reason for _, why in results for reason in why]

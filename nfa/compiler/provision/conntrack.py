@@ -17,8 +17,7 @@ from nfa.compiler.base.report import Place, Reports, did_you_mean, quote
 from nfa.compiler.catalogue import Catalogue
 from nfa.compiler.config.model import Target
 from nfa.compiler.config.options import CONNLABEL_CONF
-from nfa.compiler.provision.provision import Slot
-from nfa.daemon.targets.connections.slot import label_form
+from nfa.compiler.provision.slots import Slot
 
 MAX_FILE = 1 << 16
 _LINE = re.compile(r"([0-9]{1,9})\s+(\S+)")
@@ -152,6 +151,8 @@ class Names:
 
 def _ctlabel_slot(target: Target, options: dict[str, Any], names: Names, catalogue: Catalogue, reports: Reports) -> Slot | None:
     """The slot of a ctlabel target; None when it has nothing to set, which is reported."""
+    from nfa.daemon.targets.connections.slot import label_form  # the daemon's targets, a quarter of a megabyte
+
     what = f"target {quote(target.name)}"
     bits = 0
     for label in options["labels"]:
@@ -208,6 +209,8 @@ def _ctlabel_slot(target: Target, options: dict[str, Any], names: Names, catalog
 
 def _check_names(kind: str, known: set[str], found: dict[str, int], names: Names, reports: Reports) -> None:
     """A note for labels that the agent's names do not lead to; it may have learnt names of its own since."""
+    from nfa.daemon.targets.connections.slot import label_form
+
     if kind == "application":
         known |= {name.removeprefix("netify-") for name in known}
     for name in found:

@@ -1,16 +1,54 @@
 """What `status` answers: counters of the whole daemon as plain data. Numbers of events are totals since start."""
 
-import errno
 import time
 
 from ... import __version__
 from ..base.portable import monotonic, ordered_dict
-from ..netlink.socket import describe
-from ..targets.connections.writer import NO_ROOM
-from ..targets.sets.errors import IN_THE_WAY, IS_FULL, IS_MISSING
+
+MYPY = False
+if MYPY:
+    from typing import Any, Protocol
+
+    from ..base.dispatcher import Dispatcher
+    from ..engine.engine import Engine
+    from ..engine.policy import Policy
+    from ..stream.client import Client
+    from ..targets.counters import Counters
+    from ..targets.registry import Registry
+
+    Data = dict[str, Any]
+
+    class Facts(Protocol):
+        """Who knows something of its own for the status."""
+
+        def status(self) -> Data: ...
+
+    class Loaded(Protocol):
+        """Who has loaded the policy."""
+
+        info: Data
+
+    class Reporting(Protocol):
+        """The daemon, as far as its status needs it."""
+
+        started: float
+        decoder: str
+        dispatcher: Dispatcher
+        engine: Engine
+        client: Client
+        registry: Registry
+
+        @property
+        def loader(self) -> Loaded: ...
+        @property
+        def news(self) -> Facts: ...
+        @property
+        def lag(self) -> float | None: ...
+        def now(self) -> int: ...
+        def longest_turn(self) -> float: ...
 
 
-def memory() -> dict:
+def memory() -> dict[str, int]:
     """Return the resident memory now and at its highest, in kB; 0 where /proc does not tell."""
     found = {"rss_kb": 0, "peak_kb": 0}
     try:
@@ -29,8 +67,8 @@ def wall(second: int, now: int) -> int | None:
     return int(time.time()) - (now - second) if second else None
 
 
-def report(daemon, budget: int) -> dict:
-    """Return the status of a daemon (see `nfa.daemon.daemon.Daemon`); actions and targets up to about `budget` bytes in all."""
+def report(daemon: "Reporting", budget: int) -> "Data":
+    """Return the status of a daemon; actions and targets up to about `budget` bytes in all."""
     engine, client, registry = daemon.engine, daemon.client, daemon.registry
     shown_actions, more_actions = _fitting(actions(daemon), budget // 2)
     shown_targets, more_targets = _fitting(targets(daemon), budget // 2)
@@ -80,19 +118,20 @@ def report(daemon, budget: int) -> dict:
         },
         "ubus": daemon.news.status(),
         "loop": {"longest_ms": daemon.longest_turn()},
+        "faults": daemon.dispatcher.status(),
         "memory": memory(),
     }
 
 
-def _clock(policy) -> dict:
+def _clock(policy: "Policy | None") -> "Data":
     """Return the zone that hours are read in, and the time there; "" when no action has hours."""
     local = policy.local_time(int(time.time())) if policy is not None else ""
-    return {"zone": policy.zone_name if local else "", "local_time": local}
+    return {"zone": policy.zone_name if policy is not None and local else "", "local_time": local}
 
 
-def _fitting(table: dict, budget: int) -> tuple[dict, int]:
+def _fitting(table: "Data", budget: int) -> "tuple[Data, int]":
     """Return as many of the first entries as take about `budget` bytes, and how many are left out."""
-    taken = ordered_dict()
+    taken: Data = ordered_dict()
     for name, value in table.items():
         budget -= 100 + len(name) + len(str(value))
         if budget < 0:
@@ -101,10 +140,10 @@ def _fitting(table: dict, budget: int) -> tuple[dict, int]:
     return taken, len(table) - len(taken)
 
 
-def actions(daemon) -> dict:
+def actions(daemon: "Reporting") -> "Data":
     """Return the actions of the policy in force by name, in the order in which they are tried."""
     policy = daemon.engine.policy
-    found: dict[str, dict] = ordered_dict()
+    found: Data = ordered_dict()
     if policy is None:
         return found
     now = daemon.now()
@@ -129,16 +168,16 @@ def actions(daemon) -> dict:
     return found
 
 
-def targets(daemon) -> dict:
+def targets(daemon: "Reporting") -> "Data":
     """Return the targets of the policy in force by name."""
     now = daemon.now()
-    found = ordered_dict()
+    found: Data = ordered_dict()
     for target in daemon.registry.described:
         found[target["name"]] = _target(target, daemon.registry, now)
     return found
 
 
-def _why_not(target: dict, bound) -> tuple[str, str]:
+def _why_not(target: "Data", bound: "Any") -> tuple[str, str]:
     """Return why no flow reaches a target, in words and as a code; both "" when they do."""
     if bound is not None:
         return "", ""
@@ -149,18 +188,7 @@ def _why_not(target: dict, bound) -> tuple[str, str]:
     return "no set of it can be used: nfa check says why", "target-unusable"
 
 
-_NO_PERMISSION = (describe(errno.EPERM), describe(errno.EACCES))
-_CODES = {IS_FULL: "set-full", IS_MISSING: "set-missing", IN_THE_WAY: "set-other-type", NO_ROOM: "labels-no-room"}
-
-
-def code_of(slot) -> str:
-    """Return the kind of a slot's trouble (docs/codes.md), "" while there is none."""
-    if not slot.trouble:
-        return ""
-    return _CODES.get(slot.trouble) or ("no-permission" if slot.trouble in _NO_PERMISSION else "kernel-refused")
-
-
-def _trouble(target: dict, bound, counters) -> tuple[str, str, bool]:
+def _trouble(target: "Data", bound: "Any", counters: "Counters") -> tuple[str, str, bool]:
     """Return what is wrong with a target now, in words and as a code (both "": nothing), and whether its last error is over:
     it has worked since."""
     if bound is None:
@@ -168,15 +196,15 @@ def _trouble(target: dict, bound, counters) -> tuple[str, str, bool]:
     if target["type"] == "sink":
         trouble, code = bound.channel.trouble, "sink-failed" if bound.channel.trouble else ""
     else:
-        trouble, code = next(((slot.trouble, code_of(slot)) for slot in bound.slots if slot.trouble), ("", ""))
+        trouble, code = next(((slot.trouble, slot.trouble_code) for slot in bound.slots if slot.trouble), ("", ""))
     if target["type"] in ("ctmark", "ctlabel"):
         return trouble, code, not trouble and all(slot.worked_at > counters.error_time for slot in bound.slots)
     return trouble, code, not trouble and target["type"] != "log"
 
 
-def _target(target: dict, registry, now: int) -> dict:
+def _target(target: "Data", registry: "Registry", now: int) -> "Data":
     counters = registry.counters(target["name"], target["type"])
-    bound = registry.targets.get(target["name"])
+    bound: Any = registry.targets.get(target["name"])
     slots = bound.slots if bound is not None else []
     trouble, code, over = _trouble(target, bound, counters)
     reason, inactive = _why_not(target, bound)
@@ -195,7 +223,7 @@ def _target(target: dict, registry, now: int) -> dict:
                 "table": slot.data["table"],
                 "elements": slot.present,
                 "trouble": slot.trouble,
-                "code": code_of(slot),
+                "code": slot.trouble_code,
             }
             for slot in slots
         ],

@@ -12,14 +12,21 @@ import json
 from collections import deque
 
 from ..stream.records import BAD_KINDS, BadRecord, catalogue, digest_key, read
-from . import view
-from .flows import Flows, Records
+from .flows import MAX_FLOWS, Flows, Records
 from .policy import Plan, Policy
+from .view import MALFORMED
+
+MYPY = False
+if MYPY:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    Decode = Callable[[bytes], object]
+    Record = dict[str, Any]
+    Held = bytes | tuple[bytes, ...]
 
 MAX_RENAMED = 8
 """Earlier digests of a flow that are looked at."""
-MAX_FLOWS = 65536
-"""What `max_flows` is by default."""
 RECENT = 200
 """Decisions that are remembered for `matches`, each with its record: about 300 kB of usual ones."""
 MAX_KEPT_RECORD = 4096
@@ -40,7 +47,7 @@ LIFETIME = 600
 """A flow that was not heard of for one to two of these (seconds) is forgotten; netifyd purges idle flows after 30 to 300."""
 
 
-def brief(record: dict) -> dict:
+def brief(record: "Record") -> dict[str, object]:
     """Return the fields of a flow record that a person needs to know the flow again, long texts cut."""
     flow = record["flow"]
     found: dict[str, object] = {}
@@ -65,19 +72,28 @@ class Engine:
     hold on them, and takes out what no other flow holds, if that is wanted.
     """
 
-    def __init__(self, refresh, release, max_flows: int = MAX_FLOWS, recent: int = RECENT, kept_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        refresh: "Callable[[Held, int], None]",
+        release: "Callable[[Held, int, bool], None]",
+        max_flows: int = MAX_FLOWS,
+        recent: int = RECENT,
+        kept_bytes: int = 0,
+    ) -> None:
         """`recent`: decisions that are remembered; `kept_bytes`: of kept records for each of `max_flows`, 0 for KEPT_BYTES."""
         self.policy: Policy | None = None
         self._refresh = refresh
         self._release = release
-        self._pack = self._unpack = _same
+        self._pack: Callable[[bytes], bytes] = _same
+        self._unpack: Callable[[bytes], bytes] = _same
+        self._fast: Decode | None = None
         self.kept = Records()
         """The last record of each live flow that may have to be matched again, packed."""
         self.max_flows = max_flows
         self._kept_bytes = kept_bytes or KEPT_BYTES
         self.flows = Flows()
         """Live flows that hold elements: to one packed element, or to a tuple of several."""
-        self._ending: dict[int, object] = {}
+        self._ending: dict[int, Held] = {}
         """Flows that were not heard of for long, and what they have yet to let go of."""
         self._age_at = 0
         self.records = 0
@@ -86,20 +102,20 @@ class Engine:
         self.exempt = 0
         self.kinds = {"flow": 0, "stats": 0, "purge": 0, "agent": 0, "names": 0, "other": 0}
         self.bad = dict.fromkeys(BAD_KINDS, 0)
-        self.agent: dict = {}
+        self.agent: dict[str, Any] = {}
         self.names = b"[{}, {}]"
         """The agent's own names, as JSON (a fifth of the memory that dictionaries take): applications, protocols, id to tag."""
-        self.seen_at = None
+        self.seen_at: object = None
         """When netifyd last saw a packet of the flow whose record came last, epoch milliseconds."""
-        self.recent: deque = deque((), recent)  # noqa: RUF037 (MicroPython takes no keywords)
+        self.recent: deque[tuple[int, tuple[str, ...], tuple[str, ...], bytes | dict[str, object]]] = deque((), recent)  # noqa: RUF037 (MicroPython takes no keywords)
         """The last decisions, oldest first: (second of the loop's clock, names of actions, of targets, payload).
 
         In place of a long payload stands what `brief` made of it. No plan: it would keep the policy that it belongs to.
         """
-        self.trace = None
+        self.trace: Callable[[Record, Plan], None] | None = None
         """Called with (record, plan) for each match, when somebody listens."""
 
-    def take_some(self, payloads: list[bytes], now: int, soon) -> list[bytes]:
+    def take_some(self, payloads: list[bytes], now: int, soon: "Callable[[], bool]") -> list[bytes]:
         """Work on payloads until `soon()` says that the turn of the loop has been long enough; returns those that are left.
 
         Thousands of regular expressions and names that nobody saw before may take milliseconds for each.
@@ -113,20 +129,21 @@ class Engine:
     def take(self, payloads: list[bytes], now: int) -> None:
         """Work on payloads in order. Nothing that is in them raises."""
         policy = self.policy
-        mask = policy.mask if policy else None
+        mask = policy.mask if policy is not None else None
         kinds = self.kinds
+        fast = self._fast
         last = None
         for payload in payloads:
             self.records += 1
             try:
-                kind, value = read(payload)
+                kind, value = read(payload, fast)
                 kinds[kind] += 1
                 if kind == "flow":
                     last = value["flow"]
                     if policy is None or mask is None:
                         continue
                     self.evaluated += 1
-                    found = mask(value, last)
+                    found = mask(value, last)  # policy.decide, without its call
                     verdict = policy.verdicts.get(found) or policy.judge(found)
                     digest = digest_key(last["digest"])
                     if policy.keeps:
@@ -155,12 +172,12 @@ class Engine:
                     self._agent(kind, value)
             except BadRecord as bad:
                 self.bad[bad.kind] += 1
-            except view.MALFORMED:
+            except MALFORMED:
                 self.bad["types"] += 1
         if last is not None:
             self.seen_at = last.get("last_seen_at")
 
-    def _count(self, plan: Plan, record: dict, payload: bytes, now: int) -> None:
+    def _count(self, plan: Plan, record: "Record", payload: bytes, now: int) -> None:
         """Note a decision: for the counters, for those who ask and for those who listen."""
         plan.count += 1
         plan.last = now
@@ -170,17 +187,17 @@ class Engine:
         if self.trace is not None:
             self.trace(record, plan)
 
-    def _hold(self, plan: Plan, digest: int, record: dict, targets: list, now: int) -> bool:
+    def _hold(self, plan: Plan, digest: int, record: "Record", targets: "list[Any]", now: int) -> bool:
         """Let a flow hold what its plan says, and nothing else. Returns whether that is something new."""
         flow = record["flow"]
         before = self.flows.young.get(digest)
         if before is None and (self.flows.older or self._ending):
             before = self._former(digest)
-        held = None
+        held: Held | None = None
         for target in targets:
             try:
                 key = target.apply(record, flow, now, before)
-            except view.MALFORMED:
+            except MALFORMED:
                 target.counters.skipped += 1  # it lacks what this target needs; the others get theirs
                 continue
             if key is not None:
@@ -216,26 +233,29 @@ class Engine:
         while len(kept) > self.max_flows or kept.size > self.max_flows * self._kept_bytes:
             kept.drop_oldest(self.max_flows)
 
-    def match_again(self, now):
+    def match_again(self, now: "Callable[[], int]") -> "Iterator[Exception | None]":
         """Match all kept flows again: a generator that gives back the loop after each flow. `now()`: the loop's clock.
+
+        It yields None, or the fault that a flow came to.
 
         Against the policy that is in force when a flow's turn comes: it may change on the way, and an old one has ended.
         """
         for digest in list(self.kept.young) + list(self.kept.older):
             packed = self.kept.get(digest)
-            if packed is None:
+            if packed is None or self.policy is None:
                 continue
-            payload = self._unpack(packed)
             try:
-                record = read(payload)[1]
+                payload = self._unpack(packed)
+                record = read(payload, self._fast)[1]
                 self._again(self.policy, digest, record, payload, now())
-            except (BadRecord,) + view.MALFORMED:
+            except (BadRecord,) + MALFORMED:
                 self.kept.pop(digest)  # it matched no better when it came
-            yield
+            except Exception as failure:
+                yield failure
+            yield None
 
-    def _again(self, policy, digest: int, record: dict, payload: bytes, now: int) -> None:
-        found = policy.mask(record, record["flow"])
-        plan = (policy.verdicts.get(found) or policy.judge(found)).plan
+    def _again(self, policy: Policy, digest: int, record: "Record", payload: bytes, now: int) -> None:
+        plan = policy.decide(record, record["flow"]).plan
         if plan is None:
             self._end(digest, now, True)
             return
@@ -244,11 +264,22 @@ class Engine:
         if self._hold(plan, digest, record, [target for target in lasting if target is not None], now):
             self._count(plan, record, payload, now)
 
-    def pack_with(self, pack, unpack) -> None:
+    def pack_with(self, pack: "Callable[[bytes], bytes]", unpack: "Callable[[bytes], bytes]") -> None:
         """Take functions that make payloads small, and payloads again, for the flows that are kept."""
         self._pack, self._unpack = pack, unpack
 
-    def _take_back(self, before, held, now: int) -> None:
+    def decode_with(self, fast: "Decode | None") -> None:
+        """Decode records with this function first (see `stream.records.parse`), for instance orjson's; None: with none."""
+        self._fast = fast
+
+    def free_memory(self) -> None:
+        """Empty all caches, and forget the last decisions. What flows hold, and what is counted, stays."""
+        while self.recent:
+            self.recent.popleft()
+        if self.policy is not None:
+            self.policy.forget()
+
+    def _take_back(self, before: "Held", held: "Held | None", now: int) -> None:
         """A flow holds less than before: the rest is withdrawn."""
         kept = held if isinstance(held, tuple) else (held,)
         for key in before if isinstance(before, tuple) else (before,):
@@ -263,7 +294,7 @@ class Engine:
         if held is not None:
             self._release(held, now, withdraw)
 
-    def _renamed(self, flow: dict, now: int) -> None:
+    def _renamed(self, flow: "Record", now: int) -> None:
         """A flow goes on under another digest (netifyd 5, when it is reclassified): what the old one held is not its own."""
         present = digest_key(flow["digest"])
         for digest in flow["digest_prev"][:MAX_RENAMED]:
@@ -272,7 +303,7 @@ class Engine:
                 self._end(key, now, True)
                 self.kept.pop(key)
 
-    def _former(self, digest: int):
+    def _former(self, digest: int) -> "Held | None":
         """Return what a flow holds that was not heard of for a while, and forget it."""
         held = self.flows.older.pop(digest, None)
         return self._ending.pop(digest, None) if held is None else held
@@ -289,7 +320,7 @@ class Engine:
         """Whether flows have ended that have yet to let go of what they hold."""
         return bool(self._ending)
 
-    def go_on(self, now: int, soon) -> None:
+    def go_on(self, now: int, soon: "Callable[[], bool]") -> None:
         """Let flows that have ended let go, until `soon()` says that the turn of the loop has been long enough."""
         while self._ending and not soon():
             for _ in range(min(len(self._ending), RELEASED)):
@@ -299,7 +330,7 @@ class Engine:
         """Return the number of live flows that hold elements."""
         return len(self.flows) + len(self._ending)
 
-    def _agent(self, kind: str, record: dict) -> None:
+    def _agent(self, kind: str, record: "Record") -> None:
         if kind == "names":
             self.names = json.dumps(catalogue(record)).encode()
             return

@@ -4,6 +4,12 @@ In: digest keys and what is remembered of each flow. Out: what was remembered, a
 found without a time or a list of their own for each flow, which would be most of the memory.
 """
 
+MYPY = False
+if MYPY:
+    from typing import Any
+
+MAX_FLOWS = 65536
+"""What `max_flows` is by default."""
 MAX_DROPPED = 1024
 """Flows forgotten at once when there are too many: a millisecond or two."""
 
@@ -12,25 +18,25 @@ class Flows:
     """`young` and `older`: digest key to what is remembered. Those who look here for each record use the two directly."""
 
     def __init__(self) -> None:
-        self.young: dict = {}
-        self.older: dict = {}
+        self.young: dict[int, Any] = {}
+        self.older: dict[int, Any] = {}
         self.dropped = 0
         """How many were forgotten because there were too many."""
 
     def __len__(self) -> int:
         return len(self.young) + len(self.older)
 
-    def pop(self, digest: int):
+    def pop(self, digest: int) -> "Any":
         """Forget a flow. Returns what was remembered, or None."""
         found = self.young.pop(digest, None)
         return self.older.pop(digest, None) if found is None else found
 
-    def get(self, digest: int):
+    def get(self, digest: int) -> "Any":
         """Return what is remembered of a flow, or None."""
         found = self.young.get(digest)
         return self.older.get(digest) if found is None else found
 
-    def renew(self, digest: int):
+    def renew(self, digest: int) -> "Any":
         """A flow was heard of: others are forgotten before it. Returns what is remembered of it, or None."""
         found = self.young.pop(digest, None)
         if found is None:
@@ -39,17 +45,17 @@ class Flows:
             self.young[digest] = found
         return found
 
-    def put(self, digest: int, value) -> None:
+    def put(self, digest: int, value: "Any") -> None:
         """Remember something of a flow that was heard of."""
         self.pop(digest)
         self.young[digest] = value
 
-    def age(self) -> dict:
+    def age(self) -> "dict[int, Any]":
         """Begin a new age. Returns the flows that were not heard of for all of the last one."""
         forgotten, self.older, self.young = self.older, self.young, {}
         return forgotten
 
-    def drop_oldest(self, most: int) -> list:
+    def drop_oldest(self, most: int) -> "list[Any]":
         """Make room in a table that may have `most`: a sixteenth goes, at most MAX_DROPPED. Returns what was remembered."""
         table = self.older or self.young
         count = max(1, min(MAX_DROPPED, most >> 4))
@@ -73,22 +79,22 @@ class Records(Flows):
         self.size = 0
         """Bytes of all records."""
 
-    def put(self, digest: int, value) -> None:
+    def put(self, digest: int, value: "Any") -> None:
         super().put(digest, value)
         self.size += len(value)
 
-    def pop(self, digest: int):
+    def pop(self, digest: int) -> "Any":
         found = super().pop(digest)
         if found is not None:
             self.size -= len(found)
         return found
 
-    def age(self) -> dict:
+    def age(self) -> "dict[int, Any]":
         forgotten = super().age()
         self.size -= sum([len(packed) for packed in forgotten.values()])
         return forgotten
 
-    def drop_oldest(self, most: int) -> list:
+    def drop_oldest(self, most: int) -> "list[Any]":
         dropped = super().drop_oldest(most)
         self.size -= sum([len(packed) for packed in dropped])
         return dropped

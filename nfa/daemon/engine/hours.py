@@ -5,6 +5,12 @@ Nothing is remembered from one moment to the next, so a clock that jumps (a rout
 change to summer time need no care: the answer is always that of the wall clock.
 """
 
+MYPY = False
+if MYPY:
+    from collections.abc import Sequence
+
+    Window = tuple[tuple[int, ...], int, int]
+
 DAY = 86400
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _THURSDAY = 3
@@ -42,7 +48,7 @@ def shown(weekday: int, second: int) -> str:
     return DAYS[weekday] + f" {second // 3600}:{second // 60 % 60:02}"
 
 
-def inside(window: tuple[tuple[int, ...], int, int], weekday: int, second: int) -> bool:
+def inside(window: "Window", weekday: int, second: int) -> bool:
     """Return whether a window (days, start, end) holds then. One that ends before it starts runs over midnight.
 
     Such a window belongs to the day it starts on: in the morning it holds when yesterday is one of its days.
@@ -53,7 +59,7 @@ def inside(window: tuple[tuple[int, ...], int, int], weekday: int, second: int) 
     return (second >= start and weekday in days) or (second < end and (weekday - 1) % 7 in days)
 
 
-def applies(inclusive: list, exclusive: list, weekday: int, second: int) -> bool:
+def applies(inclusive: "Sequence[Window]", exclusive: "Sequence[Window]", weekday: int, second: int) -> bool:
     """Return whether an action is applied: in one of its inclusive windows, if it has any, and in none of the exclusive."""
     for window in exclusive:
         if inside(window, weekday, second):
@@ -64,7 +70,7 @@ def applies(inclusive: list, exclusive: list, weekday: int, second: int) -> bool
     return not inclusive
 
 
-def next_edge(inclusive: list, exclusive: list, zone: Zone, moment: int) -> int | None:
+def next_edge(inclusive: "Sequence[Window]", exclusive: "Sequence[Window]", zone: Zone, moment: int) -> int | None:
     """Return when (epoch seconds) an action begins or ends to be applied next; None: not within eight days."""
     weekday, second = zone.wall(moment)
     holds = applies(inclusive, exclusive, weekday, second)

@@ -6,6 +6,13 @@ What is remembered is bounded in entries and in the length of a value: strangers
 
 from ..base.portable import ROOM, SECRET_HASH
 
+MYPY = False
+if MYPY:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    Condition = Callable[[dict[str, Any], dict[str, Any]], bool]
+
 MAX_REMEMBERED = ROOM
 """Values of one attribute (or combinations of those that are remembered together)."""
 MASKS = 512 * ROOM
@@ -15,7 +22,7 @@ MAX_LENGTH = 100
 MAX_PARTS = 64
 
 
-def bits(numbers) -> int:
+def bits(numbers: "Iterable[int]") -> int:
     """Return the number with these bits."""
     found = 0
     for number in numbers:
@@ -23,13 +30,13 @@ def bits(numbers) -> int:
     return found
 
 
-def pick(table: dict, value) -> int:
+def pick(table: "dict[Any, tuple[int, ...]]", value: object) -> int:
     """Return the alternatives that a table has for a value."""
     numbers = table.get(value)
     return bits(numbers) if numbers else 0
 
 
-def inside(packed: bytes, families: tuple) -> int:
+def inside(packed: bytes, families: "tuple[Any, ...]") -> int:
     """Return the alternatives whose networks an address lies in.
 
     `families`, IPv4 and IPv6, are (bytes of a head, the heads of all networks that have so many, rows of wider networks, all
@@ -47,14 +54,14 @@ def inside(packed: bytes, families: tuple) -> int:
     return found
 
 
-def rememberer(alternatives: int):
+def rememberer(alternatives: int) -> "Callable[[dict[object, int], Any, int], int]":
     """Return the function that remembers the mask of a value, or of a tuple of values, and returns it.
 
     It raises TypeError for what cannot be a key.
     """
     most = max(MAX_REMEMBERED // 16, min(MAX_REMEMBERED, MASKS // (alternatives // 8 + 32)))
 
-    def remember(memo: dict, key, mask: int) -> int:
+    def remember(memo: "dict[object, int]", key: "Any", mask: int) -> int:
         if not SECRET_HASH:
             hash(key)  # MicroPython looks into an empty table without
         if len(memo) >= most:
@@ -66,7 +73,7 @@ def rememberer(alternatives: int):
     return remember
 
 
-def _short(key) -> bool:
+def _short(key: object) -> bool:
     """Return whether a value that is no text, or each of a tuple of not too many, is short."""
     if isinstance(key, tuple):
         if len(key) > MAX_PARTS:
@@ -80,9 +87,9 @@ def _short(key) -> bool:
     return True
 
 
-def rest(mask: int, functions: tuple, record: dict, flow: dict) -> int:
+def rest(mask: int, functions: "tuple[tuple[int, Condition], ...]", record: "dict[str, Any]", flow: "dict[str, Any]") -> int:
     """Rule out alternatives by conditions that look at several attributes: (alternative, function) each."""
-    known: dict = {}
+    known: dict[Condition, bool] = {}
     for number, function in functions:
         if mask >> number & 1:
             holds = known.get(function)

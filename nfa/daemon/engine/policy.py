@@ -1,14 +1,21 @@
 """A policy in force: the generated functions of its image, and what the combinations of its actions lead to.
 
 In: the data of a policy image, the targets, the clock on the wall. Out: `decide(record, flow)`, plans, and which of the
-schedules hold.
+schedules hold. All that it remembers is its own: policies that exist side by side change nothing for each other.
 """
 
 import struct
 
 from ..base.portable import ROOM, ordered_dict
-from . import index, rx, view
+from . import index
 from .hours import Zone, applies, next_edge, shown
+from .rx import finder
+from .view import View
+
+MYPY = False
+if MYPY:
+    from collections.abc import Sequence
+    from typing import Any
 
 MAX_PLANS = 4 * ROOM
 """Combinations of matched actions that are remembered: strangers choose host names, and so may choose combinations."""
@@ -23,20 +30,20 @@ MAX_EDGES = 100
 """Schedules whose next edge a status tells: to find one takes some tenths of a millisecond."""
 
 
-def namespace(constants: list, patterns: list) -> dict:
-    """Return what generated code may name: the functions of `view`, its constants C0, C1, ... and matchers R0, R1, ..."""
-    names = {name: getattr(view, name) for name in view.NAMES}
+def namespace(view: View, constants: "Sequence[object]" = (), finders: "Sequence[Any]" = ()) -> "dict[str, Any]":
+    """Return what generated code may name: the functions of a view, its constants C0, C1, ... and searches R0, R1, ..."""
+    names = view.names()
     for function in (index.pick, index.inside, index.rest):
         names[function.__name__] = function
     names["pack"] = struct.pack
     for number, constant in enumerate(constants):
         names[f"C{number}"] = constant
-    for number, pattern in enumerate(patterns):
-        names[f"R{number}"] = rx.matcher(pattern)
+    for number, one in enumerate(finders):
+        names[f"R{number}"] = one.search
     return names
 
 
-def _owners(rows: list) -> dict[int, list[int]]:
+def _owners(rows: "list[tuple[int, ...]]") -> dict[int, list[int]]:
     """Return for each alternative the actions that have it, from the alternatives of each action."""
     found: dict[int, list[int]] = {}
     for action, numbers in enumerate(rows):
@@ -48,7 +55,9 @@ def _owners(rows: list) -> dict[int, list[int]]:
 class Plan:
     """What a set of matched actions leads to: the targets, each once, and how often it was so."""
 
-    def __init__(self, actions: tuple[int, ...], names: tuple[str, ...], reached: tuple[str, ...], targets: list) -> None:
+    def __init__(
+        self, actions: tuple[int, ...], names: tuple[str, ...], reached: tuple[str, ...], targets: "list[Any]"
+    ) -> None:
         self.actions = actions
         self.names = names
         """The names of the actions; `reached`: of the targets."""
@@ -75,26 +84,28 @@ class Verdict:
 class Policy:
     """A policy in force: the decision, and what its actions lead to."""
 
-    def __init__(self, data: dict, code: object, targets: dict, numbers: list[int]) -> None:
+    def __init__(self, data: "dict[str, Any]", code: object, targets: "dict[str, Any]", numbers: list[int]) -> None:
         """`targets`: name to an object with `apply(record, flow, now)`; `numbers`: the number of each slot of the image.
 
         `code`: a code object, or sources one after the other (MicroPython).
         """
-        names = namespace(data["constants"], data["patterns"])
+        self._view = View(*data["categories"])
+        self._finders = [finder(pattern) for pattern in data["patterns"]]
+        names = namespace(self._view, data["constants"], self._finders)
         alternatives = 1 + max([0] + [number for row in data["criteria"] + data["exemptions"] for number in row])
         names["remember"] = index.rememberer(alternatives)
         self._most_verdicts = max(MAX_PLANS // 16, min(MAX_PLANS, VERDICTS // (alternatives // 8 + 200)))
         for slot, number in enumerate(numbers):
             names[f"S_key{slot}"] = number
-        for number in range(data["memos"]):
-            names[f"M{number}"] = {}
+        self._memos: list[dict[object, int]] = [{} for _ in range(data["memos"])]
+        for number, memo in enumerate(self._memos):
+            names[f"M{number}"] = memo
         for number, (others, table) in enumerate(data["direct"]):
             names[f"T{number}"] = {value: others | index.bits(more) for value, more in table.items()}
         for part in code if isinstance(code, list) else (code,):
             exec(part, names)  # type: ignore[arg-type]
         self._names = names
-        view.set_categories(*data["categories"])
-        self.windows: list = data["windows"]
+        self.windows: list[Any] = data["windows"]
         self.schedules: list[int] = data["schedules"]
         """For each action the number of its schedule, -1 for all hours."""
         self.open: list[bool] = [False for _ in self.windows]
@@ -147,7 +158,7 @@ class Policy:
         more = ", " + str(len(told) - MAX_TOLD) + " more" if len(told) > MAX_TOLD else ""
         return ", ".join(told[:MAX_TOLD]) + more + " (" + self.local_time(clock) + ")" if told else ""
 
-    def hours_differ(self, old) -> bool:
+    def hours_differ(self, old: "Policy") -> bool:
         """Return whether an action is within its hours now and was not in an earlier policy's last look, or the reverse."""
         before = {action[0]: old.in_hours(number) for number, action in enumerate(old.actions)}
         return bool([1 for number, action in enumerate(self.actions) if before.get(action[0]) is not self.in_hours(number)])
@@ -193,13 +204,19 @@ class Policy:
         verdict = self.verdicts[mask] = Verdict(exempt, plan, concerned)
         return verdict
 
-    def decide(self, record: dict, flow: dict) -> tuple[int, ...] | None:
-        """Return the numbers of the actions that match; None for a flow that is exempt from all."""
+    def decide(self, record: "dict[str, Any]", flow: "dict[str, Any]") -> Verdict:
+        """Return what a flow record leads to."""
         mask = self.mask(record, flow)
-        verdict = self.verdicts.get(mask) or self.judge(mask)
-        if verdict.exempt:
-            return None
-        return verdict.plan.actions if verdict.plan is not None else ()
+        return self.verdicts.get(mask) or self.judge(mask)
+
+    def forget(self) -> None:
+        """Empty all caches: what they hold is found again when a record needs it. The counts of matches are kept."""
+        self.fold()
+        self._view.forget()
+        for one in self._finders:
+            one.forget()
+        for memo in self._memos:
+            memo.clear()
 
     def plan(self, actions: tuple[int, ...]) -> Plan:
         """Return (and remember) what a set of matched actions leads to."""
@@ -207,10 +224,9 @@ class Policy:
         for number in actions:
             for name in self.actions[number][3]:
                 names[name] = None
-        self._weight += len(actions)
-        if len(self.plans) >= MAX_PLANS or self._weight > MAX_PLANNED:
+        if len(self.plans) >= MAX_PLANS or self._weight + len(actions) > MAX_PLANNED:
             self.fold()
-            self._weight = len(actions)
+        self._weight += len(actions)
         reached = tuple([name for name in names if name in self.targets])
         matched = tuple([self.actions[number][0] for number in actions])
         told = []
@@ -224,12 +240,12 @@ class Policy:
         self.plans[actions] = plan
         return plan
 
-    def succeed(self, old) -> None:
+    def succeed(self, old: "Policy") -> None:
         """Take over the matches of an earlier policy, for the actions that are still there, by name; the old one ends.
 
         Its functions and the names they use hold each other, and would stay in memory for long.
         """
-        old.fold()
+        old.forget()
         old._names.clear()
         names = {action[0] for action in self.actions}
         self.kept_counts = {name: counts for name, counts in old.kept_counts.items() if name in names}
@@ -240,6 +256,7 @@ class Policy:
             before, then = self.kept_counts.get(name, (0, 0))
             self.kept_counts[name] = (before + count, max(last, then))
         self.plans = {}
+        self._weight = 0
         self.verdicts.clear()
 
     def action_counts(self) -> list[tuple[int, int]]:

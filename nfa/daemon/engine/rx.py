@@ -1,7 +1,7 @@
 """Matches regular expressions in a time that depends on a text's length only, whatever stranger chose it.
 
-In goes the plain data of a plan of `nfa.compiler.expression.regex` (tuples may have become lists); out comes a
-function that takes a str, of which the first 1,024 characters are searched, and returns a bool. Kind "re" is
+In goes the plain data of a plan of `nfa.compiler.expression.regex` (tuples may have become lists); out comes an
+object whose `search` takes a str, of which the first 1,024 characters are searched, and returns a bool. Kind "re" is
 left to `re`. Kind "dfa" is an automaton whose states are built when a text first needs them and kept, up to
 a bound: a character then costs two look-ups, and after a new state at most 300 operations on integers.
 """
@@ -11,24 +11,32 @@ import struct
 
 from ..base.portable import characters, code_of
 
+MYPY = False
+if MYPY:
+    from typing import Any
+
 LENGTH = 1024  # characters of a text that are searched; the rest is cut off
 ROWS = 128  # states that an automaton keeps; when there are more it forgets them all and goes on
 SYMBOLS = 256  # characters of which an automaton keeps the class
 # Rows after which nothing can change any more.
-_MATCHED = ["matched"]
-_DEAD = ["dead"]
+_MATCHED: "list[Any]" = ["matched"]
+_DEAD: "list[Any]" = ["dead"]
 
 
-def matcher(data: dict):
-    """The function str -> bool for the data of a plan (`nfa.compiler.expression.regex.Plan.as_data`)."""
-    if data["kind"] == "dfa":
-        return Automaton(data).search
-    find = re.compile(data["pattern"], re.I).search
+class Backtracking:
+    """A pattern that is left to `re`: the compiler has found that its steps are bounded."""
 
-    def search(text: str) -> bool:
-        return find(text[:LENGTH]) is not None
+    def __init__(self, data: "dict[str, Any]") -> None:
+        find = re.compile(data["pattern"], re.I).search
 
-    return search
+        def search(text: str) -> bool:
+            return find(text[:LENGTH]) is not None
+
+        self.search = search
+        """Whether the pattern is found in the first 1,024 characters."""
+
+    def forget(self) -> None:
+        """Nothing is remembered."""
 
 
 class Automaton:
@@ -39,7 +47,7 @@ class Automaton:
     the text and a newline that ends it (None: not built yet), then the state itself.
     """
 
-    def __init__(self, data: dict) -> None:
+    def __init__(self, data: "dict[str, Any]") -> None:
         # 4 bytes a bound: \w has 1,500 of them, and as Python's integers they would take ten times as much.
         self._bounds = b"".join([struct.pack("<I", bound) for bound in data["bounds"]])
         self._classes = data["classes"]
@@ -54,8 +62,8 @@ class Automaton:
         self._behind = 0
         for before, _after, _table, _positions in self._assertions:
             self._behind |= before
-        self._symbols: dict = {}  # character: class
-        self._rows: dict[tuple[int, int], list] = {}
+        self._symbols: dict[object, int] = {}  # character: class
+        self._rows: dict[tuple[int, int], list[Any]] = {}
         self._start = self._row(1, self._contexts[self._end])
 
     def search(self, text: str) -> bool:
@@ -82,7 +90,7 @@ class Automaton:
             row = row[-3] or self._step(row, self._end)
         return row is _MATCHED
 
-    def _symbol(self, character) -> int:
+    def _symbol(self, character: "Any") -> int:
         """The class of a character: that of the last bound not above it."""
         code = code_of(character)
         low = 0
@@ -99,7 +107,7 @@ class Automaton:
         self._symbols[character] = symbol
         return symbol
 
-    def _step(self, row: list, symbol: int) -> list:
+    def _step(self, row: "list[Any]", symbol: int) -> "list[Any]":
         """Build the row that follows a row."""
         state, before = row[-1]
         after = self._contexts[symbol]
@@ -132,7 +140,7 @@ class Automaton:
                 targets |= ends
         return targets
 
-    def _row(self, positions: int, before: int) -> list:
+    def _row(self, positions: int, before: int) -> "list[Any]":
         """The row of a state, made if there is none."""
         if not positions:
             return _DEAD
@@ -140,13 +148,23 @@ class Automaton:
         row = self._rows.get(state)
         if row is None:
             if len(self._rows) >= ROWS:
-                self._forget()
+                self._drop_rows()
             row = self._rows[state] = [None] * len(self._accepts) + [state]
         return row
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Empty all caches."""
+        self._drop_rows()
+        self._symbols.clear()
+
+    def _drop_rows(self) -> None:
         """Drop all rows but the first; emptied, for rows refer to each other."""
         for row in self._rows.values():
             row[:-1] = [None] * (len(row) - 1)
         self._rows.clear()
         self._rows[self._start[-1]] = self._start
+
+
+def finder(data: "dict[str, Any]") -> "Automaton | Backtracking":
+    """Return what finds a pattern in texts, from the data of its plan (`nfa.compiler.expression.regex.Plan.as_data`)."""
+    return Automaton(data) if data["kind"] == "dfa" else Backtracking(data)

@@ -95,6 +95,16 @@ class Sink(Channel):
     def readers(self) -> int:
         return len(self._readers)
 
+    def held(self) -> int:
+        return self._held + self._size
+
+    def shed(self, size: int) -> int:
+        """Close the readers that are furthest behind: what they get has no gap but at its end."""
+        before = self._held
+        while before - self._held < size and self._held:
+            self._drop(max(self._readers.values(), key=lambda reader: reader.behind))
+        return before - self._held
+
     # -- listening ------------------------------------------------------------------------------------------------------
 
     def open(self, moment: float) -> None:
@@ -264,8 +274,8 @@ class Sink(Channel):
             self._held += chunk.cost
             for counters, count in counts.items():
                 counters.added += count
-        while self._held > MAX_HELD:
-            self._drop(max(self._readers.values(), key=lambda reader: reader.behind))
+        if self._held > MAX_HELD:
+            self.shed(self._held - MAX_HELD)
 
     def _release(self, chunk: _Chunk) -> None:
         """A chunk no longer waits for one of its readers."""

@@ -6,6 +6,7 @@ A file appears whole, named by the local time at the end of its interval, or, wi
 import time
 
 from .channel import Channel
+from .waiting import Waiting
 
 MAX_PENDING = 4 << 20
 """Bytes of events kept for one file; more are dropped, so that a flood costs bounded memory."""
@@ -18,20 +19,22 @@ class Sink(Channel):
 
     def __init__(self, data: dict, hub) -> None:
         super().__init__(data, hub)
-        self._pending: list[bytes] = []
-        self._size = 0
-        self._counts: dict = {}
+        self._pending = Waiting(MAX_PENDING)
 
     def waiting(self) -> int:
         return len(self._pending)
 
+    def held(self) -> int:
+        return self._pending.held()
+
+    def shed(self, size: int) -> int:
+        return self._pending.shed(size)
+
     def put(self, event: bytes, counters) -> None:
-        if self._size + len(event) > MAX_PENDING:
+        if self._pending.size + len(event) > MAX_PENDING:
             counters.skipped += 1
             return
-        self._pending.append(event)
-        self._size += len(event)
-        self._counts[counters] = self._counts.get(counters, 0) + 1
+        self._pending.add(event, counters)
 
     def flush(self, moment: float) -> None:
         if self._pending and not self.deadline:
@@ -42,8 +45,8 @@ class Sink(Channel):
         self.deadline = 0.0
         if not self._pending:
             return
-        data, counts = b"".join(self._pending), self._counts
-        self._pending, self._size, self._counts = [], 0, {}
+        events = [self._pending.take() for _ in range(len(self._pending))]
+        data = b"".join([event for event, _ in events])
         options = self.options
         suffix = ".msgpack" if self.data["format"] == "msgpack" else ".json"
         if self.data["compressor"] == "gz":
@@ -56,11 +59,11 @@ class Sink(Channel):
             self.failed("cannot write to " + options["path"] + ": " + problem, "the events are lost")
         else:
             self.works()
-        for counters, count in counts.items():
+        for _, counters in events:
             if problem:
-                counters.skipped += count
+                counters.skipped += 1
             else:
-                counters.added += count
+                counters.added += 1
 
     def hasten(self) -> None:
         self.timeout(0.0)

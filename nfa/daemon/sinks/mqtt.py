@@ -12,7 +12,7 @@ import os
 import struct
 from collections import deque
 
-from .channel import MAX_QUEUED, QUIET, Channel, earliest
+from .channel import MAX_QUEUED, OVERHEAD, QUIET, Channel, earliest
 from .link import CLOSED, Link
 from .waiting import Waiting
 
@@ -120,6 +120,13 @@ class Sink(Channel):
 
     def waiting(self) -> int:
         return len(self._waiting) + len(self._unanswered)
+
+    def held(self) -> int:
+        unanswered = sum([len(event) + OVERHEAD for event, _ in self._unanswered.values()])
+        return self._waiting.held() + unanswered + self._link.waiting
+
+    def shed(self, size: int) -> int:
+        return self._waiting.shed(size)
 
     def readers(self) -> int:
         return int(self._ready)

@@ -10,18 +10,23 @@ MAX_BYTES = MAX_FLOWS * 400
 """Bytes of their packed records. A usual one has 150 to 300, and another 150 go with it."""
 
 
+MYPY = False
+if MYPY:
+    from .target import Matched
+
+
 class Remembered:
     """Key to (packed record, what matched it)."""
 
     def __init__(self) -> None:
-        self._found: dict[bytes, tuple] = {}
+        self._found: dict[bytes, tuple[bytes, Matched]] = {}
         self.size = 0
         """Bytes of all packed records."""
 
     def __len__(self) -> int:
         return len(self._found)
 
-    def put(self, key: bytes, packed: bytes, matched) -> None:
+    def put(self, key: bytes, packed: bytes, matched: "Matched") -> None:
         """Remember a record of a flow that was heard of, in place of the one before."""
         self.pop(key)
         self._found[key] = packed, matched
@@ -29,7 +34,7 @@ class Remembered:
         while len(self._found) > MAX_FLOWS or self.size > MAX_BYTES:
             self.pop(next(iter(self._found)))
 
-    def pop(self, key: bytes):
+    def pop(self, key: bytes) -> "tuple[bytes, Matched] | None":
         """Forget a flow. Returns (packed record, what matched it), or None."""
         found = self._found.pop(key, None)
         if found is not None:

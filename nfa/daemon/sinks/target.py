@@ -7,62 +7,64 @@ it, or when it is forgotten; its record is then the last one that matched.
 """
 
 import binascii
-import json
-import time
 
-from .formats import to_json, to_msgpack
+from .formats import to_json
+from .packer import Form, Packer
 from .remembered import Remembered
 
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .channel import Channel, Counters
+
+    Held = bytes | tuple[bytes, ...]
+    Record = dict[str, Any]
+
 _NONE, _NEW, _UPDATED, _EXPIRED = "", "new", "updated", "expired"
-
-
-def _table(actions: tuple, targets: tuple, event: str, clock: int) -> dict:
-    """Return what `flow_action` is."""
-    return {"action": list(actions), "targets": list(targets), "event": event, "time": clock}
 
 
 class Matched:
     """The sink target as one combination of actions reaches it. `again`: for flows that run and are matched again."""
 
-    def __init__(self, target, actions: tuple, targets: tuple, again: bool = False) -> None:
+    def __init__(self, target: "SinkTarget", actions: tuple[str, ...], targets: tuple[str, ...], again: bool = False) -> None:
         self._target = target
         self.counters = target.counters
         self.names = (actions, targets)
-        self.tail = b',"flow_action":' + to_json(_table(actions, targets, "", 0)).partition(b'"event"')[0] + b'"event":"'
-        """What stands in JSON between a record and its event."""
         self.if_known = _NONE if again else _UPDATED
         """What is told of a flow that the target knows."""
-        self.lasting = self if again else Matched(target, actions, targets, True)
+        self.lasting: Matched = self if again else Matched(target, actions, targets, True)
         """What is applied when a flow that runs is matched again (see `SetTarget`): it is told where it is new, and no more."""
 
-    def apply(self, record: dict, flow: dict, now: int, held):
+    def apply(self, record: "Record", flow: "Record", now: int, held: "Held | None") -> "Held | None":
         """Tell of the flow. Returns its key."""
         return self._target.apply(self, record, flow, held)
 
 
 class SinkTarget:
-    """One sink target. `packing`: see `Hub`."""
+    """One sink target. `packer`: of all sinks."""
 
-    def __init__(self, number: int, counters, packing) -> None:
+    def __init__(self, number: int, counters: "Counters", packer: Packer) -> None:
         self.number = number
         self.counters = counters
-        self.slots: list = []
-        self.cutting = None
+        self.slots: list[Any] = []
+        self.cutting: object = None
         """What cuts the flows of this target, where that is wanted."""
-        self._packing = packing
+        self._packer = packer
         self._prefix = number.to_bytes(2, "big")
         self._forgotten = Matched(self, (), ())
         self._remembered = Remembered()
 
-    def use(self, channel, events: tuple, takes) -> None:
+    def use(self, channel: "Channel", events: tuple[str, ...], takes: "Callable[[Record], bool] | None") -> None:
         """Send these events through this channel from now on. `takes(record)`: is the interface right? None: all are."""
         self.channel = channel
         self._takes = takes
         self._events = events
         channel.users.append(self.counters)
-        self._msgpack = channel.data["format"] == "msgpack"
-        self._gzip = channel.data["compressor"] == "gz" and channel.alone
-        self._header = channel.data["header"]
+        data = channel.data
+        gzip = data["compressor"] == "gz" and channel.alone
+        self._form = Form(channel.tables, data["format"] == "msgpack", channel.stream, data["header"], gzip)
         if _EXPIRED not in self._events:
             self._remembered.clear()
 
@@ -74,13 +76,13 @@ class SinkTarget:
         """Return how many are connected."""
         return int(self.channel.readers())
 
-    def for_plan(self, actions: tuple, targets: tuple) -> Matched:
+    def for_plan(self, actions: tuple[str, ...], targets: tuple[str, ...]) -> Matched:
         """Return the target for flows that these actions match, and that reach these targets."""
         return Matched(self, actions, targets)
 
     # -- events ---------------------------------------------------------------------------------------------------------
 
-    def apply(self, matched: Matched, record: dict, flow: dict, held):
+    def apply(self, matched: Matched, record: "Record", flow: "Record", held: "Held | None") -> "Held | None":
         """A record matches: the flow is new unless it holds its key already. Returns the key."""
         if self._takes is not None and not self._takes(record):
             return None
@@ -104,41 +106,27 @@ class SinkTarget:
         if not self.channel.heard:
             return
         packed, matched = found or (b"", self._forgotten)
-        body = self._packing.unpack(packed) if packed else to_json({"type": "flow", "flow": {"digest": _digest(key[2:])}})
+        body = self._packer.unpack(packed) if packed else to_json({"type": "flow", "flow": {"digest": _digest(key[2:])}})
         try:
             self._send(body, matched, _EXPIRED)
         except RecursionError:
             self.counters.skipped += 1
 
-    def _tell(self, key: bytes, matched: Matched, record: dict, event: str) -> None:
+    def _tell(self, key: bytes, matched: Matched, record: "Record", event: str) -> None:
         wanted = event in self._events
         remember = _EXPIRED in self._events
         if not (wanted or remember) or not self.channel.heard:
             return
-        body = to_json({name: record[name] for name in record if name != "flow_action"} if "flow_action" in record else record)
+        body = self._packer.body(record)
         if remember:
-            self._remembered.put(key, self._packing.pack(body), matched)
+            self._remembered.put(key, self._packer.pack(record), matched)
         if wanted:
             self._send(body, matched, event)
 
     def _send(self, body: bytes, matched: Matched, event: str) -> None:
         """Give an event to the channel, in the form that it takes. `body`: the record as JSON."""
-        clock = int(time.time() * 1000)
-        channel = self.channel
-        if channel.tables or self._msgpack:
-            table = json.loads(body)
-            table["flow_action"] = _table(matched.names[0], matched.names[1], event, clock)
-            if channel.tables:
-                channel.put(table, self.counters)
-                return
-            data = to_msgpack(table)
-        else:
-            data = body[:-1] + matched.tail + event.encode() + b'","time":' + str(clock).encode() + b"}}"
-            if channel.stream:
-                data += b"\n"
-        if channel.stream and self._header:
-            data = b'{"length": ' + str(len(data)).encode() + b"}\n" + data
-        channel.put(self._packing.gzip(data) if self._gzip else data, self.counters)
+        event = self._packer.event(body, matched.names[0], matched.names[1], event, self._form)
+        self.channel.put(event, self.counters)
 
 
 def _packed_digest(digest: str) -> bytes:

@@ -6,10 +6,18 @@ the length.
 
 When a length is wrong, the record is what stands before the next header. That is safe: netifyd writes its JSON on one
 line and escapes quotes in strings, so the bytes `{"length": N}` followed by a newline stand nowhere else, whatever
-strings strangers choose. Memory is bounded by one record (1 MiB; 64 KiB under MicroPython) and one chunk.
+strings strangers choose.
+
+Where a stream is cut into chunks decides nothing: each decision is made from the bytes alone, as soon as they allow only one.
+The work is linear in the bytes that arrive, whatever they are: a record that drips in is neither copied nor searched again.
+Memory is bounded by one record (1 MiB; 64 KiB under MicroPython), what tells that it is over, and one chunk.
 """
 
 from ..base.portable import MAX_RECORD, compile_bytes
+
+MYPY = False
+if MYPY:
+    from re import Match
 
 _HEADER = compile_bytes(rb'\{"length": ?([0-9]+)\}\r?\n')
 _BLANK = compile_bytes(rb"\s+")
@@ -18,66 +26,139 @@ _HEADER_ROOM = 64
 """No header is longer; what is kept at the end of a skipped stretch so that a header cut in two is still found."""
 
 
-def _next_header(data: bytes, position: int):
-    """Return the match of the first header from a place on, or None."""
+def _header(data: bytes, position: int) -> "Match[bytes] | None":
+    """Return the match of the header at a place, or None."""
+    return _HEADER.match(data, position, position + _HEADER_ROOM)
+
+
+def _next_header(data: bytes, position: int, stop: int) -> "tuple[Match[bytes] | None, int]":
+    """Search the first header that begins from `position` on and before `stop`.
+
+    Returns its match and where it begins; or None and the first place where one may still begin once more bytes are there
+    (`stop`: nowhere).
+    """
+    size = len(data)
     while True:
-        position = data.find(_MARK, position)
+        position = data.find(_MARK, position, min(stop + len(_MARK) - 1, size))
         if position < 0:
-            return None
-        match = _HEADER.match(data, position, position + _HEADER_ROOM)
+            break
+        match = _header(data, position)
         if match is not None:
-            return match
+            return match, position
+        if size - position < _HEADER_ROOM and data.find(b"\n", position) < 0:
+            return None, position
         position += 1
+    # Of a mark that is not all there yet, the brace at its beginning stands among the last bytes.
+    brace = data.rfind(b"{", max(0, size - len(_MARK) + 1))
+    if 0 <= brace < stop and _MARK.startswith(data[brace:]):
+        return None, brace
+    return None, min(stop, size)
+
+
+def _whole(data: bytes, found: list[bytes]) -> int:
+    """Take records as netifyd writes them, on one line each, while there are whole ones. Returns where the rest begins.
+
+    Lines by twos, a header and what it says: that is quicker than to look for each. What is no such two is for `_framed`.
+    """
+    if len(data) > MAX_RECORD:
+        return 0
+    lines = data.split(b"\n")
+    rest = len(lines.pop())  # it has no end yet
+    by_twos = iter(lines)
+    append = found.append
+    for header, payload in zip(by_twos, by_twos):  # noqa: B905 (MicroPython has no strict)
+        # A record that swallowed the next header would not end so.
+        if header != b'{"length": %d}' % (len(payload) + 1) or not payload.endswith(b'"}'):
+            return sum([len(line) + 1 for line in lines[: 2 * len(found)]])
+        append(payload)
+    return len(data) - rest - (len(lines[-1]) + 1 if len(lines) & 1 else 0)
 
 
 class Framer:
     """Cuts a stream into records. `bad` counts by kind: `length` (a header that is none), `oversize`, `resync_bytes`."""
 
     def __init__(self) -> None:
-        self.buffer = b""
         self.lines: bool | None = None
         """True: one object a line; False: length headers; None: not known yet."""
         self.bad = {"length": 0, "oversize": 0, "resync_bytes": 0}
         self._lost = False
         """In search of the next header or line: everything before it is skipped."""
+        self._held = bytearray()
+        """What waits for more bytes: the beginning of a record, or of a header."""
+        self._need = 0
+        """Bytes that `_held` must have before it is looked at again, unless another header (or a newline) comes before."""
+        self._seen = 0
+        """Before this place of `_held`, no header begins but that of the record itself."""
+
+    @property
+    def waiting(self) -> int:
+        """Return how many bytes wait for those that follow."""
+        return len(self._held)
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Take the next bytes of the stream; return the payloads that are now complete, in order."""
-        data = self.buffer + chunk if self.buffer else chunk
+        held = self._held
+        if len(held) + len(chunk) < self._need:
+            held += chunk
+            if not self._news(chunk):
+                return []
+            data = bytes(held)
+        else:
+            data = bytes(held) + chunk if held else chunk
         found: list[bytes] = []
         position = 0
         if self.lines is False and not self._lost:
-            position = self._whole(data, found)
+            position = _whole(data, found)
+            if position:
+                self._seen = 0
+        self._need = 0
         while position < len(data):
             if self._lost:
                 position = self._search(data, position)
                 if self._lost:
                     break
-            if self.lines is None:
-                known = self._recognise(data, position)
-                if not known:
+            elif self.lines is None:
+                if not self._recognise(data, position):
                     break
-            step = self._line(data, position, found) if self.lines else self._framed(data, position, found)
-            if step == position and not self._lost:
-                break
-            position = step
-        self.buffer = data[position:]
+            else:
+                step = self._line(data, position, found) if self.lines else self._framed(data, position, found)
+                if step < 0:
+                    break
+                self._seen = 0
+                position = step
+        self._held = bytearray(data[position:])
         return found
 
     def end(self) -> list[bytes]:
-        """The stream has ended: return a last line that has no newline; count a record that was cut off."""
-        rest, self.buffer = self.buffer.strip(), b""
-        if not rest or self._lost:
+        """The stream has ended: return the record that nothing follows; count one that was cut off."""
+        rest = bytes(self._held)
+        self._held, self._need, self._seen = bytearray(), 0, 0
+        if self._lost or not rest.strip():
             return []
         if self.lines:
-            return [rest]
-        self.bad["length"] += 1
-        return []
+            return [rest.strip()]
+        match = _header(rest, 0)
+        end = match.end() + int(match.group(1)) if match is not None else 0
+        if end != len(rest):
+            self.bad["length"] += 1
+        if match is None or end > len(rest):
+            return []
+        # It went on until now, but for a header that was cut off.
+        return [rest[match.end() : end if _MARK.startswith(rest[end:]) else len(rest)].rstrip()]
+
+    def _news(self, chunk: bytes) -> bool:
+        """Return whether a chunk, the end of `_held`, decides what becomes of a record that is not complete."""
+        if self.lines:
+            return b"\n" in chunk
+        window = bytes(self._held[self._seen :])
+        match, place = _next_header(window, 0, len(window))
+        self._seen += place
+        return match is not None
 
     def _recognise(self, data: bytes, position: int) -> bool:
         """Decide what kind of stream this is, from its first bytes. Returns False while there are too few."""
         head = data[position : position + _HEADER_ROOM]
-        if _HEADER.match(head, 0):
+        if _header(data, position):
             self.lines = False
         elif b"\n" in head or len(head) == _HEADER_ROOM:
             # A header with nonsense for a number is still a header: the stream is framed, the search begins.
@@ -86,68 +167,6 @@ class Framer:
             return False
         return True
 
-    @staticmethod
-    def _whole(data: bytes, found: list[bytes]) -> int:
-        """Take records as netifyd writes them, on one line each, while there are whole ones. Returns where the rest begins.
-
-        Lines by twos, a header and what it says: that is quicker than to look for each. What is no such two is for `_framed`.
-        """
-        if len(data) > MAX_RECORD:
-            return 0
-        lines = data.split(b"\n")
-        rest = len(lines.pop())  # it has no end yet
-        by_twos = iter(lines)
-        append = found.append
-        for header, payload in zip(by_twos, by_twos):  # noqa: B905 (MicroPython has no strict)
-            # A record that swallowed the next header would not end so.
-            if header != b'{"length": %d}' % (len(payload) + 1) or not payload.endswith(b'"}'):
-                return sum([len(line) + 1 for line in lines[: 2 * len(found)]])
-            append(payload)
-        return len(data) - rest - (len(lines[-1]) + 1 if len(lines) & 1 else 0)
-
-    def _framed(self, data: bytes, position: int, found: list[bytes]) -> int:
-        match = _HEADER.match(data, position, position + _HEADER_ROOM)
-        if match is None:
-            if len(data) - position < _HEADER_ROOM and b"\n" not in data[position:]:
-                return position
-            # Blank bytes between records belong to nobody; anything else is a record or header gone wrong.
-            if data[position : position + 1].isspace():
-                return _BLANK.match(data, position).end()  # type: ignore[union-attr]
-            self.bad["length"] += 1
-            self._lost = True
-            return position + (1 if data.startswith(_MARK, position) else 0)
-        start = match.end()
-        size = int(match.group(1)[:12])
-        if size > MAX_RECORD or size == 0:
-            self.bad["oversize" if size else "length"] += 1
-            self._lost = True
-            return start
-        end = start + size
-        inner = data.find(_MARK, start, end + len(_MARK) - 1)
-        if inner >= 0 and _HEADER.match(data, inner):
-            # Too long: the next header lies inside. What stands before it is the record.
-            self.bad["length"] += 1
-            found.append(data[start:inner].rstrip())
-            return inner
-        if end > len(data):
-            return position
-        follows = data[end : end + len(_MARK)]
-        if not _MARK.startswith(follows) and not follows[:1].isspace() and not data.endswith(b"}\n", start, end):
-            # Too short: the record goes on until the next header, which may still be on its way. (A record that ends as
-            # netifyd ends one is whole, and what follows is garbage.)
-            after = _next_header(data, end)
-            if after is None and len(data) - start <= MAX_RECORD:
-                return position
-            self.bad["length"] += 1
-            if after is None:
-                self._lost = True
-                return end
-            stop: int = after.start()
-            found.append(data[start:stop].rstrip())
-            return stop
-        found.append(data[start:end].rstrip())
-        return end
-
     def _search(self, data: bytes, position: int) -> int:
         """Skip to the next header (or line); what is skipped is counted."""
         if self.lines:
@@ -155,25 +174,97 @@ class Framer:
             self._lost = end == 0
             stop = end or len(data)
         else:
-            match = _next_header(data, position)
+            match, stop = _next_header(data, position, len(data))
             self._lost = match is None
-            stop = match.start() if match else max(position, len(data) - _HEADER_ROOM)
         self.bad["resync_bytes"] += stop - position
         return stop
 
+    # Both return where the next record begins, which may be where this one did, if it is to be looked at in another way; or -1:
+    # it depends on bytes that are still to come.
+
     def _line(self, data: bytes, position: int, found: list[bytes]) -> int:
-        if data.startswith(_MARK, position) and _HEADER.match(data, position):
+        """Take lines: all that stand before what may be a header, or one."""
+        bound = position + MAX_RECORD + 1
+        mark = data.find(_MARK, position, bound)
+        stop = data.rfind(b"\n", position, mark if mark >= 0 else bound) + 1
+        if stop:
+            lines = [line.rstrip() for line in data[position:stop].split(b"\n")]
+            found.extend([line for line in lines if line])
+            return stop
+        if mark == position and _header(data, position):
             self.lines = False
-            return self._framed(data, position, found)
-        end = data.find(b"\n", position)
-        if end < 0:
-            if len(data) - position > MAX_RECORD:
-                self.bad["oversize"] += 1
-                self._lost = True
             return position
-        line = data[position:end]
-        if len(line) > MAX_RECORD:
-            self.bad["oversize"] += 1
-        elif line.strip():
-            found.append(line.rstrip())
-        return end + 1
+        end = data.find(b"\n", position, bound)
+        if end >= 0:
+            found.append(data[position:end].rstrip())
+            return end + 1
+        if len(data) < bound:
+            self._need = MAX_RECORD + 1
+            return -1
+        self.bad["oversize"] += 1
+        self._lost = True
+        return position
+
+    def _framed(self, data: bytes, position: int, found: list[bytes]) -> int:
+        """Take one record."""
+        match = _header(data, position)
+        if match is None:
+            # Blank bytes between records belong to nobody; anything else is a record or header gone wrong.
+            if data[position : position + 1].isspace():
+                return _BLANK.match(data, position).end()  # type: ignore[union-attr]  # it begins with one
+            if len(data) - position < _HEADER_ROOM and data.find(b"\n", position) < 0:
+                return -1
+            return self._lose("length", position)
+        start = match.end()
+        size = int(match.group(1)[:12])
+        if size > MAX_RECORD or size == 0:
+            return self._lose("oversize" if size else "length", start)
+        end = start + size
+        if end <= len(data) and data[end - 2 : end] == b"}\n" and data.find(_MARK, start, end) < 0:
+            found.append(data[start : end - 1])  # as nearly all are
+            return end
+        other, seen = _next_header(data, max(start, position + self._seen), end)
+        if other is None and seen < end:
+            return self._wait(seen - position, end - position)
+        if other is None and not _is_whole(data, start, end):
+            follows = data[end : end + len(_MARK)]
+            if len(follows) < len(_MARK) and _MARK.startswith(follows):
+                return self._wait(end - position, 0)
+            if follows != _MARK and not follows[:1].isspace():
+                # Too short: the record goes on until the next header, which may still be on its way.
+                bound = start + MAX_RECORD
+                other, seen = _next_header(data, max(end, position + self._seen), bound)
+                if other is None and seen < bound:
+                    return self._wait(seen - position, bound - position)
+                if other is None:
+                    self.bad["resync_bytes"] += seen - end
+                    return self._lose("length", seen)
+        if other is None:
+            found.append(data[start:end].rstrip())
+            return end
+        # Too short, or too long: the record is what stands before the next header.
+        self.bad["length"] += 1
+        found.append(data[start:seen].rstrip())
+        return seen
+
+    def _wait(self, seen: int, need: int) -> int:
+        """Look at a record again when it has more bytes. In: places, counted from where it begins."""
+        self._seen, self._need = seen, need
+        return -1
+
+    def _lose(self, kind: str, position: int) -> int:
+        """What stands here is no record: search the next one."""
+        self.bad[kind] += 1
+        self._lost = True
+        return position
+
+
+def _is_whole(data: bytes, start: int, end: int) -> bool:
+    """Return whether a record ends where its header says, whatever follows: as netifyd ends one, or with its last brace.
+
+    Braces in strings may hide that: then what follows decides.
+    """
+    ending = data[max(start, end - 3) : end]
+    if ending.endswith(b"\n"):
+        return ending.rstrip().endswith(b"}")
+    return ending.endswith(b"}") and data.count(b"{", start, end) == data.count(b"}", start, end)

@@ -15,6 +15,13 @@ import binascii
 
 from ..base.portable import SECRET_HASH, ascii_only, parse_json
 
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+    from typing import Any
+
+    Decode = Callable[[bytes], object]
+
 BAD_KINDS = ("json", "types", "fields")
 FLOW_TYPES = ("flow", "flow_dpi_update", "flow_dpi_complete")
 _COUNTED = {b'"type":"flow_stats"}': "stats", b'"type":"flow_purge"}': "purge"}
@@ -28,13 +35,9 @@ _KEY_BITS = (1 << 60) - 1
 """Of the 64 bits of a hash: so many take the least memory."""
 
 
-_decoders: list = []
-"""A faster decoder, if there is one: see `decode_with`."""
-
-
-def decode_with(loads) -> None:
-    """Let this function decode first (bytes to a value, ValueError); None: none. What it refuses is for the standard one."""
-    _decoders[:] = [loads] if loads is not None else []
+SHALLOW = 1500
+"""A record of fewer bytes, or of fewer than MANY braces and brackets, is not nested so deep that decoders differ over it."""
+MANY = 200
 
 
 class BadRecord(Exception):
@@ -66,11 +69,15 @@ def _seeded_key(digest: str) -> int:
 digest_key = _seeded_key if SECRET_HASH else _short_key
 
 
-def parse(payload: bytes) -> object:
-    """Decode one JSON value. Raises BadRecord("json") for anything that is none, however it is broken."""
-    if _decoders:
+def parse(payload: bytes, fast: "Decode | None" = None) -> object:
+    """Decode one JSON value. Raises BadRecord("json") for anything that is none, however it is broken.
+
+    `fast`: a decoder that is asked first (ValueError: it refuses). It decides nothing: what it refuses (NaN, bytes that are
+    not UTF-8, halves of characters) is for the standard one, and so is what is nested deep.
+    """
+    if fast is not None and (len(payload) < SHALLOW or payload.count(b"{") + payload.count(b"[") < MANY):
         try:
-            return _decoders[0](payload)
+            return fast(payload)
         except ValueError:
             pass
     try:
@@ -98,17 +105,17 @@ def _counters(payload: bytes) -> int | None:
         return None
 
 
-def read(payload: bytes) -> tuple:
-    """Decode, check and classify one payload. Raises BadRecord."""
+def read(payload: bytes, fast: "Decode | None" = None) -> "tuple[str, Any]":
+    """Decode, check and classify one payload. `fast`: as for `parse`. Raises BadRecord."""
     kind = _COUNTED.get(payload[-20:])
     if kind is not None:
         key = _counters(payload)
         if key is not None:
             return kind, key
-    return classify(parse(payload))
+    return classify(parse(payload, fast))
 
 
-def classify(record: object) -> tuple:
+def classify(record: object) -> "tuple[str, Any]":
     """Check and classify one decoded record. Raises BadRecord."""
     if not isinstance(record, dict):
         raise BadRecord("types", "a record must be an object")
@@ -134,7 +141,7 @@ def classify(record: object) -> tuple:
     return "other", None
 
 
-def check_flow(record: dict) -> None:
+def check_flow(record: "dict[str, Any]") -> None:
     """Make sure that a flow record has what every decision and every element reads, with the right types.
 
     Optional parts are checked where they are read: a wrong type there raises TypeError, AttributeError or ValueError, and
@@ -182,14 +189,14 @@ def check_flow(record: dict) -> None:
         _from_3x(flow, name)
 
 
-def _from_3x(flow: dict, name: str) -> None:
+def _from_3x(flow: "dict[str, Any]", name: str) -> None:
     """Rewrite a 3.x application name, `133.netify.netflix`, to the form of 4.x."""
     digits, dot, rest = name.partition(".")
     if dot and rest and digits.isdigit() and ascii_only(digits):
         flow["detected_application_name"] = rest
 
 
-def catalogue(record: dict) -> tuple[dict[int, str], dict[int, str]]:
+def catalogue(record: "dict[str, Any]") -> tuple[dict[int, str], dict[int, str]]:
     """Return the id-to-name tables of applications and protocols in a definitions record; bad rows are left out.
 
     At most 8,192 names of 128 characters each (netifyd 4.4 has 800): the agent is trusted, its socket need not be.

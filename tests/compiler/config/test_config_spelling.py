@@ -47,10 +47,10 @@ def test_a_built_in_default_reads_back_as_text_and_as_data(option: Option) -> No
     assert read(option, of_json(data)) == option.default
 
 
-MARK = Option("mark", mark, None, "")
-HANDLE = Option("skb_prio", kinds.tc_handle, None, "")
-FAMILY = Option("set_family", kinds.families, None, "")
-WINDOWS = Option("time_of_day", windows, (), "")
+MARK = Option("mark", mark, None)
+HANDLE = Option("skb_prio", kinds.tc_handle, None)
+FAMILY = Option("set_family", kinds.families, None)
+WINDOWS = Option("time_of_day", windows, ())
 
 
 @given(st.integers(0, UINT32))

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from nfa.compiler import catalogue
-from nfa.compiler.expression import Context, understand, walk
+from nfa.compiler.expression import Context, understand
 from nfa.compiler.expression.generate import Generator
 from nfa.compiler.expression.tree import Members, Network, any_of
-from nfa.daemon.engine import rx, view
+from nfa.compiler.expression.walk import Walker
+from nfa.daemon.engine.policy import namespace
+from nfa.daemon.engine.rx import finder
+from nfa.daemon.engine.view import View
 
 Record = dict[str, Any]
 CATALOGUE = catalogue.builtin()
@@ -44,14 +47,14 @@ def evaluator(text: str) -> Callable[[Record], bool]:
     generator = Generator()
     result = generator.expression(node)
     lines = ["def match(r, f):", *(f"    {line}" for line in generator.lines), f"    return {result}"]
-    names: dict[str, Any] = {name: getattr(view, name) for name in view.NAMES}
-    names.update({f"C{index}": constant for index, constant in enumerate(generator.constants)})
-    names.update({f"R{index}": rx.matcher(data) for index, data in enumerate(generator.patterns)})
+    view = View()
+    names = namespace(view, generator.constants, [finder(data) for data in generator.patterns])
+    walker = Walker(view)
     exec("\n".join(lines), names)
 
     def evaluate(record: Record) -> bool:
-        made, walked = bool(names["match"](record, record["flow"])), walk.truth(node, record)
-        if made != walked or walk.reasons(node, record)[0] != walked:
+        made, walked = bool(names["match"](record, record["flow"])), walker.truth(node, record)
+        if made != walked or walker.reasons(node, record)[0] != walked:
             raise Disagreement(f"{text}: generated {made}, walked {walked}\n{result}\n{record}")
         return made
 

@@ -11,18 +11,19 @@ from typing import Any
 
 import pytest
 import samples
-from policies import config_of
+from policies import config_of, decided
 
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.compile import Compiled, compile_policy, decision, image_of
 from nfa.compiler.config.sources import Sources
-from nfa.compiler.expression import walk
 from nfa.compiler.expression.attributes import ATTRIBUTES, find
 from nfa.compiler.expression.generate import Generator
 from nfa.compiler.expression.normal import MAX_PRODUCT, alternatives, key_of
 from nfa.compiler.expression.tree import And, Everything, Node, Not, Test
+from nfa.compiler.expression.walk import Walker
 from nfa.daemon.engine import index as engine_index
 from nfa.daemon.engine.policy import Policy
+from nfa.daemon.engine.view import View
 from nfa.image import cpython as image
 
 Record = dict[str, Any]
@@ -45,6 +46,9 @@ ATOMS = (
     "interface == 'br-lan'", "fwmark == 0", "ndpi_risk_score > 10", "user_agent == 'rx:mozilla'", "tags != 'home'", "risks",
 )  # fmt: skip
 GROUPS = "address-groups.d"
+
+
+WALKER = Walker(View())
 
 
 @cache
@@ -76,7 +80,7 @@ def records() -> list[Record]:
 @cache
 def values(name: str) -> list[list[Any]]:
     """What each record has for an attribute."""
-    return [walk.read(find(name), record) for record in records()]
+    return [WALKER.read(find(name), record) for record in records()]
 
 
 _known: dict[object, list[bool]] = {}
@@ -90,7 +94,7 @@ def truths(node: Node) -> list[bool]:
         key = key_of(node)
         if key not in _known:
             attribute = find(node.attribute)
-            _known[key] = [walk._truth(node, attribute, found) for found in values(node.attribute)]
+            _known[key] = [WALKER.holds(node, attribute, found) for found in values(node.attribute)]
         return _known[key]
     if isinstance(node, Not):
         return [not one for one in truths(node.item)]
@@ -175,7 +179,7 @@ def test_a_bare_number_in_another_form_means_the_same_to_both(tmp_path: Path, ma
     compiled, policy = build(tmp_path, config_of({"a": {"criteria": ["fwmark || local_port == 1;"]}}))
     record = samples.flow(ct_mark=mark)
     criteria = compiled.actions[0].criteria
-    assert bool(policy.decide(record, record["flow"])) == walk.truth(criteria, record) == bool(mark)
+    assert bool(decided(policy, record)) == WALKER.truth(criteria, record) == bool(mark)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -192,7 +196,7 @@ def test_every_decision_of_the_index_is_that_of_the_plain_walk(folder: Path, see
         rng.shuffle(order)
         for i in order:
             record = records()[i]
-            found = policy.decide(record, record["flow"])
+            found = decided(policy, record)
             assert found == wanted[i], f"{compiled.policy.actions}\n{record}"
             done += 1
             matched += bool(found)
@@ -207,7 +211,7 @@ def test_the_walk_itself_is_what_the_reference_says(folder: Path) -> None:
         compiled, _ = build(folder, random_config(rng))
         for item in compiled.actions:
             if item.criteria is not None:
-                assert truths(item.criteria) == [walk.truth(item.criteria, record) for record in records()]
+                assert truths(item.criteria) == [WALKER.truth(item.criteria, record) for record in records()]
 
 
 def test_every_attribute_is_compared_by_some_policy() -> None:
@@ -225,10 +229,10 @@ def test_what_is_remembered_is_bounded(folder: Path, monkeypatch: pytest.MonkeyP
     _, policy = build(folder, config_of({"a": {"criteria": ["detected_hostname == 'rx:9$';"]}}))
     for number in range(100):
         record = samples.flow(host_server_name=f"name{number}")
-        assert policy.decide(record, record["flow"]) == ((0,) if number % 10 == 9 else ())
+        assert decided(policy, record) == ((0,) if number % 10 == 9 else ())
         assert len(policy._names["M0"]) <= 10
     record = samples.flow(host_server_name="long" * 100 + "9")
-    assert policy.decide(record, record["flow"]) == (0,)
+    assert decided(policy, record) == (0,)
     assert not [name for name in policy._names["M0"] if len(name) > 100]
 
 
@@ -240,7 +244,7 @@ def test_a_conjunction_of_many_choices_does_not_explode(folder: Path) -> None:
     assert compiled.actions[0].criteria is not None
     assert len(alternatives(compiled.actions[0].criteria)) <= MAX_PRODUCT
     record = samples.flow(local_port=5, other="10.0.0.1")
-    assert policy.decide(record, record["flow"]) == (1,)
+    assert decided(policy, record) == (1,)
 
 
 def test_equal_conditions_are_one_whatever_their_text(folder: Path) -> None:
@@ -264,7 +268,7 @@ def test_a_group_is_in_the_image_once_however_many_actions_name_it(tmp_path: Pat
     assert len(image.dump(image_of(compiled))) < 200_000
     inside, outside = (samples.flow(local=address, other_port=5) for address in ("10.3.4.7", "10.3.4.8"))
     wanted = [(5,), ()] if operator == "==" else [(), (5,)]
-    assert [policy.decide(record, record["flow"]) for record in (inside, outside)] == wanted
+    assert [decided(policy, record) for record in (inside, outside)] == wanted
 
 
 @pytest.mark.parametrize(
@@ -287,7 +291,7 @@ def test_a_condition_on_one_attribute_is_one_alternative(folder: Path, text: str
     assert len(alternatives(criteria)) == count
     assert len(image_of(compiled)["code"]) < 3000, "a list is a table, not a line of code for each"  # type: ignore[arg-type]
     for record in records()[:200]:
-        assert bool(policy.decide(record, record["flow"])) == walk.truth(criteria, record)
+        assert bool(decided(policy, record)) == WALKER.truth(criteria, record)
 
 
 def test_an_action_may_have_many_compound_expressions(folder: Path) -> None:
@@ -304,5 +308,5 @@ def test_ordinary_values_are_remembered_however_many_are_looked_at(folder: Path)
     tests = ["app", "protocol", "category", "origin", "other_type", "tunnel_type", "ip_nat == true", "interface", "ip_version"]
     _, policy = build(folder, config_of({f"a{n}": {"criteria": [f"{text};"]} for n, text in enumerate(tests)}))
     record = samples.flow("HTTP/S", "netify.youtube", detected_application_name="netify.apple-push-notification-service")
-    policy.decide(record, record["flow"])
+    decided(policy, record)
     assert len(policy._names["M0"]) == 1

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nfa.compiler.expression import regex
 from nfa.compiler.expression.regex import RegexError, compile_pattern
-from nfa.daemon.engine.rx import matcher
+from nfa.daemon.engine.rx import finder
 
 # Letters with a third case (k and the Kelvin sign, s and the long s, i with and without dots), word
 # characters without case, and what the assertions look at.
@@ -49,9 +49,9 @@ texts = st.text(characters, max_size=10)
 
 
 def both(pattern):
-    """The matchers that a pattern gets: the one chosen for it, and the automaton."""
+    """The searches that a pattern gets: the one chosen for it, and the automaton."""
     plans = compile_pattern(pattern), compile_pattern(pattern, budget=-1)
-    return [matcher(plan.as_data()) for plan in plans]
+    return [finder(plan.as_data()).search for plan in plans]
 
 
 @settings(max_examples=500, deadline=None)
@@ -173,4 +173,4 @@ def test_trimming_changes_no_search(pattern, text):
         plan = compile_pattern(pattern, budget=regex.NOTEWORTHY**4)
     except (re.error, RegexError):
         return
-    assert matcher(plan.as_data())(text) == bool(expected)
+    assert finder(plan.as_data()).search(text) == bool(expected)

@@ -13,7 +13,8 @@ from nfa.compiler.base.report import Reports
 from nfa.compiler.config.model import Target
 from nfa.compiler.provision.keys import key_source
 from nfa.compiler.provision.provision import provision
-from nfa.daemon.engine import view
+from nfa.daemon.engine.policy import namespace
+from nfa.daemon.engine.view import View
 
 Make = Callable[..., Target]
 FOUR = samples.flow(local="192.168.1.20", other="203.0.113.10", ct_mark=0x11223344, local_mac="02:00:5e:10:00:14", other_mac="")
@@ -22,7 +23,7 @@ SIX = samples.flow(local="2001:db8:1::20", other="2001:db8::7", other_port=53, i
 
 def element(slot: dict[str, Any], record: dict[str, Any], number: int = 0x1234) -> bytes:
     """The packed element of a record, by the function that the policy image would hold."""
-    names: dict[str, Any] = {name: getattr(view, name) for name in view.NAMES} | {"pack": pack, "S_key": number}
+    names = namespace(View()) | {"S_key": number}
     exec(key_source("key", slot), names)
     made: bytes = names["key"](record, record["flow"])
     return made

@@ -108,14 +108,14 @@ def test_elements_are_searched_in_slices(house: House) -> None:
     """A search in 5,000 elements would hold up the stream."""
     house.feed(*[youtube(number) for number in range(5000)])
     turns = 0
-    step = house.daemon.go_on
+    turn = house.daemon.dispatcher.turn
 
-    def counted() -> None:
+    def counted() -> int:
         nonlocal turns
         turns += 1
-        step()
+        return turn()
 
-    house.daemon.go_on = counted  # type: ignore[method-assign]
+    house.daemon.dispatcher.turn = counted  # type: ignore[assignment, method-assign]
     found = house.result("elements", search="203.0.1.4", limit=5, offset=2)
     assert turns >= 5
     assert house.result("elements", limit=2, offset=4999)["elements"][0]["element"] == "203.0.19.135 . 443"

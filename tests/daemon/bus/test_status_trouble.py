@@ -1,14 +1,15 @@
 """What `status` says of a target that failed: whether that goes on."""
 
+import errno
 from types import SimpleNamespace as Thing
 from typing import Any
 
 import pytest
 
 from nfa.daemon.bus.status import _target
-from nfa.daemon.targets.connections.writer import NO_ROOM
-from nfa.daemon.targets.sets.errors import IN_THE_WAY, IS_FULL, IS_MISSING
-from nfa.daemon.targets.sets.slot import Counters
+from nfa.daemon.netlink import ipset
+from nfa.daemon.targets.counters import Counters
+from nfa.daemon.targets.sets.errors import code_of
 
 
 def code(kind: str, **bound: Any) -> str:
@@ -39,28 +40,26 @@ def test_a_sink_whose_server_is_gone_is_not_called_over(trouble: str) -> None:
 @pytest.mark.parametrize("worked_at", [4, 5, 6])
 def test_labels_are_over_only_after_one_that_was_set(worked_at: int) -> None:
     """The rule that makes room is gone, and the user reads "over"."""
-    slot = Thing(trouble="", worked_at=worked_at, present=1, data={"set": "conntrack labels", "table": ""})
+    slot = Thing(trouble="", trouble_code="", worked_at=worked_at, present=1, data={"set": "conntrack labels", "table": ""})
     assert told("ctlabel", slots=[slot]) == ("", worked_at > 5)
 
 
 @pytest.mark.parametrize(
-    ("trouble", "expected"),
+    ("error", "expected"),
     [
-        ("", ""),
-        (IS_FULL, "set-full"),
-        (IS_MISSING, "set-missing"),
-        (IN_THE_WAY, "set-other-type"),
-        (NO_ROOM, "labels-no-room"),
-        ("Operation not permitted", "no-permission"),
-        ("Permission denied", "no-permission"),
-        ("the kernel does not speak this ipset protocol", "kernel-refused"),
-        ("pfctl: /dev/pf: No such file or directory", "kernel-refused"),
+        (errno.ENFILE, "set-full"),
+        (ipset.FULL, "set-full"),
+        (errno.ENOENT, "set-missing"),
+        (errno.EPERM, "no-permission"),
+        (errno.EACCES, "no-permission"),
+        (4097, "kernel-refused"),
     ],
 )
-def test_each_trouble_of_a_set_has_its_code(trouble: str, expected: str) -> None:
+def test_each_trouble_of_a_set_has_its_code(error: int, expected: str) -> None:
     """The pages would have to read the words, and say nothing useful when these change."""
-    fine = Thing(trouble="", present=1, data={"set": "s.v4", "table": "nfa"})
-    slot = Thing(trouble=trouble, present=1, data={"set": "s.v6", "table": "nfa"})
+    assert code_of(error) == expected
+    fine = Thing(trouble="", trouble_code="", present=1, data={"set": "s.v4", "table": "nfa"})
+    slot = Thing(trouble="words", trouble_code=expected, present=1, data={"set": "s.v6", "table": "nfa"})
     found = _status("nftset", slots=[fine, slot])
     assert ([one["code"] for one in found["sets"]], found["code"]) == (["", expected], expected)
 

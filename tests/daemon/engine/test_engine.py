@@ -14,8 +14,9 @@ import samples
 from policies import Desk, compiled, config_of
 
 from nfa.daemon.base import packing
-from nfa.daemon.engine import index, view
+from nfa.daemon.engine import index
 from nfa.daemon.engine.engine import KEPT_BYTES, LIFETIME, PART
+from nfa.daemon.engine.view import View
 from nfa.daemon.stream.records import digest_key
 
 KEY = b"\0\0\x0a\0\0\1"
@@ -356,9 +357,9 @@ def test_strings_of_any_length_cost_bounded_memory(tmp_path: Path) -> None:
         made.take(strange)
     assert made.engine.bad["types"] == 3
     with pytest.raises(ValueError):
-        view.number("0x" + "0" * 1000)
+        View().number("0x" + "0" * 1000)
     with pytest.raises(ValueError):
-        view.mac("00:11:22:33:44:55" + ":" * 1000)
+        View().mac("00:11:22:33:44:55" + ":" * 1000)
 
 
 def test_bad_payloads_are_counted_by_kind_and_skipped(tmp_path: Path) -> None:
@@ -422,11 +423,45 @@ def test_records_without_categories_get_them_from_the_catalogue(tmp_path: Path) 
     assert [count for count, _ in made.engine.policy.action_counts()] == [1, 1]
 
 
+def test_a_policy_that_is_only_made_changes_nothing_for_the_one_in_force(tmp_path: Path) -> None:
+    """A reload that fails at its last step would change what the running policy matches."""
+    made = desk(tmp_path, {"a": ["category == 'streaming-media';"], "p": ["protocol_category == 'web';"]})
+    desk(tmp_path, {"a": ["app == 'netflix';"]})
+    assert made.actions(samples.as_v3(WEB)) == ["a", "p"]
+    made.take(samples.as_v3(WEB))
+    assert made.engine.matched == 1
+
+
+def test_memory_that_is_freed_is_all_of_the_caches_and_changes_no_decision(tmp_path: Path) -> None:
+    """With little memory left, a cache that stays full would let the daemon fail again; counts and live flows must stay."""
+    criteria = {
+        "a": ["category == 'streaming-media';"], "b": ["other_ip == 10.0.0.0/8;", "ssl_version == 0x0303;"],
+        "c": ["client_sni == 'rx:(a|b)*c$';"], "d": ["local_mac == 02:00:5e:10:00:14;"],
+    }  # fmt: skip
+    made = desk(tmp_path, criteria, {"log.x": KEY})
+    flows = [samples.flow(other=f"10.0.{n}.1", ssl={"version": "0x0303", "client_sni": "ab" * n + "c"}) for n in range(1, 50)]
+    records = [samples.as_v3(flow) for flow in flows] + flows
+    made.take(*records)
+    engine, policy = made.engine, made.engine.policy
+    assert policy is not None
+    view, counts, matched = policy._view, policy.action_counts(), engine.matched
+    caches = [view._addresses, view._numbers, view._categories, engine.recent, policy.verdicts, policy.plans, *policy._memos]
+    caches += [finder._rows for finder in policy._finders if hasattr(finder, "_rows")]
+    assert all(caches)
+    before = [made.actions(record) for record in records]
+    engine.free_memory()
+    caches[4:6] = [policy.verdicts, policy.plans]
+    assert [len(cache) for cache in caches] == [0] * (len(caches) - 1) + [1], "an automaton keeps its first state"
+    assert [made.actions(record) for record in records] == before
+    assert [policy.kept_counts[name][0] for name in criteria] == [count for count, _ in counts]
+    assert (engine.matched, engine.live()) == (matched, len(flows))
+
+
 def test_a_trace_sees_every_match(tmp_path: Path) -> None:
     """`nfa run -v` would show nothing."""
     made = desk(tmp_path, {"a": ["app == 'youtube';"]})
     seen: list[Any] = []
-    made.engine.trace = lambda record, plan: seen.append((record["flow"]["digest"], plan.actions))  # type: ignore[assignment]
+    made.engine.trace = lambda record, plan: seen.append((record["flow"]["digest"], plan.actions))
     made.take(WEB, samples.flow("DNS"))
     assert seen == [(WEB["flow"]["digest"], (0,))]
 

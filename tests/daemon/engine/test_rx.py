@@ -5,6 +5,7 @@ import re
 import time
 
 import pytest
+from waiting import patience
 
 from nfa.compiler.expression.regex import WORK, compile_pattern
 from nfa.daemon.engine import rx
@@ -46,7 +47,7 @@ def test_attacks_on_backtracking_take_a_few_steps(pattern, attack, steps):
     """A host name of 1,024 characters would stop the daemon for years."""
     plan = compile_pattern(pattern)
     assert plan.kind == "dfa" and plan.note
-    assert not rx.matcher(plan.as_data())(attack)
+    assert not rx.finder(plan.as_data()).search(attack)
     assert steps["_step"] < 60
 
 
@@ -54,12 +55,10 @@ def test_a_text_that_defeats_the_cache_still_takes_linear_time(steps):
     """2**500 states: a stranger could make every character need a new one."""
     search = automaton("(a|b)*a(a|b){500}$").search
     dice = random.Random(1)
-    started = time.monotonic()
     for _ in range(5):
         text = "".join(dice.choices("ab", k=1024))
         assert search(text) == (text[-501] == "a")
     assert steps["_follow"] <= 2 * steps["_step"] <= 2 * 5 * 1025
-    assert time.monotonic() - started < 5
 
 
 def test_the_worst_pattern_that_is_accepted_takes_a_bounded_time():
@@ -67,9 +66,9 @@ def test_the_worst_pattern_that_is_accepted_takes_a_bounded_time():
     machine = automaton("(a|b.)?(.|bc)*" * 140 + "z|a.{500}z")
     assert len(machine._shifts) + len(machine._products) > WORK // 3
     dice = random.Random(2)
-    started = time.monotonic()
+    started = time.process_time()
     assert not machine.search("".join(dice.choices("abc", k=1024)))
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < patience(2)
 
 
 def test_memory_is_bounded_and_forgetting_changes_no_answer(monkeypatch):
@@ -90,7 +89,7 @@ def test_memory_is_bounded_and_forgetting_changes_no_answer(monkeypatch):
 @pytest.mark.parametrize("budget", [-1, 50_000])
 def test_only_the_first_1024_characters_are_searched(budget):
     """A long text would be searched differently by the two kinds, or take longer than promised."""
-    found = rx.matcher(compile_pattern("b$", budget=budget).as_data())
+    found = rx.finder(compile_pattern("b$", budget=budget).as_data()).search
     assert found("a" * 1023 + "b") and found("a" * 1023 + "bc")
     assert not found("a" * 1024 + "b")
 
@@ -107,4 +106,4 @@ def test_image_data_may_be_tuples():
     data = compile_pattern("(a+)+b$").as_data()
     nested = ("shifts", "products", "assertions")
     frozen = {key: tuple(map(tuple, value)) if key in nested else value for key, value in data.items()}
-    assert rx.matcher(frozen)("xaab") and not rx.matcher(frozen)("xb")
+    assert rx.finder(frozen).search("xaab") and not rx.finder(frozen).search("xb")

@@ -15,7 +15,7 @@ from policies import compiled, config_of
 from nfa.cli import main
 from nfa.compiler import micropython as micro
 from nfa.compiler.expression.regex import RegexError
-from nfa.daemon.engine.rx import matcher
+from nfa.daemon.engine.rx import finder
 from nfa.image import cpython as image_of_cpython
 from nfa.image import micropython as image
 from nfa.image import plain
@@ -105,7 +105,7 @@ def test_regular_expressions_become_automata(tmp_path: Path) -> None:
     assert data is not None
     assert not findings
     assert [pattern["kind"] for pattern in data["patterns"]] == ["dfa"]
-    search = matcher(data["patterns"][0])
+    search = finder(data["patterns"][0]).search
     assert [search(name) for name in ("x.ads12.y", "ad123.z", "bads12.", "ads1.")] == [True, True, False, False]
 
 

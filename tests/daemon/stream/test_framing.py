@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nfa.daemon.base.portable import MAX_RECORD
+from nfa.daemon.base.portable import CHUNK, MAX_RECORD
+from nfa.daemon.stream import framing
 from nfa.daemon.stream.framing import Framer
 
 HOSTILE = '\\"{"length": 5}\n}{"length": 3}'  # what a stranger may choose as a name; JSON escapes it
@@ -57,7 +61,7 @@ def test_any_chunking_gives_the_same_records(payloads: list[bytes], where: list[
     framer = Framer()
     assert feed(framed(payloads), where, framer) == [payload.strip() for payload in payloads]
     assert not any(framer.bad.values())
-    assert framer.buffer == b""
+    assert framer.waiting == 0
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])
@@ -153,7 +157,7 @@ def test_memory_is_bounded_whatever_comes(start: bytes, endless: bytes) -> None:
     chunk = endless * ((1 << 17) // len(endless))
     for _ in range(20):
         framer.feed(chunk)
-        assert len(framer.buffer) <= MAX_RECORD + len(chunk) + 64
+        assert framer.waiting <= MAX_RECORD + len(chunk) + 64
     found = framer.feed(b"\n" + framed(PAYLOADS) * 9)
     assert found[-len(WHOLE) :] == WHOLE, "it finds its way back"
 
@@ -172,3 +176,121 @@ def test_a_record_that_is_cut_off_is_counted() -> None:
     framer.feed(b'{"length": 100}\n{"type":')
     assert framer.end() == []
     assert framer.bad["length"] == 1
+
+
+# -- where the stream is cut decides nothing ---------------------------------------------------------------------------
+
+PIECES = [
+    header(15), header(5), header(2), header(1), header(0), header(40), header(300), header(10**12), b'{"length":4}\r\n',
+    b'{"length": 9', b'{"length"', b'{"leng', b"{", b"}", b"\n", b"\r\n", b" ", b'"', b"a", b"}\n", b'"}\n', b"0" * 50,
+    b'{"a":"","type":"x"}\n', b'{"a":"","type":', b'"x"}', b"{}", b"{}\n", b'{"a":{}}\n', b"x" * 30, header(3) + b"{}\n",
+    header(8) + b'{"a":""}', header(20) + b'{"a":"{","type":""}\n', header(15) + b'{"a":"","type":"x"}\n' + header(20),
+]  # fmt: skip
+broken = st.lists(st.sampled_from(PIECES) | st.binary(max_size=6), max_size=14).map(b"".join)
+
+
+@contextmanager
+def bounded_by(most: int) -> Iterator[None]:
+    """Let a record have so many bytes only, so that examples reach the bound."""
+    before, framing.MAX_RECORD = framing.MAX_RECORD, most
+    try:
+        yield
+    finally:
+        framing.MAX_RECORD = before
+
+
+def outcome(data: bytes, where: list[int]) -> tuple[object, ...]:
+    """What comes of a stream: its records and counts, and how it ends."""
+    framer = Framer()
+    found = feed(data, where, framer)
+    before, waiting = dict(framer.bad), framer.waiting
+    return found, before, waiting, framer.end(), framer.bad, framer.waiting
+
+
+@settings(max_examples=1500, deadline=None)
+@given(
+    broken, st.lists(st.integers(0, 400), max_size=12) | st.just(list(range(1, 1200))), st.sampled_from([64, 100, MAX_RECORD])
+)
+def test_where_a_broken_stream_is_cut_decides_nothing(data: bytes, where: list[int], most: int) -> None:
+    """The same fault of the agent would lose a record on one router, and none on another."""
+    with bounded_by(most):
+        assert outcome(data, where) == outcome(data, [])
+
+
+def test_a_length_that_is_too_short_costs_no_record_where_a_read_ends_with_it() -> None:
+    """The record would be cut in two by a read that ends exactly where the wrong length says."""
+    wrong, right = b'{"a":"","type":"x"}\n', b'{"a":"b","type":""}\n'
+    data = header(15) + wrong + header(len(right)) + right
+    for cut in (0, len(header(15)) + 15, len(header(15)) + 19):
+        framer = Framer()
+        assert feed(data, [cut], framer) == [wrong.strip(), right.strip()]
+        assert framer.bad == {"length": 1, "oversize": 0, "resync_bytes": 0}
+
+
+@pytest.mark.parametrize(
+    ("data", "record", "bad"),
+    [
+        (header(15) + b'{"a":"","type":"x"}\n', b'{"a":"","type":"x"}', 1),  # too short
+        (header(8) + b'{"a":""}', b'{"a":""}', 0),
+        (header(9) + b'{"a":"{"}', b'{"a":"{"}', 0),  # its braces do not tell that it is whole
+        (header(9) + b'{"a":"{"}{"leng', b'{"a":"{"}', 1),  # and a header that was cut off
+        (header(10) + b'{"a":"{"}', b"", 1),
+        (b'{"length": 1', b"", 1),
+        (header(3) + b"{}\n\n", b"{}", 0),
+        (b"{}\n \n", b"{}", 0),
+        (header(3) + b"{}\nx" + b"y" * 100, b"{}", 1),
+    ],
+)
+def test_the_last_record_of_a_stream(data: bytes, record: bytes, bad: int) -> None:
+    """What an agent wrote before it was stopped would be lost, or half a record be taken for one."""
+    framer = Framer()
+    assert framer.feed(data) + framer.end() == ([record] if record else [])
+    assert framer.bad["length"] == bad
+    assert framer.end() == []
+
+
+def test_a_record_may_have_as_many_bytes_as_the_bound_says() -> None:
+    """The longest record that is allowed would be counted as oversize, or one byte more be kept."""
+    framer = Framer()
+    longest = b'{"a":"' + b"x" * (MAX_RECORD - 9) + b'"}\n'
+    assert framer.feed(header(MAX_RECORD) + longest) == [longest.strip()]
+    assert framer.feed(header(MAX_RECORD + 1) + longest + header(3) + b"{}\n") == [b"{}"]
+    assert framer.bad == {"length": 0, "oversize": 1, "resync_bytes": len(longest)}
+    framer = Framer()
+    line = b"x" * MAX_RECORD
+    assert framer.feed(b"{}\n" + line + b"\n" + line + b"x\n{}\n") == [b"{}", line, b"{}"]
+    assert framer.bad == {"length": 0, "oversize": 1, "resync_bytes": MAX_RECORD + 2}
+
+
+# -- what it costs -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"a\n", b"\n", b"a \n", b'{"length"', b'{"length"\n', header(1), header(1) + b"\n", header(1) + b"a", header(3) + b"{} ",
+     header(99), b'{"length": 9', header(2) + b"}\n", b"{", b"}\n", b"{}\n"],
+)  # fmt: skip
+@pytest.mark.parametrize("start", [b"", header(0), header(99999), b"{}\n"])
+def test_one_read_costs_less_than_a_turn_of_the_loop(start: bytes, piece: bytes) -> None:
+    """An agent gone mad would keep the loop from everything else: a turn may last 20 ms."""
+    costs = []
+    chunk = (piece * CHUNK)[:CHUNK]
+    for _ in range(4):
+        framer = Framer()
+        framer.feed(start)
+        before = time.process_time()
+        framer.feed(chunk)
+        costs.append(time.process_time() - before)
+    assert min(costs) < 0.02
+
+
+@pytest.mark.parametrize("start", [header(MAX_RECORD), header(15) + b'{"a":"","type":"x"', b"{}\n"])
+def test_a_record_that_drips_in_is_not_copied_at_each_read(start: bytes) -> None:
+    """A slow agent with a long record would cost all of the CPU: 16 bytes a read, and half a megabyte copied for them."""
+    framer = Framer()
+    framer.feed(start)
+    before = time.process_time()
+    for _ in range(MAX_RECORD // 20):
+        framer.feed(b'{"length"xxxxxxx')
+    assert time.process_time() - before < 2, "all of it copied at each read takes a minute"
+    assert framer.waiting > MAX_RECORD // 2

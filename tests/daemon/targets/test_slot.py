@@ -7,8 +7,9 @@ from random import Random
 import pytest
 from fake_kernel import key, slot_data
 
+from nfa.daemon.targets.counters import Counters
 from nfa.daemon.targets.sets import slot as slots
-from nfa.daemon.targets.sets.slot import GRACE, Counters, Slot
+from nfa.daemon.targets.sets.slot import GRACE, Slot
 
 
 def made(**options: object) -> Slot:
