@@ -24,7 +24,7 @@ define Package/nfa
   CATEGORY:=Network
   TITLE:=Flow actions for netifyd
   DEPENDS:= \
-	+python3-light +python3-pyparsing +python3-pyroute2 +python3-uci \
+	+python3-light +python3-urllib +python3-pyparsing +python3-uci \
 	+kmod-ipt-ipset +kmod-nft-core +kmod-nf-conntrack-netlink
   PKGARCH:=all
   PROVIDES:=netify-proc-flow-actions

@@ -15,7 +15,7 @@ IPK_PYTHON = $(firstword $(call is_target,$(PYTHON)) $(call is_target,python$(TA
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test mutants bench bench-quick lint ipk pot clean tools
+.PHONY: help demo test mutants bench bench-quick lint ipk sizes pot clean tools
 
 help:
 	@echo 'make demo         watch flows become elements of kernel sets, on a private network (25 s)'
@@ -24,6 +24,7 @@ help:
 	@echo 'make lint         ruff and mypy'
 	@echo 'make bench        measure everything, some minutes; bench-quick: less exactly, under a minute'
 	@echo 'make ipk          build dist/*.ipk, nfa and its LuCI page, for opkg, without the SDK (docs/openwrt.md)'
+	@echo 'make sizes        what the package and all that it needs take of flash; fails above 6.5 MB'
 	@echo 'make pot          the texts of the LuCI page, for translators: feeds/luci-app-nfa/po/templates/nfa.pot'
 	@echo 'make clean        remove .venv and what tools left'
 	@echo 'PYTHON=python3.13 make ...   use another Python (3.11 or newer) for .venv'
@@ -58,6 +59,9 @@ ipk:
 	@$(MAKE) -s --no-print-directory -C feeds/luci-app-nfa TOPDIR='$(CURDIR)/packaging/sdk' PYTHON='$(IPK_PYTHON)' \
 		BUILD_DIR='$(or $(BUILD_DIR),$(CURDIR)/build/openwrt)/luci' OUT='$(or $(OUT),$(CURDIR)/dist)' ipk-luci-app-nfa
 
+sizes: $(STAMP)
+	@$(BIN)/python packaging/sizes.py
+
 pot:
 	@$(PYTHON) packaging/pot.py feeds/luci-app-nfa
 
@@ -69,5 +73,5 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf .venv .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist nfa.egg-info
+	rm -rf .venv .import_linter_cache .hypothesis .pytest_cache .mypy_cache .ruff_cache build dist nfa.egg-info
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -64,7 +64,7 @@ def _changed(folder: Path, name: str, target: dict[str, object], keys: list[byte
     policy, data = pure.load(path)
     nobody = lambda *news: None  # noqa: E731
     registry = Registry(Sets(nobody, nobody), write_whole, print, nobody)
-    registry.replace(data, [0], policy.key_functions, 1)
+    registry.adopt(registry.prepare(data, [0], policy.key_functions), 1)
     slot = registry.by_number[0]
     began = time.perf_counter()
     for start in range(0, len(keys), batch):

@@ -25,6 +25,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests"), str(HERE.parent / "tests/openwrt")]
 
+import compiler  # noqa: E402
 import evaluation  # noqa: E402
 import healing  # noqa: E402
 import latency  # noqa: E402
@@ -96,6 +97,8 @@ class Bench:
         found: dict[str, Any] = {}
         for count in (100, 1000):
             found[str(count)] = memory.at_rest(self.folder, count, self.stream, len(self.payloads))
+        python = compiler.python_of_router(self.folder / "router")
+        found["compiler"] = compiler.peak(python, self.folder, mixes.write(self.folder, 100))
         found["elements"] = memory.elements(self.folder, memory.one_each(self.folder), 50000)
         if not self.quick:
             found["shared"] = memory.elements(self.folder, self.small, 50000)

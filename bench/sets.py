@@ -46,7 +46,7 @@ def measure(folder: Path, flows: list[dict[str, Any]], rounds: int) -> dict[str,
     slots: list[dict[str, Any]] = data["slots"]  # type: ignore[assignment]
     sets = Sets(lambda level, text: print(f"bench: {text}"), _nobody)
     registry = Registry(sets, write_whole, print, _nobody)
-    registry.replace(data, list(range(len(slots))), policy.key_functions, 1)
+    registry.adopt(registry.prepare(data, list(range(len(slots))), policy.key_functions), 1)
     found: dict[str, float] = {}
     for number, slot_data in enumerate(slots):
         slot = registry.by_number[number]

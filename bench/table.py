@@ -156,6 +156,8 @@ def memory(found: Figures) -> list[Row]:
         bus = "UCI, JSON and ubus" if figures["ubus"] else "UCI and JSON (there is no ubusd here)"
         rows.append(most(f"resident with {int(count):,} actions, {bus}: MB", figures["empty"] / 1e6, limit))
         rows.append(Row("the same after the stream: MB", f"{figures['stream'] / 1e6:.1f}"))
+    if "compiler" in found:
+        rows.append(most("the compiler of 100 actions, at the most: MB", found["compiler"] / 1e6, 26))
     if "shared" in found:
         rows.append(Row("50,000 live elements, every second flow has two of them: MB", f"{found['shared']['added'] / 1e6:.1f}"))
     figures = found["elements"]

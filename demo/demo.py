@@ -36,7 +36,10 @@ from nfa.compiler.base.report import printable  # noqa: E402
 from nfa.daemon.bus.control import call  # noqa: E402
 
 POLICY = HERE / "policy.json"
-SPEED = 8
+SPEED = int(os.environ.get("NFA_DEMO_SPEED", "8"))
+"""How many times faster than it happened the stream is; the tests are in a hurry."""
+PATIENCE = 120
+"""Seconds for anything, on a machine however busy."""
 SHOWN = 6
 """How many lines of a long list are shown."""
 MATCHES_A_SECOND = 2
@@ -149,7 +152,7 @@ def story(folder: Path) -> None:
 
         started = time.monotonic()
         daemon.send_signal(signal.SIGTERM)
-        daemon.wait(10)
+        daemon.wait(PATIENCE)
         left = sum(map(len, held(expected).values()))
         print(f"\nThe daemon ended in {time.monotonic() - started:.2f} s; flush_on_destroy left {left} elements.")
         if left or daemon.returncode:
@@ -192,7 +195,7 @@ def watch(log: Path, control: str, records: int, processes: tuple[subprocess.Pop
     names = [target["set_name"] for target in rules["targets"].values() if "set_name" in target]
     started, told, seen = time.monotonic(), 0, -1
     print("    seconds" + "".join(f"{name:>16}" for name in names))
-    while time.monotonic() < started + 45:
+    while time.monotonic() < started + PATIENCE:
         _wait(lambda: None, 1.0)
         if ended := [process for process in processes if process.poll() is not None]:
             raise Failed(f"process {ended[0].pid} ended too early, with exit code {ended[0].returncode}")
@@ -212,7 +215,7 @@ def watch(log: Path, control: str, records: int, processes: tuple[subprocess.Pop
         seen = _records(control)
         if seen > 0 and "policy in force" not in log.read_text(errors="replace"):
             raise Failed("the daemon could not load the policy")
-    raise Failed(f"the daemon saw {seen} of {records} records in 45 seconds")
+    raise Failed(f"the daemon saw {seen} of {records} records in {PATIENCE} seconds")
 
 
 def _records(control: str) -> int:
@@ -233,7 +236,7 @@ def _wait(condition: Callable[[], Any], seconds: float) -> Any:
 
 def log(folder: Path) -> None:
     """Print the first log file."""
-    path = _wait(lambda: min(folder.glob("*.json"), default=None), 8.0)
+    path = _wait(lambda: min(folder.glob("*.json"), default=None), PATIENCE)
     if path is None:
         raise Failed("no log file was written")
     print(f"    {path.name}")
@@ -247,7 +250,7 @@ def log(folder: Path) -> None:
 def tool(*command: str, given: str = "") -> str:
     """Run a program to its end and return what it printed. Raises Failed."""
     print("    " + paint("$ " + " ".join(Path(word).name if word == command[0] else word for word in command), "info"))
-    done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=20, cwd=HERE.parent, check=False)
+    done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=PATIENCE, cwd=HERE.parent, check=False)
     if done.returncode:
         raise Failed(f"{' '.join(command)}: {done.stderr.strip()}")
     return done.stdout

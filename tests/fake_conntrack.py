@@ -90,7 +90,7 @@ class Conntrack:
             if family == (2 if entry.original[0] == 4 else 10):
                 body = bytes((family, 0, 0, 0)) + _tuple(1, entry.original) + _tuple(2, entry.reply)
                 self.pages.append(wire.message(conntrack.UPDATE, 2, sequence, body))
-        self.pages.append(wire.message(conntrack.DONE, 2, sequence, bytes(4)))
+        self.pages.append(wire.message(wire.NLMSG_DONE, 2, sequence, bytes(4)))
 
     def next(self) -> bytes:
         return self.pages.pop(0)
@@ -98,7 +98,7 @@ class Conntrack:
 
 def _tuple(kind: int, packed: bytes) -> bytes:
     body = conntrack.encode(conntrack.UPDATE, 0, packed, b"")[24:]
-    return wire.attribute(kind | wire.NESTED, body)
+    return wire.attribute(kind | wire.NLA_F_NESTED, body)
 
 
 def _packed(payload: bytes) -> bytes:

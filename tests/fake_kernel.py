@@ -14,7 +14,9 @@ from nfa.compiler.base.report import Place, Reports
 from nfa.compiler.config.model import Target
 from nfa.compiler.provision.provision import provision
 from nfa.daemon.netlink import ipset, nftables, wire
-from nfa.daemon.targets.sets.slot import Counters, Slot
+from nfa.daemon.targets.counters import Counters
+from nfa.daemon.targets.sets.slot import Slot
+from nfa.daemon.targets.sets.states import GONE, MADE
 from nfa.daemon.targets.sets.writer import Sets
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -192,6 +194,7 @@ class Bench:
         self.sets = Sets(lambda level, text: self.said.append((level, text)), lambda *news: self.told.append(news))
         self.sets._nft = self.sets._ipset = self.kernel  # type: ignore[assignment]
         self.slot = Slot(0, slot_data(kind, **options), Counters("target", kind))
+        self.slot.state.happens(MADE if there else GONE, 0)
 
     @property
     def held(self) -> list[int]:
@@ -202,4 +205,4 @@ class Bench:
         """Flows want elements, and the turn of the loop ends."""
         for number in numbers:
             self.slot.want(key(number), now)
-        self.sets.flush([self.slot], now)
+        self.sets.commit([self.slot], now)

@@ -12,10 +12,12 @@ from typing import Any
 
 import samples
 from fake_kernel import Kernel
+from waiting import PATIENCE
 
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.compile import compile_policy, image_of
 from nfa.compiler.config.sources import Sources
+from nfa.daemon.base.dispatcher import NEVER
 from nfa.daemon.bus import methods
 from nfa.daemon.daemon import Daemon
 
@@ -54,6 +56,7 @@ class House:
         data = image_of(compiled) | {"watch": []}
         self.daemon.loader.wanted = False
         self.daemon.loader.take(data, self.daemon.now())
+        self.daemon.loader._look.move(NEVER)  # tests say themselves when it is to be compiled anew
 
     def feed(self, *records: Record) -> None:
         """Let records come in, as one turn of the loop."""
@@ -66,14 +69,9 @@ class House:
         """Call a method and wait for its answer, while the daemon's searches and children go on."""
         answers: list[tuple[int, dict[str, Any]]] = []
         methods.answer(self.daemon, method, arguments, lambda status, data: answers.append((status, data or {})))
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while not answers and time.monotonic() < deadline:
-            if self.daemon._work:
-                self.daemon.go_on()
-                continue
-            self.daemon.loader.begin()
-            if self.daemon.poll.poll(1000):
-                self.daemon.children.ready()
+            self.daemon.dispatcher.turn()
         assert len(answers) == 1, f"{method}: {answers}"
         return answers[0]
 

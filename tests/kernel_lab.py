@@ -6,6 +6,7 @@ the daemon's status, its messages, files and exit code. Nothing here uses the co
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
@@ -13,15 +14,18 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from itertools import count
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from lab_clock import Clock
 from samples import Record, frame, hello
-from waiting import PATIENCE, eventually
+from waiting import PATIENCE, eventually, patience
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("NFA_SHARED", ROOT.parent / "shared"))
@@ -75,7 +79,13 @@ class Namespace:
     def attempt(self, *command: str, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command inside; whatever comes of it."""
         return subprocess.run(
-            [*self.prefix, *command], input=text, capture_output=True, text=True, check=False, timeout=60, env=environment()
+            [*self.prefix, *command],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=patience(60),
+            env=environment(),
         )
 
     def popen(self, *command: str, output: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -142,6 +152,14 @@ def environment() -> dict[str, str]:
     """The environment of processes under test: they find this repository's nfa, installed or not, and need no orjson."""
     own = {"PATH": PATH, "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
     return {"NFA_JSON": "standard", **os.environ, **own}
+
+
+_prctl = ctypes.CDLL(None).prctl
+
+
+def die_with_us() -> None:
+    """For a child: the kernel ends it with the process that started it, also when that one is killed."""
+    _prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG of linux/prctl.h
 
 
 def _bytes_of(records: Sequence[Record | bytes]) -> bytes:
@@ -211,9 +229,10 @@ class Daemon:
 
     def __init__(
         self, namespace: Namespace, folder: Path, source: str, config: object, *, options: Sequence[str] = (),
-        wrapper: Sequence[str] = (),
+        wrapper: Sequence[str] = (), clock: Clock | None = None,
     ) -> None:  # fmt: skip
-        """`config`: as `configure` takes it, None for no file. `wrapper`: a command to start the daemon with fewer rights."""
+        """`config`: as `configure` takes it, None for no file. `wrapper`: a command to start the daemon with fewer rights.
+        `clock`: the clock that it sees, instead of the machine's."""
         self.config = folder / "nfa.json"
         self.control = folder / "control.sock"
         self.errors = folder / "stderr"
@@ -225,10 +244,11 @@ class Daemon:
         arguments = [*files, "--state-dir", str(folder), "--control", str(self.control)]
         arguments += ["-s", source] if source else []
         arguments += ["--ubus", "none", *alone, *options]
+        program = clock.nfa() if clock else [sys.executable, "-m", "nfa"]
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
-                [*namespace.prefix, *wrapper, sys.executable, "-m", "nfa", "run", *arguments],
-                stderr=errors, stdout=errors, stdin=subprocess.DEVNULL, env=environment(), cwd=folder,
+                [*namespace.prefix, *wrapper, *program, "run", *arguments],
+                stderr=errors, stdout=errors, stdin=subprocess.DEVNULL, env=environment(), cwd=folder, preexec_fn=die_with_us,
             )  # fmt: skip
         self.pid = self.process.pid  # nsenter, setpriv and `nfa run` exec: it is the daemon's own
 
@@ -333,11 +353,38 @@ class Lab:
         """The command line of another nfa command."""
         return [sys.executable, "-m", "nfa", *arguments]
 
-    def feed(self, *records: Record | bytes) -> dict[str, Any]:
-        """Send records (bytes count as one each) and return the status after their effects are in the kernel."""
+    def send(self, *records: Record | bytes) -> None:
+        """Send records, and wait for nothing. Bytes count as one record each."""
         self.netifyd.send(*records)
         self._sent += len(records)
-        self.daemon.until(lambda status: status["source"]["records"] >= self._sent, f"{self._sent} records read")
+
+    @contextmanager
+    def beating(self, records: Callable[[int], Sequence[Record]]) -> Iterator[None]:
+        """Keep flows alive, ten times a second, however long the test is busy. `records`: what the n-th beat sends."""
+        over = threading.Event()
+
+        def beat() -> None:
+            for number in count():
+                if over.wait(0.1):
+                    return
+                self.send(*records(number))
+
+        thread = threading.Thread(target=beat)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def feed(self, *records: Record | bytes) -> dict[str, Any]:
+        """Send records and return the status after their effects are in the kernel."""
+        self.send(*records)
+        return self.settled(self._sent)
+
+    def settled(self, records: int) -> dict[str, Any]:
+        """Wait until so many records are read and their effects are in the kernel. Returns the status then."""
+        self.daemon.until(lambda status: status["source"]["records"] >= records, f"{records} records read")
         # The answer above may be of the same turn of the loop as the last record, and effects are its end.
         return self.daemon.status()
 

@@ -11,6 +11,7 @@ from typing import Any
 from policies import compiled
 from policies import decided as matched
 from samples import payload, stream
+from waiting import patience
 
 from nfa.compiler.compile import image_of
 from nfa.compiler.micropython import image_for
@@ -72,7 +73,9 @@ class MicroPython:
         """Run a program; return what it printed."""
         options = ["-X", f"heapsize={heap}"] if heap else []
         command = [self.path, *options, "-c", program, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=self.environment, cwd=ROOT)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=patience(120), check=False, env=self.environment, cwd=ROOT
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

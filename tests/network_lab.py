@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kernel_lab import Namespace, environment
-from waiting import eventually
+from waiting import PATIENCE, eventually
 
 HOME = {4: "192.168.1.20", 6: "fd00:1::20"}
 """The host behind the router; `AWAY`: the one in the world; GATES: the router's addresses at home, and in the world."""
@@ -28,6 +28,7 @@ GATES = {4: ("192.168.1.1", "203.0.113.1"), 6: ("fd00:1::1", "2001:db8:9::1")}
 _AGENT = r"""
 import json, os, socket, struct, sys, threading
 
+patience = float(sys.argv[1])
 kinds = {"tcp": (socket.SOCK_STREAM, 6), "udp": (socket.SOCK_DGRAM, 17), "udplite": (socket.SOCK_DGRAM, 136)}
 families = {4: socket.AF_INET, 6: socket.AF_INET6}
 opened = []
@@ -50,13 +51,13 @@ def serve(kind, version, port):
 
 def open_(kind, version, address, port):
     made = socket.socket(families[version], *kinds[kind])
-    made.settimeout(5)
+    made.settimeout(patience)
     made.connect((address, port))
     opened.append(made)
     assert talk(len(opened) - 1)
     return len(opened) - 1, made.getsockname()[1]
 
-def talk(index, seconds=5):
+def talk(index, seconds=patience):
     opened[index].settimeout(seconds)
     try:
         opened[index].send(b"x")
@@ -66,7 +67,7 @@ def talk(index, seconds=5):
 
 def ping(version, address, number):
     raw = socket.socket(families[version], socket.SOCK_RAW, 1 if version == 4 else 58)
-    raw.settimeout(5)
+    raw.settimeout(patience)
     raw.connect((address, 0))
     kind = 8 if version == 4 else 128
     packet = struct.pack(">BBHHH", kind, 0, 0, number, 1)
@@ -93,7 +94,7 @@ class Host:
     def __init__(self, router: Namespace) -> None:
         self.namespace = Namespace(router)
         self._agent = subprocess.Popen(
-            [*self.namespace.prefix, sys.executable, "-c", _AGENT],
+            [*self.namespace.prefix, sys.executable, "-c", _AGENT, str(PATIENCE)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(),
         )  # fmt: skip
 
@@ -137,6 +138,9 @@ class Network:
         self.connlabel.parent.mkdir(parents=True)
         self.connlabel.write_text("".join(f"{bit}\t{name}\n" for bit, name in labels.items()))
         router.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+        # Half a minute, else: a busy machine may need longer from a packet to the look at its entry.
+        timeouts = ("udp_timeout", "icmp_timeout", "icmpv6_timeout", "sctp_timeout_cookie_wait", "dccp_timeout_request")
+        router.run("sysctl", "-eqw", *(f"net.netfilter.nf_conntrack_{name}=3600" for name in timeouts))
         for host, card, side, addresses in ((self.home, "lan", 0, HOME), (self.away, "wan", 1, AWAY)):
             pid = str(host.namespace.pid)
             router.run("ip", "link", "add", card, "type", "veth", "peer", "name", "eth0", "netns", pid)

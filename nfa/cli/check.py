@@ -81,7 +81,13 @@ def _summary(compiled: Compiled) -> None:
 def _data(compiled: Compiled | None, sources: Sources, reports: Reports, whole: bool) -> dict[str, object]:
     """What `--json` prints; with the merged policy when `whole`."""
     actions = [
-        {"name": item.action.name, "active": not item.reason, "reason": item.reason, "targets": item.action.targets}
+        {
+            "name": item.action.name,
+            "active": not item.code,
+            "reason": item.reason,
+            "code": item.code,
+            "targets": item.action.targets,
+        }
         for item in (compiled.actions if compiled else [])
     ]
     data: dict[str, object] = {

@@ -34,7 +34,7 @@ def _numeric(uri: str, reports: Reports, consequence: str) -> str:
         found = addresses(host.encode())[0]
     except (OSError, UnicodeError) as failure:
         message = f"cannot resolve the source {quote(uri)}: {failure.strerror if isinstance(failure, OSError) else failure}"
-        reports.error(None, message, consequence=consequence)
+        reports.error("source-unresolved", None, message, consequence=consequence)
         return ""
     return f"tcp://[{found}]:{port}" if ":" in found else f"tcp://{found}:{port}"
 

@@ -128,7 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _filter(arguments: argparse.Namespace) -> int:
     text = arguments.expression
     context, view = _context(arguments)
-    context.warn = lambda message, offset, hint: _tell(text, "warning", message, offset, hint)
+    context.warn = lambda code, message, offset, hint: _tell(text, "warning", message, offset, hint)
     nodes, errors = understand(text, context)
     for error in errors:
         _tell(text, "error", error.message, error.offset, error.hint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ..daemon.base.findings import in_words
 from .ask import Unanswered, add_control_argument, ask, control_of
 from .common import fail, paint, plural, shown
 
@@ -32,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     except Unanswered as why:
         return fail(str(why))
     for report in answer["reports"]:
-        for line in report.splitlines():
+        for line in in_words(report).splitlines():
             print(shown(line))
     errors, warnings = answer["errors"], answer["warnings"]
     found = f"{plural(errors, 'error')}, {plural(warnings, 'warning')}"

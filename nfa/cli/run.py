@@ -10,6 +10,7 @@ import argparse
 import importlib.util
 import json
 import os
+import signal
 import sys
 
 from ..compiler.base.report import Reports, printable
@@ -88,6 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
     # docstrings, a quarter of a megabyte. What glibc keeps of memory that was given back is as much again (musl keeps none);
     # the tables of a language, which nothing here uses, 150 KiB.
     program = f"import sys; sys.path.insert(0, {ROOT!r}); from nfa.daemon.daemon import main; sys.exit(main())"
+    # A reload that is asked for before the daemon is there to hear it must not end it: it reads the configuration anyway.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         command = [sys.executable, "-I", "-S", "-OO", "-c", program, json.dumps(settings)]
         os.execve(sys.executable, command, {**_MALLOC, **os.environ, "LC_ALL": "C"})

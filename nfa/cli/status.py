@@ -7,6 +7,7 @@ import json
 import time
 from typing import Any
 
+from ..daemon.base.findings import in_words
 from .ask import Unanswered, add_control_argument, ask, control_of
 from .common import fail, paint, plural, print_table, shown
 
@@ -90,7 +91,7 @@ def _print_policy(policy: dict[str, Any]) -> None:
         failed = f"the configuration of {_clock(policy['failed_at'])} cannot be used, {held}; see: nfa check"
         print(f"policy   {paint(failed, 'error')}")
         for report in policy["reports"][:1]:
-            print(f"         {shown(report.partition(chr(10))[0])}")
+            print(f"         {shown(in_words(report).partition(chr(10))[0])}")
     else:
         print(f"policy   generation {policy['generation']}, {words}; {shown(', '.join(policy['files']))}")
 

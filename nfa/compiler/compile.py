@@ -17,7 +17,7 @@ from . import catalogue
 from .base.paths import FOLDERS, Paths
 from .base.report import Place, Reports, did_you_mean, excerpt, line_at, quote
 from .config.channels import channel_data
-from .config.features import BROKEN, inactive_reason, target_is_active
+from .config.features import BROKEN, REASONS, inactive_code, target_is_active
 from .config.groups import load_groups
 from .config.members import members_of
 from .config.model import Action, Policy, Text
@@ -30,18 +30,24 @@ from .expression.tree import And, Everything, Network, Node, Not, Or, Test, any_
 from .provision import conntrack, pf
 from .provision.kernel import Kernel
 from .provision.keys import key_source
-from .provision.provision import Slot, provision
+from .provision.provision import provision
+from .provision.slots import Slot
 from .schedules import Schedules, in_words, schedules
 
 
 @dataclass
 class CompiledAction:
-    """One action: the trees of its criteria and exemptions, and why it is not applied ("" when it is)."""
+    """One action: the trees of its criteria and exemptions, and why it is not applied: a code of REASONS ("" when it is)."""
 
     action: Action
     criteria: Node | None
     exemptions: Node | None
-    reason: str
+    code: str
+
+    @property
+    def reason(self) -> str:
+        """Why it is not applied, in words."""
+        return REASONS[self.code] if self.code else ""
 
 
 @dataclass
@@ -84,6 +90,11 @@ def negative(node: Node) -> bool:
     return isinstance(node, Test) and node.op == "!="
 
 
+def about(what: str, message: str) -> str:
+    """Return a message with what it is about before it; "" when the place says that already."""
+    return f"{what}: {message}" if what else message
+
+
 class _Compiler:
     def __init__(self, paths: Paths, reports: Reports) -> None:
         self.reports = reports
@@ -109,8 +120,8 @@ class _Compiler:
             members = self.groups.get(word[1:])
             if members is None:
                 hint = did_you_mean(word[1:], self.groups) or "no address group is defined"
-                message = f"{what}: unknown address group {quote(word)}"
-                self.reports.error(text.place, message, hint=hint, consequence=consequence)
+                message = about(what, f"unknown address group {quote(word)}")
+                self.reports.error("unknown-address-group", text.place, message, hint=hint, consequence=consequence)
                 return []
             return [Test("ip", "==", members, f"ip == {word}"), Test("mac", "==", members, f"mac == {word}")]
         value = parse_address(word)
@@ -119,8 +130,8 @@ class _Compiler:
         if isinstance(value, bytes):
             return [Test("mac", "==", value, f"mac == {word}")]
         if _ADDRESS_LIKE.fullmatch(word):
-            message = f"{what}: {quote(word)} is no IP address, CIDR or MAC address"
-            self.reports.error(text.place, message, consequence=consequence)
+            message = about(what, f"{quote(word)} is no IP address, network or MAC address")
+            self.reports.error("bad-address", text.place, message, consequence=consequence)
             return []
         return None
 
@@ -128,17 +139,19 @@ class _Compiler:
         def shown(offset: int) -> tuple[Place, str]:
             return text.at(offset), excerpt(*line_at(text.value, offset))
 
-        def warn(message: str, offset: int, hint: str) -> None:
+        def warn(code: str, message: str, offset: int, hint: str) -> None:
             place, lines = shown(offset)
-            self.reports.warning(place, f"{what}: {message}", hint=hint, excerpt=lines)
+            self.reports.warning(code, place, about(what, message), hint=hint, excerpt=lines)
 
         context = Context(self.catalogue, self.groups, warn=warn)
         nodes, errors = understand(separate_lines(text.value), context)
         for error in errors:
             place, lines = shown(error.offset)
-            self.reports.error(place, f"{what}: {error.message}", hint=error.hint, consequence=consequence, excerpt=lines)
+            self.reports.error(
+                error.code, place, about(what, error.message), hint=error.hint, consequence=consequence, excerpt=lines
+            )
         if not nodes and not errors:
-            self.reports.error(text.place, f"{what} is empty", consequence=consequence)
+            self.reports.error("empty-text", text.place, f"{what or 'the text'} is empty", consequence=consequence)
         return nodes
 
     def action(self, action: Action, policy: Policy) -> CompiledAction:
@@ -147,16 +160,17 @@ class _Compiler:
         criteria, good = self.texts(action.criteria, f"{name}: criteria", left_out, False)
         if isinstance(criteria, Or) and len(criteria.items) > 1 and any(map(negative, criteria.items)):
             self.reports.warning(
+                "criteria-negative",
                 action.criteria[0].place,
                 f"{name}: a match of any one expression is a match, and one of them only says what a flow is not",
                 hint="join what must hold together with '&&', or name what is to be spared in 'exemptions'",
                 consequence="nearly every flow matches",
             )
         exemptions, fine = self.texts(action.exemptions, f"{name}: exemption", left_out, True)
-        reason = inactive_reason(action, policy) or ""
+        code = inactive_code(action, policy)
         if action.enabled and not (good and fine and criteria):
-            reason = BROKEN
-        return CompiledAction(action, criteria, exemptions, reason)
+            code = BROKEN
+        return CompiledAction(action, criteria, exemptions, code)
 
 
 def compile_policy(
@@ -189,8 +203,8 @@ def understand_policy(policy: Policy, paths: Paths, reports: Reports, *, look: b
 
 
 def check_texts(texts: list[Text], what: str, paths: Paths, reports: Reports) -> None:
-    """Check entries of a list of `criteria` or `exemptions` that are not (yet) in a configuration."""
-    _Compiler(paths, reports).texts(texts, what, "", what == "exemptions")
+    """Check entries of a list of `criteria` or `exemptions` (`what`) that are not (yet) in a configuration."""
+    _Compiler(paths, reports).texts(texts, "", "", what == "exemptions")
 
 
 # -- the image ---------------------------------------------------------------------------------------------------------
@@ -212,7 +226,7 @@ def decision(compiled: Compiled, generator: Generator) -> tuple[str, dict[str, o
     criteria: list[tuple[int, ...]] = []
     exemptions: list[tuple[int, ...]] = []
     for item in compiled.actions:
-        used = not item.reason and item.criteria is not None
+        used = not item.code and item.criteria is not None
         here = And((interface_test(item.action.interface), item.criteria), "") if used and item.criteria else None
         criteria.append(tuple(index.add(here) if here else ()))
         exemptions.append(tuple(index.add(item.exemptions) if here and item.exemptions else ()))
@@ -242,7 +256,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         "constants": generator.constants,
         "patterns": generator.patterns,
         "actions": [
-            (item.action.name, item.action.enabled, item.reason, tuple(dict.fromkeys(item.action.targets)))
+            (item.action.name, item.action.enabled, item.reason, tuple(dict.fromkeys(item.action.targets)), item.code)
             for item in compiled.actions
         ],
         "targets": [
@@ -282,7 +296,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
 def findings_of(reports: Reports) -> dict[str, object]:
     """Return the part of an image that tells of the compilation: all that there is of one that failed."""
     return {
-        "reports": [(report.severity, report.text()) for report in reports.items],
+        "reports": [report.as_dict() for report in reports.items],
         "errors": len(reports.errors),
         "warnings": len(reports.warnings),
     }

@@ -22,7 +22,7 @@ from .compile import Compiled, CompiledAction
 from .config.features import target_is_active
 from .expression.walk import Walker
 from .provision.keys import key_source
-from .provision.provision import Slot
+from .provision.slots import Slot
 
 SETS = ("ipset", "nftset", "pftable")
 

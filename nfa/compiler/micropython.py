@@ -17,7 +17,7 @@ from ..image.micropython import seal
 from ..image.plain import dump
 from .base.report import quote
 from .compile import Compiled, image_of
-from .config.features import inactive_reason
+from .config.features import inactive_code
 from .expression.regex import RegexError, compile_pattern
 from .expression.tree import And, Node, Not, Or, Pattern, Test
 
@@ -37,6 +37,7 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
     _leave_out_targets(compiled)
     if not _patterns_fit(compiled.exemptions):
         reports.error(
+            "regex-too-large",
             compiled.policy.exemptions[0].place,
             f"global exemptions: {_too_large(compiled.exemptions)}",
             hint="split it into comparisons, or run nfa with CPython",
@@ -46,9 +47,14 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
     _leave_out_actions(compiled)
     if compiled.schedules.windows and not compiled.policy.timezone:
         zone = compiled.schedules.zone
-        reports.info(None, f"hours are read in the time zone of this machine: {zone}", hint="set `timezone` to the router's")
+        reports.info(
+            "timezone-assumed",
+            None,
+            f"hours are read in the time zone of this machine: {zone}",
+            hint="set `timezone` to the router's",
+        )
     for item in compiled.actions:
-        item.reason = item.reason or inactive_reason(item.action, compiled.policy) or ""
+        item.code = item.code or inactive_code(item.action, compiled.policy)
     data = image_of(compiled, _pieces)
     data["patterns"] = [automaton(pattern) for pattern in data["patterns"]]  # type: ignore[attr-defined]
     data["reports"] = data["reports"][:_REPORTS]  # type: ignore[index]
@@ -72,6 +78,7 @@ def _leave_out_targets(compiled: Compiled) -> None:
         if why and target.enabled and not target.trouble:
             target.trouble = why
             compiled.reports.warning(
+                "target-unsupported",
                 target.place,
                 f"target {quote(target.name)}: {why}",
                 hint="use a target of type nftset, ipset, ctmark or ctlabel, or run nfa with CPython",
@@ -81,12 +88,13 @@ def _leave_out_targets(compiled: Compiled) -> None:
 
 def _leave_out_actions(compiled: Compiled) -> None:
     for item in compiled.actions:
-        if item.reason:
+        if item.code:
             continue
         for tree in (item.criteria, item.exemptions):
             if not _patterns_fit(tree):
-                item.reason = "MicroPython cannot match its regular expression"
+                item.code = "regex-too-large"
                 compiled.reports.error(
+                    "regex-too-large",
                     item.action.criteria[0].place if tree is item.criteria else item.action.exemptions[0].place,
                     f"action {quote(item.action.name)}: {_too_large(tree)}",
                     hint="split it into comparisons, or run nfa with CPython",

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import os
 import time
-import zoneinfo
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ..daemon.engine.hours import DAY, DAYS, Zone, applies, shown
 from .base.files import FileError, read_text
 from .base.report import Reports, quote
-from .config import zone
 from .config.model import Action, Policy, Window
 from .config.ucitext import UciError, parse
+
+if TYPE_CHECKING:
+    import zoneinfo
+
+    from .config.zone import Changes
 
 Packed = tuple[tuple[int, ...], int, int]
 """A window: days (Monday is 0), start and end in seconds of the day."""
@@ -27,7 +31,7 @@ class Schedules:
 
     windows: list[tuple[list[Packed], list[Packed]]] = field(default_factory=list)
     of: dict[str, int] = field(default_factory=dict)
-    changes: zone.Changes = field(default_factory=lambda: [(0, 0)])
+    changes: Changes = field(default_factory=lambda: [(0, 0)])
     zone: str = "UTC"
     """The zone in words: its name, or its POSIX string."""
 
@@ -93,6 +97,8 @@ def schedules(policy: Policy, uci: str | None, reports: Reports) -> Schedules:
                 made.windows.append(windows)
             made.of[action.name] = made.windows.index(windows)
     if made.windows:
+        from .config import zone  # with zoneinfo, most of a megabyte
+
         found = _zone(policy, uci, reports)
         made.changes = zone.changes(found)
         made.zone = found.key if found else made.zone
@@ -109,6 +115,8 @@ def _windows(action: Action) -> tuple[list[Packed], list[Packed]]:
 
 def _zone(policy: Policy, uci: str | None, reports: Reports) -> zoneinfo.ZoneInfo | None:
     """Return the zone that the policy names, else the system's."""
+    from .config import zone
+
     system = _system_settings(uci)
     if policy.timezone:
         try:
@@ -120,6 +128,7 @@ def _zone(policy: Policy, uci: str | None, reports: Reports) -> zoneinfo.ZoneInf
                 used = zone.system(system)
                 clock = Zone(zone.changes(used)).wall(int(time.time()))
                 reports.warning(
+                    "timezone-not-installed",
                     origin.place if origin else None,
                     f"the time zone {quote(policy.timezone)} is not known here: names need the zoneinfo database",
                     hint="install zoneinfo-core and the package of the region, as zoneinfo-europe or zoneinfo-northamerica,"
@@ -129,7 +138,9 @@ def _zone(policy: Policy, uci: str | None, reports: Reports) -> zoneinfo.ZoneInf
                 return used
     found = zone.system(system)
     if found is None:
-        reports.warning(None, "the time zone of this system is not known", consequence="hours are read as UTC")
+        reports.warning(
+            "system-timezone-unknown", None, "the time zone of this system is not known", consequence="hours are read as UTC"
+        )
     return found
 
 

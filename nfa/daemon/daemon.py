@@ -16,15 +16,16 @@ import sys
 import time
 
 from .. import __version__
+from .base.dispatcher import Dispatcher
 from .base.files import write_whole
-from .base.messages import say, set_level
+from .base.messages import Log
 from .bus import methods
 from .bus.control import Control
 from .bus.news import News
 from .bus.ubus import OK, UNKNOWN_ERROR, Ubus, find_socket
 from .engine.engine import Engine
 from .loader import Loader
-from .loop import Loop, mishap
+from .loop import Loop
 from .netlink.filter import attach
 from .processes.child import Children
 from .processes.lookups import Lookups
@@ -33,11 +34,23 @@ from .targets.registry import Registry
 from .targets.sets.healing import Healing
 from .targets.sets.writer import Sets
 
+MYPY = False
+if MYPY:
+    from collections.abc import Callable, Generator
+    from typing import Any
+
+    from .engine.policy import Plan
+    from .sinks.hub import Hub
+    from .targets.pf import Tables
+
+    Reply = Callable[[int, dict[str, Any] | None], object]
+    Work = Generator[None, None, dict[str, Any]]
+
 MAX_WORK = 32
 """Lists of elements that are made at the same time."""
 
 
-def use_fast_json(folder: str, engine: Engine) -> str:
+def use_fast_json(folder: str, engine: Engine, log: Log) -> str:
     """Decode records with orjson from this folder of packages ("": there is none), unless NFA_JSON is `standard`.
 
     Returns what decodes them, for `status`.
@@ -54,18 +67,12 @@ def use_fast_json(folder: str, engine: Engine) -> str:
 
         import orjson
     except ImportError as failure:
-        say("warning", "orjson cannot be used: " + str(failure))
+        log.say("warning", "orjson cannot be used: " + str(failure))
         return "json"
     finally:
         sys.path.remove(folder)
     engine.decode_with(orjson.loads)
     return "orjson " + str(orjson.__version__)
-
-
-def _good_news(level: str, text: str) -> None:
-    """Say what is no warning."""
-    if level == "notice":
-        say(level, text)
 
 
 class Daemon(Loop):
@@ -76,139 +83,103 @@ class Daemon(Loop):
     orjson: the folder of packages that has it, "" for none.
     """
 
-    def __init__(self, settings: dict) -> None:
+    def __init__(self, settings: "dict[str, Any]") -> None:
         self.settings = settings
-        sets = Sets(say, self.tell_target)
-        registry = Registry(sets, write_whole, say, self.tell_target, self.make_hub, make_tables=self.make_tables)
+        log = Log()
+        dispatcher = Dispatcher(log)
+        sets = Sets(log.say, self.tell_target)
+        registry = Registry(
+            sets, write_whole, log.say, self.tell_target, self.make_hub, make_tables=self.make_tables, insist=dispatcher.insist
+        )
         engine = Engine(registry.refresh, registry.release)
-        self.decoder = use_fast_json(settings.get("orjson", ""), engine)
-        healing = Healing(registry, sets, say, attach)
-        super().__init__(Client(DEFAULT_SOURCE), engine, registry, healing, Control(settings["control"], self.call))
-        self.children = Children(self.poll)
-        self.lookups = Lookups(self.poll)
+        self.decoder = use_fast_json(settings.get("orjson", ""), engine, log)
+        healing = Healing(registry, sets, log.say, attach)
+        control = Control(settings["control"], self.call)
+        super().__init__(log, dispatcher, Client(DEFAULT_SOURCE), engine, registry, healing, control)
+        self.children = Children(dispatcher)
+        self.lookups = Lookups(dispatcher)
         bus = settings.get("ubus", "")
-        call = self.call
         path = bus or find_socket()
         # Where nobody asked for it and there is none, as on a workstation, nobody wants to hear of it.
-        tell = say if bus or os.path.exists(path) else _good_news
-        self.ubus = None if bus == "none" else Ubus(path, "nfa", methods.signatures(), call, tell)
+        tell = log.say if bus or os.path.exists(path) else self._good_news
+        self.ubus = None if bus == "none" else Ubus(path, "nfa", methods.signatures(), self.call, tell)
         self.news = News(self.ubus)
         self.loader = Loader(self)
-        self._work: list = []
+        self._work: list[tuple[Work, Reply]] = []
         """Lists that are made in slices: (generator, reply)."""
         self._connected = False
-        self._wake = -1
-        """What signals write to."""
+        for step in (self.tell_matches, self.go_on, self.loader.begin):
+            dispatcher.step(step)
         self.log_level(settings.get("log_level", "") or "notice")
 
     # -- life cycle -------------------------------------------------------------------------------------------------
 
     def run(self) -> int:
         """Run until a signal ends it. Returns the exit code."""
-        problem = self.control.open(self.poll)
+        self._hear_signals()
+        problem = self.control.open(self.dispatcher)
         if problem:
-            say("error", problem)
+            self.log.say("error", problem)
             return 1
-        self._wake, alarm = os.pipe()
-        os.set_blocking(self._wake, False)
-        os.set_blocking(alarm, False)
-        signal.set_wakeup_fd(alarm, warn_on_full_buffer=False)
-        for number, handler in ((signal.SIGTERM, self.on_stop), (signal.SIGINT, self.on_stop), (signal.SIGHUP, self.on_hup)):
-            signal.signal(number, handler)
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # inherited as ignored, children would be reaped by the kernel
-        self.poll.register(self._wake, select.POLLIN)
-        say("notice", "version " + __version__ + " started")
-        self.healing.open(self.poll, select.POLLIN)
+        self.log.say("notice", "version " + __version__ + " started")
+        insist = self.dispatcher.insist
+        insist(self.healing.open, self.dispatcher)
         if self.ubus is not None:
-            self.ubus.open(self.poll, time.monotonic())
+            insist(self.ubus.open, self.dispatcher)
         try:
             self.loop()
         finally:
             self.stop()
         return 0
 
+    def _hear_signals(self) -> None:
+        """Have signals end the daemon in order, or the configuration read again. They wake the loop by a pipe."""
+        wake, alarm = os.pipe()
+        os.set_blocking(wake, False)
+        os.set_blocking(alarm, False)
+        signal.set_wakeup_fd(alarm, warn_on_full_buffer=False)
+        for number, handler in ((signal.SIGTERM, self.on_stop), (signal.SIGINT, self.on_stop), (signal.SIGHUP, self.on_hup)):
+            signal.signal(number, handler)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # inherited as ignored, children would be reaped by the kernel
+        self.dispatcher.watch(wake, select.POLLIN, self._woken)
+
+    def _woken(self, descriptor: int, event: int, moment: float) -> None:
+        os.read(descriptor, 4096)
+
     def on_stop(self, number: int, frame: object) -> None:
+        """SIGTERM or SIGINT."""
         self.running = False
 
     def on_hup(self, number: int, frame: object) -> None:
+        """SIGHUP."""
         self.loader.wanted = True
 
     def stop(self) -> None:
-        """End: nothing new comes in, what is pending goes out, flush_on_destroy is honoured."""
-        self.client.close()
-        self.children.close()
-        self.lookups.close()
-        self.registry.finish(self.now())
-        self.healing.close()
-        self.registry.shut_down(self.now())
+        """End: nothing new comes in, what is pending goes out, flush_on_destroy is honoured. A fault in one part keeps none of
+        the others from being done."""
+        guard = self.dispatcher.guard
+        guard(self.end)
+        guard(self.children.close)
+        guard(self.lookups.close)
+        guard(self.registry.finish, self.now())
+        guard(self.healing.close)
+        guard(self.registry.shut_down, self.now())
         if self.ubus is not None:
-            self.ubus.close()
-        self.control.close()
-        say("notice", "stopped")
+            guard(self.ubus.close)
+        guard(self.control.close)
+        self.log.say("notice", "stopped")
 
-    # -- the turns of the loop --------------------------------------------------------------------------------------
+    # -- steps of each turn ---------------------------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        self.loader.begin()
+    def tell_matches(self) -> None:
+        """Tell those who listen of the matches of this turn."""
+        self.news.matches(self.engine, methods.match_of, self.turn_now())
 
-    def ready(self, descriptor: int, event: int, moment: float) -> None:
-        if descriptor == self._wake:
-            os.read(descriptor, 4096)
-        elif descriptor == self.healing.descriptor:
-            self.healing.ready()
-        elif descriptor == self.children.descriptor:
-            self.children.ready()
-        elif descriptor == self.lookups.descriptor:
-            self.lookups.ready()
-        elif self.ubus is not None and descriptor == self.ubus.descriptor:
-            self.ubus.ready(event, moment)
-        elif self.registry.tables is not None and descriptor == self.registry.tables.descriptor:
-            self.registry.tables.ready()
-        elif self.registry.hub is None or not self.registry.hub.ready(descriptor, event, moment):
-            self.control.ready(descriptor, event)
-
-    def turn(self, moment: float, now: int) -> None:
-        if self.ubus is not None and self.ubus.deadline and moment >= self.ubus.deadline:
-            self.ubus.timeout(moment)
-        if self.registry.hub is not None:
-            self.registry.hub.turn(moment)
-        self.guard("an event", self.news.matches, self.engine, methods.match_of, now)
-        if self._work:
-            self.go_on()
-
-    def tick(self, now: int, moment: float) -> None:
-        super().tick(now, moment)
-        self.children.watch(moment)
-        self.lookups.watch(moment)
-        self.loader.tick(moment)
-
-    def busy(self) -> bool:
-        return bool(self._work) or super().busy()
-
-    def wait(self, moment: float) -> float:
-        wait = super().wait(moment)
-        for other in (self.ubus, self.registry.hub, self.registry.tables):
-            if other is not None and other.deadline:
-                wait = min(wait, other.deadline - moment)
-        return wait
-
-    def make_hub(self):
-        """Return what has all channels of sinks. Only those who configure one have it in memory."""
-        from .base import packing
-        from .sinks.hub import Hub
-
-        return Hub(self.poll, self.ubus, self.lookups.ask, write_whole, packing, say, self.tell_target)
-
-    def make_tables(self):
-        """Return what fills tables of PF. Only those who configure one have it in memory."""
-        from .processes.program import Program
-        from .targets.pf import Tables
-
-        return Tables(Program(self.poll), say, self.tell_target)
-
-    def go_on(self) -> None:
-        """Do one slice of the oldest list."""
+    def go_on(self) -> bool:
+        """Do one slice of the oldest list. Returns whether there are more."""
+        if not self._work:
+            return False
         generator, reply = self._work[0]
         try:
             next(generator)
@@ -217,7 +188,26 @@ class Daemon(Loop):
             reply(OK, end.value)
         except Exception as failure:
             self._work.pop(0)
-            reply(UNKNOWN_ERROR, {"error": mishap("a list", failure)})
+            reply(UNKNOWN_ERROR, {"error": self.dispatcher.fault("a list", failure)})
+        return bool(self._work)
+
+    # -- what only some policies need: others do not have it in memory ----------------------------------------------------
+
+    def make_hub(self) -> "Hub":
+        """Return what has all channels of sinks."""
+        from .base import packing
+        from .sinks.hub import Hub
+
+        return Hub(self.dispatcher, self.ubus, self.lookups.ask, write_whole, packing, self.log.say, self.tell_target)
+
+    def make_tables(self) -> "Tables":
+        """Return what fills tables of PF."""
+        from .processes.program import Program
+        from .targets.pf import Tables
+
+        return Tables(Program(self.dispatcher), self.log.say, self.tell_target)
+
+    # -- the source -----------------------------------------------------------------------------------------------------
 
     def tell_connected(self) -> None:
         self._connected = True
@@ -232,33 +222,39 @@ class Daemon(Loop):
     def use_source(self, uri: str) -> None:
         """Read from this source from now on."""
         self.tell_lost("the source is another one now")
-        self.client.close()
+        self.drop_client()
         self.client.change(uri)
         self.client.start(time.monotonic())
-        self.watch_client()
+        self.follow_client()
 
     def no_source(self, uri: str) -> None:
         """The source's host has no address: nothing is connected until it has one."""
-        self.client.close()
+        self.drop_client()
         self.client.change(uri)
         self.client.last_error = "the name of its host cannot be resolved"
-        self.watch_client()
+        self.client.code = "source-unresolved"
+        self.follow_client()
 
     def log_level(self, name: str) -> None:
         """Follow the configured log level; with debug, each match is told."""
-        set_level(name)
+        self.log.set_level(name)
         self.engine.trace = self.trace if name == "debug" else None
+
+    def _good_news(self, level: str, text: str) -> None:
+        """Say what is no warning."""
+        if level == "notice":
+            self.log.say(level, text)
 
     # -- answers ----------------------------------------------------------------------------------------------------
 
-    def call(self, method: str, arguments: dict, reply) -> None:
+    def call(self, method: str, arguments: "dict[str, Any]", reply: "Reply") -> None:
         """Answer one call, of ubus or of the control socket."""
         try:
             methods.answer(self, method, arguments, reply)
         except Exception as failure:
-            reply(UNKNOWN_ERROR, {"error": mishap("the call " + method[:64], failure)})
+            reply(UNKNOWN_ERROR, {"error": self.dispatcher.fault("the call " + method[:64], failure)})
 
-    def work(self, generator, reply) -> None:
+    def work(self, generator: "Work", reply: "Reply") -> None:
         """Do something in slices, one in a turn of the loop; what the generator returns is the answer."""
         if len(self._work) >= MAX_WORK:
             raise methods.Refused(UNKNOWN_ERROR, "too many searches at the same time; try again")
@@ -269,7 +265,7 @@ class Daemon(Loop):
         data = {"target": target, "set": where, "state": "error" if trouble else "restored", "error": trouble}
         self.news.tell("target", data)
 
-    def trace(self, record: dict, plan) -> None:
+    def trace(self, record: "dict[str, Any]", plan: "Plan") -> None:
         """Tell of a match (log_level debug)."""
         flow = record["flow"]
         ends = "%s:%s > %s:%s" % (  # noqa: UP031
@@ -279,7 +275,7 @@ class Daemon(Loop):
             flow.get("other_port", 0),
         )
         what = flow.get("detected_application_name", "") + " " + flow.get("detected_protocol_name", "")
-        say("match", ends + " " + what + ": " + ", ".join(plan.names))
+        self.log.say("match", ends + " " + what + ": " + ", ".join(plan.names))
 
 
 def main() -> int:

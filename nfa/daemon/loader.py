@@ -8,16 +8,58 @@ import json
 import time
 
 from ..image import cpython as image
-from .base.messages import say
+from .base.dispatcher import NEVER
+from .base.findings import finding, log_line
 from .bus import methods
 from .bus.ubus import INVALID_ARGUMENT, OK, UNKNOWN_ERROR
 from .engine.policy import Policy
 from .processes.child import Job
 
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    from .base.dispatcher import Dispatcher
+    from .base.findings import Finding
+    from .base.messages import Log
+    from .bus.news import News
+    from .engine.engine import Engine
+    from .processes.child import Children
+    from .stream.client import Client
+    from .targets.prepared import Prepared
+    from .targets.registry import Registry
+    from .targets.sets.healing import Healing
+
+    Reply = Callable[[int, dict[str, Any] | None], object]
+    Image = dict[str, Any]
+
+    class Host(Protocol):
+        """What a policy is loaded into (see `nfa.daemon.daemon.Daemon`)."""
+
+        settings: dict[str, Any]
+        log: Log
+        dispatcher: Dispatcher
+        client: Client
+        engine: Engine
+        registry: Registry
+        healing: Healing
+        children: Children
+        news: News
+
+        def now(self) -> int: ...
+        def log_level(self, name: str) -> None: ...
+        def in_force(self, policy: Policy, again: bool) -> None: ...
+        def use_source(self, uri: str) -> None: ...
+        def no_source(self, uri: str) -> None: ...
+
+
 RETRY = 30.0
 """Seconds until the compiler is started again when it ended without an image, or the source's name had no address."""
 COMPILE_LIMIT = 300
 """Seconds a compilation may take before it is given up."""
+SLOW = 20.0
+"""Seconds of a compilation after which that is told, and questions, which wait for its end, are refused."""
 ANSWER_LIMIT = 20
 """Seconds a child may take for the answer to a call: those who ask give up after 30."""
 MAX_QUESTION = 256 << 10
@@ -36,42 +78,46 @@ NOT_REMEMBERED = (
 )
 
 
-def _loaded(data: dict) -> bool:
+def _loaded(data: "Image") -> bool:
     """Return whether an image holds a policy."""
     return not data.get("failed")
 
 
 class Loader:
-    """Loads policies into a daemon (see `nfa.daemon.daemon.Daemon`, whose settings say where the configuration is)."""
+    """Loads policies into a daemon, whose settings say where the configuration is."""
 
-    def __init__(self, daemon) -> None:
+    def __init__(self, daemon: "Host") -> None:
         self._daemon = daemon
-        self.info: dict = {
+        self.info: dict[str, Any] = {
             "generation": 0,
             "loaded_at": None,
             "failed_at": None,
+            "compiling": None,
             "files": daemon.settings["files"],
             "errors": 0,
             "warnings": 0,
             "reports": [],
         }
-        """What `status` tells of the policy."""
+        """What `status` tells of the policy. `compiling`: since when the compiler has been running, epoch seconds."""
         self.wanted = True
         """The configuration is to be compiled."""
-        self._compiling = False
-        self._asked: list = []
+        self._asked: list[Reply] = []
         """Who waits for the outcome of the next compilation; `_waiting`: of the present one."""
-        self._waiting: list = []
-        self._retry_at = 0.0
+        self._waiting: list[Reply] = []
         self._started = False
         """The stream was begun: only after the first compilation, because records would pass by unseen before."""
         self._names = b"{}"
         """What a policy may name, as JSON: `apps`, `protocols` and `categories`, each a list of rows."""
-        self._watched: list = []
+        self._watched: list[list[Any]] = []
         """JSON files of the configuration: [path, stamp when it was read, stamp at the last look]."""
-        self._watch_at = 0.0
+        self._began = 0.0
+        """When the present compilation began, monotonic seconds; 0.0: there is none."""
+        at = daemon.dispatcher.at
+        self._retry = at(NEVER, self._try_again)
+        self._slow = at(NEVER, self._tell_slow)
+        self._look = at(time.monotonic() + WATCH_EVERY, self._watch_files)
 
-    def reload(self, reply) -> None:
+    def reload(self, reply: "Reply") -> None:
         """Compile the configuration anew, and tell the outcome when there is one."""
         self.wanted = True
         if len(self._asked) >= MAX_ASKED:
@@ -80,22 +126,30 @@ class Loader:
 
     def begin(self) -> None:
         """Start the compiler if that is wanted: it reads the configuration, writes an image to a pipe, and exits."""
-        if not self.wanted or self._compiling:
+        if not self.wanted or self._began:
             return
         self.wanted = False
-        self._compiling = True
-        self._retry_at = 0.0
-        self._waiting, self._asked = self._asked, []
+        self._retry.move(NEVER)
+        self._waiting += self._asked
+        self._asked = []
         arguments = ["compile", "--image-to-stdout", *self._config_arguments()]
         if not self.info["generation"]:
             # There is no policy that a broken file could leave in force: what can be read is better than nothing.
             arguments.append("--salvage")
         if self._daemon.settings["source"]:
             arguments += ["-s", self._daemon.settings["source"]]
-        job = Job("the compiler", "nfa.cli", arguments, b"", COMPILE_LIMIT, image.MAX_SIZE, self.compiled)
-        self._daemon.children.add(job, first=True)
+        self._began = time.monotonic()
+        self.info["compiling"] = int(time.time())
+        self._slow.move(self._began + SLOW)
+        try:
+            job = Job("the compiler", "nfa.cli", arguments, b"", COMPILE_LIMIT, image.MAX_SIZE, self.compiled)
+            self._daemon.children.add(job, first=True)
+        except Exception:
+            self._ended()
+            self._retry.move(time.monotonic() + 1.0)
+            raise
 
-    def _config_arguments(self) -> list:
+    def _config_arguments(self) -> list[str]:
         """Return the options that name the configuration, for a child."""
         settings = self._daemon.settings
         arguments = []
@@ -109,21 +163,24 @@ class Loader:
             arguments += ["--state-dir", settings["state"]]
         return arguments
 
-    def tick(self, moment: float) -> None:
-        """What has to happen now and then: try again, see whether a JSON file has changed."""
-        if self._retry_at and moment >= self._retry_at:
-            self.wanted = True
-        if moment >= self._watch_at:
-            self._watch_at = moment + WATCH_EVERY
-            self._watch_files()
+    def _try_again(self) -> None:
+        self.wanted = True
+
+    def _tell_slow(self) -> None:
+        """The compiler takes long, or hangs."""
+        given_up = str(COMPILE_LIMIT) + " seconds"
+        self._daemon.log.say(
+            "warning", "the compiler has been running for " + str(int(SLOW)) + " seconds; it is ended after " + given_up
+        )
 
     def _watch_files(self) -> None:
         """Reload when a JSON file of the configuration has changed, and has not gone on changing since the last look."""
+        self._look.move(time.monotonic() + WATCH_EVERY)
         for watched in self._watched:
             path, read, last = watched
             stamp = image.stamp(path)
             if stamp != read and stamp == last:
-                say("notice", path + " has changed")
+                self._daemon.log.say("notice", path + " has changed")
                 self._watched = []
                 self.wanted = True
                 return
@@ -133,89 +190,133 @@ class Loader:
 
     def compiled(self, raw: bytes, problem: str) -> None:
         """The compiler ended. Put its image in force; tell those who asked, and those who listen."""
-        self._compiling = False
+        self._ended()
         before = self.info["generation"]
         try:
-            if problem:
-                raise image.ImageError(problem)
-            data = image.load(raw)
-        except image.ImageError as failure:
-            self._not_loaded(str(failure))
-        else:
-            self.take(data, self._daemon.now())
-            if _loaded(data) or not self._started:
-                self._use_source(str(data["source"]), str(data["source_name"]))
+            self._use(raw, problem)
+        except Exception as failure:
+            self._not_loaded(self._daemon.dispatcher.fault("loading the policy", failure), "the new policy could not be loaded")
         outcome = {name: self.info[name] for name in ("generation", "errors", "warnings")}
         outcome["loaded"] = self.info["generation"] != before
-        self._daemon.news.tell("reload", outcome)
+        guard = self._daemon.dispatcher.guard
+        guard(self._daemon.news.tell, "reload", outcome)
         waiting, self._waiting = self._waiting, []
         for reply in waiting:
-            reply(OK, {**outcome, "reports": self.info["reports"]})
+            guard(reply, OK, {**outcome, "reports": self.info["reports"]})
 
-    def _not_loaded(self, why: str) -> None:
-        """There is no image at all."""
+    def _ended(self) -> None:
+        """No compilation is under way."""
+        self._began = 0.0
+        self._slow.move(NEVER)
+        self.info["compiling"] = None
+
+    def _use(self, raw: bytes, problem: str) -> None:
+        """Put what the compiler wrote in force, and read from the source that it names."""
+        if not problem:
+            try:
+                data = image.load(raw)
+            except image.ImageError as failure:
+                problem = str(failure)
+        if problem:
+            self._not_loaded(problem)
+            return
+        self.take(data, self._daemon.now())
+        if _loaded(data) or not self._started:
+            self._use_source(str(data["source"]), str(data["source_name"]))
+
+    def _not_loaded(self, why: str, said: str = "") -> None:
+        """There is no image at all, or it could not be put in force. `said`: for the log, where that has `why` already."""
         self.info["errors"] = 1
-        self.info["reports"] = [why]
+        self.info["reports"] = [finding("error", "compiler-failed", why)]
         self.info["failed_at"] = int(time.time())
         held = self.info["generation"]
-        self._retry_at = time.monotonic() + RETRY
-        say("error", why + ("; the running policy stays in force" if held else "; no policy is in force"))
+        self._retry.move(time.monotonic() + RETRY)
+        after = "; the running policy stays in force" if held else "; no policy is in force"
+        self._daemon.log.say("error", (said or why) + after)
 
-    def take(self, data: dict, now: int) -> None:
-        """Put an image's policy in force, or leave everything as it is when the compilation failed."""
-        daemon, info = self._daemon, self.info
-        reports: list[tuple[str, str]] = data["reports"]
-        for severity, text in reports[:SHOWN_REPORTS]:
-            say("config " + severity, text.partition("\n")[0])
-        if len(reports) > SHOWN_REPORTS:
-            say("config warning", str(len(reports) - SHOWN_REPORTS) + " more; see: nfa check")
-        info["errors"], info["warnings"] = data["errors"], data["warnings"]
-        info["reports"] = [text for _, text in reports[:SHOWN_REPORTS]]
-        self._watched = [[path, stamp, stamp] for path, stamp in data["watch"]]
-        info["failed_at"] = None if _loaded(data) else int(time.time())
+    def take(self, data: "Image", now: int) -> None:
+        """Put an image's policy in force, or leave everything as it is when the compilation failed, or this fails."""
+        daemon = self._daemon
+        daemon.dispatcher.insist(self._tell_reports, data)
         if not _loaded(data):
-            held = info["generation"]
-            say("error", "the configuration is not used" + ("; the running policy stays in force" if held else ""))
+            held = self.info["generation"]
+            self.info["failed_at"] = int(time.time())
+            daemon.log.say("error", "the configuration is not used" + ("; the running policy stays in force" if held else ""))
             return
-        if not daemon.settings.get("verbose"):
-            daemon.log_level(data["log_level"])
+        try:
+            policy, made = self._build(data)
+            unused = daemon.registry.adopt(made, now)
+        except Exception as failure:
+            self._not_loaded(daemon.dispatcher.fault("loading the policy", failure), "the new policy could not be loaded")
+            return
+        old, daemon.engine.policy = daemon.engine.policy, policy
+        daemon.engine.max_flows = data["max_flows"]
         self._names = data["names"]
-        numbers = daemon.registry.number_slots(data)
+        self.info["files"] = data["files"]
+        self.info["generation"] += 1
+        self.info["loaded_at"] = int(time.time())
+        self.info["failed_at"] = None
+        # What that brings about is guarded, so that a fault in one part keeps none of the others from being done.
+        insist = daemon.dispatcher.insist
+        if not daemon.settings.get("verbose"):
+            insist(daemon.log_level, data["log_level"])
+        insist(daemon.healing.watch)
+        insist(self._succeed, policy, old)
+        insist(daemon.registry.close, unused)
+        insist(self._tell_in_force, policy)
+
+    def _build(self, data: "Image") -> "tuple[Policy, Prepared]":
+        """Build all of a policy, beside the running one. May raise."""
+        registry = self._daemon.registry
+        numbers = registry.number_slots(data)
         policy = Policy(data, image.code_of(data["code"]), {}, numbers)
-        unused = daemon.registry.replace(data, numbers, policy.key_functions, now)
-        daemon.healing.watch()
-        policy.targets = daemon.registry.targets
+        made = registry.prepare(data, numbers, policy.key_functions)
+        policy.targets = made.targets
         policy.keep_hours(int(time.time()))
+        if policy.keeps:
+            from .base import packing  # noqa: F401  with zlib, whose memory belongs to those who need it
+        return policy, made
+
+    def _succeed(self, policy: Policy, old: Policy | None) -> None:
+        """Go on from where the old policy ends."""
+        engine = self._daemon.engine
         again = policy.reprocess
-        old = daemon.engine.policy
+        if policy.keeps:
+            from .base.packing import pack, unpack
+
+            engine.pack_with(pack, unpack)
+        else:
+            engine.kept.clear()
         if old is not None:
             # An edge that falls on a reload is an edge all the same.
             again = again or policy.hours_differ(old)
-            if policy.keeps and not old.keeps and daemon.engine.evaluated:
-                self._warn(NOT_REMEMBERED)
+            if policy.keeps and not old.keeps and engine.evaluated:
+                self._warn("hours-not-remembered", NOT_REMEMBERED)
             policy.succeed(old)
-        daemon.engine.policy = policy
-        daemon.engine.max_flows = data["max_flows"]
-        if policy.keeps:
-            from .base.packing import pack, unpack  # with zlib, whose memory belongs to those who need it
+        self._daemon.in_force(policy, again)
 
-            daemon.engine.pack_with(pack, unpack)
-        else:
-            daemon.engine.kept.clear()
-        daemon.registry.close(unused)
-        if again:
-            daemon.begin_again()
-        info["files"] = data["files"]
-        info["generation"] += 1
-        info["loaded_at"] = int(time.time())
+    def _tell_in_force(self, policy: Policy) -> None:
         active = [action for action in policy.actions if not action[2]]
-        say("notice", "policy in force: " + str(len(active)) + " of " + str(len(policy.actions)) + " actions active")
+        count = str(len(active)) + " of " + str(len(policy.actions))
+        self._daemon.log.say("notice", "policy in force: " + count + " actions active")
 
-    def _warn(self, text: str) -> None:
+    def _tell_reports(self, data: "Image") -> None:
+        """Tell what the compiler found."""
+        say, info = self._daemon.log.say, self.info
+        reports: list[Finding] = data["reports"]
+        for found in reports[:SHOWN_REPORTS]:
+            say(*log_line(found))
+        if len(reports) > SHOWN_REPORTS:
+            say("warning", "config: " + str(len(reports) - SHOWN_REPORTS) + " more; see: nfa check")
+        info["errors"], info["warnings"] = data["errors"], data["warnings"]
+        info["reports"] = reports[:SHOWN_REPORTS]
+        self._watched = [[path, stamp, stamp] for path, stamp in data["watch"]]
+
+    def _warn(self, code: str, text: str) -> None:
         """Tell what only the daemon can know of a policy, where the compiler's warnings are told."""
-        say("warning", text)
+        self._daemon.log.say("warning", text)
         self.info["warnings"] += 1
-        self.info["reports"] = ["warning: " + text, *self.info["reports"]][:SHOWN_REPORTS]
+        self.info["reports"] = [finding("warning", code, text), *self.info["reports"]][:SHOWN_REPORTS]
 
     def _use_source(self, uri: str, name: str) -> None:
         """Read from where the configuration (or the command line) says: `uri`, "" when the host of `name` has no address now.
@@ -223,7 +324,7 @@ class Loader:
         A source that is connected stays until there is another.
         """
         if not uri:
-            self._retry_at = time.monotonic() + RETRY
+            self._retry.move(time.monotonic() + RETRY)
             if self._daemon.client.state != "connected":
                 self._started = False
                 self._daemon.no_source(name)
@@ -233,8 +334,8 @@ class Loader:
 
     # -- questions --------------------------------------------------------------------------------------------------
 
-    def ask(self, question: str, given: dict, reply) -> None:
-        """Let a child answer, which has the compiler's means. Raises Refused when too many are waiting."""
+    def ask(self, question: str, given: "dict[str, Any]", reply: "Reply") -> None:
+        """Let a child answer, which has the compiler's means. Raises Refused when it could not come in time."""
 
         def done(output: bytes, problem: str) -> None:
             try:
@@ -249,6 +350,12 @@ class Loader:
 
         name = "the child that answers '" + question + "'"
         arguments = [question, *self._config_arguments()]
+        running = time.monotonic() - self._began
+        if self._began and running >= SLOW:
+            seconds = str(int(running)) + " seconds"
+            raise methods.Refused(
+                UNKNOWN_ERROR, "the compiler has been running for " + seconds + "; try again when it has ended"
+            )
         encoded = json.dumps(given).encode()
         if len(encoded) > MAX_QUESTION:
             raise methods.Refused(INVALID_ARGUMENT, "the question is over " + str(MAX_QUESTION) + " bytes")
@@ -256,9 +363,9 @@ class Loader:
         if not self._daemon.children.add(job):
             raise methods.Refused(UNKNOWN_ERROR, "too many questions at the same time; try again")
 
-    def names(self, kind: str) -> list:
+    def names(self, kind: str) -> "list[dict[str, Any]]":
         """Return rows of what a policy may name: those of the compiler, and what the connected agent announced besides."""
-        rows: list = json.loads(self._names).get(kind, [])
+        rows: list[dict[str, Any]] = json.loads(self._names).get(kind, [])
         known = {row["name"] for row in rows}
         applications, protocols = json.loads(self._daemon.engine.names)
         # netifyd 4 lists its protocols among the applications, too; an application's tag has a dot.

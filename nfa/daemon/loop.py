@@ -1,13 +1,17 @@
-"""The loop that everything happens in, as CPython and MicroPython have it in common (see `nfa.daemon.base.portable`).
+"""What CPython's and MicroPython's daemon have in common: netifyd's stream, its effects, the clock, the seconds.
 
 In: a client, an engine, and what carries out its effects. Out: records to the engine, effects to the kernel, messages about
-netifyd's connection, the clock on the wall, and faults. `daemon` and `micropython.daemon` add what only they have.
+netifyd's connection and the clock on the wall. `base.dispatcher` calls all of it. A turn goes from left to right:
+
+    netifyd's socket: read, match ->  each second: tick ->  steps: rest of the records, flows to match again, flows that ended,
+                                                            commit to the kernel, heal; then what `daemon` adds
 """
 
 import select
 import time
 
-from .base.messages import say
+from .base.dispatcher import NEVER, Dispatcher
+from .base.messages import Log
 from .base.portable import monotonic
 from .bus.control import Control
 from .engine.engine import Engine
@@ -15,57 +19,61 @@ from .stream.client import Client
 from .targets.registry import Registry
 from .targets.sets.healing import Healing
 
-AGAIN_SECONDS = 0.02
-"""How long a turn of the loop may be for the sake of records, flows that are matched again, or elements that are put back."""
+MYPY = False
+if MYPY:
+    from collections.abc import Iterator
 
+    from .engine.policy import Policy
 
-def mishap(what: str, failure: Exception) -> str:
-    """Say that there is a fault in the daemon itself, which the stream must not suffer from. Returns the words."""
-    words = what + " failed: " + type(failure).__name__ + ": " + str(failure)[:200] + "; please report this fault of nfa"
-    say("error", words)
-    return words
+TURN_SECONDS = 0.02
+"""How long a turn may be for the sake of records, flows that are matched again, or elements that are put back."""
+_FAULT = "a fault of nfa"
 
 
 class Loop:
     """Turns until `running` is false."""
 
-    def __init__(self, client: Client, engine: Engine, registry: Registry, healing: Healing, control: Control) -> None:
+    def __init__(
+        self,
+        log: Log,
+        dispatcher: Dispatcher,
+        client: Client,
+        engine: Engine,
+        registry: Registry,
+        healing: Healing,
+        control: Control,
+    ) -> None:
         self.started = monotonic()
-        self.poll = select.poll()
+        self.log = log
+        self.dispatcher = dispatcher
         self.client = client
         self.engine = engine
         self.registry = registry
         self.healing = healing
         self.control = control
         self.running = True
-        self._moment = 0.0
-        """When the present turn began."""
-        self._edges_at = 0
-        """The second of the clock on the wall that was last looked at."""
-        self._again: object = None
+        self._again: Iterator[Exception | None] | None = None
         """The flows that are being matched again."""
         self._payloads: list[bytes] = []
-        """What the last turn had no time for: of one read of the socket at the most."""
-        self._polled = -1
-        self._watched: tuple = ("waiting", 0, 0)
-        self._told = ""
+        """Records that the last turn had no time for: of one read of the socket at the most."""
+        self._read_at = 0.0
+        """The turn in which the socket was read last; `_taken_at`: the same in epoch seconds."""
         self._taken_at = 0.0
-        self._faults: set = set()
-        """Faults of this minute, each told once."""
+        self._descriptor = -1
+        """netifyd's socket, as it is watched; `_followed`: the client's state that is known."""
+        self._followed: tuple[str, int, int] = ("waiting", 0, 0)
+        self._told = ""
         self._longest = [0.0, 0.0]
-        """The longest turn of the loop in this minute and in the one before, seconds."""
+        """The longest turn in this minute and in the one before, seconds."""
+        dispatcher.on_memory_error = self.make_room
+        self._second = dispatcher.at(0.0, self.tick)
+        self._reconnection = dispatcher.at(NEVER, self._client_timeout)
+        self._edge = dispatcher.at(NEVER, self.watch_clock)
+        self._healing_due = dispatcher.at(NEVER, self._wake)
+        for step in (self.take_rest, self.match_again, self.release, self.commit, self.heal):
+            dispatcher.step(step)
 
     # -- what others add --------------------------------------------------------------------------------------------
-
-    def begin(self) -> None:
-        """What comes before the wait of each turn."""
-
-    def ready(self, descriptor: int, event: int, moment: float) -> None:
-        """A descriptor that is not netifyd's is ready."""
-        raise NotImplementedError
-
-    def turn(self, moment: float, now: int) -> None:
-        """What else happens in each turn, after the effects of its records."""
 
     def tell_connected(self) -> None:
         """Tell others than the log that netifyd is there."""
@@ -80,146 +88,184 @@ class Loop:
         return int(monotonic()) + 1
 
     def loop(self) -> None:
-        tick = 0
+        """Turn until somebody wants the end."""
+        dispatcher = self.dispatcher
         while self.running:
-            self.begin()
-            events = self.poll.poll(self.patience())
-            moment = self._moment = monotonic()
-            now = int(moment) + 1
-            waited = bool(self._payloads)
-            if waited:
-                self.take(self._payloads, now)
-            for descriptor, event in events:
-                if descriptor == self._polled:
-                    if waited:
-                        continue  # what came before comes first
-                    self.read(moment, now)
-                    self.watch_client()  # before its descriptor, if it was closed, is given to somebody else
-                else:
-                    self.ready(descriptor, event, moment)
-            if self.client.deadline and moment >= self.client.deadline:
-                self.client.timeout(moment)
-            self.watch_client()
-            self.guard("an effect", self.registry.flush, now)
-            self.watch_clock()
-            if self.engine.busy or self.healing.busy:
-                self.guard("the end of flows", self.engine.go_on, now, self.soon)
-                self.guard("healing", self.healing.go_on, now, self.soon)
-            if self._again is not None:
-                self.guard("hours", self.match_again)
-            self.turn(moment, now)
-            if now != tick:
-                tick = now
-                self.tick(now, moment)
-            self._longest[0] = max(self._longest[0], monotonic() - moment)
+            dispatcher.turn()
+            self._longest[0] = max(self._longest[0], monotonic() - dispatcher.moment)
 
-    def read(self, moment: float, now: int) -> None:
-        """Work on what netifyd has sent."""
-        self._taken_at = time.time()
-        self.take(self.client.ready(moment), now)
-
-    def take(self, payloads: list[bytes], now: int) -> None:
-        """Work on records, as many as a turn of the loop has time for."""
-        self._payloads = []  # what comes to a fault does not come again
-        self._payloads = self.engine.take_some(payloads, now, self.soon)
+    def turn_now(self) -> int:
+        """Return the loop's clock as of the beginning of this turn, in whole seconds."""
+        return int(self.dispatcher.moment) + 1
 
     def soon(self) -> bool:
         """Return whether the turn of the loop has been long enough."""
-        return monotonic() - self._moment > AGAIN_SECONDS
+        return monotonic() - self.dispatcher.moment > TURN_SECONDS
 
-    def tick(self, now: int, moment: float) -> None:
+    def tick(self) -> None:
         """What has to happen each second."""
-        self.engine.tick(now)
-        self.guard("a target", self.registry.tick, now)
-        self.guard("healing", self.healing.tick, moment)
-        self.control.tick()
+        moment = self.dispatcher.moment
+        now = int(moment) + 1
+        self._second.move(float(now))
+        guard = self.dispatcher.guard
+        guard(self.engine.tick, now)
+        guard(self.registry.tick, now)
+        guard(self.healing.tick, moment)
         if now % 60 == 0:
-            self._faults.clear()
             self._longest = [0.0, self._longest[0]]
 
-    def guard(self, what: str, function, *arguments) -> None:
-        """Let a part of the loop work. A fault in it must not end the daemon."""
-        try:
-            function(*arguments)
-        except Exception as failure:
-            self.fault(what, failure)
+    def end(self) -> None:
+        """Nothing new comes in any more."""
+        self.drop_client()
+        self.dispatcher.end_steps()
+        for timer in (self._second, self._reconnection, self._edge, self._healing_due):
+            self.dispatcher.cancel(timer)
 
-    def fault(self, what: str, failure: Exception) -> None:
-        """Say, once a minute, that there is a fault in a part of the loop."""
-        words = type(failure).__name__ + ": " + str(failure)
-        if words not in self._faults:
-            self._faults.add(words)
-            mishap(what, failure)
+    def make_room(self) -> None:
+        """Memory is short: let go of what can be made again."""
+        self.engine.free_memory()
 
-    def busy(self) -> bool:
-        """Return whether there is work left for the next turn."""
-        engine = self.engine.busy or self._payloads or self._again is not None
-        return bool(engine or self.healing.busy or self.registry.connections.busy)
+    def drop_client(self) -> None:
+        """Leave the source."""
+        if self._descriptor >= 0:
+            self.dispatcher.unwatch(self._descriptor)
+            self._descriptor = -1
+        self._followed = "closed", 0, 0
+        self.client.close()
 
-    def wait(self, moment: float) -> float:
-        """Return the seconds to the next second, or to the next deadline."""
-        wait = min(1.0 - moment % 1.0, self.healing.deadline - moment)
-        if self.engine.policy is not None and self.engine.policy.windows:
-            wait = min(wait, 1.0 - time.time() % 1.0)
-        if self.client.deadline:
-            wait = min(wait, self.client.deadline - moment)
-        return wait
+    # -- the steps of each turn: they return whether they have more to do -------------------------------------------
 
-    def patience(self) -> int:
-        """Return how long the loop may sleep, in milliseconds."""
-        return 0 if self.busy() else max(0, int(self.wait(monotonic()) * 1000) + 1)
+    def take_rest(self) -> bool:
+        """Work on the records that the last turn had no time for."""
+        if self._payloads and self._read_at != self.dispatcher.moment:
+            self.take(self._payloads, self.turn_now())
+        return bool(self._payloads)
+
+    def match_again(self) -> bool:
+        """Match some of the flows that run again, as many as a turn has time for."""
+        if self._again is None:
+            return False
+        for failure in self._again:
+            if failure is not None:
+                self.dispatcher.fault("a flow that is matched again", failure)
+            if self.soon():
+                return True
+        self._again = None
+        return False
+
+    def release(self) -> bool:
+        """Let flows that have ended let go of what they hold."""
+        if not self.engine.busy:
+            return False
+        self.engine.go_on(self.turn_now(), self.soon)
+        return self.engine.busy
+
+    def commit(self) -> bool:
+        """Bring the effects of this turn to the kernel."""
+        self.registry.flush(self.turn_now())
+        return bool(self.registry.connections.busy)
+
+    def heal(self) -> bool:
+        """Put back what others took out of sets."""
+        healing = self.healing
+        if healing.busy:
+            healing.go_on(self.turn_now(), self.soon)
+        if healing.deadline != self._healing_due.time:
+            self._healing_due.move(healing.deadline)
+        return healing.busy
+
+    def _wake(self) -> None:
+        """The steps of the turn that this begins do the work."""
 
     # -- hours ------------------------------------------------------------------------------------------------------
 
+    def in_force(self, policy: "Policy", again: bool) -> None:
+        """A policy has come into force. `again`: flows that run are to be matched again."""
+        self._edge.move(self.dispatcher.moment if policy.windows else NEVER)
+        if again:
+            self.begin_again()
+
     def watch_clock(self) -> None:
-        """See whether actions begin or end now, as soon as the clock on the wall says so."""
+        """See whether actions begin or end now, as soon as the clock on the wall says so: at each of its seconds."""
         policy = self.engine.policy
         if policy is None or not policy.windows:
             return
-        clock = int(time.time())
-        if clock == self._edges_at:
-            return
-        self._edges_at = clock
-        schedules = policy.keep_hours(clock)
+        clock = time.time()
+        self._edge.move(monotonic() + 1.0 - clock % 1.0)
+        schedules = policy.keep_hours(int(clock))
         if schedules:
             running = str(len(self.engine.kept)) + " running flows are matched again"
-            say("notice", "by the clock: " + policy.turn_words(schedules, clock) + "; " + running)
+            self.log.say("notice", "by the clock: " + policy.turn_words(schedules, int(clock)) + "; " + running)
             self.begin_again()
 
     def begin_again(self) -> None:
         """Match the flows that run again, some in each turn of the loop; from the beginning, if that goes on already."""
         self._again = self.engine.match_again(self.now)
 
-    def match_again(self) -> None:
-        """Match some of the flows that run again, as many as a turn of the loop has time for."""
-        for _ in self._again:  # type: ignore[attr-defined]
-            if self.soon():
-                return
-        self._again = None
-        self.registry.flush(self.now())
-
     # -- netifyd ----------------------------------------------------------------------------------------------------
 
-    def watch_client(self) -> None:
-        """Poll the socket that the client has now, for what it waits for, and tell of changes."""
+    def read(self, descriptor: int, event: int, moment: float) -> None:
+        """netifyd's socket is ready: work on what has come."""
+        if self._payloads:
+            return  # what came before comes first
+        self._read_at = moment
+        self._taken_at = time.time()
+        try:
+            payloads = self.client.ready(moment)
+        finally:
+            self.follow_client()
+        self.take(payloads, int(moment) + 1)
+
+    def take(self, payloads: list[bytes], now: int) -> None:
+        """Work on records, as many as a turn of the loop has time for. One that comes to a fault is left out."""
+        self._payloads = []
+        while payloads:
+            before = self.engine.records
+            try:
+                payloads = self.engine.take_some(payloads, now, self.soon)
+                break
+            except Exception as failure:
+                self.dispatcher.fault("a record", failure)
+                payloads = payloads[max(1, self.engine.records - before) :]
+                if self.soon():
+                    break
+        self._payloads = payloads
+
+    def _client_timeout(self) -> None:
+        """Connect again, or give up an attempt."""
+        try:
+            self.client.timeout(self.dispatcher.moment)
+        finally:
+            self.follow_client()
+
+    def _client_broken(self, descriptor: int) -> None:
+        """The client cannot read its socket, again and again."""
+        self.client.lose(self.dispatcher.moment, _FAULT, "source-fault")
+        self.follow_client()
+
+    def follow_client(self) -> None:
+        """Watch the socket that the client has now, for what it waits for; tell of changes. To be called after each of the
+        client's calls that may change that: before its descriptor, if it was closed, is given to somebody else."""
         client = self.client
+        self._reconnection.move(client.deadline or NEVER)
         state = client.state, client.connects, client.failures
-        if state == self._watched:
+        if state == self._followed:
             return
-        self._watched = state
+        self._followed = state
         descriptor = client.socket.fileno() if client.socket else -1
-        if self._polled not in (-1, descriptor):
-            self.poll.unregister(self._polled)
+        if self._descriptor not in (-1, descriptor):
+            self.dispatcher.unwatch(self._descriptor)
+        self._descriptor = descriptor
         if descriptor >= 0:
-            self.poll.register(descriptor, select.POLLOUT if client.state == "connecting" else select.POLLIN)
-        self._polled = descriptor
+            event = select.POLLOUT if client.state == "connecting" else select.POLLIN
+            self.dispatcher.watch(descriptor, event, self.read, self._client_broken)
         if client.state == "connected":
             self._told = ""
-            say("notice", "connected to " + client.uri)
+            self.log.say("notice", "connected to " + client.uri)
             self.tell_connected()
         elif client.state == "waiting" and self._told != client.last_error:
             self._told = client.last_error
-            say("warning", "no connection to " + client.uri + ": " + client.last_error + "; trying again")
+            self.log.say("warning", "no connection to " + client.uri + ": " + client.last_error + "; trying again")
             self.tell_lost(client.last_error)
 
     # -- for status -------------------------------------------------------------------------------------------------

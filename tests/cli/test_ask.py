@@ -12,6 +12,7 @@ import samples
 from house import CONFIG, House, youtube
 
 from nfa.cli import ask, main, matches, status
+from nfa.daemon.base.findings import finding
 
 Capture = pytest.CaptureFixture[str]
 COMMANDS = {"status": [], "matches": [], "elements": ["nft.video"], "flush": ["nft.video"], "reload": []}
@@ -122,7 +123,8 @@ def test_nothing_that_a_stranger_chose_reaches_the_terminal_unescaped(capsys: Ca
     answer = {
         "matches": [{"time": 0, "flow": flow, "actions": [HOSTILE], "targets": [HOSTILE]}],
         "elements": [element], "total": 1, "more": False, "sets": 1, "withdrawn": 1,
-        "reports": [f"{HOSTILE}\n{HOSTILE}"], "loaded": True, "generation": 2, "errors": 0, "warnings": 1,
+        "reports": [finding("error", "bad-value", HOSTILE, HOSTILE, HOSTILE) | {"excerpt": HOSTILE}],
+        "loaded": True, "generation": 2, "errors": 0, "warnings": 1,
     }  # fmt: skip
     monkeypatch.setattr(ask, "call", lambda *_: answer)
     for command in (["matches"], ["elements", "t"], ["flush", HOSTILE], ["reload"]):

@@ -132,9 +132,9 @@ def test_check_for_programs(tmp_path: Path, capsys: Capture) -> None:
         ("good", True, ["log.x"]),
     ]
     report = data["reports"][0]
-    assert set(report) == {"severity", "place", "message", "hint", "consequence", "excerpt"}
-    assert set(report["place"]) == {"file", "line", "column", "option"}
-    assert report["severity"] == "error"
+    assert set(report) == {"severity", "code", "place", "message", "hint", "consequence", "excerpt"}
+    assert set(report["place"]) == {"file", "line", "column", "option", "package", "section", "property", "text"}
+    assert (report["severity"], report["code"]) == ("error", "unknown-attribute")
 
 
 def test_check_of_what_is_not_there(tmp_path: Path, capsys: Capture) -> None:

@@ -216,8 +216,8 @@ def test_the_image_is_plain_data_with_all_that_the_daemon_needs(tmp_path: Path) 
     config["targets"]["nftset.s"] = options
     made, _ = compiled(tmp_path, config)
     data: Any = image.load(image.dump(image_of(made)))
-    assert data["actions"][0] == ("a", True, "", ("nftset.s", "log.x"))
-    assert data["actions"][1][2]
+    assert data["actions"][0] == ("a", True, "", ("nftset.s", "log.x"), "")
+    assert data["actions"][1][2] and data["actions"][1][4] == "action-broken"
     assert [(target["name"], target["type"], target["slots"]) for target in data["targets"]] == [
         ("log.x", "log", ()), ("log.y", "log", ()), ("nftset.s", "nftset", (0,)),
     ]  # fmt: skip

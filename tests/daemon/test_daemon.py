@@ -6,13 +6,13 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from policies import config_of
+from waiting import PATIENCE, eventually
 
 from nfa.daemon.bus.control import call
 from nfa.image.cpython import ROOT
@@ -35,20 +35,23 @@ class Started:
 
     def status(self) -> dict[str, Any]:
         """The status once a policy is in force."""
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and self.process.poll() is None:
+
+        def look() -> dict[str, Any] | None:
+            assert self.process.poll() is None, f"no policy in force: {self.end()}"
             try:
                 status: dict[str, Any] = call(str(self.control), "status", {})
             except OSError:
-                continue
-            if status["policy"]["generation"]:
-                return status
-        raise AssertionError(f"no policy in force: {self.end()}")
+                return None
+            return status if status["policy"]["generation"] else None
+
+        found = eventually(look, what="a policy in force")
+        assert found is not None
+        return found
 
     def end(self) -> str:
         """End it; return what it said."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.communicate(timeout=10)[1]
+        return self.process.communicate(timeout=PATIENCE)[1]
 
 
 @pytest.fixture
@@ -82,6 +85,6 @@ def test_a_control_path_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
     precious = tmp_path / "precious.json"
     precious.write_text("{}")
     daemon = Started(tmp_path, precious)
-    assert "is taken by something that is no socket" in daemon.process.communicate(timeout=20)[1]
+    assert "is taken by something that is no socket" in daemon.process.communicate(timeout=PATIENCE)[1]
     assert daemon.process.returncode == 1
     assert precious.read_text() == "{}"

@@ -1,14 +1,17 @@
-"""What others take out of the daemon's sets is back at once, with the time it had left; and what they may take stays away."""
+"""What others take out of the daemon's sets comes back, with the time it had left; and what they may take stays away.
+
+How soon it comes back is measured by `make bench`, which knows how busy the machine is. Here it comes back by itself: the next
+refresh of the flows would be five minutes away.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from kernel_lab import Lab, eventually, ipset, nftset, policy
 from samples import flow
+from waiting import patience
 
 pytestmark = pytest.mark.kernel
 
@@ -26,14 +29,6 @@ def fill(lab: Lab, config: dict[str, Any] | None = None) -> None:
     lab.feed(*[flow(other=address) for address in sorted(ADDRESSES)])
 
 
-def seconds(deed: Callable[[], object], healed: Callable[[], bool]) -> float:
-    """Do something and wait until it is healed. Returns how long that took, from the end of the deed on."""
-    deed()
-    began = time.monotonic()
-    eventually(healed, what="all elements are back")
-    return time.monotonic() - began
-
-
 def nft_keys(lab: Lab) -> set[str]:
     return {key[0] for key in lab.namespace.nft_keys("nfa", "n.v4")}
 
@@ -48,19 +43,15 @@ def nft_keys(lab: Lab) -> set[str]:
         "delete element inet nfa n.v4 { 203.0.113.7 }",
     ],
 )
-def test_nftables_is_healed_at_once(lab: Lab, deed: str) -> None:
+def test_nftables_is_healed(lab: Lab, deed: str) -> None:
     """`service firewall restart` would let everybody go until the flows are refreshed, which takes half of the ttl."""
     fill(lab)
     assert nft_keys(lab) == ADDRESSES
-    took = []
     for _ in range(3):
-        uptime = lab.daemon.status()["uptime"]
-        took.append(seconds(lambda: lab.namespace.nft(deed), lambda: nft_keys(lab) == ADDRESSES))
-        # A whole set is written once a second.
-        lab.daemon.until(lambda status: status["uptime"] >= uptime + 2, "the next time is the first again")  # noqa: B023
-    assert sorted(took)[1] <= 0.1, f"100 ms are promised, two listings of nft included; {took}"
+        lab.namespace.nft(deed)
+        eventually(lambda: nft_keys(lab) == ADDRESSES, what="all elements are back")
     made = lab.namespace.nft_set(N)
-    assert all(580 <= made.left(key) <= 600 for key in made.keys)
+    assert all(500 <= made.left(key) <= 600 for key in made.keys)
     status = lab.daemon.status()["targets"]["n"]
     each = 1 if "element" in deed else 40
     assert (status["restored"], status["errors"]) == (3 * each, 0), "what was taken is counted, not what was written"
@@ -68,26 +59,27 @@ def test_nftables_is_healed_at_once(lab: Lab, deed: str) -> None:
 
 
 @pytest.mark.parametrize("deed", [["flush", IPSET], ["destroy", IPSET], ["del", IPSET, "203.0.113.7"]])
-def test_an_ipset_is_healed_within_two_seconds(lab: Lab, deed: list[str]) -> None:
+def test_an_ipset_is_healed(lab: Lab, deed: list[str]) -> None:
     """ipset tells nobody: the daemon has to look."""
     fill(lab)
     assert lab.namespace.ipset(IPSET).keys == ADDRESSES
-    healed = lambda: lab.namespace.ipset(IPSET).keys == ADDRESSES  # noqa: E731
-    took = [seconds(lambda: lab.namespace.run("ipset", *deed), healed) for _ in range(3)]
-    assert sorted(took)[1] <= 2, took
+    for _ in range(3):
+        lab.namespace.run("ipset", *deed)
+        eventually(lambda: lab.namespace.ipset(IPSET).keys == ADDRESSES, what="all elements are back")
     status = lab.daemon.status()["targets"]["i"]
     assert (status["restored"], status["errors"]) == (3 if "del" in deed else 120, 0)
-    assert all(580 <= lab.namespace.ipset(IPSET).left(key) <= 600 for key in ADDRESSES)
+    assert all(500 <= lab.namespace.ipset(IPSET).left(key) <= 600 for key in ADDRESSES)
 
 
 def test_what_is_put_back_has_the_time_it_had_left(lab: Lab) -> None:
     """A firewall that is reloaded each minute would keep everybody in for ever."""
-    lab.start(policy({"n": nftset("n", "other_addr", ttl=8, **FOUR), "i": ipset("i", ttl=8, **FOUR)}))
+    ttl, most = int(patience(8)), patience(5)
+    lab.start(policy({"n": nftset("n", "other_addr", ttl=ttl, **FOUR), "i": ipset("i", ttl=ttl, **FOUR)}))
     lab.feed(flow(other="203.0.113.1"))
-    eventually(lambda: 0 < lab.namespace.nft_set(N).left(("203.0.113.1",)) <= 5, what="some of its time is over")
+    eventually(lambda: 0 < lab.namespace.nft_set(N).left(("203.0.113.1",)) <= most, what="some of its time is over")
     lab.namespace.nft("flush set inet nfa n.v4")
     eventually(lambda: nft_keys(lab) == {"203.0.113.1"})
-    assert lab.namespace.nft_set(N).left(("203.0.113.1",)) <= 5
+    assert lab.namespace.nft_set(N).left(("203.0.113.1",)) <= most
     eventually(lambda: not nft_keys(lab), what="and ends when it would have")
 
 

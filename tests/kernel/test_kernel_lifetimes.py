@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 import pytest
 from kernel_lab import Lab, eventually, ipset, nftset, policy
-from samples import flow, purge, stats
+from samples import Record, flow, purge, stats
+from waiting import patience
 
 pytestmark = pytest.mark.kernel
 
-TTL = 4
+TTL = int(patience(4))
 LONG = 2.0 * TTL  # seconds; two refreshes, and what was not refreshed is gone for long
 
 
@@ -35,15 +37,9 @@ def test_elements_live_with_their_flows(lab: Lab) -> None:
     # One of two flows that share an element has ended: the other keeps it. A purge alone takes nothing away.
     lab.feed(purge(shared[0]["flow"]["digest"]), purge(ended["flow"]["digest"]))
     started = time.monotonic()
-    digests = [one["flow"]["digest"] for one in (by_stats, shared[1], six)]
-    beats: list[float] = []
 
-    def beat() -> bool:
-        """Keep the flows alive, twice a second, and see that nothing flickers."""
+    def nothing_flickers() -> bool:
         now = time.monotonic() - started
-        if not beats or now - beats[-1] >= 0.5:
-            beats.append(now)
-            lab.feed(*map(stats, digests), by_flow)
         sets, ipsets = lab.namespace.nft_sets(), lab.namespace.ipsets()
         held = {key[0] for key in sets["nfa n.v4"].keys}, {key[3] for key in sets["nfa three.v4"].keys}, ipsets["i.v4"].keys
         for elements in held:
@@ -53,12 +49,14 @@ def test_elements_live_with_their_flows(lab: Lab) -> None:
             assert all(elements == kept for elements in held), f"after {now:.2f} s"
         return now > LONG
 
-    eventually(beat, LONG + 10)
-    status = lab.daemon.status()["targets"]
+    with lab.beating(lambda _: [*(stats(one["flow"]["digest"]) for one in (by_stats, shared[1], six)), by_flow]):
+        eventually(nothing_flickers, what="the end of the test")
+        status = lab.daemon.status()["targets"]
+        lasted = time.monotonic() - started
     assert all(target["refreshed"] >= 2 and target["errors"] == 0 for target in status.values())
     assert status["n"]["elements"] == len(kept), "the daemon has forgotten the silent ones too"
     refreshes = status["n"]["refreshed"]
-    assert refreshes <= len(kept) * (LONG / (TTL / 2) + 1), "only when half of a life is gone"
+    assert refreshes <= len(kept) * (lasted / (TTL / 2) + 1), "only when half of a life is gone"
     eventually(lambda: not lab.namespace.nft_set("nfa n.v4").keys, what="silence lets them go")
     back = flow(other="203.0.113.1", other_port=80)
     lab.feed(back)
@@ -80,24 +78,24 @@ def test_a_full_set_keeps_the_elements_of_its_live_flows(lab: Lab) -> None:
     # An ipset counts in its buckets and may take a few more or less; what it took is what has to stay.
     kept = {key[0] for key in lab.namespace.nft_set("nfa n.v4").keys}, lab.namespace.ipset("i.v4").keys
     assert len(kept[0]) == 5 and kept[1]
-    newcomers = iter(range(1, 1 << 16))
     started = time.monotonic()
-    beats: list[float] = []
 
-    def beat() -> bool:
+    def beat(number: int) -> list[Record]:
+        newcomer = flow(other=f"198.51.{number >> 8}.{number & 255}")
+        return [*(stats(one["flow"]["digest"]) for one in first), newcomer]
+
+    def nothing_flickers() -> bool:
         now = time.monotonic() - started
-        if not beats or now - beats[-1] >= 0.2:
-            beats.append(now)
-            number = next(newcomers)
-            lab.feed(*(stats(one["flow"]["digest"]) for one in first), flow(other=f"198.51.{number >> 8}.{number & 255}"))
         assert {key[0] for key in lab.namespace.nft_set("nfa n.v4").keys} == kept[0], f"after {now:.2f} s"
         assert lab.namespace.ipset("i.v4").keys == kept[1], f"after {now:.2f} s"
-        return now > 2 * TTL
+        return now > LONG
 
-    eventually(beat, 2 * TTL + 10)
+    with lab.beating(beat):
+        eventually(nothing_flickers, what="the end of the test")
+    assert lab.daemon.status()["targets"]["n"]["errors"] > 0, "newcomers came, and found no room"
 
 
-def test_sigterm_ends_at_once_and_leaves_nothing(lab: Lab) -> None:
+def test_sigterm_ends_it_before_procd_kills_and_leaves_nothing(lab: Lab) -> None:
     """procd waits five seconds and then kills: flush_on_destroy, the log and the socket file would be left as they are."""
     daemon = lab.start(
         policy(
@@ -109,9 +107,8 @@ def test_sigterm_ends_at_once_and_leaves_nothing(lab: Lab) -> None:
     )
     lab.feed(*(flow(other=f"198.18.{number >> 8}.{number & 255}") for number in range(5000)))
     assert len(lab.namespace.nft_set("nfa n.v4").keys) == 5000
-    started = time.monotonic()
-    assert daemon.stop() == 0
-    assert time.monotonic() - started < 1.0
+    daemon.signal(signal.SIGTERM)
+    assert daemon.process.wait(patience(5)) == 0
     assert not lab.namespace.nft_set("nfa n.v4").keys
     assert not daemon.control.exists()
     assert len(list((lab.folder / "logs").iterdir())) == 1

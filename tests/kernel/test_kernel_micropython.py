@@ -11,10 +11,11 @@ from typing import Any
 
 import network_lab
 import pytest
-from kernel_lab import Daemon, Lab, Namespace, eventually, ipset, nftset, policy, private_namespace
+from kernel_lab import Daemon, Lab, Namespace, die_with_us, eventually, ipset, nftset, policy, private_namespace
 from micropython_lab import ACTIONS, RECORDED, SETS, MicroPython, micro_image, payloads
 from policies import config_of
 from samples import Record, flow, frame, hello
+from waiting import PATIENCE, patience
 
 from nfa.cli.recording import frames
 
@@ -83,6 +84,7 @@ class Micro(Daemon):
                 [*namespace.prefix, micropython.path, "-m", "nfa.daemon.micropython", str(image),
                  "--control", str(self.control)],
                 stderr=errors, stdout=errors, stdin=subprocess.DEVNULL, env=micropython.environment, cwd=folder,
+                preexec_fn=die_with_us,
             )  # fmt: skip
         self.pid = self.process.pid
 
@@ -188,9 +190,9 @@ def test_what_others_empty_or_delete_is_put_back(micro: MicroLab) -> None:
     assert nft_keys(micro) == ADDRESSES
     for deed in ("flush set inet nfa n.v4", "delete table inet nfa"):
         micro.namespace.nft(deed)
-        eventually(lambda: nft_keys(micro) == ADDRESSES, 5, "all elements are back")
+        eventually(lambda: nft_keys(micro) == ADDRESSES, what="all elements are back")
     micro.namespace.run("ipset", "flush", "i.v4")
-    eventually(lambda: micro.namespace.ipset("i.v4").keys == ADDRESSES, 5, "all elements are back")
+    eventually(lambda: micro.namespace.ipset("i.v4").keys == ADDRESSES, what="all elements are back")
 
 
 def test_sigterm_ends_it_in_order(micro: MicroLab, micropython: MicroPython) -> None:
@@ -351,7 +353,9 @@ def test_an_image_that_is_none_is_refused_in_words(micropython: MicroPython, tmp
     cut.write_bytes(b"NFA-MICROPYTHON 2\n" + b"\0" * 20)
     for file, words in ((other, "compile it with --micropython"), (cut, "damaged"), (missing, "No such file")):
         command = [micropython.path, "-m", "nfa.daemon.micropython", str(file)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=micropython.environment)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=micropython.environment
+        )
         assert done.returncode == 1
         assert words in done.stderr
         assert "Traceback" not in done.stdout + done.stderr
@@ -371,7 +375,9 @@ def test_a_policy_larger_than_the_memory_is_told_in_words(micropython: MicroPyth
         "--control",
         str(tmp_path / "control"),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=micropython.environment)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=patience(60), check=False, env=micropython.environment
+    )
     assert done.returncode == 1
     assert "needs more memory; give it more: micropython -X heapsize=8M" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
@@ -380,6 +386,6 @@ def test_a_policy_larger_than_the_memory_is_told_in_words(micropython: MicroPyth
 def test_wrong_usage_is_answered_with_the_usage(micropython: MicroPython) -> None:
     """A user would have to read the source."""
     command = [micropython.path, "-m", "nfa.daemon.micropython", "--nonsense"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=micropython.environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=micropython.environment)
     assert done.returncode == 2
     assert "usage: micropython -m nfa.daemon.micropython IMAGE" in done.stdout

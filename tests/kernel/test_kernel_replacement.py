@@ -87,7 +87,7 @@ def test_an_nftables_set_that_rules_use_is_reported_and_replaced_when_they_are_g
     (found,) = findings(lab, "error")
     assert "target 'n': set 'n.v4' holds ether_addr" in found["message"]
     assert "used by rules of chain 'forward'" in found["message"]
-    assert status["targets"]["n"]["sets"][0]["trouble"] == "is of another type, and something uses it"
+    assert status["targets"]["n"]["sets"][0]["code"] == found["code"] == "set-other-type"
     assert status["policy"]["errors"] == 1
     assert len(lab.daemon.said("error: target 'n'", "n.v4", "nfa check names what does")) == 1, lab.daemon.log
     command = found["hint"].removeprefix("delete the rules: ").split()
@@ -97,7 +97,7 @@ def test_an_nftables_set_that_rules_use_is_reported_and_replaced_when_they_are_g
         feed(lab)
         return lab.namespace.nft_set("nfa n.v4").keys == KEYS
 
-    eventually(filled, 12, "replaced without a reload")
+    eventually(filled, what="replaced without a reload")
     assert lab.daemon.said("notice", "n.v4 can be used again")
     assert not lab.daemon.said("by somebody"), "it was nfa that replaced it"
     assert not findings(lab, "error")
@@ -148,7 +148,7 @@ def test_an_ipset_that_is_in_use_is_reported_and_replaced_when_it_is_free(lab: L
         feed(lab)
         return lab.namespace.ipset("i.v4").keys == set(SERVERS)
 
-    eventually(filled, 12, "replaced without a reload")
+    eventually(filled, what="replaced without a reload")
 
 
 @pytest.mark.parametrize("kind", ["nftset", "ipset"])

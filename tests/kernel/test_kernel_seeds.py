@@ -116,7 +116,7 @@ def play(lab: Lab, config: object, data: bytes) -> list[Record]:
     lab.start(config)
     lab.netifyd.send(data)
     count = len(records) + 1  # and the greeting
-    lab.daemon.until(lambda status: status["source"]["records"] >= count, "all records read")
+    lab.settled(count)
     status = lab.daemon.status()
     assert sum(status["source"]["bad"].values()) == 0
     assert all(target["errors"] == 0 for target in status["targets"].values())
@@ -241,7 +241,7 @@ def test_replay_over_tcp_gives_the_same(lab: Lab) -> None:
     done = lab.namespace.run(*lab.nfa("replay", str(file), "--listen", "tcp://127.0.0.1:7150", "--speed", "full", "--newline"))
     assert done
     count = len(list(unframed(data)))
-    status = daemon.until(lambda status: status["source"]["records"] >= count, "all records read")
+    status = lab.settled(count)
     assert status["source"]["records"] == count
     found = [one for one in flows(unframed(data)) if one["detected_protocol_name"] == "BitTorrent"]
     eventually(lambda: lab.namespace.ipset("nfa.bittorrent.v4").keys == by_version(found)[0])

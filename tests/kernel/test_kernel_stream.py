@@ -22,9 +22,9 @@ def face(number: int, **fields: Any) -> Record:
     return flow("HTTP/S", "netify.facebook", other=f"203.0.113.{number}", **fields)
 
 
-def arrives(lab: Lab, number: int, seconds: float = PATIENCE) -> None:
+def arrives(lab: Lab, number: int) -> None:
     """Wait for the element of such a flow."""
-    eventually(lambda: f"203.0.113.{number}" in lab.namespace.ipset("i.v4").keys, seconds, f"the element of flow {number}")
+    eventually(lambda: f"203.0.113.{number}" in lab.namespace.ipset("i.v4").keys, what=f"the element of flow {number}")
 
 
 def without(record: Record, *names: str) -> Record:
@@ -37,7 +37,6 @@ def framed(data: bytes, more: int = 0) -> bytes:
 
 
 DEEP = b'{"type":"flow","flow":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n"
-SOON = 2.0  # seconds
 LONG_NAME = "a" * 200_000 + ".example"
 BAD: dict[str, tuple[bytes, str]] = {
     "garbage": (b"\x00\xff\xfegarbage \x1b[2J\n{]\n" * 20, "length"),
@@ -85,9 +84,9 @@ def test_bad_records_between_good_ones(lab: Lab, newline: bool) -> None:
         good = payload(face(number)) if newline else frame(face(number))
         lab.netifyd.send(data + good)
         try:
-            arrives(lab, number, SOON)
+            arrives(lab, number)
         except AssertionError:
-            wrong.append(f"{name}: the good record after it is not there within {SOON} s")
+            wrong.append(f"{name}: the good record after it is not there")
         after = daemon.status()["source"]["bad"]
         changed = {other for other in after if after[other] != before[other]}
         if kind not in changed or changed - {kind, "resync_bytes"}:
@@ -225,7 +224,7 @@ def test_the_control_socket_survives_its_clients(lab: Lab) -> None:
     daemon = lab.start(POLICY)
     silly = [b"\n", b"{}\n", b"[]\n", b'{"method": 7}\n', b'{"method": "nothing"}\n', b"\xff\xfe\n", b"[" * 50_000 + b"\n"]
     with socket.socket(socket.AF_UNIX) as talker:
-        talker.settimeout(5)
+        talker.settimeout(PATIENCE)
         talker.connect(str(daemon.control))
         for request in silly:
             talker.sendall(request)

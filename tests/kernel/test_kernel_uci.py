@@ -99,7 +99,7 @@ def test_the_sample_fills_its_sets_once_it_is_enabled(lab: Lab, folder: Path, st
     extra = [flow("DNS", "netify.netflix", other_port=53, ip_protocol=17), flow("QUIC", "netify.netflix", ip_protocol=17)]
     lab.netifyd.send(data, *extra)
     records = [*unframed(data), *extra]
-    status = daemon.until(lambda status: status["source"]["records"] >= len(records) + 1, "all records read")
+    status = lab.settled(len(records) + 1)
     found = [one for one in flows(records) if is_game(one) and not is_spared(one)]
     four = {
         (ip(one["local_ip"]), TRANSPORTS[one["ip_protocol"]], str(one["other_port"]), ip(one["other_ip"]))
@@ -127,7 +127,7 @@ def test_uci_comes_before_json_on_the_kernel_too(lab: Lab, folder: Path) -> None
         "targets": {"nftset_games": sets | {"set_name": "json"}, "mine": sets | {"set_name": "mine", "table_name": "netify"}},
     }
     daemon = lab.start(config, options=["-u", str(folder)])
-    assert any("nftset_games" in text and "nfa.json:" in text for text in daemon.status()["policy"]["reports"])
+    assert [report["code"] for report in daemon.status()["policy"]["reports"]].count("defined-twice")
     uci_set(folder, {"nftset_games.target_enabled": "1"})
     daemon.signal(signal.SIGHUP)
     daemon.loaded(2)
@@ -161,7 +161,7 @@ def test_source_and_log_level_are_followed_over_a_reload(lab: Lab, folder: Path)
     main("tcp://no.such.host.invalid:7150", "error")
     daemon.signal(signal.SIGHUP)
     status = daemon.until(lambda status: status["policy"]["errors"], "the name is told")
-    assert "no.such.host.invalid" in status["policy"]["reports"][-1]
+    assert status["policy"]["reports"][-1]["code"] == "source-unresolved"
     assert status["source"]["connected"], "the running source stays"
 
 

@@ -24,6 +24,10 @@ function target(changes) {
 	return { enabled: true, active: true, reason: '', sets: [], trouble: '', over: false, errors: 0, last_error: '', last_error_at: null, ...changes };
 }
 
+function finding(severity, message, changes) {
+	return { severity, code: 'bad-value', message, hint: '', consequence: '', place: null, excerpt: '', ...changes };
+}
+
 const found = (changes, kind) => health.problems(status(changes), NOW, kind ?? (() => null));
 
 test('a daemon that is well has no problem', () => {
@@ -58,7 +62,7 @@ test('a daemon that ends again and again can be stopped', () => {
 });
 
 test('errors that the daemon has no room for are told', () => {
-	const reports = Array.from({ length: 50 }, (none, index) => `a.json:${index}:1: ${index % 2 ? 'info' : 'error'}: e${index}`);
+	const reports = Array.from({ length: 50 }, (none, index) => finding(index % 2 ? 'info' : 'error', `e${index}`));
 	const texts = changes => found({ policy: { ...status().policy, reports, ...changes } }).map(item => item.text);
 	assert.match(texts({ errors: 32 }).at(-1), /more errors and warnings are not listed/);
 	assert.equal(texts({ errors: 25 }).length, 25);
@@ -67,44 +71,75 @@ test('errors that the daemon has no room for are told', () => {
 });
 
 test('an agent that is not there is a problem with advice', () => {
-	const source = { ...status().source, connected: false, last_error: 'No such file or directory' };
-	assert.match(health.agent(source).advice, /netifyd does not run/);
+	const source = { ...status().source, connected: false, code: 'source-missing', last_error: 'No such file or directory' };
+	assert.match(health.agent(source).advice, /netifyd is not running/);
 	assert.match(found({ source })[0].text, /not connected/);
 	assert.deepEqual(found({ source, uptime: 2 }), []);
 });
 
 test('a report leads to the page where it is mended', () => {
-	const text = "netify-proc-flow-actions.games.criteria (line 6): error: unknown attribute 'ap'. The action is left out\n  ap == 1;\n  ^";
-	const item = health.report(text, name => ({ games: 'action' })[name]);
-	assert.equal(item.severity, 'error');
-	assert.equal(item.place, 'netify-proc-flow-actions.games.criteria (line 6)');
-	assert.equal(item.text, "unknown attribute 'ap'. The action is left out");
-	assert.equal(item.excerpt, '  ap == 1;\n  ^');
-	assert.equal(item.page, 'policies');
-	assert.equal(health.report('netify-proc-flow-actions.@target[0].ttl (line 2): warning: x', () => null).page, 'targets');
-	assert.equal(health.report('/etc/netifyd/a.json:4:6: error: x', () => null).page, '');
-	assert.equal(health.report('something else', () => null).text, 'something else');
+	const uci = (section, text) => ({ package: 'netify-proc-flow-actions', section, text });
+	const kind = name => ({ games: 'action' })[name];
+	const item = health.report(finding('error', "unknown attribute 'ap'", {
+		consequence: 'the action is left out', excerpt: '  ap == 1;\n  ^', code: 'unknown-attribute',
+		place: uci('games', 'netify-proc-flow-actions.games.criteria (line 6)')
+	}), kind);
+	assert.deepEqual(item, {
+		severity: 'error', code: 'unknown-attribute', place: 'netify-proc-flow-actions.games.criteria (line 6)',
+		text: "Unknown attribute 'ap'. The action is left out.", excerpt: '  ap == 1;\n  ^', page: 'policies'
+	});
+	assert.equal(health.report(finding('warning', 'x', { place: uci('cfg02abcd', 'x') }), kind).page, 'targets');
+	assert.equal(health.report(finding('error', 'x', { place: { package: '', section: '', text: 'a.json:4:6' } }), kind).page, '');
+	assert.equal(health.report(finding('error', 'x', { place: { ...uci('defaults', 'x'), package: 'firewall' } }), kind).page, '');
+	assert.equal(health.report(finding('error', 'x'), kind).place, '');
+});
+
+test('what a finding says decides nothing: it may speak any language, or of errors and places itself', () => {
+	const policy = { ...status().policy, errors: 0, warnings: 1, reports: [ finding('warning', 'a.json:1:1: error: netify-proc-flow-actions.x') ] };
+	const [ item ] = found({ policy });
+	assert.deepEqual([ item.severity, item.place, item.page ], [ 'warning', '', '' ]);
 });
 
 test('a configuration that could not be used comes before its errors', () => {
-	const policy = { generation: 3, failed_at: NOW, errors: 1, warnings: 0, reports: [ 'a.json:2:1: error: the file ends here' ] };
+	const policy = { generation: 3, failed_at: NOW, errors: 1, warnings: 0, reports: [ finding('error', 'the file ends here') ] };
 	const texts = found({ policy }).map(item => item.text);
 	assert.match(texts[0], /The one before stays in force/);
-	assert.equal(texts[1], 'the file ends here');
+	assert.equal(texts[1], 'The file ends here.');
 	assert.match(found({ policy: { ...policy, generation: 0 } })[0].text, /no policy is in force/);
 });
 
 test('errors stand before warnings, and notes are left out', () => {
-	const reports = [ 'a.json:1:1: warning: w', 'a.json:1:1: info: i', 'a.json:1:1: error: e' ];
-	assert.deepEqual(found({ policy: { ...status().policy, errors: 1, warnings: 1, reports } }).map(item => item.text), [ 'e', 'w' ]);
+	const reports = [ finding('warning', 'w'), finding('info', 'i'), finding('error', 'e') ];
+	assert.deepEqual(found({ policy: { ...status().policy, errors: 1, warnings: 1, reports } }).map(item => item.text), [ 'E.', 'W.' ]);
 });
 
 test('a full set is said with what to do, and leads to its contents', () => {
-	const targets = { video: target({ sets: [ { name: 'v4', trouble: 'is full' }, { name: 'v6', trouble: '' } ], trouble: 'is full' }) };
+	const sets = [ { name: 'v4', trouble: 'ist voll', code: 'set-full' }, { name: 'v6', trouble: '', code: '' } ];
+	const targets = { video: target({ sets, trouble: 'ist voll', code: 'set-full' }) };
 	const [ item, ...more ] = found({ targets });
 	assert.match(item.text, /The set v4 of target video is full/);
 	assert.equal(item.page, 'sets');
 	assert.deepEqual(more, []);
+});
+
+test('each trouble of a set is told by its code, in whatever words the daemon has it', () => {
+	const said = code => found({ targets: { video: target({ sets: [ { name: 'v4', trouble: 'WORTE', code } ], trouble: 'WORTE', code }) } })[0];
+	assert.match(said('set-missing').text, /v4 of target video does not exist/);
+	assert.equal(said('set-missing').page, 'targets');
+	assert.match(said('set-other-type').text, /another type/);
+	assert.match(said('no-permission').text, /CAP_NET_ADMIN/);
+	assert.match(said('kernel-refused').text, /cannot be used: WORTE/);
+	assert.match(said('a-code-of-a-later-release').text, /cannot be used: WORTE/);
+});
+
+test('what to do about netifyd is told by the code, in whatever words the error is', () => {
+	const advice = code => health.agent({ connected: false, last_error: 'WORTE', code }).advice;
+	assert.match(advice('source-refused'), /netifyd is not running/);
+	assert.match(advice('source-forbidden'), /may not open/);
+	assert.match(advice('source-unresolved'), /cannot be reached/);
+	assert.match(advice('source-unreachable'), /cannot be reached/);
+	assert.match(advice('source-closed'), /tries again/);
+	assert.match(health.agent({ connected: false, last_error: 'No such file or directory', code: '' }).advice, /tries again/);
 });
 
 test('a target that is off is no problem, one that is not in use is', () => {
@@ -130,7 +165,8 @@ test('the state of an action is a word', () => {
 	const text = changes => Object.values(health.action({ ...action, ...changes })).filter(value => value).join(' ');
 	assert.equal(text({}), 'on success');
 	assert.equal(text({ enabled: false, active: false, reason: 'disabled' }), 'off');
-	assert.match(text({ active: false, reason: 'an error in it was reported' }), /not in use .* an error in it was reported/);
+	assert.match(text({ active: false, reason: 'WORTE', code: 'action-broken' }), /not in use .* it has an error/);
+	assert.match(text({ active: false, reason: 'WORTE', code: 'regex-too-large' }), /not in use .* WORTE/);
 	assert.match(text({ in_hours: false, until: 'sat 22:00' }), /outside its hours .* begins Saturday 22:00/);
 	assert.match(text({ in_hours: true, until: 'sun 06:00' }), /on .* until Sunday 06:00/);
 	assert.match(text({ in_hours: false, hours: 'never' }), /never/);

@@ -15,8 +15,8 @@ test('the level is what the daemon says, not what procd makes of it', () => {
 	const levels = {
 		'nfa: error: the configuration is not used': 'error', 'nfa: warning: set x is full': 'warning',
 		'nfa: notice: version 0.1.0 started': 'notice', 'nfa: match: 192.168.1.7:56074 > 1.2.3.4:443': 'match',
-		'nfa: config: netify-proc-flow-actions.a.criteria (line 4): error: unknown': 'error',
-		'nfa: config: a.json:2:1: warning: odd': 'warning', 'nfa: config: a.json:2:1: info: by the way': 'notice'
+		'nfa: error: config: netify-proc-flow-actions.a.criteria (line 4): unknown': 'error',
+		'nfa: warning: config: a.json:2:1: odd: error: ': 'warning', 'nfa: notice: config: a.json:2:1: by the way': 'notice'
 	};
 	for (const [ text, level ] of Object.entries(levels))
 		assert.equal(lines.parse(line('daemon.err', text)).level, level, text);

@@ -175,7 +175,7 @@ def test_twenty_deaths_of_ubusd_disturb_nothing(lab: Lab, ubusd: Ubusd, capsys: 
         assert (f"198.51.100.{number}",) in lab.namespace.nft_set("nfa n.v4").keys
         ubusd.start()
         began = time.monotonic()
-        eventually(lambda: ubusd.has("nfa"), 2.0, "the object is back")
+        eventually(lambda: ubusd.has("nfa"), what="the object is back")
         slowest = max(slowest, time.monotonic() - began)
     with Caller(ubusd.socket) as caller:
         status, data = caller.call("nfa", "status", {})

@@ -33,7 +33,7 @@ def shown(name: str, makefile: Path) -> tuple[dict[str, str], dict[str, list[str
 
 def test_nfa_depends_on_what_it_uses_and_takes_the_place_of_netifys_plugin() -> None:
     fields, more = shown("nfa", MAKEFILES["nfa"])
-    python = {"python3-light", "python3-pyparsing", "python3-pyroute2", "python3-uci"}
+    python = {"python3-light", "python3-urllib", "python3-pyparsing", "python3-uci"}
     assert set(fields["Depends"].split(", ")) == {
         "libc", "kmod-ipt-ipset", "kmod-nft-core", "kmod-nf-conntrack-netlink", *python,
     }  # fmt: skip

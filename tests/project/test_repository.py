@@ -31,18 +31,15 @@ def test_the_package_has_the_version_of_the_program() -> None:
     assert found and found[1] == nfa.__version__
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_is_valid_for_the_oldest_python(path: Path) -> None:
-    """OpenWrt 24.10 has Python 3.11: newer syntax would keep nfa from starting there."""
-    ast.parse(path.read_text(encoding="utf-8"), str(path), feature_version=(3, 11))
-
-
-@pytest.mark.parametrize(
-    "path", [path for path in SOURCES if path.stat().st_size], ids=lambda path: str(path.relative_to(ROOT))
-)
-def test_a_module_says_what_it_is_for(path: Path) -> None:
-    """A newcomer would have to read all of it to learn that."""
-    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+def test_modules_are_valid_for_the_oldest_python_and_say_what_they_are_for() -> None:
+    """OpenWrt 24.10 has Python 3.11: newer syntax would keep nfa from starting there. And a newcomer would have to read all of
+    a module to learn what it is."""
+    silent = []
+    for path in SOURCES:
+        text = path.read_text(encoding="utf-8")
+        if not ast.get_docstring(ast.parse(text, str(path), feature_version=(3, 11))) and text:
+            silent.append(str(path.relative_to(ROOT)))
+    assert not silent
 
 
 @needs_make
@@ -65,3 +62,24 @@ def test_ci_is_there_to_be_run() -> None:
         assert os.access(path, os.X_OK)
         shell = "bash" if "bash" in path.read_text().partition("\n")[0] else "sh"
         subprocess.run([shell, "-n", str(path)], check=True)
+
+
+def test_the_sdist_has_all_that_the_repository_has() -> None:
+    """Who packages nfa from the sdist could not run its tests, or build the OpenWrt packages."""
+    lines = [line.split() for line in (ROOT / "MANIFEST.in").read_text().splitlines()]
+    named = {name for line in lines if line and line[0] in ("include", "graft") for name in line[1:]}
+    ignored = {line.strip("/") for line in (ROOT / ".gitignore").read_text().split()}
+    made = {"PKG-INFO", "setup.cfg", "nfa.egg-info", ".git"}
+    here = {path.name for path in ROOT.iterdir()} - ignored - made
+    assert here - named == {"nfa", "pyproject.toml", "MANIFEST.in"}
+
+
+def test_the_hooks_before_a_commit_are_those_of_make_lint() -> None:
+    """A commit that passes its hooks would fail in CI."""
+    lint = (ROOT / "dev.mk").read_text().partition("\nlint:")[2].partition("\n\n")[0]
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    wanted = {" ".join(re.findall(r"[a-z-]+", line)[:2]) for line in re.findall(r"\$\(BIN\)/(.*)", lint) if "ruff" in line}
+    wanted |= {line.split()[0] for line in re.findall(r"\$\(BIN\)/(.*)", lint) if "ruff" not in line}
+    found = re.findall(r"entry: \.venv/bin/(.*)", hooks)
+    assert {tool for tool in wanted if any(line.startswith(tool) for line in found)} == wanted
+    assert len(wanted) == len(found)

@@ -15,8 +15,9 @@ from nfa.compiler.base.report import Place, excerpt, quote
 class FileError(Exception):
     """A file cannot be used. The message is for the user; `place` is the file, or the broken byte in it."""
 
-    def __init__(self, place: Place, message: str, shown: str = "") -> None:
+    def __init__(self, place: Place, message: str, shown: str = "", code: str = "file-unreadable") -> None:
         super().__init__(message)
+        self.code = code
         self.place = place
         self.excerpt = shown
 
@@ -38,7 +39,7 @@ def read_bytes(path: str, limit: int) -> bytes:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise FileError(place, f"cannot read {quote(path)}: {reason}") from None
     if len(content) > limit:
-        raise FileError(place, f"{quote(path)} is larger than {limit} bytes")
+        raise FileError(place, f"{quote(path)} is larger than {limit} bytes", code="file-too-large")
     return content
 
 
@@ -52,7 +53,7 @@ def decode(content: bytes, file: str) -> str:
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         shown = content.decode(errors="replace").split("\n")[line - 1]
         message = f"byte 0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        raise FileError(Place(file, line, column), message, excerpt(shown, column)) from None
+        raise FileError(Place(file, line, column), message, excerpt(shown, column), "bad-encoding") from None
 
 
 def read_text(path: str, limit: int) -> str:

@@ -29,6 +29,8 @@ _VARIABLE = re.compile(r"\$\{([^}]*)(\}?)")
 class PathError(ValueError):
     """A `${name}` that cannot be expanded; `offset` is where it stands in the text."""
 
+    code = "unknown-variable"
+
     def __init__(self, message: str, offset: int, hint: str) -> None:
         super().__init__(message)
         self.offset = offset
@@ -71,7 +73,7 @@ class Paths:
                 elif reports:
                     message = f"{quote(name)} is not an absolute path: {quote(path)}"
                     place = Place(conf, number, match.start(2) + 1)
-                    reports.warning(place, message, consequence=f"{found[name]} is used")
+                    reports.warning("bad-value", place, message, consequence=f"{found[name]} is used")
         found.update(override or {})
         persistent = found["path_state_persistent"]
         return cls(persistent, found["path_state_volatile"], unused=other if persistent == default else "")

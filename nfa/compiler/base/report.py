@@ -1,19 +1,22 @@
 """What the compiler tells the user about a configuration.
 
 In: findings, each with the place it was found at. Out: `Reports`, a list of them in the order they were
-found, each of which prints as one line (what is wrong, where, what was expected, what the daemon does
+found, each of which has a code, and prints as one line (where, what is wrong, what was expected, what the daemon does
 instead) and the source line with a caret. Whatever a file contained is escaped here, so no report can move a
 terminal's cursor.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
 
 from nfa.compiler.base.secrets import in_line
+from nfa.daemon.base.findings import finding, in_words
+
+if TYPE_CHECKING:
+    from nfa.daemon.base.findings import Finding
 
 Severity = Literal["error", "warning", "info"]
 
@@ -38,20 +41,45 @@ class Place:
             return f"{self.option} (line {self.line})" if self.line else self.option
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
+    def as_dict(self) -> dict[str, object]:
+        """The place as plain data; `option` also in its parts, "" for those that it does not have."""
+        package, section, name = (*self.option.split(".", 2), "", "", "")[:3]
+        return {
+            "file": printable(self.file),
+            "line": self.line,
+            "column": self.column,
+            "option": self.option,
+            "package": package,
+            "section": section,
+            "property": name,
+            "text": printable(str(self)),
+        }
+
 
 class Fault(Exception):
-    """Something that cannot be read: message, `place` and `hint` are meant for a report."""
+    """Something that cannot be read: code, message, `place` and `hint` are meant for a report.
 
-    def __init__(self, place: Place, message: str, hint: str = "") -> None:
+    `code` is the kind's own, where the one who raises it gives no other.
+    """
+
+    code = "bad-value"
+
+    def __init__(self, place: Place, message: str, hint: str = "", code: str = "") -> None:
         super().__init__(message)
         self.place = place
         self.hint = hint
+        self.code = code or type(self).code
 
 
 @dataclass(frozen=True)
 class Report:
-    """One finding. `hint` says what to write instead, `consequence` what the daemon does meanwhile."""
+    """One finding.
 
+    `code` is the kind of finding, one of docs/codes.md: programs decide by it, so it stays when the words change. `hint`
+    says what to write instead, `consequence` what the daemon does meanwhile.
+    """
+
+    code: str
     severity: Severity
     place: Place | None
     message: str
@@ -61,16 +89,14 @@ class Report:
 
     def text(self) -> str:
         """The finding as it is printed: one line, then the lines of the excerpt."""
-        line = f"{self.place}: " if self.place else ""
-        line += f"{self.severity}: {self.message}"
-        for sentence in filter(None, (self.hint, self.consequence)):
-            line = line.rstrip(".") + ("" if line.endswith("?") else ".")
-            line += f" {sentence[0].upper()}{sentence[1:]}"
-        return "\n".join(printable(shown) for shown in (line, *self.excerpt.splitlines()))
+        return in_words(self.as_dict())
 
-    def as_dict(self) -> dict[str, object]:
-        """The finding as plain data for `nfa check --json` and the bus; the place as a dict or None."""
-        return asdict(self)
+    def as_dict(self) -> Finding:
+        """The finding as plain data for `nfa check --json`, the bus and the image (see `nfa.daemon.base.findings`)."""
+        found = finding(self.severity, self.code, printable(self.message), printable(self.hint), printable(self.consequence))
+        found["place"] = self.place.as_dict() if self.place else None
+        found["excerpt"] = "\n".join(map(printable, self.excerpt.splitlines()))
+        return found
 
 
 @dataclass
@@ -93,24 +119,32 @@ class Reports:
         """Show no excerpt of the line of `place`, and of those after it up to line `last`: a secret stands there."""
         self.hidden.update((place.file, line) for line in range(place.line, max(place.line, last) + 1))
 
-    def error(self, place: Place | None, message: str, *, hint: str = "", consequence: str = "", excerpt: str = "") -> None:
+    def error(
+        self, code: str, place: Place | None, message: str, *, hint: str = "", consequence: str = "", excerpt: str = ""
+    ) -> None:
         """Something is wrong and a part of the configuration is left out because of it."""
-        self._add("error", place, message, hint, consequence, excerpt)
+        self._add(code, "error", place, message, hint, consequence, excerpt)
 
-    def warning(self, place: Place | None, message: str, *, hint: str = "", consequence: str = "", excerpt: str = "") -> None:
+    def warning(
+        self, code: str, place: Place | None, message: str, *, hint: str = "", consequence: str = "", excerpt: str = ""
+    ) -> None:
         """Something is probably not what the user meant; the daemon works as `consequence` says."""
-        self._add("warning", place, message, hint, consequence, excerpt)
+        self._add(code, "warning", place, message, hint, consequence, excerpt)
 
-    def info(self, place: Place | None, message: str, *, hint: str = "", consequence: str = "", excerpt: str = "") -> None:
+    def info(
+        self, code: str, place: Place | None, message: str, *, hint: str = "", consequence: str = "", excerpt: str = ""
+    ) -> None:
         """Nothing is wrong, but the user should know."""
-        self._add("info", place, message, hint, consequence, excerpt)
+        self._add(code, "info", place, message, hint, consequence, excerpt)
 
-    def _add(self, severity: Severity, place: Place | None, message: str, hint: str, consequence: str, shown: str) -> None:
+    def _add(
+        self, code: str, severity: Severity, place: Place | None, message: str, hint: str, consequence: str, shown: str
+    ) -> None:
         lines = self.sources.get(place.file, []) if place else []
         there = place is not None and 0 < place.line <= len(lines) and (place.file, place.line) not in self.hidden
         if not shown and place and there and lines[place.line - 1].strip():
             shown = excerpt(lines[place.line - 1], place.column)
-        self.items.append(Report(severity, place, message, hint, consequence, shown))
+        self.items.append(Report(code, severity, place, message, hint, consequence, shown))
 
     def soften(self, first: int) -> None:
         """Make warnings of the errors from item `first` on: they are about something that is switched off."""
@@ -129,6 +163,8 @@ class Reports:
 
 def nearest(word: str, candidates: Iterable[str]) -> list[str]:
     """The candidates most like `word` without regard to case, best first, at most three."""
+    import difflib  # only a slip needs it
+
     folded = {candidate.casefold(): candidate for candidate in candidates}
     # The cut bounds difflib's quadratic cost on hostile input.
     return [folded[match] for match in difflib.get_close_matches(word[:64].casefold(), folded, n=3)]

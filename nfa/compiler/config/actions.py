@@ -73,7 +73,7 @@ def _action(
     criteria, origins.entries["criteria"] = expand_entries(cast("list[Text]", values["criteria"] or []), context.paths, reports)
     if not criteria and "criteria" in own.values:
         place = own.values["criteria"].place
-        reports.error(place, f"{what} has no criteria to match", consequence=LEFT_OUT)
+        reports.error("no-criteria", place, f"{what} has no criteria to match", consequence=LEFT_OUT)
     spared, origins.entries["exemptions"], readable = _exemptions(
         what, cast("list[Text]", values["exemptions"]), exemptions, context
     )
@@ -82,7 +82,7 @@ def _action(
         reports.soften(first)
     if not values["targets"] and "targets" in own.values:
         place = own.values["targets"].place
-        reports.error(place, f"{what} names no target", consequence=LEFT_OUT)
+        reports.error("no-target", place, f"{what} names no target", consequence=LEFT_OUT)
     action = Action(
         name=name.value,
         place=name.place,
@@ -100,7 +100,7 @@ def _action(
     action.broken = bool(own.broken) or not (readable and action.criteria and action.targets)
     if action.enabled and action.targets and not any(targets[target].enabled for target in action.targets):
         message = f"{what} is enabled, but none of its targets is"
-        reports.warning(name.place, message, consequence="the action does nothing")
+        reports.warning("targets-disabled", name.place, message, consequence="the action does nothing")
     return action
 
 
@@ -115,11 +115,11 @@ def _targets(
             continue
         if name.value in declared:
             message = f"{what} names the target {quote(name.value)}, which is left out itself"
-            context.reports.error(name.place, message, consequence=consequence)
+            context.reports.error("target-unusable", name.place, message, consequence=consequence)
         else:
             message = f"{what} names the target {quote(name.value)}, which does not exist"
             hint = _split_hint(name, declared) or did_you_mean(name.value, declared)
-            context.reports.error(name.place, message, hint=hint, consequence=consequence)
+            context.reports.error("unknown-target", name.place, message, hint=hint, consequence=consequence)
     return usable
 
 
@@ -148,12 +148,12 @@ def _exemptions(
         name = entry.value.strip()
         if name == GLOBAL:
             message = f"{what}: the exemptions of {quote(GLOBAL)} hold for all actions already"
-            context.reports.warning(entry.place, message, consequence="the name is ignored")
+            context.reports.warning("exemption-redundant", entry.place, message, consequence="the name is ignored")
             continue
         if _NAME.fullmatch(name) and name not in named and name not in BY_NAME:
             message = f"{what}: no exemption is named {quote(name)}"
             hint = did_you_mean(name, named) or "expected an address, @GROUP, an expression or a section 'exemption' of UCI"
-            context.reports.error(entry.place, message, hint=hint)
+            context.reports.error("unknown-exemption", entry.place, message, hint=hint)
             continue
         through = name if name in named else ""
         found, written = expand_entries(named.get(name, [entry]), context.paths, context.reports)
@@ -163,5 +163,5 @@ def _exemptions(
     if not readable:
         message = f"{what}: exemptions could not be read"
         consequence = "the action is left out, because it would act on what it is to spare"
-        context.reports.error(entries[0].place, message, consequence=consequence)
+        context.reports.error("exemption-unusable", entries[0].place, message, consequence=consequence)
     return texts, origins, readable

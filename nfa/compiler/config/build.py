@@ -49,7 +49,7 @@ def build(documents: list[Document], reports: Reports, paths: Paths) -> Policy:
     sections, replaced_actions = _merge("action", (document.actions for document in documents), reports)
     if not sections:
         place = Place(documents[-1].file, 0, 0) if documents else None
-        reports.warning(place, "the configuration has no action", consequence="no flow is matched")
+        reports.warning("no-action", place, "the configuration has no action", consequence="no flow is matched")
     actions = read_actions(sections, targets, declared, named, context)
     for action in actions:
         action.origins.replaces = replaced_actions.get(action.name, ())
@@ -88,6 +88,7 @@ def _globals(documents: list[Document], context: Context) -> Complete:
         layers.insert(0, settings)
         if document.versioned and "version" not in settings.values and "version" not in settings.broken:
             context.reports.warning(
+                "missing-option",
                 Place(document.file, 1, 1),
                 "the configuration has no 'version'",
                 hint='write "version": 1',
@@ -109,7 +110,7 @@ def _exemptions(documents: list[Document], context: Context) -> dict[str, list[T
                     entries += texts(element, context)
                 except Invalid as error:
                     message = f"'exemptions': {error}"
-                    context.reports.error(error.place, message, consequence="this exemption does not hold")
+                    context.reports.error(error.code, error.place, message, consequence="this exemption does not hold")
     return found
 
 
@@ -127,6 +128,7 @@ def _merge(
             if earlier := merged.pop(section.name.value, None):
                 replaced[section.name.value] = (earlier.name.place, *replaced.get(section.name.value, ()))
                 reports.warning(
+                    "defined-twice",
                     section.name.place,
                     f"{what} {quote(section.name.value)} is also defined at {earlier.name.place}",
                     consequence="the definition here is used",

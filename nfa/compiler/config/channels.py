@@ -73,7 +73,9 @@ def connect_targets(
                 problem = f"listens on {channel.options['listen']}, which is {others[path]}"
         if problem:
             target.trouble = problem
-            context.reports.error(target.place, f"target {quote(target.name)} {problem}", consequence=NO_FLOW)
+            context.reports.error(
+                "channel-conflict", target.place, f"target {quote(target.name)} {problem}", consequence=NO_FLOW
+            )
         else:
             target.channel = channel
     return finder.netify
@@ -113,7 +115,7 @@ class _Finder:
         if self.context.paths.readable or any(normal(section.name.value) == normal(name) for section in self.declared):
             return False
         message = f"the sink {quote(name)} is not looked for in other files in this check"
-        self.context.reports.info(target.place, message, consequence="what they say counts as right")
+        self.context.reports.info("not-looked-at", target.place, message, consequence="what they say counts as right")
         return True
 
     def channel(self, target: Target) -> Channel | None:
@@ -132,7 +134,7 @@ class _Finder:
             kind = self.netify.files.get(name, ("", ""))[1]
             near = near if near.startswith("did") and not kind else f"write {kind}, or a section 'sink' in UCI" if kind else ""
             message = f"target {quote(target.name)} names the sink {quote(name)}, which does not exist"
-            self.context.reports.error(place, message, hint=near, consequence=NO_FLOW)
+            self.context.reports.error("unknown-sink", place, message, hint=near, consequence=NO_FLOW)
             return None
         if (key, normal(channel)) not in self.found:
             self.found[key, normal(channel)] = self._channel(sink, channel, target)
@@ -151,7 +153,7 @@ class _Finder:
             meant = "log" if kind == "file" else kind
             hint = did_you_mean(meant, CHANNEL_OPTIONS) if given is not None else f"known: {', '.join(CHANNEL_OPTIONS)}"
             message = f"sink {quote(section.name.value)} has {what}"
-            self.context.reports.error(place, message, hint=hint, consequence="it is not used")
+            self.context.reports.error("unknown-sink-type", place, message, hint=hint, consequence="it is not used")
             return _Sink(section.name, "", [], {})
         channels = {}
         for channel in self.channels:
@@ -179,7 +181,7 @@ class _Finder:
             there = f"which sink {quote(sink.name.value)} does not have"
             message = f"target {quote(target.name)} names the channel {quote(name)}, {there}"
             hint = did_you_mean(name, [channel.name.value for channel in sink.channels.values()])
-            reports.error(place, message, hint=hint, consequence=NO_FLOW)
+            reports.error("unknown-channel", place, message, hint=hint, consequence=NO_FLOW)
             return None
         options = CHANNEL_OPTIONS[sink.kind]
         values = {"channel": name, "sink": sink.name.value}
@@ -191,7 +193,7 @@ class _Finder:
         if found is None or own.broken or inherited.broken or expand.failed:
             return None
         if not found.values["enable"]:
-            reports.warning(place, f"{what} is not enabled", consequence=NO_FLOW)
+            reports.warning("channel-disabled", place, f"{what} is not enabled", consequence=NO_FLOW)
             return None
         for option in options:
             default = found.values[option.key]
@@ -200,11 +202,16 @@ class _Finder:
         channel = Channel(sink.name.value, name, sink.kind, place, found.values, Origins(found.origins))
         problem = _CHECKS[sink.kind](channel) if sink.kind in _CHECKS else ""
         if problem:
-            reports.error(place, f"{what} {problem}", consequence=NO_FLOW)
+            reports.error("options-conflict", place, f"{what} {problem}", consequence=NO_FLOW)
             return None
         if sink.kind == "socket" and is_exposed(str(channel.options["listen"])):
             message = f"{what} listens on {channel.options['listen']}: whoever reaches it sees all flows of the target"
-            reports.warning(place, message, hint="listen on tcp://127.0.0.1 or a unix socket, or let the firewall say who may")
+            reports.warning(
+                "channel-exposed",
+                place,
+                message,
+                hint="listen on tcp://127.0.0.1 or a unix socket, or let the firewall say who may",
+            )
         return channel
 
 
@@ -247,11 +254,13 @@ class _Expander:
         try:
             found = read_text(file, 1024).strip()
         except FileError as error:
-            self._context.reports.error(text.place, f"'${{{name}}}' has no value: {error}", consequence=NO_FLOW)
+            self._context.reports.error(error.code, text.place, f"'${{{name}}}' has no value: {error}", consequence=NO_FLOW)
         else:
             if _UUID.fullmatch(found):
                 return found
-            self._context.reports.error(text.place, f"'${{{name}}}': {quote(file)} holds no UUID", consequence=NO_FLOW)
+            self._context.reports.error(
+                "bad-value", text.place, f"'${{{name}}}': {quote(file)} holds no UUID", consequence=NO_FLOW
+            )
         self.failed = True
         return ""
 

@@ -49,8 +49,8 @@ class Invalid(Fault):
     more: tuple[Invalid, ...] = ()
     secret = False
 
-    def __init__(self, place: Place, message: str, hint: str = "", found: str = "") -> None:
-        super().__init__(place, f"{message}, found {found}" if found else message, hint)
+    def __init__(self, place: Place, message: str, hint: str = "", found: str = "", code: str = "") -> None:
+        super().__init__(place, f"{message}, found {found}" if found else message, hint, code)
         self.bare = message
 
 
@@ -140,7 +140,7 @@ def mark(value: Value, context: Context) -> int:
         plain = int(text, 16)
         if text.isdecimal() and plain > 9:
             message = f"the mark {quote(text)} is read as hexadecimal"
-            context.reports.warning(value.place, message, hint=f"write '0x{text}' to make that plain")
+            context.reports.warning("mark-hexadecimal", value.place, message, hint=f"write '0x{text}' to make that plain")
     if isinstance(plain, bool) or not isinstance(plain, int) or not 0 <= plain <= UINT32:
         raise expected(what, value)
     return plain
@@ -183,7 +183,7 @@ def path(value: Value, context: Context) -> str:
     try:
         expanded = context.paths.expand(value.value.value)
     except PathError as error:
-        raise Invalid(value.value.at(error.offset), str(error), error.hint) from None
+        raise Invalid(value.value.at(error.offset), str(error), error.hint, code=error.code) from None
     if not expanded.startswith("/") or not expanded.isprintable():
         raise expected("an absolute path", value)
     return os.path.normpath(expanded)

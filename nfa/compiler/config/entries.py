@@ -51,10 +51,15 @@ def _read(entry: Text, paths: Paths, reports: Reports) -> list[Text]:
         path = paths.expand(entry.value.strip())
     except PathError as error:
         lead = len(entry.value) - len(entry.value.lstrip())
-        reports.error(entry.at(lead + error.offset), str(error), hint=error.hint, consequence=_LEFT_OUT)
+        reports.error(error.code, entry.at(lead + error.offset), str(error), hint=error.hint, consequence=_LEFT_OUT)
         return []
     if not paths.readable:
-        reports.info(entry.place, f"{quote(path)} is not read in this check", consequence="what is in it counts as right")
+        reports.info(
+            "not-looked-at",
+            entry.place,
+            f"{quote(path)} is not read in this check",
+            consequence="what is in it counts as right",
+        )
         return [Text("*", entry.place)]
     texts: list[Text] = []
     for file in _files(path, entry, reports):
@@ -64,6 +69,7 @@ def _read(entry: Text, paths: Paths, reports: Reports) -> list[Text]:
             inside = error.place.line > 0
             named = f" (named at {entry.place})" if inside else ""
             reports.error(
+                error.code,
                 error.place if inside else entry.place,
                 f"{error}{named}",
                 consequence=_LEFT_OUT,
@@ -75,7 +81,7 @@ def _read(entry: Text, paths: Paths, reports: Reports) -> list[Text]:
         if value.strip():
             texts.append(Text.of_file(value, file))
         else:
-            reports.warning(entry.place, f"{quote(file)} holds no expression", consequence=_LEFT_OUT)
+            reports.warning("empty-file", entry.place, f"{quote(file)} holds no expression", consequence=_LEFT_OUT)
     return texts
 
 
@@ -86,13 +92,15 @@ def _files(path: str, entry: Text, reports: Reports) -> list[str]:
             return [path]
         names = [name for name in sorted(os.listdir(path)) if not name.startswith(".")]
     except OSError as error:
-        reports.error(entry.place, f"cannot read the folder {quote(path)}: {error.strerror}", consequence=_LEFT_OUT)
+        reports.error(
+            "file-unreadable", entry.place, f"cannot read the folder {quote(path)}: {error.strerror}", consequence=_LEFT_OUT
+        )
         return []
     files = [file for name in names if not os.path.isdir(file := os.path.join(path, name))]
     if not files:
-        reports.error(entry.place, f"the folder {quote(path)} holds no file", consequence=_LEFT_OUT)
+        reports.error("empty-folder", entry.place, f"the folder {quote(path)} holds no file", consequence=_LEFT_OUT)
     if len(files) > MAX_FILES:
         message = f"the folder {quote(path)} holds {len(files)} files, the limit is {MAX_FILES}"
-        reports.error(entry.place, message, consequence=_LEFT_OUT)
+        reports.error("too-many-files", entry.place, message, consequence=_LEFT_OUT)
         return []
     return files

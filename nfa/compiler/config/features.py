@@ -12,7 +12,15 @@ import sys
 from nfa.compiler.base.report import Reports, quote
 from nfa.compiler.config.model import Action, Policy, Target
 
-BROKEN = "an error in it was reported"
+BROKEN = "action-broken"
+REASONS = {
+    "action-disabled": "the action is disabled",
+    BROKEN: "an error in it was reported",
+    "targets-disabled": "all its targets are disabled",
+    "target-unusable": "none of its targets can be used",
+    "regex-too-large": "MicroPython cannot match its regular expression",
+}
+"""Why an action is not applied, by code (docs/codes.md), in words that follow its name."""
 NO_PF = "there is no PF on this system"
 PFCTL = "/sbin/pfctl"
 PFCTL_VARIABLE = "NFA_PFCTL"
@@ -31,16 +39,16 @@ def target_is_active(target: Target) -> bool:
     return target.enabled and not target.trouble
 
 
-def inactive_reason(action: Action, policy: Policy) -> str | None:
-    """Why the action of `policy` is not applied to any flow at any hour, for the user; None when it is applied."""
+def inactive_code(action: Action, policy: Policy) -> str:
+    """Why the action of `policy` is not applied to any flow at any hour, as a code of REASONS; "" when it is applied."""
     if not action.enabled:
-        return "the action is disabled"
+        return "action-disabled"
     if action.broken:
         return BROKEN
     targets = [policy.targets[name] for name in action.targets]
     if not any(target.enabled for target in targets):
-        return "all its targets are disabled"
-    return None if any(map(target_is_active, targets)) else "none of its targets can be used"
+        return "targets-disabled"
+    return "" if any(map(target_is_active, targets)) else "target-unusable"
 
 
 def report_inactive(policy: Policy, reports: Reports) -> None:
@@ -51,6 +59,7 @@ def report_inactive(policy: Policy, reports: Reports) -> None:
         if target.type == "pftable" and not pfctl():
             target.trouble = NO_PF
             reports.info(
+                "target-unsupported",
                 target.place,
                 f"target {quote(target.name)}: {NO_PF}: FreeBSD has it",
                 hint="on Linux, use a target of type nftset or ipset",
@@ -58,6 +67,7 @@ def report_inactive(policy: Policy, reports: Reports) -> None:
             )
         elif target.type == "pftable" and target.cut:
             reports.info(
+                "cut-unsupported",
                 target.place,
                 f"target {quote(target.name)}: 'cut' is for the connection tracking of Linux, PF is not cut",
                 hint="to end the states of an address by hand: pfctl -k ADDRESS",

@@ -59,7 +59,7 @@ def _read_folder(folder: str, found: dict[str, _Members], reports: Reports) -> N
     except FileNotFoundError:
         return
     except OSError as error:
-        reports.error(Place(folder, 0, 0), f"cannot read the folder: {error.strerror}")
+        reports.error("file-unreadable", Place(folder, 0, 0), f"cannot read the folder: {error.strerror}")
         return
     for name in names:
         if name.startswith("."):
@@ -68,6 +68,7 @@ def _read_folder(folder: str, found: dict[str, _Members], reports: Reports) -> N
         match = _FILE.fullmatch(name)
         if not match:
             reports.warning(
+                "bad-name",
                 Place(file, 0, 0),
                 "the name of an address group's file has the form NN-NAME.conf",
                 consequence="the file is skipped",
@@ -96,7 +97,7 @@ def _read_json(file: str, found: dict[str, _Members], reports: Reports) -> None:
         _unreadable(error, reports)
         return
     except JsonError as error:
-        reports.error(error.place, str(error), hint=error.hint, consequence="the file is skipped")
+        reports.error(error.code, error.place, str(error), hint=error.hint, consequence="the file is skipped")
         return
     top = _object(document, ("address_groups",), reports)
     for group in _list(top.get("address_groups"), reports):
@@ -104,23 +105,24 @@ def _read_json(file: str, found: dict[str, _Members], reports: Reports) -> None:
         name = values.get("name")
         if name is None or not isinstance(name.value, Text) or not name.value.value:
             place = name.place if name else group.place
-            reports.error(place, "an address group needs a name", consequence="the group is skipped")
+            reports.error("missing-option", place, "an address group needs a name", consequence="the group is skipped")
             continue
         members = found.setdefault(name.value.value, _Members(name.place))
         for entry in _list(values.get("ips"), reports) + _list(values.get("macs"), reports):
             if isinstance(entry.value, Text):
                 _add(entry.value, members, reports)
             else:
-                reports.error(entry.place, "expected an address in double quotes", consequence=_SKIPPED)
+                reports.error("bad-value", entry.place, "expected an address in double quotes", consequence=_SKIPPED)
 
 
 def _object(value: Value, known: tuple[str, ...], reports: Reports) -> dict[str, Value]:
     if not isinstance(value.value, Object):
-        reports.error(value.place, f"expected an object with {', '.join(known)}", consequence=_SKIPPED)
+        reports.error("bad-value", value.place, f"expected an object with {', '.join(known)}", consequence=_SKIPPED)
         return {}
     for name, _ in value.value.members:
         if name.value not in known:
             reports.warning(
+                "unknown-option",
                 name.place,
                 f"unknown property {quote(name.value)}",
                 hint=did_you_mean(name.value, known),
@@ -134,7 +136,7 @@ def _list(value: Value | None, reports: Reports) -> list[Value]:
         return []
     if isinstance(value.value, list):
         return value.value
-    reports.error(value.place, "expected a list", consequence=_SKIPPED)
+    reports.error("bad-value", value.place, "expected a list", consequence=_SKIPPED)
     return []
 
 
@@ -148,6 +150,7 @@ def _add(entry: Text, members: _Members, reports: Reports) -> None:
         members.networks[ipaddress.ip_network(entry.value, strict=False)] = None
     except ValueError:
         reports.error(
+            "bad-address",
             entry.place,
             f"{quote(entry.value)} is no address",
             hint="expected an IPv4 or IPv6 address or network, or a MAC address",
@@ -156,4 +159,4 @@ def _add(entry: Text, members: _Members, reports: Reports) -> None:
 
 
 def _unreadable(error: FileError, reports: Reports) -> None:
-    reports.error(error.place, str(error), consequence="the file is skipped", excerpt=error.excerpt)
+    reports.error(error.code, error.place, str(error), consequence="the file is skipped", excerpt=error.excerpt)

@@ -28,7 +28,7 @@ def read(path: str, reports: Reports) -> Document | None:
     try:
         return document_of(read_text(path, MAX_SIZE), path, reports)
     except FileError as error:
-        reports.error(error.place, str(error), consequence=_NOT_USED, excerpt=error.excerpt)
+        reports.error(error.code, error.place, str(error), consequence=_NOT_USED, excerpt=error.excerpt)
         return None
 
 
@@ -39,13 +39,13 @@ def document_of(text: str, path: str, reports: Reports) -> Document | None:
     except JsonError as error:
         if is_uci(text):
             hint = "type 'nfa check' for what is in /etc/config, or name the folder of another such file with -u"
-            reports.error(Place(path, 0, 0), "this is a UCI file, not JSON", hint=hint, consequence=_NOT_USED)
+            reports.error("wrong-file", Place(path, 0, 0), "this is a UCI file, not JSON", hint=hint, consequence=_NOT_USED)
         else:
-            reports.error(error.place, str(error), hint=error.hint, consequence=_NOT_USED)
+            reports.error(error.code, error.place, str(error), hint=error.hint, consequence=_NOT_USED)
         return None
     if not isinstance(top.value, Object):
         hint = 'expected {"version": 1, "actions": {...}, "targets": {...}}'
-        reports.error(top.place, "the configuration is not an object", hint=hint, consequence=_NOT_USED)
+        reports.error("bad-value", top.place, "the configuration is not an object", hint=hint, consequence=_NOT_USED)
         return None
     return _document(top.value, path, reports)
 
@@ -62,7 +62,7 @@ def _document(top: Object, path: str, reports: Reports) -> Document:
         if key in _MISSPELT:
             key = _MISSPELT[key]
             message = f"{quote(name.value)} is misspelt"
-            reports.warning(name.place, message, consequence=f"it is read as '{key}'")
+            reports.warning("misspelt-option", name.place, message, consequence=f"it is read as '{key}'")
         if value.value is None:
             continue
         if key in GLOBALS:
@@ -73,6 +73,7 @@ def _document(top: Object, path: str, reports: Reports) -> Document:
             getattr(document, key).extend(_sections(key, value, reports))
         else:
             reports.warning(
+                "unknown-option",
                 name.place,
                 f"unknown property {quote(name.value)}",
                 hint=did_you_mean(name.value, (*GLOBALS, "exemptions", *SECTIONS)),
@@ -84,7 +85,7 @@ def _document(top: Object, path: str, reports: Reports) -> Document:
 def _sections(key: str, value: Value, reports: Reports) -> list[Section]:
     """The members of `actions`, `targets` and so on, each of which is an object itself."""
     if not isinstance(value.value, Object):
-        reports.error(value.place, f"'{key}' is not an object", consequence="it is left out")
+        reports.error("bad-value", value.place, f"'{key}' is not an object", consequence="it is left out")
         return []
     sections = []
     for name, member in value.value.members:
@@ -92,5 +93,5 @@ def _sections(key: str, value: Value, reports: Reports) -> list[Section]:
             sections.append(Section(name, member.value.members))
         elif member.value is not None:
             message = f"{quote(name.value)} in '{key}' is not an object"
-            reports.error(member.place, message, consequence="it is left out")
+            reports.error("bad-value", member.place, message, consequence="it is left out")
     return sections

@@ -61,6 +61,8 @@ class Value:
 class JsonError(Fault):
     """The text is no JSON."""
 
+    code = "bad-syntax"
+
 
 def parse(text: str, file: str, reports: Reports) -> Value:
     """Read the JSON `text` of `file`; warnings go to `reports`. Raises JsonError at the first fault."""
@@ -132,6 +134,7 @@ class _Reader:
                 self.reports.hide(name.place, self.place(self.at).line)
             if earlier := found.pop(name.value, None):
                 self.reports.warning(
+                    "given-twice",
                     name.place,
                     f"{quote(name.value)} is given twice, first at {earlier[0].place}",
                     consequence="the later one is used",

@@ -84,7 +84,7 @@ def nftset_type(value: Value, context: Context) -> tuple[str, ...]:
         if field in _FIELD_ALIASES:
             message = f"{quote(word.value)} is not a field's name"
             field = _FIELD_ALIASES[field]
-            context.reports.warning(word.place, message, consequence=f"it is read as '{field}'")
+            context.reports.warning("misspelt-option", word.place, message, consequence=f"it is read as '{field}'")
         if field not in NFTSET_FIELDS:
             raise Invalid(word.place, f"unknown field {quote(word.value)}", did_you_mean(word.value, NFTSET_FIELDS))
         if field in fields:

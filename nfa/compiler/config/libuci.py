@@ -8,7 +8,6 @@ what it answers then belongs to the very bytes whose places are known, and nothi
 from __future__ import annotations
 
 import os
-import tempfile
 
 try:
     from uci import Uci, UciException
@@ -29,6 +28,8 @@ def sections(content: bytes) -> Sections | None:
     """The sections of a file with this content; None where libuci cannot be asked. Raises Refused."""
     if Uci is None:
         return None
+    import tempfile  # half a megabyte that most routers do not need
+
     try:
         with tempfile.TemporaryDirectory() as folder:
             with open(os.path.join(folder, _COPY), "wb") as file:

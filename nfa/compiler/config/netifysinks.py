@@ -49,15 +49,19 @@ class NetifySinks:
         try:
             top = parse(read_text(file, MAX_SIZE), file, reports)
         except FileError as error:
-            reports.error(error.place, str(error), consequence="the file is not used")  # no excerpt: passwords are in there
+            reports.error(
+                error.code, error.place, str(error), consequence="the file is not used"
+            )  # no excerpt: passwords are in there
             return None
         except JsonError as error:
-            reports.error(error.place, str(error), hint=error.hint, consequence="the file is not used")
+            reports.error(error.code, error.place, str(error), hint=error.hint, consequence="the file is not used")
             return None
         properties: Properties = []
         channels: list[Section] = []
         if not isinstance(top.value, Object):
-            reports.error(top.place, f"the file of sink {quote(name)} is not an object", consequence="it is not used")
+            reports.error(
+                "bad-value", top.place, f"the file of sink {quote(name)} is not an object", consequence="it is not used"
+            )
             return None
         for key, value in top.value.members:
             if key.value.startswith("$"):

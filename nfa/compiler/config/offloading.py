@@ -10,7 +10,7 @@ import os
 
 from nfa.compiler.base.files import FileError, read_bytes
 from nfa.compiler.base.report import Reports, quote
-from nfa.compiler.config.features import inactive_reason, target_is_active
+from nfa.compiler.config.features import inactive_code, target_is_active
 from nfa.compiler.config.model import Policy, Target, Text
 from nfa.compiler.config.uciconfig import MAX_SIZE
 from nfa.compiler.config.ucitext import UciError, parse
@@ -25,7 +25,7 @@ _NAMED = 3
 
 def report(folder: str, policy: Policy, reports: Reports) -> None:
     """Warn of offloading if a target that is in use is about connections that run, for rules, and does not end them (`cut`)."""
-    used = {name for action in policy.actions if inactive_reason(action, policy) is None for name in action.targets}
+    used = {name for action in policy.actions if not inactive_code(action, policy) for name in action.targets}
     targets = [target for name, target in policy.targets.items() if name in used and target_is_active(target)]
     missed = [target.name for target in targets if _waits_for_rules(target) and not target.cut]
     option = _switch(folder, reports) if missed else None
@@ -33,6 +33,7 @@ def report(folder: str, policy: Policy, reports: Reports) -> None:
         return
     named = ", ".join(map(quote, missed[:_NAMED])) + (f" and {len(missed) - _NAMED} more" if len(missed) > _NAMED else "")
     reports.warning(
+        "flow-offloading",
         option.place,
         f"flow offloading is on: rules of the firewall see the first packets of a connection only, most often before its "
         f"application is known; rules wait for {named}",

@@ -65,7 +65,7 @@ def convert(what: str, properties: Properties, options: Options, context: Contex
         if option is None and "exemptions" in known and nearest(name.value, known)[:1] in (["exemptions"], ["exemption"]):
             # A slip in this one word must not make the action act on what it is to spare.
             message = f"{what}: unknown property {quote(name.value)}"
-            reports.error(name.place, message, hint="did you mean 'exemptions'?", consequence=consequence)
+            reports.error("unknown-option", name.place, message, hint="did you mean 'exemptions'?", consequence=consequence)
             settings.broken.append("exemptions")
             continue
         if option is None:
@@ -73,6 +73,7 @@ def convert(what: str, properties: Properties, options: Options, context: Contex
             if secret:
                 reports.hide(name.place)  # its name may be misspelt
             reports.warning(
+                "unknown-option",
                 name.place,
                 f"{what}: unknown property {quote(name.value)}",
                 hint=did_you_mean(_ELSEWHERE.get(name.value, name.value), known),
@@ -83,7 +84,7 @@ def convert(what: str, properties: Properties, options: Options, context: Contex
             continue
         if earlier := settings.values.get(option.key):
             message = f"{what}: {quote(name.value)} is given twice, first at {earlier.place}"
-            reports.warning(name.place, message, consequence="the later one is used")
+            reports.warning("given-twice", name.place, message, consequence="the later one is used")
         try:
             settings.values[option.key] = Setting(option.convert(value, context), name.place, value.plain())
         except Invalid as error:
@@ -93,7 +94,7 @@ def convert(what: str, properties: Properties, options: Options, context: Contex
                 if hidden:
                     reports.hide(fault.place)
                 message = f"{what}: {quote(name.value)}: {fault.bare if hidden else fault}"
-                reports.error(fault.place, message, hint=fault.hint, consequence=_instead(option, consequence))
+                reports.error(fault.code, fault.place, message, hint=fault.hint, consequence=_instead(option, consequence))
     return settings
 
 
@@ -138,5 +139,5 @@ def complete(
         if not any(option.key in layer.broken for layer in (*layers, *defaults)):
             slip = next((slip for layer in layers for slip in layer.unknown if _near(slip, option)), "")
             hint = f"you wrote {quote(slip)}: did you mean {quote(_near(slip, option))}?" if slip else ""
-            context.reports.error(place, f"{what} has no '{option.name}'", hint=hint, consequence=consequence)
+            context.reports.error("missing-option", place, f"{what} has no '{option.name}'", hint=hint, consequence=consequence)
     return None if missing else found

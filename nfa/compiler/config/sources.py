@@ -48,7 +48,7 @@ def load(sources: Sources, paths: Paths, reports: Reports) -> Policy | None:
     if paths.unused:
         message = f"a policy or address groups are in {quote(paths.state_persistent)} too"
         hint = "keep them in one of the two folders"
-        reports.warning(Place(paths.unused, 0, 0), message, hint=hint, consequence="what is here is not read")
+        reports.warning("two-folders", Place(paths.unused, 0, 0), message, hint=hint, consequence="what is here is not read")
     folder = _uci_folder(sources)
     package = uciconfig.read(folder, reports) if folder is not None else None
     broken = folder is not None and package is None
@@ -124,7 +124,7 @@ def _json_of(path: str, reports: Reports) -> list[str]:
         return [path]  # a file, or what cannot be read as one either
     files = [os.path.join(path, name) for name in names if name.endswith(".json") and not name.startswith(".")]
     if not files:
-        reports.warning(Place(path, 0, 0), "the folder holds no file whose name ends in .json")
+        reports.warning("empty-folder", Place(path, 0, 0), "the folder holds no file whose name ends in .json")
     return files
 
 
@@ -140,4 +140,6 @@ def _report_nothing(sources: Sources, paths: Paths, reports: Reports) -> None:
         missing = f"neither {uciconfig.file_of(sources.uci)} nor {default} exists"
     else:
         missing = f"{default} does not exist"
-    reports.error(None, f"there is no configuration: {missing}", hint="write one, or name a JSON file with -c FILE")
+    reports.error(
+        "no-configuration", None, f"there is no configuration: {missing}", hint="write one, or name a JSON file with -c FILE"
+    )

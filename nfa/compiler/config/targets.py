@@ -63,7 +63,7 @@ def usable_name(what: str, name: Text, consequence: str, reports: Reports) -> bo
         return True
     problem = "an empty name" if not name.value.strip() else f"the name {quote(name.value)} cannot be used"
     hint = "expected 1 to 128 printable characters"
-    reports.error(name.place, f"{what} has {problem}", hint=hint, consequence=consequence)
+    reports.error("bad-name", name.place, f"{what} has {problem}", hint=hint, consequence=consequence)
     return False
 
 
@@ -80,6 +80,7 @@ def _layers(sections: list[Section], key: str, tables: dict[str, Options], conte
             layers[kind].insert(0, settings)
         else:
             context.reports.warning(
+                "unknown-target-type",
                 section.name.place,
                 f"{key}: {quote(kind)} is no target type with such settings",
                 hint=did_you_mean(kind, tables),
@@ -112,7 +113,7 @@ def _target(
     target = Target(name.value, name.place, kind, enabled, interface, values, Origins(found.origins), cut)
     problem = _CHECKS[kind](found, own, globals_) if kind in _CHECKS else ""
     if problem:
-        reports.error(name.place, f"{what}: {problem}", consequence=LEFT_OUT)
+        reports.error("options-conflict", name.place, f"{what}: {problem}", consequence=LEFT_OUT)
         return None
     return target
 
@@ -125,12 +126,13 @@ def _type(what: str, section: Section, reports: Reports) -> str | None:
         hint = f"known: {', '.join(TARGET_OPTIONS)}"
         if other in TARGET_OPTIONS:
             hint = f"you wrote 'type', which is what a set holds: write target_type {quote(str(other))}"
-        reports.error(section.name.place, f"{what} has no 'target_type'", hint=hint, consequence=LEFT_OUT)
+        reports.error("missing-option", section.name.place, f"{what} has no 'target_type'", hint=hint, consequence=LEFT_OUT)
         return None
     kind = given.value.value.strip().lower() if isinstance(given.value, Text) else ""
     if kind in TARGET_OPTIONS:
         return kind
     reports.error(
+        "unknown-target-type",
         given.place,
         f"{what}: unknown target type {quote(kind or str(given.plain()))}",
         hint=did_you_mean(kind, TARGET_OPTIONS),
@@ -215,8 +217,8 @@ def _check_shared_sets(targets: dict[str, Target], reports: Reports) -> None:
             f"target {quote(target.name)} manages the same set as {quote(other.name)} ({other.place}), but differs in {names}"
         )
         if any(name in _SHAPE for name in differing):
-            reports.error(target.place, message, consequence=LEFT_OUT)
+            reports.error("set-shared", target.place, message, consequence=LEFT_OUT)
             del targets[target.name]
         else:
             consequence = f"the set is made as {quote(other.name)} says"
-            reports.warning(target.place, message, consequence=consequence)
+            reports.warning("set-shared", target.place, message, consequence=consequence)

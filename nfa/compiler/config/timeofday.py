@@ -6,7 +6,6 @@ In and out as in convert.py: windows of hours and days, and the name of a time z
 from __future__ import annotations
 
 import re
-import zoneinfo
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,7 +15,6 @@ from nfa.compiler.base.report import did_you_mean, nearest, quote
 from nfa.compiler.config.convert import Context, Invalid, choice, elements, every, expected, mapping, scalar, words
 from nfa.compiler.config.jsontext import Value
 from nfa.compiler.config.model import Text, Window
-from nfa.compiler.config.zone import find, named
 from nfa.daemon.engine.hours import DAYS
 
 _LONG_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -45,7 +43,7 @@ def named_window(name: Text, value: Value, context: Context) -> Window | None:
     except Invalid as error:
         for fault in (error, *error.more):
             message = f"time_of_day {quote(name.value)}: {fault}"
-            context.reports.error(fault.place, message, hint=fault.hint, consequence="the time of day is left out")
+            context.reports.error(fault.code, fault.place, message, hint=fault.hint, consequence="the time of day is left out")
     return None
 
 
@@ -57,10 +55,10 @@ def _named_or_written(value: Value, context: Context) -> Window:
     if name not in context.times_of_day:
         hint = "expected a section 'time_of_day' of UCI, or an object with day, time_start, time_end and policy"
         message = f"no time of day is named {quote(name)}"
-        raise Invalid(value.place, message, did_you_mean(name, context.times_of_day) or hint)
+        raise Invalid(value.place, message, did_you_mean(name, context.times_of_day) or hint, code="unknown-time-of-day")
     found = context.times_of_day[name]
     if found is None:
-        raise Invalid(value.place, f"the time of day {quote(name)} is left out itself")
+        raise Invalid(value.place, f"the time of day {quote(name)} is left out itself", code="time-of-day-unusable")
     return found
 
 
@@ -69,6 +67,7 @@ def _window(value: Value, context: Context) -> Window:
     for name, _ in members.values():
         if name.value not in (*_PROPERTIES, "days"):
             context.reports.warning(
+                "unknown-option",
                 name.place,
                 f"unknown property {quote(name.value)} of a time of day",
                 hint=did_you_mean(_ELSEWHERE.get(name.value, name.value), _PROPERTIES),
@@ -87,7 +86,9 @@ def _window(value: Value, context: Context) -> Window:
     read = every(partial(readers[name], given[name]) for name in written)
     found.update(zip((name.replace("days", "day") for name in written), read, strict=True))
     if found["time_start"] == found["time_end"]:
-        context.reports.warning(value.place, "the time of day starts when it ends", consequence="it lasts for 24 hours")
+        context.reports.warning(
+            "window-of-a-day", value.place, "the time of day starts when it ends", consequence="it lasts for 24 hours"
+        )
     return Window(found["day"], found["time_start"], found["time_end"], found["policy"])
 
 
@@ -140,12 +141,14 @@ def timezone(value: Value, context: Context) -> str:
     if not zone or _POSIX_TZ.fullmatch(zone) or _in_database(zone):
         _warn_of_sign(zone, value, context)
         return zone
+    import zoneinfo
+
     known = zoneinfo.available_timezones()
     if not known and re.fullmatch(r"[A-Za-z][A-Za-z0-9_+/-]{0,63}", zone):
         # OpenWrt installs the database a region at a time, or not at all; who has hours is warned (nfa.compiler.schedules).
         return zone
     hint = did_you_mean(zone, known) or "expected a name such as 'America/Toronto', or a POSIX time zone"
-    raise Invalid(value.place, f"unknown time zone {quote(zone)}", hint)
+    raise Invalid(value.place, f"unknown time zone {quote(zone)}", hint, code="unknown-timezone")
 
 
 def _warn_of_sign(zone: str, value: Value, context: Context) -> None:
@@ -153,6 +156,8 @@ def _warn_of_sign(zone: str, value: Value, context: Context) -> None:
     match = _OFFSET_OF_UTC.fullmatch(zone)
     if match is None:
         return
+    from nfa.compiler.config.zone import find
+
     try:
         there = datetime.now(find(zone))
     except ValueError:
@@ -160,6 +165,7 @@ def _warn_of_sign(zone: str, value: Value, context: Context) -> None:
     offset = there.utcoffset()
     if offset:
         context.reports.warning(
+            "timezone-sign",
             value.place,
             f"in POSIX form {zone} is {'west' if offset < timedelta() else 'east'} of Greenwich: it is now {there:%H:%M} there",
             hint="for Europe write CET-1CEST,M3.5.0,M10.5.0/3, for New York EST5EDT,M3.2.0,M11.1.0, or a name: 'Europe/Paris'",
@@ -167,6 +173,8 @@ def _warn_of_sign(zone: str, value: Value, context: Context) -> None:
 
 
 def _in_database(zone: str) -> bool:
+    from nfa.compiler.config.zone import named  # with zoneinfo, most of a megabyte: only who has hours needs it
+
     try:
         named(zone)
     except ValueError:

@@ -37,20 +37,32 @@ def report_uncommitted(reports: Reports) -> None:
     file = os.path.join(CHANGES, PACKAGE)
     if os.path.isfile(file) and os.path.getsize(file):
         hint = f"commit them: uci commit {PACKAGE}"
-        reports.warning(Place(file, 0, 0), "there are uncommitted changes", hint=hint, consequence="they are not used")
+        reports.warning(
+            "uncommitted-changes",
+            Place(file, 0, 0),
+            "there are uncommitted changes",
+            hint=hint,
+            consequence="they are not used",
+        )
 
 
 def read(folder: str, reports: Reports) -> Document | None:
     """The package of `folder` as a document; None, with an error in `reports`, when the file cannot be used."""
     if os.path.isfile(folder):
         hint = f"name its folder: -u {os.path.dirname(folder) or '.'}"
-        reports.error(Place(folder, 0, 0), "this is a file, not the folder of UCI's packages", hint=hint, consequence=_NOT_USED)
+        reports.error(
+            "wrong-file",
+            Place(folder, 0, 0),
+            "this is a file, not the folder of UCI's packages",
+            hint=hint,
+            consequence=_NOT_USED,
+        )
         return None
     file = file_of(folder)
     try:
         return document_of(read_bytes(file, MAX_SIZE), file, reports)
     except FileError as error:
-        reports.error(error.place, str(error), consequence=_NOT_USED, excerpt=error.excerpt)
+        reports.error(error.code, error.place, str(error), consequence=_NOT_USED, excerpt=error.excerpt)
         return None
 
 
@@ -59,7 +71,7 @@ def document_of(content: bytes, file: str, reports: Reports) -> Document | None:
     try:
         return _document(_sections(content, file, reports), file, reports)
     except UciError as error:
-        reports.error(error.place, str(error), hint=error.hint, consequence=_NOT_USED)
+        reports.error(error.code, error.place, str(error), hint=error.hint, consequence=_NOT_USED)
         return None
 
 
@@ -73,7 +85,7 @@ def _sections(content: bytes, file: str, reports: Reports) -> list[UciSection]:
     reports.add_source(file, text)
     if "\0" in text:
         place = Text.of_file(text, file).at(text.index("\0"))
-        raise UciError(place, "a NUL character, which libuci takes for the end of the line", "remove it")
+        raise UciError(place, "a NUL character, which libuci takes for the end of the line", "remove it", "bad-encoding")
     own: list[UciSection] | None = None
     problem = UciError(Place(file, 0, 0), "libuci refuses the file")
     try:
@@ -99,7 +111,7 @@ def _refuse_broken_bytes(sections: list[UciSection]) -> None:
             for text in option.value if isinstance(option.value, list) else [option.value]:
                 if match := _BROKEN_BYTE.search(text.value):
                     message = f"byte 0x{ord(match[0]) - 0xDC00:02x} is not UTF-8"
-                    raise UciError(text.at(match.start()), message, "save the file as UTF-8")
+                    raise UciError(text.at(match.start()), message, "save the file as UTF-8", "bad-encoding")
 
 
 def _plain(sections: list[UciSection]) -> libuci.Sections:
@@ -154,9 +166,12 @@ def _document(sections: list[UciSection], file: str, reports: Reports) -> Docume
             document.globals = _properties(section)
         elif kind == "nfa":
             hint = "write: config nfa 'main'"
-            reports.warning(name.place, "a section 'nfa' that is not named 'main'", hint=hint, consequence="it is ignored")
+            reports.warning(
+                "bad-name", name.place, "a section 'nfa' that is not named 'main'", hint=hint, consequence="it is ignored"
+            )
         else:
             reports.warning(
+                "unknown-section",
                 section.type.place,
                 f"unknown section type {quote(kind)}",
                 hint=did_you_mean(kind, _TYPES),
@@ -172,10 +187,10 @@ def _report_anonymous(section: UciSection, reports: Reports) -> None:
     hint = f"to name it, write: config {kind} {quote(written or 'NAME')}"
     if option:
         message = f"the option 'name' does not name a section, which is called {quote(section.name.value)} here"
-        reports.warning(option.name.place, message, hint=hint, consequence="the option is ignored")
+        reports.warning("section-unnamed", option.name.place, message, hint=hint, consequence="the option is ignored")
     else:
         message = f"this {kind} has no name and is called {quote(section.name.value)} here"
-        reports.info(section.name.place, message, hint=hint)
+        reports.info("section-unnamed", section.name.place, message, hint=hint)
 
 
 def _properties(section: UciSection) -> Properties:
@@ -193,12 +208,14 @@ def _exemptions(section: UciSection, reports: Reports) -> Value:
     name, consequence = section.name, "these exemptions do not hold"
     if section.anonymous:
         hint = "write: config exemption 'global', or another name that actions name"
-        reports.error(name.place, "a section 'exemption' without a name", hint=hint, consequence=consequence)
+        reports.error("section-unnamed", name.place, "a section 'exemption' without a name", hint=hint, consequence=consequence)
     entries: list[Value] = []
     for option in section.options.values():
         if option.name.value in ("exemption", "exemptions"):
             entries += elements(_value(option))
         else:
             message = f"exemption {quote(name.value)}: unknown property {quote(option.name.value)}"
-            reports.error(option.name.place, message, hint="did you mean 'exemption'?", consequence=consequence)
+            reports.error(
+                "unknown-option", option.name.place, message, hint="did you mean 'exemption'?", consequence=consequence
+            )
     return Value(entries, name.place)

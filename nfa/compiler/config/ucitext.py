@@ -64,6 +64,8 @@ class UciSection:
 class UciError(Fault):
     """The text is no file of UCI: libuci refuses it."""
 
+    code = "bad-syntax"
+
 
 def parse(text: str, file: str, package: str, reports: Reports) -> list[UciSection]:
     """Read the `text` of `file`. A value that a later one replaces is a warning. Raises UciError at the first fault."""
@@ -191,7 +193,7 @@ class _Reader:
         value = self.text_of(argument, option)
         if swallowed := _SWALLOWED.search(value.value):
             message = f"'{swallowed[1]}' here is a part of the value that begins in line {value.place.line}"
-            self.reports.warning(value.at(swallowed.start(1)), message, hint="is a quote missing there?")
+            self.reports.warning("missing-quote", value.at(swallowed.start(1)), message, hint="is a quote missing there?")
         held = self.section.options.get(given.value)
         name = held.name if held else self.text_of(given, option)
         if command == "list":
@@ -201,13 +203,13 @@ class _Reader:
                 message = f"section {quote(self.section.name.value)} is given twice, and UCI adds up its lists"
                 hint = f"it is given first at {self.section.name.place}"
                 twice = "a value" if secret else quote(value.value)
-                self.reports.warning(value.place, message, hint=hint, consequence=f"{twice} is listed twice")
+                self.reports.warning("given-twice", value.place, message, hint=hint, consequence=f"{twice} is listed twice")
             elements.append(value)
             self.section.options[name.value] = UciOption(name, elements)
         elif value.value:
             if held and (isinstance(held.value, list) or held.value.value != value.value):
                 message = f"{quote(name.value)} is given twice, first at {name.place}"
-                self.reports.warning(value.place, message, consequence="the later value is used")
+                self.reports.warning("given-twice", value.place, message, consequence="the later value is used")
             self.section.options[name.value] = UciOption(name, value)
 
     # Arguments
@@ -246,7 +248,7 @@ class _Reader:
         """Skip the rest of the line, from the `char` on; a warning when that looks like a slip."""
         if slip:
             message = f"the value ends at this '{char}', and the rest of the line is lost"
-            self.reports.warning(self.place(self.at), message, hint="put the value in quotes")
+            self.reports.warning("missing-quote", self.place(self.at), message, hint="put the value in quotes")
         self.at = self.end
 
     def quoted(self, mark: str, pieces: list[tuple[int, int]]) -> None:

@@ -25,7 +25,7 @@ def understand(text: str, context: Context) -> tuple[list[Node], list[Expression
         stripped = statement.text.strip()
         if not statement.terminated and stripped != "*" and not stripped.lstrip("!").startswith(("ai:", "pi:", "ac:", "pc:")):
             end = statement.start + len(statement.text.rstrip())
-            context.warn("the expression does not end with ';'", end, "it is read as if it did")
+            context.warn("unended-expression", "the expression does not end with ';'", end, "it is read as if it did")
     errors.sort(key=lambda error: error.offset)
     return nodes, errors
 

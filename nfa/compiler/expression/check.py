@@ -7,7 +7,6 @@ and value is looked up, so that nothing can fail on a user's typing later, when 
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -49,8 +48,8 @@ _OTHER_WORDS = {
 }
 _LARGEST = {"port": 65535, "local_port": 65535, "other_port": 65535, "ip_protocol": 255, "vlan_id": 4095}
 """The largest number that a packet can have there."""
-Warn = Callable[[str, int, str], None]
-"""Takes a message, an offset in the text, and a hint."""
+Warn = Callable[[str, str, int, str], None]
+"""Takes a code (docs/codes.md), a message, an offset in the text, and a hint."""
 
 
 @dataclass
@@ -59,7 +58,7 @@ class Context:
 
     catalogue: Catalogue
     groups: Mapping[str, Members] = field(default_factory=dict)
-    warn: Warn = lambda message, offset, hint: None
+    warn: Warn = lambda code, message, offset, hint: None
 
 
 @dataclass(frozen=True)
@@ -90,8 +89,8 @@ class _Checker:
         self.base = base
         self.context = context
 
-    def error(self, message: str, word: Word, hint: str = "") -> ExpressionError:
-        return ExpressionError(message, self.base + word.start, word.end - word.start, hint)
+    def error(self, code: str, message: str, word: Word, hint: str = "") -> ExpressionError:
+        return ExpressionError(message, self.base + word.start, word.end - word.start, hint, code)
 
     def source(self, raw: Raw) -> str:
         """The text of a part of the expression, with the parentheses it stands in."""
@@ -107,6 +106,7 @@ class _Checker:
             return Not(items[0], self.source(raw))
         if raw.mixed:
             self.context.warn(
+                "mixed-operators",
                 "'&&' and '||' are mixed without parentheses: here '&&' binds tighter, netifyd 4.4 reads it from the right",
                 self.base + raw.start,
                 "put parentheses where you mean them",
@@ -132,13 +132,15 @@ class _Checker:
                 hint = f"did you mean '{_OTHER_WORDS[word.text]}'?"
             if word.text in CONSTANTS:
                 hint = "this is a value, to be compared with an attribute"
-            raise self.error(f"unknown attribute '{word.text}'", word, hint)
+            raise self.error("unknown-attribute", f"unknown attribute '{word.text}'", word, hint)
         source = " ".join(self.text[word.start : (raw.value or word).end].split())
         if raw.value is None:
             return Test(attribute.name, "", None, source)
         kind = attribute.kind
         if raw.op not in kind.operators:
-            raise self.error(f"'{word.text}' cannot be compared with '{raw.op}'", word, f"use {' or '.join(kind.operators)}")
+            raise self.error(
+                "bad-operator", f"'{word.text}' cannot be compared with '{raw.op}'", word, f"use {' or '.join(kind.operators)}"
+            )
         value = self.classify(raw.value, attribute)
         if value.token not in kind.tokens:
             expected = f"{' or '.join(attribute.constants)}" if attribute.constants else kind.expected
@@ -146,7 +148,7 @@ class _Checker:
             if value.token == "string" and not attribute.constants:
                 inner = self.try_word(str(value.value))
                 hint = "write it without quotes" if inner and inner.token in kind.tokens else ""
-            raise self.error(f"'{word.text}' expects {expected}, found {_FRIENDLY[value.token]}", raw.value, hint)
+            raise self.error("bad-value", f"'{word.text}' expects {expected}, found {_FRIENDLY[value.token]}", raw.value, hint)
         self.reachable(attribute, raw.op, value, raw.value)
         return Test(attribute.name, raw.op, self.resolve(attribute, value, raw.value), source)
 
@@ -157,7 +159,7 @@ class _Checker:
             return
         if (op in ("==", ">=") and value.value > largest) or (op == ">" and value.value >= largest):
             message = f"'{attribute.name} {op} {value.value}' holds for no flow: the largest is {largest}"
-            self.context.warn(message, self.base + word.start, "")
+            self.context.warn("matches-nothing", message, self.base + word.start, "")
 
     @staticmethod
     def try_word(text: str) -> _Value | None:
@@ -176,9 +178,9 @@ class _Checker:
     def classify(self, word: Word, attribute: Attribute) -> _Value:
         if word.kind == "string":
             if self.text[word.start] == '"':
-                raise self.error("double quotes", word, "strings stand in single quotes: '" + word.text + "'")
+                raise self.error("bad-expression", "double quotes", word, "strings stand in single quotes: '" + word.text + "'")
             if not word.text:
-                raise self.error("an empty string", word, f"'!{attribute.name}' asks for a flow that has none")
+                raise self.error("bad-value", "an empty string", word, f"'!{attribute.name}' asks for a flow that has none")
             if word.text.startswith("rx:"):
                 return _Value("regex", word.text[3:])
             return _Value("string", word.text)
@@ -188,13 +190,14 @@ class _Checker:
         if word.text in CONSTANTS or attribute.constants:
             if word.text not in attribute.constants:
                 raise self.error(
+                    "bad-value",
                     f"'{word.text}' is no value of '{attribute.name}'",
                     word,
                     _suggest(word.text, attribute.constants) or f"use one of {', '.join(attribute.constants)}",
                 )
             return _Value("constant", word.text)
         hint = f"write '{word.text}' in single quotes" if "string" in attribute.kind.tokens else ""
-        raise self.error(f"expected {attribute.kind.expected}, found '{word.text}'", word, hint)
+        raise self.error("bad-value", f"expected {attribute.kind.expected}, found '{word.text}'", word, hint)
 
     def resolve(self, attribute: Attribute, value: _Value, word: Word) -> object:
         if value.token == "regex":
@@ -203,7 +206,7 @@ class _Checker:
             members = self.context.groups.get(str(value.value))
             if members is None:
                 hint = _suggest(str(value.value), self.context.groups) or "no such group is defined"
-                raise self.error(f"unknown address group '@{value.value}'", word, hint)
+                raise self.error("unknown-address-group", f"unknown address group '@{value.value}'", word, hint)
             return members
         if value.token != "string":
             return value.value
@@ -214,7 +217,9 @@ class _Checker:
         if kind == "risk":
             number = self.context.catalogue.risks.get(text)
             if number is None:
-                raise self.error(f"unknown risk '{value.value}'", word, _suggest(text, self.context.catalogue.risks))
+                raise self.error(
+                    "unknown-risk", f"unknown risk '{value.value}'", word, _suggest(text, self.context.catalogue.risks)
+                )
             return number
         if kind == "tag":
             self.known(text, word, self.context.catalogue.application(text), "application")
@@ -226,6 +231,8 @@ class _Checker:
         """Warn about a name that no list has: an agent may know more names, but a near one looks like a slip."""
         if found is not None or text == "unknown":
             return
+        import difflib  # only a slip needs it
+
         catalogue = self.context.catalogue
         names: Iterable[str] = catalogue.protocols
         if what == "application":
@@ -233,7 +240,8 @@ class _Checker:
         near = difflib.get_close_matches(text.removeprefix("netify."), names, n=1, cutoff=0.82)
         close = f"did you mean '{near[0]}'?" if near else ""
         if close or (what == "application" and catalogue.complete_applications):
-            self.context.warn(f"unknown {what} '{text}'", self.base + word.start, close)
+            code = "unknown-application" if what == "application" else "unknown-protocol"
+            self.context.warn(code, f"unknown {what} '{text}'", self.base + word.start, close)
 
     def category(self, attribute: Attribute, text: str, word: Word) -> int:
         catalogue = self.context.catalogue
@@ -244,19 +252,19 @@ class _Checker:
             other = catalogue.application_categories if protocol else catalogue.protocol_categories
             if text in other:
                 hint = f"it is a category of {'applications' if protocol else 'protocols'}" + (hint and f"; {hint}")
-            raise self.error(f"unknown category '{text}'", word, hint)
+            raise self.error("unknown-category", f"unknown category '{text}'", word, hint)
         return tags[text]
 
     def pattern(self, text: str, word: Word) -> Pattern:
         if not text:
-            raise self.error("an empty regular expression", word)
+            raise self.error("bad-regex", "an empty regular expression", word)
         try:
             plan = regex.compile_pattern(text)
         except regex.RegexError as failure:
             offset = self.base + word.start + 4 + (failure.offset or 0)
-            raise ExpressionError(f"regular expression: {failure}", offset) from None
+            raise ExpressionError(f"regular expression: {failure}", offset, code=failure.code) from None
         if plan.note:
-            self.context.warn(plan.note, self.base + word.start, "")
+            self.context.warn("regex-slow", plan.note, self.base + word.start, "")
         return Pattern(text, plan.as_data(), needed(text))
 
 

@@ -23,8 +23,9 @@ MAX_LENGTH = 1 << 16
 class ExpressionError(Exception):
     """A text that is no valid expression: what is wrong, where (offset and length in the text), what would be right."""
 
-    def __init__(self, message: str, offset: int, length: int = 1, hint: str = "") -> None:
+    def __init__(self, message: str, offset: int, length: int = 1, hint: str = "", code: str = "bad-expression") -> None:
         super().__init__(message)
+        self.code = code
         self.message = message
         self.offset = offset
         self.length = max(length, 1)
@@ -267,7 +268,8 @@ def parse(text: str) -> tuple[list[Statement], list[ExpressionError]]:
         deepest, where = _depth(statement.text)
         if deepest > MAX_DEPTH or len(statement.text) > MAX_LENGTH:
             limit = f"{MAX_DEPTH} parentheses deep" if deepest > MAX_DEPTH else f"{MAX_LENGTH} characters long"
-            errors.append(ExpressionError(f"an expression may be at most {limit}", statement.start + where))
+            message = f"an expression may be at most {limit}"
+            errors.append(ExpressionError(message, statement.start + where, code="expression-too-large"))
             continue
         try:
             statement.tree = _GRAMMAR.parse_string(statement.text)[0]

@@ -73,8 +73,9 @@ _EMPTY: _Part = (True, 0, 0)
 class RegexError(Exception):
     """No regular expression, or an unsupported one; `offset` is the place in the pattern, None if unknown."""
 
-    def __init__(self, message: str, offset: int | None = None) -> None:
+    def __init__(self, message: str, offset: int | None = None, code: str = "bad-regex") -> None:
         super().__init__(message)
+        self.code = code
         self.message = message
         self.offset = offset
 
@@ -103,7 +104,7 @@ def compile_pattern(pattern: str, *, budget: int = BUDGET) -> Plan:
     except (ValueError, OverflowError) as error:
         raise RegexError(f"not a regular expression: {error}") from None
     except RecursionError:
-        raise RegexError("groups are nested too deeply") from None
+        raise RegexError("groups are nested too deeply", code="regex-too-large") from None
 
 
 def _plan(pattern: str, budget: int) -> Plan:
@@ -182,7 +183,9 @@ class _Automaton:
 
     def position(self) -> int:
         if self.size > POSITIONS:
-            raise RegexError(f"too large: over {POSITIONS:,} characters, its counted repeats written out")
+            raise RegexError(
+                f"too large: over {POSITIONS:,} characters, its counted repeats written out", code="regex-too-large"
+            )
         self.size += 1
         return 1 << self.size - 1
 
@@ -201,7 +204,7 @@ class _Automaton:
     def item(self, operation: Any, argument: Any, flags: int) -> _Part:
         if str(operation) in _REFUSED:
             message, spelling = _REFUSED[str(operation)]
-            raise RegexError(message, _find(spelling, self.pattern))
+            raise RegexError(message, _find(spelling, self.pattern), "regex-unsupported")
         if operation is _parser.SUBPATTERN:
             _, added, removed, body = argument
             return self.build(body, _compiler._combine_flags(flags, added, removed))
@@ -278,7 +281,7 @@ class _Automaton:
         """
         shifts, products = min(map(self.encode_edges, (1, 16)), key=lambda edges: sum(map(len, edges)))
         if (len(shifts) + len(products)) * self.rounds() > WORK:
-            raise RegexError("too large: too many repeats and alternatives. Split it into comparisons")
+            raise RegexError("too large: too many repeats and alternatives. Split it into comparisons", code="regex-too-large")
         asked = _union(before | after for before, after, _ in self.assertions)
         bits = {leaf: bit for leaf, bit in _BITS.items() if bit & (asked | _NEWLINE)}
         changes: dict[int, set[_Leaf]] = defaultdict(set)  # leaves that begin or end to match at a code point
@@ -286,7 +289,7 @@ class _Automaton:
         for leaf in self.leaves.keys() | bits:
             bounds_left -= len(_ranges(*leaf))
             if bounds_left < 0:
-                raise RegexError("too large: its classes of characters have too many parts")
+                raise RegexError("too large: its classes of characters have too many parts", code="regex-too-large")
             for bound in (bound for low, high in _ranges(*leaf) for bound in (low, high + 1)):
                 changes[bound] ^= {leaf}
         bounds = sorted({0} | {bound for bound in changes if changes[bound]})

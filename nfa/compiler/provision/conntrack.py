@@ -17,7 +17,7 @@ from nfa.compiler.base.report import Place, Reports, did_you_mean, quote
 from nfa.compiler.catalogue import Catalogue
 from nfa.compiler.config.model import Target
 from nfa.compiler.config.options import CONNLABEL_CONF
-from nfa.compiler.provision.provision import Slot
+from nfa.compiler.provision.slots import Slot
 from nfa.daemon.targets.connections.slot import label_form
 
 MAX_FILE = 1 << 16
@@ -73,6 +73,7 @@ def _ctmark_slot(target: Target, reports: Reports) -> Slot | None:
     if value != shifted:
         lost = shifted & ~mask
         reports.warning(
+            "mark-outside-mask",
             target.place,
             f"target {quote(target.name)}: bits {lost:#x} of the mark are outside the mask {mask:#x}",
             hint=f"the mask is not shifted: give the bits that are written, such as {mask << options['shift'] & 0xFFFFFFFF:#x}",
@@ -80,6 +81,7 @@ def _ctmark_slot(target: Target, reports: Reports) -> Slot | None:
         )
     if not mask:
         reports.warning(
+            "mask-empty",
             target.place,
             f"target {quote(target.name)}: the mask is 0",
             consequence="the target does nothing",
@@ -104,7 +106,9 @@ class Names:
         self.unread = bool(given) and not readable
         """The file is not read in this check: any name counts as one that it has."""
         if self.unread:
-            reports.info(None, f"{quote(given)} is not read in this check", consequence="its labels count as known")
+            reports.info(
+                "not-looked-at", None, f"{quote(given)} is not read in this check", consequence="its labels count as known"
+            )
             return
         for path in self.wanted:
             if given or os.path.exists(path):
@@ -114,7 +118,7 @@ class Names:
         try:
             lines = read_text(path, MAX_FILE).split("\n")
         except FileError as error:
-            reports.warning(error.place, str(error), consequence="labels are known by their bits only")
+            reports.warning(error.code, error.place, str(error), consequence="labels are known by their bits only")
             return
         self.files.append(path)
         for number, line in enumerate(lines, 1):
@@ -134,7 +138,7 @@ class Names:
             else:
                 self.bits.setdefault(match[2], int(match[1]))
                 continue
-            reports.warning(Place(path, number, 1), what, hint=hint, consequence="the line is ignored")
+            reports.warning("bad-label-file", Place(path, number, 1), what, hint=hint, consequence="the line is ignored")
 
     def where(self) -> str:
         """The files in words, for a message."""
@@ -160,6 +164,7 @@ def _ctlabel_slot(target: Target, options: dict[str, Any], names: Names, catalog
             wrong = f"cannot be used: its bit {names.high[label]} is not below max_bits {names.limit}"
             hint = "raise max_bits in the target_globals of ctlabel, to 128 at the most, or give the label a lower bit"
         reports.error(
+            "unknown-label",
             place,
             f"{what}: the label {quote(label)} {wrong}",
             hint=hint or "add a line with a free bit and the name, or give the bit",
@@ -170,6 +175,7 @@ def _ctlabel_slot(target: Target, options: dict[str, Any], names: Names, catalog
     protocols = {label_form(name[2:]): bit for name, bit in names.bits.items() if auto and name[:2].lower() == "p-"}
     if auto and not applications and not protocols and not names.unread:
         reports.warning(
+            "no-automatic-labels",
             target.place,
             f"{what}: auto_label finds no names that begin with a- or p- in {names.where()}",
             hint="add lines such as: 10 a-netify-youtube, 11 p-bittorrent",
@@ -205,6 +211,7 @@ def _check_names(kind: str, known: set[str], found: dict[str, int], names: Names
         if name not in known:
             label = next(label for label in names.bits if label_form(label[2:]) == name)
             reports.info(
+                "label-without-name",
                 Place(names.files[-1], 0, 0),
                 f"auto_label: no {kind} is known for the label {quote(label)}",
                 hint=did_you_mean(name, known),

@@ -1,7 +1,7 @@
-"""ipsets: what a set type holds, and the messages that make, empty and delete a set.
+"""ipsets: what a set type holds, the message that makes a set, and words about sets for the user.
 
 In: a set type, an address family, names and sizes. Out: names and bytes. The messages are those of the ipset
-tool (7.17, seen with strace); see lib/PROTOCOL in ipset's sources. Pure: nothing here asks the kernel.
+tool (7.17, seen with strace). Pure: nothing here asks the kernel.
 """
 
 from __future__ import annotations
@@ -10,19 +10,8 @@ import shlex
 import socket
 from ipaddress import IPv4Address
 
-from pyroute2.netlink.nfnetlink import NFNL_SUBSYS_IPSET
-from pyroute2.netlink.nfnetlink.ipset import (
-    IPSET_CMD_CREATE,
-    IPSET_CMD_DESTROY,
-    IPSET_CMD_FLUSH,
-    IPSET_FLAG_WITH_SKBINFO,
-    ipset_msg,
-)
-
-from nfa.compiler.provision.wire import message
-
-PROTOCOL = 7  # Linux 4.20; older kernels speak 6, which differs in nothing that is used here
-HASHSIZE = 1024
+from nfa.daemon.netlink import ipset_sets
+from nfa.daemon.netlink.ipset_sets import IPSET_FLAG_WITH_SKBINFO
 
 # The revisions of each type known here: the first with skbinfo (Linux 3.18) and the newest of ipset 7.17.
 REVISIONS = {
@@ -75,46 +64,13 @@ def create(
     span: tuple[int, int] | None,
     flags: int = IPSET_FLAG_WITH_SKBINFO,
 ) -> bytes:
-    """CREATE.
+    """CREATE for `family` 4 or 6.
 
     `timeout` in seconds, None for a set without timeouts; `span` is the first and last address or port of a
     bitmap; `flags` are IPSET_FLAG_WITH_*.
     """
-    data: list[tuple[object, ...]] = []
-    if set_type == "bitmap:ip" and span:
-        for attribute, address in zip(("IPSET_ATTR_IP_FROM", "IPSET_ATTR_IP_TO"), span, strict=True):
-            data.append((attribute, {"attrs": [("IPSET_ATTR_IPADDR_IPV4", str(IPv4Address(address)))]}))
-    elif set_type == "bitmap:port" and span:
-        data += zip(("IPSET_ATTR_PORT_FROM", "IPSET_ATTR_PORT_TO"), span, strict=True)
-    if timeout is not None:
-        data.append(("IPSET_ATTR_TIMEOUT", timeout))
-    data.append(("IPSET_ATTR_CADT_FLAGS", flags))
-    if set_type.startswith("hash:"):
-        data += [("IPSET_ATTR_HASHSIZE", HASHSIZE), ("IPSET_ATTR_MAXELEM", size)]
-    attributes = [
-        ("IPSET_ATTR_PROTOCOL", protocol),
-        ("IPSET_ATTR_SETNAME", name),
-        ("IPSET_ATTR_TYPENAME", set_type),
-        ("IPSET_ATTR_REVISION", revision),
-        ("IPSET_ATTR_FAMILY", kernel_family(set_type, family)),
-        ("IPSET_ATTR_DATA", {"attrs": data}),
-    ]
-    return message(ipset_msg, NFNL_SUBSYS_IPSET, IPSET_CMD_CREATE, socket.AF_INET, attributes, create=True)
-
-
-def flush(name: str, protocol: int) -> bytes:
-    """FLUSH, which empties the set."""
-    return _named(IPSET_CMD_FLUSH, name, protocol)
-
-
-def destroy(name: str, protocol: int) -> bytes:
-    """DESTROY. Without EXCL, so a set that is not there is no error."""
-    return _named(IPSET_CMD_DESTROY, name, protocol)
-
-
-def _named(ipset_command: int, name: str, protocol: int) -> bytes:
-    attributes = [("IPSET_ATTR_PROTOCOL", protocol), ("IPSET_ATTR_SETNAME", name)]
-    return message(ipset_msg, NFNL_SUBSYS_IPSET, ipset_command, socket.AF_INET, attributes)
+    seconds = -1 if timeout is None else timeout
+    return ipset_sets.create(name, set_type, kernel_family(set_type, family), protocol, revision, seconds, size, span, flags)
 
 
 def users(name: str, count: int) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """What the kernel holds: nftables sets, ipsets, and which revisions of ipset types it knows.
 
-In: names. Out: `NftSet` and `IpSet`, or None for what is not there. It asks over netlink with pyroute2 in the
-network namespace it runs in, and changes nothing. Whatever keeps it from asking (no CAP_NET_ADMIN, no kernel
+In: names. Out: `NftSet` and `IpSet`, or None for what is not there. It asks over netlink in the network
+namespace it runs in, and changes nothing. Whatever keeps it from asking (no CAP_NET_ADMIN, no kernel
 module) is `KernelUnavailable`.
 """
 
@@ -11,29 +11,24 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address
-from typing import Any, Self
+from typing import Self
 
-from pyroute2 import IPSet
-from pyroute2.netlink import NLM_F_DUMP, NLM_F_REQUEST
-from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.nfnetlink.ipset import (
-    IPSET_ERR_FIND_TYPE,
-    IPSET_FLAG_LIST_HEADER,
+from nfa.daemon.netlink import ipset_sets, nftables_sets
+from nfa.daemon.netlink.ipset import IPSET_ATTR_TIMEOUT, IPSET_ERR_FIND_TYPE
+from nfa.daemon.netlink.ipset_sets import (
+    IPSET_ATTR_CADT_FLAGS,
+    IPSET_ATTR_IP_FROM,
+    IPSET_ATTR_IP_TO,
+    IPSET_ATTR_MAXELEM,
+    IPSET_ATTR_PORT_FROM,
+    IPSET_ATTR_PORT_TO,
+    IPSET_ATTR_REFERENCES,
     IPSET_FLAG_WITH_SKBINFO,
 )
-from pyroute2.netlink.nfnetlink.nftsocket import (
-    NFT_MSG_GETRULE,
-    NFT_MSG_GETSET,
-    NFTSocket,
-    nft_rule_msg,
-    nft_set_msg,
-)
+from nfa.daemon.netlink.nftables_sets import NFT_SET_TIMEOUT
+from nfa.daemon.netlink.question import Questions
 
-from nfa.compiler.provision.ipset import PROTOCOL
-
-# Expressions of a rule that use a set, and their attribute with its name.
-_USING = {"lookup": "NFTA_LOOKUP_SET", "dynset": "NFTA_DYNSET_SET_NAME", "objref": "NFTA_OBJREF_SET_NAME"}
+_SPANS = ((IPSET_ATTR_PORT_FROM, IPSET_ATTR_PORT_TO), (IPSET_ATTR_IP_FROM, IPSET_ATTR_IP_TO))
 
 
 class KernelUnavailable(Exception):
@@ -50,7 +45,7 @@ class NftSet:
 
     key_type: int
     key_length: int
-    flags: frozenset[str]
+    flags: int  # NFT_SET_*
     timeout: float | None
     size: int  # elements; 0 without limit
 
@@ -73,11 +68,11 @@ class IpSet:
 
 
 class Kernel:
-    """The running kernel's sets. Sockets are opened when first needed; use it in a `with` statement."""
+    """The running kernel's sets. A socket is opened when first needed; use it in a `with` statement."""
 
     def __init__(self) -> None:
-        self._nft: dict[int, Any] = {}
-        self._ipset: Any = None
+        self._questions = Questions()
+        self._protocol = 0
 
     def __enter__(self) -> Self:
         return self
@@ -86,114 +81,79 @@ class Kernel:
         self.close()
 
     def close(self) -> None:
-        """Close the sockets; a later question opens them again."""
-        for opened in (*self._nft.values(), self._ipset):
-            if opened is not None:
-                opened.close()
-        self._nft, self._ipset = {}, None
+        """Close the socket; a later question opens it again."""
+        self._questions.close()
 
     def nft_set(self, table_family: int, table: str, name: str) -> NftSet | None:
         """The set `name` of `table`, None when either is not there. Raises KernelUnavailable."""
-        request = nft_set_msg()
-        request["attrs"] = [("NFTA_SET_TABLE", table), ("NFTA_SET_NAME", name)]
+        request = nftables_sets.ask_set(self._questions.number(), table_family, table, name)
         with _asking("nftables", "nf_tables"):
-            try:
-                found = self._tables(table_family).request_get(request, NFT_MSG_GETSET, msg_flags=NLM_F_REQUEST)[0]
-            except NetlinkError as error:
-                if error.code == errno.ENOENT:
-                    return None
-                raise
-        flags = found.get_attr("NFTA_SET_FLAGS") or frozenset()
-        description = found.get_attr("NFTA_SET_DESC")
+            answer = self._first(request, errno.ENOENT)
+        if answer is None:
+            return None
+        found = nftables_sets.read_set(answer)
         return NftSet(
-            key_type=found.get_attr("NFTA_SET_KEY_TYPE") or 0,
-            key_length=found.get_attr("NFTA_SET_KEY_LEN"),
-            flags=flags,
-            timeout=(found.get_attr("NFTA_SET_TIMEOUT") or 0) / 1000 if "NFT_SET_TIMEOUT" in flags else None,
-            size=(description and description.get_attr("NFTA_SET_DESC_SIZE")) or 0,
+            key_type=found["key_type"],
+            key_length=found["key_length"],
+            flags=found["flags"],
+            timeout=found["timeout"] / 1000 if found["flags"] & NFT_SET_TIMEOUT else None,
+            size=found["size"],
         )
 
     def nft_rules(self, table_family: int, table: str, name: str) -> list[tuple[str, int]]:
         """The rules that use the set `name` of `table`: the chain and the handle of each. Raises KernelUnavailable."""
-        request = nft_rule_msg()
-        request["attrs"] = [("NFTA_RULE_TABLE", table)]
-        found: list[tuple[str, int]] = []
         with _asking("nftables", "nf_tables"):
-            rules = self._tables(table_family).request_get(request, NFT_MSG_GETRULE, msg_flags=NLM_F_REQUEST | NLM_F_DUMP)
-            for rule in rules:
-                # Before 4.17 or so the kernel does not choose by the table.
-                if rule.get_attr("NFTA_RULE_TABLE") != table or rule["nfgen_family"] != table_family:
-                    continue
-                for expression in rule.get_attr("NFTA_RULE_EXPRESSIONS") or []:
-                    attribute = _USING.get(expression.get_attr("NFTA_EXPR_NAME"))
-                    if attribute and expression.get_attr("NFTA_EXPR_DATA").get_attr(attribute) == name:
-                        found.append((rule.get_attr("NFTA_RULE_CHAIN"), rule.get_attr("NFTA_RULE_HANDLE")))
-                        break
-        return found
+            answers = self._questions.ask(nftables_sets.ask_rules(self._questions.number(), table_family, table))
+        rules = [nftables_sets.read_rule(answer, table_family, table) for answer in answers]
+        return [(chain, handle) for chain, handle, sets in rules if name in sets]
 
     def ipset(self, name: str) -> IpSet | None:
         """The ipset `name`, or None when it is not there. Raises KernelUnavailable."""
+        protocol = self.ipset_protocol()
         with _asking("ipset", "ip_set"):
-            try:
-                found = list(self._ipsets().list(name, flags=IPSET_FLAG_LIST_HEADER))
-            except NetlinkError as error:
-                if error.code == errno.ENOENT:
-                    return None
-                raise
-        if not found:
+            answer = self._first(ipset_sets.ask_header(name, protocol, self._questions.number()), errno.ENOENT)
+        if answer is None:
             return None
-        data = found[0].get_attr("IPSET_ATTR_DATA")
+        set_type, family, numbers = ipset_sets.read_header(answer)
+        spans = [(numbers[first], numbers[last]) for first, last in _SPANS if first in numbers and last in numbers]
         return IpSet(
-            type=found[0].get_attr("IPSET_ATTR_TYPENAME"),
-            family=found[0].get_attr("IPSET_ATTR_FAMILY"),
-            timeout=data.get_attr("IPSET_ATTR_TIMEOUT"),
-            size=data.get_attr("IPSET_ATTR_MAXELEM") or 0,
-            flags=data.get_attr("IPSET_ATTR_CADT_FLAGS") or 0,
-            span=_span(data),
-            uses=data.get_attr("IPSET_ATTR_REFERENCES") or 0,
+            type=set_type,
+            family=family,
+            timeout=numbers.get(IPSET_ATTR_TIMEOUT),
+            size=numbers.get(IPSET_ATTR_MAXELEM, 0),
+            flags=numbers.get(IPSET_ATTR_CADT_FLAGS, 0),
+            span=spans[0] if spans else None,
+            uses=numbers.get(IPSET_ATTR_REFERENCES, 0),
         )
 
     def ipset_protocol(self) -> int:
         """The newest ipset protocol that the kernel and this package know. Raises KernelUnavailable."""
-        with _asking("ipset", "ip_set"):
-            answer: int = self._ipsets().get_proto_version()[0].get_attr("IPSET_ATTR_PROTOCOL")
-        return min(PROTOCOL, answer)
+        if not self._protocol:
+            with _asking("ipset", "ip_set"):
+                (answer,) = self._questions.ask(ipset_sets.ask_protocol(self._questions.number()))
+            self._protocol = ipset_sets.read_protocol(answer)
+        return self._protocol
 
     def ipset_revisions(self, set_type: str, family: int) -> tuple[int, int] | None:
         """The oldest and newest revision of `set_type` for AF_* `family`, None for a type the kernel lacks.
 
         Raises KernelUnavailable.
         """
+        protocol = self.ipset_protocol()
         with _asking("ipset", "ip_set"):
-            try:
-                oldest, newest = self._ipsets().get_supported_revisions(set_type, family)
-            except NetlinkError as error:
-                if error.code == IPSET_ERR_FIND_TYPE:
-                    return None
-                raise
-        return oldest, newest
+            request = ipset_sets.ask_type(self._questions.number(), set_type, family, protocol)
+            answer = self._first(request, IPSET_ERR_FIND_TYPE)
+        return None if answer is None else ipset_sets.read_type(answer)
 
-    def _tables(self, family: int) -> Any:
-        if family not in self._nft:
-            self._nft[family] = NFTSocket(nfgen_family=family)
-        return self._nft[family]
-
-    def _ipsets(self) -> Any:
-        if self._ipset is None:
-            self._ipset = IPSet()
-        return self._ipset
-
-
-def _span(data: Any) -> tuple[int, int] | None:
-    """The first and last address or port in the header of a bitmap; None for other types."""
-    ports = data.get_attr("IPSET_ATTR_PORT_FROM"), data.get_attr("IPSET_ATTR_PORT_TO")
-    if None not in ports:
-        return ports
-    ends = [data.get_attr("IPSET_ATTR_IP_FROM"), data.get_attr("IPSET_ATTR_IP_TO")]
-    if None in ends:
-        return None
-    first, last = (int(IPv4Address(end.get_attr("IPSET_ATTR_IPADDR_IPV4"))) for end in ends)
-    return first, last
+    def _first(self, request: bytes, missing: int) -> bytes | None:
+        """The first message of the answer; None for the error `missing`. Raises OSError."""
+        try:
+            answers = self._questions.ask(request)
+        except OSError as error:
+            if error.errno == missing:
+                return None
+            raise
+        return answers[0] if answers else None
 
 
 @contextmanager
@@ -201,11 +161,10 @@ def _asking(what: str, module: str) -> Iterator[None]:
     """Turn whatever the kernel or the socket refuses into KernelUnavailable."""
     try:
         yield
-    except (NetlinkError, OSError) as error:
-        code = error.code if isinstance(error, NetlinkError) else error.errno
-        if code in (errno.EPERM, errno.EACCES):
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.EACCES):
             raise KernelUnavailable("needs CAP_NET_ADMIN, run it as root") from error
         # nfnetlink answers EINVAL for a subsystem that is not loaded and cannot be.
-        if code in (errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT):
+        if error.errno in (errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT):
             raise KernelUnavailable(f"it has no {what} (is the kernel module {module} installed?)") from error
         raise KernelUnavailable(f"{what} does not answer: {error}") from error

@@ -1,4 +1,4 @@
-"""nftables sets: the key that a list of fields makes, and the messages that make, empty and delete a set.
+"""nftables sets: the key that a list of fields makes, the messages that make a set, and words about sets for the user.
 
 In: field names of a target, an address family, names and sizes. Out: numbers and bytes. The messages are
 those of `nft add set` (nft 1.0.6, `--debug=mnl`), for use between BATCH_BEGIN and BATCH_END. Pure: nothing
@@ -12,20 +12,15 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyroute2.netlink import NLA_F_NESTED
-from pyroute2.netlink.nfnetlink import NFNL_SUBSYS_NFTABLES
-from pyroute2.netlink.nfnetlink.nftsocket import (
-    NFT_MSG_DELSET,
-    NFT_MSG_DELSETELEM,
-    NFT_MSG_NEWSET,
-    NFT_MSG_NEWTABLE,
-    nft_set_elem_list_msg,
-    nft_set_msg,
-    nft_table_msg,
-)
-
 from nfa.compiler.base.report import quote
-from nfa.compiler.provision.wire import message
+from nfa.daemon.netlink.nftables_sets import (
+    NFT_SET_TIMEOUT,
+    NFTNL_UDATA_SET_KEY_TYPEOF,
+    NFTNL_UDATA_SET_KEYBYTEORDER,
+    new_set,
+    new_table,
+    note,
+)
 
 # linux/netfilter.h, enum nfproto
 TABLE_FAMILIES = {"inet": 1, "ip": 2, "arp": 3, "netdev": 5, "bridge": 7, "ip6": 10}
@@ -72,7 +67,7 @@ class Key:
     text: str
     number: int
     length: int
-    userdata: tuple[tuple[str, bytes], ...]
+    userdata: bytes
 
 
 def key_of(fields: Sequence[str], family: int) -> Key:
@@ -86,16 +81,12 @@ def key_of(fields: Sequence[str], family: int) -> Key:
     text = " . ".join(datatype.name for datatype in types)
     # nft's own notes in the set, in host order as libnftnl writes them. Without the byte order nft lists a
     # mark with its bytes swapped and an interface as "".
+    order = note(NFTNL_UDATA_SET_KEYBYTEORDER, struct.pack("=I", types[0].byte_order if len(types) == 1 else 0))
     if len(types) == 1:
-        order = struct.pack("=I", types[0].byte_order)
-        return Key(text, number, types[0].length, (("NFTNL_UDATA_SET_KEYBYTEORDER", order),))
+        return Key(text, number, types[0].length, order)
     # "The key is a concatenation": attribute 0 is nft's EXPR_CONCAT, attribute 1 its (empty) description.
-    concatenation = struct.pack("=BBIBB", 0, 4, 13, 1, 0)
-    userdata = (
-        ("NFTNL_UDATA_SET_KEYBYTEORDER", struct.pack("=I", 0)),
-        ("NFTNL_UDATA_SET_KEY_TYPEOF", concatenation),
-    )
-    return Key(text, number, sum(-(-datatype.length // 4) * 4 for datatype in types), userdata)
+    concatenation = note(NFTNL_UDATA_SET_KEY_TYPEOF, struct.pack("=BBIBB", 0, 4, 13, 1, 0))
+    return Key(text, number, sum(-(-datatype.length // 4) * 4 for datatype in types), order + concatenation)
 
 
 def users(table_family: str, table: str, rules: Sequence[tuple[str, int]]) -> tuple[str, str]:
@@ -130,49 +121,16 @@ def create(
     *,
     ttl: int,
     size: int,
-    flags: frozenset[str] = frozenset(),
-) -> tuple[bytes, ...]:
+    flags: int = 0,
+) -> tuple[bytes, bytes]:
     """NEWTABLE and NEWSET.
 
-    `ttl` in seconds, 0 for a set without timeouts; `size` in elements, 0 for no limit; `flags` are names
-    (NFT_SET_*) of flags to set besides that for timeouts.
+    `ttl` in seconds, 0 for a set without timeouts; `size` in elements, 0 for no limit; `flags` are those
+    (NFT_SET_*) to set besides that for timeouts.
     """
-    # Without TABLE_FLAGS, which `nft add table` sends as 0: they would wake a table that is dormant (6.18).
-    table_message = message(
-        nft_table_msg,
-        NFNL_SUBSYS_NFTABLES,
-        NFT_MSG_NEWTABLE,
-        table_family,
-        [("NFTA_TABLE_NAME", table)],
-        create=True,
-    )
-    attributes: list[tuple[object, ...]] = [
-        ("NFTA_SET_TABLE", table),
-        ("NFTA_SET_NAME", name),
-        ("NFTA_SET_FLAGS", flags | {"NFT_SET_TIMEOUT"} if ttl else flags),
-        ("NFTA_SET_KEY_TYPE", key.number),
-        ("NFTA_SET_KEY_LEN", key.length),
-        ("NFTA_SET_ID", 1),
-    ]
-    if size:
-        attributes.append(("NFTA_SET_DESC", {"attrs": [("NFTA_SET_DESC_SIZE", size)]}, NLA_F_NESTED))
-    if ttl:
-        attributes.append(("NFTA_SET_TIMEOUT", ttl * 1000))
-    attributes.append(("NFTA_SET_USERDATA", list(key.userdata)))
-    set_message = message(nft_set_msg, NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWSET, table_family, attributes, create=True)
-    return table_message, set_message
-
-
-def flush(table_family: int, table: str, name: str) -> bytes:
-    """DELSETELEM without elements, which empties the set."""
-    attributes = [("NFTA_SET_ELEM_LIST_TABLE", table), ("NFTA_SET_ELEM_LIST_SET", name)]
-    return message(nft_set_elem_list_msg, NFNL_SUBSYS_NFTABLES, NFT_MSG_DELSETELEM, table_family, attributes)
-
-
-def destroy(table_family: int, table: str, name: str) -> bytes:
-    """DELSET. The table stays: it may hold rules and sets of somebody else."""
-    attributes = [("NFTA_SET_TABLE", table), ("NFTA_SET_NAME", name)]
-    return message(nft_set_msg, NFNL_SUBSYS_NFTABLES, NFT_MSG_DELSET, table_family, attributes)
+    flags |= NFT_SET_TIMEOUT if ttl else 0
+    made = new_set(table_family, table, name, key.number, key.length, flags, ttl * 1000, size, key.userdata)
+    return new_table(table_family, table), made
 
 
 def command(table_family: str, table: str, name: str, key: Key, *, ttl: int) -> str:

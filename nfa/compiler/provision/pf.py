@@ -13,7 +13,7 @@ from typing import Any
 from nfa.compiler.config.features import pfctl
 from nfa.compiler.config.model import Target
 from nfa.compiler.config.options import DEFAULT_PF_DEVICE
-from nfa.compiler.provision.provision import Slot
+from nfa.compiler.provision.slots import Slot
 
 
 def provision(targets: Iterable[Target], globals_: dict[str, object]) -> list[Slot]:

@@ -1,7 +1,7 @@
 """From targets to slots: decide which kernel set serves each target and family, and report what does not fit.
 
 In: the targets of a configuration and, when it can be asked, the kernel. Out: *slots*, plain data for the
-daemon (see `provision`), and reports with the place of the target. Nothing in the kernel is changed here.
+daemon (see `slots`), and reports with the place of the target. Nothing in the kernel is changed here.
 """
 
 from __future__ import annotations
@@ -14,13 +14,22 @@ from nfa.compiler.base.report import Reports, quote
 from nfa.compiler.config.model import Target
 from nfa.compiler.provision import ipset, nftset
 from nfa.compiler.provision.kernel import IpSet, Kernel, KernelUnavailable, NftSet
+from nfa.compiler.provision.slots import Slot, alike, begun, name_of, skb
+from nfa.daemon.netlink import ipset_sets, nftables_sets
+from nfa.daemon.netlink.nftables_sets import (
+    NFT_SET_CONCAT,
+    NFT_SET_CONSTANT,
+    NFT_SET_INTERVAL,
+    NFT_SET_MAP,
+    NFT_SET_OBJECT,
+)
 
-Slot = dict[str, Any]
 T = TypeVar("T")
 S = TypeVar("S", NftSet, IpSet)
 
 ASSUMED = "not looked up in the kernel"
 MISSING = "was not in the kernel"
+_KINDS = {NFT_SET_CONSTANT: "constant", NFT_SET_INTERVAL: "interval", NFT_SET_MAP: "map", NFT_SET_OBJECT: "object"}
 _DELETE = "delete the rules that use it, then the set: {}"  # the kernel keeps a set that rules use
 FAMILY_NAMES: dict[int, str] = {socket.AF_INET: "IPv4 ", socket.AF_INET6: "IPv6 ", socket.AF_UNSPEC: ""}
 
@@ -28,32 +37,10 @@ FAMILY_NAMES: dict[int, str] = {socket.AF_INET: "IPv4 ", socket.AF_INET6: "IPv6 
 def provision(targets: Iterable[Target], kernel: Kernel | None, reports: Reports) -> list[Slot]:
     """A slot for each family of each enabled ipset and nftset target, in the order of the targets.
 
-    A slot can be marshalled. Its keys, besides the options `ttl` (seconds), `managed`, `flush_on_create` and
-    `flush_on_destroy`:
-
-    target, kind      the target's name; 'ipset' or 'nftset'
-    family            4 or 6
-    set               the kernel set's name
-    table             the table's name, '' for an ipset
-    table_family      its nfproto, 0 for an ipset
-    type              the ipset type, or nft's words for the key
-    fields            names of the flow's fields, in the order of the key
-    timeouts          elements of the kernel set can go by themselves
-    element_timeout   each element must carry `ttl` (0: never) as its own, for the set's default is another
-    size              most elements of the set, 0 for no limit and for bitmaps that are there
-    range             first and last address or port (int) of a bitmap, else None
-    skb               those of mark, mask, prio, queue that elements carry, else None
-    protocol          ipset's netlink protocol, 0 for an nftables set
-    create            messages that make table and set, () when not managed; nftables' belong into a batch
-    flush             the message that empties the set
-    destroy           messages that delete the set
-    replace           a managed set of another type has the name: it is to be deleted before the set can be made
-    note              what was assumed about the kernel, for status displays; often empty
-
     Without a kernel nothing is looked up: sets are taken to be as configured.
     """
     targets = list(targets)
-    theirs = {_name(target) for target in targets if target.enabled and not target.options.get("managed")}
+    theirs = {name_of(target) for target in targets if target.enabled and not target.options.get("managed")}
     provisioner = _Provisioner(kernel, reports, theirs)
     makers = {"ipset": provisioner.ipset_slot, "nftset": provisioner.nftset_slot}
     owners: dict[tuple[object, ...], Slot] = {}
@@ -69,13 +56,14 @@ def provision(targets: Iterable[Target], kernel: Kernel | None, reports: Reports
             # Targets may share a set, but only one of them can say what it looks like.
             first = owners.setdefault((slot["kind"], slot["table_family"], slot["table"], slot["set"]), slot)
             shared = first is not slot and slot["create"] and first["create"]
-            if shared and _alike(slot, first):
+            if shared and alike(slot, first):
                 # The set is made as the first target says; elements of the others carry their own timeout.
                 slot["create"], slot["timeouts"] = first["create"], first["timeouts"]
                 slot["replace"] = first["replace"]
                 slot["element_timeout"] = first["timeouts"] and slot["ttl"] != first["ttl"]
             elif shared:
                 reports.error(
+                    "set-shared",
                     target.place,
                     f"target {quote(target.name)} wants another kind of set {quote(slot['set'])} than target "
                     f"{quote(first['target'])}",
@@ -87,21 +75,11 @@ def provision(targets: Iterable[Target], kernel: Kernel | None, reports: Reports
     return made
 
 
-def _alike(slot: Slot, first: Slot) -> bool:
-    """Whether two targets want the same set but for the ttl."""
-    return all(slot[key] == first[key] for key in ("fields", "type", "size", "range", "family"))
-
-
-def _name(target: Target) -> tuple[object, ...]:
-    """What names the sets of an ipset or nftset target."""
-    return (target.type, *map(target.options.get, ("set_name", "table_name", "table_family")))
-
-
 class _Provisioner:
     """One run: the kernel as far as it can be asked, and where findings go."""
 
     def __init__(self, kernel: Kernel | None, reports: Reports, theirs: set[tuple[object, ...]]) -> None:
-        """`theirs`: what unmanaged targets name (`_name`): nobody but the administrator replaces these."""
+        """`theirs`: what unmanaged targets name (`slots.name_of`): nobody but the administrator replaces these."""
         self._kernel = kernel
         self._reports = reports
         self._theirs = theirs
@@ -115,7 +93,7 @@ class _Provisioner:
         try:
             key = nftset.key_of(options["type"], family)
         except ValueError as error:
-            self._refuse(target, str(error), "list fewer fields in 'type'")
+            self._refuse("options-conflict", target, str(error), "list fewer fields in 'type'")
             return None
 
         def look(kernel: Kernel, name: str) -> NftSet | None:
@@ -124,14 +102,14 @@ class _Provisioner:
         def misfit(found: NftSet) -> str:
             if (found.key_type, found.key_length) != (key.number, key.length):
                 return f"holds {nftset.type_text(found.key_type)} ({found.key_length} bytes), not {key.text}"
-            unusable = found.flags & {"NFT_SET_CONSTANT", "NFT_SET_MAP", "NFT_SET_OBJECT"}
+            unusable = NFT_SET_CONSTANT | NFT_SET_MAP | NFT_SET_OBJECT
             # A single key in an interval set that is no concatenation is a range up to the highest address.
-            if "NFT_SET_CONCAT" not in found.flags or options["managed"]:
-                unusable |= found.flags & {"NFT_SET_INTERVAL"}
-            words = sorted(flag.removeprefix("NFT_SET_").lower() for flag in unusable)
+            if not found.flags & NFT_SET_CONCAT or options["managed"]:
+                unusable |= NFT_SET_INTERVAL
+            words = [word for flag, word in _KINDS.items() if found.flags & unusable & flag]
             return f"is of the kind {', '.join(words)}, which cannot hold single elements" if words else ""
 
-        slot = self._slot(target, family) | {
+        slot = begun(target, family) | {
             "table": table,
             "table_family": table_family,
             "type": key.text,
@@ -151,12 +129,12 @@ class _Provisioner:
             found = None
         if slot["managed"]:
             # Other flags than those of the existing set would be refused (EEXIST on 6.18).
-            flags = found.flags if found else frozenset()
+            flags = found.flags if found else 0
             slot["create"] = nftset.create(
                 table_family, table, slot["set"], key, ttl=slot["ttl"], size=slot["size"], flags=flags
             )
-        slot["flush"] = nftset.flush(table_family, table, slot["set"])
-        slot["destroy"] = (nftset.destroy(table_family, table, slot["set"]),)
+        slot["flush"] = nftables_sets.flush(table_family, table, slot["set"])
+        slot["destroy"] = (nftables_sets.destroy(table_family, table, slot["set"]),)
         return slot
 
     def ipset_slot(self, target: Target, family: int) -> Slot | None:
@@ -168,6 +146,7 @@ class _Provisioner:
         if set_type == "bitmap:ip" and family == 6:
             if options["families"] == (6,):
                 self._reports.warning(
+                    "family-unsupported",
                     target.place,
                     f"target {quote(target.name)}: a bitmap:ip holds IPv4 addresses only",
                     hint="use hash:ip for IPv6",
@@ -187,11 +166,11 @@ class _Provisioner:
                 return f"has the range {there}, not {wanted}"
             return ""
 
-        slot = self._slot(target, family) | {
+        slot = begun(target, family) | {
             "type": set_type,
             "fields": ipset.fields(set_type, options["address_type"]),
             "range": span,
-            "skb": _skb(options),
+            "skb": skb(options),
         }
         known, found = self._find(target, slot, look, misfit)
         command = ipset.command(slot["set"], set_type, family, ttl=slot["ttl"], span=slot["range"], skb=bool(slot["skb"]))
@@ -209,6 +188,7 @@ class _Provisioner:
             if slot["skb"] and not found.skbinfo:
                 slot["skb"] = None
                 self._reports.warning(
+                    "set-without-skbinfo",
                     target.place,
                     f"ipset {quote(slot['set'])} was made without skbinfo",
                     hint=_DELETE.format(delete) if slot["managed"] else "add skbinfo to its creation",
@@ -221,8 +201,8 @@ class _Provisioner:
                 return None
             slot["create"] = (create,)
         slot["protocol"] = protocol
-        slot["flush"] = ipset.flush(slot["set"], protocol)
-        slot["destroy"] = (ipset.destroy(slot["set"], protocol),)
+        slot["flush"] = ipset_sets.flush(slot["set"], protocol)
+        slot["destroy"] = (ipset_sets.destroy(slot["set"], protocol),)
         return slot
 
     def _ipset_create(self, target: Target, slot: Slot, found: IpSet | None, protocol: int) -> bytes | None:
@@ -234,7 +214,7 @@ class _Provisioner:
         )
         if asked and revisions is None:
             hint = f"install the kernel module ip_set_{set_type.replace(':', '_').replace(',', '')}"
-            self._refuse(target, f"this kernel has no ipset type {set_type}", hint)
+            self._refuse("kernel-lacks-type", target, f"this kernel has no ipset type {set_type}", hint)
             return None
         # CREATE over an existing set is EEXIST unless it names that set's own timeout, size and extensions.
         as_found = {"timeout": found.timeout, "size": found.size, "flags": found.flags} if found else {}
@@ -252,30 +232,8 @@ class _Provisioner:
     def _ipset_protocol(self, target: Target) -> int:
         if self._protocol is None:
             _, protocol = self._ask(target, lambda kernel: kernel.ipset_protocol())
-            self._protocol = protocol or ipset.PROTOCOL
+            self._protocol = protocol or ipset_sets.IPSET_PROTOCOL
         return self._protocol
-
-    def _slot(self, target: Target, family: int) -> Slot:
-        """What slots of both kinds start from; `_settle` and the caller correct it."""
-        options: dict[str, Any] = target.options
-        copied = ("managed", "ttl", "size", "flush_on_create", "flush_on_destroy")
-        return {
-            "target": target.name,
-            "kind": target.type,
-            "family": family,
-            "set": f"{options['set_name']}.v{family}",
-            "table": "",
-            "table_family": 0,
-            **{option: options[option] for option in copied},
-            "element_timeout": False,
-            "timeouts": options["ttl"] > 0,
-            "range": None,
-            "skb": None,
-            "protocol": 0,
-            "create": (),
-            "replace": False,
-            "note": "",
-        }
 
     def _ask(self, target: Target, question: Callable[[Kernel], T]) -> tuple[bool, T | None]:
         """(True, answer), or (False, None) when the kernel cannot be asked; the reason is reported once."""
@@ -287,6 +245,7 @@ class _Provisioner:
             if str(reason) not in self._blind:
                 self._blind.add(str(reason))
                 self._reports.warning(
+                    "kernel-unavailable",
                     target.place,
                     f"cannot look at the kernel: {reason}",
                     consequence="sets are taken to be as configured",
@@ -334,6 +293,7 @@ class _Provisioner:
                 slot["element_timeout"] = ttl > 0
                 if known:
                     self._reports.warning(
+                        "set-missing",
                         target.place,
                         f"set {name} does not exist",
                         hint=f"create it with: {command}",
@@ -343,18 +303,19 @@ class _Provisioner:
         problem = misfit(found)
         if not problem and managed and ttl and found.timeout is None:
             problem = f"was made without timeouts, but ttl is {ttl} seconds"
-        if problem and managed and _name(target) not in self._theirs:
+        if problem and managed and name_of(target) not in self._theirs:
             slot["replace"] = True
             self._tell_replacement(target, f"set {name} {problem}", *users(found))
             return True
         if problem:
             make = "" if managed else f"; then make one with: {command}"
-            self._refuse(target, f"set {name} {problem}", delete + make)
+            self._refuse("set-other-type", target, f"set {name} {problem}", delete + make)
             return False
         slot["timeouts"] = found.timeout is not None
         slot["element_timeout"] = slot["timeouts"] and found.timeout != ttl
         if ttl and found.timeout is None:
             self._reports.warning(
+                "set-without-timeouts",
                 target.place,
                 f"set {name} was made without timeouts, but ttl is {ttl} seconds",
                 hint=f"{delete}; then make one with: {command}",
@@ -375,15 +336,16 @@ class _Provisioner:
         message = f"set {quote(slot['set'])} {problem}"
         if slot["kind"] == "nftset":
             hint = "the daemon changes the set, where the kernel can (6.18 can)"
-            self._reports.info(target.place, message, hint=hint, consequence=consequence)
+            self._reports.info("set-differs", target.place, message, hint=hint, consequence=consequence)
         else:
             hint = f"to change the set, {delete}"
-            self._reports.warning(target.place, message, hint=hint, consequence=consequence)
+            self._reports.warning("set-differs", target.place, message, hint=hint, consequence=consequence)
 
     def _tell_replacement(self, target: Target, problem: str, used: str, way_out: str) -> None:
         """A managed set is of another type: the daemon replaces it, once nothing uses it. `used`: what does, "" if nothing."""
         if used:
             self._reports.error(
+                "set-other-type",
                 target.place,
                 f"target {quote(target.name)}: {problem}, and is used by {used}",
                 hint=way_out,
@@ -391,21 +353,18 @@ class _Provisioner:
             )
         else:
             self._reports.info(
-                target.place, problem, hint="nothing uses it, so the daemon replaces it", consequence="what is in it goes"
+                "set-other-type",
+                target.place,
+                problem,
+                hint="nothing uses it, so the daemon replaces it",
+                consequence="what is in it goes",
             )
 
-    def _refuse(self, target: Target, problem: str, hint: str) -> None:
+    def _refuse(self, code: str, target: Target, problem: str, hint: str) -> None:
         self._reports.error(
+            code,
             target.place,
             f"target {quote(target.name)}: {problem}",
             hint=hint,
             consequence="the target does nothing for this address family",
         )
-
-
-def _skb(options: dict[str, Any]) -> dict[str, Any] | None:
-    """What elements carry for SET --map-set; the mask only with a mark."""
-    given = {key: options[f"skb_{key}"] for key in ("mark", "prio", "queue") if options[f"skb_{key}"] is not None}
-    if "mark" in given:
-        given["mask"] = options["skb_mask"]
-    return given or None

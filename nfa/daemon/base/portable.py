@@ -8,6 +8,7 @@ import sys
 MYPY = False  # mypy takes it for true, and looks at CPython's side only
 if MYPY or sys.implementation.name != "micropython":
     import json
+    import os
     import re
     import socket
     import struct
@@ -77,9 +78,28 @@ if MYPY or sys.implementation.name != "micropython":
             raise ValueError("more than one value")
         return value
 
+    def debugging(what: str) -> bool:
+        """Return whether the environment asks for this: NFA_DEBUG, words with commas between them."""
+        return what in os.environ.get("NFA_DEBUG", "").split(",")
+
     def reason(failure: OSError) -> str:
         """Return why a call failed, in words."""
         return failure.strerror or str(failure)
+
+    def name_of(function: object) -> str:
+        """Return the name of a function or method, for messages."""
+        return str(getattr(function, "__qualname__", type(function).__name__))
+
+    def place(failure: BaseException) -> str:
+        """Return the innermost place in nfa that an exception went through, "nfa/daemon/loop.py:12"; "" when there is none."""
+        found = ""
+        step = failure.__traceback__
+        while step is not None:
+            _, mark, file = step.tb_frame.f_code.co_filename.rpartition("/nfa/")
+            if mark and file.startswith(("daemon/", "image/")):
+                found = "nfa/" + file + ":" + str(step.tb_lineno)
+            step = step.tb_next
+        return found
 
     def connect(connection: socket.socket, family: int, address: object) -> int:
         """Begin to connect a socket that does not block. Returns 0 or the error number."""
@@ -145,15 +165,18 @@ else:
         code_of,
         compile_bytes,
         connect,
+        debugging,
         decode,
         escaped,
         fault,
         inet_pton,
         lower,
         monotonic,
+        name_of,
         ordered_dict,
         pack_rows,
         parse_json,
+        place,
         printable,
         reason,
         receive,

@@ -5,6 +5,7 @@ Measured with 1.25. Nothing here is loaded by CPython but by tests of what does 
 
 import errno
 import gc
+import io
 import json
 import os
 import re
@@ -82,6 +83,11 @@ def strerror(number: int) -> str:
     return _WORDS.get(number) or errno.errorcode.get(number) or "error " + str(number)
 
 
+def debugging(what: str) -> bool:
+    """The decoders are not for MicroPython."""
+    return False
+
+
 def reason(failure: OSError) -> str:
     """Return why a call failed, in words."""
     return strerror(failure.errno) if isinstance(failure.errno, int) else str(failure)
@@ -106,6 +112,25 @@ class Struct:
 
 
 # -- text --------------------------------------------------------------------------------------------------------------
+
+
+def name_of(function) -> str:
+    """Return the name of a function or method, for messages."""
+    return getattr(function, "__name__", "a callback")
+
+
+def place(failure) -> str:
+    """Return the innermost place in nfa that an exception went through, "nfa/daemon/loop.py:12"; "" when there is none."""
+    output = io.StringIO()
+    sys.print_exception(failure, output)
+    found = ""
+    for line in output.getvalue().split("\n"):
+        # `File "nfa/daemon/loop.py", line 12, in turn`
+        file, mark, rest = line.partition('", line ')
+        start = file.rfind("nfa/")
+        if mark and start >= 0:
+            found = file[start:] + ":" + rest.partition(",")[0]
+    return found
 
 
 def characters(text: str):

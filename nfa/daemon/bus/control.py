@@ -9,8 +9,19 @@ import json
 import select
 import socket
 
+from ..base.dispatcher import NEVER, Dispatcher, Timer
 from ..base.listening import Answered, Taken, listen_unix, remove_unix
 from ..base.portable import LATER, reason, receive
+
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+    from typing import Any
+
+    Reply = Callable[[int, "dict[str, Any] | None"], None]
+    Call = Callable[[str, dict[str, Any], Reply], None]
+    Listen = Callable[[str, int, int], tuple[socket.socket, int]]
+    Remove = Callable[[str, int], None]
 
 CHUNK = 1 << 16
 MAX_REQUEST = 1 << 20
@@ -18,6 +29,8 @@ MAX_REQUEST = 1 << 20
 MAX_ANSWER = 1 << 20
 MAX_CLIENTS = 16
 BACKLOG = 8
+REST = 1.0
+"""Seconds until callers are accepted again, when there was no descriptor to be had."""
 
 
 class _Peer:
@@ -34,7 +47,9 @@ class _Peer:
 class Control:
     """Listens on a path. `call(method, args, reply)` answers by `reply(status, data)`, now or later."""
 
-    def __init__(self, path: str, call, listen=listen_unix, remove=remove_unix, most: int = MAX_REQUEST) -> None:
+    def __init__(
+        self, path: str, call: "Call", listen: "Listen" = listen_unix, remove: "Remove" = remove_unix, most: int = MAX_REQUEST
+    ) -> None:
         """`listen` and `remove`: as those of `listening`; `most`: bytes of a request."""
         self.path = path
         self._call = call
@@ -44,11 +59,11 @@ class Control:
         self._listener: socket.socket | None = None
         self._bound = 0
         self._peers: dict[int, _Peer] = {}
-        self._resting = False
+        self._dispatcher: Dispatcher
+        self._rest: Timer
 
-    def open(self, poll: select.poll) -> str:
+    def open(self, dispatcher: Dispatcher) -> str:
         """Listen. Returns "" or what is in the way; another daemon that answers there is."""
-        self._poll = poll
         try:
             self._listener, self._bound = self._listen(self.path, 0o600, BACKLOG)
         except Answered:
@@ -57,32 +72,29 @@ class Control:
             return "cannot listen on the control socket: " + str(taken)
         except OSError as failure:
             return "cannot listen on the control socket " + self.path + ": " + reason(failure)
-        poll.register(self._listener.fileno(), select.POLLIN)
+        self._dispatcher = dispatcher
+        self._rest = dispatcher.at(NEVER, self._watch_listener)
+        self._watch_listener()
         return ""
+
+    def _watch_listener(self) -> None:
+        if self._listener is not None:
+            self._dispatcher.watch(self._listener.fileno(), select.POLLIN, self._accept)
 
     def close(self) -> None:
         """Stop listening, and leave no socket file behind."""
         for descriptor in list(self._peers):
             self._drop(descriptor)
         if self._listener is not None:
+            self._dispatcher.cancel(self._rest)
+            self._dispatcher.unwatch(self._listener.fileno())
             self._listener.close()
             self._listener = None
             self._remove(self.path, self._bound)
 
-    def tick(self) -> None:
-        """Listen again after a rest. To be called each second."""
-        if self._resting and self._listener is not None:
-            self._resting = False
-            self._poll.register(self._listener.fileno(), select.POLLIN)
-
-    def ready(self, descriptor: int, event: int) -> None:
-        """One of the descriptors that were registered is ready."""
-        if self._listener is not None and descriptor == self._listener.fileno():
-            self._accept()
-            return
-        peer = self._peers.get(descriptor)
-        if peer is None:
-            return
+    def _ready(self, descriptor: int, event: int, moment: float) -> None:
+        """A client can be read, or written to."""
+        peer = self._peers[descriptor]
         try:
             if event & select.POLLOUT:
                 self._work(descriptor, peer)
@@ -94,7 +106,7 @@ class Control:
             if failure.errno not in LATER:
                 self._drop(descriptor)
 
-    def _accept(self) -> None:
+    def _accept(self, descriptor: int, event: int, moment: float) -> None:
         assert self._listener is not None
         try:
             connection, _ = self._listener.accept()
@@ -102,23 +114,24 @@ class Control:
             if failure.errno in LATER:
                 return
             # No descriptor to be had: the caller waits, and the loop must not spin meanwhile.
-            self._poll.unregister(self._listener.fileno())
-            self._resting = True
+            self._dispatcher.unwatch(descriptor)
+            self._rest.move(moment + REST)
             return
         if len(self._peers) >= MAX_CLIENTS:
             connection.close()
             return
         connection.setblocking(False)
         self._peers[connection.fileno()] = _Peer(connection)
-        self._poll.register(connection.fileno(), select.POLLIN)
+        self._wait_for(connection.fileno(), select.POLLIN)
+
+    def _wait_for(self, descriptor: int, event: int) -> None:
+        """Have a client served when this is possible."""
+        self._dispatcher.watch(descriptor, event, self._ready, self._drop)
 
     def _drop(self, descriptor: int) -> None:
         peer = self._peers.pop(descriptor, None)
         if peer is not None:
-            try:
-                self._poll.unregister(descriptor)
-            except (KeyError, OSError):
-                pass
+            self._dispatcher.unwatch(descriptor)
             peer.connection.close()
 
     def _read(self, descriptor: int, peer: _Peer) -> None:
@@ -146,22 +159,22 @@ class Control:
                 if failure.errno not in LATER:
                     raise
         if peer.outgoing or (b"\n" in peer.incoming and not peer.asking):
-            self._poll.modify(descriptor, select.POLLOUT)
+            self._wait_for(descriptor, select.POLLOUT)
         elif not peer.ended:
-            self._poll.modify(descriptor, select.POLLIN)
+            self._wait_for(descriptor, select.POLLIN)
         elif peer.asking:
-            self._poll.modify(descriptor, 0)
+            self._wait_for(descriptor, 0)
         else:
             self._drop(descriptor)
 
     def _ask(self, line: bytes, peer: _Peer) -> None:
         peer.asking = True
 
-        def reply(status: int, data: dict | None) -> None:
+        def reply(status: int, data: "dict[str, Any] | None") -> None:
             if not peer.asking:
                 return
             peer.asking = False
-            answer: dict = {"error": "refused"} if status else {"result": data or {}}
+            answer: dict[str, Any] = {"error": "refused"} if status else {"result": data or {}}
             if status:
                 answer.update(data or {})
                 answer["status"] = status
@@ -171,7 +184,7 @@ class Control:
             peer.outgoing = encoded
             descriptor = peer.connection.fileno()
             if self._peers.get(descriptor) is peer:
-                self._poll.modify(descriptor, select.POLLOUT)
+                self._wait_for(descriptor, select.POLLOUT)
 
         try:
             request = json.loads(line)

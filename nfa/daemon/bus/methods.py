@@ -13,6 +13,31 @@ from ..targets.texts import reader
 from . import status
 from .ubus import INVALID_ARGUMENT, METHOD_NOT_FOUND, NOT_FOUND, OK, UNKNOWN_ERROR
 
+MYPY = False
+if MYPY:
+    from collections.abc import Callable, Generator, Iterable
+    from typing import Any, Protocol
+
+    Data = dict[str, Any]
+    Reply = Callable[[int, Data | None], object]
+    Work = Generator[None, None, Data]
+    Method = Callable[["Answering", Data, Reply], Data | None]
+
+    class Loading(status.Loaded, Protocol):
+        """Who loads policies, and has the compiler at hand."""
+
+        def reload(self, reply: Reply) -> None: ...
+        def ask(self, question: str, given: Data, reply: Reply) -> None: ...
+        def names(self, kind: str) -> list[Data]: ...
+
+    class Answering(status.Reporting, Protocol):
+        """The daemon, as far as calls need it."""
+
+        @property
+        def loader(self) -> Loading: ...
+        def work(self, generator: Work, reply: Reply) -> None: ...
+
+
 MAX_LIMIT = 1000
 PAGE_BYTES = 400 << 10
 """JSON bytes of the items of one answer: with what stands around them, well below ubus's limit."""
@@ -39,12 +64,12 @@ class Refused(Exception):
         self.code = code
 
 
-def signatures() -> dict:
+def signatures() -> dict[str, dict[str, str]]:
     """Return what ubus announces: method to argument to type."""
     return {name: arguments for name, (arguments, _) in METHODS.items()}
 
 
-def answer(daemon, method: str, arguments: dict, reply) -> None:
+def answer(daemon: "Answering", method: str, arguments: "Data", reply: "Reply") -> None:
     """Answer one call. Nothing that a caller sends raises."""
     entry = METHODS.get(method)
     if entry is None:
@@ -61,7 +86,7 @@ def answer(daemon, method: str, arguments: dict, reply) -> None:
         reply(OK, data)
 
 
-def _checked(declared: dict, arguments: dict) -> dict:
+def _checked(declared: dict[str, str], arguments: "Data") -> "Data":
     """Return the arguments that were given, without uhttpd's session. Raises Refused."""
     given = {}
     for name, value in arguments.items():
@@ -79,7 +104,7 @@ def _checked(declared: dict, arguments: dict) -> dict:
     return given
 
 
-def _window(given: dict, default: int, most: int = MAX_LIMIT) -> tuple[int, int]:
+def _window(given: "Data", default: int, most: int = MAX_LIMIT) -> tuple[int, int]:
     """Return (offset, limit). A limit over the most that one answer holds is cut. Raises Refused."""
     offset, limit = given.get("offset", 0), given.get("limit", default)
     if offset < 0 or limit < 0:
@@ -87,10 +112,10 @@ def _window(given: dict, default: int, most: int = MAX_LIMIT) -> tuple[int, int]
     return offset, min(limit, most)
 
 
-def page(key: str, items, offset: int, limit: int) -> dict:
+def page(key: str, items: "Iterable[Data]", offset: int, limit: int) -> "Data":
     """Return `limit` of the items from `offset` on, or as many as fit into one answer; `total`, and whether there are more."""
     items = list(items)
-    taken: list = []
+    taken: list[Data] = []
     size = 0
     for item in items[offset : offset + limit]:
         size += len(json.dumps(item))
@@ -100,8 +125,8 @@ def page(key: str, items, offset: int, limit: int) -> dict:
     return {key: taken, "offset": offset, "total": len(items), "more": offset + len(taken) < len(items)}
 
 
-def _matching(table: dict, search: str):
-    """Yield name and value of what holds the text in its name, whatever its case; the name becomes a field."""
+def _matching(table: "Data", search: str) -> "list[Data]":
+    """Return name and value of what holds the text in its name, whatever its case; the name becomes a field."""
     search = search.lower()
     return [{"name": name, **value} for name, value in table.items() if search in name.lower()]
 
@@ -109,24 +134,24 @@ def _matching(table: dict, search: str):
 # -- what happens ------------------------------------------------------------------------------------------------------
 
 
-def _status(daemon, given: dict, reply) -> dict:
+def _status(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     """What happens: see docs/status.md."""
     return status.report(daemon, PAGE_BYTES)
 
 
-def _actions(daemon, given: dict, reply) -> dict:
+def _actions(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     """The actions of the policy in force, in the order in which they are tried."""
     offset, limit = _window(given, MAX_LIMIT)
     return page("actions", _matching(status.actions(daemon), given.get("search", "")), offset, limit)
 
 
-def _targets(daemon, given: dict, reply) -> dict:
+def _targets(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     """The targets, with what became of their elements."""
     offset, limit = _window(given, MAX_LIMIT)
     return page("targets", _matching(status.targets(daemon), given.get("search", "")), offset, limit)
 
 
-def _slots(daemon, name: str) -> list:
+def _slots(daemon: "Answering", name: str) -> "list[Any]":
     """Return the slots of a target, or of all for "". Raises Refused when there is no such target."""
     described = [target for target in daemon.registry.described if name in ("", target["name"])]
     if name and not described:
@@ -136,14 +161,14 @@ def _slots(daemon, name: str) -> list:
     return [slot for target in bound if target is not None for slot in target.slots]
 
 
-def _elements(daemon, given: dict, reply) -> None:
+def _elements(daemon: "Answering", given: "Data", reply: "Reply") -> None:
     """The elements that the daemon holds in a target's sets, or in all: as text, with the seconds they have left."""
     slots = _slots(daemon, given.get("target", ""))
     offset, limit = _window(given, 100)
     daemon.work(_listing(slots, given.get("search", "").lower(), offset, limit, daemon.now()), reply)
 
 
-def _element(slot, text: str, key: bytes, now: int) -> dict:
+def _element(slot: "Any", text: str, key: bytes, now: int) -> "Data":
     deadline = slot.expires(key)
     return {
         "target": slot.counters.name,
@@ -154,19 +179,19 @@ def _element(slot, text: str, key: bytes, now: int) -> dict:
     }
 
 
-def _listing(slots: list, search: str, offset: int, limit: int, now: int):
+def _listing(slots: "list[Any]", search: str, offset: int, limit: int, now: int) -> "Work":
     """List elements, those with a text in them: a generator that gives back the loop after each slice. Returns the answer.
 
     They are sorted, set by set: in the order of the table, which a refresh changes, a reader of several pages would see some
     twice and others never.
     """
     total = found = size = 0
-    listed: list = []
+    listed: list[Any] = []
     for slot in slots:
         text_of = reader(slot.data)
         keys = list(slot.live)
         total += len(keys)
-        mine: list = []
+        mine: list[bytes] = []
         for start in range(0, len(keys), SLICE):
             part = keys[start : start + SLICE]
             if search:
@@ -175,7 +200,7 @@ def _listing(slots: list, search: str, offset: int, limit: int, now: int):
             mine = sorted(mine + part)[: max(0, offset + limit - len(listed))]
             yield
         listed += [(slot, text_of, key) for key in mine]
-    taken: list = []
+    taken: list[Data] = []
     more = offset + limit < found
     for slot, text_of, key in listed[offset:]:
         if key not in slot.live:
@@ -189,7 +214,7 @@ def _listing(slots: list, search: str, offset: int, limit: int, now: int):
     return {"elements": taken, "offset": offset, "total": total, "found": found, "more": more}
 
 
-def _matches(daemon, given: dict, reply) -> dict:
+def _matches(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     """The last decisions, newest first: when, which flow, which actions, which targets."""
     _, limit = _window(given, 50)
     recent = list(daemon.engine.recent)
@@ -198,7 +223,7 @@ def _matches(daemon, given: dict, reply) -> dict:
     return {"matches": made["matches"], "total": len(recent), "more": len(made["matches"]) < len(recent)}
 
 
-def match_of(item: tuple, now: int) -> dict:
+def match_of(item: "tuple[Any, ...]", now: int) -> "Data":
     """Return a decision of `Engine.recent` as plain data."""
     second, names, reached, kept = item
     record = _record_of(kept)
@@ -206,7 +231,7 @@ def match_of(item: tuple, now: int) -> dict:
     return {"time": status.wall(second, now), "flow": flow, "actions": list(names), "targets": list(reached)}
 
 
-def _record_of(kept) -> dict | None:
+def _record_of(kept: "bytes | Data") -> "Data | None":
     """Return the record of a decision, None where it is not kept whole.
 
     A record that was read at a depth of calls that just sufficed cannot be read here, a few calls deeper.
@@ -220,10 +245,10 @@ def _record_of(kept) -> dict | None:
 # -- names -------------------------------------------------------------------------------------------------------------
 
 
-def _names(kind: str):
+def _names(kind: str) -> "Method":
     """Return the method that lists what a policy may name: of the agent's files, and what the running agent announced."""
 
-    def method(daemon, given: dict, reply) -> dict:
+    def method(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
         offset, limit = _window(given, MAX_LIMIT)
         search = given.get("search", "").lower()
         rows = [row for row in daemon.loader.names(kind) if search in row["name"]]
@@ -235,7 +260,7 @@ def _names(kind: str):
 # -- what a child answers ----------------------------------------------------------------------------------------------
 
 
-def _explain(daemon, given: dict, reply) -> None:
+def _explain(daemon: "Answering", given: "Data", reply: "Reply") -> None:
     """Why a flow matches or does not, by the configuration as it is now: of a digest among the last decisions, or a record."""
     flow = given.get("flow")
     if isinstance(flow, str):
@@ -245,24 +270,24 @@ def _explain(daemon, given: dict, reply) -> None:
     daemon.loader.ask("explain", {"flow": flow}, reply)
 
 
-def _recent_record(daemon, digest: str) -> dict:
+def _recent_record(daemon: "Answering", digest: str) -> "Data":
     """Return the last record with a digest (or its beginning) of the last decisions. Raises Refused."""
     wanted = digest.strip().lower()
     if len(wanted) < 4:
         raise Refused(INVALID_ARGUMENT, "'flow' must be at least 4 characters of a digest")
     for *_, kept in list(daemon.engine.recent)[::-1]:
         record = _record_of(kept)
-        known = record["flow"] if record else kept if isinstance(kept, dict) else {}
+        known: Data = record["flow"] if record else kept if isinstance(kept, dict) else {}
         if known.get("digest", "").startswith(wanted):
             if record is None:
                 raise Refused(NOT_FOUND, "the record of this flow was too long to be remembered; pass the record itself")
-            found: dict = record
+            found: Data = record
             return found
     count = str(len(daemon.engine.recent))
     raise Refused(NOT_FOUND, "no such flow among the last " + count + " decisions; pass the flow record itself")
 
 
-def _check(daemon, given: dict, reply) -> None:
+def _check(daemon: "Answering", given: "Data", reply: "Reply") -> None:
     """What is wrong with criteria, exemptions or a configuration, before they are saved; without any: with the files."""
     if len(given) > 1:
         raise Refused(INVALID_ARGUMENT, "only one of 'criteria', 'exemptions' and 'config' can be checked at a time")
@@ -278,12 +303,12 @@ def _check(daemon, given: dict, reply) -> None:
 # -- what changes something --------------------------------------------------------------------------------------------
 
 
-def _reload(daemon, given: dict, reply) -> None:
+def _reload(daemon: "Answering", given: "Data", reply: "Reply") -> None:
     """Compile the configuration anew, as SIGHUP does; the answer comes when that is done."""
     daemon.loader.reload(reply)
 
 
-def _flush(daemon, given: dict, reply) -> dict:
+def _flush(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     """Empty the sets of a target. Flows that go on come back with their next records."""
     name = given.get("target", "")
     if not name:
@@ -300,7 +325,7 @@ def _flush(daemon, given: dict, reply) -> dict:
 _PAGE = {"offset": "integer", "limit": "integer"}
 _SEARCH = {"search": "string", **_PAGE}
 
-METHODS = {
+METHODS: "dict[str, tuple[dict[str, str], Method]]" = {
     "status": ({}, _status),
     "actions": (_SEARCH, _actions),
     "targets": (_SEARCH, _targets),

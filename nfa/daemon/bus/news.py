@@ -4,20 +4,30 @@ In: what happened. Out: events `nfa.match`, `nfa.reload`, `nfa.source`, `nfa.tar
 there can be thousands a second; how many were left out since the last one is part of the next.
 """
 
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ..engine.engine import Engine
+    from .ubus import Ubus
+
+    Data = dict[str, Any]
+
 MATCHES_A_SECOND = 10
 
 
 class News:
     """Sends events while the object is on the bus. `ubus`: see `nfa.daemon.bus.ubus.Ubus`; None: there is no bus."""
 
-    def __init__(self, ubus) -> None:
+    def __init__(self, ubus: "Ubus | None") -> None:
         self.ubus = ubus
         self._matched = 0
         self._second = 0
         self._sent = 0
         self._left_out = 0
 
-    def status(self) -> dict:
+    def status(self) -> "Data":
         """Return what `status` tells of the bus."""
         ubus = self.ubus
         if ubus is None:
@@ -31,12 +41,11 @@ class News:
             "last_error": ubus.last_error,
         }
 
-    def tell(self, name: str, data: dict) -> bool:
+    def tell(self, name: str, data: "Data") -> bool:
         """Send an event `nfa.NAME`, if anybody can hear it. Returns whether it is on its way."""
-        sent: bool = self.ubus is not None and self.ubus.state == "registered" and self.ubus.event("nfa." + name, data)
-        return sent
+        return self.ubus is not None and self.ubus.state == "registered" and self.ubus.event("nfa." + name, data)
 
-    def matches(self, engine, describe, now: int) -> None:
+    def matches(self, engine: "Engine", describe: "Callable[[tuple[Any, ...], int], Data]", now: int) -> None:
         """Tell of the decisions of this turn of the loop, the last ones first to be told. `describe(item, now)`: as data."""
         new = engine.matched - self._matched
         self._matched = engine.matched

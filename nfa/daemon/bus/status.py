@@ -5,8 +5,50 @@ import time
 from ... import __version__
 from ..base.portable import monotonic, ordered_dict
 
+MYPY = False
+if MYPY:
+    from typing import Any, Protocol
 
-def memory() -> dict:
+    from ..base.dispatcher import Dispatcher
+    from ..engine.engine import Engine
+    from ..engine.policy import Policy
+    from ..stream.client import Client
+    from ..targets.counters import Counters
+    from ..targets.registry import Registry
+
+    Data = dict[str, Any]
+
+    class Facts(Protocol):
+        """Who knows something of its own for the status."""
+
+        def status(self) -> Data: ...
+
+    class Loaded(Protocol):
+        """Who has loaded the policy."""
+
+        info: Data
+
+    class Reporting(Protocol):
+        """The daemon, as far as its status needs it."""
+
+        started: float
+        decoder: str
+        dispatcher: Dispatcher
+        engine: Engine
+        client: Client
+        registry: Registry
+
+        @property
+        def loader(self) -> Loaded: ...
+        @property
+        def news(self) -> Facts: ...
+        @property
+        def lag(self) -> float | None: ...
+        def now(self) -> int: ...
+        def longest_turn(self) -> float: ...
+
+
+def memory() -> dict[str, int]:
     """Return the resident memory now and at its highest, in kB; 0 where /proc does not tell."""
     found = {"rss_kb": 0, "peak_kb": 0}
     try:
@@ -25,8 +67,8 @@ def wall(second: int, now: int) -> int | None:
     return int(time.time()) - (now - second) if second else None
 
 
-def report(daemon, budget: int) -> dict:
-    """Return the status of a daemon (see `nfa.daemon.daemon.Daemon`); actions and targets up to about `budget` bytes in all."""
+def report(daemon: "Reporting", budget: int) -> "Data":
+    """Return the status of a daemon; actions and targets up to about `budget` bytes in all."""
     engine, client, registry = daemon.engine, daemon.client, daemon.registry
     shown_actions, more_actions = _fitting(actions(daemon), budget // 2)
     shown_targets, more_targets = _fitting(targets(daemon), budget // 2)
@@ -52,6 +94,7 @@ def report(daemon, budget: int) -> dict:
             "decoder": daemon.decoder,
             "lag": daemon.lag,
             "last_error": client.last_error,
+            "code": "" if client.state == "connected" else client.code,
         },
         "policy": policy,
         "flows": {
@@ -75,19 +118,20 @@ def report(daemon, budget: int) -> dict:
         },
         "ubus": daemon.news.status(),
         "loop": {"longest_ms": daemon.longest_turn()},
+        "faults": daemon.dispatcher.status(),
         "memory": memory(),
     }
 
 
-def _clock(policy) -> dict:
+def _clock(policy: "Policy | None") -> "Data":
     """Return the zone that hours are read in, and the time there; "" when no action has hours."""
     local = policy.local_time(int(time.time())) if policy is not None else ""
-    return {"zone": policy.zone_name if local else "", "local_time": local}
+    return {"zone": policy.zone_name if policy is not None and local else "", "local_time": local}
 
 
-def _fitting(table: dict, budget: int) -> tuple[dict, int]:
+def _fitting(table: "Data", budget: int) -> "tuple[Data, int]":
     """Return as many of the first entries as take about `budget` bytes, and how many are left out."""
-    taken = ordered_dict()
+    taken: Data = ordered_dict()
     for name, value in table.items():
         budget -= 100 + len(name) + len(str(value))
         if budget < 0:
@@ -96,16 +140,16 @@ def _fitting(table: dict, budget: int) -> tuple[dict, int]:
     return taken, len(table) - len(taken)
 
 
-def actions(daemon) -> dict:
+def actions(daemon: "Reporting") -> "Data":
     """Return the actions of the policy in force by name, in the order in which they are tried."""
     policy = daemon.engine.policy
-    found: dict[str, dict] = ordered_dict()
+    found: Data = ordered_dict()
     if policy is None:
         return found
     now = daemon.now()
     counts = policy.action_counts()
     edges = policy.edges(int(time.time()))
-    for number, (name, enabled, reason, reached) in enumerate(policy.actions):
+    for number, (name, enabled, reason, reached, code) in enumerate(policy.actions):
         count, last = counts[number]
         before, then = policy.kept_counts.get(name, (0, 0))
         schedule = policy.schedules[number]
@@ -113,6 +157,7 @@ def actions(daemon) -> dict:
             "enabled": enabled,
             "active": not reason,
             "reason": reason,
+            "code": code,
             "in_hours": policy.in_hours(number),
             "hours": policy.hours[schedule] if schedule >= 0 else "",
             "until": edges[schedule] if schedule >= 0 else "",
@@ -123,44 +168,46 @@ def actions(daemon) -> dict:
     return found
 
 
-def targets(daemon) -> dict:
+def targets(daemon: "Reporting") -> "Data":
     """Return the targets of the policy in force by name."""
     now = daemon.now()
-    found = ordered_dict()
+    found: Data = ordered_dict()
     for target in daemon.registry.described:
         found[target["name"]] = _target(target, daemon.registry, now)
     return found
 
 
-def _why_not(target: dict, bound) -> str:
-    """Return why no flow reaches a target, "" when they do."""
+def _why_not(target: "Data", bound: "Any") -> tuple[str, str]:
+    """Return why no flow reaches a target, in words and as a code; both "" when they do."""
     if bound is not None:
-        return ""
+        return "", ""
     if not target["enabled"]:
-        return "the target is disabled"
+        return "the target is disabled", "target-disabled"
     if target["trouble"]:
-        return str(target["trouble"]) + ": nfa check says why"
-    return "no set of it can be used: nfa check says why"
+        return str(target["trouble"]) + ": nfa check says why", "target-unusable"
+    return "no set of it can be used: nfa check says why", "target-unusable"
 
 
-def _trouble(target: dict, bound, counters) -> tuple[str, bool]:
-    """Return what is wrong with a target now ("": nothing), and whether its last error is over: it has worked since."""
+def _trouble(target: "Data", bound: "Any", counters: "Counters") -> tuple[str, str, bool]:
+    """Return what is wrong with a target now, in words and as a code (both "": nothing), and whether its last error is over:
+    it has worked since."""
     if bound is None:
-        return "", False
+        return "", "", False
     if target["type"] == "sink":
-        trouble = bound.channel.trouble
+        trouble, code = bound.channel.trouble, "sink-failed" if bound.channel.trouble else ""
     else:
-        trouble = next((slot.trouble for slot in bound.slots if slot.trouble), "")
+        trouble, code = next(((slot.trouble, slot.trouble_code) for slot in bound.slots if slot.trouble), ("", ""))
     if target["type"] in ("ctmark", "ctlabel"):
-        return trouble, not trouble and all(slot.worked_at > counters.error_time for slot in bound.slots)
-    return trouble, not trouble and target["type"] != "log"
+        return trouble, code, not trouble and all(slot.worked_at > counters.error_time for slot in bound.slots)
+    return trouble, code, not trouble and target["type"] != "log"
 
 
-def _target(target: dict, registry, now: int) -> dict:
+def _target(target: "Data", registry: "Registry", now: int) -> "Data":
     counters = registry.counters(target["name"], target["type"])
-    bound = registry.targets.get(target["name"])
+    bound: Any = registry.targets.get(target["name"])
     slots = bound.slots if bound is not None else []
-    trouble, over = _trouble(target, bound, counters)
+    trouble, code, over = _trouble(target, bound, counters)
+    reason, inactive = _why_not(target, bound)
     pending = 0
     if bound is not None and target["type"] in ("log", "sink"):
         pending = len(bound.log) if target["type"] == "log" else bound.waiting()
@@ -168,15 +215,22 @@ def _target(target: dict, registry, now: int) -> dict:
         "type": target["type"],
         "enabled": target["enabled"],
         "active": bound is not None,
-        "reason": _why_not(target, bound),
+        "reason": reason,
         "elements": sum([slot.present for slot in slots]) + pending,
         "sets": [
-            {"name": slot.data["set"], "table": slot.data["table"], "elements": slot.present, "trouble": slot.trouble}
+            {
+                "name": slot.data["set"],
+                "table": slot.data["table"],
+                "elements": slot.present,
+                "trouble": slot.trouble,
+                "code": slot.trouble_code,
+            }
             for slot in slots
         ],
         "kind": target.get("channel", {}).get("kind", ""),
         "readers": bound.readers() if bound is not None and target["type"] == "sink" else 0,
         "trouble": trouble,
+        "code": code or inactive,
         "over": over,
         "added": counters.added,
         "refreshed": counters.refreshed,

@@ -14,7 +14,17 @@ import os
 import select
 import socket
 
+from ..base.dispatcher import NEVER, Dispatcher, Timer
 from . import blob
+
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+    from typing import Any
+
+    Reply = Callable[[int, "dict[str, Any] | None"], None]
+    Call = Callable[[str, dict[str, Any], Reply], None]
+    Invocation = tuple[str, dict[str, Any], Reply]
 
 SOCKETS = "/var/run/ubus/ubus.sock", "/var/run/ubus.sock"
 """Where ubusd listens: since OpenWrt 22.03, and before."""
@@ -68,14 +78,14 @@ class _Call:
 
     __slots__ = ("_awaited", "_bus", "_connection", "_peer", "_sequence")
 
-    def __init__(self, bus, sequence: int, peer: int, awaited: bool) -> None:
+    def __init__(self, bus: "Ubus", sequence: int, peer: int, awaited: bool) -> None:
         self._bus = bus
         self._connection = bus.connects
         self._sequence = sequence
         self._peer = peer
         self._awaited = awaited
 
-    def reply(self, status: int, data: dict | None) -> None:
+    def reply(self, status: int, data: "dict[str, Any] | None") -> None:
         """Answer, once. Data is sent also with a status that is an error. Does nothing when the connection was lost."""
         if self._awaited and self._bus.state == "registered" and self._bus.connects == self._connection:
             self._bus.answer(self._sequence, self._peer, status, data)
@@ -87,16 +97,21 @@ class Ubus:
 
     `methods`: {method: {argument: type}}, types as in TYPES. `call(method, arguments, reply)` is called for each call of one
     of them; `reply(status, data)` must be called once, then or later. `say(level, text)` gets what the administrator should
-    know, each thing once. `descriptor` is -1 when there is none. `deadline` is when `timeout` must be called (monotonic
-    seconds), 0.0 for never.
+    know, each thing once. `descriptor` is -1 when there is none.
     """
 
-    def __init__(self, path: str, name: str, methods: dict, call, say) -> None:
+    def __init__(
+        self,
+        path: str,
+        name: str,
+        methods: dict[str, dict[str, str]],
+        call: "Call",
+        say: "Callable[[str, str], None]",
+    ) -> None:
         self.path = path
         self.name = name
         self.state = "waiting"
         self.descriptor = -1
-        self.deadline = 0.0
         self.connects = 0
         """Times that the object was published."""
         self.calls = 0
@@ -113,8 +128,8 @@ class Ubus:
         self._told: set[str] = set()
         """What was said since the object was last there."""
         self._socket: socket.socket | None = None
-        self._poll: select.poll | None = None
-        self._watched = 0
+        self._dispatcher: Dispatcher
+        self._timer: Timer | None = None
         self._object = b""
         """The id of the object, in bytes as ubusd gave it."""
         self._incoming = bytearray()
@@ -122,24 +137,39 @@ class Ubus:
         self._wait = FIRST_WAIT
         self._left_over = False
         """The last turn left messages that poll knows nothing of; nothing is read until they are handled."""
-        self._now = 0.0
 
     # -- what the loop calls ----------------------------------------------------------------------------------------------
 
-    def open(self, poll: select.poll, now: float) -> None:
-        """Begin to connect. The descriptor registers itself with `poll`, and leaves it, whenever it changes."""
-        self._poll = poll
-        self._now = now
+    def open(self, dispatcher: Dispatcher) -> None:
+        """Begin to connect. The descriptor is watched, or not, as it changes."""
+        self._dispatcher = dispatcher
+        self._timer = dispatcher.at(NEVER, self._timeout)
         self._connect()
 
     def close(self) -> None:
         """Leave the bus, and stay away."""
         self._disconnect()
-        self.deadline = 0.0
+        if self._timer is not None:
+            self._dispatcher.cancel(self._timer)
+            self._timer = None
 
-    def timeout(self, now: float) -> None:
-        """The deadline has come: connect again, give up waiting for an answer, or handle what the last turn left."""
-        self._now = now
+    @property
+    def deadline(self) -> float:
+        """When it connects again, gives up waiting for an answer, or handles what the last turn left: monotonic seconds; 0.0:
+        never."""
+        return 0.0 if self._timer is None or self._timer.time == NEVER else self._timer.time
+
+    def _expect(self, seconds: float) -> None:
+        """Have something happen within so many seconds, and nothing before."""
+        if self._timer is not None:
+            self._timer.move(self._dispatcher.moment + seconds)
+
+    def _expect_nothing(self) -> None:
+        if self._timer is not None:
+            self._timer.move(NEVER)
+
+    def _timeout(self) -> None:
+        """The deadline has come."""
         if self.state == "waiting":
             self._connect()
         elif self._left_over:
@@ -147,16 +177,19 @@ class Ubus:
         else:
             self._lose("no answer")
 
-    def ready(self, event: int, now: float) -> None:
+    def _ready(self, descriptor: int, event: int, moment: float) -> None:
         """The descriptor is ready, for what poll said. May call `call`, some times, and may lose the connection."""
-        self._now = now
         if event & select.POLLOUT:
             self._flush()
         if event & ~select.POLLOUT and not self._left_over and len(self._incoming) <= blob.MAX_BODY:
             self._read()
         self._work()
 
-    def event(self, name: str, data: dict) -> bool:
+    def _broken(self, descriptor: int) -> None:
+        """What ubusd says comes to a fault, again and again."""
+        self._lose("a fault of nfa")
+
+    def event(self, name: str, data: "dict[str, Any]") -> bool:
         """Send an event. False when it was dropped: the object is not published, the queue or the event is too long."""
         message = b""
         if self.state == "registered" and len(self._outgoing) <= MAX_QUEUED:
@@ -169,7 +202,7 @@ class Ubus:
         self._send(message)
         return True
 
-    def answer(self, sequence: int, peer: int, status: int, data: dict | None) -> None:
+    def answer(self, sequence: int, peer: int, status: int, data: "dict[str, Any] | None") -> None:
         """Send the answer to a call (`reply` comes here)."""
         target = blob.attribute(blob.ATTR_OBJID, self._object)
         message = b""
@@ -186,7 +219,6 @@ class Ubus:
     # -- the connection ---------------------------------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        assert self._poll is not None
         try:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._socket.setblocking(False)
@@ -199,21 +231,20 @@ class Ubus:
             self._lose("its backlog is full" if problem == errno.EAGAIN else os.strerror(problem))
             return
         self.descriptor = self._socket.fileno()
-        self._watched = select.POLLIN
-        self._poll.register(self.descriptor, self._watched)
+        self._watch()
         self.state = "connecting"
-        self.deadline = self._now + ANSWER_TIMEOUT
+        self._expect(ANSWER_TIMEOUT)
 
     def _lose(self, why: str) -> None:
         """Close, and wait before the next attempt: 0.25 s, 0.5 s, then a second each time."""
         self._disconnect()
-        self.deadline = self._now + self._wait
+        self._expect(self._wait)
         self._wait = min(self._wait * 2, LONGEST_WAIT)
         self._tell(why, "there is no object " + self.name + " on ubus (" + self.path + "): " + why + "; trying again")
 
     def _disconnect(self) -> None:
         if self.descriptor >= 0:
-            self._poll.unregister(self.descriptor)  # type: ignore[union-attr]
+            self._dispatcher.unwatch(self.descriptor)
         if self._socket is not None:
             self._socket.close()
         self._socket = None
@@ -254,13 +285,10 @@ class Ubus:
 
     def _watch(self) -> None:
         """Poll for what is possible now: nothing is read while ubusd does not take the answers to what was read."""
-        assert self._poll is not None
         wanted = select.POLLIN
         if self._outgoing:
             wanted = select.POLLOUT if len(self._outgoing) > MAX_QUEUED else select.POLLIN | select.POLLOUT
-        if wanted != self._watched:
-            self._watched = wanted
-            self._poll.modify(self.descriptor, wanted)
+        self._dispatcher.watch(self.descriptor, wanted, self._ready, self._broken)
 
     def _read(self) -> None:
         assert self._socket is not None
@@ -280,7 +308,7 @@ class Ubus:
         """Handle the messages that are complete, some at a time; there is a deadline when there may be more."""
         if self._left_over:
             self._left_over = False
-            self.deadline = 0.0
+            self._expect_nothing()
         for _ in range(MAX_MESSAGES):
             if self.descriptor < 0 or len(self._outgoing) > MAX_QUEUED:
                 return
@@ -299,17 +327,17 @@ class Ubus:
             self._lose("ubusd says much before the object is there")
             return
         self._left_over = True
-        self.deadline = self._now + NEXT_TURN
+        self._expect(NEXT_TURN)
 
     # -- messages ---------------------------------------------------------------------------------------------------------
 
-    def _hear(self, kind: int, sequence: int, peer: int, attributes: dict[int, bytes]) -> tuple | None:
+    def _hear(self, kind: int, sequence: int, peer: int, attributes: dict[int, bytes]) -> "Invocation | None":
         """Take one message; return the call that it is, if it is one. Raises ValueError when it is malformed."""
         if self.state == "connecting":
             if kind != blob.HELLO:
                 raise ValueError("no greeting")
             self.state = "registering"
-            self.deadline = self._now + ANSWER_TIMEOUT
+            self._expect(ANSWER_TIMEOUT)
             self._send(blob.message(blob.ADD_OBJECT, _OFFER, 0, self._offer))
         elif self.state == "registering" and sequence == _OFFER and kind == blob.DATA:
             self._object = attributes.get(blob.ATTR_OBJID, b"")
@@ -332,13 +360,13 @@ class Ubus:
             self._lose("ubusd refuses it with status " + str(status))
         else:
             self.state = "registered"
-            self.deadline = 0.0
+            self._expect_nothing()
             self.connects += 1
             self._wait = FIRST_WAIT
             self._told.clear()
             self._say("notice", "object " + self.name + " is on ubus (" + self.path + ")")
 
-    def _invoked(self, call: _Call, attributes: dict[int, bytes]) -> tuple | None:
+    def _invoked(self, call: _Call, attributes: dict[int, bytes]) -> "Invocation | None":
         """Return what to call `call` with; or answer at once, when there is no such method or no sense in the arguments."""
         self.calls += 1
         try:

@@ -235,8 +235,10 @@ class Engine:
         while len(kept) > self.max_flows or kept.size > self.max_flows * self._kept_bytes:
             kept.drop_oldest(self.max_flows)
 
-    def match_again(self, now: "Callable[[], int]") -> "Iterator[None]":
+    def match_again(self, now: "Callable[[], int]") -> "Iterator[Exception | None]":
         """Match all kept flows again: a generator that gives back the loop after each flow. `now()`: the loop's clock.
+
+        It yields None, or the fault that a flow came to.
 
         Against the policy that is in force when a flow's turn comes: it may change on the way, and an old one has ended.
         """
@@ -244,13 +246,15 @@ class Engine:
             packed = self.kept.get(digest)
             if packed is None or self.policy is None:
                 continue
-            payload = self._unpack(packed)
             try:
+                payload = self._unpack(packed)
                 record = read(payload, self._fast)[1]
                 self._again(self.policy, digest, record, payload, now())
             except (BadRecord,) + MALFORMED:
                 self.kept.pop(digest)  # it matched no better when it came
-            yield
+            except Exception as failure:
+                yield failure
+            yield None
 
     def _again(self, policy: Policy, digest: int, record: "Record", payload: bytes, now: int) -> None:
         plan = policy.decide(record, record["flow"]).plan
@@ -272,7 +276,8 @@ class Engine:
 
     def free_memory(self) -> None:
         """Empty all caches, and forget the last decisions. What flows hold, and what is counted, stays."""
-        self.recent.clear()
+        while self.recent:
+            self.recent.popleft()
         if self.policy is not None:
             self.policy.forget()
 

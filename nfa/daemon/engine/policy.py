@@ -125,7 +125,8 @@ class Policy:
         self._exemptions = _owners(data["exemptions"])
         self._halts = data["halts"]
         self.key_functions = [names[f"key{slot}"] for slot in range(len(numbers))]
-        self.actions: list[tuple[str, bool, str, tuple[str, ...]]] = data["actions"]
+        self.actions: list[tuple[str, bool, str, tuple[str, ...], str]] = data["actions"]
+        """Of each: name, whether it is enabled, why it is not applied ("" when it is), targets, the code of why."""
         self.targets = targets
         self.plans: dict[tuple[int, ...], Plan] = {}
         self._weight = 0

@@ -7,7 +7,7 @@ import sys
 gc.threshold(48 << 10)  # type: ignore[attr-defined]
 
 from ...image.micropython import ImageError, load  # noqa: E402
-from ..base.messages import say  # noqa: E402
+from ..base.messages import Log  # noqa: E402
 from ..base.portable import reason  # noqa: E402
 
 USAGE = """\
@@ -19,7 +19,7 @@ IMAGE comes from: nfa compile --micropython -o IMAGE
 CONTROL = "/var/run/nfa/control.sock"
 
 
-def options(words: list) -> dict:
+def options(words: "list[str]") -> "dict[str, str]":
     """Return the options of the command line. Raises ValueError."""
     found = {"image": "", "source": "", "control": CONTROL}
     names = {"-s": "source", "--source": "source", "--control": "control"}
@@ -37,38 +37,39 @@ def options(words: list) -> dict:
     return found
 
 
-def main(words: list) -> int:
+def main(words: "list[str]") -> int:
     """Run. Returns the exit code: 0 ended by a signal, 1 it cannot run, 2 wrong usage."""
     try:
         chosen = options(words)
     except ValueError:
         print(USAGE)
         return 2
+    log = Log()
     try:
-        return run(chosen)
+        return run(chosen, log)
     except MemoryError:
-        say("error", chosen["image"] + " needs more memory; give it more: micropython -X heapsize=8M")
+        log.say("error", chosen["image"] + " needs more memory; give it more: micropython -X heapsize=8M")
         return 1
 
 
-def run(chosen: dict) -> int:
+def run(chosen: "dict[str, str]", log: Log) -> int:
     """Run with the options of the command line. Returns the exit code. Raises MemoryError when the policy does not fit."""
     try:
         with open(chosen["image"], "rb") as file:
             data = load(file.read())
     except ImageError as failure:
-        say("error", chosen["image"] + ": " + str(failure))
+        log.say("error", chosen["image"] + ": " + str(failure))
         return 1
     except OSError as failure:
-        say("error", chosen["image"] + " cannot be read: " + reason(failure))
+        log.say("error", chosen["image"] + " cannot be read: " + reason(failure))
         return 1
     gc.collect()
     from .daemon import Matcher  # after the image was read: a file that is none is told with what little memory there is
 
     try:
-        matcher = Matcher(data, chosen["source"] or data["source"], chosen["control"], chosen["image"])
+        matcher = Matcher(data, chosen["source"] or data["source"], chosen["control"], chosen["image"], log)
     except ValueError as failure:
-        say("error", str(failure))
+        log.say("error", str(failure))
         return 2
     return matcher.run(data)
 

@@ -11,7 +11,9 @@ import select
 import time
 
 from ... import __version__
-from ..base.messages import LOG_LEVELS, say, set_level
+from ..base.dispatcher import Dispatcher
+from ..base.findings import log_line
+from ..base.messages import LOG_LEVELS, Log
 from ..base.portable import monotonic
 from ..base.portable_micropython import set_lower
 from ..bus import status
@@ -27,6 +29,14 @@ from ..targets.sets.slot import Slot
 from ..targets.sets.writer import Sets
 from .listening import listen_unix, remove_unix
 from .signals import open_signals
+
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+    from socket import socket
+    from typing import Any
+
+    Reply = Callable[[int, dict[str, Any] | None], object]
 
 KEPT_BYTES = 32
 """Bytes of a record that is kept for an edge of a schedule, for each flow that may be remembered: they are not packed here."""
@@ -46,70 +56,82 @@ METHOD_NOT_FOUND, UNKNOWN_ERROR = 3, 9
 class _Facts:
     """What `status.report` asks a daemon's loader and news for."""
 
-    def __init__(self, info: dict) -> None:
+    def __init__(self, info: "dict[str, Any]") -> None:
         self.info = info
 
-    def status(self) -> dict:
+    def status(self) -> "dict[str, Any]":
         return {"state": "not there", "calls": 0, "events": 0}
 
 
 class Matcher(Loop):
     """Everything that lives as long as the process."""
 
-    def __init__(self, data: dict, source: str, control: str, image: str) -> None:
+    def __init__(self, data: "dict[str, Any]", source: str, control: str, image: str, log: Log) -> None:
         """`data`: of the image, which is in the file `image`. Raises ValueError when the source is none."""
-        sets = Sets(say, self.tell)
-        registry = Registry(sets, None, say, self.tell)
+        dispatcher = Dispatcher(log)
+        sets = Sets(log.say, self.tell)
+        registry = Registry(sets, None, log.say, self.tell, insist=dispatcher.insist)
         engine = Engine(registry.refresh, registry.release, recent=1, kept_bytes=KEPT_BYTES)
         listener = Control(control, self.call, listen_unix, remove_unix, MAX_REQUEST)
-        super().__init__(Client(source), engine, registry, Healing(registry, sets, say, self.attach), listener)
+        healing = Healing(registry, sets, log.say, self.attach)
+        super().__init__(log, dispatcher, Client(source), engine, registry, healing, listener)
         self.decoder = "json of MicroPython"
         clock = int(time.time())
-        info = {"generation": 1, "loaded_at": clock, "failed_at": None, "files": data["files"], "image": image}
+        info = {
+            "generation": 1,
+            "loaded_at": clock,
+            "failed_at": None,
+            "compiling": None,
+            "files": data["files"],
+            "image": image,
+        }
         info["errors"], info["warnings"] = data["errors"], data["warnings"]
-        info["reports"] = [text for _, text in data["reports"]]
+        info["reports"] = data["reports"]
         self.loader = self.news = _Facts(info)
         self._signals = -1
+        self._room_told = -60.0
+        """When it was told last that the memory is full, monotonic seconds."""
         self._wanted_flows = data["max_flows"]
         self._most_elements = 0
         if data["log_level"] in LOG_LEVELS:
-            set_level(data["log_level"])
+            log.set_level(data["log_level"])
         set_lower(data["lower"], data["sigma"])
 
     # -- life cycle -------------------------------------------------------------------------------------------------
 
-    def load(self, data: dict) -> None:
+    def load(self, data: "dict[str, Any]") -> None:
         """Put the image's policy in force."""
-        for severity, text in data["reports"]:
-            say("config " + severity, text.partition("\n")[0])
+        for found in data["reports"]:
+            self.log.say(*log_line(found))
         numbers = self.registry.number_slots(data)
         policy = Policy(data, data["code"], {}, numbers)
-        self.registry.replace(data, numbers, policy.key_functions, self.now())
+        self.registry.adopt(self.registry.prepare(data, numbers, policy.key_functions), self.now())
         policy.targets = self.registry.targets
         policy.keep_hours(int(time.time()))
         self.engine.policy = policy
         self.healing.watch()
+        self.in_force(policy, False)
         active = [action for action in policy.actions if not action[2]]
-        say("notice", "policy in force: " + str(len(active)) + " of " + str(len(policy.actions)) + " actions active")
+        self.log.say("notice", "policy in force: " + str(len(active)) + " of " + str(len(policy.actions)) + " actions active")
 
-    def run(self, data: dict) -> int:
+    def run(self, data: "dict[str, Any]") -> int:
         """Run until a signal ends it. Returns the exit code."""
-        problem = self.control.open(self.poll)
+        problem = self.control.open(self.dispatcher)
         if problem:
-            say("error", problem)
+            self.log.say("error", problem)
             return 1
         self._signals = open_signals()
         if self._signals >= 0:
-            self.poll.register(self._signals, select.POLLIN)
-        say("notice", "version " + __version__ + " started, MicroPython")
-        self.healing.open(self.poll, select.POLLIN)
+            self.dispatcher.watch(self._signals, select.POLLIN, self._told_to_end)
+        self.log.say("notice", "version " + __version__ + " started, MicroPython")
+        self.healing.open(self.dispatcher)
         self.load(data)
         data.clear()
         gc.collect()
         self.bound(gc.mem_free())  # type: ignore[attr-defined]
         gc.threshold(COLLECT)  # type: ignore[attr-defined]
         self.client.start(monotonic())
-        self.watch_client()
+        self.follow_client()
         try:
             self.loop()
         finally:
@@ -118,25 +140,18 @@ class Matcher(Loop):
 
     def stop(self) -> None:
         """End: what is pending goes out, flush_on_destroy is honoured."""
-        self.client.close()
-        self.registry.finish(self.now())
-        self.healing.close()
-        self.registry.shut_down(self.now())
-        self.control.close()
-        say("notice", "stopped")
+        guard = self.dispatcher.guard
+        guard(self.end)
+        guard(self.registry.finish, self.now())
+        guard(self.healing.close)
+        guard(self.registry.shut_down, self.now())
+        guard(self.control.close)
+        self.log.say("notice", "stopped")
 
     # -- the turns of the loop --------------------------------------------------------------------------------------
 
-    def ready(self, descriptor: int, event: int, moment: float) -> None:
-        if descriptor == self._signals:
-            self.running = False
-        elif descriptor == self.healing.descriptor:
-            self.guard("healing", self.healing.ready)
-        else:
-            self.guard("the control socket", self.control.ready, descriptor, event)
-
-    def read(self, moment: float, now: int) -> None:
-        self.guard("a record", super().read, moment, now)
+    def _told_to_end(self, descriptor: int, event: int, moment: float) -> None:
+        self.running = False
 
     def take(self, payloads: list[bytes], now: int) -> None:
         """Work on records, but for long lists of names, which nobody asks for here."""
@@ -145,28 +160,26 @@ class Matcher(Loop):
                 self.engine.records += 1
                 self.engine.kinds["names"] += 1
                 payloads = [one for one in payloads if one is not payload]
-        self.guard("a record", super().take, payloads, now)
+        super().take(payloads, now)
 
-    def tick(self, now: int, moment: float) -> None:
-        super().tick(now, moment)
-        self.guard("memory", self.make_room, now)
+    def tick(self) -> None:
+        """What has to happen each second."""
+        super().tick()
+        self.dispatcher.guard(self.forget_elements, self.turn_now())
 
-    def fault(self, what: str, failure: Exception) -> None:
-        """Say, once a minute, that there is a fault in a part of the loop, or too little memory for it."""
-        if not isinstance(failure, MemoryError):
-            super().fault(what, failure)
-            return
-        # Flows are what can be forgotten: their elements stay until they expire.
+    def make_room(self) -> None:
+        """Memory is short: let go of what can be made again, and of flows. Their elements stay until they expire."""
+        super().make_room()
         for dropped in self.engine.flows.drop_oldest(self.engine.max_flows):
             self.registry.release(dropped, self.now(), False)
         self.engine.kept.clear()
         gc.collect()
-        if "memory" not in self._faults:
-            self._faults.add("memory")
-            say("warning", "the memory is full: flows are forgotten; give it more: micropython -X heapsize=8M")
+        if monotonic() >= self._room_told + 60.0:
+            self._room_told = monotonic()
+            self.log.say("warning", "the memory is full: flows are forgotten; give it more: micropython -X heapsize=8M")
 
     @staticmethod
-    def attach(connection, port: int, tables: set) -> None:
+    def attach(connection: "socket", port: int, tables: set[str]) -> None:
         """Give a socket a filter that is short: the program is made of many small things."""
         attach(connection, port, tables, (20, 8))
 
@@ -175,7 +188,7 @@ class Matcher(Loop):
         self.engine.max_flows = min(self._wanted_flows, max(64, free // PER_FLOW))
         self._most_elements = max(64, free // PER_ELEMENT)
 
-    def make_room(self, now: int) -> None:
+    def forget_elements(self, now: int) -> None:
         """Forget elements, if there are too many: those that no flow holds; the kernel keeps them until their time is over."""
         slots = [slot for slot in self.registry.by_number.values() if isinstance(slot, Slot)]
         if sum([len(slot.live) for slot in slots]) <= self._most_elements:
@@ -184,13 +197,12 @@ class Matcher(Loop):
             for dropped in self.engine.flows.drop_oldest(self.engine.max_flows):
                 self.registry.release(dropped, now, False)
         for slot in slots:
-            slot.forget([key for key, deadline in slot.live.items() if deadline < 0])
-            slot.carried_over = True  # what comes again is in the kernel's set
+            slot.forget_idle()
         gc.collect()
 
     # -- answers ----------------------------------------------------------------------------------------------------
 
-    def call(self, method: str, arguments: dict, reply) -> None:
+    def call(self, method: str, arguments: "dict[str, Any]", reply: "Reply") -> None:
         """Answer one call of the control socket."""
         if method != "status":
             reply(METHOD_NOT_FOUND, {"error": "under MicroPython there is only status, not " + method[:64]})

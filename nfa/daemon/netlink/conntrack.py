@@ -10,17 +10,49 @@ each message is taken or refused alone.
 import struct
 
 from ..base.portable import Struct
-from .wire import HEADER, NESTED, NLM_F_REQUEST, NUMBER, WORD, attribute, attributes, message, nfgen
+from .wire import (
+    ATTRIBUTE,
+    HEADER,
+    NFPROTO_OF,
+    NLA_F_NESTED,
+    NLM_F_DUMP,
+    NLM_F_REQUEST,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    NUMBER,
+    WORD,
+    attribute,
+    attributes,
+    message,
+    nfgen,
+)
 
 UPDATE = 0x100
-"""IPCTNL_MSG_CT_NEW without CREATE. The answers of a dump have this type, too."""
+"""IPCTNL_MSG_CT_NEW, with its subsystem; without CREATE. The answers of a dump have this type, too."""
 READ = 0x101
+"""IPCTNL_MSG_CT_GET"""
 DELETE = 0x102
-DONE = 3
-_ERROR = 2
-_DUMP = 0x300
+"""IPCTNL_MSG_CT_DELETE"""
+CTA_TUPLE_ORIG = 1
+CTA_TUPLE_REPLY = 2
+CTA_MARK = 8
+CTA_MARK_MASK = 21
+CTA_LABELS = 22
+CTA_LABELS_MASK = 23
+CTA_FILTER = 25
+CTA_TUPLE_IP = 1
+CTA_TUPLE_PROTO = 2
+CTA_IP_V4_SRC = 1
+CTA_IP_V4_DST = 2
+CTA_IP_V6_SRC = 3
+CTA_IP_V6_DST = 4
+CTA_PROTO_NUM = 1
+CTA_PROTO_SRC_PORT = 2
+CTA_PROTO_DST_PORT = 3
+CTA_FILTER_ORIG_FLAGS = 1
+CTA_FILTER_REPLY_FLAGS = 2
 _FILTER_PROTOCOL = 1 << 3
-_FAMILY = {4: 2, 6: 10}
+"""CTA_FILTER_F_CTA_PROTO_NUM of net/netfilter/nf_conntrack_netlink.c; no header has it."""
 
 ICMP = 1
 ICMPV6 = 58
@@ -28,13 +60,25 @@ MAX_BATCH = 128
 """Messages in one send: should each be refused, the answers still fit into the receive buffer (256 of them on 6.18)."""
 
 
-def _layout(size: int) -> Struct:
-    """Return the form of header and tuple for addresses of `size` bytes: all nested attributes at their fixed places."""
-    ports = "HHB3x HH2s2x HH2s2x"
-    return Struct("=IHHII BBH HH HH HH%ds HH%ds HH " % (size, size) + ports)  # noqa: UP031
+def _layout(version: int) -> tuple[Struct, tuple[bytes, bytes, bytes, bytes, bytes]]:
+    """Return the form of a message about a connection, and what stands before each part of that: all nested attributes
+    have their fixed places."""
+    size, source, destination = (4, CTA_IP_V4_SRC, CTA_IP_V4_DST) if version == 4 else (16, CTA_IP_V6_SRC, CTA_IP_V6_DST)
+    addresses = 4 + 2 * (4 + size)
+    before = (
+        nfgen(NFPROTO_OF[version])
+        + ATTRIBUTE.pack(4 + addresses + 28, CTA_TUPLE_ORIG | NLA_F_NESTED)
+        + ATTRIBUTE.pack(addresses, CTA_TUPLE_IP | NLA_F_NESTED)
+        + ATTRIBUTE.pack(4 + size, source),
+        ATTRIBUTE.pack(4 + size, destination),
+        ATTRIBUTE.pack(28, CTA_TUPLE_PROTO | NLA_F_NESTED) + ATTRIBUTE.pack(5, CTA_PROTO_NUM),
+        ATTRIBUTE.pack(6, CTA_PROTO_SRC_PORT),
+        ATTRIBUTE.pack(6, CTA_PROTO_DST_PORT),
+    )
+    return Struct("=IHHII 16s%ds 4s%ds 8sB3x 4s2s2x 4s2s2x" % (size, size)), before  # noqa: UP031
 
 
-_V4, _V6 = _layout(4), _layout(16)
+_V4, _V6 = _layout(4), _layout(6)
 _PARTS4, _PARTS6 = Struct(">xB4s4s2s2s"), Struct(">xB16s16s2s2s")
 
 
@@ -42,18 +86,19 @@ def encode(command: int, sequence: int, connection: bytes, tail: bytes) -> bytes
     """Return an UPDATE or DELETE message about a packed connection; `tail`: attributes of `mark` or `labels`."""
     if connection[0] == 4:
         protocol, source, destination, sport, dport = _PARTS4.unpack(connection)
-        return _V4.pack(72 + len(tail), command, NLM_F_REQUEST, sequence, 0, 2, 0, 0,
-                        52, 1 | NESTED, 20, 1 | NESTED, 8, 1, source, 8, 2, destination,
-                        28, 2 | NESTED, 5, 1, protocol, 6, 2, sport, 6, 3, dport) + tail  # fmt: skip
-    protocol, source, destination, sport, dport = _PARTS6.unpack(connection)
-    return _V6.pack(96 + len(tail), command, NLM_F_REQUEST, sequence, 0, 10, 0, 0,
-                    76, 1 | NESTED, 44, 1 | NESTED, 20, 3, source, 20, 4, destination,
-                    28, 2 | NESTED, 5, 1, protocol, 6, 2, sport, 6, 3, dport) + tail  # fmt: skip
+        form, (first, second, third, fourth, fifth) = _V4
+    else:
+        protocol, source, destination, sport, dport = _PARTS6.unpack(connection)
+        form, (first, second, third, fourth, fifth) = _V6
+    whole = form.pack(form.size + len(tail), command, NLM_F_REQUEST, sequence, 0, first, source, second, destination,
+                      third, protocol, fourth, sport, fifth, dport)  # fmt: skip
+    return whole + tail
 
 
 def encode_raw(command: int, sequence: int, version: int, original: bytes, tail: bytes) -> bytes:
     """Return the same for an entry by the payload of its TUPLE_ORIG, as `entries` gives it (ICMP: type, code and id)."""
-    return message(command, NLM_F_REQUEST, sequence, nfgen(_FAMILY[version]) + attribute(1 | NESTED, original) + tail)
+    body = nfgen(NFPROTO_OF[version]) + attribute(CTA_TUPLE_ORIG | NLA_F_NESTED, original)
+    return message(command, NLM_F_REQUEST, sequence, body + tail)
 
 
 def mark(value: int, mask: int) -> bytes:
@@ -61,12 +106,12 @@ def mark(value: int, mask: int) -> bytes:
 
     The kernel computes (old & ~mask) ^ value, so `value` must not have bits outside the mask.
     """
-    return attribute(8, struct.pack(">I", value & mask)) + attribute(21, struct.pack(">I", mask))
+    return attribute(CTA_MARK, struct.pack(">I", value & mask)) + attribute(CTA_MARK_MASK, struct.pack(">I", mask))
 
 
 def labels(value: int, mask: int) -> bytes:
     """Return the same for labels; label n is bit n of these numbers. The kernel has them in words of 32 bits, host order."""
-    return attribute(22, _words(value & mask)) + attribute(23, _words(mask))
+    return attribute(CTA_LABELS, _words(value & mask)) + attribute(CTA_LABELS_MASK, _words(mask))
 
 
 def _words(bits: int) -> bytes:
@@ -86,12 +131,13 @@ def read(sequence: int, version: int, protocol: int, filtered: bool) -> bytes:
 
     `filtered`: of one protocol only; kernels before 5.8 do not know that and give all.
     """
-    body = nfgen(_FAMILY[version])
+    body = nfgen(NFPROTO_OF[version])
     if filtered:
-        body += attribute(1 | NESTED, attribute(2 | NESTED, attribute(1, bytes((protocol,)))))
-        flags = WORD.pack(_FILTER_PROTOCOL)
-        body += attribute(25 | NESTED, attribute(1, flags) + attribute(2, WORD.pack(0)))
-    return message(READ, NLM_F_REQUEST | _DUMP, sequence, body)
+        number = attribute(CTA_PROTO_NUM, bytes((protocol,)))
+        body += attribute(CTA_TUPLE_ORIG | NLA_F_NESTED, attribute(CTA_TUPLE_PROTO | NLA_F_NESTED, number))
+        flags = attribute(CTA_FILTER_ORIG_FLAGS, WORD.pack(_FILTER_PROTOCOL)) + attribute(CTA_FILTER_REPLY_FLAGS, WORD.pack(0))
+        body += attribute(CTA_FILTER | NLA_F_NESTED, flags)
+    return message(READ, NLM_F_REQUEST | NLM_F_DUMP, sequence, body)
 
 
 def entries(data: bytes, sequence: int, protocol: int) -> tuple[list[tuple[bytes, bytes, bytes]], int]:
@@ -106,21 +152,25 @@ def entries(data: bytes, sequence: int, protocol: int) -> tuple[list[tuple[bytes
         if length < 16 or position + length > len(data):
             break
         if number == sequence:
-            if kind in (DONE, _ERROR):
-                return found, -NUMBER.unpack_from(data, position + 16)[0]
+            if kind in (NLMSG_DONE, NLMSG_ERROR):
+                error: int = NUMBER.unpack_from(data, position + 16)[0]
+                return found, -error
             # The kernel writes the original tuple first, and in it the protocol at a fixed place: most entries end here.
             place = position + (52 if data[position + 16] == 2 else 76)
             if kind == UPDATE and place < position + length and data[place] == protocol:
                 tuples = dict(attributes(data[position + 20 : position + length]))
-                if 1 in tuples and 2 in tuples:
-                    found.append((_addresses(tuples[1]), _addresses(tuples[2]), tuples[1]))
+                if CTA_TUPLE_ORIG in tuples and CTA_TUPLE_REPLY in tuples:
+                    original = tuples[CTA_TUPLE_ORIG]
+                    found.append((_addresses(original), _addresses(tuples[CTA_TUPLE_REPLY]), original))
         position += (length + 3) & ~3
     return found, -1
 
 
 def _addresses(payload: bytes) -> bytes:
     """Return source and destination of a tuple, one after the other; b"" where they are not both told."""
-    found = dict(attributes(dict(attributes(payload)).get(1, b"")))
-    if 1 in found and 2 in found:
-        return found[1] + found[2]
-    return found[3] + found[4] if 3 in found and 4 in found else b""
+    found = dict(attributes(dict(attributes(payload)).get(CTA_TUPLE_IP, b"")))
+    if CTA_IP_V4_SRC in found and CTA_IP_V4_DST in found:
+        return found[CTA_IP_V4_SRC] + found[CTA_IP_V4_DST]
+    if CTA_IP_V6_SRC in found and CTA_IP_V6_DST in found:
+        return found[CTA_IP_V6_SRC] + found[CTA_IP_V6_DST]
+    return b""

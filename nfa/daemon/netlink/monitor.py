@@ -9,21 +9,48 @@ import socket
 import struct
 
 from ..base.portable import LATER, SO_RCVBUF, Struct, bind_netlink, decode, receive
-from .socket import MAX_ANSWER, NETLINK_NETFILTER, SOL_NETLINK
-from .wire import ATTRIBUTE, HEADER, NET_BYTEORDER, NLM_F_ACK, NLM_F_REQUEST, NUMBER, attribute, attributes, message, nfgen
+from .ipset import IPSET_ATTR_DATA, IPSET_ATTR_PROTOCOL, IPSET_ATTR_SETNAME, NFNL_SUBSYS_IPSET
+from .nftables import (
+    NFTA_DATA_VALUE,
+    NFTA_SET_ELEM_KEY,
+    NFTA_SET_ELEM_LIST_ELEMENTS,
+    NFTA_SET_ELEM_LIST_SET,
+    NFTA_SET_ELEM_LIST_TABLE,
+)
+from .socket import MAX_ANSWER, SOL_NETLINK, open_socket
+from .wire import (
+    ATTRIBUTE,
+    HEADER,
+    NLA_F_NET_BYTEORDER,
+    NLA_TYPE_MASK,
+    NLM_F_ACK,
+    NLM_F_DUMP,
+    NLM_F_REQUEST,
+    NLMSG_ERROR,
+    NUMBER,
+    attribute,
+    attributes,
+    message,
+    messages,
+    nfgen,
+    string,
+)
 
-_AF_NETLINK = 16
-_ADD_MEMBERSHIP = 1
-_GROUP_NFTABLES = 7
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+
+NETLINK_ADD_MEMBERSHIP = 1
+NFNLGRP_NFTABLES = 7
 _RECEIVE_BUFFER = 1 << 20
 _SO_RCVBUFFORCE = 33
 TABLE_GONE, SET_MADE, SET_GONE, ELEMENTS_GONE = 0xA02, 0xA09, 0xA0B, 0xA0E
-"""Kinds of notifications."""
-_LIST = 0x607
-_DUMP = 0x300
-_HEADER_ONLY = 4
-_ELEMENTS = 24
-_ERROR, _DONE = 2, 3
+"""Kinds of notifications: NFT_MSG_DELTABLE, NFT_MSG_NEWSET, NFT_MSG_DELSET and NFT_MSG_DELSETELEM, with their subsystem."""
+LIST = 0x607
+"""IPSET_CMD_LIST, with its subsystem."""
+IPSET_ATTR_FLAGS = 6
+IPSET_FLAG_LIST_HEADER = 1 << 2
+IPSET_ATTR_ELEMENTS = 24
 _ELEMENT = Struct("=8H")
 """The list of elements, an element, its key and the value in that: length and kind of each."""
 
@@ -31,7 +58,7 @@ _ELEMENT = Struct("=8H")
 class Monitor:
     """Listens to what others than the socket `port` do to nftables. `lost` counts what was missed: anything may have been."""
 
-    def __init__(self, port: int, attach=None) -> None:
+    def __init__(self, port: int, attach: "Callable[[socket.socket, int, set[str]], None] | None" = None) -> None:
         """`attach(socket, port, tables)` gives the kernel a filter. Raises OSError."""
         self._port = port
         self._attach = attach
@@ -39,7 +66,7 @@ class Monitor:
         self.lost = 0
         self.more = False
         """The last `read` did not come to the end of what there was."""
-        self._socket = socket.socket(_AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+        self._socket = open_socket()
         try:
             self._socket.setblocking(False)
             try:
@@ -49,7 +76,7 @@ class Monitor:
             if attach is not None:
                 attach(self._socket, port, self._tables)
             bind_netlink(self._socket)
-            self._socket.setsockopt(SOL_NETLINK, _ADD_MEMBERSHIP, _GROUP_NFTABLES)
+            self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTABLES)
         except OSError:
             self._socket.close()
             raise
@@ -127,7 +154,8 @@ def _after(data: bytes, position: int, end: int) -> int:
 def _names(data: bytes) -> tuple[str | None, str]:
     """Return the attributes 1 and 2 of a message: the table (None: there is none), and the set."""
     found = dict(attributes(data))
-    names = [decode(found[kind].rstrip(b"\0")) if kind in found else None for kind in (1, 2)]
+    kinds = (NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_ELEM_LIST_SET)  # the same for tables and for sets
+    names = [decode(found[kind].rstrip(b"\0")) if kind in found else None for kind in kinds]
     return names[0], names[1] or ""
 
 
@@ -136,35 +164,34 @@ def _keys(data: bytes, position: int, end: int) -> list[bytes]:
     if position + 20 <= end:
         whole, kind, element, _, _, key, value, inner = _ELEMENT.unpack_from(data, position)
         # The most common form: one element, and first in it its key.
-        if whole == element + 4 and kind & 0x3FFF == 3 and key & 0x3FFF == 1 and inner & 0x3FFF == 1 and value >= 4:
+        usual = whole == element + 4 and value >= 4 and kind & NLA_TYPE_MASK == NFTA_SET_ELEM_LIST_ELEMENTS
+        if usual and key & NLA_TYPE_MASK == NFTA_SET_ELEM_KEY and inner & NLA_TYPE_MASK == NFTA_DATA_VALUE:
             return [data[position + 16 : min(end, position + 12 + value)]]
-    found = []
+    found: list[bytes] = []
     for kind, listed in attributes(data[position:end]):
-        for _, element in attributes(listed) if kind == 3 else []:
-            found.append(dict(attributes(dict(attributes(element)).get(1, b""))).get(1, b""))
+        for _, element in attributes(listed) if kind == NFTA_SET_ELEM_LIST_ELEMENTS else []:
+            key = dict(attributes(element)).get(NFTA_SET_ELEM_KEY, b"")
+            found.append(dict(attributes(key)).get(NFTA_DATA_VALUE, b""))
     return found or [b""]
 
 
 def ask_size(name: str, protocol: int, sequence: int) -> bytes:
     """Return the request for what an ipset is, without its elements."""
-    body = nfgen(2) + attribute(1, bytes((protocol,))) + attribute(2, name.encode() + b"\0")
-    body += attribute(6 | NET_BYTEORDER, struct.pack(">I", _HEADER_ONLY))
-    return message(_LIST, NLM_F_REQUEST | NLM_F_ACK | _DUMP, sequence, body)
+    body = nfgen(2) + attribute(IPSET_ATTR_PROTOCOL, bytes((protocol,))) + string(IPSET_ATTR_SETNAME, name)
+    body += attribute(IPSET_ATTR_FLAGS | NLA_F_NET_BYTEORDER, struct.pack(">I", IPSET_FLAG_LIST_HEADER))
+    return message(LIST, NLM_F_REQUEST | NLM_F_ACK | NLM_F_DUMP, sequence, body)
 
 
 def size_of(data: bytes, sequence: int) -> int | None:
     """Return how many elements the ipset of an answer has; -1 when there is no such set, None when it does not say."""
-    position = 0
-    while position + 20 <= len(data):
-        length, kind, _, number, _ = HEADER.unpack_from(data, position)
-        if length < 16 or position + length > len(data):
-            break
-        if number == sequence and kind == _ERROR and NUMBER.unpack_from(data, position + 16)[0] == -errno.ENOENT:
+    for kind, _, number, start, end in messages(data):
+        if number != sequence or end - start < 4:
+            continue
+        if kind == NLMSG_ERROR and NUMBER.unpack_from(data, start)[0] == -errno.ENOENT:
             return -1
-        if number == sequence and kind & 0xFF00 == 0x600:
-            for outer, value in attributes(data[position + 20 : position + length]):
-                for inner, count in attributes(value) if outer == 7 else []:
-                    if inner == _ELEMENTS and len(count) == 4:
+        if kind >> 8 == NFNL_SUBSYS_IPSET:
+            for outer, value in attributes(data[start + 4 : end]):
+                for inner, count in attributes(value) if outer == IPSET_ATTR_DATA else []:
+                    if inner == IPSET_ATTR_ELEMENTS and len(count) == 4:
                         return int.from_bytes(count, "big")
-        position += (length + 3) & ~3
     return None

@@ -10,13 +10,29 @@ again in one transaction does, on every kernel, and whether or not it was there.
 import struct
 
 from ..base.portable import Struct, pack_rows
-from .wire import ATTRIBUTE, NESTED, NLM_F_CREATE, NLM_F_REQUEST, attribute, message, nfgen, pad
+from .wire import ATTRIBUTE, NLA_F_NESTED, NLM_F_CREATE, NLM_F_REQUEST, attribute, message, nfgen, pad, string
 
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+
+NFNL_SUBSYS_NFTABLES = 10
 BEGIN = 0x10
+"""NFNL_MSG_BATCH_BEGIN"""
 END = 0x11
+"""NFNL_MSG_BATCH_END"""
 NEW = 0xA0C
+"""NFT_MSG_NEWSETELEM, with its subsystem."""
 DEL = 0xA0E
-_SUBSYSTEM = 10
+"""NFT_MSG_DELSETELEM, with its subsystem."""
+NFTA_SET_ELEM_LIST_TABLE = 1
+NFTA_SET_ELEM_LIST_SET = 2
+NFTA_SET_ELEM_LIST_ELEMENTS = 3
+NFTA_LIST_ELEM = 1
+NFTA_SET_ELEM_KEY = 1
+NFTA_SET_ELEM_TIMEOUT = 4
+NFTA_SET_ELEM_EXPIRATION = 5
+NFTA_DATA_VALUE = 1
 _ELEMENTS_HEADER = 4
 EXPIRATION = 12
 """Bytes of the time that an element has left, in what `Elements.restore` makes."""
@@ -47,7 +63,7 @@ def key_size(sizes: tuple[int, ...]) -> int:
     return sizes[0] if len(sizes) == 1 else sum([(size + 3) & ~3 for size in sizes])
 
 
-def expander(fields: tuple[str, ...], family: int):
+def expander(fields: tuple[str, ...], family: int) -> "Callable[[bytes], bytes]":
     """Return the function that makes a set's key of a packed element: slot number (2 bytes, dropped), then the fields.
 
     In memory an element has no padding, which for 50,000 of them saves a megabyte; in a key each of several fields is
@@ -61,7 +77,7 @@ def expander(fields: tuple[str, ...], family: int):
     return lambda element: padded.pack(*compact.unpack(element))
 
 
-def packer(fields: tuple[str, ...], family: int, number: int):
+def packer(fields: tuple[str, ...], family: int, number: int) -> "Callable[[bytes], bytes]":
     """Return the function that makes a packed element, with this slot number, of a set's key; b"" of what is no such key."""
     prefix = number.to_bytes(2, "big")
     sizes = widths(fields, family)
@@ -72,12 +88,12 @@ def packer(fields: tuple[str, ...], family: int, number: int):
 
 def begin(sequence: int) -> bytes:
     """Return the message that opens a transaction."""
-    return message(BEGIN, NLM_F_REQUEST, sequence, nfgen(0, _SUBSYSTEM))
+    return message(BEGIN, NLM_F_REQUEST, sequence, nfgen(0, NFNL_SUBSYS_NFTABLES))
 
 
 def end(sequence: int) -> bytes:
     """Return the message that commits a transaction."""
-    return message(END, NLM_F_REQUEST, sequence, nfgen(0, _SUBSYSTEM))
+    return message(END, NLM_F_REQUEST, sequence, nfgen(0, NFNL_SUBSYS_NFTABLES))
 
 
 def _between(sizes: tuple[int, ...], before: bytes, after: bytes) -> tuple[Struct, list[bytes]]:
@@ -97,15 +113,17 @@ class Elements:
     def __init__(self, table_family: int, table: str, name: str, sizes: tuple[int, ...], timeout: int) -> None:
         """`sizes`: bytes of each field (`widths`). `timeout`: milliseconds every element carries, -1 to leave it to the set."""
         size = key_size(sizes)
-        self.head = nfgen(table_family) + attribute(1, table.encode() + b"\0") + attribute(2, name.encode() + b"\0")
-        tail = attribute(4, struct.pack(">Q", timeout)) if timeout >= 0 else b""
+        self.head = nfgen(table_family) + string(NFTA_SET_ELEM_LIST_TABLE, table) + string(NFTA_SET_ELEM_LIST_SET, name)
+        tail = attribute(NFTA_SET_ELEM_TIMEOUT, struct.pack(">Q", timeout)) if timeout >= 0 else b""
         padding = pad(b"\0" * size)[size:]
-        key = ATTRIBUTE.pack(size + 8 + len(padding), 1 | NESTED) + ATTRIBUTE.pack(size + 4, 1)
+        key = ATTRIBUTE.pack(size + 8 + len(padding), NFTA_SET_ELEM_KEY | NLA_F_NESTED) + ATTRIBUTE.pack(
+            size + 4, NFTA_DATA_VALUE
+        )
         self.element = 4 + 8 + size + len(padding) + len(tail)
         """Bytes of one element in a message."""
-        self._before = ATTRIBUTE.pack(self.element, 1 | NESTED) + key
+        self._before = ATTRIBUTE.pack(self.element, NFTA_LIST_ELEM | NLA_F_NESTED) + key
         self._after = padding + tail
-        plain = ATTRIBUTE.pack(self.element - len(tail), 1 | NESTED) + key
+        plain = ATTRIBUTE.pack(self.element - len(tail), NFTA_LIST_ELEM | NLA_F_NESTED) + key
         self._fields = Struct(">2x" + "".join(["%ds" % one for one in sizes]))  # noqa: UP031
         self._rows = [_between(sizes, one, end) for one, end in ((self._before, self._after), (plain, padding))]
         self.room = min(1024, (65535 - _ELEMENTS_HEADER) // self.element)
@@ -116,7 +134,7 @@ class Elements:
         """Return a NEW or DEL message for at most `room` elements: all at once, in half the time of one by one."""
         whole, between = self._rows[0 if command == NEW else 1]
         data = pack_rows(whole, self._fields, elements, between, False)
-        body = self.head + ATTRIBUTE.pack(len(data) + 4, 3 | NESTED) + data
+        body = self.head + ATTRIBUTE.pack(len(data) + 4, NFTA_SET_ELEM_LIST_ELEMENTS | NLA_F_NESTED) + data
         flags = NLM_F_REQUEST | NLM_F_CREATE if command == NEW else NLM_F_REQUEST
         return message(command, flags, sequence, body)
 
@@ -126,12 +144,13 @@ class Elements:
         0 for all: for ever.
         """
         before, after = self._before[4:], self._after
-        chunks = []
+        chunks: list[bytes] = []
         for key, seconds in zip(keys, left):  # noqa: B905 (MicroPython's zip has no strict)
-            body = before + key + after + (attribute(5, struct.pack(">Q", seconds * 1000)) if seconds else b"")
-            chunks.append(ATTRIBUTE.pack(len(body) + 4, 1 | NESTED) + body)
+            own = attribute(NFTA_SET_ELEM_EXPIRATION, struct.pack(">Q", seconds * 1000)) if seconds else b""
+            body = before + key + after + own
+            chunks.append(ATTRIBUTE.pack(len(body) + 4, NFTA_LIST_ELEM | NLA_F_NESTED) + body)
         data = b"".join(chunks)
-        body = self.head + ATTRIBUTE.pack(len(data) + 4, 3 | NESTED) + data
+        body = self.head + ATTRIBUTE.pack(len(data) + 4, NFTA_SET_ELEM_LIST_ELEMENTS | NLA_F_NESTED) + data
         return message(NEW, NLM_F_REQUEST | NLM_F_CREATE, sequence, body)
 
     def failed_index(self, offset: int, more: int = 0) -> int:

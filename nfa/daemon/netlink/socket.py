@@ -7,7 +7,8 @@ here waits. Source: linux/netlink.h.
 import errno
 import socket
 
-from ..base.portable import EINTR, ENOPROTOOPT, LATER, bind_netlink, receive, strerror
+from ..base.portable import EINTR, ENOPROTOOPT, LATER, bind_netlink, debugging, receive, strerror
+from . import ipset
 from .wire import Failure, failures
 
 NETLINK_NETFILTER = 12
@@ -19,6 +20,15 @@ MAX_SEND = 128 << 10
 """Bytes a batch may have: the default send buffer takes 176 kB in one send (6.18)."""
 MAX_ANSWER = 64 << 10
 """Bytes of a datagram; the kernel makes them no larger than 32 kB."""
+
+
+def open_socket() -> socket.socket:
+    """Return a new socket to netfilter; with NFA_DEBUG=netlink one that prints what goes over it. Raises OSError."""
+    if debugging("netlink"):
+        traced = __import__("nfa.daemon.netlink.trace", None, None, ["Traced"])
+        made: socket.socket = traced.Traced(_AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+        return made
+    return socket.socket(_AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
 
 
 class Netlink:
@@ -40,7 +50,7 @@ class Netlink:
         return first
 
     def _open(self) -> socket.socket:
-        made = socket.socket(_AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+        made = open_socket()
         try:
             self._port = bind_netlink(made)
             made.setblocking(False)
@@ -88,6 +98,7 @@ class Netlink:
         return self._port
 
     def close(self) -> None:
+        """Close the socket; it is opened again when used."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -102,7 +113,7 @@ class Dump:
     def ask(self, request: bytes) -> None:
         """Send the request for a dump. Raises OSError."""
         if self._socket is None:
-            self._socket = socket.socket(_AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+            self._socket = open_socket()
             bind_netlink(self._socket)
             self._socket.setblocking(False)
         self._socket.send(request)
@@ -119,6 +130,7 @@ class Dump:
             return b""
 
     def close(self) -> None:
+        """Close the socket; it is opened again when used."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -130,16 +142,16 @@ def describe(error: int) -> str:
 
 
 _IPSET = {
-    4097: "the kernel does not speak this ipset protocol",
-    4098: "the kernel has no such set type (a kernel module is missing)",
-    4099: "the kernel has no room for another set",
-    4100: "the set is in use",
-    4102: "the set exists with another type",
-    4103: "the element is already in the set",
-    4106: "the address family does not fit the set",
-    4107: "the set was made without timeouts",
-    4108: "the set is used by a rule",
-    4114: "the set was made without skbinfo",
-    4352: "the set is full, or the element lies outside its range",
-    4354: "the protocol does not fit the set",
+    ipset.IPSET_ERR_PROTOCOL: "the kernel does not speak this ipset protocol",
+    ipset.IPSET_ERR_FIND_TYPE: "the kernel has no such set type (a kernel module is missing)",
+    ipset.IPSET_ERR_MAX_SETS: "the kernel has no room for another set",
+    ipset.IPSET_ERR_BUSY: "the set is in use",
+    ipset.IPSET_ERR_TYPE_MISMATCH: "the set exists with another type",
+    ipset.IPSET_ERR_EXIST: "the element is already in the set",
+    ipset.IPSET_ERR_INVALID_FAMILY: "the address family does not fit the set",
+    ipset.IPSET_ERR_TIMEOUT: "the set was made without timeouts",
+    ipset.IPSET_ERR_REFERENCED: "the set is used by a rule",
+    ipset.IPSET_ERR_SKBINFO: "the set was made without skbinfo",
+    ipset.IPSET_ERR_HASH_FULL: "the set is full, or the element lies outside its range",
+    ipset.IPSET_ERR_INVALID_PROTO: "the protocol does not fit the set",
 }

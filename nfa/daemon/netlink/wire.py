@@ -2,20 +2,30 @@
 
 Source: linux/netlink.h, linux/netfilter/nfnetlink.h. Header fields are in host order; a message and each attribute are
 padded to 4 bytes, attribute lengths exclude the padding.
+
+A number of a kernel header has the header's name and stands once, in the module that encodes with it; others take it from
+there. A name costs MicroPython some 50 bytes, and 16 more in each module that takes it.
 """
 
 import struct
 
 from ..base.portable import Struct
 
+NLMSG_ERROR = 2
+NLMSG_DONE = 3
 NLM_F_REQUEST = 0x1
 NLM_F_ACK = 0x4
+NLM_F_DUMP = 0x300
 NLM_F_CREATE = 0x400
 NLM_F_CAPPED = 0x100
 NLM_F_ACK_TLVS = 0x200
-NLMSG_ERROR = 2
-NESTED = 0x8000
-NET_BYTEORDER = 0x4000
+NLMSGERR_ATTR_OFFS = 2
+NLA_F_NESTED = 0x8000
+NLA_F_NET_BYTEORDER = 0x4000
+NLA_TYPE_MASK = 0x3FFF
+
+NFPROTO_OF = {4: 2, 6: 10}
+"""NFPROTO_IPV4 and NFPROTO_IPV6 (linux/netfilter.h), by IP version; AF_INET and AF_INET6 are the same numbers."""
 
 HEADER = Struct("=IHHII")
 ATTRIBUTE = Struct("=HH")
@@ -30,8 +40,13 @@ def pad(data: bytes) -> bytes:
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
-    """Return one attribute, padded. `kind` may carry the flag bits NESTED and NET_BYTEORDER."""
+    """Return one attribute, padded. `kind` may carry the flag bits NLA_F_NESTED and NLA_F_NET_BYTEORDER."""
     return ATTRIBUTE.pack(len(payload) + 4, kind) + pad(payload)
+
+
+def string(kind: int, text: str) -> bytes:
+    """Return an attribute with a text that ends with a NUL."""
+    return attribute(kind, text.encode() + b"\0")
 
 
 def message(kind: int, flags: int, sequence: int, payload: bytes) -> bytes:
@@ -52,13 +67,13 @@ def with_sequence(data: bytes, sequence: int, flags: int = 0) -> bytes:
 
 def attributes(data: bytes) -> list[tuple[int, bytes]]:
     """Return (kind without flag bits, payload) of each attribute; stops where the data does not fit."""
-    found = []
+    found: list[tuple[int, bytes]] = []
     position = 0
     while position + 4 <= len(data):
         length, kind = ATTRIBUTE.unpack_from(data, position)
         if length < 4 or position + length > len(data):
             break
-        found.append((kind & 0x3FFF, data[position + 4 : position + length]))
+        found.append((kind & NLA_TYPE_MASK, data[position + 4 : position + length]))
         position += (length + 3) & ~3
     return found
 
@@ -79,23 +94,35 @@ class Failure:
         self.echo = echo
 
 
-def failures(data: bytes) -> list[Failure]:
-    """Return every NLMSG_ERROR in a datagram, acknowledgements included."""
-    found = []
+def messages(data: bytes) -> list[tuple[int, int, int, int, int]]:
+    """Return (kind, flags, sequence number, place of the payload, end) of each message in a datagram.
+
+    Stops where the data does not fit.
+    """
+    found: list[tuple[int, int, int, int, int]] = []
     position = 0
-    while position + 36 <= len(data):
+    while position + 16 <= len(data):
         length, kind, flags, sequence, _ = HEADER.unpack_from(data, position)
         if length < 16 or position + length > len(data):
             break
-        if kind == NLMSG_ERROR and length >= 36:
-            error = -NUMBER.unpack_from(data, position + 16)[0]
-            size = 16 if flags & NLM_F_CAPPED or not error else HEADER.unpack_from(data, position + 20)[0]
-            echo = data[position + 20 : min(position + 20 + size, position + length)]
-            offset = -1
-            if flags & NLM_F_ACK_TLVS:
-                for tlv, value in attributes(data[position + 20 + ((size + 3) & ~3) : position + length]):
-                    if tlv == 2 and len(value) == 4:  # NLMSGERR_ATTR_OFFS
-                        offset = WORD.unpack(value)[0]
-            found.append(Failure(sequence, error, offset, echo))
+        found.append((kind, flags, sequence, position + 16, position + length))
         position += (length + 3) & ~3
+    return found
+
+
+def failures(data: bytes) -> list[Failure]:
+    """Return every NLMSG_ERROR in a datagram, acknowledgements included."""
+    found: list[Failure] = []
+    for kind, flags, sequence, start, stop in messages(data):
+        if kind != NLMSG_ERROR or stop - start < 20:
+            continue
+        error = -NUMBER.unpack_from(data, start)[0]
+        size = 16 if flags & NLM_F_CAPPED or not error else HEADER.unpack_from(data, start + 4)[0]
+        echo = data[start + 4 : min(start + 4 + size, stop)]
+        offset = -1
+        if flags & NLM_F_ACK_TLVS:
+            for tlv, value in attributes(data[start + 4 + ((size + 3) & ~3) : stop]):
+                if tlv == NLMSGERR_ATTR_OFFS and len(value) == 4:
+                    offset = WORD.unpack(value)[0]
+        found.append(Failure(sequence, error, offset, echo))
     return found

@@ -11,16 +11,33 @@ import sys
 import time
 
 from ...image import cpython as image
+from ..base.dispatcher import NEVER, Dispatcher
+
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
 
 MAX_WAITING = 4
 """Jobs that wait in line; more are refused."""
 CHUNK = 1 << 20
+_FAULT = " could not be used, by a fault of nfa"
 
 
 class Job:
-    """Something to be done by a child. `done(output, problem)` is called once: b"" and words when nothing came of it."""
+    """Something to be done by a child. `done(output, problem)` is called once: b"" and words when nothing came of it.
 
-    def __init__(self, name: str, module: str, arguments: list, given: bytes, seconds: int, limit: int, done) -> None:
+    When it raises, it is called again: with the same, then with b"" and words."""
+
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        arguments: list[str],
+        given: bytes,
+        seconds: float,
+        limit: int,
+        done: "Callable[[bytes, str], object]",
+    ) -> None:
         """`name`: for messages. `seconds`: how long it may take. `limit`: bytes of output it may write."""
         self.name = name
         self.module = module
@@ -32,15 +49,15 @@ class Job:
 
 
 class Children:
-    """The child that runs now, and the jobs in line. `poll` is the loop's; `most`: how many jobs may wait in line."""
+    """The child that runs now, and the jobs in line. `most`: how many jobs may wait in line."""
 
-    def __init__(self, poll: select.poll, most: int = MAX_WAITING) -> None:
-        self._poll = poll
+    def __init__(self, dispatcher: Dispatcher, most: int = MAX_WAITING) -> None:
+        self._dispatcher = dispatcher
+        self._limit = dispatcher.at(NEVER, self._too_long)
         self._most = most
         self._waiting: list[Job] = []
         self._job: Job | None = None
         self._process = 0
-        self._ends_at = 0.0
         self._output: list[bytes] = []
         self._size = 0
         self.descriptor = -1
@@ -64,7 +81,8 @@ class Children:
             try:
                 self._start(job)
             except OSError as failure:
-                job.done(b"", "cannot start " + job.name + ": " + (failure.strerror or str(failure)))
+                problem = "cannot start " + job.name + ": " + (failure.strerror or str(failure))
+                self._dispatcher.guard(job.done, b"", problem)
 
     def _start(self, job: Job) -> None:
         """Raises OSError when there is no memory, no process or no descriptor to be had."""
@@ -91,11 +109,11 @@ class Children:
         self._job = job
         self._output = []
         self._size = 0
-        self._ends_at = time.monotonic() + job.seconds
+        self._limit.move(time.monotonic() + job.seconds)
         self.descriptor = source
-        self._poll.register(source, select.POLLIN)
+        self._dispatcher.watch(source, select.POLLIN, self._ready, self._broken)
 
-    def ready(self) -> None:
+    def _ready(self, descriptor: int, event: int, moment: float) -> None:
         """The running child wrote something, or ended."""
         assert self._job is not None
         try:
@@ -111,24 +129,31 @@ class Children:
             output = b"".join(self._output)
             self._end(output, "" if output else self._job.name + " ended without an answer; what it said stands above")
 
-    def watch(self, moment: float) -> None:
-        """Give up a child that does not end. To be called now and then."""
-        if self._job is not None and moment >= self._ends_at:
+    def _too_long(self) -> None:
+        """The running child does not end: give it up."""
+        if self._job is not None:
             self._end(b"", self._job.name + " did not end within " + str(self._job.seconds) + " seconds")
+
+    def _broken(self, descriptor: int) -> None:
+        """Its output cannot be read, again and again."""
+        if self._job is not None:
+            self._end(b"", "the answer of " + self._job.name + _FAULT)
 
     def _end(self, output: bytes, problem: str) -> None:
         """Forget the child (its exit status says nothing that its output does not), hand over, begin the next."""
         job = self._job
         assert job is not None
         self._kill()
-        job.done(output, problem)
+        if not self._dispatcher.insist(job.done, output, problem):
+            self._dispatcher.guard(job.done, b"", "the answer of " + job.name + _FAULT)
         self._next()
 
     def _kill(self) -> None:
         descriptor, self.descriptor = self.descriptor, -1
         self._job = None
         self._output = []
-        self._poll.unregister(descriptor)
+        self._limit.move(NEVER)
+        self._dispatcher.unwatch(descriptor)
         os.close(descriptor)
         try:
             os.kill(self._process, signal.SIGKILL)

@@ -8,7 +8,14 @@ remembered for a while: all channels of a server that is not known ask again and
 import json
 import time
 
+from ..base.dispatcher import Dispatcher
 from .child import Children, Job
+
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+
+    Done = Callable[[list[str], str], object]
 
 LIMIT = 5
 """Seconds that one lookup may take."""
@@ -22,33 +29,21 @@ _MAX_ANSWER = 1 << 16
 
 
 class Lookups:
-    """`poll`: the loop's."""
+    """The lookups under way, and those that failed lately."""
 
-    def __init__(self, poll) -> None:
-        self._children = Children(poll, MAX_HOSTS)
-        self._asking: dict[str, list] = {}
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+        self._children = Children(dispatcher, MAX_HOSTS)
+        self._asking: dict[str, list[Done]] = {}
         """Host to those who are to be told."""
-        self._failed: dict[str, tuple] = {}
+        self._failed: dict[str, tuple[float, str]] = {}
         """Host to (until when it is remembered, problem)."""
-
-    @property
-    def descriptor(self) -> int:
-        """Where an answer comes from, -1 when none is under way."""
-        return self._children.descriptor
-
-    def ready(self) -> None:
-        """The descriptor is ready."""
-        self._children.ready()
-
-    def watch(self, moment: float) -> None:
-        """Give up a lookup that does not end. To be called now and then."""
-        self._children.watch(moment)
 
     def close(self) -> None:
         self._asking = {}
         self._children.close()
 
-    def ask(self, host: str, done) -> None:
+    def ask(self, host: str, done: "Done") -> None:
         """Look up a host. `done` may be called at once."""
         until, problem = self._failed.get(host, (0.0, ""))
         if time.monotonic() < until:
@@ -75,4 +70,4 @@ class Lookups:
                 del self._failed[next(iter(self._failed))]
             self._failed[host] = time.monotonic() + REMEMBERED, problem
         for done in self._asking.pop(host, ()):
-            done(addresses, problem)
+            self._dispatcher.guard(done, addresses, problem)

@@ -9,6 +9,8 @@ import select
 import signal
 import time
 
+from ..base.dispatcher import Dispatcher, Timer
+
 MAX_WORDS = 4096
 """Bytes of standard error that are kept."""
 AGAIN = 0.005
@@ -16,15 +18,17 @@ AGAIN = 0.005
 
 
 class Program:
-    """What runs now, if anything does. `poll` is the loop's."""
+    """What runs now, if anything does. Its owner asks for the `outcome` at the end of each turn of the loop."""
 
-    def __init__(self, poll: select.poll) -> None:
-        self._poll = poll
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
         self._process = 0
         self._words = b""
         self._killed = False
         self._ends_at = 0.0
-        self._closed_at = 0.0
+        self._look: Timer | None = None
+        """Begins a turn of the loop when the outcome may be there without anything to read."""
+        self._look_until = 0.0
         self.descriptor = -1
         """Where its standard error comes from, -1 when that is closed."""
 
@@ -32,16 +36,6 @@ class Program:
     def running(self) -> bool:
         """Whether a program runs: no other one can be started."""
         return self._process != 0
-
-    @property
-    def deadline(self) -> float:
-        """When `outcome` is to be asked for, if there was nothing to read before: monotonic seconds; 0.0: not at all."""
-        if not self._process:
-            return 0.0
-        if self.descriptor >= 0:
-            return self._ends_at
-        moment = time.monotonic()
-        return moment + AGAIN if moment < self._closed_at + 1 else 0.0  # then each second is enough
 
     def start(self, command: list[str], given: bytes, seconds: float) -> None:
         """Raises OSError when there is no such program, no memory, no process or no descriptor to be had."""
@@ -73,7 +67,17 @@ class Program:
         self._killed = False
         self._ends_at = time.monotonic() + seconds
         self.descriptor = source
-        self._poll.register(source, select.POLLIN)
+        self._dispatcher.watch(source, select.POLLIN, self._ready)
+        self._look = self._dispatcher.at(self._ends_at, self._wake)
+
+    def _wake(self) -> None:
+        """Have the outcome asked for; soon again, if it is about to come: after a while, each second is enough."""
+        moment = time.monotonic()
+        if self._look is not None and self.descriptor < 0 and moment < self._look_until:
+            self._look.move(moment + AGAIN)
+
+    def _ready(self, descriptor: int, event: int, moment: float) -> None:
+        self.ready()
 
     def ready(self) -> None:
         """It said something, or has ended. What is too much is read and forgotten."""
@@ -102,6 +106,9 @@ class Program:
         if not process:
             return None  # not quite gone, or it has closed its standard error
         self._process = 0
+        if self._look is not None:
+            self._dispatcher.cancel(self._look)
+            self._look = None
         return (None if self._killed else os.waitstatus_to_exitcode(status)), self._words
 
     def kill(self) -> None:
@@ -116,6 +123,8 @@ class Program:
     def _close(self) -> None:
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
-            self._closed_at = time.monotonic()
-            self._poll.unregister(descriptor)
+            self._dispatcher.unwatch(descriptor)
+            if self._look is not None:
+                self._look_until = time.monotonic() + 1
+                self._look.move(time.monotonic() + AGAIN)
             os.close(descriptor)

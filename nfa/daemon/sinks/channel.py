@@ -4,21 +4,49 @@ A channel takes events as bytes (`ubus`: as tables) from sink targets and brings
 for one. What waits is bounded, and what does not fit is dropped and counted with the target that it came from.
 """
 
+from ..base.dispatcher import NEVER, Timer
+
 MYPY = False
 if MYPY:
+    from collections.abc import Callable
+    from types import ModuleType
     from typing import Any, Protocol
 
-    from .hub import Hub
+    from ..base.dispatcher import Dispatcher
 
-    class Counted(Protocol):
-        """What a channel uses of a target's counters (`targets.sets.slot.Counters`)."""
+    class Counters(Protocol):
+        """What is counted of a target (see `targets.sets.slot`)."""
 
         name: str
+        kind: str
         added: int
-        skipped: int
         errors: int
+        skipped: int
         last_error: str
         error_time: int
+
+    class Bus(Protocol):
+        """The daemon's connection to ubus (see `bus.ubus`)."""
+
+        state: str
+
+        def event(self, name: str, data: dict[str, Any]) -> bool: ...
+
+    class Hub(Protocol):
+        """What channels have around them (see `hub`)."""
+
+        dispatcher: Dispatcher
+        ubus: Bus | None
+        write: Callable[..., str]
+        packing: ModuleType
+        say: Callable[[str, str], object]
+        tell: Callable[[str, str, str], object]
+        moment: float
+        second: int
+
+        def watch(self, descriptor: int, owner: "Channel", event: int) -> None: ...
+        def unwatch(self, descriptor: int) -> None: ...
+        def resolve(self, channel: "Channel", host: str, done: Callable[[list[str], str], object]) -> None: ...
 
 
 MAX_WAITING = 8 << 20
@@ -29,6 +57,9 @@ MAX_QUEUED = 2 << 20
 """Bytes that wait for a server that does not take them; then the oldest events are dropped."""
 QUIET = 300.0
 """Seconds after a failure in which no other one is told: a server may fail every other second."""
+REOPEN = 30.0
+"""Seconds until it is opened again after a fault."""
+_FAULT = "a fault of nfa"
 
 
 def earliest(*moments: float) -> float:
@@ -53,10 +84,11 @@ class Channel:
         self.options: dict[str, Any] = data["options"]
         self.hub = hub
         self.name = "sink '" + data["sink"] + "', channel '" + data["channel"] + "'"
-        self.users: list[Counted] = []
+        self.users: list[Counters] = []
         """The counters of the targets that send through it."""
-        self.deadline = 0.0
-        """When `timeout` must be called, monotonic seconds; 0.0: never."""
+        self._timer: Timer | None = None
+        self.opened = False
+        """`open` was called, and came to its end."""
         self.trouble = ""
         """Why it does not work now; "" while it does."""
         self._told = ""
@@ -65,12 +97,35 @@ class Channel:
         self._untold = 0
         """Failures since then that were not told."""
 
+    @property
+    def deadline(self) -> float:
+        """When `timeout` is called, monotonic seconds; 0.0: never."""
+        return 0.0 if self._timer is None or self._timer.time == NEVER else self._timer.time
+
+    @deadline.setter
+    def deadline(self, moment: float) -> None:
+        if moment:
+            if self._timer is None:
+                self._timer = self.hub.dispatcher.at(NEVER, self._on_deadline)
+            if self._timer.time != moment:
+                self._timer.move(moment)
+        elif self._timer is not None:
+            self.hub.dispatcher.cancel(self._timer)
+            self._timer = None
+
+    def _on_deadline(self) -> None:
+        if not self.opened:
+            self.open(self.hub.dispatcher.moment)
+            self.opened = True
+        else:
+            self.timeout(self.hub.dispatcher.moment)
+
     # What a kind of sink says for itself:
 
     def open(self, moment: float) -> None:
         """Begin to work. `moment`: monotonic seconds."""
 
-    def put(self, event: "Any", counters: "Counted") -> None:
+    def put(self, event: "Any", counters: "Counters") -> None:
         """Take one event of the target with these counters."""
         raise NotImplementedError
 
@@ -111,6 +166,15 @@ class Channel:
         return 0
 
     # Troubles:
+
+    def retry(self, moment: float) -> None:
+        """It could not even be opened, by a fault of nfa: try again later."""
+        self.deadline = moment + REOPEN
+        self.failed(_FAULT, "trying again")
+
+    def broken(self, descriptor: int) -> None:
+        """What comes from this descriptor (-1: what goes out) leads to a fault, again and again."""
+        self.failed(_FAULT, "trying again")
 
     def failed(self, why: str, consequence: str) -> None:
         """Note a failure with all targets, and tell of it: once until something works or fails in another way, and not

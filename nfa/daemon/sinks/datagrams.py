@@ -44,6 +44,7 @@ class Sink(Channel):
         return self._socket is not None
 
     def open(self, moment: float) -> None:
+        self._closed = False
         self._failing = False
         self.deadline = moment + LONGEST_WAIT  # if no answer comes at all
         self.hub.resolve(self, self._host, lambda addresses, problem: self._resolved(addresses, problem, moment))

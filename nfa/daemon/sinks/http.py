@@ -31,7 +31,7 @@ class Sink(Channel):
         self._waiting = Waiting(MAX_QUEUED)
         self._msgpack = data["format"] == "msgpack"
         self._gzip = data["compressor"] == "gz"
-        self._due = 0.0
+        self._send_at = 0.0
         """When what waits is sent although it is less than a batch; `_hurry`: at once."""
         self._hurry = False
         self._body = b""
@@ -78,8 +78,8 @@ class Sink(Channel):
     # -- the loop -------------------------------------------------------------------------------------------------------
 
     def flush(self, moment: float) -> None:
-        if self._waiting and (self._hurry or not self._due):
-            self._due = moment if self._hurry else moment + self.options["interval"]
+        if self._waiting and (self._hurry or not self._send_at):
+            self._send_at = moment if self._hurry else moment + self.options["interval"]
         self._go_on(moment)
 
     def timeout(self, moment: float) -> None:
@@ -97,10 +97,10 @@ class Sink(Channel):
     def _go_on(self, moment: float) -> None:
         """Begin what can be begun now, and say when to look again."""
         link = self._link
-        due = 0.0 < self._due <= moment or len(self._waiting) >= self.options["batch"]
+        due = 0.0 < self._send_at <= moment or len(self._waiting) >= self.options["batch"]
         if not self._body and self._waiting and due:
             self._compose()
-            self._due = 0.0
+            self._send_at = 0.0
         if self._body and not self._asked:
             if link.state == "connected":
                 self._asked = True
@@ -110,7 +110,7 @@ class Sink(Channel):
                 link.send(self._head + str(len(self._body)).encode() + b"\r\n\r\n" + self._body, moment)
             elif link.state == "waiting" and not link.deadline:
                 link.start(moment)
-        pending = self._due if self._waiting and not self._body else 0.0
+        pending = self._send_at if self._waiting and not self._body else 0.0
         self.deadline = earliest(link.deadline, self._until if self._asked else 0.0, pending)
 
     def _compose(self) -> None:

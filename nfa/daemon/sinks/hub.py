@@ -4,28 +4,49 @@ In: what the policy image says of the channels, descriptors that are ready, the 
 events into. A channel that is the same after a reload stays, with its readers and what waits in it.
 """
 
-import select
 import socket
 import time
 
-from .channel import MAX_WAITING, earliest
+from ..base.dispatcher import Dispatcher
+from .channel import MAX_WAITING, Channel
 from .packer import Packer
 from .target import SinkTarget
 
-_MODULES = {"unix": "listener", "tcp": "listener", "udp": "datagrams"}
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any
+
+    from .channel import Bus, Counters
+
+    Found = Callable[[list[str], str], object]
+    Data = dict[str, Any]
+
+_MODULES: dict[str, str] = {"unix": "listener", "tcp": "listener", "udp": "datagrams"}
 """Kinds of channels to the modules of this package that have another name."""
 LAST_SECONDS = 2
 """How long the daemon's end waits for servers: procd kills it after 5."""
-_FAULT = "a fault of nfa; please report it"
+FINISH_WAIT = 50
+"""Milliseconds of a turn in that time."""
 
 
 class Hub:
-    """`poll`: the loop's. `ubus`: the daemon's bus or None. `resolve(host, done)`: looks a name up and calls
-    `done(addresses, problem)` later. `write`: as `base.files.write_whole`. `packing`: has `pack`, `unpack` and `gzip`, as
-    `base.packing`. `say`, `tell`: as for `Sets`."""
+    """`ubus`: the daemon's bus or None. `resolve(host, done)`: looks a name up and calls `done(addresses, problem)` later.
+    `write`: as `base.files.write_whole`. `packing`: has `pack`, `unpack` and `gzip`, as `base.packing`. `say`, `tell`: as for
+    `Sets`."""
 
-    def __init__(self, poll: select.poll, ubus, resolve, write, packing, say, tell) -> None:
-        self._poll = poll
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        ubus: "Bus | None",
+        resolve: "Callable[[str, Found], object]",
+        write: "Callable[..., str]",
+        packing: "ModuleType",
+        say: "Callable[[str, str], object]",
+        tell: "Callable[[str, str, str], object]",
+    ) -> None:
+        self.dispatcher = dispatcher
         self.ubus = ubus
         self._resolve = resolve
         self.write = write
@@ -33,55 +54,69 @@ class Hub:
         self._packer = Packer(packing)
         self.say = say
         self.tell = tell
-        self.moment = time.monotonic()
-        """When the last turn of the loop ended, monotonic seconds; `second`: the loop's clock."""
+        self.moment = dispatcher.moment
+        """When the last turn of the loop began, monotonic seconds; `second`: the loop's clock."""
         self.second = 1
-        self.channels: list = []
-        self._owners: dict[int, object] = {}
-        """Descriptor to the channel that watches it, and to what it is watched for."""
-        self._events: dict[int, int] = {}
+        self.channels: list[Channel] = []
+        self._begun = False
 
     # -- the policy -----------------------------------------------------------------------------------------------------
 
-    def replace(self, wanted: list[dict]) -> list:
-        """Have these channels and no others; returns them, one for each of `wanted`. What is gone is closed first: a new one
-        may listen in its place."""
-        kept = [channel for channel in self.channels if channel.data in wanted]
-        for channel in self.channels:
-            if channel not in kept:
-                self._do(channel, channel.close, False)
-        self.channels = kept
-        found = []
+    def prepare(self, wanted: "list[Data]") -> list[Channel]:
+        """Return channels, one for each of `wanted`: those that are there, and new ones, which do nothing before `adopt`."""
+        found: list[Channel] = []
         for data in wanted:
-            channel = next((channel for channel in self.channels if channel.data == data), None)
+            channel = next((channel for channel in self.channels + found if channel.data == data), None)
             if channel is None:
-                module = __import__("nfa.daemon.sinks." + _MODULES.get(data["kind"], data["kind"]), None, None, ["Sink"])
+                kind = str(data["kind"])
+                module = __import__("nfa.daemon.sinks." + _MODULES.get(kind, kind), None, None, ["Sink"])
                 channel = module.Sink(data, self)
-                self.channels.append(channel)
-                self._do(channel, channel.open, time.monotonic())
-            channel.users = []
             found.append(channel)
         return found
 
-    def target(self, number: int, counters) -> SinkTarget:
+    def adopt(self, wanted: list[Channel]) -> None:
+        """Have these channels and no others. What is gone is closed first: a new one may listen in its place."""
+        if not self._begun:
+            self._begun = True
+            self.dispatcher.step(self.turn)
+        insist = self.dispatcher.insist
+        for channel in self.channels:
+            if channel not in wanted:
+                insist(self._close, channel, False)
+        self.channels = list(dict.fromkeys(wanted))
+        for channel in self.channels:
+            channel.users = []
+            if not channel.opened and not insist(self._open, channel):
+                channel.retry(self.dispatcher.moment)
+
+    def _open(self, channel: Channel) -> None:
+        try:
+            channel.open(self.dispatcher.moment)
+        except Exception:
+            channel.close(False)  # what was done of it is not in the way of the next attempt
+            raise
+        channel.opened = True
+
+    def _close(self, channel: Channel, last: bool) -> None:
+        if channel.opened:
+            channel.close(last)
+            channel.deadline = 0.0
+            channel.opened = False
+
+    def target(self, number: int, counters: "Counters") -> SinkTarget:
         """Return a new target; `number`: that of its packed keys."""
         return SinkTarget(number, counters, self._packer)
 
     def finish(self) -> None:
-        """The daemon is about to end: servers that work get what waits for them, for a while."""
+        """The daemon is about to end, and the loop has no steps any more: servers that work get what waits for them, for a
+        while."""
         end = time.monotonic() + LAST_SECONDS
-        self._poll = select.poll()  # without what else the loop waits for
-        for descriptor, event in self._events.items():
-            self._poll.register(descriptor, event)
         for channel in self.channels:
-            self._do(channel, channel.hasten)
-        while True:
-            moment = time.monotonic()
-            self.turn(moment)
-            if moment >= end or not [channel for channel in self.channels if channel.waiting() and not channel.trouble]:
-                break
-            for descriptor, event in self._poll.poll(max(1, int((min(end, self.deadline or end) - moment) * 1000))):
-                self.ready(descriptor, event, time.monotonic())
+            self.dispatcher.guard(channel.hasten)
+        self.turn()
+        while time.monotonic() < end and [channel for channel in self.channels if channel.waiting() and not channel.trouble]:
+            self.dispatcher.turn(FINISH_WAIT)
+            self.turn()
         lost = sum([channel.waiting() for channel in self.channels])
         if lost:
             self.say("warning", str(lost) + " events of sinks are lost, because their servers did not take them")
@@ -89,21 +124,20 @@ class Hub:
     def close(self) -> None:
         """The daemon ends."""
         for channel in self.channels:
-            self._do(channel, channel.close, True)
+            self.dispatcher.insist(self._close, channel, True)
         self.channels = []
 
     # -- the loop -------------------------------------------------------------------------------------------------------
 
-    def watch(self, descriptor: int, owner, event: int) -> None:
+    def watch(self, descriptor: int, owner: Channel, event: int) -> None:
         """Call `owner.ready` when poll says so. Called again for a descriptor, it changes what is waited for."""
-        if descriptor in self._owners:
-            self._poll.modify(descriptor, event)
-        else:
-            self._poll.register(descriptor, event)
-        self._owners[descriptor] = owner
-        self._events[descriptor] = event
+        self.dispatcher.watch(descriptor, event, owner.ready, owner.broken)
 
-    def resolve(self, channel, host: str, done) -> None:
+    def unwatch(self, descriptor: int) -> None:
+        """The descriptor is about to be closed."""
+        self.dispatcher.unwatch(descriptor)
+
+    def resolve(self, channel: Channel, host: str, done: "Found") -> None:
         """Look up a name for a channel: `done(addresses, problem)`, at once if it is an address already."""
         for family in (socket.AF_INET, socket.AF_INET6):
             try:
@@ -112,36 +146,16 @@ class Hub:
                 continue
             done([host], "")
             return
-        self._resolve(host, lambda addresses, problem: self._do(channel, done, addresses, problem))
+        self._resolve(host, done)
 
-    def unwatch(self, descriptor: int) -> None:
-        """The descriptor is about to be closed."""
-        if self._owners.pop(descriptor, None) is not None:
-            del self._events[descriptor]
-            self._poll.unregister(descriptor)
-
-    def ready(self, descriptor: int, event: int, moment: float) -> bool:
-        """Serve a descriptor, if it is one of ours."""
-        owner = self._owners.get(descriptor)
-        if owner is None:
-            return False
-        self._do(owner, owner.ready, descriptor, event, moment)  # type: ignore[attr-defined]
-        return True
-
-    @property
-    def deadline(self) -> float:
-        """When `turn` must be called, monotonic seconds; 0.0: never."""
-        return earliest(*[channel.deadline for channel in self.channels])
-
-    def turn(self, moment: float) -> None:
-        """The end of a turn of the loop: what came goes out, deadlines are kept."""
-        self.moment = moment
-        self.second = int(moment) + 1
+    def turn(self) -> None:
+        """The end of a turn of the loop: what came goes out."""
+        self.moment = self.dispatcher.moment
+        self.second = int(self.moment) + 1
         for channel in self.channels:
-            self._do(channel, channel.flush, moment)
-            if channel.deadline and moment >= channel.deadline:
-                self._do(channel, channel.timeout, moment)
-        self._bound()
+            if not self.dispatcher.guard(channel.flush, self.moment):
+                channel.broken(-1)
+        self.dispatcher.guard(self._bound)
 
     def _bound(self) -> None:
         """Keep what waits in all channels within MAX_WAITING: the one in which most waits drops some of it."""
@@ -149,14 +163,3 @@ class Hub:
         if over > 0:
             for channel in sorted(self.channels, key=lambda channel: channel.held(), reverse=True):
                 over -= channel.shed(over) if over > 0 else 0
-
-    def _do(self, channel, function, *arguments) -> None:
-        """Let a channel work. Whatever is wrong with it must not end the daemon."""
-        try:
-            function(*arguments)
-        except Exception as failure:
-            channel.deadline = 0.0
-            for descriptor, owner in list(self._owners.items()):
-                if owner is channel:
-                    self.unwatch(descriptor)  # poll would report it again and again
-            channel.failed(type(failure).__name__ + ": " + str(failure)[:200], _FAULT)

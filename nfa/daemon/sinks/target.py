@@ -17,7 +17,7 @@ if MYPY:
     from collections.abc import Callable
     from typing import Any
 
-    from .channel import Channel, Counted
+    from .channel import Channel, Counters
 
     Held = bytes | tuple[bytes, ...]
     Record = dict[str, Any]
@@ -45,7 +45,7 @@ class Matched:
 class SinkTarget:
     """One sink target. `packer`: of all sinks."""
 
-    def __init__(self, number: int, counters: "Counted", packer: Packer) -> None:
+    def __init__(self, number: int, counters: "Counters", packer: Packer) -> None:
         self.number = number
         self.counters = counters
         self.slots: list[Any] = []

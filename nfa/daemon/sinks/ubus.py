@@ -20,7 +20,8 @@ class Sink(Channel):
         return self.hub.ubus is not None and self.hub.ubus.state == "registered"
 
     def put(self, event: dict, counters) -> None:
-        if self.hub.ubus.event(self.options["event"], event):
+        bus = self.hub.ubus
+        if bus is not None and bus.event(self.options["event"], event):
             counters.added += 1
         else:
             counters.skipped += 1

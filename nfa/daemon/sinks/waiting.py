@@ -6,7 +6,7 @@ from .channel import OVERHEAD
 
 MYPY = False
 if MYPY:
-    from .channel import Counted
+    from .channel import Counters
 
 
 class Waiting:
@@ -14,7 +14,7 @@ class Waiting:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._items: deque[tuple[bytes, Counted]] = deque()
+        self._items: deque[tuple[bytes, Counters]] = deque()
         self.size = 0
 
     def __len__(self) -> int:
@@ -24,7 +24,7 @@ class Waiting:
         """Return the bytes of memory that all take."""
         return self.size + OVERHEAD * len(self._items)
 
-    def add(self, event: bytes, counters: "Counted") -> None:
+    def add(self, event: bytes, counters: "Counters") -> None:
         """Take an event, and drop older ones if there is no room."""
         self._items.append((event, counters))
         self.size += len(event)
@@ -38,7 +38,7 @@ class Waiting:
             self.take()[1].skipped += 1
         return before - self.held()
 
-    def take(self) -> "tuple[bytes, Counted]":
+    def take(self) -> "tuple[bytes, Counters]":
         """Return the oldest event and its target's counters, and forget it."""
         item = self._items.popleft()
         self.size -= len(item[0])

@@ -15,6 +15,13 @@ from .framing import Framer
 DEFAULT_SOURCE = "unix:///var/run/netifyd/netifyd.sock"
 FIRST_WAIT = 0.25
 LONGEST_WAIT = 30.0
+_CODES = {
+    errno.ENOENT: "source-missing",
+    errno.ECONNREFUSED: "source-refused",
+    errno.EACCES: "source-forbidden",
+    errno.EPERM: "source-forbidden",
+}
+"""What status says (docs/codes.md) when the kernel refuses a connection with such an error; of others: source-unreachable."""
 CONNECT_TIMEOUT = 10.0
 
 
@@ -39,6 +46,11 @@ def parse_source(uri: str, lowest_port: int = 1) -> tuple[int, object]:
     return socket.AF_INET6 if ":" in host else socket.AF_INET, (host, int(port))
 
 
+def code_of(error: "int | None") -> str:
+    """Return the kind of an error of a connection (docs/codes.md) by its number."""
+    return _CODES.get(error or 0, "source-unreachable")
+
+
 class Client:
     """One source. `state` is `waiting`, `connecting` or `connected`; `deadline` is when the state must be looked at."""
 
@@ -53,6 +65,8 @@ class Client:
         self.connects = 0
         self.failures = 0
         self.last_error = ""
+        self.code = ""
+        """The kind of the last error, one of docs/codes.md."""
         self.bad = {"length": 0, "oversize": 0, "resync_bytes": 0}
         """Totals over all connections; those of the framer are of the present one."""
         self._wait = FIRST_WAIT
@@ -63,7 +77,7 @@ class Client:
         self.uri = uri
         self.state = "waiting"
         self.deadline = 0.0
-        self.last_error = ""
+        self.last_error = self.code = ""
         self._wait = FIRST_WAIT
 
     def start(self, now: float) -> None:
@@ -71,7 +85,7 @@ class Client:
         try:
             self.socket = socket.socket(self._family, socket.SOCK_STREAM)
         except OSError as failure:
-            self.lose(now, reason(failure))
+            self.lose(now, reason(failure), code_of(failure.errno))
             return
         self.socket.setblocking(False)
         if self._family != socket.AF_UNIX:
@@ -87,10 +101,10 @@ class Client:
         if problem == 0:
             self._connected()
         elif problem not in (errno.EINPROGRESS, errno.EAGAIN):
-            self.lose(now, strerror(problem))
+            self.lose(now, strerror(problem), code_of(problem))
         elif problem == errno.EAGAIN:
             # A unix socket whose backlog is full says so; it does not connect later by itself.
-            self.lose(now, "its backlog is full")
+            self.lose(now, "its backlog is full", "source-busy")
 
     def _connected(self) -> None:
         self.state = "connected"
@@ -102,7 +116,7 @@ class Client:
         if self.state == "waiting":
             self.start(now)
         elif self.state == "connecting":
-            self.lose(now, "no answer")
+            self.lose(now, "no answer", "source-unreachable")
 
     def ready(self, now: float) -> list[bytes]:
         """The socket is ready: return the payloads that are complete now. May lose the connection."""
@@ -110,7 +124,7 @@ class Client:
         if self.state == "connecting":
             problem = fault(self.socket, self._family, self._address)
             if problem:
-                self.lose(now, strerror(problem))
+                self.lose(now, strerror(problem), code_of(problem))
                 return []
             self._connected()
         try:
@@ -118,11 +132,11 @@ class Client:
         except OSError as failure:
             if failure.errno in LATER:
                 return []
-            self.lose(now, reason(failure))
+            self.lose(now, reason(failure), code_of(failure.errno))
             return []
         if not chunk:
             payloads = self.framer.end()
-            self.lose(now, "closed by netifyd")
+            self.lose(now, "closed by netifyd", "source-closed")
             return payloads
         self.bytes += len(chunk)
         payloads = self.framer.feed(chunk)
@@ -130,11 +144,15 @@ class Client:
             self._wait = FIRST_WAIT
         return payloads
 
-    def lose(self, now: float, why: str) -> None:
-        """Close, and wait before the next attempt: 0.25 s, doubled each time up to 30 s, and a quarter more or less."""
+    def lose(self, now: float, why: str, code: str) -> None:
+        """Close, and wait before the next attempt: 0.25 s, doubled each time up to 30 s, and a quarter more or less.
+
+        `why`: in words; `code`: one of docs/codes.md.
+        """
         self.close()
         self.failures += 1
         self.last_error = why
+        self.code = code
         self.state = "waiting"
         self.deadline = now + self._wait * (0.75 + os.urandom(1)[0] / 510)
         self._wait = min(self._wait * 2, LONGEST_WAIT)

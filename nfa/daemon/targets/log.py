@@ -7,7 +7,11 @@ time), with the body that Netify's plugin writes: {"entries": [...], "time_end",
 import json
 import time
 
-from .sets.slot import Counters
+from .counters import Counters
+
+MYPY = False
+if MYPY:
+    from .types import Data, Record, Say, Tell, Write
 
 MAX_ENTRIES = 10000
 """Entries kept for one interval; more are counted as skipped, so that a flood costs bounded memory."""
@@ -16,13 +20,13 @@ MAX_ENTRIES = 10000
 class Log:
     """One log target. `write(folder, name, data, temporary name)` returns "" or what went wrong."""
 
-    def __init__(self, options: dict, counters: Counters, write, say, tell) -> None:
+    def __init__(self, options: "Data", counters: Counters, write: "Write | None", say: "Say", tell: "Tell") -> None:
         self.options = options
         self.counters = counters
         self._write = write
         self._say = say
         self._tell = tell
-        self._entries: list[dict] = []
+        self._entries: list[Data] = []
         self._start = 0
         self.due = 0
         """Second (of the loop's clock) at which the interval ends; 0 while nothing happened."""
@@ -31,7 +35,7 @@ class Log:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def effect(self, flow: dict, now: int, clock: float) -> None:
+    def effect(self, flow: "Record", now: int, clock: float) -> None:
         """Note one matching flow. `now` is the loop's clock, `clock` the time of day (epoch seconds)."""
         if not self._entries:
             self._start = int(clock)
@@ -64,6 +68,7 @@ class Log:
         name = self.options["prefix"] + "-" + stamp + self.options["suffix"]
         # One temporary name for each target: what a killed daemon leaves is replaced by the next file.
         temporary = "." + self.options["prefix"] + self.options["suffix"] + ".tmp"
+        assert self._write is not None  # a daemon that cannot write files has no log targets
         problem = self._write(self.options["path"], name, body.encode(), temporary)
         if problem:
             self.counters.errors += len(entries)

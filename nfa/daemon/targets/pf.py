@@ -9,9 +9,17 @@ time. What comes meanwhile waits in the slots, where an address that is wanted, 
 
 import time
 
-from .sets.errors import label
-from .sets.slot import Counters, Slot
+from .counters import Counters
+from .sets.errors import CODE_REFUSED, label
+from .sets.slot import Slot
+from .sets.states import MADE
 from .texts import address_text
+
+MYPY = False
+if MYPY:
+    from typing import Any
+
+    from .types import Data, Say, Tell
 
 BATCH = 1024
 """Addresses that one run of pfctl gets."""
@@ -34,9 +42,10 @@ class TableSlot(Slot):
     """The addresses that one target holds in one table. Of both IP versions: a packed element is the slot's number and 4 or
     16 bytes."""
 
-    def __init__(self, number: int, data: dict, counters: Counters) -> None:
+    def __init__(self, number: int, data: "Data", counters: Counters) -> None:
         super().__init__(number, data, counters)
-        self.carried_over = False  # nothing is forgotten that may be in the table
+        self.begin(True)  # nothing is forgotten that may be in the table
+        self.state.happens(MADE, 0)  # pfctl tells what is wrong; no set of the kernel is looked at
         self.tasks: list[str] = []
         """What pfctl is to do before any address: `replace` (make the table, and empty it), `add` (make it), `test` (is
         it there?), `flush`."""
@@ -49,7 +58,7 @@ class TableSlot(Slot):
         self.removed = False
         """Addresses were taken out the last time, and it is for others to be added."""
 
-    def take(self, data: dict) -> None:
+    def take(self, data: "Data") -> None:
         """Use (new) data of the policy image. Another ttl is brought to what is there by `retime`."""
         self.data = data
         self.ttl = data["ttl"]
@@ -120,7 +129,7 @@ class TableSlot(Slot):
 class Tables:
     """All tables. `program` runs pfctl (see `nfa.daemon.processes.program`); `say` and `tell` as for `kernel.Sets`."""
 
-    def __init__(self, program, say, tell) -> None:
+    def __init__(self, program: "Any", say: "Say", tell: "Tell") -> None:
         self._program = program
         self._say = say
         self._tell = tell
@@ -128,37 +137,23 @@ class Tables:
         """Those of the policy in force; the next one to be served comes first."""
         self._leaving: list[TableSlot] = []
         """Those that a reload has put out of use: what they hold stays until its time is over."""
-        self._run: tuple | None = None
+        self._run: tuple[TableSlot, str, list[bytes], int] | None = None
         """What pfctl does now: (slot, what, its addresses, how many of them are new)."""
         self.runs = 0
 
-    @property
-    def descriptor(self) -> int:
-        """What the loop has to watch; -1: nothing."""
-        return int(self._program.descriptor)
-
-    @property
-    def deadline(self) -> float:
-        """When `turn` must be called, monotonic seconds; 0.0: the next second is early enough."""
-        return float(self._program.deadline)
-
-    def ready(self) -> None:
-        """The descriptor is ready."""
-        self._program.ready()
-
     # -- the policy -----------------------------------------------------------------------------------------------------
 
-    def slot(self, number: int, data: dict, counters: Counters) -> TableSlot:
-        """Return a new slot."""
-        made = TableSlot(number, data, counters)
-        self._slots.append(made)
-        return made
+    def slot(self, number: int, data: "Data", counters: Counters) -> TableSlot:
+        """Return a new slot; `provide` takes it into use."""
+        return TableSlot(number, data, counters)
 
     def provide(self, slot: TableSlot, now: int, fresh: bool) -> bool:
         """See to the table of a slot that is new, or has changed. `fresh`: nothing of this daemon is in the table.
 
         What an earlier life left in a managed table would stay for ever, so it begins empty; with ttl 0 that is wanted.
         """
+        if slot not in self._slots:
+            self._slots.append(slot)
         slot.retime(now)
         slot.retry = {}
         if not slot.data["managed"]:
@@ -244,7 +239,7 @@ class Tables:
                 continue
             return
 
-    def _work(self, slot: TableSlot, now: int) -> tuple | None:
+    def _work(self, slot: TableSlot, now: int) -> "tuple[TableSlot, str, list[bytes], int] | None":
         """Return the next run for a slot (as `_run`), None when there is nothing to do now."""
         if slot.tasks:
             return (slot, slot.tasks[0], [], 0) if now >= slot.retry.get(slot.tasks[0], 0) else None
@@ -311,7 +306,7 @@ class Tables:
         slot.waits.pop(what, None)
         slot.retry.pop(what, None)
         if slot.trouble and not slot.waits:
-            slot.trouble = ""
+            slot.state.end()
             self._tell(counters.name, label(slot), "")
             self._say("notice", "target '" + counters.name + "': " + label(slot) + " can be used again")
 
@@ -325,7 +320,7 @@ class Tables:
         if not slot.data["managed"] and "test" not in slot.tasks:
             slot.tasks.insert(0, "test")
 
-    def _failed(self, run: tuple, words: str, now: int) -> None:
+    def _failed(self, run: "tuple[TableSlot, str, list[bytes], int]", words: str, now: int) -> None:
         """pfctl has not: it is tried again later, with fewer addresses, the others first."""
         slot, what, keys, _ = run
         counters = slot.counters
@@ -339,8 +334,7 @@ class Tables:
         slot.retry[what] = now + slot.waits[what]
         counters.last_error = label(slot) + ": " + words
         counters.error_time = now
-        if slot.trouble != words:
-            slot.trouble = words
+        if slot.state.begin(CODE_REFUSED, words):
             hint = _advice(words, slot)
             text = "target '" + counters.name + "': " + label(slot) + ": " + words
             self._say("error", text + (" (" + hint + ")" if hint else "") + "; it is tried again")

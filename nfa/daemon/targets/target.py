@@ -5,14 +5,22 @@ In: flow records that matched. Out: for each the packed element that the flow no
 
 import time
 
+from .counters import Counters
 from .log import Log
-from .sets.slot import Counters, Slot
+
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+
+    from .types import FilledSlot, Held, Key, Record
+
+    Cut = Callable[[FilledSlot, bytes, Record], None]
 
 LATELY = 128
 """Elements of a target that are looked at for being one object."""
 
 
-def interface_test(name: str):
+def interface_test(name: str) -> "Callable[[Record], bool] | None":
     """Return a function (record) -> whether an action or target with this `interface` takes it; None: it takes all."""
     if name == "*":
         return None
@@ -25,34 +33,34 @@ class SetTarget:
     """An ipset or nftset target: the slot of the flow's IP version takes its element. One of ctmark or ctlabel: its slot
     takes the connections of both versions."""
 
-    def __init__(self, counters: Counters, interface: str, cut=None) -> None:
+    def __init__(self, counters: Counters, interface: str, cut: "Cut | None" = None) -> None:
         """`cut`: called with the slot, the element and the flow record when the flow's element is brought into the set."""
         self.counters = counters
         self._cut = cut
         self._takes = interface_test(interface)
         self._lately: dict[bytes, bytes] = {}
-        self.slots: list[Slot] = []
-        self._v4 = None
-        self._v6 = None
-        self._key4 = None
-        self._key6 = None
+        self.slots: list[FilledSlot] = []
+        self._v4: FilledSlot | None = None
+        self._v6: FilledSlot | None = None
+        self._key4: Key | None = None
+        self._key6: Key | None = None
 
     @property
-    def lasting(self):
+    def lasting(self) -> "SetTarget":
         """What is applied also when a flow that runs is matched again: all of it lasts as long as the flow."""
         return self
 
-    def bind(self, slots: list[tuple[Slot, object]]) -> None:
+    def bind(self, slots: "list[tuple[FilledSlot, Key]]") -> None:
         """Take the slots and their element functions."""
         self.slots = [slot for slot, _ in slots]
         self._v4 = self._v6 = None
         for slot, function in slots:
             if slot.data["family"] != 6:
-                self._v4, self._key4 = slot, function  # type: ignore[assignment]
+                self._v4, self._key4 = slot, function
             if slot.data["family"] != 4:
-                self._v6, self._key6 = slot, function  # type: ignore[assignment]
+                self._v6, self._key6 = slot, function
 
-    def apply(self, record: dict, flow: dict, now: int, held):
+    def apply(self, record: "Record", flow: "Record", now: int, held: "Held") -> "Held":
         """Want the flow's element in the set. Returns the element, or None when this flow has none here.
 
         `held`: what the flow holds already: None, one element, or a tuple of several. Raises one of `view.MALFORMED`, before
@@ -61,7 +69,7 @@ class SetTarget:
         if self._takes is not None and not self._takes(record):
             return None
         slot, make = (self._v4, self._key4) if flow["ip_version"] == 4 else (self._v6, self._key6)
-        if slot is None:
+        if slot is None or make is None:
             return None
         key = make(record, flow)
         known = key == held or (isinstance(held, tuple) and key in held)
@@ -94,11 +102,11 @@ class LogTarget:
     def __init__(self, log: Log, interface: str, cutting: SetTarget | None) -> None:
         self.log = log
         self.cutting = cutting
-        self.slots: list[Slot] = []
+        self.slots: list[FilledSlot] = []
         self.counters = log.counters
         self._takes = interface_test(interface)
 
-    def apply(self, record: dict, flow: dict, now: int, held) -> None:
+    def apply(self, record: "Record", flow: "Record", now: int, held: "Held") -> None:
         """Note the flow, which holds nothing by that."""
         if self._takes is None or self._takes(record):
             self.log.effect(flow, now, time.time())

@@ -10,6 +10,12 @@ import sys
 from ..base.portable import decode
 from ..netlink import ipset, nftables
 
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+
+    from .types import Data
+
 PROTOCOLS = {1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 58: "ipv6-icmp", 132: "sctp", 136: "udplite"}
 PORTLESS = (1, 58)
 
@@ -34,7 +40,7 @@ def _text(field: str, raw: bytes, protocol: str) -> str:
     return str(int.from_bytes(raw, "big"))
 
 
-def reader(data: dict):
+def reader(data: "Data") -> "Callable[[bytes], str]":
     """Return the function (packed element) -> text for a slot of the policy image."""
     if data["kind"] in ("ctmark", "ctlabel", "cut"):
         return lambda key: connection_text(key[2:]) + effect_text(data, key)
@@ -76,7 +82,7 @@ def connection_text(packed: bytes) -> str:
     return PROTOCOLS.get(packed[1], str(packed[1])) + " " + " > ".join(ends)
 
 
-def effect_text(data: dict, key: bytes) -> str:
+def effect_text(data: "Data", key: bytes) -> str:
     """Return what a connection carries: ` mark 0x2/0xff`, or ` label NAME`; "" for nothing."""
     if data["kind"] == "ctmark":
         return " mark 0x%x/0x%x" % (data["mark"], data["mask"])  # noqa: UP031

@@ -17,7 +17,7 @@ from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Reports
 from nfa.compiler.config.build import build
 from nfa.compiler.config.convert import Context
-from nfa.compiler.config.features import BROKEN, inactive_reason
+from nfa.compiler.config.features import BROKEN, inactive_code
 from nfa.compiler.config.jsonconfig import read
 from nfa.compiler.config.model import Policy, Text, Window
 from nfa.compiler.config.options import ACTION_OPTIONS, COMMON_OPTIONS, TARGET_GLOBALS, TARGET_OPTIONS
@@ -189,7 +189,7 @@ def test_a_broken_action_is_left_out_and_the_others_work(load_config: Load, chan
     document["actions"]["good"] = MINIMAL["actions"]["a"]
     policy, reports = load_config(document)
     assert policy
-    assert {action.name: inactive_reason(action, policy) for action in policy.actions} == {"a": BROKEN, "good": None}
+    assert {action.name: inactive_code(action, policy) for action in policy.actions} == {"a": BROKEN, "good": ""}
     assert any(message in report.message for report in reports.errors), reports.items
     assert "the action is left out" in reports.errors[-1].consequence
     assert reports.errors[-1].excerpt
@@ -218,7 +218,7 @@ def test_an_action_with_disabled_targets_only_is_a_warning(load_config: Load) ->
     policy, reports = load_config(document)
     assert policy
     assert "none of its targets is" in reports.warnings[0].message
-    assert inactive_reason(policy.actions[0], policy) == "all its targets are disabled"
+    assert inactive_code(policy.actions[0], policy) == "targets-disabled"
 
 
 def test_unknown_properties_are_named_with_the_nearest(load_config: Load) -> None:
@@ -347,8 +347,8 @@ def test_a_target_that_this_system_does_not_have_is_announced_and_the_others_wor
     assert "there is no PF on this system" in reports.items[0].message
     assert "nftset or ipset" in reports.items[0].hint
     assert reports.items[0].place
-    reasons = [inactive_reason(action, policy) for action in policy.actions]
-    assert reasons == [None, "none of its targets can be used", None]
+    reasons = [inactive_code(action, policy) for action in policy.actions]
+    assert reasons == ["", "target-unusable", ""]
     assert policy.actions[0].time_of_day == [Window((0,), 21 * 3600, 6 * 3600, "inclusive")]
 
 
@@ -404,7 +404,7 @@ def test_no_value_anywhere_ends_the_compiler(load_config: Load, data: st.DataObj
     for report in reports.items:
         assert report.text()
     for action in [action for action in policy.actions if not action.broken]:
-        inactive_reason(action, policy)
+        inactive_code(action, policy)
         assert action.targets
         assert action.criteria
 

@@ -5,20 +5,20 @@ from nfa.compiler.base.report import Place, Report, Reports, did_you_mean, excer
 
 def test_text_has_place_message_hint_and_consequence_on_one_line() -> None:
     """A user could not tell where the mistake is, or what the daemon does now."""
-    report = Report("error", Place("f.json", 3, 7), "bad 'ttl'", "did you mean 'x'?", "the target is left out")
+    report = Report("bad-value", "error", Place("f.json", 3, 7), "bad 'ttl'", "did you mean 'x'?", "the target is left out")
     assert report.text() == "f.json:3:7: error: bad 'ttl'. Did you mean 'x'? The target is left out"
 
 
 def test_a_file_as_a_whole_has_no_line() -> None:
     """A missing file would be reported at line 0."""
-    assert Report("error", Place("f.json", 0, 0), "no such file").text() == "f.json: error: no such file"
-    assert Report("info", None, "nothing").text() == "info: nothing"
+    assert Report("bad-value", "error", Place("f.json", 0, 0), "no such file").text() == "f.json: error: no such file"
+    assert Report("empty-file", "info", None, "nothing").text() == "info: nothing"
 
 
 def test_hostile_text_cannot_move_the_cursor() -> None:
     """A file name or value with escape sequences would write over the terminal."""
     reports = Reports()
-    reports.error(Place("a\x1b[2J", 1, 1), "\r\x9b'\u202e", hint="\n", excerpt="\x1b[31m\n\x07^")
+    reports.error("bad-value", Place("a\x1b[2J", 1, 1), "\r\x9b'\u202e", hint="\n", excerpt="\x1b[31m\n\x07^")
     text = reports.items[0].text()
     assert all(char.isprintable() for line in text.split("\n") for char in line)
     assert len(text.split("\n")) == 3
@@ -29,9 +29,9 @@ def test_reports_take_the_excerpt_from_the_source() -> None:
     """The user would have to count columns."""
     reports = Reports()
     reports.add_source("f", '{\n\t"a": 1,\n}')
-    reports.error(Place("f", 2, 8), "trailing comma")
+    reports.error("bad-value", Place("f", 2, 8), "trailing comma")
     assert reports.items[0].excerpt == '     "a": 1,\n           ^'
-    reports.error(Place("f", 9, 1), "behind the end")
+    reports.error("bad-value", Place("f", 9, 1), "behind the end")
     assert reports.items[1].excerpt == ""
 
 
@@ -51,9 +51,9 @@ def test_excerpt_keeps_the_caret_under_its_character_after_escapes() -> None:
 def test_severities_are_kept_apart() -> None:
     """`nfa check` would fail on an info, or pass on an error."""
     reports = Reports()
-    reports.info(None, "i")
-    reports.warning(None, "w")
-    reports.error(None, "e")
+    reports.info("not-looked-at", None, "i")
+    reports.warning("no-action", None, "w")
+    reports.error("bad-value", None, "e")
     assert [report.message for report in reports.errors] == ["e"]
     assert [report.message for report in reports.warnings] == ["w"]
     assert reports.items[0].as_dict()["severity"] == "info"

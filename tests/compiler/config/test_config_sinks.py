@@ -13,7 +13,7 @@ from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Reports
 from nfa.compiler.base.secrets import SECRET_NAMES, SECRET_OPTIONS
 from nfa.compiler.compile import image_of, understand_policy
-from nfa.compiler.config.features import inactive_reason
+from nfa.compiler.config.features import inactive_code
 from nfa.compiler.config.model import Policy, Target
 from nfa.compiler.config.options import CHANNEL_OPTIONS, DEFAULT_CONTROL
 from nfa.compiler.config.sources import Sources, load
@@ -47,7 +47,7 @@ def good(folder: Path, text: str, **files: Any) -> dict[str, Any]:
     """What the image says of the target's channel."""
     policy, reports = loaded(folder, text, **files)
     assert not [report.text() for report in reports.items]
-    assert inactive_reason(policy.actions[0], policy) is None
+    assert inactive_code(policy.actions[0], policy) == ""
     compiled = understand_policy(policy, Paths(str(folder), str(folder)), reports, look=False)
     data: Any = image.load(image.dump(image_of(compiled)))
     return dict(data["targets"][0]["channel"])
@@ -58,7 +58,7 @@ def bad(folder: Path, text: str, **files: Any) -> tuple[str, Target]:
     policy, reports = loaded(folder, text, **files)
     [report] = reports.items
     assert report.severity == "error", report.text()
-    assert policy.targets["t"].trouble and inactive_reason(policy.actions[0], policy) == "none of its targets can be used"
+    assert policy.targets["t"].trouble and inactive_code(policy.actions[0], policy) == "target-unusable"
     return report.text(), policy.targets["t"]
 
 

@@ -12,7 +12,7 @@ from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Place, Reports
 from nfa.compiler.config import libuci, uciconfig
 from nfa.compiler.config.convert import Context, boolean
-from nfa.compiler.config.features import BROKEN, inactive_reason
+from nfa.compiler.config.features import BROKEN, inactive_code
 from nfa.compiler.config.jsontext import Value
 from nfa.compiler.config.model import Policy, Text, Window
 from nfa.compiler.config.sources import Sources, load
@@ -126,7 +126,7 @@ def test_the_sample_works_when_its_parts_are_enabled(load_uci: LoadUci, tmp_path
     enable = "config action 'games'\n\toption enabled '1'\nconfig target 'nftset_games'\n\toption target_enabled 'yes'\n"
     policy, reports = load_uci(sample(tmp_path, enable))
     assert policy and not reports.errors
-    assert [inactive_reason(action, policy) for action in policy.actions if action.enabled] == [None]
+    assert [inactive_code(action, policy) for action in policy.actions if action.enabled] == [""]
     assert policy.targets["nftset_games"].enabled
 
 
@@ -181,7 +181,7 @@ config action 'a'
         Window((0, 1), 21 * 3600, 6 * 3600 + 1800, "inclusive"),
         Window((5, 6), 0, 86400, "exclusive"),
     ]
-    assert inactive_reason(policy.actions[0], policy) is None
+    assert inactive_code(policy.actions[0], policy) == ""
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_an_action_without_its_time_of_day_is_left_out(load_uci: LoadUci, times:
     """A typo in the name of a time would make a bedtime rule hold all day."""
     loaded = load_uci(times + MINIMAL + "config action a\n\tlist time_of_day 'school_nigth'\n")
     policy, reports = loaded
-    assert policy and [inactive_reason(action, policy) for action in policy.actions] == [BROKEN]
+    assert policy and [inactive_code(action, policy) for action in policy.actions] == [BROKEN]
     assert words in reports.errors[0].text()
     assert "The action is left out" in reports.errors[-1].text()
 

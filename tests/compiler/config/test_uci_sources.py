@@ -310,7 +310,9 @@ def test_commands_choose_the_sources(router: Router, check: Callable[..., dict[s
     assert check("--no-uci")["files"] == [str(router.default)]
     assert check("--no-uci", "-c", other)["files"] == [other]
     report = check("-u", folder)["reports"][0]
-    assert report["place"] == {"file": str(router.package), "line": 5, "column": 16, "option": "netify-proc-flow-actions.l"}
+    place = {"file": str(router.package), "line": 5, "column": 16, "option": "netify-proc-flow-actions.l"}
+    parts = {"package": "netify-proc-flow-actions", "section": "l", "property": ""}
+    assert report["place"] == place | parts | {"text": "netify-proc-flow-actions.l (line 5)"}
 
 
 def test_without_an_option_the_folder_of_openwrt_is_read(

@@ -47,7 +47,7 @@ def test_what_libuci_refuses_is_refused_with_its_place(name: str) -> None:
     with pytest.raises(UciError) as caught:
         read(text)
     reports = Reports()
-    reports.error(caught.value.place, str(caught.value), hint=caught.value.hint)
+    reports.error(caught.value.code, caught.value.place, str(caught.value), hint=caught.value.hint)
     assert reports.items[0].text().startswith(f"file:{line}:{column}: error: "), reports.items[0].text()
     assert words in reports.items[0].text()
 

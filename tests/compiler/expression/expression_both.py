@@ -30,9 +30,9 @@ class Disagreement(AssertionError):
     """The generated code and the walk give different answers: `nfa explain` would lie about the daemon."""
 
 
-def understood(text: str) -> tuple[list[Any], list[Any], list[tuple[str, int, str]]]:
-    """The trees, the errors and the warnings (message, offset, hint) of a text."""
-    warnings: list[tuple[str, int, str]] = []
+def understood(text: str) -> tuple[list[Any], list[Any], list[tuple[str, str, int, str]]]:
+    """The trees, the errors and the warnings (code, message, offset, hint) of a text."""
+    warnings: list[tuple[str, str, int, str]] = []
     nodes, errors = understand(text, Context(CATALOGUE, GROUPS, warn=lambda *warning: warnings.append(warning)))
     return nodes, errors, warnings
 

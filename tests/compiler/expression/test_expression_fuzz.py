@@ -120,7 +120,7 @@ def test_any_text_ends_in_trees_or_errors_with_a_place(text: str) -> None:
         assert 0 <= offset <= len(text)
         assert length >= 1
     assert [error.offset for error in errors] == sorted(error.offset for error in errors)
-    for _, offset, _ in warnings:
+    for _, _, offset, _ in warnings:
         assert 0 <= offset <= len(text)
     if not errors:
         match = evaluator(text)

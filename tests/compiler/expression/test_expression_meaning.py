@@ -330,7 +330,7 @@ def test_doubtful_texts_are_accepted_with_a_warning(text: str, expected: list[tu
     assert nodes
     assert not errors
     assert len(warnings) == len(expected), warnings
-    for (message, offset, _hint), (beginning, where) in zip(warnings, expected, strict=True):
+    for (_code, message, offset, _hint), (beginning, where) in zip(warnings, expected, strict=True):
         assert message.startswith(beginning)
         assert offset == where
 

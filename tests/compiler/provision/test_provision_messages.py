@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tool_vectors import IPSET_CREATE, NFT_NEWSET
 
 from nfa.compiler.provision import ipset, nftset
+from nfa.daemon.netlink import ipset_sets, nftables_sets
 
 pytestmark = pytest.mark.skipif(sys.byteorder != "little", reason="recorded on a little-endian machine")
 FIELDS = (
@@ -37,8 +38,8 @@ def test_newtable_leaves_the_flags_of_an_existing_table_alone() -> None:
 def test_nft_flush_and_destroy() -> None:
     """DELSETELEM without elements empties a set, DELSET deletes it and not its table."""
     names = "01000000060001007400000006000200780000" + "00"
-    assert nftset.flush(1, "t", "x").hex() == "240000000e0a01000000000000000000" + names
-    assert nftset.destroy(1, "t", "x").hex() == "240000000b0a01000000000000000000" + names
+    assert nftables_sets.flush(1, "t", "x").hex() == "240000000e0a01000000000000000000" + names
+    assert nftables_sets.destroy(1, "t", "x").hex() == "240000000b0a01000000000000000000" + names
 
 
 @pytest.mark.parametrize("case", IPSET_CREATE, ids=str)
@@ -61,8 +62,8 @@ def test_create_is_what_ipset_sends(case: tuple[Any, ...]) -> None:
 def test_ipset_flush_and_destroy() -> None:
     """They name one set: without SETNAME the kernel would empty or delete every ipset of the router."""
     names = "02000000050001000700000006000200780000" + "00"
-    assert ipset.flush("x", 7).hex() == "24000000040601000000000000000000" + names
-    assert ipset.destroy("x", 7).hex() == "24000000030601000000000000000000" + names
+    assert ipset_sets.flush("x", 7).hex() == "24000000040601000000000000000000" + names
+    assert ipset_sets.destroy("x", 7).hex() == "24000000030601000000000000000000" + names
 
 
 @pytest.mark.parametrize(("kernel_range", "chosen"), [(None, 4), ((0, 4), 4), ((0, 5), 5), ((0, 6), 6), ((0, 9), 6)])

@@ -13,6 +13,13 @@ from nfa.compiler.base.report import Reports
 from nfa.compiler.config.model import Target
 from nfa.compiler.provision import KernelUnavailable, nftset, provision
 from nfa.compiler.provision.kernel import IpSet, NftSet
+from nfa.daemon.netlink.nftables_sets import (
+    NFT_SET_CONCAT,
+    NFT_SET_CONSTANT,
+    NFT_SET_INTERVAL,
+    NFT_SET_MAP,
+    NFT_SET_TIMEOUT,
+)
 
 MakeTarget = Callable[..., Target]
 Slots = list[dict[str, Any]]
@@ -58,7 +65,7 @@ class FakeKernel:
 
 def nft(type_: tuple[str, ...] = ("other_addr",), family: int = 4, **changed: Any) -> NftSet:
     key = nftset.key_of(type_, family)
-    flags = frozenset({"NFT_SET_TIMEOUT"} if changed.get("timeout", 120) is not None else ())
+    flags = NFT_SET_TIMEOUT if changed.get("timeout", 120) is not None else 0
     return NftSet(**{"key_type": key.number, "key_length": key.length, "flags": flags, "timeout": 120, "size": 0} | changed)
 
 
@@ -215,7 +222,7 @@ def test_another_key_is_an_error(target: MakeTarget) -> None:
     [
         ("nftset", nft(("mark",)), "holds mark (4 bytes), not ipv4_addr"),
         ("nftset", nft(timeout=None), "was made without timeouts, but ttl is 120 seconds"),
-        ("nftset", nft(flags=frozenset({"NFT_SET_MAP"})), "is of the kind map, which cannot hold single elements"),
+        ("nftset", nft(flags=NFT_SET_MAP), "is of the kind map, which cannot hold single elements"),
         ("ipset", ips(family=10), "is IPv6 hash:ip, not IPv4 hash:ip"),
         ("ipset", ips(timeout=None), "was made without timeouts, but ttl is 120 seconds"),
     ],
@@ -258,14 +265,14 @@ def test_the_set_of_an_unmanaged_target_is_not_replaced_for_another(target: Make
 
 def test_interval_sets_and_maps_are_an_error(target: MakeTarget) -> None:
     """One address added to an interval set matches every address above it too."""
-    for flags in ({"NFT_SET_INTERVAL"}, {"NFT_SET_MAP"}, {"NFT_SET_CONSTANT"}):
+    for flags in (NFT_SET_INTERVAL, NFT_SET_MAP, NFT_SET_CONSTANT):
         slots, texts = run(
             target("nftset", families=(4,), managed=False),
-            kernel=FakeKernel({"x.v4": nft(flags=frozenset(flags))}),
+            kernel=FakeKernel({"x.v4": nft(flags=flags)}),
         )
         assert not slots
         assert "which cannot hold single elements" in texts[0]
-    ranges = nft(flags=frozenset({"NFT_SET_INTERVAL", "NFT_SET_CONCAT", "NFT_SET_TIMEOUT"}))
+    ranges = nft(flags=NFT_SET_INTERVAL | NFT_SET_CONCAT | NFT_SET_TIMEOUT)
     assert run(target("nftset", families=(4,), managed=False), kernel=FakeKernel({"x.v4": ranges}))[0]
 
 

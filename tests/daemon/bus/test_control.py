@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import select
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from loops import Strict
 
 from nfa.daemon.bus.control import MAX_ANSWER, MAX_CLIENTS, MAX_REQUEST, Control
 
@@ -21,10 +21,11 @@ class Room:
 
     def __init__(self, path: Path) -> None:
         self.path = str(path)
-        self.poll = select.poll()
+        self.moment = 1000.0
+        self.dispatcher = Strict(lambda: self.moment)
         self.control = Control(self.path, self.call)
         self.waiting: list[Reply] = []
-        assert self.control.open(self.poll) == ""
+        assert self.control.open(self.dispatcher) == ""
 
     def call(self, method: str, arguments: dict[str, Any], reply: Reply) -> None:
         if method == "late":
@@ -38,10 +39,7 @@ class Room:
 
     def turn(self) -> int:
         """One turn of the loop. Returns how many descriptors were ready."""
-        events = self.poll.poll(0)
-        for descriptor, event in events:
-            self.control.ready(descriptor, event)
-        return len(events)
+        return self.dispatcher.turn(0)
 
     def turns(self) -> None:
         for _ in range(200):

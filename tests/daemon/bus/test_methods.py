@@ -72,8 +72,8 @@ def test_status_counts_what_happened(house: House) -> None:
     assert found["flows"]["matched"] == 3
     assert found["actions"]["video"]["matches"] == 3
     assert found["actions"]["games"] == {
-        "enabled": False, "active": False, "reason": "the action is disabled", "in_hours": None, "hours": "",
-        "until": "", "targets": ["nft.games"], "matches": 0, "last_match": None,
+        "enabled": False, "active": False, "reason": "the action is disabled", "code": "action-disabled", "in_hours": None,
+        "hours": "", "until": "", "targets": ["nft.games"], "matches": 0, "last_match": None,
     }  # fmt: skip
     assert found["targets"]["nft.video"]["elements"] == found["targets"]["nft.video"]["added"] == 2
     assert found["targets"]["log.video"]["added"] == 3
@@ -108,14 +108,14 @@ def test_elements_are_searched_in_slices(house: House) -> None:
     """A search in 5,000 elements would hold up the stream."""
     house.feed(*[youtube(number) for number in range(5000)])
     turns = 0
-    step = house.daemon.go_on
+    turn = house.daemon.dispatcher.turn
 
-    def counted() -> None:
+    def counted() -> int:
         nonlocal turns
         turns += 1
-        step()
+        return turn()
 
-    house.daemon.go_on = counted  # type: ignore[method-assign]
+    house.daemon.dispatcher.turn = counted  # type: ignore[assignment, method-assign]
     found = house.result("elements", search="203.0.1.4", limit=5, offset=2)
     assert turns >= 5
     assert house.result("elements", limit=2, offset=4999)["elements"][0]["element"] == "203.0.19.135 . 443"
@@ -370,7 +370,8 @@ def test_reload_answers_with_its_outcome(house: House) -> None:
     house.file.write_text("{")
     found = house.result("reload")
     assert (found["loaded"], found["generation"], found["errors"]) == (False, 2, 1)
-    assert "policy.json" in found["reports"][0]
+    (report,) = found["reports"]
+    assert (report["code"], report["place"]["file"]) == ("bad-syntax", str(house.file))
 
 
 def test_flush_empties_the_sets_of_a_target(house: House) -> None:

@@ -86,7 +86,7 @@ def test_a_change_of_the_source_is_a_loss_of_the_old_one(house: House) -> None:
     daemon.use_source("unix:///nowhere/b")
     assert [(name, data["uri"]) for name, data in bus(house).sent] == [("nfa.source", "unix:///a")]
     daemon.client.close()
-    daemon.watch_client()
+    daemon.follow_client()
     assert bus(house).names() == ["nfa.source"], "b was never connected"
 
 
@@ -98,7 +98,7 @@ def test_trouble_of_a_target_and_its_end_are_told_once(house: House) -> None:
     house.feed(youtube(3))
     house.kernel.limits.clear()
     slot = house.daemon.registry.targets["nft.video"].slots[0]
-    slot.retry_at = 0
+    slot.state.retry_at = 0
     house.feed(youtube(4))
     told = [(data["state"], data["target"], data["error"]) for name, data in bus(house).sent if name == "nfa.target"]
     assert told == [("error", "nft.video", "is full"), ("restored", "nft.video", "")]

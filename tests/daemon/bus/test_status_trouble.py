@@ -1,22 +1,34 @@
 """What `status` says of a target that failed: whether that goes on."""
 
+import errno
 from types import SimpleNamespace as Thing
 from typing import Any
 
 import pytest
 
 from nfa.daemon.bus.status import _target
-from nfa.daemon.targets.sets.slot import Counters
+from nfa.daemon.netlink import ipset
+from nfa.daemon.targets.counters import Counters
+from nfa.daemon.targets.sets.errors import code_of
+
+
+def code(kind: str, **bound: Any) -> str:
+    """The code of a target in trouble."""
+    return str(_status(kind, **bound)["code"])
 
 
 def told(kind: str, **bound: Any) -> tuple[str, bool]:
     """The trouble of a target whose last error was in second 5, and whether it is over."""
+    found = _status(kind, **bound)
+    return found["trouble"], found["over"]
+
+
+def _status(kind: str, **bound: Any) -> dict[str, Any]:
     counters = Counters("t", kind)
     counters.last_error, counters.error_time = "refused", 5
     held = Thing(**({"slots": [], "readers": lambda: 0, "waiting": lambda: 0} | bound))
     registry = Thing(counters=lambda name, kind: counters, targets={"t": held})
-    found = _target({"name": "t", "type": kind, "enabled": True, "trouble": ""}, registry, 9)
-    return found["trouble"], found["over"]
+    return _target({"name": "t", "type": kind, "enabled": True, "trouble": ""}, registry, 9)
 
 
 @pytest.mark.parametrize("trouble", ["refused", ""])
@@ -28,5 +40,39 @@ def test_a_sink_whose_server_is_gone_is_not_called_over(trouble: str) -> None:
 @pytest.mark.parametrize("worked_at", [4, 5, 6])
 def test_labels_are_over_only_after_one_that_was_set(worked_at: int) -> None:
     """The rule that makes room is gone, and the user reads "over"."""
-    slot = Thing(trouble="", worked_at=worked_at, present=1, data={"set": "conntrack labels", "table": ""})
+    slot = Thing(trouble="", trouble_code="", worked_at=worked_at, present=1, data={"set": "conntrack labels", "table": ""})
     assert told("ctlabel", slots=[slot]) == ("", worked_at > 5)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (errno.ENFILE, "set-full"),
+        (ipset.FULL, "set-full"),
+        (errno.ENOENT, "set-missing"),
+        (errno.EPERM, "no-permission"),
+        (errno.EACCES, "no-permission"),
+        (4097, "kernel-refused"),
+    ],
+)
+def test_each_trouble_of_a_set_has_its_code(error: int, expected: str) -> None:
+    """The pages would have to read the words, and say nothing useful when these change."""
+    assert code_of(error) == expected
+    fine = Thing(trouble="", trouble_code="", present=1, data={"set": "s.v4", "table": "nfa"})
+    slot = Thing(trouble="words", trouble_code=expected, present=1, data={"set": "s.v6", "table": "nfa"})
+    found = _status("nftset", slots=[fine, slot])
+    assert ([one["code"] for one in found["sets"]], found["code"]) == (["", expected], expected)
+
+
+def test_a_sink_that_fails_and_a_target_without_use_have_their_codes() -> None:
+    """A page could not tell a server that is gone from a target that is off."""
+    assert code("sink", channel=Thing(trouble="refused")) == "sink-failed"
+    assert code("sink", channel=Thing(trouble="")) == ""
+    registry = Thing(counters=lambda name, kind: Counters(name, kind), targets={})
+    for enabled, trouble, expected in (
+        (False, "", "target-disabled"),
+        (True, "x", "target-unusable"),
+        (True, "", "target-unusable"),
+    ):
+        found = _target({"name": "t", "type": "nftset", "enabled": enabled, "trouble": trouble}, registry, 9)
+        assert (found["active"], found["code"]) == (False, expected)

@@ -7,7 +7,6 @@ bytes of libubus. The real one is in tests/openwrt.
 from __future__ import annotations
 
 import os
-import select
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 import ubus_vectors as vectors
+from loops import Strict
 
 from nfa.daemon.bus import blob
 from nfa.daemon.bus.ubus import (
@@ -42,8 +42,8 @@ class Rig:
 
     def __init__(self, folder: Path) -> None:
         self.path = str(folder / "ubus.sock")
-        self.poll = select.poll()
         self.now = 100.0
+        self.dispatcher = Strict(lambda: self.now)
         self.said: list[tuple[str, str]] = []
         self.asked: list[tuple[str, dict[str, Any], Reply]] = []
         self.answer: Callable[[str, dict[str, Any], Reply], None] | None = lambda method, arguments, reply: reply(0, arguments)
@@ -60,17 +60,11 @@ class Rig:
 
     def turn(self) -> bool:
         """One turn, as the daemon does it; without waiting. False when there was nothing to do."""
-        events = self.poll.poll(0)
-        for descriptor, event in events:
-            assert not event & select.POLLNVAL, "a closed descriptor is still polled"
-            assert descriptor == self.bus.descriptor
-            self.bus.ready(event, self.now)
-        if not events and self.bus.state == "registered" and self.bus.deadline:
+        count = self.dispatcher.turn(0)
+        if not count and self.bus.state == "registered" and self.bus.deadline:
             self.now = self.bus.deadline
-        due = bool(self.bus.deadline) and self.now >= self.bus.deadline
-        if due:
-            self.bus.timeout(self.now)
-        return bool(events) or due
+            count = self.dispatcher.turn(0)
+        return bool(count)
 
     def settle(self) -> int:
         """Turn until nothing is left to do; returns the number of turns."""
@@ -155,7 +149,7 @@ class Rig:
             if self.bus.deadline:
                 self.pass_time()
             else:
-                self.bus.open(self.poll, self.now)
+                self.bus.open(self.dispatcher)
         self.accept()
         self.send(vectors.GREETING)
         self.receive()
@@ -170,7 +164,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     made.bus.close()
     made.vanish()
     assert made.bus.descriptor == -1
-    assert not made.poll.poll(0)
+    assert not made.dispatcher._watched, "a closed descriptor is still polled"
 
 
 def invoke(method: str, arguments: bytes = b"", sequence: int = 1, peer: int = CALLER, *more: bytes) -> bytes:
@@ -186,7 +180,7 @@ def invoke(method: str, arguments: bytes = b"", sequence: int = 1, peer: int = C
 def test_it_talks_as_libubus_does(rig: Rig, size: int) -> None:
     """Bytes of a recorded conversation, in pieces of any size: ubusd and the callers take them as from a C program."""
     rig.listen()
-    rig.bus.open(rig.poll, rig.now)
+    rig.bus.open(rig.dispatcher)
     assert (rig.bus.state, rig.bus.deadline) == ("connecting", rig.now + ANSWER_TIMEOUT)
     rig.accept()
 
@@ -288,7 +282,7 @@ def test_an_unknown_type_in_the_table_of_methods_shows_at_once() -> None:
 
 def test_it_tries_again_until_ubusd_is_there(rig: Rig) -> None:
     """nfa may start first; ubusd may be gone for a minute. One line in the log, not one for each attempt."""
-    rig.bus.open(rig.poll, rig.now)
+    rig.bus.open(rig.dispatcher)
     waits = [rig.pass_time() for _ in range(6)]
     assert waits == [FIRST_WAIT, FIRST_WAIT * 2, *[LONGEST_WAIT] * 4]
     assert rig.bus.last_error == "No such file or directory"
@@ -317,7 +311,7 @@ def test_a_full_backlog_is_no_connection(rig: Rig) -> None:
     rig.listen(0)
     with socket.socket(socket.AF_UNIX) as first:
         first.connect(rig.path)
-        rig.bus.open(rig.poll, rig.now)
+        rig.bus.open(rig.dispatcher)
         assert (rig.bus.state, rig.bus.last_error) == ("waiting", "its backlog is full")
         rig.accept()
     rig.register()
@@ -327,7 +321,7 @@ def test_a_path_that_is_too_long_is_told(tmp_path: Path) -> None:
     """A typing error in the configuration does not end the daemon."""
     said: list[str] = []
     bus = Ubus("/" + "x" * 200, "nfa", {}, None, lambda level, text: said.append(text))
-    bus.open(select.poll(), 1.0)
+    bus.open(Strict())
     assert bus.state == "waiting"
     assert "path too long" in said[0]
 
@@ -335,7 +329,7 @@ def test_a_path_that_is_too_long_is_told(tmp_path: Path) -> None:
 def test_a_ubusd_that_does_not_answer_is_left(rig: Rig) -> None:
     """It took the connection and hangs: first before it greets, then with the object in its hands."""
     rig.listen()
-    rig.bus.open(rig.poll, rig.now)
+    rig.bus.open(rig.dispatcher)
     rig.accept()
     assert rig.pass_time() == ANSWER_TIMEOUT
     assert (rig.bus.state, rig.bus.last_error) == ("waiting", "no answer")
@@ -361,7 +355,7 @@ def test_a_ubusd_that_does_not_answer_is_left(rig: Rig) -> None:
 def test_an_object_that_is_refused_is_told(rig: Rig, answer: bytes, words: str) -> None:
     """Another nfa runs, or the user has no rights: told once, tried every second."""
     rig.listen()
-    rig.bus.open(rig.poll, rig.now)
+    rig.bus.open(rig.dispatcher)
     for _ in range(3):
         rig.accept()
         rig.send(vectors.GREETING, answer)
@@ -383,7 +377,7 @@ def test_an_object_that_is_refused_is_told(rig: Rig, answer: bytes, words: str) 
 def test_who_talks_nonsense_is_left(rig: Rig, stage: str, garbage: bytes) -> None:
     """The socket belongs to something else, or bytes were lost: nothing can be made of what follows."""
     rig.listen()
-    rig.bus.open(rig.poll, rig.now)
+    rig.bus.open(rig.dispatcher)
     rig.accept()
     if stage != "connecting":
         rig.send(vectors.GREETING)
@@ -565,7 +559,7 @@ def test_an_event_needs_the_bus(rig: Rig) -> None:
 def test_what_is_told_of_one_outage_is_bounded(rig: Rig) -> None:
     """Something that is not ubusd could fill the log."""
     rig.listen()
-    rig.bus.open(rig.poll, rig.now)
+    rig.bus.open(rig.dispatcher)
     for number in range(20):
         rig.accept()
         rig.send(vectors.GREETING, vectors.REFUSED[:-1] + bytes([20 + number]))

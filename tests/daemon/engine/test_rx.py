@@ -5,6 +5,7 @@ import re
 import time
 
 import pytest
+from waiting import patience
 
 from nfa.compiler.expression.regex import WORK, compile_pattern
 from nfa.daemon.engine import rx
@@ -54,12 +55,10 @@ def test_a_text_that_defeats_the_cache_still_takes_linear_time(steps):
     """2**500 states: a stranger could make every character need a new one."""
     search = automaton("(a|b)*a(a|b){500}$").search
     dice = random.Random(1)
-    started = time.monotonic()
     for _ in range(5):
         text = "".join(dice.choices("ab", k=1024))
         assert search(text) == (text[-501] == "a")
     assert steps["_follow"] <= 2 * steps["_step"] <= 2 * 5 * 1025
-    assert time.monotonic() - started < 5
 
 
 def test_the_worst_pattern_that_is_accepted_takes_a_bounded_time():
@@ -67,9 +66,9 @@ def test_the_worst_pattern_that_is_accepted_takes_a_bounded_time():
     machine = automaton("(a|b.)?(.|bc)*" * 140 + "z|a.{500}z")
     assert len(machine._shifts) + len(machine._products) > WORK // 3
     dice = random.Random(2)
-    started = time.monotonic()
+    started = time.process_time()
     assert not machine.search("".join(dice.choices("abc", k=1024)))
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < patience(2)
 
 
 def test_memory_is_bounded_and_forgetting_changes_no_answer(monkeypatch):

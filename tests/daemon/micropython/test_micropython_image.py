@@ -122,7 +122,7 @@ def test_a_pattern_that_cannot_be_matched_is_told_and_its_action_left_out(
     actions |= fitting("c", "app == 'youtube';", exemptions=["detected_hostname == 'rx:y';"])
     data, findings = made(tmp_path, actions, targets=SETS)
     assert data is not None
-    reasons = {name: reason for name, _, reason, _ in data["actions"]}
+    reasons = {name: reason for name, _, reason, _, _ in data["actions"]}
     assert not reasons.pop("b")
     assert set(reasons.values()) == {"MicroPython cannot match its regular expression"}
     assert data["patterns"] == []
@@ -153,7 +153,7 @@ def test_targets_that_micropython_cannot_have_are_told(tmp_path: Path) -> None:
     data, findings = made(tmp_path, actions, targets=targets)
     assert data is not None
     assert "target 'log.x': MicroPython cannot write files" in findings[0]
-    assert [reason for _, _, reason, _ in data["actions"]] == ["", "none of its targets can be used"]
+    assert [code for *_, code in data["actions"]] == ["", "target-unusable"]
 
 
 def test_the_command_writes_it(tmp_path: Path) -> None:

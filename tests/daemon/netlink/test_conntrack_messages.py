@@ -100,12 +100,12 @@ def tuple_of(kind: int, connection: bytes, echo: bytes = b"") -> bytes:
     """TUPLE_ORIG or TUPLE_REPLY as the kernel writes it; `echo`: ICMP's id, type and code."""
     full = conntrack.encode(conntrack.UPDATE, 0, connection, b"")[20:]
     if not echo:
-        return struct.pack("=HH", len(full), kind | wire.NESTED) + full[4:]
+        return struct.pack("=HH", len(full), kind | wire.NLA_F_NESTED) + full[4:]
     found = dict(wire.attributes(full[4:]))
     protocol = wire.attribute(1, connection[1:2]) + wire.attribute(4, echo[:2])
     protocol += wire.attribute(5, echo[2:3]) + wire.attribute(6, echo[3:])
-    parts = wire.attribute(1 | wire.NESTED, found[1]) + wire.attribute(2 | wire.NESTED, protocol)
-    return wire.attribute(kind | wire.NESTED, parts)
+    parts = wire.attribute(1 | wire.NLA_F_NESTED, found[1]) + wire.attribute(2 | wire.NLA_F_NESTED, protocol)
+    return wire.attribute(kind | wire.NLA_F_NESTED, parts)
 
 
 def answer(connection: bytes, reply: bytes, sequence: int, echo: bytes = b"") -> bytes:
@@ -115,7 +115,7 @@ def answer(connection: bytes, reply: bytes, sequence: int, echo: bytes = b"") ->
 
 
 def done(sequence: int, error: int = 0) -> bytes:
-    return wire.message(conntrack.DONE, 2, sequence, struct.pack("=i", -error))
+    return wire.message(wire.NLMSG_DONE, 2, sequence, struct.pack("=i", -error))
 
 
 def test_a_dump_gives_the_entries_of_a_protocol_and_its_end() -> None:

@@ -71,7 +71,7 @@ def test_nftables_elements_are_those_of_nft(name: str) -> None:
     assert header == tools_header
     # nft refers to a set by name and by a number of its own (4), counts the elements, and writes an element's timeout first.
     tools = without(tools, 4)
-    elements = [[inner for _, inner in dict(each)[3 | wire.NESTED]] for each in (attributes, tools)]
+    elements = [[inner for _, inner in dict(each)[3 | wire.NLA_F_NESTED]] for each in (attributes, tools)]
     assert elements[0] == elements[1]
     assert without(attributes, 3) == without(tools, 3)
 
@@ -101,10 +101,10 @@ def test_ipset_elements_are_those_of_ipset(name: str) -> None:
     # EXCL (0x200) would refuse an element that is there; `ipset -exist` leaves it out too.
     assert flags == tools_flags & ~0x200 == wire.NLM_F_REQUEST | wire.NLM_F_ACK
     assert without(attributes, 8, 9) == without(tools, 7, 9)
-    elements = dict(attributes)[8 | wire.NESTED]
-    expected = dict(tools)[7 | wire.NESTED]
+    elements = dict(attributes)[8 | wire.NLA_F_NESTED]
+    expected = dict(tools)[7 | wire.NLA_F_NESTED]
     for index, (data_kind, element) in enumerate(elements):
-        assert data_kind == 7 | wire.NESTED
+        assert data_kind == 7 | wire.NLA_F_NESTED
         assert without(element, 9) == without(expected, 9)
         assert dict(element)[9] == struct.pack("=I", index), "the kernel names a refused element by this number"
 
@@ -120,14 +120,14 @@ def test_a_mac_address_is_an_ether_attribute_of_ipset() -> None:
         "0800 0900 00000000"
     )
     both = ipset.Elements("m", 4, ("local_addr", "local_mac"), 7, -1, None).encode(ipset.ADD, 1, [b"\0\0" + V4 + b"\2" * 6])
-    element = dict(dict(parts(both)[1])[8 | wire.NESTED])[7 | wire.NESTED]
-    assert without(element, 9) == [(1 | wire.NESTED, [(1 | wire.NET_BYTEORDER, V4)]), (17, b"\2" * 6)]
+    element = dict(dict(parts(both)[1])[8 | wire.NLA_F_NESTED])[7 | wire.NLA_F_NESTED]
+    assert without(element, 9) == [(1 | wire.NLA_F_NESTED, [(1 | wire.NLA_F_NET_BYTEORDER, V4)]), (17, b"\2" * 6)]
 
 
 @given(st.integers(0, 0x3FFF), st.binary(max_size=50))
 def test_an_attribute_is_padded_but_its_length_is_not(kind: int, payload: bytes) -> None:
     """The kernel would read all that follows from a wrong place."""
-    data = wire.attribute(kind | wire.NESTED, payload)
+    data = wire.attribute(kind | wire.NLA_F_NESTED, payload)
     assert len(data) % 4 == 0
     assert len(data) - len(payload) - 4 < 4
     assert struct.unpack_from("=H", data)[0] == len(payload) + 4
@@ -146,7 +146,7 @@ def test_a_full_message_fits_into_its_attributes(fields: tuple[str, ...], family
     ]  # fmt: skip
     for encoder, command, kind, size in encoders:
         message = encoder.encode(command, 1, [bytes(size + 2)] * encoder.room)
-        assert len(dict(parts(message)[1])[kind | wire.NESTED]) == encoder.room > 100
+        assert len(dict(parts(message)[1])[kind | wire.NLA_F_NESTED]) == encoder.room > 100
 
 
 @pytest.mark.parametrize(

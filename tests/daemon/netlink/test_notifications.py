@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from nfa.daemon.netlink import monitor, nftables
 from nfa.daemon.netlink.monitor import ELEMENTS_GONE, SET_MADE, TABLE_GONE, Monitor, events
-from nfa.daemon.netlink.wire import HEADER, NESTED, attribute, nfgen
+from nfa.daemon.netlink.wire import HEADER, NLA_F_NESTED, attribute, nfgen
 
 HEAD = nfgen(1) + attribute(1, b"nfa\0") + attribute(2, b"a\0")
 
 
 def element(key: bytes, *more: bytes) -> bytes:
-    return attribute(1 | NESTED, attribute(1 | NESTED, attribute(1, key)) + b"".join(more))
+    return attribute(1 | NLA_F_NESTED, attribute(1 | NLA_F_NESTED, attribute(1, key)) + b"".join(more))
 
 
 def told(kind: int, body: bytes, sender: int = 7) -> bytes:
@@ -26,7 +26,7 @@ def told(kind: int, body: bytes, sender: int = 7) -> bytes:
 
 
 def gone(*elements: bytes, sender: int = 7) -> bytes:
-    return told(ELEMENTS_GONE, HEAD + attribute(3 | NESTED, b"".join(elements)), sender)
+    return told(ELEMENTS_GONE, HEAD + attribute(3 | NLA_F_NESTED, b"".join(elements)), sender)
 
 
 WHAT = ELEMENTS_GONE, 1, "nfa", "a"
@@ -38,7 +38,7 @@ TIMEOUT = attribute(4, b"\0" * 8)
     [
         gone(element(b"1234")) + gone(element(b"5678")),
         gone(element(b"1234"), element(b"5678")),
-        gone(element(b"1234", TIMEOUT)) + gone(attribute(1 | NESTED, TIMEOUT + element(b"5678")[4:])),
+        gone(element(b"1234", TIMEOUT)) + gone(attribute(1 | NLA_F_NESTED, TIMEOUT + element(b"5678")[4:])),
         gone(element(b"1234")) + gone(element(b"9999"), sender=1) + gone(element(b"5678")),
     ],
 )
@@ -47,7 +47,9 @@ def test_the_keys_of_deleted_elements(data: bytes) -> None:
     assert events(data, 1) == {WHAT: [b"1234", b"5678"]}
 
 
-@pytest.mark.parametrize("body", [b"", attribute(3 | NESTED, b""), attribute(3 | NESTED, attribute(1 | NESTED, TIMEOUT))])
+@pytest.mark.parametrize(
+    "body", [b"", attribute(3 | NLA_F_NESTED, b""), attribute(3 | NLA_F_NESTED, attribute(1 | NLA_F_NESTED, TIMEOUT))]
+)
 def test_an_element_that_cannot_be_read_is_told_as_such(body: bytes) -> None:
     """The set would be taken to be whole."""
     assert events(told(ELEMENTS_GONE, HEAD + body), 1) == {WHAT: [b""]}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import select
 import time
 
 import pytest
+from loops import Strict
+from waiting import PATIENCE
 
 from nfa.daemon.processes.child import MAX_WAITING, Children, Job
 
@@ -15,8 +16,9 @@ class Nursery:
     """Children, and what came of them."""
 
     def __init__(self) -> None:
-        self.poll = select.poll()
-        self.children = Children(self.poll)
+        self.ahead = 0.0
+        self.dispatcher = Strict(lambda: time.monotonic() + self.ahead)
+        self.children = Children(self.dispatcher)
         self.done: list[tuple[str, bytes, str]] = []
 
     def job(self, name: str, module: str = "nfa.cli", *arguments: str, given: bytes = b"", limit: int = 1 << 20) -> Job:
@@ -24,11 +26,10 @@ class Nursery:
 
     def until(self, count: int) -> None:
         """Run the loop until so many are done."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while len(self.done) < count:
             assert time.monotonic() < deadline
-            if self.poll.poll(100):
-                self.children.ready()
+            self.dispatcher.turn(100)
 
 
 @pytest.fixture
@@ -62,9 +63,11 @@ def test_a_child_that_hangs_is_ended(nursery: Nursery) -> None:
     """One slow file system would stop all reloads from then on."""
     nursery.children.add(nursery.job("slow", "nfa.cli", "eval", "*", "/dev/zero"))
     nursery.children.add(nursery.job("next", "nfa.cli", "--version"))
-    nursery.children.watch(time.monotonic())
+    nursery.dispatcher.turn(0)
     assert not nursery.done
-    nursery.children.watch(time.monotonic() + 61)
+    nursery.ahead = 61.0
+    nursery.dispatcher.turn(0)
+    nursery.ahead = 0.0
     nursery.until(2)
     assert nursery.done[0][2] == "slow did not end within 60 seconds"
     assert nursery.done[1][2] == ""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import select
 import time
 
 import pytest
+from loops import Strict
 from waiting import PATIENCE
 
 from nfa.daemon.processes import lookups as module
@@ -17,7 +17,7 @@ from nfa.daemon.processes.lookups import Lookups
 class Line:
     """Children that are no processes: the test says what they answer, and when."""
 
-    def __init__(self, poll: object, most: int) -> None:
+    def __init__(self, dispatcher: object, most: int) -> None:
         self.jobs: list[Job] = []
         self.most = most
 
@@ -32,8 +32,8 @@ class Line:
 @pytest.fixture
 def line(monkeypatch: pytest.MonkeyPatch) -> tuple[Lookups, Line, list[object]]:
     made: list[Line] = []
-    monkeypatch.setattr(module, "Children", lambda poll, most: made.append(Line(poll, most)) or made[0])
-    return Lookups(None), made[0], []
+    monkeypatch.setattr(module, "Children", lambda dispatcher, most: made.append(Line(dispatcher, most)) or made[0])
+    return Lookups(Strict()), made[0], []
 
 
 def test_those_who_ask_for_one_host_share_a_lookup(line: tuple[Lookups, Line, list[object]]) -> None:
@@ -78,8 +78,8 @@ def test_lookups_are_bounded(line: tuple[Lookups, Line, list[object]]) -> None:
 def test_a_lookup_and_a_question_run_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     """While a name server hangs, nobody could ask why a flow was blocked."""
     monkeypatch.setattr(module, "LIMIT", 60)
-    poll = select.poll()
-    lookups, children, told = Lookups(poll), Children(poll), []
+    dispatcher = Strict()
+    lookups, children, told = Lookups(dispatcher), Children(dispatcher), []
     hanging = Job("a lookup", "nfa.cli", ["eval", "*", "/dev/zero"], b"", 60, 1 << 16, lambda *found: told.append(found))
     lookups._children.add(hanging)
     for number in range(4):
@@ -88,9 +88,7 @@ def test_a_lookup_and_a_question_run_side_by_side(monkeypatch: pytest.MonkeyPatc
     deadline = time.monotonic() + PATIENCE
     while not told:
         assert time.monotonic() < deadline
-        for descriptor, _ in poll.poll(100):
-            assert descriptor in (lookups.descriptor, children.descriptor)
-            (children if descriptor == children.descriptor else lookups).ready()
-    assert told[0][0].startswith(b"nfa") and lookups.descriptor >= 0
+        dispatcher.turn(100)
+    assert told[0][0].startswith(b"nfa") and lookups._children.descriptor >= 0
     lookups.close()
     children.close()

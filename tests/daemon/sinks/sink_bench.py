@@ -5,7 +5,6 @@ In: what a policy image says of channels. Out: what servers and readers get, the
 
 from __future__ import annotations
 
-import select
 import socket
 import threading
 import time
@@ -13,32 +12,34 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from loops import Strict
 from waiting import PATIENCE
 
 from nfa.compiler.config.servers import Server
 from nfa.daemon.base import packing
+from nfa.daemon.base.dispatcher import Dispatcher
 from nfa.daemon.base.files import write_whole
 from nfa.daemon.sinks.hub import Hub
 from nfa.daemon.sinks.target import SinkTarget
-from nfa.daemon.targets.sets.slot import Counters
+from nfa.daemon.targets.counters import Counters
 from nfa.daemon.targets.target import interface_test
 
 EVENTS = ("new", "updated", "expired")
 
 
 class Bench:
-    """A hub with targets. `moment` is added to the clock, so that a test need not wait."""
+    """A hub with targets. Its clock stands still until the test says that time passes: no timeout is over before."""
 
-    def __init__(self, ubus: Any = None) -> None:
-        self.poll = select.poll()
+    def __init__(self, ubus: Any = None, dispatcher: Dispatcher | None = None) -> None:
+        self.moment = time.monotonic()
+        self.dispatcher = dispatcher or Strict(self.now)
         self.said: list[tuple[str, str]] = []
         self.told: list[tuple[str, str, str]] = []
-        self.ahead = 0.0
         self.asked: list[str] = []
         self.addresses: dict[str, list[str]] = {}
         say = lambda level, text: self.said.append((level, text))  # noqa: E731
         tell = lambda *what: self.told.append(what)  # noqa: E731
-        self.hub = Hub(self.poll, ubus, self.resolve, write_whole, packing, say, tell)
+        self.hub = Hub(self.dispatcher, ubus, self.resolve, write_whole, packing, say, tell)
         self.targets: list[SinkTarget] = []
 
     def resolve(self, host: str, done: Callable[[list[str], str], None]) -> None:
@@ -48,7 +49,9 @@ class Bench:
 
     def use(self, *data: dict[str, Any], events: tuple[str, ...] = EVENTS, interface: str = "*") -> SinkTarget:
         """Have a target for each of these channels; returns the first one."""
-        for number, channel in enumerate(self.hub.replace(list(data))):
+        channels = self.hub.prepare(list(data))
+        self.hub.adopt(channels)
+        for number, channel in enumerate(channels):
             if number == len(self.targets):
                 self.targets.append(self.hub.target(number, Counters(f"t{number}", "sink")))
             self.targets[number].use(channel, events, interface_test(interface))
@@ -59,13 +62,11 @@ class Bench:
         return self.targets[0].counters
 
     def now(self) -> float:
-        return time.monotonic() + self.ahead
+        return self.moment
 
     def turn(self, milliseconds: int = 5) -> None:
         """One turn of the loop."""
-        for descriptor, event in self.poll.poll(milliseconds):
-            assert self.hub.ready(descriptor, event, self.now())
-        self.hub.turn(self.now())
+        self.dispatcher.turn(milliseconds)
 
     def until(self, condition: Callable[[], object], what: str = "") -> None:
         """Turn until the condition holds."""
@@ -76,7 +77,7 @@ class Bench:
 
     def pass_time(self, seconds: float) -> None:
         """Let the clock be later."""
-        self.ahead += seconds
+        self.moment += seconds
         self.turn(0)
 
 

@@ -54,7 +54,7 @@ def test_an_answer_does_not_hurry_the_events_that_came_with_it() -> None:
         feed(target, *[record(number) for number in range(3)])
         bench.until(lambda: bench.counters.added == 3)
         feed(target, record(3))
-        target.channel.ready(-1, 0, bench.now())  # the news of the loop come before the turn ends
+        target.channel.ready(-1, 0, bench.moment)  # the news of the loop come before the turn ends
         bench.turn()
         feed(target, record(4))
         bench.pass_time(2)

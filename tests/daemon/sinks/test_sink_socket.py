@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from sink_bench import Bench, channel, feed, record
 
+from nfa.daemon.base.dispatcher import Dispatcher
+from nfa.daemon.base.messages import Log
 from nfa.daemon.sinks import datagrams, listener
 from nfa.daemon.sinks.channel import QUIET
 from nfa.daemon.stream.framing import Framer
@@ -323,7 +325,7 @@ def test_readers_that_are_behind_share_one_budget(tmp_path: Path, monkeypatch: p
     bench = Bench()
     target = bench.use(unix(tmp_path / "s.sock"))
     good = connect(tmp_path / "s.sock", bench, 1)
-    slow, most, got, count = [], 0, b"", 0
+    slow, most, got, count = [], 0, bytearray(), 0
     for _ in range(6):
         slow.append(connect(tmp_path / "s.sock", bench, target.readers() + 1))
         for _ in range(900):
@@ -331,10 +333,10 @@ def test_readers_that_are_behind_share_one_budget(tmp_path: Path, monkeypatch: p
             feed(target, record(count, text="x" * size))
             bench.turn(0)
             got += good.recv(1 << 20)
-            chunks = {id(chunk): chunk for one in target.channel._readers.values() for chunk in one.chunks}
-            held = sum(chunk.cost for chunk in chunks.values())
-            assert held == target.channel._held
-            most = max(most, held)
+            most = max(most, target.channel._held)
+            if count % 20 == 0:
+                chunks = {id(chunk): chunk for one in target.channel._readers.values() for chunk in one.chunks}
+                assert sum(chunk.cost for chunk in chunks.values()) == target.channel._held
     assert 400_000 < most <= 600_000 and numbers(got) == list(range(1, count + 1))
     for reader in slow:
         reader.close()
@@ -551,7 +553,7 @@ def test_a_channel_that_flaps_is_told_of_seldom_and_its_last_state_is_told() -> 
 
 def test_a_fault_of_one_channel_ends_nothing_else(tmp_path: Path) -> None:
     """Whatever is wrong with telemetry, the flows must go on being matched."""
-    bench = Bench()
+    bench = Bench(dispatcher=Dispatcher(Log()))
     bench.use(unix(tmp_path / "a.sock"), unix(tmp_path / "b.sock"))
     bench.hub.channels[0].flush = lambda moment: 1 / 0  # type: ignore[method-assign]
     reader = None
@@ -561,4 +563,5 @@ def test_a_fault_of_one_channel_ends_nothing_else(tmp_path: Path) -> None:
     reader = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     reader.connect(str(tmp_path / "b.sock"))
     bench.until(lambda: bench.targets[1].readers() == 1)
-    assert len(bench.said) == 1 and "please report" in bench.said[0][1]
+    assert bench.dispatcher.faults >= 3 and "ZeroDivisionError" in bench.dispatcher.last_fault
+    assert bench.told == [("t0", "c", "a fault of nfa")] and len(bench.said) == 1

@@ -15,7 +15,7 @@ from sink_bench import Bench, channel, feed, record
 from nfa.daemon.sinks import remembered
 from nfa.daemon.sinks.channel import Channel
 from nfa.daemon.stream.framing import Framer
-from nfa.daemon.targets.sets.slot import Counters
+from nfa.daemon.targets.counters import Counters
 
 
 class Sink(Channel):

@@ -79,6 +79,7 @@ def test_a_connection_that_ends_is_made_again(server: socket.socket) -> None:
     peer.close()
     assert len(read(client, 2)) == 1
     assert (client.state, client.last_error, client.failures, client.socket) == ("waiting", "closed by netifyd", 1, None)
+    assert client.code == "source-closed"
     assert FIRST_WAIT * 0.75 <= client.deadline <= FIRST_WAIT * 1.25
     client.timeout(client.deadline)
     assert client.state == "connected"
@@ -103,6 +104,7 @@ def test_a_socket_that_is_not_there_is_waited_for(tmp_path: Path, kind: str) -> 
     assert client.state == "waiting"
     assert client.socket is None
     assert client.last_error == ("No such file or directory" if kind == "absent" else "Connection refused")
+    assert client.code == ("source-missing" if kind == "absent" else "source-refused")
 
 
 def test_the_wait_grows_to_half_a_minute_and_never_ticks_in_step() -> None:
@@ -145,7 +147,7 @@ def test_a_full_backlog_is_waited_for(tmp_path: Path) -> None:
         for client in clients:
             client.start(0.0)
         assert clients[-1].state == "waiting"
-        assert "backlog" in clients[-1].last_error
+        assert "backlog" in clients[-1].last_error and clients[-1].code == "source-busy"
         for client in clients:
             client.close()
 
@@ -179,7 +181,8 @@ def test_a_connection_without_an_answer_is_given_up() -> None:
     client.state = "connecting"
     client.deadline = CONNECT_TIMEOUT
     client.timeout(CONNECT_TIMEOUT)
-    assert (client.state, client.last_error, client.socket) == ("waiting", "no answer", None)
+    assert (client.state, client.last_error, client.code) == ("waiting", "no answer", "source-unreachable")
+    assert client.socket is None
 
 
 def test_bad_counts_outlive_connections(server: socket.socket) -> None:

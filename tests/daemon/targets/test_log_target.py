@@ -10,8 +10,8 @@ import pytest
 import samples
 
 from nfa.daemon.targets import log
+from nfa.daemon.targets.counters import Counters
 from nfa.daemon.targets.log import Log
-from nfa.daemon.targets.sets.slot import Counters
 
 CLOCK = 1_795_000_000.7
 FLOW = samples.flow("QUIC", "netify.youtube", ip_protocol=17)["flow"]

@@ -13,8 +13,8 @@ from nfa.compiler.base.report import Place
 from nfa.compiler.config.model import Target
 from nfa.compiler.provision.pf import provision
 from nfa.daemon.targets import pf
+from nfa.daemon.targets.counters import Counters
 from nfa.daemon.targets.pf import Tables, TableSlot
-from nfa.daemon.targets.sets.slot import Counters
 
 OPTIONS = {"table_name": "t", "anchor_name": "*", "address_type": "other", "ttl": 60, "managed": True}
 TARGET = Target("pf", Place("nfa.json", 1, 1), "pftable", True, "*", dict(OPTIONS))

@@ -53,7 +53,7 @@ class House:
             lambda record, flow, number=number: number.to_bytes(2, "big") + bytes(map(int, flow["other_ip"].split(".")))
             for number in numbers
         ]
-        self.registry.close(self.registry.replace(data, numbers, functions, now))
+        self.registry.close(self.registry.adopt(self.registry.prepare(data, numbers, functions), now))
         return numbers
 
 
@@ -241,7 +241,7 @@ def test_a_connection_is_cut_when_its_element_is_there(tmp_path: Path) -> None:
     assert not cuts
     house.kernel.limits.clear()
     for slot in registry.by_number.values():
-        slot.retry_at = 0
+        slot.state.retry_at = 0
     house.feed(daemon_house.youtube(1))
     assert len(cuts) == 1
     house.feed(daemon_house.youtube(1))

@@ -9,8 +9,10 @@ import pytest
 from fake_kernel import Bench, Kernel, key, slot_data
 
 from nfa.daemon.netlink import ipset
+from nfa.daemon.targets.counters import Counters
 from nfa.daemon.targets.sets.keeper import QUIET
-from nfa.daemon.targets.sets.slot import RETRY_FULL, RETRY_OTHER, Counters, Slot, set_of
+from nfa.daemon.targets.sets.slot import RETRY_FULL, RETRY_OTHER, Slot, set_of
+from nfa.daemon.targets.sets.states import GONE, MADE, MAKE, MISSING, NOTHING, PUT_BACK
 
 KINDS = pytest.mark.parametrize("kind", ["nftset", "ipset"])
 
@@ -164,34 +166,83 @@ def test_another_set_does_not_suffer() -> None:
     """A deleted set of one target would stop the other targets of the policy."""
     bench = Bench("nftset", there=False)
     bench.kernel.sets["y.v4"] = []
-    bench.slot.ready = True
     other = Slot(1, slot_data("nftset", set_name="y", managed=False), Counters("other", "nftset"))
-    other.ready = True
     bench.slot.take(slot_data("nftset", managed=False))
+    for slot in (bench.slot, other):
+        slot.state.happens(MADE, 0)
     bench.slot.want(key(1), 100)
     other.want(key(2, 1), 100)
-    bench.sets.flush([bench.slot, other], 100)
+    bench.sets.commit([bench.slot, other], 100)
     assert bench.kernel.sets["y.v4"] == [bytes((10, 0, 0, 2))]
-    assert (bench.slot.counters.errors, other.counters.errors) == (1, 0)
+    assert (bench.slot.trouble_code, other.trouble_code) == ("set-missing", "")
+    assert (bench.slot.counters.errors, other.counters.errors) == (0, 0)
 
 
 # -- sets that are not there -------------------------------------------------------------------------------------------
 
 
 @KINDS
-def test_a_deleted_set_is_made_again_if_it_is_ours(kind: str) -> None:
-    """An `fw4 reload` that flushes the ruleset would end the policy until the daemon is restarted."""
+def test_what_arrives_while_a_set_is_away_is_put_back_with_it(kind: str) -> None:
+    """An `fw4 reload` that flushes the ruleset would cost the flows of that moment their elements."""
     bench = Bench(kind)
     assert bench.sets.provide(bench.slot, 99, True)
     bench.want(100, 1, 2)
     del bench.kernel.sets["x.v4"]
     bench.want(101, 3)
-    assert bench.held == [3], "the flow that found out has its element"
-    assert bench.slot.lost and bench.sets.losses, "what else was in it is to be put back"
-    assert bench.sets.put_back(bench.slot, [key(1), key(2)], 102) == (2, [])
-    assert bench.held == [1, 2, 3]
-    assert [level for level, _ in bench.said] == ["notice"]
-    assert "was deleted" in bench.said[0][1]
+    bench.want(101, 4)
+    assert (bench.slot.state.value, bench.slot.state.due(101), bench.slot.present) == (MISSING, MAKE, 0)
+    assert not bench.slot.has(key(3)), "its connection would be cut, and go on unblocked"
+    assert bench.sets.provide(bench.slot, 101, False)
+    assert bench.slot.state.all_owed
+    assert bench.sets.put_back(bench.slot, list(bench.slot.live), 102) == (4, [])
+    assert bench.held == [1, 2, 3, 4]
+    assert bench.slot.counters.errors == 0
+
+
+@KINDS
+def test_what_is_withdrawn_from_a_set_that_is_gone_is_done(kind: str) -> None:
+    """1,000 reclassified flows would count as errors, and the elements of another set be dropped with them."""
+    bench = Bench(kind)
+    other = Slot(1, slot_data(kind, set_name="y"), Counters("other", kind))
+    bench.kernel.sets["y.v4"] = []
+    for slot in (bench.slot, other):
+        assert bench.sets.provide(slot, 99, True)
+    for number in range(2000):
+        bench.slot.hold(struct.pack(">HI", 0, 0x0A000000 + number), 100)
+    bench.sets.commit([bench.slot, other], 100)
+    del bench.kernel.sets["x.v4"]
+    sends = bench.kernel.sends
+    for number in range(1000):
+        bench.slot.release(struct.pack(">HI", 0, 0x0A000000 + number), 101, True)
+    for number in range(100):
+        other.hold(key(number, 1), 101)
+    bench.sets.commit([bench.slot, other], 101)
+    assert len(bench.kernel.sets["y.v4"]) == 100
+    assert (bench.slot.counters.errors, other.counters.errors) == (0, 0)
+    assert bench.kernel.sends - sends < 8, "nothing is looked for by halves"
+    assert bench.sets.provide(bench.slot, 101, False)
+    bench.sets.put_back(bench.slot, list(bench.slot.live), 101)
+    bench.sets.commit([bench.slot, other], 101)
+    assert len(bench.held) == 1000
+    assert not bench.slot.dels and bench.slot.counters.errors == 0
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_elements_that_are_gone_already_cost_two_rounds(exact: bool) -> None:
+    """Somebody emptied the set: each withdrawal would be looked for in a transaction of its own."""
+    bench = Bench("nftset", exact=exact)
+    assert bench.sets.provide(bench.slot, 99, True)
+    for number in range(500):
+        bench.slot.hold(struct.pack(">HI", 0, 0x0A000000 + number), 100)
+    bench.sets.commit([bench.slot], 100)
+    bench.slot.hold(key(700), 100)
+    bench.kernel.sets["x.v4"].clear()
+    sends = bench.kernel.sends
+    for number in range(500):
+        bench.slot.release(struct.pack(">HI", 0, 0x0A000000 + number), 101, True)
+    bench.sets.commit([bench.slot], 101)
+    assert bench.kernel.sends - sends == 2
+    assert (bench.slot.counters.withdrawn, bench.slot.counters.errors) == (500, 0)
 
 
 @KINDS
@@ -202,12 +253,14 @@ def test_a_set_of_another_type_is_replaced_when_nothing_uses_it(kind: str) -> No
     bench.sets.misfits = {set_of(bench.slot.data)}
     assert not bench.sets.provide(bench.slot, 99, True)
     bench.want(100, 1)
-    assert (bench.slot.counters.errors, bench.held) == (1, []), "nothing is put into the wrong set"
+    assert bench.held == [], "nothing is put into the wrong set"
     ((level, text),) = bench.said
     assert level == "error"
     assert "is of another type, and something uses it (nfa check names what does" in text
     bench.kernel.used.clear()
-    bench.want(99 + RETRY_OTHER, 1)
+    assert bench.slot.state.due(100) == NOTHING and bench.slot.state.due(99 + RETRY_OTHER) == MAKE
+    assert bench.sets.provide(bench.slot, 99 + RETRY_OTHER, False)
+    bench.sets.put_back(bench.slot, list(bench.slot.live), 99 + RETRY_OTHER)
     assert bench.held == [1]
     assert [level for level, _ in bench.said[1:]] == ["notice", "notice"]
     bench.sets.provide(bench.slot, 200, False)
@@ -232,7 +285,7 @@ def test_a_set_that_is_deleted_and_made_anew_with_another_type(kind: str, used: 
     bench.want(100, 1)
     bench.kernel.sets["x.v4"], bench.kernel.strange = [], {"x.v4"}
     bench.kernel.used = {"x.v4"} if used else set()
-    bench.sets.lose(bench.slot)
+    bench.sets.happens(bench.slot, GONE)
     assert bench.sets.provide(bench.slot, 101, False)
     assert bench.kernel.strange == ({"x.v4"} if used else set()), "one that rules use may differ in its comment only"
     assert "replaced" in "".join(text for _, text in bench.said) or used
@@ -247,9 +300,10 @@ def test_a_deleted_set_takes_all_that_was_pending(kind: str) -> None:
     del bench.kernel.sets["x.v4"]
     for number in range(3000):
         bench.slot.want(struct.pack(">HI", 0, 0x0A000000 + number), 140)
-    bench.sets.flush([bench.slot], 140)
-    assert len(bench.kernel.sets["x.v4"]) == 3000
-    assert len(bench.slot.live) == 3000
+    bench.sets.commit([bench.slot], 140)
+    assert bench.sets.provide(bench.slot, 140, False)
+    bench.sets.put_back(bench.slot, list(bench.slot.live), 140)
+    assert len(bench.kernel.sets["x.v4"]) == len(bench.slot.live) == 3000
     assert bench.slot.counters.errors == 0
 
 
@@ -262,20 +316,21 @@ def test_a_send_is_never_larger_than_the_kernel_takes(kind: str) -> None:
     for now in (100, 140):
         for number in range(9000):
             bench.slot.want(struct.pack(">HI", 0, 0x0A000000 + number), now)
-        bench.sets.flush([bench.slot], now)
+        bench.sets.commit([bench.slot], now)
     assert len(bench.kernel.sets["x.v4"]) == 9000
     assert bench.slot.counters.errors == 0
     assert (bench.slot.counters.added, bench.slot.counters.refreshed) == (9000, 9000)
 
 
-def test_what_the_kernel_did_not_answer_is_counted() -> None:
-    """Elements would be believed to be in a set that they never reached."""
+def test_what_the_kernel_did_not_answer_is_put_back() -> None:
+    """Elements would be believed to be in a set that they never reached, or be lost until their flows come again."""
     bench = Bench("ipset")
     bench.sets.provide(bench.slot, 99, True)
     bench.kernel.silent = True
     bench.want(100, 1, 2)
-    assert not bench.slot.live
-    assert bench.slot.counters.errors == 2
+    assert bench.slot.state.due(100) == PUT_BACK
+    assert bench.slot.state.take_owed() == [key(1), key(2)]
+    assert bench.slot.counters.errors == 0
 
 
 @KINDS
@@ -302,7 +357,7 @@ def test_a_missing_set_of_somebody_else_is_told_once_and_tried_again(kind: str) 
 )
 def test_a_kernel_that_takes_nothing_does_not_end_the_daemon(kind: str, error: int, words: str) -> None:
     """A daemon without rights would end with a traceback, or not say what it lacks."""
-    bench = Bench(kind)
+    bench = Bench(kind, there=False)
     bench.kernel.broken = error
     assert not bench.sets.provide(bench.slot, 99, True)
     bench.want(100, 1)
@@ -310,7 +365,9 @@ def test_a_kernel_that_takes_nothing_does_not_end_the_daemon(kind: str, error: i
     assert len(bench.said) == 1
     assert words in bench.said[0][1].lower() or words in bench.said[0][1]
     bench.kernel.broken = 0
-    bench.want(100 + RETRY_OTHER, 1)
+    assert bench.slot.state.due(100) == NOTHING and bench.slot.state.due(99 + RETRY_OTHER) == MAKE
+    assert bench.sets.provide(bench.slot, 99 + RETRY_OTHER, False)
+    bench.sets.put_back(bench.slot, list(bench.slot.live), 99 + RETRY_OTHER)
     assert bench.held == [1]
 
 
@@ -318,13 +375,12 @@ def test_a_kernel_that_takes_nothing_does_not_end_the_daemon(kind: str, error: i
 def test_a_hopeless_error_is_not_tried_for_every_element(kind: str) -> None:
     """A set without timeouts would cost a system call for each element of each turn."""
     bench = Bench(kind, managed=False)
-    bench.slot.ready = True
     for number in range(100):
         bench.kernel.refused[bytes((10, 0, 0, number))] = errno.EINVAL if kind == "nftset" else 4107
     bench.want(100, *range(100))
     assert bench.kernel.sends == 1
     assert bench.slot.counters.errors == 100
-    assert not bench.slot.live
+    assert bench.slot.state.due(100) == NOTHING and bench.slot.state.due(100 + RETRY_OTHER) == PUT_BACK
 
 
 @KINDS

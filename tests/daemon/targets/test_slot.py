@@ -7,8 +7,9 @@ from random import Random
 import pytest
 from fake_kernel import key, slot_data
 
+from nfa.daemon.targets.counters import Counters
 from nfa.daemon.targets.sets import slot as slots
-from nfa.daemon.targets.sets.slot import CARRIED, GRACE, Counters, Slot
+from nfa.daemon.targets.sets.slot import CARRIED, GRACE, Slot
 
 
 def made(**options: object) -> Slot:
@@ -286,7 +287,7 @@ def test_a_purge_leaves_an_element_to_its_time_and_the_next_flow_has_it_again() 
     slot.hold(key(1), 100)
     slot.take_pending()
     slot.release(key(1), 110, False)
-    assert slot.take_pending() == ([], [], []) and slot.expires(key(1)) == 160 and slot.has(key(1))
+    assert slot.take_pending() == ([], [], []) and slot.expires(key(1)) == 160 and key(1) in slot.live
     slot.hold(key(1), 120)
     assert slot.take_pending() == ([], [], []), "more than half of its life is left"
     slot.release(key(1), 121, True)

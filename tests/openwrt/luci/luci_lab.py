@@ -1,6 +1,6 @@
 """A router with LuCI for browser tests: real ubusd, procd, rpcd and uhttpd, our application and daemon, and a Chromium.
 
-In: LUCI_ROOT, a folder with OpenWrt's programs and LuCI built for this machine (docs/internals.md), the configuration and
+In: LUCI_ROOT, a folder with OpenWrt's programs and LuCI built for this machine (docs/testing.md), the configuration and
 the names of devices. Out: `Router`, which runs in namespaces of its own and ends with the test, and `Person`, who sits at a
 browser that only reaches that router. netifyd is `kernel_lab.Netifyd`: the test sends what it wants.
 
@@ -159,7 +159,7 @@ class Router:
         user = ["-U", "--preserve-credentials"] if _AS_ROOT else []
         enter = ["nsenter", "-t", str(self._pid), *user, "-m", "-n", "-p", "-u", "-i", "--"]
         clean = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"]
-        done = subprocess.run([*enter, *clean, *command], capture_output=True, text=True, check=False, timeout=30)
+        done = subprocess.run([*enter, *clean, *command], capture_output=True, text=True, check=False, timeout=PATIENCE)
         assert done.returncode == 0, f"{command}: {done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout
 
@@ -273,7 +273,7 @@ class Person:
 
     def save_and_apply(self) -> None:
         """Press the button, and wait until LuCI has made the change final and loads the page again."""
-        with self.page.expect_navigation(timeout=30_000):
+        with self.page.expect_navigation(timeout=PATIENCE * 1000):
             self.page.locator(".cbi-page-actions .cbi-button-apply").first.click()
         self.page.wait_for_selector(READY, state="attached")
 

@@ -180,7 +180,7 @@ def test_the_daemon_may_be_away(start: Callable[..., Router], sit_down: Callable
     person = sit_down(router)
     person.open("policies")
     router.service("stop")
-    person.sees("the daemon does not answer", 6)
+    person.sees("the daemon does not answer")
     edit(person, "expert")
     person.sees("It could not be checked")
     person.page.locator(f"{EDITOR} textarea").fill("app == 'zoom';")

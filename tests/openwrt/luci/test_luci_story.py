@@ -136,7 +136,7 @@ def test_no_youtube_for_the_tablet_after_nine(router: Router, sit_down: Callable
         flow(application="netify.youtube", local=TABLET, other="203.0.113.10", host_server_name="video.example"),
     )
     with replayed(tmp_path, router.netifyd.uri, *flows):
-        eventually(lambda: hits(person, "no_youtube") == 1, 30, "the counter of hits rises")
+        eventually(lambda: hits(person, "no_youtube") == 1, what="the counter of hits rises")
         person.open("sets")
         assert "tablet" in person.row("192.168.1.20 . tcp . 443 . 203.0.113.10").inner_text()
         person.sees("1 to 1 of 1")

@@ -13,6 +13,13 @@ from ...base.portable import monotonic
 from ...netlink import conntrack
 from ...netlink.socket import Dump
 
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+    from typing import Any
+
+    Found = list[tuple[Any, bytes]]
+
 SLICE = 0.004
 """Seconds that the loop may be held up by one slice."""
 SMALL = 0.02
@@ -26,15 +33,15 @@ _TABLES = ((4, conntrack.ICMP), (6, conntrack.ICMPV6))
 class Search:
     """`change(pairs)` changes entries: pairs of (change, payload of the entry's tuple). It returns the changes that worked."""
 
-    def __init__(self, change) -> None:
+    def __init__(self, change: "Callable[[Found], list[Any]]") -> None:
         self._change = change
         self._dump = Dump()
-        self.asked: dict[tuple, object] = {}
+        self.asked: dict[tuple[Any, bytes], Any] = {}
         """What is to be searched for at the next reading: (slot, key) to the change; the latest counts."""
         self.reading = False
         self.readings = 0
-        self._wanted: dict[bytes, list] = {}
-        self._changes: list = []
+        self._wanted: dict[bytes, list[Any]] = {}
+        self._changes: list[Any] = []
         self._found: dict[int, bool] = {}
         self._tables: list[tuple[int, int]] = []
         self._protocol = 0
@@ -46,14 +53,14 @@ class Search:
     def close(self) -> None:
         self._dump.close()
 
-    def ask(self, slot, key: bytes, change) -> bool:
+    def ask(self, slot: "Any", key: bytes, change: "Any") -> bool:
         """Search for the connection of a key. `change` has `key`. Returns False when there is no room for more."""
         if len(self.asked) >= MAX_ASKED and (slot, key) not in self.asked:
             return False
         self.asked[(slot, key)] = change
         return True
 
-    def go_on(self, now: int) -> tuple[int, list]:
+    def go_on(self, now: int) -> "tuple[int, list[Any]]":
         """Read for a while. Returns (0, []), and at the end of a reading (error or 0, each change with whether it worked)."""
         if not self.reading:
             if now < self._next:

@@ -9,8 +9,18 @@ spoken to in `connections.py`.
 
 from ...engine.view import NOTHING, reply_connection
 from ...netlink import conntrack
+from ..counters import Counters
 from ..sets.holders import Holders
-from ..sets.slot import MAX_LIVE, Counters
+from ..sets.slot import MAX_LIVE
+from ..trouble import Trouble
+
+MYPY = False
+if MYPY:
+    from typing import TypeVar
+
+    from ..types import Data, Key, Record
+
+    T = TypeVar("T")
 
 KINDS = ("ctmark", "ctlabel", "cut")
 RENEW = 14
@@ -36,7 +46,7 @@ def label_form(name: str) -> str:
     return name.lower().replace("/", "-").replace(".", "-")
 
 
-def _take(table: dict, most: int) -> dict:
+def _take(table: "dict[bytes, T]", most: int) -> "dict[bytes, T]":
     """Move up to `most` items out of a table, the oldest first."""
     if len(table) <= most:
         taken = dict(table)
@@ -48,7 +58,7 @@ def _take(table: dict, most: int) -> dict:
     return taken
 
 
-def automatic(data: dict, flow: dict) -> tuple[int, int]:
+def automatic(data: "Data", flow: "Record") -> tuple[int, int]:
     """Return the labels that the file has for a flow's application and protocol; NO_LABEL for none.
 
     An application is known by its whole name, `netify.youtube`, and by what follows the first dot.
@@ -66,7 +76,7 @@ class ConnectionSlot:
     """The connections of one target. Its image data has `kind` (ctmark, ctlabel, or cut: nothing is set in those), `rank`,
     and `mark` and `mask`, or `labels` (bits), `auto`, `applications`, `protocols` and `log_errors`."""
 
-    def __init__(self, number: int, data: dict, counters: Counters) -> None:
+    def __init__(self, number: int, data: "Data", counters: Counters) -> None:
         self.number = number
         self.counters = counters
         self.live: dict[bytes, int] = {}
@@ -86,9 +96,7 @@ class ConnectionSlot:
         """What to withdraw, with what finds it, and the reply tuple."""
         self.siblings: list[ConnectionSlot] = []
         """Slots of other targets of this kind."""
-        self.trouble = ""
-        self.told = False
-        self.retry_at = 0
+        self.state = Trouble()
         self.worked_at = 0
         self.begun_at = 0
         """The second in which a connection got the bits that did not carry them before, and `without_room`: how many others
@@ -105,7 +113,7 @@ class ConnectionSlot:
         self._stamps = [0, 0, 0]
         self.take(data)
 
-    def take(self, data: dict) -> None:
+    def take(self, data: "Data") -> None:
         """Use (new) data of the policy image. What the target sets is part of a slot's identity: it stays."""
         self.data = data
         self._tails = {}
@@ -114,14 +122,24 @@ class ConnectionSlot:
     # -- the form of a Slot -----------------------------------------------------------------------------------------
 
     @property
+    def trouble(self) -> str:
+        """Why the bits cannot be set now, in words; "" while they can."""
+        return self.state.words
+
+    @property
+    def trouble_code(self) -> str:
+        """The code of that."""
+        return self.state.code
+
+    @property
     def present(self) -> int:
         """How many connections carry the target's bits."""
         return len(self.live)
 
-    def key_function(self, make):
+    def key_function(self, make: "Key") -> "Key":
         """Return the function (record, flow) -> key, from the one that the image has for the connection."""
 
-        def key(record: dict, flow: dict) -> bytes:
+        def key(record: "Record", flow: "Record") -> bytes:
             found: bytes = make(record, flow)
             if self._latest is not None:
                 found += bytes(self._automatic(flow))
@@ -131,7 +149,7 @@ class ConnectionSlot:
 
         return key
 
-    def _automatic(self, flow: dict) -> tuple[int, int]:
+    def _automatic(self, flow: "Record") -> tuple[int, int]:
         """Return a flow's labels. Raises ValueError when it gets none at all."""
         data = self.data
         found = automatic(data, flow)
@@ -143,7 +161,7 @@ class ConnectionSlot:
                 raise ValueError("no label for " + name)
         return found
 
-    def _note_reply(self, key: bytes, flow: dict) -> None:
+    def _note_reply(self, key: bytes, flow: "Record") -> None:
         if key not in self.live and len(self.replies) < MAX_LIVE:
             reply = reply_connection(flow)
             connection = connection_of(key)

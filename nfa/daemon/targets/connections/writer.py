@@ -12,11 +12,15 @@ import errno
 from ...base.portable import ENOSPC
 from ...netlink import conntrack
 from ...netlink.socket import Netlink, describe
-from ..sets.errors import REFUSED
+from ..sets.errors import REFUSED, code_of
 from ..sets.slot import RETRY_OTHER
 from ..texts import connection_text, reader
 from .icmp import Search
 from .slot import ConnectionSlot, connection_of
+
+MYPY = False
+if MYPY:
+    from ..types import Say, Tell
 
 ADD, REFRESH, REMOVE, CUT = 0, 1, 2, 3
 MAX_TURN = 2048
@@ -24,6 +28,7 @@ MAX_TURN = 2048
 QUIET = 30
 """Seconds without a new success after which missing room for labels is told again, if MANY connections had none since."""
 MANY = 8
+CODE_NO_ROOM = "labels-no-room"
 NO_ROOM = "connections have no room for labels, because no rule of the firewall sets one"
 ADD_A_RULE = (
     "add one, which need not be reached by any packet: nft 'add table inet nfa_labels; add chain inet nfa_labels unused;"
@@ -68,7 +73,7 @@ class Change:
 class Connections:
     """All connections of the running policy. `say` and `tell`: as for `kernel.Sets`."""
 
-    def __init__(self, say, tell) -> None:
+    def __init__(self, say: "Say", tell: "Tell") -> None:
         self._say = say
         self._tell = tell
         self.netlink = Netlink(True)
@@ -107,11 +112,11 @@ class Connections:
         changes: list[Change] = []
         self.more = False
         for slot in slots:
-            if slot.trouble and now < slot.retry_at and not (slot.adds or slot.refreshes):
+            if slot.trouble and now < slot.state.retry_at and not (slot.adds or slot.refreshes):
                 continue
             adds, refreshes, removals = slot.take_pending(max(0, MAX_TURN - len(changes)))
             self.more = self.more or bool(slot.adds or slot.refreshes or slot.dels)
-            if slot.trouble and now < slot.retry_at:
+            if slot.trouble and now < slot.state.retry_at:
                 slot.dels.update(removals)
                 continue
             for key, (form, reply) in removals:
@@ -186,12 +191,9 @@ class Connections:
         slot.worked_at = now
         if change.what == ADD:
             slot.begun_at, slot.without_room = now, 0
-        if slot.trouble:
-            slot.trouble = ""
-            if slot.told:
-                slot.told = False
-                self._tell(slot.counters.name, slot.data["set"], "")
-                self._say("notice", "target '" + slot.counters.name + "': " + slot.data["set"] + " can be used again")
+        if slot.trouble and slot.state.end():
+            self._tell(slot.counters.name, slot.data["set"], "")
+            self._say("notice", "target '" + slot.counters.name + "': " + slot.data["set"] + " can be used again")
 
     def _refused(self, change: Change, error: int, now: int) -> None:
         slot, key = change.slot, change.key
@@ -220,16 +222,15 @@ class Connections:
             # Connections that began before the rule have none for as long as they last: where others work, that is no trouble.
             # Those that began before it was deleted keep theirs: that they are renewed says nothing.
             if not slot.begun_at or (now - slot.begun_at > QUIET and slot.without_room >= MANY):
-                self._fail(slot, words, " (" + ADD_A_RULE + ")")
+                self._fail(slot, CODE_NO_ROOM, words, " (" + ADD_A_RULE + ")")
         elif error in REFUSED:
-            slot.retry_at = now + RETRY_OTHER
-            self._fail(slot, words, _advice(error))
+            slot.state.wait(now + RETRY_OTHER)
+            self._fail(slot, code_of(error), words, _advice(error))
 
-    def _fail(self, slot: ConnectionSlot, words: str, advice: str) -> None:
+    def _fail(self, slot: ConnectionSlot, code: str, words: str, advice: str) -> None:
         """A slot does not work; that is said once."""
-        if slot.trouble != words:
-            slot.trouble = words
-            slot.told = True
+        if slot.state.begin(code, words):
+            slot.state.told = True
             self._say("error", "target '" + slot.counters.name + "': " + slot.data["set"] + ": " + words + advice)
             self._tell(slot.counters.name, slot.data["set"], words)
 

@@ -13,6 +13,8 @@ from .slot import Slot
 IS_FULL = "is full"
 IS_MISSING = "does not exist"
 IN_THE_WAY = "is of another type, and something uses it"
+CODE_FULL, CODE_MISSING, CODE_OTHER_TYPE = "set-full", "set-missing", "set-other-type"
+CODE_REFUSED, CODE_PERMISSION = "kernel-refused", "no-permission"
 IN_USE = (EBUSY, ipset.IN_USE)
 """A set cannot be deleted: rules use it, or other sets."""
 FULL_ERRORS = (ENFILE, ENOSPC, errno.ENOMEM, ipset.FULL)
@@ -29,6 +31,15 @@ REFUSED = (
 """The kernel, or this process, cannot do such things at all."""
 HOPELESS = REFUSED + (errno.ENOENT, 4097, 4107, 4114)
 """Errors that every element of a set meets: there is no use in trying the next one."""
+
+
+def code_of(error: int) -> str:
+    """Return the code of the trouble that an error number means."""
+    if error in FULL_ERRORS:
+        return CODE_FULL
+    if error == errno.ENOENT:
+        return CODE_MISSING
+    return CODE_PERMISSION if error in (errno.EPERM, errno.EACCES) else CODE_REFUSED
 
 
 def label(slot: Slot) -> str:
@@ -49,7 +60,7 @@ def advice(error: int, slot: Slot) -> str:
         return "the daemon needs root, or the capability CAP_NET_ADMIN"
     if error == errno.ENOENT and not slot.data["managed"]:
         return "make it, or set managed to true; elements are added again as soon as it is there"
-    if error in OF_ANOTHER_TYPE and slot.ready:
+    if error in OF_ANOTHER_TYPE and slot.state.made:
         return "the set is of another type than the target, or was made without timeouts: nfa check says what to do"
     if error in (4098, errno.ENOENT, EPROTONOSUPPORT, errno.EOPNOTSUPP, errno.EINVAL, EAFNOSUPPORT):
         return "is the kernel module there? OpenWrt: opkg install " + ("kmod-nft-core" if nft else "kmod-ipt-ipset")

@@ -1,7 +1,8 @@
 """What somebody else takes out of the daemon's sets is put back, with the time it has left.
 
-In: nftables' notifications, a count of each ipset now and then, and what `kernel` finds out when it writes. Out: sets made
-again, if they are managed, and their elements put back, some in each turn of the loop.
+In: nftables' notifications, a count of each ipset now and then, and what `writer` finds out when it writes. Out: sets made
+again, if they are managed, and their elements put back, some in each turn of the loop. What is to be done with a set, its state
+says (`states`).
 
 A managed set is the daemon's: whatever happens to it, it comes back. One that is not managed may be deleted, and stays so; when
 it is made again or was only emptied, its elements come back. What the daemon empties itself has nothing to put back. What
@@ -9,24 +10,37 @@ cannot be put back now is tried again, from the element on that the kernel did n
 """
 
 import errno
+import select
 
 from ...base.portable import ORDERED, monotonic, reason
-from ...netlink.monitor import ELEMENTS_GONE, SET_GONE, TABLE_GONE, Monitor, ask_size, size_of
+from ...netlink.monitor import ELEMENTS_GONE, SET_MADE, TABLE_GONE, Monitor, ask_size, size_of
 from ...netlink.nftables import packer
 from ...netlink.socket import Dump
-from .errors import IS_FULL, label
-from .slot import Slot
+from .errors import label
+from .slot import RETRY_OTHER, Slot
+from .states import FULL, GONE, LOST, MADE, MAKE, NOT_OURS, NOTHING, PUT_BACK, THERE
+
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ...base.dispatcher import Dispatcher
+    from ..types import Say
+    from .writer import Sets
 
 CHUNK = 512
 """Elements put back at once: under a millisecond."""
 MAX_NAMED = 512
 """Elements of one set that are put back one by one in a second. When others take out more, the whole set is written."""
-PACE = 1.0
+PACE = 0.4
 """Seconds between two times that all of one set is written, when others empty it in a loop."""
+SHARE = 4
+"""As many times as long as the last writing took, at least, lie between the two: a slow router has other things to do."""
 BURST = 4
 """Times that it is written at once before that counts."""
-CHECK_EVERY = 0.9
-"""Seconds between two looks at how many elements each ipset has: each second, as the loop's seconds go."""
+CHECK_EVERY = 0.4
+"""Seconds between two looks at how many elements each ipset has."""
 ASK_AGAIN = 0.1
 """Seconds until an ipset that lacks elements is looked at again: it is to be written only when it lacks them still."""
 LISTEN = 0.2
@@ -43,12 +57,14 @@ NEVER = 1e18
 class Rewriting:
     """All elements of one slot on their way back, those that live longest first.
 
-    `keys` are those yet to come, `written` counts the others, `found_missing` those of them that the set did not have.
+    `keys` are those yet to come, `written` counts the others, `found_missing` those of them that the set did not have; `took`
+    is how many seconds of work that was.
     """
 
     def __init__(self, slot: Slot) -> None:
         self.slot = slot
         self.keys = list(slot.live)
+        self.took = 0.0
         self.written = 0
         self.found_missing = 0
 
@@ -56,7 +72,9 @@ class Rewriting:
 class Healing:
     """Watches over the slots of a registry. `sets` writes, `say` reaches the log, `clock` is the monotonic one."""
 
-    def __init__(self, registry, sets, say, attach, clock=monotonic) -> None:
+    def __init__(
+        self, registry: "Any", sets: "Sets", say: "Say", attach: "Any", clock: "Callable[[], float]" = monotonic
+    ) -> None:
         """`attach`: as for `Monitor`."""
         self._attach = attach
         self._registry = registry
@@ -70,6 +88,8 @@ class Healing:
         self._quiet: dict[tuple[str, str], int] = {}
         self._rewritings: dict[int, Rewriting] = {}
         """By the slot's number."""
+        self._rewrite_at: dict[int, float] = {}
+        """When all of a slot's elements may be written again, of the monotonic clock."""
         self._named: dict[int, int] = {}
         """How many elements others took out of each slot's set in this second, one by one."""
         self._tables_gone: set[int] = set()
@@ -84,7 +104,7 @@ class Healing:
         """When there is something to do next, of the monotonic clock."""
         self.descriptor = -1
 
-    def open(self, poll, events: int) -> None:
+    def open(self, dispatcher: "Dispatcher") -> None:
         """Listen to nftables; without the rights or the kernel for it, there is nothing to heal."""
         try:
             self._monitor = Monitor(self._sets.port(), self._attach)
@@ -92,15 +112,23 @@ class Healing:
             self._say("warning", "what others do to nftables cannot be noticed: " + reason(failure))
             return
         self.descriptor = self._monitor.descriptor
-        poll.register(self.descriptor, events)
+        dispatcher.watch(self.descriptor, select.POLLIN, self._notified)
+        self._dispatcher = dispatcher
+
+    def _notified(self, descriptor: int, event: int, moment: float) -> None:
+        self.ready()
 
     def close(self) -> None:
         self._dump.close()
+        if self.descriptor >= 0:
+            self._dispatcher.unwatch(self.descriptor)
         if self._monitor is not None:
             self._monitor.close()
 
     def watch(self) -> None:
         """There are other slots than before: the kernel need not tell of elements in tables where there is none."""
+        slots = self._registry.by_number
+        self._rewrite_at = {number: at for number, at in self._rewrite_at.items() if number in slots}
         if self._monitor is not None:
             self._monitor.watch({slot.data["table"] for slot in self._slots("nftset")})
 
@@ -127,24 +155,30 @@ class Healing:
         for (kind, family, table, name), keys in told.items():
             for slot in slots:
                 data = slot.data
-                if data["table_family"] != family or data["table"] != table or name not in ("", data["set"]):
-                    continue
-                if kind == ELEMENTS_GONE:
-                    self._elements_gone(slot, keys)
-                elif data["managed"] or kind not in (TABLE_GONE, SET_GONE):
-                    if not data["managed"]:
-                        slot.retry_at = 0  # it may be there again
-                    self._sets.lose(slot)
-                else:
-                    slot.away = len(slot.live)
-                    if not slot.trouble:
-                        self._sets.fail(slot, errno.ENOENT, int(self._clock()) + 1)
-                if kind == TABLE_GONE and data["managed"]:
-                    self._tables_gone.add(slot.number)
+                if data["table_family"] == family and data["table"] == table and name in ("", data["set"]):
+                    self._told(slot, kind, keys)
         if self._monitor.lost > missed:
             for slot in slots:
                 self._sets.lose(slot, 0)
                 self._unsure.add(slot.number)
+
+    def _told(self, slot: Slot, kind: int, keys: list[bytes]) -> None:
+        """One notification is about a slot's set."""
+        if kind == ELEMENTS_GONE:
+            self._elements_gone(slot, keys)
+        elif kind == SET_MADE:
+            # Somebody made it, after it was deleted: what was in it is not in it now.
+            if slot.state.value == NOT_OURS:
+                self._sets.happens(slot, MADE)
+                self._sets.works(slot)
+            else:
+                self._sets.lose(slot)
+        elif slot.data["managed"]:
+            if kind == TABLE_GONE:
+                self._tables_gone.add(slot.number)
+            self._sets.happens(slot, GONE)
+        elif slot.state.usable:
+            self._sets.fail(slot, errno.ENOENT, int(self._clock()) + 1)
 
     def _elements_gone(self, slot: Slot, keys: list[bytes]) -> None:
         """Somebody has taken elements out of a set; b"": some that could not be read."""
@@ -154,40 +188,47 @@ class Healing:
             self._sets.lose(slot, 0)
         taken = [key for key in taken if key in slot.live and key not in slot.adds]
         named = self._named[slot.number] = self._named.get(slot.number, 0) + len(taken)
-        if slot.lost or named > MAX_NAMED:
+        if slot.state.all_owed or named > MAX_NAMED:
             self._sets.lose(slot, len(taken))
         elif taken:
             self._sets.lose_some(slot, taken)
 
     def tick(self, moment: float) -> None:
-        """Look at the ipsets, now and then."""
-        if moment < self._check_at:
-            return
-        self._check_at = moment + CHECK_EVERY
+        """A second is over."""
         self._named = {}
-        for slot in self._slots("ipset"):
-            if self._lacks(slot):
-                self._suspects.setdefault(slot.number, moment + ASK_AGAIN)
-                self.deadline = min(self.deadline, moment + ASK_AGAIN)
+        if [1 for slot in self._slots("ipset") if slot.live]:
+            self.deadline = min(self.deadline, self._check_at)
 
-    def _look_again(self, moment: float) -> None:
-        """Look a second time at ipsets that seemed to lack elements."""
+    def _look(self, moment: float) -> None:
+        """Look at the ipsets now and then; a second time at those that seemed to lack elements."""
         for number in [number for number, at in self._suspects.items() if moment >= at]:
             del self._suspects[number]
             slot = self._registry.by_number.get(number)
             count = self._lacks(slot) if slot is not None else 0
             if count:
                 self._sets.lose(slot, count)
+        if moment < self._check_at:
+            return
+        self._check_at = moment + CHECK_EVERY
+        for slot in self._slots("ipset"):
+            if self._lacks(slot):
+                self._suspects.setdefault(slot.number, moment + ASK_AGAIN)
 
     def _lacks(self, slot: Slot) -> int:
-        """Return how many elements are missing in an ipset; 0 also where that cannot be said now."""
-        if not slot.live or slot.trouble or slot.adds or slot.lost or slot.number in self._rewritings:
+        """Return how many elements an ipset lacks; 0 also where that cannot be said now. Notes that it is gone, or back."""
+        if not slot.live or slot.state.value not in (THERE, NOT_OURS) or slot.adds or slot.number in self._rewritings:
             return 0
         size = self._size(slot)
         if size is None:
             return 0
+        if slot.state.value == NOT_OURS:
+            if size >= 0:
+                self._sets.happens(slot, MADE)
+                self._sets.works(slot)
+            return 0
         if size < 0:
-            return len(slot.live)
+            self._sets.fail(slot, errno.ENOENT, int(self._clock()) + 1)
+            return 0
         limit = int(self._clock()) + 1 + ENDING
         ending = 0
         for deadline in slot.live.values():  # in the order in which they end
@@ -219,23 +260,27 @@ class Healing:
     @property
     def busy(self) -> bool:
         """Whether there is something to do now."""
-        return bool(self._sets.losses) or self._clock() >= self.deadline
+        return self._sets.changed or self._clock() >= self.deadline
 
-    def go_on(self, now: int, soon) -> None:
+    def go_on(self, now: int, soon: "Callable[[], bool]") -> None:
         """Put back what is lost, until `soon()` says that the turn of the loop has been long enough; a part in any case."""
         moment = self._clock()
-        self._sets.losses = False
         self.deadline = moment + PACE  # whatever goes wrong below
-        self._look_again(moment)
+        self._look(moment)
+        self._sets.changed = False
         for slot in self._slots("nftset") + self._slots("ipset"):
-            if slot.missing and now >= slot.retry_at:
-                self._put_back_missing(slot, now)
-            if slot.lost and now >= slot.retry_at and moment >= max(slot.rewrite_at, self._listen_until):
-                self._begin(slot, now, moment)
+            due = slot.state.due(now)
+            if due == NOTHING:
+                continue
+            if due == PUT_BACK and not slot.state.all_owed:
+                self._put_back_named(slot, now)
+            elif moment >= max(self._rewrite_at.get(slot.number, 0.0), self._listen_until):
+                self._begin(slot, due, now, moment)
         for number, rewriting in list(self._rewritings.items()):
+            state = rewriting.slot.state
             if self._registry.by_number.get(number) is not rewriting.slot:
                 del self._rewritings[number]  # a reload has put it out of use
-            while number in self._rewritings and now >= rewriting.slot.retry_at:
+            while number in self._rewritings and now >= state.retry_at:
                 self._step(rewriting, now)
                 if soon():
                     break
@@ -245,41 +290,55 @@ class Healing:
         """Return when there is something to do next. The second `now` begins at the moment `now - 1`."""
         times = list(self._suspects.values())
         for slot in self._slots("nftset") + self._slots("ipset"):
-            if slot.lost:
-                times.append(max(slot.rewrite_at, slot.retry_at - 1, self._listen_until))
-            elif slot.missing or slot.number in self._rewritings:
-                times.append(slot.retry_at - 1)
+            state = slot.state
+            if slot.data["kind"] == "ipset" and slot.live:
+                times.append(self._check_at)
+            if state.waits:
+                times.append(max(self._rewrite_at.get(slot.number, 0.0), state.retry_at - 1, self._listen_until))
+            elif slot.number in self._rewritings:
+                times.append(state.retry_at - 1)
         return min(times) if times else NEVER
 
-    def _begin(self, slot: Slot, now: int, moment: float) -> None:
-        """See that there is a set, and begin to put everything back. Where there is none, the slot stays lost."""
-        slot.rewrite_at = max(moment - (BURST - 1) * PACE, slot.rewrite_at) + PACE
-        if slot.data["managed"] and not self._sets.provide(slot, now, False):
+    def _begin(self, slot: Slot, due: int, now: int, moment: float) -> None:
+        """See that there is a set, and begin to put everything back."""
+        before = self._rewrite_at.get(slot.number, 0.0)
+        self._rewrite_at[slot.number] = max(moment - (BURST - 1) * PACE, before) + PACE
+        if due == MAKE and not self._sets.provide(slot, now, False):
             return
-        slot.lost = False
-        slot.missing = {}
-        self._rewritings[slot.number] = Rewriting(slot)
+        if not slot.live and not slot.state.usable:
+            slot.state.wait(now + RETRY_OTHER)  # there is no element that could tell
+        elif slot.state.all_owed:
+            slot.state.take_all()
+            self._rewritings[slot.number] = Rewriting(slot)
 
     def _step(self, rewriting: Rewriting, now: int) -> None:
         """Put back the next part of a slot's elements."""
-        slot = rewriting.slot
+        slot, state = rewriting.slot, rewriting.slot.state
+        began = self._clock()
         part = rewriting.keys[-CHUNK:]
         del rewriting.keys[-CHUNK:]
         written, found, waiting = self._put_back(slot, part, now)
         rewriting.written += written
         rewriting.found_missing += found
         rewriting.keys += waiting
+        rewriting.took += self._clock() - began
+        if state.value not in (LOST, FULL, THERE):
+            del self._rewritings[slot.number]  # it is gone once more: all of it is owed
+            state.restored()
+            return
         if rewriting.keys:
             return
         del self._rewritings[slot.number]
-        if slot.trouble == IS_FULL:
+        self._rewrite_at[slot.number] = self._rewrite_at.get(slot.number, 0.0) + max(0.0, SHARE * rewriting.took - PACE)
+        state.restored()
+        if state.usable:
             self._sets.works(slot)
-        if not slot.lost and not slot.missing:
-            slot.away = 0
+        if state.all_owed:
+            return
         gone, self._tables_gone = slot.number in self._tables_gone, self._tables_gone - {slot.number}
         unsure = slot.number in self._unsure
         self._unsure.discard(slot.number)
-        replaced, slot.replaced = slot.replaced, False
+        replaced, state.replaced = state.replaced, False
         if rewriting.found_missing:
             some = unsure and rewriting.found_missing < rewriting.written
             count = ("at least " if some else "") + _elements(rewriting.found_missing)
@@ -293,12 +352,12 @@ class Healing:
             words = ": others changed too much at once to follow; " + _elements(rewriting.written) + " written again"
             self._tell(slot, words, now)
 
-    def _put_back_missing(self, slot: Slot, now: int) -> None:
+    def _put_back_named(self, slot: Slot, now: int) -> None:
         """Put back elements that somebody took out one by one."""
-        keys, slot.missing = list(slot.missing), {}
-        _, found, waiting = self._put_back(slot, keys, now)
-        for key in waiting:
-            slot.missing[key] = None
+        _, found, waiting = self._put_back(slot, slot.state.take_owed(), now)
+        slot.state.owe(waiting)
+        if not waiting and slot.number not in self._rewritings:
+            slot.state.restored()
         if found:
             words = " was emptied or deleted" if found >= len(slot.live) else ": elements were deleted"
             self._tell(slot, words + " by somebody: " + _elements(found) + " put back", now)
@@ -307,8 +366,8 @@ class Healing:
         """Put elements back. Returns how many were written, how many of those were missing, and what is to be tried again."""
         wanted = [key for key in keys if key in slot.live and key not in slot.adds and not 0 < slot.expires(key) <= now]
         written, waiting = self._sets.put_back(slot, wanted, now) if wanted else (0, [])
-        found = min(written, slot.away)
-        slot.away -= min(len(keys) - len(waiting), slot.away)
+        found = min(written, slot.state.away)
+        slot.state.paid(len(keys) - len(waiting))
         slot.counters.restored += found
         return written, found, waiting
 

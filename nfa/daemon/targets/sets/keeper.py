@@ -1,7 +1,7 @@
 """The kernel sets that the daemon keeps: made, replaced, emptied; and whether they can be used.
 
-In: slots. Out: sets in the kernel; a message to the administrator once when a set cannot be used and once when it can be again;
-which slots have lost elements to somebody else. What is in the sets is the business of `kernel`.
+In: slots. Out: sets in the kernel; a message to the administrator once when a set cannot be used and once when it can be again.
+Every event of a set comes through here to its state (`states`). What is in the sets is the business of `writer`.
 """
 
 import errno
@@ -10,8 +10,27 @@ from ...base.portable import EBUSY
 from ...netlink import nftables
 from ...netlink.socket import Netlink, describe
 from ...netlink.wire import NLM_F_ACK, with_sequence
-from .errors import FULL_ERRORS, IN_THE_WAY, IN_USE, IS_FULL, IS_MISSING, OF_ANOTHER_TYPE, advice, label
+from .errors import (
+    CODE_FULL,
+    CODE_MISSING,
+    CODE_OTHER_TYPE,
+    IN_THE_WAY,
+    IN_USE,
+    IS_FULL,
+    IS_MISSING,
+    OF_ANOTHER_TYPE,
+    advice,
+    code_of,
+    label,
+)
 from .slot import RETRY_FULL, RETRY_OTHER, Slot, set_of
+from .states import ACCEPTED, FILLED, FULL, GONE, IS_REFUSED, MADE, MISFITS
+
+MYPY = False
+if MYPY:
+    from typing import Any
+
+    from ..types import Say, Tell
 
 QUIET = 300
 """Seconds without a full set after which it is told again."""
@@ -25,15 +44,19 @@ class KeptSets:
     `tell(target, set, trouble)` reaches those who listen for events: a set cannot be used, or (trouble "") can be again.
     """
 
-    def __init__(self, say, tell) -> None:
+    def __init__(self, say: "Say", tell: "Tell") -> None:
         self._say = say
         self._tell = tell
         self._nft = Netlink(True)
         self._ipset = Netlink(False)
-        self.losses = False
-        """Some slot is `lost`."""
-        self.misfits: set[tuple] = set()
-        """Managed sets (`set_of`) that were of another type when the compiler looked: each is replaced once."""
+        self.changed = False
+        """The state of some set has changed, so that `healing` may have something to do."""
+        self.misfits: set[tuple[Any, ...]] = set()
+        """Managed sets (`set_of`) of another type, each of which is to be replaced once."""
+        self._quiet_until: dict[tuple[Any, ...], int] = {}
+        """The second until which it is not told again that a set is full."""
+        self._replace_at: dict[tuple[Any, ...], int] = {}
+        """The second before which a set is not replaced again."""
 
     def close(self) -> None:
         self._nft.close()
@@ -54,27 +77,28 @@ class KeptSets:
 
         Returns whether the set can be used. Trouble is told once.
         """
-        data = slot.data
+        data, state = slot.data, slot.state
         flush = fresh and data["managed"] and data["flush_on_create"]
         if fresh:
-            slot.carried_over = not flush
-        error = self._make(slot, flush) if data["create"] else 0
+            slot.begin(flush)
+        deleted = not fresh and not state.usable
+        state.making()
+        error = self._make(slot, flush, deleted) if data["create"] else 0
         if error:
-            slot.ready = slot.ready and error not in IN_USE
-            self.fail(slot, error, now)
+            self.fail(slot, error, now, True)
             return False
-        slot.ready = True
         slot.keep_carried(now)
+        self.happens(slot, MADE)
         self.works(slot)
         return True
 
-    def _make(self, slot: Slot, flush: bool) -> int:
+    def _make(self, slot: Slot, flush: bool, deleted: bool) -> int:
         """Make a managed set that is not there, replace one of another type. Returns 0 or the error number."""
         data = slot.data
         if set_of(data) in self.misfits:
             return self._replace(slot)
         error = self._command(slot, list(data["create"]) + ([data["flush"]] if flush else []))
-        if slot.lost and (error == errno.EEXIST or error in OF_ANOTHER_TYPE) and not self._replace(slot):
+        if deleted and (error == errno.EEXIST or error in OF_ANOTHER_TYPE) and not self._replace(slot):
             return 0  # whoever deleted it has made one of another type in its place
         if error == errno.EEXIST:
             # It differs in what an element does not depend on (a comment, a bucket size): the compiler looked at the rest.
@@ -95,7 +119,7 @@ class KeptSets:
             self.misfits.discard(set_of(data))
             for one in [slot] + slot.siblings:
                 self.lose(one)
-                one.replaced = True
+                one.state.replaced = True
             self._say("notice", "target '" + slot.counters.name + "': " + label(slot) + " was of another type; it is replaced")
         return error
 
@@ -124,75 +148,86 @@ class KeptSets:
                 return answer.error
         return 0
 
-    def swap(self, slot: Slot, now: int) -> bool:
-        """No element of ours fits into a managed set: somebody has made another one in its place. Replace it.
-
-        Returns whether that was done. Where something uses the set, `provide` tries again later.
-        """
-        if now < slot.replace_at or [1 for other in slot.siblings if not other.data["managed"]]:
-            return False
-        slot.replace_at = now + REPLACE_EVERY
-        self.misfits.add(set_of(slot.data))
-        if not self._replace(slot):
-            return True
-        slot.ready = False
-        self.lose(slot)
-        return False
-
     # -- whether they can be used -----------------------------------------------------------------------------------
 
-    def works(self, slot: Slot) -> None:
-        """A set can be used (again): say so, if it could not."""
-        if slot.trouble:
-            was_full = slot.trouble == IS_FULL
-            if slot.trouble == IS_MISSING:
-                self.lose(slot)  # it is there again, and empty
-            slot.trouble = ""
-            slot.retry_at = 0
-            if slot.told:
-                slot.told = False
-                self._tell(slot.counters.name, label(slot), "")
-            if was_full:
-                return
-            self._say("notice", "target '" + slot.counters.name + "': " + label(slot) + " can be used again")
+    def happens(self, slot: Slot, event: int) -> None:
+        """Something has happened to a slot's set (see `states`)."""
+        slot.state.happens(event, len(slot.live))
+        self.changed = True
 
-    def fail(self, slot: Slot, error: int, now: int) -> None:
-        """Remember that a set cannot be used for a while, and say so the first time."""
-        slot.retry_at = now + (RETRY_FULL if error in FULL_ERRORS else RETRY_OTHER)
-        if error == errno.ENOENT and slot.data["managed"] and slot.data["create"]:
-            slot.retry_at = now
-        words = IS_FULL if error in FULL_ERRORS else IS_MISSING if error == errno.ENOENT else describe(error)
-        if (error in IN_USE or error in OF_ANOTHER_TYPE) and set_of(slot.data) in self.misfits:
-            words, error = IN_THE_WAY, EBUSY
+    def works(self, slot: Slot) -> None:
+        """A set can be used (again): say so, if it was told that it could not."""
+        state = slot.state
+        was_full = state.words == IS_FULL
+        if state.end():
+            self._tell(slot.counters.name, label(slot), "")
+            if not was_full:
+                self._say("notice", "target '" + slot.counters.name + "': " + label(slot) + " can be used again")
+
+    def accepted(self, slot: Slot) -> None:
+        """A set that could not be used, or was full, has taken an element."""
+        self.happens(slot, ACCEPTED)
+        self.works(slot)
+
+    def fail(self, slot: Slot, error: int, now: int, making: bool = False) -> None:
+        """The kernel said that a set cannot be used, or (`making`) cannot be made: remember why, and say so the first time."""
+        state = slot.state
+        misfit = (error in IN_USE or error in OF_ANOTHER_TYPE) and set_of(slot.data) in self.misfits
+        if error == errno.ENOENT and state.managed and not making:
+            # `healing` makes it at once, so that nobody need hear of it; status says so meanwhile.
+            state.begin(CODE_MISSING, IS_MISSING)
+            for one in [slot] + slot.siblings:
+                self.happens(one, GONE)
+            return
+        if misfit:
+            code, words, error = CODE_OTHER_TYPE, IN_THE_WAY, EBUSY
+        else:
+            code = code_of(error)
+            words = {CODE_FULL: IS_FULL, CODE_MISSING: IS_MISSING}.get(code) or describe(error)
+        self.happens(slot, MISFITS if misfit else IS_REFUSED if making else _EVENTS.get(code, IS_REFUSED))
+        state.wait(now + (RETRY_FULL if state.value == FULL else RETRY_OTHER))
         # A full set has room now and then: that is told again only after a while, not each time.
-        quiet = words == IS_FULL and now < slot.quiet_until
-        if words == IS_FULL:
-            slot.quiet_until = now + QUIET
-        if slot.trouble != words and not quiet:
+        quiet = state.value == FULL and now < self._quiet_until.get(set_of(slot.data), 0)
+        if state.value == FULL:
+            self._quiet_until[set_of(slot.data)] = now + QUIET
+        if state.begin(code, words) and not quiet:
             hint = advice(error, slot)
             text = "target '" + slot.counters.name + "': " + label(slot) + ": " + words
             self._say("error", text + (" (" + hint + ")" if hint else ""))
-            slot.told = True
+            state.told = True
             self._tell(slot.counters.name, label(slot), words)
-        slot.trouble = words
         slot.counters.last_error = label(slot) + ": " + words
         slot.counters.error_time = now
+
+    def misfits_now(self, slot: Slot, now: int) -> bool:
+        """No element of ours fits into a managed set: somebody has made another one in its place. `healing` replaces it.
+
+        Returns False when that is not to be: something else may be wrong with the elements.
+        """
+        name = set_of(slot.data)
+        if now < self._replace_at.get(name, 0) or not slot.state.made:
+            return False
+        if [1 for other in [slot] + slot.siblings if not other.data["managed"]]:
+            return False
+        self._replace_at[name] = now + REPLACE_EVERY
+        self.misfits.add(name)
+        self.happens(slot, MISFITS)
+        return True
 
     # -- what somebody else did -------------------------------------------------------------------------------------
 
     def lose(self, slot: Slot, count: int | None = None) -> None:
-        """Somebody else has emptied or deleted a set: its elements are to be put back (see `healing`).
+        """Somebody else has emptied a set: its elements are to be put back (see `healing`).
 
         `count`: how many are known to be gone, None: all.
         """
-        slot.lost = True
-        slot.away = len(slot.live) if count is None else min(len(slot.live), slot.away + count)
-        self.losses = True
+        slot.state.lose(len(slot.live) if count is None else count, len(slot.live))
+        self.changed = True
 
     def lose_some(self, slot: Slot, keys: list[bytes]) -> None:
         """Somebody else has taken these packed elements out of a set."""
-        for key in keys:
-            if key in slot.live and key not in slot.missing:
-                slot.missing[key] = None
-                slot.away += 1
-        self.losses = True
+        slot.state.lose_some([key for key in keys if key in slot.live])
+        self.changed = True
+
+
+_EVENTS = {CODE_FULL: FILLED, CODE_MISSING: GONE}

@@ -1,12 +1,18 @@
-"""One kernel set and the life of its elements: added once, refreshed while a flow holds them, forgotten when they expire.
+"""The elements of one kernel set, for one target: added once, refreshed while a flow holds them, forgotten when they expire.
 
 In: packed elements that flows want in the set, the present time in whole seconds, and what the kernel said of earlier
-ones. Out: lists of elements to add and to refresh. A packed element begins with the slot's number (2 bytes), so that one
-table of flows can hold elements of all sets. The kernel itself is spoken to in `kernel.py`.
+ones. Out: lists of elements to add, to refresh and to withdraw. A packed element begins with the slot's number (2 bytes), so
+that one table of flows can hold elements of all sets. Whether the set can take them, `states` says; `writer` sends them.
 """
 
 from ...base.portable import ORDERED
+from ..counters import Counters
 from .holders import Holders
+from .states import SetState
+
+MYPY = False
+if MYPY:
+    from typing import Any
 
 RETRY_FULL = 1
 RETRY_OTHER = 5
@@ -15,41 +21,22 @@ MAX_LIVE = 1 << 18
 when seen again, which does no harm."""
 CARRIED = 3600
 ENDING = 1
-"""Seconds an element still has when it is left to end by itself: the kernel may have dropped it already."""
+"""With this many seconds left or fewer, let the element expire: the kernel may already have dropped it."""
 MAX_COMPLEMENTS = 4096
 GRACE = 2
 """Seconds an element is remembered beyond its deadline. While it is, a new sighting refreshes it, which is right whether
 or not the kernel still has it; a plain add would not lengthen the life of one that is about to end."""
 
 
-def set_of(data: dict) -> tuple:
+def set_of(data: "dict[str, Any]") -> "tuple[Any, ...]":
     """Return what names the kernel set of a slot of the policy image."""
     return (data["kind"], data["table_family"], data["table"], data["set"])
-
-
-class Counters:
-    """What happened to one target since the daemon started: numbers for `status`."""
-
-    def __init__(self, name: str, kind: str) -> None:
-        self.name = name
-        self.kind = kind
-        self.added = 0
-        self.refreshed = 0
-        self.withdrawn = 0
-        """Elements taken out of a set that was emptied on purpose."""
-        self.restored = 0
-        """Elements put back into a set that somebody had deleted."""
-        self.errors = 0
-        self.skipped = 0
-        """Flows that lack a field of the element (no MAC address, a port outside a bitmap's range)."""
-        self.last_error = ""
-        self.error_time = 0
 
 
 class Slot:
     """One kernel set of one target and family, made from a slot of the policy image (see `provision`)."""
 
-    def __init__(self, number: int, data: dict, counters: Counters) -> None:
+    def __init__(self, number: int, data: "dict[str, Any]", counters: Counters) -> None:
         self.number = number
         self.counters = counters
         self.live: dict[bytes, int] = {}
@@ -59,13 +46,7 @@ class Slot:
         """What is to be brought to the kernel at the end of this turn; `refreshes` and `dels` likewise."""
         self.refreshes: dict[bytes, None] = {}
         self.dels: dict[bytes, None] = {}
-        self.trouble = ""
-        """Why the set cannot be used now; "" while it can."""
-        self.told = False
-        """Those who listen for events have heard of the trouble."""
-        self.retry_at = 0
-        self.quiet_until = 0
-        self.remade_at = 0
+        self.state = SetState(data["managed"])
         self.carried_over = True
         """The set may hold elements that are not in `live` (of an earlier life of the daemon, or of somebody else): adding
         one of those must refresh it."""
@@ -74,25 +55,13 @@ class Slot:
         """No element expires before this second: where a dict has no order, all of it must be looked at then."""
         self.siblings: list[Slot] = []
         """Slots of other targets that fill the same set."""
-        self.lost = False
-        """Somebody else emptied or deleted the set: what is in `live` is to be put back (see `healing`)."""
-        self.replaced = False
-        """It was the daemon that deleted it, for it was of another type."""
-        self.missing: dict[bytes, None] = {}
-        """Elements that somebody else took out of the set, where they are known: to be put back as well."""
-        self.away = 0
-        """How many elements of `live` are known not to be in the set, and are yet to be put back."""
-        self.rewrite_at = 0.0
-        """When all elements may be put back again, of the monotonic clock; `replace_at`: when the set may be replaced again."""
-        self.replace_at = 0
-        self.ready = False
-        """The set was made, or is somebody else's."""
         self.ttl: int = data["ttl"] if data["timeouts"] else 0
         self.take(data)
 
-    def take(self, data: dict) -> None:
+    def take(self, data: "dict[str, Any]") -> None:
         """Use (new) data of the policy image; the elements stay, if they live as long as before."""
         self.data = data
+        self.state.managed = data["managed"]
         ttl: int = data["ttl"] if data["timeouts"] else 0
         if ttl != self.ttl:
             # What is in the set has the timeout of before: each element is renewed when it is seen again.
@@ -101,9 +70,9 @@ class Slot:
         self.ttl = ttl
         self._second = self._end = 0
         self._complements: dict[int, int] = {}
-        self.encoder: object = None
-        self.expand = None
-        """Both made by `kernel` when first needed; `expand` turns a packed element into the key of an nftables set."""
+        self.encoder: Any = None
+        self.expand: Any = None
+        """Both made by `writer` when first needed; `expand` turns a packed element into the key of an nftables set."""
 
     def hold(self, key: bytes, now: int) -> None:
         """A flow that did not hold this element wants it in the set."""
@@ -162,6 +131,8 @@ class Slot:
                 self.live[key] = self._complement(deadline)
                 return
             del self.live[key]
+            if self.state.owed:
+                self.state.forgo(key)
             self.take_out(key, not self.ttl or deadline - now > ENDING)
 
     def take_out(self, key: bytes, staying: bool) -> None:
@@ -193,13 +164,23 @@ class Slot:
         return self._end
 
     @property
+    def trouble(self) -> str:
+        """Why the set cannot be used now, in words; "" while it can."""
+        return self.state.words
+
+    @property
+    def trouble_code(self) -> str:
+        """The code of that."""
+        return self.state.code
+
+    @property
     def present(self) -> int:
         """How many elements are in the set, as far as is known."""
-        return max(0, len(self.live) - self.away)
+        return max(0, len(self.live) - self.state.away) if self.state.holds else 0
 
     def has(self, key: bytes) -> bool:
         """Return whether an element is in the set, as far as is known, or on its way."""
-        return key in self.live
+        return key in self.live and self.state.usable and not self.state.all_owed and key not in self.state.owed
 
     def expires(self, key: bytes) -> int:
         """Return the second in which an element ends; 0: never, or it is not in the set."""
@@ -216,9 +197,12 @@ class Slot:
         for key in keys:
             if self.live.pop(key, -1) >= 0:
                 self.holders.sleep(key)
+        if self.state.owed:
+            for key in keys:
+                self.state.forgo(key)
 
     def postpone(self, keys: list[bytes]) -> None:
-        """The kernel could not take these out now. More than MAX_LIVE are left to their time, and counted as errors."""
+        """These could not be withdrawn now. Beyond MAX_LIVE they are left to expire, and counted as errors."""
         for key in keys:
             if len(self.dels) >= MAX_LIVE:
                 self.counters.errors += 1
@@ -226,11 +210,19 @@ class Slot:
                 self.dels[key] = None
 
     def clear(self) -> None:
-        """The set is empty, or gone: nothing is in it, and nothing is on its way."""
+        """The daemon has emptied the set: nothing is in it, and nothing is on its way."""
         self.forget(list(self.live))
-        self.take_pending()
-        self.missing = {}
-        self.away = 0
+        self.adds, self.refreshes, self.dels = {}, {}, {}
+        self.state.emptied()
+
+    def forget_idle(self) -> None:
+        """Forget what no flow holds. The kernel keeps it until its time is over."""
+        self.forget([key for key, deadline in self.live.items() if deadline < 0])
+        self.carried_over = True
+
+    def begin(self, empty: bool) -> None:
+        """The slot is new. `empty`: so is its set; else it may hold elements of an earlier life."""
+        self.carried_over = not empty
 
     def keep_carried(self, now: int) -> None:
         """The set is there: what an earlier life left in it can be there for a while. Others may fill sets of their own."""
@@ -271,8 +263,18 @@ class Slot:
                     if other.live.get(prefix + key[2:], -1) >= 0:
                         del self.dels[key]
 
+    def owe_pending(self) -> None:
+        """The set cannot take elements now: what is wanted waits in `live`, and what is to be withdrawn in `dels`."""
+        self.state.away += len(self.adds) if self.state.holds else 0
+        self.adds, self.refreshes = {}, {}
+
+    def take_adds(self) -> list[bytes]:
+        """Return the elements to add; they are no longer pending."""
+        adds, self.adds = list(self.adds), {}
+        return adds
+
     def take_pending(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
-        """Return the elements to add, to refresh and to take out, and begin anew."""
+        """Return the elements to add, to refresh and to withdraw; they are no longer pending."""
         pending = list(self.adds), list(self.refreshes), list(self.dels)
         self.adds, self.refreshes, self.dels = {}, {}, {}
         return pending

@@ -1,8 +1,9 @@
 """From slots to the kernel: all effects of one turn of the loop in one batch for nftables and one for ipset.
 
-In: slots with elements to add or refresh. Out: elements in kernel sets; counters. What the kernel refuses is found element by
-element: an ipset message stops at the refused element and names it; an nftables transaction is taken back whole, so it is sent
-again without the refused ones. The sets themselves are the business of `keeping`.
+In: slots with elements to add, to refresh or to withdraw. Out: elements in kernel sets; counters. What the kernel refuses is
+found element by element: an ipset message stops at the refused element and names it; an nftables transaction is taken back
+whole, so it is sent again without the refused ones, a transaction for each set: no set waits for another's trouble. The sets
+themselves are the business of `keeper`, and what may be sent at all, of their `states`.
 """
 
 import errno
@@ -10,38 +11,55 @@ import errno
 from ...base.portable import EMSGSIZE
 from ...netlink import ipset, nftables
 from ...netlink.socket import MAX_SEND, describe
-from .errors import FULL_ERRORS, HOPELESS, IS_FULL, OF_ANOTHER_TYPE, label
+from .errors import FULL_ERRORS, HOPELESS, OF_ANOTHER_TYPE, label
 from .keeper import KeptSets
 from .slot import RETRY_FULL, Slot
+from .states import FULL, LOST, OWE, REFUSE, THERE
+
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ..types import Say, Tell
+
+    Send = Callable[[list["Unit"], int], list["Unit"]]
 
 _MAX_ROUNDS = 40
-"""How often one turn may be sent anew to find refused elements; what is left then of the same sets counts as refused."""
+"""How often the elements of one set are sent again in one turn to find the refused ones; what is left counts as refused."""
 MAX_UNITS = 128
 """Messages with an acknowledgement in one send: the default receive buffer holds 256 of them (6.18)."""
 MIN_SEND = 8 << 10
 ADD, REFRESH, REMOVE, RESTORE = 0, 1, 2, 3
 _ADDING, _RENEWING, _REMOVING = (nftables.NEW,), (nftables.NEW, nftables.DEL, nftables.NEW), (nftables.DEL,)
+_REMOVING_ANYWAY = (nftables.NEW, nftables.DEL)
+"""Deleting an element that is not there fails; adding it before is the way of all kernels around that."""
 
 
 class Unit:
     """Elements of one slot that travel together: `what` is to be done is ADD, REFRESH, REMOVE or RESTORE."""
 
-    def __init__(self, slot: Slot, keys: list[bytes], what: int) -> None:
+    def __init__(self, slot: Slot, keys: list[bytes], what: int, anyway: bool = False) -> None:
+        """`anyway`: what is to be removed need not be there."""
         self.slot = slot
         self.keys = keys
         self.what = what
         self.refresh = what == REFRESH
+        self.anyway = anyway
         renewing = self.refresh or (slot.carried_over and what == ADD)
-        self.commands = _REMOVING if what == REMOVE else _RENEWING if renewing else _ADDING
+        removing = _REMOVING_ANYWAY if anyway else _REMOVING
+        self.commands = removing if what == REMOVE else _RENEWING if renewing else _ADDING
         """Messages of nftables: elements that may be in the set already need three, unless they keep the time they have."""
-        self.remade = False
-        """The set was made again for these once."""
+
+    def part(self, keys: list[bytes]) -> "Unit":
+        """Return a unit for some of the elements."""
+        return Unit(self.slot, keys, self.what, self.anyway)
 
 
 class Sets(KeptSets):
     """All kernel sets of the running policy, and what goes into them and out of them."""
 
-    def __init__(self, say, tell) -> None:
+    def __init__(self, say: "Say", tell: "Tell") -> None:
         """As for `KeptSets`."""
         super().__init__(say, tell)
         self.batches = 0
@@ -51,25 +69,18 @@ class Sets(KeptSets):
         self._limit = MAX_SEND
         """Bytes in one send; less where the kernel's send buffer turns out to be smaller."""
 
-    def flush(self, slots: list[Slot], now: int) -> None:
+    def commit(self, slots: list[Slot], now: int) -> None:
         """Bring everything that is pending to the kernel."""
         nft: list[Unit] = []
         ipsets: list[Unit] = []
         for slot in slots:
-            if slot.trouble not in ("", IS_FULL) and now < slot.retry_at and not (slot.adds or slot.refreshes):
+            treatment = slot.state.treat(now)
+            if treatment == OWE:
+                slot.owe_pending()
                 continue
+            if treatment == REFUSE and slot.adds:
+                self._refuse(slot, slot.take_adds())
             adds, refreshes, removals = slot.take_pending()
-            if slot.trouble == IS_FULL and now < slot.retry_at:
-                # What is in the set can be refreshed all the same.
-                self._refuse(slot, adds)
-                adds = []
-                unusable = not slot.ready
-            else:
-                unusable = bool(slot.trouble) or not slot.ready
-            if unusable and (now < slot.retry_at or not (slot.ready or self.provide(slot, now, False))):
-                self._refuse(slot, adds + refreshes)
-                slot.postpone(removals)
-                continue
             into = nft if slot.data["kind"] == "nftset" else ipsets
             # Adds last: in a set that is filling up, what is there comes before what is new.
             for keys, what in ((removals, REMOVE), (refreshes, REFRESH), (adds, ADD)):
@@ -80,19 +91,19 @@ class Sets(KeptSets):
         if ipsets:
             self._rounds(ipsets, self._send_ipset, now)
 
-    def _units(self, slot: Slot, keys: list[bytes], what: int) -> list[Unit]:
+    def _units(self, slot: Slot, keys: list[bytes], what: int, anyway: bool = False) -> list[Unit]:
         """Cut a list of elements into units that fit into one message, and into one send with its three messages."""
         encoder = self._encoder(slot)
-        room = max(1, min(encoder.room, self._limit // (3 * encoder.element) - 8))  # type: ignore[attr-defined]
-        return [Unit(slot, keys[start : start + room], what) for start in range(0, len(keys), room)]
+        room = max(1, min(encoder.room, self._limit // (3 * encoder.element) - 8))
+        return [Unit(slot, keys[start : start + room], what, anyway) for start in range(0, len(keys), room)]
 
     def _size(self, unit: Unit) -> int:
         """Return the bytes that a unit takes in a send."""
         encoder = self._encoder(unit.slot)
-        one: int = len(encoder.head) + 64 + len(unit.keys) * encoder.element  # type: ignore[attr-defined]
+        one: int = len(encoder.head) + 64 + len(unit.keys) * encoder.element
         return one * len(unit.commands)
 
-    def _encoder(self, slot: Slot) -> object:
+    def _encoder(self, slot: Slot) -> "Any":
         if slot.encoder is None:
             data = slot.data
             timeout = data["ttl"] if data["element_timeout"] and data["timeouts"] else -1
@@ -107,25 +118,34 @@ class Sets(KeptSets):
                 )
         return slot.encoder
 
-    def _rounds(self, units: list[Unit], send, now: int) -> None:
-        """Send until every element is either in its set or refused."""
-        rounds = 0
-        while units:
-            batch: list[Unit] = []
-            size = 0
-            while units and (not batch or (size + self._size(units[0]) <= self._limit and len(batch) < MAX_UNITS)):
-                size += self._size(units[0])
-                batch.append(units.pop(0))
-            self.batches += 1
-            again = send(batch, now)
-            rounds += bool(again)
-            if rounds > _MAX_ROUNDS and again:
-                # Enough of looking for refused elements: what is in trouble goes, the rest does not have to wait for it.
-                troubled = [unit for unit in again if unit.slot.counters.error_time == now] or again
-                for unit in troubled:
-                    self._leave_out(unit, unit.keys)
-                again = [unit for unit in again if unit not in troubled]
-            units[:0] = again
+    def _rounds(self, units: list[Unit], send: "Send", now: int) -> None:
+        """Send until every element is either in its set or refused, at first all together."""
+        groups = [units]
+        while groups:
+            group = groups.pop()
+            rounds = 0
+            while group:
+                batch: list[Unit] = []
+                size = 0
+                while group and (not batch or (size + self._size(group[0]) <= self._limit and len(batch) < MAX_UNITS)):
+                    size += self._size(group[0])
+                    batch.append(group.pop(0))
+                self.batches += 1
+                again = send(batch, now)
+                if not again:
+                    continue
+                slots = [unit.slot for unit in again]
+                if slots.count(slots[0]) < len(slots):
+                    # Each set by itself from now on: none pays for what is wrong with another.
+                    for slot in {slot.number: slot for slot in slots}.values():
+                        groups.append([unit for unit in again if unit.slot is slot])
+                    continue
+                rounds += 1
+                if rounds > _MAX_ROUNDS:
+                    for unit in again:
+                        self._leave_out(unit, unit.keys)  # enough of looking for refused elements
+                else:
+                    group[:0] = again
 
     def _send_nft(self, batch: list[Unit], now: int) -> list[Unit]:
         """Send one transaction. Returns what must be sent again: all that was not refused, when something was."""
@@ -138,11 +158,11 @@ class Sets(KeptSets):
             for command in unit.commands:
                 owners.append(unit)
                 if unit.what == RESTORE:
-                    keys = [unit.slot.expand(key) for key in unit.keys]  # type: ignore[misc]
+                    keys = [unit.slot.expand(key) for key in unit.keys]
                     left = unit.slot.left(unit.keys, now)
-                    messages.append(encoder.restore(first + len(owners), keys, left))  # type: ignore[attr-defined]
+                    messages.append(encoder.restore(first + len(owners), keys, left))
                 else:
-                    messages.append(encoder.encode(command, first + len(owners), unit.keys))  # type: ignore[attr-defined]
+                    messages.append(encoder.encode(command, first + len(owners), unit.keys))
         messages.append(nftables.end(first + count + 1))
         try:
             answers = self._nft.send(b"".join(messages))
@@ -160,43 +180,50 @@ class Sets(KeptSets):
             for unit in batch:
                 self._accepted(unit, len(unit.keys))
             return []
-        again: list[Unit] = []
         full = [unit.slot for unit, (error, _) in failed.items() if error in FULL_ERRORS and not unit.refresh]
+        again: list[Unit] = []
         for unit in batch:
             # A refresh may have failed only because of what else was in the transaction: it is tried without that.
             if unit not in failed or (unit.refresh and unit.slot in full):
                 again.append(unit)
-                continue
-            error, offset = failed[unit]
-            keys = unit.keys
-            more = nftables.EXPIRATION if unit.what == RESTORE and unit.slot.ttl else 0
-            index = self._encoder(unit.slot).failed_index(offset, more) if offset >= 0 else -1  # type: ignore[attr-defined]
-            known_full = unit.slot.trouble == IS_FULL and now < unit.slot.retry_at and not unit.refresh
-            if error == errno.ENOENT and unit.what == REMOVE and (0 <= index < len(keys) or len(keys) == 1):
-                # It was gone already, and there is nothing wrong with that.
-                again += self._without(unit, max(index, 0))
-            elif unit.what != REMOVE and self._remake(unit, error, now):
-                again.append(unit)
-            elif (unit.what != REMOVE and error in HOPELESS) or (error in FULL_ERRORS and known_full):
-                self._give_up(unit, keys, error, now)
-            elif 0 <= index < len(keys) or len(keys) == 1:
-                index = max(index, 0)
-                if error in FULL_ERRORS:
-                    self._give_up(unit, keys[index:], error, now)
-                    again += [Unit(unit.slot, keys[:index], unit.what)] if index else []
-                else:
-                    self._refuse(unit.slot, [keys[index]], error, now)
-                    again += self._without(unit, index)
             else:
-                # Kernels that do not tell which element it was (before 5.16 or so): look for it by halves.
-                middle = len(keys) // 2
-                again += [Unit(unit.slot, keys[:middle], unit.what), Unit(unit.slot, keys[middle:], unit.what)]
+                again += self._failed(unit, failed[unit][0], failed[unit][1], now)
         return again
 
-    @staticmethod
-    def _without(unit: Unit, index: int) -> list[Unit]:
-        """Return a unit without one of its elements, as up to two units."""
-        return [Unit(unit.slot, part, unit.what) for part in (unit.keys[:index], unit.keys[index + 1 :]) if part]
+    def _failed(self, unit: Unit, error: int, offset: int, now: int) -> list[Unit]:
+        """A transaction was taken back because of this unit. Returns what of it is to be sent again.
+
+        `offset`: where in the message the trouble is, -1 where the kernel does not tell (before 5.16 or so).
+        """
+        keys, slot = unit.keys, unit.slot
+        if slot.state.treat(now) == OWE:
+            self._leave_out(unit, keys)  # another unit has found out what is wrong with the set
+            return []
+        more = nftables.EXPIRATION if unit.what == RESTORE and slot.ttl else 0
+        index = self._encoder(slot).failed_index(offset, more) if offset >= 0 else -1
+        if error == errno.ENOENT and unit.what == REMOVE and not unit.anyway and (index >= 0 or offset < 0):
+            # Some element was gone already, or (no offset) perhaps the whole set: this way it tells.
+            return [Unit(slot, keys, REMOVE, True)]
+        if error in OF_ANOTHER_TYPE and self.misfits_now(slot, now):
+            self._leave_out(unit, keys)
+            return []
+        known_full = slot.state.value == FULL and now < slot.state.retry_at and unit.what in (ADD, RESTORE)
+        if error in HOPELESS or (error in FULL_ERRORS and known_full):
+            self._give_up(unit, keys, error, now)
+            return []
+        if 0 <= index < len(keys) or len(keys) == 1:
+            index = max(index, 0)
+            if unit.what == REMOVE and error in FULL_ERRORS:
+                # It was not there, and there was no room to add it.
+                return [unit.part(part) for part in (keys[:index], keys[index + 1 :]) if part]
+            if error in FULL_ERRORS:
+                self._give_up(unit, keys[index:], error, now)
+                return [unit.part(keys[:index])] if index else []
+            self._refuse(slot, [keys[index]], error, now)
+            return [unit.part(part) for part in (keys[:index], keys[index + 1 :]) if part]
+        # It is not told which element it was: look for it by halves.
+        middle = len(keys) // 2
+        return [unit.part(keys[:middle]), unit.part(keys[middle:])]
 
     def _send_ipset(self, batch: list[Unit], now: int) -> list[Unit]:
         """Send one batch of ADD messages, each acknowledged. Returns the rests after refused elements."""
@@ -206,9 +233,9 @@ class Sets(KeptSets):
             encoder = self._encoder(unit.slot)
             command = ipset.DEL if unit.what == REMOVE else ipset.ADD
             if unit.what == RESTORE:
-                messages.append(encoder.restore(first + index, unit.keys, unit.slot.left(unit.keys, now)))  # type: ignore[attr-defined]
+                messages.append(encoder.restore(first + index, unit.keys, unit.slot.left(unit.keys, now)))
             else:
-                messages.append(encoder.encode(command, first + index, unit.keys))  # type: ignore[attr-defined]
+                messages.append(encoder.encode(command, first + index, unit.keys))
         try:
             answers = self._ipset.send(b"".join(messages))
         except OSError as failure:
@@ -224,8 +251,9 @@ class Sets(KeptSets):
             if not answer.error:
                 self._accepted(unit, len(unit.keys))
                 continue
-            if self._remake(unit, answer.error, now):
-                again.append(unit)
+            known = unit.slot.state.treat(now) == OWE  # another unit has found out what is wrong with the set
+            if known or (answer.error in OF_ANOTHER_TYPE and self.misfits_now(unit.slot, now)):
+                self._leave_out(unit, unit.keys)
                 continue
             done = 0 if answer.error in HOPELESS else min(ipset.failed_index(answer.echo), len(unit.keys) - 1)
             self._accepted(unit, done)
@@ -236,10 +264,15 @@ class Sets(KeptSets):
             else:
                 self._refuse(unit.slot, [unit.keys[done]], answer.error, now)
                 if unit.keys[done + 1 :]:
-                    again.append(Unit(unit.slot, unit.keys[done + 1 :], unit.what))
+                    again.append(unit.part(unit.keys[done + 1 :]))
         for unit in unanswered:
-            # The receive buffer ran over. What became of these is not known: they are added anew when seen again.
-            self._leave_out(unit, unit.keys, errno.ENOBUFS, now)
+            # The receive buffer ran over: what became of these is not known. Both ways they may be sent once more.
+            if unit.what == RESTORE:
+                self._waiting += unit.keys
+            elif unit.what == REMOVE:
+                unit.slot.postpone(unit.keys)
+            else:
+                self.lose_some(unit.slot, unit.keys)
         return again
 
     # -- what became of them ----------------------------------------------------------------------------------------
@@ -247,91 +280,64 @@ class Sets(KeptSets):
     def _accepted(self, unit: Unit, count: int) -> None:
         if not count:
             return
-        if unit.remade:
-            unit.slot.away = max(0, unit.slot.away - count)
+        slot = unit.slot
         if unit.what == REMOVE:
-            unit.slot.counters.withdrawn += count
+            slot.counters.withdrawn += count
         elif unit.what == RESTORE:
             self._returned += count
-        elif unit.remade and unit.refresh:
-            unit.slot.counters.restored += count
         elif unit.refresh:
-            unit.slot.counters.refreshed += count
+            slot.counters.refreshed += count
         else:
-            unit.slot.counters.added += count
-        # What was in a full set already says nothing about its room.
-        if unit.slot.trouble and not (unit.what in (REFRESH, RESTORE) and unit.slot.trouble == IS_FULL):
-            self.works(unit.slot)
+            slot.counters.added += count
+        # What was in a full set already says nothing about its room, and what leaves a set nothing about what it takes.
+        state = slot.state.value
+        if state not in (THERE, LOST) and unit.what != REMOVE and not (unit.what in (REFRESH, RESTORE) and state == FULL):
+            self.accepted(slot)
 
     def _refuse(self, slot: Slot, keys: list[bytes], error: int = 0, now: int = 0) -> None:
+        """The kernel does not take these elements. Their flows' next records want them again."""
         slot.forget(keys)
         slot.counters.errors += len(keys)
         if error:
             slot.counters.last_error = label(slot) + ": " + describe(error)
             slot.counters.error_time = now
 
-    def _leave_out(self, unit: Unit, keys: list[bytes], error: int = 0, now: int = 0) -> None:
-        """These do not reach the kernel now. What was to be put back is so later; the rest, when it is seen again."""
+    def _leave_out(self, unit: Unit, keys: list[bytes]) -> None:
+        """These do not reach the kernel now. What the set owes is put back later; what it could take is refused."""
         if unit.what == RESTORE:
             self._waiting += keys
-        else:
-            self._refuse(unit.slot, keys, error, now)
+        elif unit.what == REMOVE:
+            unit.slot.postpone(keys)
+        elif unit.slot.state.usable:
+            self._refuse(unit.slot, keys)
 
-    def _remake(self, unit: Unit, error: int, now: int) -> bool:
-        """Somebody deleted a managed set, or put one of another type in its place: make it again, so that the flows that found
-        out get their elements all the same.
-
-        Returns whether the unit is to be sent again. What else was in the set is put back by `healing`.
-        """
-        slot = unit.slot
-        if not slot.data["managed"] or unit.remade:
-            return False
-        if error in OF_ANOTHER_TYPE and slot.ready:
-            unit.remade = True
-            return self.swap(slot, now)
-        if error != errno.ENOENT:
-            return False
-        unit.remade = True
-        if slot.remade_at == now:
-            return slot.ready
-        slot.remade_at = now
-        self.lose(slot)
-        self._say("notice", "target '" + slot.counters.name + "': " + label(slot) + " was deleted; it is made again")
-        return self.provide(slot, now, False)
+    def _give_up(self, unit: Unit, keys: list[bytes], error: int, now: int) -> None:
+        """These of a unit cannot be added, and neither can others for a while."""
+        self.fail(unit.slot, error, now)
+        self._leave_out(unit, keys)
+        if not unit.slot.state.usable and error != errno.ENOENT and unit.what in (ADD, REFRESH):
+            unit.slot.counters.errors += len(keys)
 
     def put_back(self, slot: Slot, keys: list[bytes], now: int) -> tuple[int, list[bytes]]:
         """Put elements back with the time they have left.
 
-        Returns how many the kernel took, and those to try again, from `slot.retry_at` on. What it refuses is forgotten, and
-        counted as errors.
+        Returns how many the kernel took, and those to try again, from the state's `retry_at` on. What it refuses is forgotten,
+        and counted as errors.
         """
         self._returned, self._waiting = 0, []
         send = self._send_nft if slot.data["kind"] == "nftset" else self._send_ipset
         self._rounds(self._units(slot, keys, RESTORE), send, now)
         waiting, self._waiting = self._waiting, []
-        if waiting:
-            slot.retry_at = max(slot.retry_at, now + RETRY_FULL)
+        if waiting and slot.state.usable:
+            slot.state.wait(now + RETRY_FULL)
         return self._returned, waiting
-
-    def _give_up(self, unit: Unit, keys: list[bytes], error: int, now: int) -> None:
-        """These of a unit cannot be added, and neither can others for a while; what is to be taken out is so later."""
-        slot = unit.slot
-        if unit.what != REMOVE:
-            self._leave_out(unit, keys, error, now)
-        elif error != errno.ENOENT:
-            slot.postpone(keys)
-        self.fail(slot, error, now)
-        if error == errno.ENOENT and slot.data["managed"]:
-            # Somebody deleted the set: it is made again, and its elements put back, by `healing`.
-            slot.ready = False
-            self.lose(slot)
 
     def _not_sent(self, batch: list[Unit], error: int, now: int) -> list[Unit]:
         """The kernel did not take a batch. One that is too large is cut smaller, from now on."""
         if error not in (EMSGSIZE, errno.ENOBUFS) or self._limit <= MIN_SEND:
             return self._all_failed(batch, error, now)
         self._limit //= 2
-        return [part for unit in batch for part in self._units(unit.slot, unit.keys, unit.what)]
+        return [part for unit in batch for part in self._units(unit.slot, unit.keys, unit.what, unit.anyway)]
 
     def _all_failed(self, batch: list[Unit], error: int, now: int) -> list[Unit]:
         for unit in batch:

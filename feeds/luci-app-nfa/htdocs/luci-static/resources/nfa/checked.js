@@ -5,16 +5,13 @@
 'require nfa.api as api';
 'require nfa.criteria as criteria';
 'require nfa.picker as picker';
+'require nfa.words as words';
 
 /*
  * The two fields whose values the daemon checks while they are written: what a policy matches, and exemptions.
  */
 
 const DELAY = 500;
-
-function sentence(text) {
-	return text ? `${text[0].toUpperCase()}${text.slice(1)}${(/[.?!]$/).test(text) ? '' : '.'}` : '';
-}
 
 /* What the daemon says of a text, below the field that holds it. `ask`: a function that gives the promise of a check. */
 class Check {
@@ -61,7 +58,7 @@ class Check {
 		dom.content(this.node, [ ...(told.length ? told.flatMap(report => [
 			E('p', {}, [
 				E('strong', {}, [ report.severity === 'error' ? _('Wrong: ') : _('Note: ') ]),
-				sentence(report.message.replace(/^(criteria|exemptions)(\[[0-9]+\])?: /, '')), ' ', sentence(report.hint)
+				words.sentence(report.message), ' ', words.sentence(report.hint)
 			]),
 			...(report.excerpt ? [ E('pre', {}, [ report.excerpt.replace(/^\n+|\s+$/g, '') ]) ] : [])
 		]) : [ E('span', {}, [ '\u2713 ', _('The daemon understands it.') ]) ]) ]);

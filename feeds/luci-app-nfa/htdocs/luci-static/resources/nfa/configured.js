@@ -11,7 +11,7 @@
 
 /* The page that stands for the other one. `status`: of the daemon, or null. */
 function page(title, error, status) {
-	const reports = (status?.policy?.reports ?? []).map(text => health.report(text, () => null)).filter(report => report.severity === 'error');
+	const reports = (status?.policy?.reports ?? []).map(found => health.report(found, () => null)).filter(report => report.severity === 'error');
 	return E('div', { 'class': 'cbi-map' }, [
 		E('h2', {}, [ title ]),
 		E('div', { 'class': 'alert-message warning', 'role': 'alert' }, [

@@ -7,6 +7,7 @@
  * page that is mended. In: plain data, as api.js gives it. Out: plain data with texts; no page is touched here.
  */
 
+const CONFIG = 'netify-proc-flow-actions';
 const PAGES = { action: 'policies', exemption: 'policies', time_of_day: 'policies', nfa: 'policies' };
 
 const NO = [ '0', 'no', 'off', 'false', 'disabled' ];
@@ -48,42 +49,47 @@ function possible(status, service, may_run) {
 	return { start: !running && may_run, stop: running || service.known, restart: running || service.known, reload: status != null };
 }
 
+const NO_AGENT = _('netifyd is not running, or its socket is elsewhere. Start it under System > Startup; the daemon then connects by itself.');
+const NO_HOST = _('The other machine cannot be reached. Check the address in the option source, and whether that machine is on.');
+
+/* What to do when netifyd is not connected, by the code of the source. */
+const SOURCE_ADVICE = {
+	'source-missing': NO_AGENT,
+	'source-refused': NO_AGENT,
+	'source-forbidden': _('The daemon may not open the socket of netifyd. Look at the log.'),
+	'source-unresolved': NO_HOST,
+	'source-unreachable': NO_HOST
+};
+
 /* The agent: { ok, text, advice }. */
 function agent(source) {
-	const error = source.last_error ?? '';
 	if (source.connected)
 		return { ok: true, text: source.agent_version ? _('Connected, version %s').format(source.agent_version) : _('Connected'), advice: '' };
-	let advice = _('It is tried again by itself.');
-	if (/No such file|refused/i.test(error))
-		advice = _('netifyd does not run, or has its socket elsewhere. Start it (System > Startup); it is found by itself then.');
-	else if (/Permission/i.test(error))
-		advice = _('The daemon may not open the socket of netifyd. Look at the log.');
-	else if (/resolve|Name or service|unreachable|timed out/i.test(error))
-		advice = _('The other machine cannot be reached. Check the address in the option source and whether that machine is on.');
-	return { ok: false, text: error ? _('Not connected: %s').format(error) : _('Not connected yet'), advice: advice };
+	return {
+		ok: false,
+		text: source.last_error ? _('Not connected: %s').format(source.last_error) : _('Not connected yet'),
+		advice: SOURCE_ADVICE[source.code] ?? _('The daemon tries again by itself.')
+	};
 }
 
 /*
- * A report of the configuration: { severity, place, text, excerpt, page }. `kind` gives the type of a UCI section by its name.
- * A page of "" is one that no page can mend: a JSON file.
+ * A finding of the configuration (docs/bus.md): { severity, code, place, text, excerpt, page }. `kind` gives the type of a UCI
+ * section by its name. A page of "" is one that no page can mend: a JSON file.
  */
-function report(text, kind) {
-	const [ first, ...excerpt ] = text.split('\n');
-	const parts = first.match(/^(?:(.*?): )?(error|warning|info): (.*)$/);
-	const place = parts?.[1] ?? '';
-	const section = place.match(/^netify-proc-flow-actions\.(@?[^.\s]+(?:\[-?\d+\])?)/)?.[1];
-	const type = section?.match(/^@(.+)\[/)?.[1] ?? (section ? kind(section) : null);
+function report(found, kind) {
+	const section = found.place?.package === CONFIG ? found.place.section : '';
 	return {
-		severity: parts?.[2] ?? 'error',
-		place: place,
-		text: parts?.[3] ?? first,
-		excerpt: excerpt.join('\n'),
-		page: section ? (PAGES[type] ?? 'targets') : ''
+		severity: found.severity,
+		code: found.code,
+		place: found.place?.text ?? '',
+		text: [ found.message, found.hint, found.consequence ].filter(text => text).map(words.sentence).join(' '),
+		excerpt: found.excerpt,
+		page: section ? (PAGES[kind(section)] ?? 'targets') : ''
 	};
 }
 
 function of_policy(policy, kind) {
-	const found = (policy.reports ?? []).map(text => report(text, kind)).filter(item => item.severity != 'info');
+	const found = (policy.reports ?? []).map(item => report(item, kind)).filter(item => item.severity != 'info');
 	const left = (policy.errors ?? 0) + (policy.warnings ?? 0) - found.length;
 	if (policy.failed_at != null)
 		found.unshift({
@@ -103,6 +109,14 @@ function of_policy(policy, kind) {
 	return found;
 }
 
+/* What is wrong with a set and what to do, by its code. Of others the daemon's words are shown. */
+const SET_TROUBLES = {
+	'set-missing': _('The set %s of target %s does not exist. Let the daemon make it (option managed), or make it yourself.'),
+	'set-full': _('The set %s of target %s is full: new elements are left out. Give it a larger size, or its elements a shorter timeout.'),
+	'set-other-type': _('The set %s of target %s is of another type, and something uses it. The command nfa check tells what.'),
+	'no-permission': _('The daemon may not change the set %s of target %s. It needs root or the capability CAP_NET_ADMIN.')
+};
+
 function of_target(name, target, now) {
 	if (!target.enabled)
 		return [];
@@ -112,12 +126,8 @@ function of_target(name, target, now) {
 	const troubled = (target.sets ?? []).filter(set => set.trouble);
 	if (troubled.length)
 		return troubled.map(set => ({
-			...item, page: set.trouble.startsWith('is full') ? 'sets' : 'targets',
-			text: set.trouble == 'does not exist'
-				? _('The set %s of target %s does not exist. Let the daemon make it (option managed), or make it yourself.').format(set.name, name)
-				: set.trouble.startsWith('is full')
-				? _('The set %s of target %s is full: new elements are left out. Give it a larger size, or its elements a shorter life.').format(set.name, name)
-				: _('The set %s of target %s cannot be used: %s').format(set.name, name, set.trouble)
+			...item, code: set.code, page: set.code === 'set-full' ? 'sets' : 'targets',
+			text: (SET_TROUBLES[set.code] ?? _('The set %s of target %s cannot be used: %s')).format(set.name, name, set.trouble)
 		}));
 	if (target.trouble)
 		return [ { ...item, text: _('Target %s does not work now: %s').format(name, target.trouble) } ];
@@ -163,12 +173,19 @@ function moment(text) {
 	return text.replace(/^[a-z]{3}/, day => days[day] ?? day);
 }
 
+/* Why a policy or target is not in use, by its code. Of others the daemon's words are shown. */
+const UNUSED = {
+	'action-broken': _('it has an error'),
+	'targets-disabled': _('its targets are off'),
+	'target-unusable': _('the target cannot be used')
+};
+
 /* The state of an action, as a cell: { text, style, note }. */
 function action(item) {
 	if (!item.enabled)
 		return { text: _('off'), style: '', note: '' };
 	if (!item.active)
-		return { text: _('not in use'), style: 'warning', note: item.reason };
+		return { text: _('not in use'), style: 'warning', note: UNUSED[item.code] ?? item.reason };
 	if (item.in_hours === false)
 		return { text: _('outside its hours'), style: 'notice', note: item.until ? _('begins %s').format(moment(item.until)) : item.hours };
 	if (item.in_hours === true)
@@ -181,7 +198,7 @@ function target(item) {
 	if (!item.enabled)
 		return { text: _('off'), style: '', note: '' };
 	if (!item.active)
-		return { text: _('not in use'), style: 'warning', note: item.reason };
+		return { text: _('not in use'), style: 'warning', note: UNUSED[item.code] ?? item.reason };
 	if (item.trouble)
 		return { text: _('trouble'), style: 'warning', note: item.trouble };
 	if (item.type == 'sink' && !item.readers)

@@ -20,10 +20,7 @@ function parse(line) {
 	const own = said.match(/^nfa: (\w+): (.*)$/);
 	if (own == null)
 		return { time: time, level: OF_SYSLOG[priority] ?? 'notice', text: said.replace(/^nfa: /, ''), raw: line };
-	if (own[1] != 'config')
-		return { time: time, level: LEVELS.includes(own[1]) ? own[1] : 'notice', text: own[2], raw: line };
-	const severity = own[2].match(/\b(error|warning|info): /)?.[1];
-	return { time: time, level: severity == 'info' ? 'notice' : severity ?? OF_SYSLOG[priority] ?? 'notice', text: own[2], raw: line };
+	return { time: time, level: LEVELS.includes(own[1]) ? own[1] : 'notice', text: own[2], raw: line };
 }
 
 return baseclass.extend({

@@ -26,7 +26,14 @@ function complain(title, error) {
 	], 'error');
 }
 
+/* A text as a sentence: with a capital letter, and with an end. */
+function sentence(text) {
+	return text ? `${text[0].toUpperCase()}${text.slice(1)}${(/[.?!]$/).test(text) ? '' : '.'}` : '';
+}
+
 return baseclass.extend({
+	sentence: sentence,
+
 	/* A span of time, from whole seconds. */
 	seconds: seconds,
 

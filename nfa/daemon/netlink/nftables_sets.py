@@ -1,0 +1,173 @@
+"""nftables' tables, sets and rules: messages that make, empty and delete a set, and questions about sets and rules.
+
+Source: linux/netfilter/nf_tables.h. In: names and numbers. Out: messages; and from the kernel's answers plain data. Messages
+that change something have the sequence number 0 and no ACK: who puts them into a transaction gives them both. The compiler
+uses this; the daemon sends what the compiler made.
+"""
+
+import struct
+
+from .nftables import DEL, NFTA_LIST_ELEM, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_LIST_TABLE
+from .wire import (
+    NLA_F_NESTED,
+    NLM_F_ACK,
+    NLM_F_CREATE,
+    NLM_F_DUMP,
+    NLM_F_REQUEST,
+    attribute,
+    attributes,
+    message,
+    nfgen,
+    string,
+)
+
+NEW_TABLE = 0xA00
+"""NFT_MSG_NEWTABLE, with its subsystem."""
+NEW_RULE = 0xA06
+"""NFT_MSG_NEWRULE"""
+GET_RULE = 0xA07
+"""NFT_MSG_GETRULE"""
+NEW_SET = 0xA09
+"""NFT_MSG_NEWSET"""
+GET_SET = 0xA0A
+"""NFT_MSG_GETSET"""
+DEL_SET = 0xA0B
+"""NFT_MSG_DELSET"""
+
+NFTA_TABLE_NAME = 1
+NFTA_SET_TABLE = 1
+NFTA_SET_NAME = 2
+NFTA_SET_FLAGS = 3
+NFTA_SET_KEY_TYPE = 4
+NFTA_SET_KEY_LEN = 5
+NFTA_SET_DESC = 9
+NFTA_SET_ID = 10
+NFTA_SET_TIMEOUT = 11
+NFTA_SET_USERDATA = 13
+NFTA_SET_DESC_SIZE = 1
+NFTA_RULE_TABLE = 1
+NFTA_RULE_CHAIN = 2
+NFTA_RULE_HANDLE = 3
+NFTA_RULE_EXPRESSIONS = 4
+NFTA_EXPR_NAME = 1
+NFTA_EXPR_DATA = 2
+NFTA_LOOKUP_SET = 1
+NFTA_DYNSET_SET_NAME = 1
+NFTA_OBJREF_SET_NAME = 4
+
+NFT_SET_CONSTANT = 0x2
+NFT_SET_INTERVAL = 0x4
+NFT_SET_MAP = 0x8
+NFT_SET_TIMEOUT = 0x10
+NFT_SET_OBJECT = 0x40
+NFT_SET_CONCAT = 0x80
+
+# libnftnl's and nft's own notes in a set (libnftnl/udata.h): kind and length are a byte each.
+NFTNL_UDATA_SET_KEYBYTEORDER = 0
+NFTNL_UDATA_SET_KEY_TYPEOF = 3
+
+_USING = {b"lookup": NFTA_LOOKUP_SET, b"dynset": NFTA_DYNSET_SET_NAME, b"objref": NFTA_OBJREF_SET_NAME}
+"""Expressions of a rule that use a set, and their attribute with its name."""
+
+
+def note(kind: int, payload: bytes) -> bytes:
+    """Return one note for the user data of a set."""
+    return bytes((kind, len(payload))) + payload
+
+
+def new_table(family: int, table: str) -> bytes:
+    """Return NEWTABLE, for a table that may be there.
+
+    Without TABLE_FLAGS, which `nft add table` sends as 0: they would wake a table that is dormant (6.18).
+    """
+    return message(NEW_TABLE, NLM_F_REQUEST | NLM_F_CREATE, 0, nfgen(family) + string(NFTA_TABLE_NAME, table))
+
+
+def new_set(
+    family: int,
+    table: str,
+    name: str,
+    key_type: int,
+    key_length: int,
+    flags: int,
+    timeout: int,
+    size: int,
+    userdata: bytes,
+) -> bytes:
+    """Return NEWSET, for a set that may be there with these properties.
+
+    `timeout`: milliseconds, 0 for none; `size`: elements, 0 without limit; `flags`: NFT_SET_*; `userdata`: `note`s.
+    """
+    body = nfgen(family) + _names(table, name) + _word(NFTA_SET_FLAGS, flags)
+    body += _word(NFTA_SET_KEY_TYPE, key_type) + _word(NFTA_SET_KEY_LEN, key_length) + _word(NFTA_SET_ID, 1)
+    if size:
+        body += attribute(NFTA_SET_DESC | NLA_F_NESTED, _word(NFTA_SET_DESC_SIZE, size))
+    if timeout:
+        body += attribute(NFTA_SET_TIMEOUT, struct.pack(">Q", timeout))
+    body += attribute(NFTA_SET_USERDATA, userdata)
+    return message(NEW_SET, NLM_F_REQUEST | NLM_F_CREATE, 0, body)
+
+
+def flush(family: int, table: str, name: str) -> bytes:
+    """Return DELSETELEM without elements, which empties the set."""
+    body = string(NFTA_SET_ELEM_LIST_TABLE, table) + string(NFTA_SET_ELEM_LIST_SET, name)
+    return message(DEL, NLM_F_REQUEST, 0, nfgen(family) + body)
+
+
+def destroy(family: int, table: str, name: str) -> bytes:
+    """Return DELSET. The table stays: it may hold rules and sets of somebody else."""
+    return message(DEL_SET, NLM_F_REQUEST, 0, nfgen(family) + _names(table, name))
+
+
+def _names(table: str, name: str) -> bytes:
+    return string(NFTA_SET_TABLE, table) + string(NFTA_SET_NAME, name)
+
+
+def _word(kind: int, value: int) -> bytes:
+    return attribute(kind, struct.pack(">I", value))
+
+
+# -- questions -----------------------------------------------------------------------------------------------------------
+
+
+def ask_set(sequence: int, family: int, table: str, name: str) -> bytes:
+    """Return GETSET for one set. The answer is ENOENT when it, or its table, is not there."""
+    return message(GET_SET, NLM_F_REQUEST | NLM_F_ACK, sequence, nfgen(family) + _names(table, name))
+
+
+def read_set(payload: bytes) -> dict[str, int]:
+    """Return what an answer to `ask_set` tells: key_type, key_length, flags, timeout (milliseconds) and size, 0 where it is
+    silent."""
+    found = dict(attributes(payload[4:]))
+    kinds = {
+        "key_type": NFTA_SET_KEY_TYPE,
+        "key_length": NFTA_SET_KEY_LEN,
+        "flags": NFTA_SET_FLAGS,
+        "timeout": NFTA_SET_TIMEOUT,
+    }
+    told = {name: int.from_bytes(found.get(kind, b""), "big") for name, kind in kinds.items()}
+    description = dict(attributes(found.get(NFTA_SET_DESC, b"")))
+    return {**told, "size": int.from_bytes(description.get(NFTA_SET_DESC_SIZE, b""), "big")}
+
+
+def ask_rules(sequence: int, family: int, table: str) -> bytes:
+    """Return GETRULE for all rules of a table. Before 4.17 or so the kernel gives those of other tables too."""
+    return message(GET_RULE, NLM_F_REQUEST | NLM_F_DUMP, sequence, nfgen(family) + string(NFTA_RULE_TABLE, table))
+
+
+def read_rule(payload: bytes, family: int, table: str) -> tuple[str, int, set[str]]:
+    """Return the chain and the handle of a rule, and the names of the sets that it uses: none for one of another table."""
+    found = dict(attributes(payload[4:]))
+    sets: set[str] = set()
+    if payload[0] == family and _text(found.get(NFTA_RULE_TABLE, b"")) == table:
+        for kind, listed in attributes(found.get(NFTA_RULE_EXPRESSIONS, b"")):
+            expression = dict(attributes(listed)) if kind == NFTA_LIST_ELEM else {}
+            used = _USING.get(expression.get(NFTA_EXPR_NAME, b"").rstrip(b"\0"))
+            data = dict(attributes(expression.get(NFTA_EXPR_DATA, b"")))
+            if used in data:
+                sets.add(_text(data[used]))
+    return _text(found.get(NFTA_RULE_CHAIN, b"")), int.from_bytes(found.get(NFTA_RULE_HANDLE, b""), "big"), sets
+
+
+def _text(value: bytes) -> str:
+    return str(value.rstrip(b"\0"), "utf-8", "replace")

@@ -1,0 +1,159 @@
+"""The targets of a new policy, built beside those in force: nothing of what runs is changed here, and whatever is raised leaves
+all of it as it was.
+
+In: the image's targets and slots, and a registry. Out: a `Prepared`, whose tables take the place of the registry's (`adopt`).
+"""
+
+from .connections.slot import KINDS, ConnectionSlot
+from .counters import Counters
+from .log import Log
+from .sets.slot import Slot, set_of
+from .target import LogTarget, SetTarget, interface_test
+
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    from ..sinks.channel import Channel
+    from ..sinks.hub import Hub
+    from ..sinks.target import SinkTarget
+    from .pf import Tables
+    from .types import FilledSlot
+
+    Data = dict[str, Any]
+    Make = Callable[[Data, Data], bytes]
+    AnySlot = Slot | ConnectionSlot
+    Target = LogTarget | SetTarget | SinkTarget | None
+
+    class Running(Protocol):
+        """The registry: the tables in force, and what makes new objects."""
+
+        hub: Hub | None
+        tables: Tables | None
+        sinks: dict[int, SinkTarget]
+        by_number: dict[int, AnySlot]
+        targets: dict[str, Target]
+        all_counters: dict[str, Counters]
+        retired: list[Log]
+        make_hub: Callable[[], Hub] | None
+        make_tables: Callable[[], Tables] | None
+
+        def make_log(self, options: Data, counters: Counters) -> Log: ...
+        def new_number(self) -> int: ...
+        def cut(self, slot: FilledSlot, key: bytes, flow: Data) -> None: ...
+
+
+class Prepared:
+    """The tables of a registry as they will be. What stays (slots, logs, sinks, counters) is the registry's own object."""
+
+    def __init__(self, image: "Data", registry: "Running") -> None:
+        self._image = image
+        self._registry = registry
+        self.described: list[Data] = image["targets"]
+        self.misfits = {set_of(data) for data in image["slots"] if data.get("replace")}
+        self.by_number: dict[int, AnySlot] = {}
+        self.targets: dict[str, Target] = {}
+        self.sinks: dict[int, SinkTarget] = {}
+        self.hub: Hub | None = registry.hub
+        self.tables: Tables | None = registry.tables
+        self.counters = dict(registry.all_counters)
+        self.retired: list[Log] = []
+        self.siblings: list[tuple[AnySlot, list[AnySlot]]] = []
+        self.unused: list[AnySlot] = []
+        self.kept: list[tuple[AnySlot, Data, Counters]] = []
+        """Slots that stay, with what they are to have; `new`: the others, and whether nobody fills their set yet."""
+        self.new: list[tuple[Slot, bool]] = []
+        self.channels: list[Channel] = []
+        self.uses: list[tuple[SinkTarget, tuple[Any, ...], SetTarget | None]] = []
+        """For each sink target what it is to use, and what cuts its flows."""
+
+    def build(self, numbers: list[int], functions: "list[Make]") -> None:
+        """Build all of it (see `registry`)."""
+        image, before = self._image, self._registry.by_number
+        kinds = {target["name"]: target["type"] for target in image["targets"]}
+        sets = [set_of(slot.data) for slot in before.values()]
+        slots: list[AnySlot] = []
+        for data, number in zip(image["slots"], numbers):  # noqa: B905 (MicroPython's zip has no strict)
+            counters = self._counters_of(data["target"], kinds[data["target"]])
+            slot = before.get(number)
+            if slot is not None:
+                self.kept.append((slot, data, counters))
+            elif data["kind"] in KINDS:
+                slot = ConnectionSlot(number, data, counters)
+            else:
+                slot = self._slot(number, data, counters)
+                # A set that another target fills already is not emptied for this one.
+                self.new.append((slot, set_of(data) not in sets))
+                sets.append(set_of(data))
+            slots.append(slot)
+        self.by_number = {slot.number: slot for slot in slots}
+        self.unused = [slot for number, slot in before.items() if number not in self.by_number]
+        named = [(slot, set_of(data)) for slot, data in zip(slots, image["slots"])]  # noqa: B905
+        for slot, name in named:
+            self.siblings.append((slot, [other for other, same in named if other is not slot and same == name]))
+        self._bind(slots, functions)
+
+    def _counters_of(self, name: str, kind: str) -> Counters:
+        """Return the counters of a target, kept over reloads as long as its type stays."""
+        found = self.counters.get(name)
+        if found is None or found.kind != kind:
+            found = self.counters[name] = Counters(name, kind)
+        return found
+
+    def _slot(self, number: int, data: "Data", counters: Counters) -> Slot:
+        """Return a new slot of a set, or of a table of PF."""
+        if data["kind"] != "pftable":
+            return Slot(number, data, counters)
+        if self.tables is None:
+            assert self._registry.make_tables is not None
+            self.tables = self._registry.make_tables()
+        return self.tables.slot(number, data, counters)
+
+    def _bind(self, slots: "list[AnySlot]", functions: "list[Make]") -> None:
+        """Build the targets, which put flows into slots, logs and sinks."""
+        logs = {name: target.log for name, target in self._registry.targets.items() if isinstance(target, LogTarget)}
+        wanted = [target for target in self.described if target["active"]]
+        for target in wanted:
+            name = target["name"]
+            counters = self._counters_of(name, target["type"])
+            if target["type"] == "log":
+                log = logs.get(name)
+                if log is not None and log.options == target["options"]:
+                    del logs[name]
+                else:
+                    log = self._registry.make_log(target["options"], counters)
+                self.targets[name] = LogTarget(log, target["interface"], self._bound(target, counters, slots, functions))
+            elif target["slots"] and target["type"] != "sink":
+                self.targets[name] = self._bound(target, counters, slots, functions)
+        self.retired = self._registry.retired + list(logs.values())
+        self._bind_sinks([target for target in wanted if target["type"] == "sink"], slots, functions)
+
+    def _bind_sinks(self, wanted: "list[Data]", slots: "list[AnySlot]", functions: "list[Make]") -> None:
+        """Build sink targets. One that stays keeps its number: flows hold keys with it."""
+        if wanted and self.hub is None:
+            assert self._registry.make_hub is not None
+            self.hub = self._registry.make_hub()
+        if self.hub is None:
+            return
+        self.channels = self.hub.prepare([target["channel"] for target in wanted])
+        before = {sink.counters.name: sink for sink in self._registry.sinks.values()}
+        for target, channel in zip(wanted, self.channels):  # noqa: B905
+            name = target["name"]
+            counters = self._counters_of(name, "sink")
+            sink = before.get(name) or self.hub.target(self._registry.new_number(), counters)
+            self.targets[name] = self.sinks[sink.number] = sink
+            use = channel, target["events"], interface_test(target["interface"])
+            self.uses.append((sink, use, self._bound(target, counters, slots, functions)))
+
+    def _bound(self, target: "Data", counters: Counters, slots: "list[AnySlot]", functions: "list[Make]") -> SetTarget | None:
+        """Return what puts flows into the slots of a target; None when it has none."""
+        if not target["slots"]:
+            return None
+        made = SetTarget(counters, target["interface"], self._registry.cut if target["cut"] else None)
+        bound = []
+        for index in target["slots"]:
+            slot, make = slots[index], functions[index]
+            bound.append((slot, slot.key_function(make) if isinstance(slot, ConnectionSlot) else make))
+        made.bind(bound)
+        return made
