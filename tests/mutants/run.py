@@ -92,10 +92,18 @@ def run(name: str, workers: int) -> dict[str, list[str]]:
     return outcomes
 
 
-def change(folder: Path, mutant: str) -> str:
-    """Return what a mutant changes: the lines that go and come."""
-    lines = mutmut(folder, "show", mutant).splitlines()
-    return " -> ".join(line[1:].strip() for line in lines if re.match(r"[-+][^-+]", line))
+def changes(folder: Path, mutants: list[str]) -> dict[str, str]:
+    """Return what each mutant changes: the lines that go and come."""
+    program = (
+        "import sys\nfrom mutmut.__main__ import get_diff_for_mutant\n"
+        "for name in sys.argv[1:]: print('\\0' + name); print(get_diff_for_mutant(name))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *mutants], cwd=folder, capture_output=True, text=True, check=True)
+    found = {}
+    for block in done.stdout.split("\0")[1:]:
+        name, _, diff = block.partition("\n")
+        found[name] = " -> ".join(line[1:].strip() for line in diff.splitlines() if re.match(r"[-+][^-+]", line))
+    return found
 
 
 def reasons() -> dict[str, str]:
@@ -125,8 +133,8 @@ def main() -> int:
             f"{name}: {killed} of {count} killed, {share:.1f} % " + str({key: len(each) for key, each in outcomes.items()}),
             flush=True,
         )
-        for mutant in survivors:
-            told = f"{name}: {change(BUILD / name, mutant)}"
+        for mutant, what in changes(BUILD / name, survivors).items():
+            told = f"{name}: {what}"
             if told not in known:
                 print(f"  {mutant}\n    {told}", flush=True)
                 failed = True

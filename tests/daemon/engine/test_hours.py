@@ -142,7 +142,8 @@ def test_an_edge_that_does_not_come_within_eight_days_is_none() -> None:
 
 def test_what_a_clock_shows() -> None:
     """People would read another time than their clock shows."""
-    assert [shown(0, 0), shown(5, 12 * H + 41 * 60 + 59), shown(6, DAY - 1)] == ["mon 0:00", "sat 12:41", "sun 23:59"]
+    moments = (0, 0), (5, 12 * H + 41 * 60 + 59), (6, DAY - 1), (2, 23 * H)
+    assert [shown(*moment) for moment in moments] == ["mon 0:00", "sat 12:41", "sun 23:59", "wed 23:00"]
 
 
 def test_a_zone_begins_each_offset_at_its_second() -> None:
