@@ -38,7 +38,10 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "view": (f"{ENGINE}/view.py", (f"{ENGINE}/test_view.py", f"{ENGINE}/test_engine.py", "daemon/targets/test_connections.py")),
     "rx": (f"{ENGINE}/rx.py", (f"{ENGINE}/test_rx.py", "compiler/expression/test_regex.py")),
     "hours": (f"{ENGINE}/hours.py", (f"{ENGINE}/test_hours.py",)),
-    "timeofday": ("compiler/config/timeofday.py", ("compiler/config/test_config_timeofday.py",)),
+    "timeofday": (
+        "compiler/config/timeofday.py",
+        ("compiler/config/test_config_timeofday.py", "compiler/config/test_uci_config.py"),
+    ),
     "slot": (f"{SETS}/sets/slot.py", (f"{SETS}/test_slot.py", f"{SETS}/test_sets.py", f"{SETS}/test_healing.py")),
     "nftables": (f"{NETLINK}/nftables.py", (f"{NETLINK}/test_netlink_messages.py",)),
     "ipset": (f"{NETLINK}/ipset.py", (f"{NETLINK}/test_netlink_messages.py",)),
