@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,10 @@ from micropython_lab import MicroPython
 
 settings.register_profile("nfa", derandomize=True, deadline=None)
 settings.load_profile("nfa")
+
+# A shell ignores SIGINT for what it runs in the background, and whatever the tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
