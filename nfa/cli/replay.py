@@ -39,7 +39,7 @@ DESCRIPTION = """\
 Serve a recorded flow stream on a socket, as netifyd 4.4 would: to try a policy, to test, to measure.
 
 FILE is what a client of netifyd's socket received (with length headers) or one JSON object a line, plain or
-gzipped; '-' reads standard input. The replay starts when the first client is there. Each client is greeted
+gzipped; '-' reads standard input. The replay starts when the first client connects. Each client is greeted
 with agent_hello, agent_status and definitions; one that joins late gets no earlier flows; one that writes, or
 half-closes, is dropped. netifyd does the same."""
 
@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f" the recording are shortened to {MAX_GAP:.0f} s",
     )
     add("--loop", type=_number(int), default=1, metavar="N", help="play N times, 0: endlessly (default: 1)")
-    add("--wait", type=_number(int), default=1, metavar="N", help="start when N clients are in (default: 1)")
+    add("--wait", type=_number(int), default=1, metavar="N", help="start when N clients are connected (default: 1)")
     add(
         "--linger",
         type=_number(float),
@@ -135,7 +135,7 @@ class _Recording:
         self.path, self.wrap, self.skipped = path, wrap, 0  # skipped: damaged places, left out
         head, payloads = greeting(self._read())
         if payloads is None:
-            raise _Fault(f"{path} holds no records. Expected length headers or one JSON object a line")
+            raise _Fault(f"{path} contains no records. Expected length headers or one JSON object a line")
         self.greeted, self.greeting = len(head), b"".join(map(wrap, head))
         more = range(loops - 1) if loops else count()
         self.passes = chain([payloads], (self._read() for _ in more))  # each gives the greeting first
@@ -149,7 +149,7 @@ class _Recording:
     def _skip(self, message: str) -> None:
         self.skipped += 1
         if self.skipped == 1:
-            _say(f"{self.path}: {message}; this, and what else is damaged, is left out")
+            _say(f"{self.path}: {message}; this and everything else that is damaged is skipped")
 
 
 class _Client:
@@ -302,7 +302,7 @@ class _Player:
         sent = f"{plural(self.records, 'record')} ({_size(self.bytes)})"
         text = f"sent {sent} to {plural(self.server.served, 'client')} in {seconds:.1f} s"
         skipped = self.recording.skipped
-        return f"{text}; left out {plural(skipped, 'damaged place')}" if skipped else text
+        return f"{text}; skipped {plural(skipped, 'damaged place')}" if skipped else text
 
     def _flush(self) -> None:
         """Queue the batch; at full speed only when the fastest client has taken most of what is queued."""
