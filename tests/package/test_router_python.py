@@ -32,7 +32,7 @@ from nfa.daemon.bus.control import call
 
 OPTIONAL = {"ssl", "orjson", "uuid", "uci"}
 """In packages of their own; used where they are, with what they need."""
-OTHER_PYTHON = {"nfa.daemon.base.portable_micropython", "nfa.daemon.micropython"}
+OTHER_PYTHON = {"nfa.daemon.base.portable_micropython", "nfa.daemon.base.micropython_text", "nfa.daemon.micropython"}
 """What only MicroPython loads."""
 PEAK = 26_000_000
 """Bytes: the most that the compiler may take for a policy of 100 actions."""

@@ -14,8 +14,8 @@ from ... import __version__
 from ..base.dispatcher import Dispatcher
 from ..base.findings import log_line
 from ..base.messages import LOG_LEVELS, Log
+from ..base.micropython_text import set_lower
 from ..base.portable import monotonic
-from ..base.portable_micropython import set_lower
 from ..bus import status
 from ..bus.control import Control
 from ..engine.engine import Engine
