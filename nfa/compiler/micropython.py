@@ -41,7 +41,7 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
             compiled.policy.exemptions[0].place,
             f"global exemptions: {_too_large(compiled.exemptions)}",
             hint="split it into comparisons, or run nfa with CPython",
-            consequence="no image is written: flows that are to be spared would not be",
+            consequence="no image is written, because exempt flows would be acted on",
         )
         return None
     _leave_out_actions(compiled)
@@ -50,7 +50,7 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
         reports.info(
             "timezone-assumed",
             None,
-            f"hours are read in the time zone of this machine: {zone}",
+            f"hours use this machine's time zone: {zone}",
             hint="set `timezone` to the router's",
         )
     for item in compiled.actions:

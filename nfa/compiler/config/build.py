@@ -110,7 +110,7 @@ def _exemptions(documents: list[Document], context: Context) -> dict[str, list[T
                     entries += texts(element, context)
                 except Invalid as error:
                     message = f"'exemptions': {error}"
-                    context.reports.error(error.code, error.place, message, consequence="this exemption does not hold")
+                    context.reports.error(error.code, error.place, message, consequence="this exemption does not apply")
     return found
 
 

@@ -15,7 +15,7 @@ from nfa.compiler.config.model import Action, Policy, Target
 BROKEN = "action-broken"
 REASONS = {
     "action-disabled": "the action is disabled",
-    BROKEN: "an error in it was reported",
+    BROKEN: "it has an error",
     "targets-disabled": "all its targets are disabled",
     "target-unusable": "none of its targets can be used",
     "regex-too-large": "MicroPython cannot match its regular expression",

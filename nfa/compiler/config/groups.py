@@ -152,7 +152,7 @@ def _add(entry: Text, members: _Members, reports: Reports) -> None:
         reports.error(
             "bad-address",
             entry.place,
-            f"{quote(entry.value)} is no address",
+            f"{quote(entry.value)} is not an address",
             hint="expected an IPv4 or IPv6 address or network, or a MAC address",
             consequence=_SKIPPED,
         )

@@ -203,7 +203,7 @@ class _Reader:
             leading = whole in ("0", "-0") and following.isdecimal()
             hint = 'write hexadecimal numbers as strings: "0x1f"' if hexadecimal else ""
             hint = "remove the leading zero" if leading else hint
-            raise self.error(match.start(), f"{quote(self.word(match.start()))} is no number of JSON", hint)
+            raise self.error(match.start(), f"{quote(self.word(match.start()))} is not a JSON number", hint)
         self.at = match.end()
         if fraction or exponent:
             return float(match.group())
@@ -233,13 +233,13 @@ class _Reader:
     def error(self, offset: int, message: str, hint: str = "") -> JsonError:
         if self.secret is not None:
             self.reports.hide(self.secret.place, self.place(offset).line)
-            message = f"the value of {quote(self.secret.value)} is no JSON"
-            hint = 'texts stand in double quotes, and a double quote inside of one is written \\"'
+            message = f"the value of {quote(self.secret.value)} is not valid JSON"
+            hint = 'put texts in double quotes; write a double quote inside one as \\"'
         return JsonError(self.place(offset), message, hint)
 
     def refuse_comment(self) -> None:
         if self.text.startswith(("//", "/*", "#"), self.at):
-            raise self.error(self.at, "a comment: JSON has none", "remove it")
+            raise self.error(self.at, "JSON does not allow comments", "remove it")
 
     def refuse_end(self, start: int, end: str) -> None:
         """Fail at the end of the text or at the wrong closing bracket, and name the bracket that is open."""
@@ -271,16 +271,16 @@ class _Reader:
         if self.at >= len(self.text):
             return self.error(self.at, f"the file ends here, but {what} has to follow")
         if self.text.startswith("'", self.at):
-            return self.error(self.at, "single quotes: strings of JSON stand in double quotes")
+            return self.error(self.at, "single quotes: JSON strings need double quotes")
         if not word:
             return self.error(self.at, f"expected {what}, found {quote(self.text[self.at])}")
         if not word.strip("."):
             return self.error(self.at, f"'{word}' stands for something left out", "write it")
         if word.lstrip("+-.")[:1].isdecimal() or word.lstrip("+-") in ("NaN", "Infinity"):
-            return self.error(self.at, f"{quote(word)} is no number of JSON")
+            return self.error(self.at, f"{quote(word)} is not a JSON number")
         if what == "a value" and (near := nearest(word, [*_CONSTANTS, "none"])):
             meant = near[0].replace("none", "null")
-            return self.error(self.at, f"{quote(word)} is no value of JSON", f"write {meant}")
+            return self.error(self.at, f"{quote(word)} is not a JSON value", f"write {meant}")
         return self.error(self.at, f"{quote(word)} is without double quotes", f'write "{printable(word)}"')
 
     def wrong_string(self, start: int, error: json.JSONDecodeError) -> JsonError:

@@ -35,7 +35,7 @@ def report(folder: str, policy: Policy, reports: Reports) -> None:
     reports.warning(
         "flow-offloading",
         option.place,
-        f"flow offloading is on: rules of the firewall see the first packets of a connection only, most often before its "
+        f"flow offloading is on: firewall rules see only the first packets of a connection, usually before its "
         f"application is known; rules wait for {named}",
         hint="set cut '1' for a target that blocks, so that such connections end, or switch offloading off "
         "(LuCI: Network > Firewall) and reload nfa",

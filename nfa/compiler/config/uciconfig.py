@@ -53,7 +53,7 @@ def read(folder: str, reports: Reports) -> Document | None:
         reports.error(
             "wrong-file",
             Place(folder, 0, 0),
-            "this is a file, not the folder of UCI's packages",
+            "this is a file, not a folder of UCI packages",
             hint=hint,
             consequence=_NOT_USED,
         )
@@ -87,7 +87,7 @@ def _sections(content: bytes, file: str, reports: Reports) -> list[UciSection]:
         place = Text.of_file(text, file).at(text.index("\0"))
         raise UciError(place, "a NUL character, which libuci takes for the end of the line", "remove it", "bad-encoding")
     own: list[UciSection] | None = None
-    problem = UciError(Place(file, 0, 0), "libuci refuses the file")
+    problem = UciError(Place(file, 0, 0), "libuci rejects the file")
     try:
         own = parse(text, file, PACKAGE, reports)
     except UciError as error:
@@ -205,7 +205,7 @@ def _value(option: UciOption) -> Value:
 
 def _exemptions(section: UciSection, reports: Reports) -> Value:
     """The entries of a list of exemptions. A slip is an error: somebody would not be spared."""
-    name, consequence = section.name, "these exemptions do not hold"
+    name, consequence = section.name, "these exemptions do not apply"
     if section.anonymous:
         hint = "write: config exemption 'global', or another name that actions name"
         reports.error("section-unnamed", name.place, "a section 'exemption' without a name", hint=hint, consequence=consequence)

@@ -264,7 +264,7 @@ class _Reader:
                 self.overrun = start if self.overrun < 0 else self.overrun
                 self.next_line(self.at)
             else:
-                raise self.error(start, f"this {mark} has no other that closes it", f"expected {mark} after the value")
+                raise self.error(start, f"this {mark} is never closed", f"expected {mark} after the value")
         self.at += 1
 
     def escaped(self, pieces: list[tuple[int, int]]) -> None:
@@ -291,7 +291,7 @@ class _Reader:
         extra = self.argument()
         if extra.value:
             what = "this" if secret else quote(extra.value)
-            raise self.error(extra.start, f"{what} is one word too many", _COMMANDS[command][1])
+            raise self.error(extra.start, f"{what} was not expected here", _COMMANDS[command][1])
 
     # Where things are, and what is wrong there
 
@@ -322,6 +322,6 @@ class _Reader:
         if not word:
             return self.error(start, "nothing follows the ';'", "remove it")
         if word in _COMMANDS:
-            return self.error(start, f"'{word}' alone says nothing", _COMMANDS[word][1])
+            return self.error(start, f"'{word}' is incomplete", _COMMANDS[word][1])
         what = "this" if in_line(self.text[self.text.rfind("\n", 0, start) + 1 : start]) else quote(word)
-        return self.error(start, f"{what} is no command of UCI", did_you_mean(word, _COMMANDS))
+        return self.error(start, f"{what} is not a UCI command", did_you_mean(word, _COMMANDS))

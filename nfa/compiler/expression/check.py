@@ -178,7 +178,7 @@ class _Checker:
     def classify(self, word: Word, attribute: Attribute) -> _Value:
         if word.kind == "string":
             if self.text[word.start] == '"':
-                raise self.error("bad-expression", "double quotes", word, "strings stand in single quotes: '" + word.text + "'")
+                raise self.error("bad-expression", "double quotes", word, "put strings in single quotes: '" + word.text + "'")
             if not word.text:
                 raise self.error("bad-value", "an empty string", word, f"'!{attribute.name}' asks for a flow that has none")
             if word.text.startswith("rx:"):
@@ -191,7 +191,7 @@ class _Checker:
             if word.text not in attribute.constants:
                 raise self.error(
                     "bad-value",
-                    f"'{word.text}' is no value of '{attribute.name}'",
+                    f"'{word.text}' is not a value of '{attribute.name}'",
                     word,
                     _suggest(word.text, attribute.constants) or f"use one of {', '.join(attribute.constants)}",
                 )

@@ -197,7 +197,7 @@ _SLIPS = (
     (r"", r"\[|in\b", "alternatives are joined with '||': app == 'a' || app == 'b'"),
     (r"(\|\||\bor|&&|\band)$", r"'|\S+[:.]", "each comparison names its attribute: app == 'a' || app == 'b'"),
     (r"<$", r">", "'is not' is written '!='"),
-    (r"", "[\u2018\u2019\u201c\u201d]", "strings stand in straight single quotes: 'youtube'"),
+    (r"", "[\u2018\u2019\u201c\u201d]", "use straight single quotes: 'youtube'"),
     (r"\b(app|apps|application)$", r":", "the compact form is 'ai:', as in ai:youtube"),
     (r"\b(cat|category|categories)$", r":", "the compact form is 'ac:', as in ac:games"),
     (r"\b(ai|pi|ac|pc)$", r":", "the tag follows at once: ai:youtube"),
@@ -238,7 +238,7 @@ def _describe(text: str, failure: pp.ParseBaseException) -> ExpressionError:
     before = text[:offset].rstrip()
     expected = _expected(before)
     if rest.startswith("'") and not _QUOTED.match(rest):
-        return ExpressionError("a quote that is never closed", offset, 1, "strings stand between two single quotes")
+        return ExpressionError("this quote is never closed", offset, 1, "put strings between two single quotes")
     if met.startswith("="):
         if before.endswith(("==", "!=", "<=", ">=")):
             hint = "the operator is '=='" if before.endswith("==") else ""

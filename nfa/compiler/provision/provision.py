@@ -37,7 +37,7 @@ FAMILY_NAMES: dict[int, str] = {socket.AF_INET: "IPv4 ", socket.AF_INET6: "IPv6 
 def provision(targets: Iterable[Target], kernel: Kernel | None, reports: Reports) -> list[Slot]:
     """A slot for each family of each enabled ipset and nftset target, in the order of the targets.
 
-    Without a kernel nothing is looked up: sets are taken to be as configured.
+    Without a kernel nothing is looked up: sets are assumed to be as configured.
     """
     targets = list(targets)
     theirs = {name_of(target) for target in targets if target.enabled and not target.options.get("managed")}
@@ -247,8 +247,8 @@ class _Provisioner:
                 self._reports.warning(
                     "kernel-unavailable",
                     target.place,
-                    f"cannot look at the kernel: {reason}",
-                    consequence="sets are taken to be as configured",
+                    f"cannot query the kernel: {reason}",
+                    consequence="sets are assumed to be as configured",
                 )
             return False, None
 
@@ -357,7 +357,7 @@ class _Provisioner:
                 target.place,
                 problem,
                 hint="nothing uses it, so the daemon replaces it",
-                consequence="what is in it goes",
+                consequence="its elements are lost",
             )
 
     def _refuse(self, code: str, target: Target, problem: str, hint: str) -> None:

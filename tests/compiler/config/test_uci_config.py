@@ -276,7 +276,7 @@ def test_main_has_defaults(load_uci: LoadUci) -> None:
         ("config nfa main\n\toption enabled perhaps\n", "main.enabled (line 2): error: configuration: 'enabled': expected"),
         ("config nfa main\n\toption timezone Nowhere/Else\n", "unknown time zone"),
         ("config target t\n\toption set_name x\n", "t (line 1): error: target 't' has no 'target_type'"),
-        ("config target_default logg\n", "logg (line 1): warning: target_defaults: 'logg' is no target type"),
+        ("config target_default logg\n", "logg (line 1): warning: target_defaults: 'logg' is not a target type"),
         ("config exemption global\n\tlist exemptoin 10.0.0.1\n", "unknown property 'exemptoin'. Did you mean 'exemption'?"),
         ("config exemption global\n\tlist exemption ''\n", "global.exemption (line 2): error: 'exemptions': an empty text"),
         ("config exemption\n\tlist exemption 10.0.0.1\n", "error: a section 'exemption' without a name"),
@@ -307,7 +307,7 @@ def test_all_that_is_wrong_with_times_of_day_is_told_at_once_and_once(load_uci: 
     found = [line.partition(" ")[0] for line in lines(loaded) if ": error: " in line]
     assert found[:5] == ["unused.day", "unused.day", "unused.time_start", "unused.time_end", "broken.policy"]
     assert found.count("a.time_of_day") == 3
-    assert any("the time of day 'broken' is left out itself" in line for line in lines(loaded))
+    assert any("the time of day 'broken' was left out" in line for line in lines(loaded))
 
 
 @pytest.mark.parametrize(
@@ -354,10 +354,10 @@ def test_a_wrong_expression_is_shown_where_it_is_wrong(load_uci: LoadUci) -> Non
 @pytest.mark.parametrize(
     ("content", "line", "words"),
     [
-        (MINIMAL.encode() + b"option\n", 7, "'option' alone says nothing"),
+        (MINIMAL.encode() + b"option\n", 7, "'option' is incomplete"),
         (MINIMAL.encode() + b"config target 'x-y'\n", 7, "'x-y' cannot be the name of a section"),
         (MINIMAL.encode() + b"config action 'l'\n", 7, "section 'l' is of type 'action' here, and of type 'target' at netify-"),
-        (MINIMAL.encode() + b"\toption prefix 'x\n", 7, "this ' has no other that closes it"),
+        (MINIMAL.encode() + b"\toption prefix 'x\n", 7, "this ' is never closed"),
         (b"\xef\xbb\xbf" + MINIMAL.encode(), 1, "the file begins with a byte order mark"),
         (MINIMAL.encode() + b"\toption prefix 'gr\xfcn'\n", 7, "byte 0xfc is not UTF-8. Save the file as UTF-8"),
         (MINIMAL.encode() + b"\tlist criteria 'gr\xfcn'\n", 7, "byte 0xfc is not UTF-8"),
@@ -421,7 +421,7 @@ def test_what_only_libuci_refuses_is_refused(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(libuci, "sections", refuse)
     reports = Reports()
     assert uciconfig.read(str(tmp_path), reports) is None
-    assert "libuci refuses the file" in reports.errors[0].text()
+    assert "libuci rejects the file" in reports.errors[0].text()
 
 
 def test_booleans_are_those_of_openwrt() -> None:

@@ -231,7 +231,7 @@ def test_another_key_is_an_error(target: MakeTarget) -> None:
 def test_a_managed_set_of_another_type_is_replaced(target: MakeTarget, kind: str, there: Any, problem: str) -> None:
     """After a changed type somebody would have to delete the set by hand. What there is of the old one must not count."""
     (slot,), texts = run(target(kind, families=(4,)), kernel=FakeKernel({"x.v4": there}))
-    assert texts == [f"info: set 'x.v4' {problem}. Nothing uses it, so the daemon replaces it. What is in it goes"]
+    assert texts == [f"info: set 'x.v4' {problem}. Nothing uses it, so the daemon replaces it. Its elements are lost"]
     (wanted,), _ = run(target(kind, families=(4,)), kernel=FakeKernel())
     assert slot == wanted | {"replace": True, "note": ""}
 
@@ -340,7 +340,7 @@ def test_without_permission_one_warning_and_all_slots(target: MakeTarget, manage
         slots, texts = run(target(kind, managed=managed), kernel=FakeKernel(reason="needs CAP_NET_ADMIN"))
         assert len(slots) == 2
         assert all(slot["note"] == "not looked up in the kernel" for slot in slots)
-        assert texts == ["warning: cannot look at the kernel: needs CAP_NET_ADMIN. Sets are taken to be as configured"]
+        assert texts == ["warning: cannot query the kernel: needs CAP_NET_ADMIN. Sets are assumed to be as configured"]
 
 
 def test_protocol_is_the_kernels(target: MakeTarget) -> None:

@@ -88,7 +88,7 @@ def test_a_file_that_cannot_be_read_is_said(start: Callable[..., Router], sit_do
     for name in ("policies", "targets", "recipes"):
         person.open(name)
         person.sees("The configuration cannot be read.")
-        person.sees("has no other that closes it")
+        person.sees("is never closed")
     person.shoot("broken")
     person.open("overview")
     person.sees("Running, but")
