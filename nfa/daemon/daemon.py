@@ -188,7 +188,7 @@ class Daemon(Loop):
             reply(OK, end.value)
         except Exception as failure:
             self._work.pop(0)
-            reply(UNKNOWN_ERROR, {"error": self.dispatcher.fault("a list", failure)})
+            reply(UNKNOWN_ERROR, {"error": self.dispatcher.fault("listing elements", failure)})
         return bool(self._work)
 
     # -- what only some policies need: others do not have it in memory ----------------------------------------------------
@@ -221,17 +221,17 @@ class Daemon(Loop):
 
     def use_source(self, uri: str) -> None:
         """Read from this source from now on."""
-        self.tell_lost("the source is another one now")
-        self.drop_client()
+        self.tell_lost("the source was changed")
+        self.disconnect()
         self.client.change(uri)
         self.client.start(time.monotonic())
         self.follow_client()
 
     def no_source(self, uri: str) -> None:
         """The source's host has no address: nothing is connected until it has one."""
-        self.drop_client()
+        self.disconnect()
         self.client.change(uri)
-        self.client.last_error = "the name of its host cannot be resolved"
+        self.client.last_error = "its host name cannot be resolved"
         self.client.code = "source-unresolved"
         self.follow_client()
 

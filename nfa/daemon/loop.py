@@ -27,7 +27,7 @@ if MYPY:
 
 TURN_SECONDS = 0.02
 """How long a turn may be for the sake of records, flows that are matched again, or elements that are put back."""
-_FAULT = "a fault of nfa"
+_FAULT = "a fault in nfa"
 
 
 class Loop:
@@ -65,7 +65,7 @@ class Loop:
         self._told = ""
         self._longest = [0.0, 0.0]
         """The longest turn in this minute and in the one before, seconds."""
-        dispatcher.on_memory_error = self.make_room
+        dispatcher.on_memory_error = self.free_memory
         self._second = dispatcher.at(0.0, self.tick)
         self._reconnection = dispatcher.at(NEVER, self._client_timeout)
         self._edge = dispatcher.at(NEVER, self.watch_clock)
@@ -116,16 +116,16 @@ class Loop:
 
     def end(self) -> None:
         """Nothing new comes in any more."""
-        self.drop_client()
+        self.disconnect()
         self.dispatcher.end_steps()
         for timer in (self._second, self._reconnection, self._edge, self._healing_due):
             self.dispatcher.cancel(timer)
 
-    def make_room(self) -> None:
+    def free_memory(self) -> None:
         """Memory is short: let go of what can be made again."""
         self.engine.free_memory()
 
-    def drop_client(self) -> None:
+    def disconnect(self) -> None:
         """Leave the source."""
         if self._descriptor >= 0:
             self.dispatcher.unwatch(self._descriptor)
@@ -147,7 +147,7 @@ class Loop:
             return False
         for failure in self._again:
             if failure is not None:
-                self.dispatcher.fault("a flow that is matched again", failure)
+                self.dispatcher.fault("re-evaluating a flow", failure)
             if self.soon():
                 return True
         self._again = None
@@ -162,7 +162,7 @@ class Loop:
 
     def commit(self) -> bool:
         """Bring the effects of this turn to the kernel."""
-        self.registry.flush(self.turn_now())
+        self.registry.commit(self.turn_now())
         return bool(self.registry.connections.busy)
 
     def heal(self) -> bool:
@@ -179,7 +179,7 @@ class Loop:
 
     # -- hours ------------------------------------------------------------------------------------------------------
 
-    def in_force(self, policy: "Policy", again: bool) -> None:
+    def activated(self, policy: "Policy", again: bool) -> None:
         """A policy has come into force. `again`: flows that run are to be matched again."""
         self._edge.move(self.dispatcher.moment if policy.windows else NEVER)
         if again:
@@ -194,8 +194,8 @@ class Loop:
         self._edge.move(monotonic() + 1.0 - clock % 1.0)
         schedules = policy.keep_hours(int(clock))
         if schedules:
-            running = str(len(self.engine.kept)) + " running flows are matched again"
-            self.log.say("notice", "by the clock: " + policy.turn_words(schedules, int(clock)) + "; " + running)
+            flows = str(len(self.engine.kept)) + " live flows"
+            self.log.say("notice", "schedule: " + policy.turn_words(schedules, int(clock)) + "; re-evaluating " + flows)
             self.begin_again()
 
     def begin_again(self) -> None:
@@ -225,7 +225,7 @@ class Loop:
                 payloads = self.engine.take_some(payloads, now, self.soon)
                 break
             except Exception as failure:
-                self.dispatcher.fault("a record", failure)
+                self.dispatcher.fault("processing a record", failure)
                 payloads = payloads[max(1, self.engine.records - before) :]
                 if self.soon():
                     break

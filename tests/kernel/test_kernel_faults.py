@@ -108,7 +108,7 @@ def test_each_callback_may_fail(lab: Lab, tmp_path: Path, monkeypatch: pytest.Mo
     assert ("injected" if kind == "RuntimeError" else "out of memory") in status["faults"]["last"]
     assert status["faults"]["last_at"] <= time.time()
     daemon.until(lambda status: status["policy"]["compiling"] is None, "the last compilation has ended")
-    assert daemon.said("please report" if kind == "RuntimeError" else "is out of memory at") and not daemon.said("Traceback")
+    assert daemon.said("please report" if kind == "RuntimeError" else "ran out of memory at") and not daemon.said("Traceback")
     assert daemon.stop() == 0
 
 

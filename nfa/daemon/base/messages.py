@@ -15,7 +15,7 @@ LOG_LEVELS = {"error": 0, "warning": 1, "notice": 2, "debug": 3}
 
 MAX_LINE = 4000
 """Bytes of a line: with its end it fits into what a pipe that is ready takes without waiting."""
-_OUT_OF_MEMORY = b"nfa: error: out of memory; a message is lost\n"
+_OUT_OF_MEMORY = b"nfa: error: out of memory; a message was lost\n"
 
 
 class Log:

@@ -192,7 +192,7 @@ class Engine:
         flow = record["flow"]
         before = self.flows.young.get(digest)
         if before is None and (self.flows.older or self._ending):
-            before = self._former(digest)
+            before = self._pop_former(digest)
         held: Held | None = None
         for target in targets:
             try:
@@ -208,11 +208,11 @@ class Engine:
                 else:
                     held = (held, key)
         if before is not None and before != held:
-            self._take_back(before, held, now)
+            self._release_rest(before, held, now)
         if held is not None:
             if before is None and len(self.flows) >= self.max_flows:
                 # Their elements stay until they expire.
-                for dropped in self.flows.drop_oldest(self.max_flows):
+                for dropped in self.flows.evict(self.max_flows):
                     self._release(dropped, now, False)
             self.flows.young.pop(digest, None)  # others are forgotten before it
             self.flows.young[digest] = held
@@ -231,7 +231,7 @@ class Engine:
             return
         kept.put(digest, self._pack(payload))
         while len(kept) > self.max_flows or kept.size > self.max_flows * self._kept_bytes:
-            kept.drop_oldest(self.max_flows)
+            kept.evict(self.max_flows)
 
     def match_again(self, now: "Callable[[], int]") -> "Iterator[Exception | None]":
         """Match all kept flows again: a generator that gives back the loop after each flow. `now()`: the loop's clock.
@@ -279,7 +279,7 @@ class Engine:
         if self.policy is not None:
             self.policy.forget()
 
-    def _take_back(self, before: "Held", held: "Held | None", now: int) -> None:
+    def _release_rest(self, before: "Held", held: "Held | None", now: int) -> None:
         """A flow holds less than before: the rest is withdrawn."""
         kept = held if isinstance(held, tuple) else (held,)
         for key in before if isinstance(before, tuple) else (before,):
@@ -290,7 +290,7 @@ class Engine:
         """This flow holds nothing (any longer): what it held is withdrawn, or ends with its time."""
         held = self.flows.young.pop(digest, None)
         if held is None and (self.flows.older or self._ending):
-            held = self._former(digest)
+            held = self._pop_former(digest)
         if held is not None:
             self._release(held, now, withdraw)
 
@@ -303,7 +303,7 @@ class Engine:
                 self._end(key, now, True)
                 self.kept.pop(key)
 
-    def _former(self, digest: int) -> "Held | None":
+    def _pop_former(self, digest: int) -> "Held | None":
         """Return what a flow holds that was not heard of for a while, and forget it."""
         held = self.flows.older.pop(digest, None)
         return self._ending.pop(digest, None) if held is None else held

@@ -10,7 +10,7 @@ if MYPY:
 
 MAX_FLOWS = 65536
 """What `max_flows` is by default."""
-MAX_DROPPED = 1024
+MAX_EVICTED = 1024
 """Flows forgotten at once when there are too many: a millisecond or two."""
 
 
@@ -55,10 +55,10 @@ class Flows:
         forgotten, self.older, self.young = self.older, self.young, {}
         return forgotten
 
-    def drop_oldest(self, most: int) -> "list[Any]":
-        """Make room in a table that may have `most`: a sixteenth goes, at most MAX_DROPPED. Returns what was remembered."""
+    def evict(self, most: int) -> "list[Any]":
+        """Make room in a table that may have `most`: a sixteenth goes, at most MAX_EVICTED. Returns what was remembered."""
         table = self.older or self.young
-        count = max(1, min(MAX_DROPPED, most >> 4))
+        count = max(1, min(MAX_EVICTED, most >> 4))
         digests = []
         for digest in table:
             digests.append(digest)
@@ -94,8 +94,8 @@ class Records(Flows):
         self.size -= sum([len(packed) for packed in forgotten.values()])
         return forgotten
 
-    def drop_oldest(self, most: int) -> "list[Any]":
-        dropped = super().drop_oldest(most)
+    def evict(self, most: int) -> "list[Any]":
+        dropped = super().evict(most)
         self.size -= sum([len(packed) for packed in dropped])
         return dropped
 

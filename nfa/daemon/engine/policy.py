@@ -149,9 +149,9 @@ class Policy:
         return changed
 
     def turn_words(self, schedules: list[int], clock: int) -> str:
-        """Return what begins and ends with these schedules, "'bedtime' begins, 'homework' ends (mon 21:00)"; "": nothing."""
+        """Return what begins and ends with these schedules, "'bedtime' started, 'homework' ended (mon 21:00)"; "": nothing."""
         told = [
-            "'" + str(action[0]) + ("' begins" if self.open[self.schedules[number]] else "' ends")
+            "'" + str(action[0]) + ("' started" if self.open[self.schedules[number]] else "' ended")
             for number, action in enumerate(self.actions)
             if self.schedules[number] in schedules
         ]

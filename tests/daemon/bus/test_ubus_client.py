@@ -347,9 +347,9 @@ def test_a_ubusd_that_does_not_answer_is_left(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (vectors.REFUSED, "ubusd refuses it; either its name is taken, or this user may not publish it"),
-        (vectors.REFUSED[:-1] + b"\6", "ubusd refuses it with status 6"),
-        (vectors.TAKEN[28:], "ubusd refuses it with status 0"),
+        (vectors.REFUSED, "ubusd refuses the object; its name is taken, or this user may not publish it"),
+        (vectors.REFUSED[:-1] + b"\6", "ubusd refuses the object with status 6"),
+        (vectors.TAKEN[28:], "ubusd refuses the object with status 0"),
     ],
 )
 def test_an_object_that_is_refused_is_told(rig: Rig, answer: bytes, words: str) -> None:
@@ -389,7 +389,7 @@ def test_who_talks_nonsense_is_left(rig: Rig, stage: str, garbage: bytes) -> Non
         assert stage == "registered" and garbage[1] == blob.STATUS
         return
     assert rig.bus.state == "waiting"
-    assert "ubusd sent something else than messages" in rig.bus.last_error
+    assert "ubusd sent invalid data" in rig.bus.last_error
     rig.pass_time()
     rig.accept()
 
@@ -418,7 +418,7 @@ def test_an_object_without_an_id_is_none(rig: Rig) -> None:
     rig.pass_time()
     rig.accept()
     rig.send(vectors.GREETING, vectors.TAKEN[28:])
-    assert rig.bus.last_error == "ubusd refuses it with status 0"
+    assert rig.bus.last_error == "ubusd refuses the object with status 0"
 
 
 def test_it_leaves_the_bus_when_the_daemon_ends(rig: Rig) -> None:

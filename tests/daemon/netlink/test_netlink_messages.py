@@ -181,7 +181,7 @@ ENCODER = nftables.Elements(1, "t", "small", (4,), -1)
         ("no set, whole echo", 2, errno.ENOENT, 28),
         ("no set, plain", 2, errno.ENOENT, -1),
         ("ipset took all", 5, 0, -1),
-        ("ipset, third is too many", 6, ipset.FULL, -1),
+        ("ipset, third is too many", 6, ipset.IPSET_ERR_HASH_FULL, -1),
         ("ipset, no set", 7, errno.ENOENT, -1),
     ],
 )
@@ -246,5 +246,5 @@ def test_sequence_numbers_are_not_used_twice() -> None:
 
 def test_errors_have_words() -> None:
     """The log would say 'Unknown error 4352'."""
-    assert describe(ipset.FULL).startswith("the set is full")
+    assert describe(ipset.IPSET_ERR_HASH_FULL).startswith("the set is full")
     assert describe(errno.ENOENT) == "No such file or directory"

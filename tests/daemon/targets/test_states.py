@@ -27,9 +27,9 @@ from nfa.daemon.targets.sets.states import (
     NOT_OURS,
     NOTHING,
     OWE,
-    PUT_BACK,
     REFUSE,
     REFUSED,
+    RESTORE_OWED,
     RESTORED,
     SEND,
     THERE,
@@ -60,7 +60,7 @@ def state_in(value: int, wanted: int = 5) -> SetState:
         if event == -1:
             state.making()
         elif event == EMPTIED:
-            state.lose(wanted, wanted)
+            state.lost(wanted, wanted)
         else:
             state.happens(event, 0)
     assert state.value == value
@@ -70,7 +70,7 @@ def state_in(value: int, wanted: int = 5) -> SetState:
 def test_the_table_in_the_docstring_is_the_truth() -> None:
     """Who reads it would mend the wrong thing."""
     words = {SEND: "sent", OWE: "owed", REFUSE: "refused"}
-    steps = {NOTHING: "-", MAKE: ("makes it", "replaces it"), PUT_BACK: ("looks for it", "tries again", "puts")}
+    steps = {NOTHING: "-", MAKE: ("makes it", "replaces it"), RESTORE_OWED: ("looks for it", "tries again", "puts")}
     rows = re.findall(
         r"^    ([A-Z_]+)  +\S.*?  +(owed|sent|refused) +(owed|sent) +(kept|sent)  +(\S.*)$", str(states.__doc__), re.M
     )
@@ -81,7 +81,7 @@ def test_the_table_in_the_docstring_is_the_truth() -> None:
         assert words[state.treat(99)] == add, name
         assert (refresh, withdrawal) == (("owed", "kept") if add == "owed" else ("sent", "sent")), name
         if name == "FULL":
-            state.lose(1, 5)
+            state.lost(1, 5)
         assert healing.startswith(steps[state.due(100)]), name
 
 
@@ -135,11 +135,11 @@ def test_a_set_that_comes_back_empty_handed_is_there(value: int) -> None:
 def test_elements_that_are_lost_one_by_one() -> None:
     """Somebody's `nft delete element`: they are put back by name, and counted."""
     state = state_in(THERE)
-    state.lose_some([b"a", b"b"])
-    state.lose_some([b"b", b"c"])
+    state.lost_some([b"a", b"b"])
+    state.lost_some([b"b", b"c"])
     assert (state.value, state.away, list(state.owed)) == (LOST, 3, [b"a", b"b", b"c"])
-    state.forgo(b"a")
-    state.forgo(b"x")
+    state.forget(b"a")
+    state.forget(b"x")
     assert (state.away, list(state.owed)) == (2, [b"b", b"c"])
     assert state.take_owed() == [b"b", b"c"]
     state.paid(1)
@@ -156,10 +156,10 @@ def test_what_is_lost_while_all_is_on_its_way_is_put_back_as_well() -> None:
     """Two firewall reloads in one second: the second would be forgotten."""
     state = state_in(LOST)
     state.take_all()
-    state.lose_some([b"a"])
+    state.lost_some([b"a"])
     state.restored()
     assert state.value == LOST and list(state.owed) == [b"a"]
-    state.lose(2, 5)
+    state.lost(2, 5)
     assert state.all_owed and not state.owed
     state.owe([b"b"])
     assert not state.owed, "all of it is owed"
@@ -170,8 +170,8 @@ def test_a_full_set_that_lacks_elements() -> None:
     state = state_in(FULL)
     state.retry_at = 10
     assert (state.treat(9), state.treat(10)) == (REFUSE, SEND)
-    state.lose(2, 5)
-    assert (state.value, state.due(9), state.due(10), state.waits) == (FULL, NOTHING, PUT_BACK, True)
+    state.lost(2, 5)
+    assert (state.value, state.due(9), state.due(10), state.waits) == (FULL, NOTHING, RESTORE_OWED, True)
     state.happens(ACCEPTED, 5)
     assert state.value == LOST
 
@@ -182,7 +182,7 @@ def test_elements_tell_when_a_set_can_be_used_again(value: int) -> None:
     state = state_in(value)
     state.retry_at = 10
     assert (state.treat(9), state.treat(10)) == (OWE, SEND)
-    assert (state.due(9), state.due(10)) == (NOTHING, PUT_BACK)
+    assert (state.due(9), state.due(10)) == (NOTHING, RESTORE_OWED)
     assert not state.usable and state.waits
 
 
@@ -221,7 +221,7 @@ def test_the_daemons_own_flush_owes_nothing() -> None:
     """`nfa flush` would do nothing."""
     for value in (THERE, LOST, FULL):
         state = state_in(value)
-        state.lose_some([b"a"])
+        state.lost_some([b"a"])
         state.emptied()
         assert (state.value, state.away, state.all_owed, state.owed) == (THERE, 0, False, {})
     gone = state_in(MISSING)
@@ -233,7 +233,7 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("happens"), st.sampled_from(EVENTS)),
         st.tuples(st.just("lose"), st.integers(0, 9)),
-        st.tuples(st.just("lose_some"), st.integers(0, 3)),
+        st.tuples(st.just("lost_some"), st.integers(0, 3)),
         st.tuples(st.sampled_from(["making", "emptied", "take_all", "take_owed", "restored"]), st.none()),
     ),
     max_size=30,
@@ -248,9 +248,9 @@ def test_whatever_happens_the_state_is_one_that_goes_on(managed: bool, steps: li
         if name == "happens" and argument is not None:
             state.happens(argument, 5)
         elif name == "lose" and argument is not None:
-            state.lose(argument, 5)
-        elif name == "lose_some" and argument is not None:
-            state.lose_some([bytes((number,)) for number in range(argument)])
+            state.lost(argument, 5)
+        elif name == "lost_some" and argument is not None:
+            state.lost_some([bytes((number,)) for number in range(argument)])
         else:
             getattr(state, name)()
         assert state.managed or state.value != MISSING

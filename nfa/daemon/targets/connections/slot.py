@@ -220,21 +220,21 @@ class ConnectionSlot:
     def release(self, key: bytes, now: int, withdraw: bool) -> None:
         """A flow no longer holds this connection. `withdraw`: the bits go; else the connection has ended, or will."""
         if key not in self.live and key not in self.waiting:
-            if self.holders.leave_asleep(key) and withdraw and self.data["kind"] != "cut":
+            if self.holders.release_asleep(key) and withdraw and self.data["kind"] != "cut":
                 self.dels[key] = 0, b""  # the bits may be there from before
             return
-        if not self.holders.leave(key):
+        if not self.holders.release(key):
             return
         state = self.live.pop(key, None)
         since = self.waiting.pop(key, 0)
         if since > 0 and key not in self.adds:
             self._not_found(key)
         reply = self.replies.pop(key, b"")
-        self._drop(key)
+        self._forget_pending(key)
         if withdraw and state is not None and self.data["kind"] != "cut":
             self.dels[key] = state & 3, reply
 
-    def _drop(self, key: bytes) -> None:
+    def _forget_pending(self, key: bytes) -> None:
         self.adds.pop(key, None)
         self.refreshes.pop(key, None)
         self.again.pop(key, None)
@@ -258,7 +258,7 @@ class ConnectionSlot:
                 self.holders.sleep(key)
             for table in (self.live, self.waiting, self.replies):
                 table.pop(key, None)
-            self._drop(key)
+            self._forget_pending(key)
 
     def expire(self, now: int) -> None:
         """Look again for what was cut. To be called each second."""

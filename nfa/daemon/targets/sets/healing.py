@@ -18,7 +18,7 @@ from ...netlink.nftables import packer
 from ...netlink.socket import Dump
 from .errors import label
 from .slot import RETRY_OTHER, Slot
-from .states import FULL, GONE, LOST, MADE, MAKE, NOT_OURS, NOTHING, PUT_BACK, THERE
+from .states import FULL, GONE, LOST, MADE, MAKE, NOT_OURS, NOTHING, RESTORE_OWED, THERE
 
 MYPY = False
 if MYPY:
@@ -45,9 +45,9 @@ ASK_AGAIN = 0.1
 """Seconds until an ipset that lacks elements is looked at again: it is to be written only when it lacks them still."""
 LISTEN = 0.2
 """Seconds in which notifications are read before a set is written: what was done before is not to cause another writing."""
-ENDING = 2
+MAY_BE_GONE = 2
 """Seconds an element has left that the kernel may have dropped already."""
-MAX_ENDING = 1 << 16
+MAX_EXPIRING = 1 << 16
 """Elements looked at for those: some milliseconds. An ipset of which more end at once is not judged in that second."""
 QUIET = 300
 """Seconds in which one set's misfortune is told once: a firewall may be reloaded each second."""
@@ -109,7 +109,7 @@ class Healing:
         try:
             self._monitor = Monitor(self._sets.port(), self._attach)
         except OSError as failure:
-            self._say("warning", "what others do to nftables cannot be noticed: " + reason(failure))
+            self._say("warning", "cannot monitor what other programs do to nftables: " + reason(failure))
             return
         self.descriptor = self._monitor.descriptor
         dispatcher.watch(self.descriptor, select.POLLIN, self._notified)
@@ -159,7 +159,7 @@ class Healing:
                     self._told(slot, kind, keys)
         if self._monitor.lost > missed:
             for slot in slots:
-                self._sets.lose(slot, 0)
+                self._sets.lost(slot, 0)
                 self._unsure.add(slot.number)
 
     def _told(self, slot: Slot, kind: int, keys: list[bytes]) -> None:
@@ -172,7 +172,7 @@ class Healing:
                 self._sets.happens(slot, MADE)
                 self._sets.works(slot)
             else:
-                self._sets.lose(slot)
+                self._sets.lost(slot)
         elif slot.data["managed"]:
             if kind == TABLE_GONE:
                 self._tables_gone.add(slot.number)
@@ -185,13 +185,13 @@ class Healing:
         packed = packer(slot.data["fields"], slot.data["family"], slot.number)
         taken = [packed(key) for key in keys]
         if b"" in taken:
-            self._sets.lose(slot, 0)
+            self._sets.lost(slot, 0)
         taken = [key for key in taken if key in slot.live and key not in slot.adds]
         named = self._named[slot.number] = self._named.get(slot.number, 0) + len(taken)
         if slot.state.all_owed or named > MAX_NAMED:
-            self._sets.lose(slot, len(taken))
+            self._sets.lost(slot, len(taken))
         elif taken:
-            self._sets.lose_some(slot, taken)
+            self._sets.lost_some(slot, taken)
 
     def tick(self, moment: float) -> None:
         """A second is over."""
@@ -206,7 +206,7 @@ class Healing:
             slot = self._registry.by_number.get(number)
             count = self._lacks(slot) if slot is not None else 0
             if count:
-                self._sets.lose(slot, count)
+                self._sets.lost(slot, count)
         if moment < self._check_at:
             return
         self._check_at = moment + CHECK_EVERY
@@ -229,14 +229,14 @@ class Healing:
         if size < 0:
             self._sets.fail(slot, errno.ENOENT, int(self._clock()) + 1)
             return 0
-        limit = int(self._clock()) + 1 + ENDING
+        limit = int(self._clock()) + 1 + MAY_BE_GONE
         ending = 0
         for deadline in slot.live.values():  # in the order in which they end
             if 0 < (deadline if deadline >= 0 else ~deadline) <= limit:
                 ending += 1
             elif ORDERED:
                 break
-            if ending > MAX_ENDING:
+            if ending > MAX_EXPIRING:
                 return 0
         return max(0, len(slot.live) - ending - size)
 
@@ -272,8 +272,8 @@ class Healing:
             due = slot.state.due(now)
             if due == NOTHING:
                 continue
-            if due == PUT_BACK and not slot.state.all_owed:
-                self._put_back_named(slot, now)
+            if due == RESTORE_OWED and not slot.state.all_owed:
+                self._restore_named(slot, now)
             elif moment >= max(self._rewrite_at.get(slot.number, 0.0), self._listen_until):
                 self._begin(slot, due, now, moment)
         for number, rewriting in list(self._rewritings.items()):
@@ -317,7 +317,7 @@ class Healing:
         began = self._clock()
         part = rewriting.keys[-CHUNK:]
         del rewriting.keys[-CHUNK:]
-        written, found, waiting = self._put_back(slot, part, now)
+        written, found, waiting = self._restore(slot, part, now)
         rewriting.written += written
         rewriting.found_missing += found
         rewriting.keys += waiting
@@ -342,30 +342,32 @@ class Healing:
         if rewriting.found_missing:
             some = unsure and rewriting.found_missing < rewriting.written
             count = ("at least " if some else "") + _elements(rewriting.found_missing)
-            words = " was emptied or deleted by somebody: " + count + " put back"
+            words = " was flushed or deleted by another program: " + count + " restored"
             if gone:
-                words = " was deleted by somebody, with all of its table: " + count + " put back, but no rules that were in it"
+                words = (
+                    " was deleted by another program with its table: " + count + " restored, but not the rules in that table"
+                )
             if replaced:
-                words = " was replaced: " + count + " put back"
+                words = " was replaced: " + count + " restored"
             self._tell(slot, words, now)
         elif rewriting.written:
-            words = ": others changed too much at once to follow; " + _elements(rewriting.written) + " written again"
+            words = ": too many changes by other programs to follow; " + _elements(rewriting.written) + " written again"
             self._tell(slot, words, now)
 
-    def _put_back_named(self, slot: Slot, now: int) -> None:
+    def _restore_named(self, slot: Slot, now: int) -> None:
         """Put back elements that somebody took out one by one."""
-        _, found, waiting = self._put_back(slot, slot.state.take_owed(), now)
+        _, found, waiting = self._restore(slot, slot.state.take_owed(), now)
         slot.state.owe(waiting)
         if not waiting and slot.number not in self._rewritings:
             slot.state.restored()
         if found:
-            words = " was emptied or deleted" if found >= len(slot.live) else ": elements were deleted"
-            self._tell(slot, words + " by somebody: " + _elements(found) + " put back", now)
+            words = " was flushed or deleted" if found >= len(slot.live) else ": elements were deleted"
+            self._tell(slot, words + " by another program: " + _elements(found) + " restored", now)
 
-    def _put_back(self, slot: Slot, keys: list[bytes], now: int) -> tuple[int, int, list[bytes]]:
+    def _restore(self, slot: Slot, keys: list[bytes], now: int) -> tuple[int, int, list[bytes]]:
         """Put elements back. Returns how many were written, how many of those were missing, and what is to be tried again."""
         wanted = [key for key in keys if key in slot.live and key not in slot.adds and not 0 < slot.expires(key) <= now]
-        written, waiting = self._sets.put_back(slot, wanted, now) if wanted else (0, [])
+        written, waiting = self._sets.restore(slot, wanted, now) if wanted else (0, [])
         found = min(written, slot.state.away)
         slot.state.paid(len(keys) - len(waiting))
         slot.counters.restored += found

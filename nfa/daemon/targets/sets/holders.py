@@ -25,14 +25,14 @@ class Holders:
         """Another flow holds a key that is awake."""
         self.more[key] = self.more.get(key, 0) + 1
 
-    def leave(self, key: bytes) -> bool:
+    def release(self, key: bytes) -> bool:
         """A flow lets go of a key that is awake. Returns whether no other holds it."""
         others = self.more.pop(key, 0)
         if others > 1:
             self.more[key] = others - 1
         return not others
 
-    def leave_asleep(self, key: bytes) -> bool:
+    def release_asleep(self, key: bytes) -> bool:
         """A flow lets go of a key that is not awake. Returns whether it was asleep, and no other holds it."""
         held = self.asleep.pop(key, 0)
         if held > 1:

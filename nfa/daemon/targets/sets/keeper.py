@@ -118,12 +118,12 @@ class KeptSets:
         if not error:
             self.misfits.discard(set_of(data))
             for one in [slot] + slot.siblings:
-                self.lose(one)
+                self.lost(one)
                 one.state.replaced = True
-            self._say("notice", "target '" + slot.counters.name + "': " + label(slot) + " was of another type; it is replaced")
+            self._say("notice", "target '" + slot.counters.name + "': " + label(slot) + " had another type and was replaced")
         return error
 
-    def empty(self, slot: Slot) -> int:
+    def flush(self, slot: Slot) -> int:
         """Flush a set. Returns 0 or the error number. A set that is not there is empty."""
         error = self._command(slot, [slot.data["flush"]])
         if not error:
@@ -216,17 +216,17 @@ class KeptSets:
 
     # -- what somebody else did -------------------------------------------------------------------------------------
 
-    def lose(self, slot: Slot, count: int | None = None) -> None:
+    def lost(self, slot: Slot, count: int | None = None) -> None:
         """Somebody else has emptied a set: its elements are to be put back (see `healing`).
 
         `count`: how many are known to be gone, None: all.
         """
-        slot.state.lose(len(slot.live) if count is None else count, len(slot.live))
+        slot.state.lost(len(slot.live) if count is None else count, len(slot.live))
         self.changed = True
 
-    def lose_some(self, slot: Slot, keys: list[bytes]) -> None:
+    def lost_some(self, slot: Slot, keys: list[bytes]) -> None:
         """Somebody else has taken these packed elements out of a set."""
-        slot.state.lose_some([key for key in keys if key in slot.live])
+        slot.state.lost_some([key for key in keys if key in slot.live])
         self.changed = True
 
 

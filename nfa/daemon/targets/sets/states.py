@@ -33,11 +33,11 @@ all are sent once `retry_at` has come: that is how the daemon notices that the s
 from ..trouble import Trouble
 
 WANTED, MAKING, MISSING, MISFIT, NOT_OURS, REFUSED, THERE, LOST, FULL = range(9)
-NAMES = ("wanted", "being made", "missing", "of another type", "not ours", "refused", "there", "lost", "full")
+NAMES = ("wanted", "being created", "missing", "of another type", "not ours", "refused", "there", "lost", "full")
 
 SEND, OWE, REFUSE = 0, 1, 2
 """What becomes of an add; a refresh is sent or owed, a withdrawal sent or kept."""
-NOTHING, MAKE, PUT_BACK = 0, 1, 2
+NOTHING, MAKE, RESTORE_OWED = 0, 1, 2
 """What healing has to do."""
 
 MADE, GONE, MISFITS, IS_REFUSED, EMPTIED, RESTORED, FILLED, ACCEPTED = range(8)
@@ -114,12 +114,12 @@ class SetState(Trouble):
         return self.value == NOT_OURS or (self.value == REFUSED and self.made)
 
     def due(self, now: int) -> int:
-        """Return what healing has to do now: NOTHING, MAKE or PUT_BACK."""
+        """Return what healing has to do now: NOTHING, MAKE or RESTORE_OWED."""
         if now < self.retry_at:
             return NOTHING
         if not (self.usable or self._elements_tell):
             return MAKE
-        return PUT_BACK if self._all_owed or self.owed else NOTHING
+        return RESTORE_OWED if self._all_owed or self.owed else NOTHING
 
     @property
     def waits(self) -> bool:
@@ -159,13 +159,13 @@ class SetState(Trouble):
         if not self.usable:
             self.value = MAKING
 
-    def lose(self, count: int, wanted: int) -> None:
+    def lost(self, count: int, wanted: int) -> None:
         """Somebody took elements out of it, nobody knows which. `count`: at least so many."""
         if self.usable:
             self._owe(True, min(wanted, self.away + count))
             self.happens(EMPTIED, wanted)
 
-    def lose_some(self, keys: list[bytes]) -> None:
+    def lost_some(self, keys: list[bytes]) -> None:
         """Somebody took these elements out of it."""
         if self.usable:
             for key in keys:
@@ -209,7 +209,7 @@ class SetState(Trouble):
         """So many of those that were away are back, or no longer wanted."""
         self.away = max(0, self.away - count)
 
-    def forgo(self, key: bytes) -> None:
+    def forget(self, key: bytes) -> None:
         """Nobody wants this element any longer."""
         if key in self.owed:
             del self.owed[key]
