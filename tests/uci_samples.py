@@ -85,9 +85,9 @@ READ: dict[str, tuple[str, Sections]] = {
 }
 
 REFUSED: dict[str, tuple[str, int, int, str]] = {
-    "an unknown command": (S + "opton a b\n", 2, 1, "'opton' is no command of UCI. Did you mean 'option'?"),
-    "capital letters": ("Config t s\n", 1, 1, "'Config' is no command of UCI. Did you mean 'config'?"),
-    "a command alone": (S + "option\n", 2, 1, "'option' alone says nothing. Expected: option NAME 'VALUE'"),
+    "an unknown command": (S + "opton a b\n", 2, 1, "'opton' is not a UCI command. Did you mean 'option'?"),
+    "capital letters": ("Config t s\n", 1, 1, "'Config' is not a UCI command. Did you mean 'config'?"),
+    "a command alone": (S + "option\n", 2, 1, "'option' is incomplete. Expected: option NAME 'VALUE'"),
     "no type": ("config \n", 1, 8, "the type of a section is missing. Expected: config TYPE 'NAME'"),
     "an empty type": ("config ''\n", 1, 8, "the type of a section is missing"),
     "no name of an option": (S + "option \n", 2, 8, "the name of an option is missing"),
@@ -97,7 +97,7 @@ REFUSED: dict[str, tuple[str, int, int, str]] = {
     "a word too many for config": ("config t s x\n", 1, 12, "'x' is one word too many"),
     "a word after a joined line": (S + "option a \\\n b c\n", 3, 2, "'b' is one word too many"),
     "a word after ;": (S + "option a ; option b c\n", 2, 12, "'option' is one word too many"),
-    "- in a name": ("config t 'a-b'\n", 1, 10, "'a-b' cannot be the name of a section. It may have letters, digits and '_'"),
+    "- in a name": ("config t 'a-b'\n", 1, 10, "'a-b' cannot be the name of a section. Use letters, digits and '_' only"),
     ". in a name": ("config t a.b\n", 1, 10, "'a.b' cannot be the name of a section"),
     "a blank in a name": ("config t 'a b'\n", 1, 10, "'a b' cannot be the name of a section"),
     "- in an option": (S + "option a-b c\n", 2, 8, "'a-b' cannot be the name of an option"),
@@ -112,24 +112,24 @@ REFUSED: dict[str, tuple[str, int, int, str]] = {
         "section 's' is of type 'u' here, and of type 't' at pkg.s (line 1). Give one of the two another name",
     ),
     "one name, two types of one length": ("config tt 's'\nconfig uu 's'\n", 2, 8, "section 's' is of type 'uu' here"),
-    "an open single quote": (S + "option a 'b\noption c d\n", 2, 10, "this ' has no other that closes it"),
-    "an open double quote": (S + 'option a "b\n', 2, 10, 'this " has no other that closes it'),
-    "an apostrophe": (S + "option a kid's\n", 2, 13, "this ' has no other that closes it"),
+    "an open single quote": (S + "option a 'b\noption c d\n", 2, 10, "this ' is never closed"),
+    "an open double quote": (S + 'option a "b\n', 2, 10, 'this " is never closed'),
+    "an apostrophe": (S + "option a kid's\n", 2, 13, "this ' is never closed"),
     "a quote that is missing further up": (
         S + "option a 'b\noption c 'd'\noption e 'f'\n",
         4,
         12,
-        "this ' has no other that closes it. Is a quote missing in line 2?",
+        "this ' is never closed. Is a quote missing on line 2?",
     ),
     "a quote that is missing before a blank": (
         S + "option a 'b\noption c 'd e'\n",
         3,
         14,
-        "this ' has no other that closes it. Is a quote missing in line 2?",
+        "this ' is never closed. Is a quote missing on line 2?",
     ),
     "a byte order mark": ("\ufeff" + S, 1, 1, "the file begins with a byte order mark"),
     "; at the end of a line": (S + "option a 'b';\n", 2, 14, "nothing follows the ';'"),
-    ";;": (S + "option a 'b';; option c 'd'\n", 2, 14, "';' is no command of UCI"),
+    ";;": (S + "option a 'b';; option c 'd'\n", 2, 14, "';' is not a UCI command"),
 }
 
 

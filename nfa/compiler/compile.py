@@ -119,7 +119,7 @@ class _Compiler:
         if word.startswith("@"):
             members = self.groups.get(word[1:])
             if members is None:
-                hint = did_you_mean(word[1:], self.groups) or "no address group is defined"
+                hint = did_you_mean(word[1:], self.groups) or "there are no address groups"
                 message = about(what, f"unknown address group {quote(word)}")
                 self.reports.error("unknown-address-group", text.place, message, hint=hint, consequence=consequence)
                 return []
@@ -130,7 +130,7 @@ class _Compiler:
         if isinstance(value, bytes):
             return [Test("mac", "==", value, f"mac == {word}")]
         if _ADDRESS_LIKE.fullmatch(word):
-            message = about(what, f"{quote(word)} is no IP address, network or MAC address")
+            message = about(what, f"{quote(word)} is not an IP address, network or MAC address")
             self.reports.error("bad-address", text.place, message, consequence=consequence)
             return []
         return None
@@ -162,8 +162,8 @@ class _Compiler:
             self.reports.warning(
                 "criteria-negative",
                 action.criteria[0].place,
-                f"{name}: a match of any one expression is a match, and one of them only says what a flow is not",
-                hint="join what must hold together with '&&', or name what is to be spared in 'exemptions'",
+                f"{name}: any one expression is enough to match, and one of them only says what a flow is not",
+                hint="join conditions that must all hold with '&&', or list what should be exempt in 'exemptions'",
                 consequence="nearly every flow matches",
             )
         exemptions, fine = self.texts(action.exemptions, f"{name}: exemption", left_out, True)

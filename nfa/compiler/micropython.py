@@ -24,9 +24,9 @@ from .expression.tree import And, Node, Not, Or, Pattern, Test
 MAX_PIECE = 4096
 """Characters of source that MicroPython compiles at once, if it can be cut: what it needs for that is many times as much."""
 _CANNOT = {
-    "log": "MicroPython cannot write files that nobody can put a link in place of",
+    "log": "MicroPython cannot write files without following symbolic links",
     "sink": "sinks need modules that MicroPython lacks",
-    "pftable": "tables of PF are filled by a program, which MicroPython cannot run",
+    "pftable": "PF tables are filled by running pfctl, which MicroPython cannot do",
 }
 _REPORTS = 20
 
@@ -41,7 +41,7 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
             compiled.policy.exemptions[0].place,
             f"global exemptions: {_too_large(compiled.exemptions)}",
             hint="split it into comparisons, or run nfa with CPython",
-            consequence="no image is written: flows that are to be spared would not be",
+            consequence="no image is written: it would act on flows that should be exempt",
         )
         return None
     _leave_out_actions(compiled)
@@ -50,8 +50,8 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
         reports.info(
             "timezone-assumed",
             None,
-            f"hours are read in the time zone of this machine: {zone}",
-            hint="set `timezone` to the router's",
+            f"schedules use the time zone of this machine: {zone}",
+            hint="set `timezone` to that of the router",
         )
     for item in compiled.actions:
         item.code = item.code or inactive_code(item.action, compiled.policy)

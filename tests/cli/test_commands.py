@@ -102,7 +102,7 @@ def test_check_of_a_broken_configuration(tmp_path: Path, capsys: Capture) -> Non
     assert re.search(expected, shown.out, re.MULTILINE)
     assert re.search(r"^ +\^$", shown.out, re.MULTILINE)
     assert "warning: action 'good': criteria: the expression does not end with ';'" in shown.out
-    assert "an error in it was reported" in shown.out
+    assert "it has an error" in shown.out
     assert "1 error, 1 warning" in shown.out
 
 
@@ -116,7 +116,7 @@ def test_an_action_with_a_wrong_hour_stays_in_sight(tmp_path: Path, capsys: Capt
     main(["check", "-c", file, "--state-dir", str(tmp_path)])
     out = capsys.readouterr().out
     assert "3 actions, 1 active" in out
-    assert re.search(r"off +100  bedtime -> log.x\n +an error in it was reported", out)
+    assert re.search(r"off +100  bedtime -> log.x\n +it has an error", out)
 
 
 def test_check_for_programs(tmp_path: Path, capsys: Capture) -> None:

@@ -73,7 +73,7 @@ def _action(
     criteria, origins.entries["criteria"] = expand_entries(cast("list[Text]", values["criteria"] or []), context.paths, reports)
     if not criteria and "criteria" in own.values:
         place = own.values["criteria"].place
-        reports.error("no-criteria", place, f"{what} has no criteria to match", consequence=LEFT_OUT)
+        reports.error("no-criteria", place, f"{what} has no criteria", consequence=LEFT_OUT)
     spared, origins.entries["exemptions"], readable = _exemptions(
         what, cast("list[Text]", values["exemptions"]), exemptions, context
     )
@@ -109,12 +109,12 @@ def _targets(
 ) -> list[str]:
     """The usable targets among `names`, each once; an error for every other."""
     usable = list(dict.fromkeys(name.value for name in names if name.value in targets))
-    consequence = "the action goes on with its other targets" if usable else LEFT_OUT
+    consequence = "the action uses its other targets" if usable else LEFT_OUT
     for name in names:
         if name.value in targets:
             continue
         if name.value in declared:
-            message = f"{what} names the target {quote(name.value)}, which is left out itself"
+            message = f"{what} names the target {quote(name.value)}, which is left out because of its own errors"
             context.reports.error("target-unusable", name.place, message, consequence=consequence)
         else:
             message = f"{what} names the target {quote(name.value)}, which does not exist"
@@ -129,9 +129,9 @@ def _split_hint(name: Text, declared: Collection[str]) -> str:
     if len(parts) < 2 or not all(part in declared for part in parts):
         return ""
     if not name.place.option:
-        return "these are several names in one text, write them as a list of texts"
+        return "this is one string with several names: write a list of strings"
     commands = [f"uci delete {name.place.option}"] + [f"uci add_list {name.place.option}={quote(part)}" for part in parts]
-    return f"these are several names in one value, write: {'; '.join(commands)}"
+    return f"this is one value with several names: write a list with {'; '.join(commands)}"
 
 
 def _exemptions(
@@ -147,12 +147,13 @@ def _exemptions(
     for entry in entries:
         name = entry.value.strip()
         if name == GLOBAL:
-            message = f"{what}: the exemptions of {quote(GLOBAL)} hold for all actions already"
+            message = f"{what}: the exemptions in {quote(GLOBAL)} already apply to all actions"
             context.reports.warning("exemption-redundant", entry.place, message, consequence="the name is ignored")
             continue
         if _NAME.fullmatch(name) and name not in named and name not in BY_NAME:
-            message = f"{what}: no exemption is named {quote(name)}"
-            hint = did_you_mean(name, named) or "expected an address, @GROUP, an expression or a section 'exemption' of UCI"
+            message = f"{what}: there is no exemption named {quote(name)}"
+            known = "expected an address, @GROUP, an expression or the name of a UCI section 'exemption'"
+            hint = did_you_mean(name, named) or known
             context.reports.error("unknown-exemption", entry.place, message, hint=hint)
             continue
         through = name if name in named else ""
@@ -162,6 +163,6 @@ def _exemptions(
     readable = len(context.reports.errors) == before
     if not readable:
         message = f"{what}: exemptions could not be read"
-        consequence = "the action is left out, because it would act on what it is to spare"
+        consequence = "the action is left out: it would act on flows that should be exempt"
         context.reports.error("exemption-unusable", entries[0].place, message, consequence=consequence)
     return texts, origins, readable

@@ -70,7 +70,7 @@ def _read_folder(folder: str, found: dict[str, _Members], reports: Reports) -> N
             reports.warning(
                 "bad-name",
                 Place(file, 0, 0),
-                "the name of an address group's file has the form NN-NAME.conf",
+                "the file name of an address group must have the form NN-NAME.conf",
                 consequence="the file is skipped",
             )
             continue
@@ -152,7 +152,7 @@ def _add(entry: Text, members: _Members, reports: Reports) -> None:
         reports.error(
             "bad-address",
             entry.place,
-            f"{quote(entry.value)} is no address",
+            f"{quote(entry.value)} is not an address",
             hint="expected an IPv4 or IPv6 address or network, or a MAC address",
             consequence=_SKIPPED,
         )

@@ -106,7 +106,7 @@ class Names:
         """The file is not read in this check: any name counts as one that it has."""
         if self.unread:
             reports.info(
-                "not-looked-at", None, f"{quote(given)} is not read in this check", consequence="its labels count as known"
+                "not-looked-at", None, f"this check does not read {quote(given)}", consequence="its labels are assumed to exist"
             )
             return
         for path in self.wanted:
@@ -117,7 +117,7 @@ class Names:
         try:
             lines = read_text(path, MAX_FILE).split("\n")
         except FileError as error:
-            reports.warning(error.code, error.place, str(error), consequence="labels are known by their bits only")
+            reports.warning(error.code, error.place, str(error), consequence="only labels given as bits can be used")
             return
         self.files.append(path)
         for number, line in enumerate(lines, 1):
@@ -127,13 +127,13 @@ class Names:
             match = _LINE.fullmatch(text)
             if not match:
                 # The line is not shown: whoever names a file need not be allowed to read it.
-                what, hint = "this line is no label", "write a bit and a name, such as: 3 games"
+                what, hint = "this line does not define a label", "write a bit and a name, such as: 3 games"
             elif int(match[1]) >= self.limit:
                 self.high[match[2]] = int(match[1])
-                what, hint = f"the bit {match[1]} is not below max_bits, which is {self.limit}", ""
+                what, hint = f"the bit {match[1]} must be less than max_bits, which is {self.limit}", ""
             elif self.bits.get(match[2], int(match[1])) != int(match[1]):
                 before = self.bits[match[2]]
-                what, hint = f"{quote(match[2])} is bit {match[1]} here, and bit {before} before", ""
+                what, hint = f"{quote(match[2])} is bit {match[1]} here, but was bit {before} before", ""
             else:
                 self.bits.setdefault(match[2], int(match[1]))
                 continue
@@ -143,7 +143,7 @@ class Names:
         """The files in words, for a message."""
         if self.files:
             return " and ".join(self.files)
-        return " or ".join(self.wanted) + (", neither of which is there" if len(self.wanted) > 1 else ", which cannot be read")
+        return " or ".join(self.wanted) + (", neither of which exists" if len(self.wanted) > 1 else ", which cannot be read")
 
 
 def _ctlabel_slot(target: Target, options: dict[str, Any], names: Names, catalogue: Catalogue, reports: Reports) -> Slot | None:
@@ -162,13 +162,13 @@ def _ctlabel_slot(target: Target, options: dict[str, Any], names: Names, catalog
         place = target.origins.values["labels"].place if "labels" in target.origins.values else target.place
         wrong, hint = f"is not in {names.where()}", did_you_mean(label, names.bits)
         if label in names.high:
-            wrong = f"cannot be used: its bit {names.high[label]} is not below max_bits {names.limit}"
-            hint = "raise max_bits in the target_globals of ctlabel, to 128 at the most, or give the label a lower bit"
+            wrong = f"cannot be used: its bit {names.high[label]} must be less than max_bits, which is {names.limit}"
+            hint = "raise max_bits in the target_globals of ctlabel (128 at most), or give the label a lower bit"
         reports.error(
             "unknown-label",
             place,
             f"{what}: the label {quote(label)} {wrong}",
-            hint=hint or "add a line with a free bit and the name, or give the bit",
+            hint=hint or "add a line with a free bit and this name, or use the number of a bit",
             consequence="this label is not set",
         )
     auto: bool = options["auto_label"]
