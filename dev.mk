@@ -15,11 +15,12 @@ IPK_PYTHON = $(firstword $(call is_target,$(PYTHON)) $(call is_target,python$(TA
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-quick lint ipk sizes pot clean tools
+.PHONY: help demo test mutants bench bench-quick lint ipk sizes pot clean tools
 
 help:
 	@echo 'make demo         watch flows become elements of kernel sets, on a private network (25 s)'
 	@echo 'make test         run the tests; make test ARGS="-k replay -x" passes options to pytest'
+	@echo 'make mutants      see whether the tests notice changed code, some minutes a module; make mutants MODULES="hours framing"'
 	@echo 'make lint         ruff and mypy'
 	@echo 'make bench        measure everything, some minutes; bench-quick: less exactly, under a minute'
 	@echo 'make ipk          build dist/*.ipk, nfa and its LuCI page, for opkg, without the SDK (docs/openwrt.md)'
@@ -36,6 +37,10 @@ test: $(STAMP)
 	@sh .ci/prepare tools busybox shellcheck || echo 'Without them, the tests that need them are skipped.'
 	@sh .ci/prepare modules tests/luci .venv/node || echo 'Without it, the JavaScript of luci-app-nfa is not checked.'
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+mutants: $(STAMP)
+	@$(BIN)/python -c 'import mutmut' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[mutants]'
+	@$(BIN)/python tests/mutants/run.py $(MODULES)
 
 bench: $(STAMP) tools
 	@$(BIN)/python bench/run.py

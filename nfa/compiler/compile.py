@@ -162,8 +162,8 @@ class _Compiler:
             self.reports.warning(
                 "criteria-negative",
                 action.criteria[0].place,
-                f"{name}: any one expression is enough to match, and one of them only says what a flow is not",
-                hint="join conditions that must all hold with '&&', or list what should be exempt in 'exemptions'",
+                f"{name}: any one of these expressions is enough to match, and one of them only says what a flow is not",
+                hint="join conditions that must all hold with '&&', or put exceptions into 'exemptions'",
                 consequence="nearly every flow matches",
             )
         exemptions, fine = self.texts(action.exemptions, f"{name}: exemption", left_out, True)

@@ -41,7 +41,7 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
             compiled.policy.exemptions[0].place,
             f"global exemptions: {_too_large(compiled.exemptions)}",
             hint="split it into comparisons, or run nfa with CPython",
-            consequence="no image is written: it would act on flows that should be exempt",
+            consequence="no image is written, because exempt flows would be acted on",
         )
         return None
     _leave_out_actions(compiled)
@@ -50,8 +50,8 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
         reports.info(
             "timezone-assumed",
             None,
-            f"schedules use the time zone of this machine: {zone}",
-            hint="set `timezone` to that of the router",
+            f"hours use this machine's time zone: {zone}",
+            hint="set `timezone` to the router's",
         )
     for item in compiled.actions:
         item.code = item.code or inactive_code(item.action, compiled.policy)

@@ -109,12 +109,12 @@ def _targets(
 ) -> list[str]:
     """The usable targets among `names`, each once; an error for every other."""
     usable = list(dict.fromkeys(name.value for name in names if name.value in targets))
-    consequence = "the action uses its other targets" if usable else LEFT_OUT
+    consequence = "the action keeps its other targets" if usable else LEFT_OUT
     for name in names:
         if name.value in targets:
             continue
         if name.value in declared:
-            message = f"{what} names the target {quote(name.value)}, which is left out because of its own errors"
+            message = f"{what} names the target {quote(name.value)}, which was left out"
             context.reports.error("target-unusable", name.place, message, consequence=consequence)
         else:
             message = f"{what} names the target {quote(name.value)}, which does not exist"
@@ -163,6 +163,6 @@ def _exemptions(
     readable = len(context.reports.errors) == before
     if not readable:
         message = f"{what}: exemptions could not be read"
-        consequence = "the action is left out: it would act on flows that should be exempt"
+        consequence = "the action is left out, because it would act on exempt flows"
         context.reports.error("exemption-unusable", entries[0].place, message, consequence=consequence)
     return texts, origins, readable

@@ -114,8 +114,8 @@ class _Finder:
         name = str(target.options["sink"])
         if self.context.paths.readable or any(normal(section.name.value) == normal(name) for section in self.declared):
             return False
-        message = f"this check does not look for the sink {quote(name)} in other files"
-        self.context.reports.info("not-looked-at", target.place, message, consequence="they are assumed to be valid")
+        message = f"the sink {quote(name)} is not looked for in other files in this check"
+        self.context.reports.info("not-looked-at", target.place, message, consequence="their content is taken to be valid")
         return True
 
     def channel(self, target: Target) -> Channel | None:
@@ -205,12 +205,12 @@ class _Finder:
             reports.error("options-conflict", place, f"{what} {problem}", consequence=NO_FLOW)
             return None
         if sink.kind == "socket" and is_exposed(str(channel.options["listen"])):
-            message = f"{what} listens on {channel.options['listen']}: anyone who can reach it sees all flows of the target"
+            message = f"{what} listens on {channel.options['listen']}: anyone who can connect sees all flows of the target"
             reports.warning(
                 "channel-exposed",
                 place,
                 message,
-                hint="listen on tcp://127.0.0.1 or a unix socket, or restrict access with the firewall",
+                hint="listen on tcp://127.0.0.1 or a unix socket, or restrict access in the firewall",
             )
         return channel
 

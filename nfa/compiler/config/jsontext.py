@@ -203,7 +203,7 @@ class _Reader:
             leading = whole in ("0", "-0") and following.isdecimal()
             hint = 'write hexadecimal numbers as strings: "0x1f"' if hexadecimal else ""
             hint = "remove the leading zero" if leading else hint
-            raise self.error(match.start(), f"{quote(self.word(match.start()))} is not a valid JSON number", hint)
+            raise self.error(match.start(), f"{quote(self.word(match.start()))} is not a JSON number", hint)
         self.at = match.end()
         if fraction or exponent:
             return float(match.group())
@@ -234,12 +234,12 @@ class _Reader:
         if self.secret is not None:
             self.reports.hide(self.secret.place, self.place(offset).line)
             message = f"the value of {quote(self.secret.value)} is not valid JSON"
-            hint = 'strings need double quotes; write a double quote inside a string as \\"'
+            hint = 'put texts in double quotes; write a double quote inside one as \\"'
         return JsonError(self.place(offset), message, hint)
 
     def refuse_comment(self) -> None:
         if self.text.startswith(("//", "/*", "#"), self.at):
-            raise self.error(self.at, "a comment: JSON has no comments", "remove it")
+            raise self.error(self.at, "JSON does not allow comments", "remove it")
 
     def refuse_end(self, start: int, end: str) -> None:
         """Fail at the end of the text or at the wrong closing bracket, and name the bracket that is open."""
@@ -277,11 +277,11 @@ class _Reader:
         if not word.strip("."):
             return self.error(self.at, f"'{word}' stands for something left out", "write it")
         if word.lstrip("+-.")[:1].isdecimal() or word.lstrip("+-") in ("NaN", "Infinity"):
-            return self.error(self.at, f"{quote(word)} is not a valid JSON number")
+            return self.error(self.at, f"{quote(word)} is not a JSON number")
         if what == "a value" and (near := nearest(word, [*_CONSTANTS, "none"])):
             meant = near[0].replace("none", "null")
             return self.error(self.at, f"{quote(word)} is not a JSON value", f"write {meant}")
-        return self.error(self.at, f"{quote(word)} has no double quotes", f'write "{printable(word)}"')
+        return self.error(self.at, f"{quote(word)} is without double quotes", f'write "{printable(word)}"')
 
     def wrong_string(self, start: int, error: json.JSONDecodeError) -> JsonError:
         """Say better than the standard library what is wrong with the string that starts at `start`."""

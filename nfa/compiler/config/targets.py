@@ -82,7 +82,7 @@ def _layers(sections: list[Section], key: str, tables: dict[str, Options], conte
             context.reports.warning(
                 "unknown-target-type",
                 section.name.place,
-                f"{key}: {quote(kind)} is not a target type that has such settings",
+                f"{key}: {quote(kind)} is not a target type with such settings",
                 hint=did_you_mean(kind, tables),
                 consequence="its settings are ignored",
             )
@@ -188,8 +188,8 @@ def _check_ctlabel(found: Complete, own: Settings, globals_: dict[str, dict[str,
     bits = cast(int, globals_["ctlabel"]["max_bits"])
     high = [label for label in labels if isinstance(label, int) and label >= bits]
     if high:
-        return f"the label bit {high[0]} must be less than max_bits, which is {bits}"
-    return "" if labels or options["auto_label"] else "there is nothing to set: no 'labels' and no 'auto_label'"
+        return f"the label bit {high[0]} is not below max_bits, which is {bits}"
+    return "" if labels or options["auto_label"] else "nothing to set: give 'labels' or 'auto_label'"
 
 
 _CHECKS = {

@@ -58,8 +58,7 @@ def _named_or_written(value: Value, context: Context) -> Window:
         raise Invalid(value.place, message, did_you_mean(name, context.times_of_day) or hint, code="unknown-time-of-day")
     found = context.times_of_day[name]
     if found is None:
-        message = f"the time of day {quote(name)} is left out because of its own errors"
-        raise Invalid(value.place, message, code="time-of-day-unusable")
+        raise Invalid(value.place, f"the time of day {quote(name)} was left out", code="time-of-day-unusable")
     return found
 
 
@@ -88,7 +87,7 @@ def _window(value: Value, context: Context) -> Window:
     found.update(zip((name.replace("days", "day") for name in written), read, strict=True))
     if found["time_start"] == found["time_end"]:
         context.reports.warning(
-            "window-of-a-day", value.place, "the time of day starts and ends at the same time", consequence="it lasts 24 hours"
+            "window-of-a-day", value.place, "the window starts and ends at the same time", consequence="it lasts for 24 hours"
         )
     return Window(found["day"], found["time_start"], found["time_end"], found["policy"])
 

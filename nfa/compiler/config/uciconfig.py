@@ -87,7 +87,7 @@ def _sections(content: bytes, file: str, reports: Reports) -> list[UciSection]:
         place = Text.of_file(text, file).at(text.index("\0"))
         raise UciError(place, "a NUL character, which ends the line for libuci", "remove it", "bad-encoding")
     own: list[UciSection] | None = None
-    problem = UciError(Place(file, 0, 0), "libuci refuses the file")
+    problem = UciError(Place(file, 0, 0), "libuci rejects the file")
     try:
         own = parse(text, file, PACKAGE, reports)
     except UciError as error:

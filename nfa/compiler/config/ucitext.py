@@ -291,7 +291,7 @@ class _Reader:
         extra = self.argument()
         if extra.value:
             what = "this" if secret else quote(extra.value)
-            raise self.error(extra.start, f"{what} is one word too many", _COMMANDS[command][1])
+            raise self.error(extra.start, f"{what} was not expected here", _COMMANDS[command][1])
 
     # Where things are, and what is wrong there
 

@@ -178,7 +178,7 @@ class _Checker:
     def classify(self, word: Word, attribute: Attribute) -> _Value:
         if word.kind == "string":
             if self.text[word.start] == '"':
-                raise self.error("bad-expression", "double quotes", word, "use single quotes: '" + word.text + "'")
+                raise self.error("bad-expression", "double quotes", word, "put strings in single quotes: '" + word.text + "'")
             if not word.text:
                 raise self.error("bad-value", "an empty string", word, f"'!{attribute.name}' matches flows that have none")
             if word.text.startswith("rx:"):

@@ -238,7 +238,7 @@ def _describe(text: str, failure: pp.ParseBaseException) -> ExpressionError:
     before = text[:offset].rstrip()
     expected = _expected(before)
     if rest.startswith("'") and not _QUOTED.match(rest):
-        return ExpressionError("a quote that is never closed", offset, 1, "write strings between single quotes")
+        return ExpressionError("this quote is never closed", offset, 1, "put strings between two single quotes")
     if met.startswith("="):
         if before.endswith(("==", "!=", "<=", ">=")):
             hint = "the operator is '=='" if before.endswith("==") else ""

@@ -74,7 +74,7 @@ def _ctmark_slot(target: Target, reports: Reports) -> Slot | None:
         reports.warning(
             "mark-outside-mask",
             target.place,
-            f"target {quote(target.name)}: bits {lost:#x} of the mark are outside the mask {mask:#x}",
+            f"target {quote(target.name)}: bits {lost:#x} of the mark lie outside the mask {mask:#x}",
             hint=f"the mask is not shifted: give the bits that are written, such as {mask << options['shift'] & 0xFFFFFFFF:#x}",
             consequence=f"{value:#x} is written",
         )
@@ -106,7 +106,10 @@ class Names:
         """The file is not read in this check: any name counts as one that it has."""
         if self.unread:
             reports.info(
-                "not-looked-at", None, f"this check does not read {quote(given)}", consequence="its labels are assumed to exist"
+                "not-looked-at",
+                None,
+                f"{quote(given)} is not read in this check",
+                consequence="its labels are taken to be known",
             )
             return
         for path in self.wanted:
@@ -127,7 +130,7 @@ class Names:
             match = _LINE.fullmatch(text)
             if not match:
                 # The line is not shown: whoever names a file need not be allowed to read it.
-                what, hint = "this line does not define a label", "write a bit and a name, such as: 3 games"
+                what, hint = "this line is not a label", "write a bit and a name, such as: 3 games"
             elif int(match[1]) >= self.limit:
                 self.high[match[2]] = int(match[1])
                 what, hint = f"the bit {match[1]} must be less than max_bits, which is {self.limit}", ""

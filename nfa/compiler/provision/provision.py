@@ -357,7 +357,7 @@ class _Provisioner:
                 target.place,
                 problem,
                 hint="nothing uses it, so the daemon replaces it",
-                consequence="its elements are removed",
+                consequence="its elements are lost",
             )
 
     def _refuse(self, code: str, target: Target, problem: str, hint: str) -> None:

@@ -12,6 +12,11 @@ text and numbers strangers chose; what is received is checked in full, in time p
 
 import struct
 
+MYPY = False
+if MYPY:
+    from collections.abc import Iterable
+    from typing import Any
+
 HELLO, STATUS, DATA, INVOKE, ADD_OBJECT = 0, 1, 2, 5, 6
 """Kinds of messages, those that are used here."""
 ATTR_STATUS, ATTR_OBJPATH, ATTR_OBJID, ATTR_METHOD, ATTR_SIGNATURE, ATTR_DATA, ATTR_NO_REPLY = 1, 2, 3, 4, 6, 7, 10
@@ -116,7 +121,7 @@ def read_string(payload: bytes) -> str:
 # -- tables ---------------------------------------------------------------------------------------------------------------
 
 
-def encode(table: dict) -> bytes:
+def encode(table: "dict[str, Any]") -> bytes:
     """Return the fields of a table, for ATTR_DATA or ATTR_SIGNATURE. Names that are no text are written as text.
 
     None, bool, int, float, str, list, tuple and dict can be told; anything else is a TypeError. Integers are int32 where they
@@ -127,7 +132,7 @@ def encode(table: dict) -> bytes:
     return _fields(table.items(), {_NAMELESS: b"\0\0\0\0"})
 
 
-def _fields(pairs, heads: dict[object, bytes]) -> bytes:
+def _fields(pairs: "Iterable[tuple[object, object]]", heads: dict[object, bytes]) -> bytes:
     """`pairs`: (name, value), the name `_NAMELESS` in arrays. `heads`: names encoded so far; most come again and again."""
     found = []
     for name, value in pairs:
@@ -185,8 +190,8 @@ def decode(data: bytes, most: int = MAX_FIELDS) -> dict[str, object]:
     text that is not UTF-8.
     """
     top: dict[str, object] = {}
-    box: dict | list = top
-    outer: list[tuple[dict | list, int]] = []
+    box: dict[str, object] | list[object] = top
+    outer: list[tuple[dict[str, object] | list[object], int]] = []
     position, end, count = 0, len(data), 0
     while True:
         if position == end:

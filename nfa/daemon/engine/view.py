@@ -23,6 +23,8 @@ MALFORMED = (TypeError, AttributeError, ValueError, KeyError, OSError, OverflowE
 CACHE_LIMIT = ROOM
 TEXT_LIMIT = 1024
 """A string of a record is compared and searched up to this many characters; no host name and no sane URL is longer."""
+LIST_LIMIT = 64
+"""Strings of a list that are looked at."""
 
 NOTHING: "dict[str, Any]" = {}
 """What a record without an optional part (`ssl`, `http`, ...) is read as having there."""
@@ -182,12 +184,12 @@ def text(value: object) -> str:
 
 
 def texts(*values: object) -> list[str]:
-    """Return the strings of one or more list fields (`alpn`, `tags`), lower case; at most 64 of each list."""
+    """Return the strings of one or more list fields (`alpn`, `tags`), lower case; at most LIST_LIMIT of each list."""
     found = []
     for value in values:
         if not isinstance(value, list):
             raise TypeError("not a list")
-        found.extend([text(item) for item in value[:64]])
+        found.extend([text(item) for item in value[:LIST_LIMIT]])
     return found
 
 

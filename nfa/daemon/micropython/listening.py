@@ -14,7 +14,7 @@ from ..base.portable_micropython import connect, socket_address
 _FORMAT, _SOCKET = 0o170000, 0o140000
 
 
-def listen_unix(path: str, mode: int, backlog: int) -> tuple:
+def listen_unix(path: str, mode: int, backlog: int) -> "tuple[socket.socket, int]":
     """Listen on a path. Returns the socket and the inode of its file. Raises `Answered`, `Taken`, or another OSError."""
     folder = ""
     for part in path.split("/")[1:-1]:

@@ -11,6 +11,12 @@ import socket
 from ..stream.client import parse_source
 from .channel import Channel
 
+MYPY = False
+if MYPY:
+    from typing import Any
+
+    from .channel import Counters, Hub
+
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 30.0
 """Seconds between attempts, more each time."""
@@ -26,7 +32,7 @@ class Sink(Channel):
 
     alone = True
 
-    def __init__(self, data: dict, hub) -> None:
+    def __init__(self, data: "dict[str, Any]", hub: "Hub") -> None:
         super().__init__(data, hub)
         self._host: str
         self._port: int
@@ -52,7 +58,7 @@ class Sink(Channel):
     def timeout(self, moment: float) -> None:
         self.open(moment)
 
-    def _resolved(self, addresses: list, problem: str, moment: float) -> None:
+    def _resolved(self, addresses: list[str], problem: str, moment: float) -> None:
         if self._closed:
             return
         if not problem:
@@ -90,7 +96,7 @@ class Sink(Channel):
         self._good_since = 0.0
         self.failed(why, "trying again; events are lost")
 
-    def put(self, event: bytes, counters) -> None:
+    def put(self, event: bytes, counters: "Counters") -> None:
         if self._socket is None:
             counters.skipped += 1
             return

@@ -7,6 +7,10 @@ What strangers put into a record never makes invalid output: half of a surrogate
 import json
 import struct
 
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+
 _json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -52,7 +56,7 @@ def to_msgpack(value: object) -> bytes:
     return b"".join(parts)
 
 
-def _pack(value: object, put) -> None:
+def _pack(value: object, put: "Callable[[bytes], None]") -> None:
     if isinstance(value, str):
         data = _text(value)
         put(_head(len(data), 0xA0, 31, (0xD9, 0xDA, 0xDB)))

@@ -5,9 +5,15 @@ connection that stays open. Of answers the status counts, and `Retry-After`, as 
 the rest costs the connection, never a second delivery. What a server says besides is bounded and skipped.
 """
 
-from .channel import MAX_QUEUED, Channel, earliest
-from .link import CLOSED, Link
+from .channel import MAX_QUEUED, earliest
+from .link import CLOSED, Link, Served
 from .waiting import Waiting
+
+MYPY = False
+if MYPY:
+    from typing import Any
+
+    from .channel import Counters, Hub
 
 MAX_BODY = 1 << 18
 """Bytes of events after which a request is full, before they are compressed."""
@@ -21,10 +27,10 @@ _TRY_AGAIN = (408, 425, 429)
 _NO_BODY = (204, 304)
 
 
-class Sink(Channel):
+class Sink(Served):
     """A URL that events are posted to."""
 
-    def __init__(self, data: dict, hub) -> None:
+    def __init__(self, data: "dict[str, Any]", hub: "Hub") -> None:
         super().__init__(data, hub)
         options = self.options
         self._link = Link(self, options)
@@ -36,7 +42,7 @@ class Sink(Channel):
         self._hurry = False
         self._body = b""
         """The request that is under way or to be sent again; `_counts`: counters to events in it."""
-        self._counts: dict = {}
+        self._counts: dict[Counters, int] = {}
         self._asked = False
         """An answer is to come, until `_until`; `_judged`: its head was there, what is left is to be skipped."""
         self._judged = False
@@ -57,7 +63,7 @@ class Sink(Channel):
     def readers(self) -> int:
         return int(self._link.state == "connected")
 
-    def put(self, event: bytes, counters) -> None:
+    def put(self, event: bytes, counters: "Counters") -> None:
         self._waiting.add(event, counters)
 
     def held(self) -> int:

@@ -155,7 +155,7 @@ class Hub:
         for channel in self.channels:
             if not self.dispatcher.guard(channel.flush, self.moment):
                 channel.broken(-1)
-        self._bound()
+        self.dispatcher.guard(self._bound)
 
     def _bound(self) -> None:
         """Keep what waits in all channels within MAX_WAITING: the one in which most waits drops some of it."""

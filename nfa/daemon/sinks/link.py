@@ -10,6 +10,12 @@ import os
 import select
 import socket
 
+from .channel import Channel
+
+MYPY = False
+if MYPY:
+    from typing import Any
+
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 60.0
 CHUNK = 1 << 16
@@ -19,6 +25,25 @@ CLOSED = "the server closed the connection"
 NO_TLS = "TLS needs Python's module ssl; OpenWrt: opkg install python3-openssl"
 
 
+class Served(Channel):
+    """A channel with a server behind a link, which tells it what happens."""
+
+    def connected(self, moment: float) -> None:
+        """The server is there."""
+
+    def received(self, data: bytes, moment: float) -> None:
+        """The server says something."""
+        raise NotImplementedError
+
+    def ended(self, moment: float) -> None:
+        """The server closes the connection."""
+        raise NotImplementedError
+
+    def lost(self, why: str) -> None:
+        """The connection, or an attempt, is lost; the link tries again."""
+        raise NotImplementedError
+
+
 class Link:
     """One server. Options of the channel: `host`, `port`, `tls`, `timeout_connect` (seconds), and `ca_file`, the authority that
     signed its certificate, "" for those that the system trusts.
@@ -26,7 +51,7 @@ class Link:
     `state` is waiting, resolving, connecting, securing or connected; `deadline` is when `timeout` must be called.
     """
 
-    def __init__(self, owner, options: dict) -> None:
+    def __init__(self, owner: "Served", options: "dict[str, Any]") -> None:
         self._owner = owner
         self._hub = owner.hub
         self.host: str = options["host"]
@@ -57,7 +82,7 @@ class Link:
         number = self._asked
         self._hub.resolve(self._owner, self.host, lambda addresses, problem: self._resolved(number, addresses, problem, moment))
 
-    def _resolved(self, number: int, addresses: list, problem: str, moment: float) -> None:
+    def _resolved(self, number: int, addresses: list[str], problem: str, moment: float) -> None:
         if number != self._asked or self.state != "resolving":
             return
         self._addresses = addresses

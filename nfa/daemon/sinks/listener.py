@@ -18,6 +18,12 @@ from ..base.listening import is_there, listen_unix, remove_unix
 from ..stream.client import parse_source
 from .channel import Channel, earliest
 
+MYPY = False
+if MYPY:
+    from typing import Any
+
+    from .channel import Counters, Hub
+
 MAX_READERS = 16
 MAX_BEHIND = 4 << 20
 """Bytes that one reader may be behind; then chunks are left out for it."""
@@ -43,7 +49,7 @@ class _Chunk:
 
     __slots__ = ("cost", "counts", "data", "readers")
 
-    def __init__(self, data: bytes, counts: dict) -> None:
+    def __init__(self, data: bytes, counts: "dict[Counters, int]") -> None:
         self.data = data
         self.counts = counts
         self.cost = len(data) + OVERHEAD
@@ -57,7 +63,7 @@ class _Reader:
         self.host = host
         """Where it is (tcp); b"": on this machine."""
         self.written = 0
-        self.chunks: deque = deque()
+        self.chunks: deque[_Chunk] = deque()
         self.sent = 0
         """Bytes of the first chunk that are gone."""
         self.behind = 0
@@ -70,7 +76,7 @@ class Sink(Channel):
 
     stream = True
 
-    def __init__(self, data: dict, hub) -> None:
+    def __init__(self, data: "dict[str, Any]", hub: "Hub") -> None:
         super().__init__(data, hub)
         self._uri: str = self.options["listen"]
         self._listener: socket.socket | None = None
@@ -82,7 +88,7 @@ class Sink(Channel):
         self._readers: dict[int, _Reader] = {}
         self._pending: list[bytes] = []
         self._size = 0
-        self._counts: dict = {}
+        self._counts: dict[Counters, int] = {}
         """Counters of a target to how many of the pending events are its own."""
         self._held = 0
         """What the chunks of all readers cost, bytes."""
@@ -232,7 +238,7 @@ class Sink(Channel):
 
     # -- events ---------------------------------------------------------------------------------------------------------
 
-    def put(self, event: bytes, counters) -> None:
+    def put(self, event: bytes, counters: "Counters") -> None:
         self._pending.append(event)
         self._size += len(event)
         self._counts[counters] = self._counts.get(counters, 0) + 1
@@ -310,7 +316,7 @@ class Sink(Channel):
             self.deadline = earliest(self._rest_until, self._look_at, *behind)
 
 
-def _host(address) -> bytes:
+def _host(address: object) -> bytes:
     """Return where a reader is, of IPv6 its network, in which one host may have any address; b"" for a unix socket."""
     if not isinstance(address, tuple):
         return b""
@@ -321,13 +327,13 @@ def _host(address) -> bytes:
     return packed if packed.startswith(bytes(8)) else packed[:8]  # ::1, and hosts of IPv4
 
 
-def _skip(counts: dict) -> None:
+def _skip(counts: "dict[Counters, int]") -> None:
     """Count events that one reader does not get."""
     for counters, count in counts.items():
         counters.skipped += count
 
 
-def _listen_tcp(family: int, address) -> socket.socket:
+def _listen_tcp(family: int, address: "Any") -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

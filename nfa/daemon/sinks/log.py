@@ -8,6 +8,12 @@ import time
 from .channel import Channel
 from .waiting import Waiting
 
+MYPY = False
+if MYPY:
+    from typing import Any
+
+    from .channel import Counters, Hub
+
 MAX_PENDING = 4 << 20
 """Bytes of events kept for one file; more are dropped, so that a flood costs bounded memory."""
 
@@ -17,7 +23,7 @@ class Sink(Channel):
 
     stream = True
 
-    def __init__(self, data: dict, hub) -> None:
+    def __init__(self, data: "dict[str, Any]", hub: "Hub") -> None:
         super().__init__(data, hub)
         self._pending = Waiting(MAX_PENDING)
 
@@ -30,7 +36,7 @@ class Sink(Channel):
     def shed(self, size: int) -> int:
         return self._pending.shed(size)
 
-    def put(self, event: bytes, counters) -> None:
+    def put(self, event: bytes, counters: "Counters") -> None:
         if self._pending.size + len(event) > MAX_PENDING:
             counters.skipped += 1
             return

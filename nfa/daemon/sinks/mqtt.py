@@ -12,9 +12,15 @@ import os
 import struct
 from collections import deque
 
-from .channel import MAX_QUEUED, OVERHEAD, QUIET, Channel, earliest
-from .link import CLOSED, Link
+from .channel import MAX_QUEUED, OVERHEAD, QUIET, earliest
+from .link import CLOSED, Link, Served
 from .waiting import Waiting
+
+MYPY = False
+if MYPY:
+    from typing import Any
+
+    from .channel import Counters, Hub
 
 KEEPALIVE = 60
 """Seconds without a message after which the broker is asked whether it is still there."""
@@ -86,19 +92,19 @@ def take(buffer: bytearray) -> tuple[int, bytes] | None:
     return None
 
 
-class Sink(Channel):
+class Sink(Served):
     """A topic of a broker."""
 
     alone = True
 
-    def __init__(self, data: dict, hub) -> None:
+    def __init__(self, data: "dict[str, Any]", hub: "Hub") -> None:
         super().__init__(data, hub)
         options = self.options
         self._link = Link(self, options)
         self._waiting = Waiting(MAX_QUEUED)
-        self._unanswered: dict[int, tuple] = {}
+        self._unanswered: dict[int, tuple[bytes, Counters]] = {}
         """Packet identifier to (event, counters), the oldest first."""
-        self._again: deque = deque()
+        self._again: deque[int] = deque()
         """Those of them that this connection has not been given yet."""
         self._fruitless = 0
         """Connections in a row that ended with messages under way and without an answer to any."""
@@ -135,7 +141,7 @@ class Sink(Channel):
         self._link.start(moment)
         self._look_again()
 
-    def put(self, event: bytes, counters) -> None:
+    def put(self, event: bytes, counters: "Counters") -> None:
         self._waiting.add(event, counters)
 
     def close(self, last: bool) -> None:

@@ -12,21 +12,21 @@ MAX_BYTES = MAX_FLOWS * 400
 
 MYPY = False
 if MYPY:
-    from .target import Matched
+    from typing import Any
 
 
 class Remembered:
     """Key to (packed record, what matched it)."""
 
     def __init__(self) -> None:
-        self._found: dict[bytes, tuple[bytes, Matched]] = {}
+        self._found: dict[bytes, tuple[bytes, Any]] = {}
         self.size = 0
         """Bytes of all packed records."""
 
     def __len__(self) -> int:
         return len(self._found)
 
-    def put(self, key: bytes, packed: bytes, matched: "Matched") -> None:
+    def put(self, key: bytes, packed: bytes, matched: "Any") -> None:
         """Remember a record of a flow that was heard of, in place of the one before."""
         self.pop(key)
         self._found[key] = packed, matched
@@ -34,7 +34,7 @@ class Remembered:
         while len(self._found) > MAX_FLOWS or self.size > MAX_BYTES:
             self.pop(next(iter(self._found)))
 
-    def pop(self, key: bytes) -> "tuple[bytes, Matched] | None":
+    def pop(self, key: bytes) -> "tuple[bytes, Any] | None":
         """Forget a flow. Returns (packed record, what matched it), or None."""
         found = self._found.pop(key, None)
         if found is not None:

@@ -5,6 +5,12 @@ The connection is the daemon's own. While it is not there, or ubusd does not rea
 
 from .channel import Channel
 
+MYPY = False
+if MYPY:
+    from typing import Any
+
+    from .channel import Counters
+
 
 class Sink(Channel):
     """A name of events on ubus."""
@@ -19,7 +25,7 @@ class Sink(Channel):
     def heard(self) -> bool:
         return self.hub.ubus is not None and self.hub.ubus.state == "registered"
 
-    def put(self, event: dict, counters) -> None:
+    def put(self, event: "dict[str, Any]", counters: "Counters") -> None:
         bus = self.hub.ubus
         if bus is not None and bus.event(self.options["event"], event):
             counters.added += 1

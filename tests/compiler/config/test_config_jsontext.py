@@ -46,7 +46,7 @@ def test_any_text_is_read_as_json_loads_does_or_refused(text: str) -> None:
         except ValueError:
             return
         # What we refuse on purpose.
-        assert any(word in str(error) for word in ("surrogate", "no number", "no value")), theirs
+        assert any(word in str(error) for word in ("surrogate", "not a JSON number", "not a JSON value")), theirs
     else:
         assert ours == json.loads(text.removeprefix("\ufeff"))
 
@@ -95,11 +95,11 @@ def test_places_count_characters_and_lines() -> None:
         ('{"a": "b', "1:7", "unterminated string"),
         ("{'a': 1}", "1:2", "single quotes"),
         ("{\"a\": 'b'}", "1:7", "single quotes"),
-        ('{"a": 1 // b\n}', "1:9", "a comment"),
-        ("# b\n{}", "1:1", "a comment"),
-        ('{"a": /* b */ 1}', "1:7", "a comment"),
-        ("{a: 1}", "1:2", "'a' has no double quotes"),
-        ('{"a": yes}', "1:7", "'yes' has no double quotes"),
+        ('{"a": 1 // b\n}', "1:9", "comments"),
+        ("# b\n{}", "1:1", "comments"),
+        ('{"a": /* b */ 1}', "1:7", "comments"),
+        ("{a: 1}", "1:2", "'a' is without double quotes"),
+        ('{"a": yes}', "1:7", "'yes' is without double quotes"),
         ('{"a": True}', "1:7", "'True' is not a JSON value"),
         ('{"a" 1}', "1:6", "missing ':' after the name 'a'"),
         ('{"a": [1, 2}', "1:12", "'}' where ']' must close the array opened at f.json:1:7"),
@@ -110,10 +110,10 @@ def test_places_count_characters_and_lines() -> None:
         ('{"a": ...}', "1:7", "stands for something left out"),
         ('["a"b"]', "1:5", "expected ',' or ']', found 'b'"),
         ("[1,,2]", "1:4", "a comma with nothing before it"),
-        ("[012]", "1:2", "'012' is not a valid JSON number"),
-        ("[0x1f]", "1:2", "'0x1f' is not a valid JSON number"),
-        ("[1.]", "1:2", "'1.' is not a valid JSON number"),
-        ("[NaN]", "1:2", "'NaN' is not a valid JSON number"),
+        ("[012]", "1:2", "'012' is not a JSON number"),
+        ("[0x1f]", "1:2", "'0x1f' is not a JSON number"),
+        ("[1.]", "1:2", "'1.' is not a JSON number"),
+        ("[NaN]", "1:2", "'NaN' is not a JSON number"),
         ('["\\ud83d"]', "1:2", "half of a surrogate pair"),
         ('["rx:\\."]', "1:6", "invalid escape"),
         ('["a\tb"]', "1:4", "a control character"),

@@ -208,7 +208,7 @@ def test_an_unknown_target_leaves_the_others_to_the_action(load_config: Load) ->
     assert policy.actions[0].targets == ["log"]
     (error,) = reports.errors
     assert error.hint == "did you mean 'log'?"
-    assert error.consequence == "the action uses its other targets"
+    assert error.consequence == "the action keeps its other targets"
 
 
 def test_an_action_with_disabled_targets_only_is_a_warning(load_config: Load) -> None:
@@ -260,7 +260,7 @@ def test_a_missing_file_leaves_the_running_policy() -> None:
         ({"actions": {"b": 5}}, "error", "'b' in 'actions' is not an object"),
         ({"actions": {"": {}}}, "error", "an action has an empty name"),
         ({"targets": {"": {"target_type": "log"}}}, "error", "a target has an empty name"),
-        ({"exemptions": ["", "10.0.0.1"]}, "error", "an empty string"),
+        ({"exemptions": ["", "10.0.0.1"]}, "error", "an empty text"),
         ({"target_defaults": {"logg": {}}}, "warning", "'logg' is not a target type"),
         ({"target_defaults": {"log": {"interval": "x"}}}, "error", "target_defaults of log: 'interval'"),
         (

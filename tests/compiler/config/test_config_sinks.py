@@ -103,7 +103,7 @@ def test_a_socket_that_others_can_reach_is_a_warning(tmp_path: Path, address: st
     """Each guest of the network could read where everybody goes, and nobody would have thought of it."""
     policy, reports = loaded(tmp_path, uci("sink out", f"sink out\ntype socket\nlisten tcp://{address}:7160"))
     assert [report.severity for report in reports.items] == ["warning"] and policy.targets["t"].channel
-    assert "anyone who can reach it sees all flows" in reports.items[0].text() and "line 7" in reports.items[0].text()
+    assert "anyone who can connect sees all flows" in reports.items[0].text() and "line 7" in reports.items[0].text()
 
 
 @pytest.mark.parametrize(

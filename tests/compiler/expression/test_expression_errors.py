@@ -46,9 +46,9 @@ WRONG = [
     ("tunnel_type == «zzz»;", "'zzz' is not a value of 'tunnel_type'", "tunnel_none, tunnel_gtp"),
     ("origin == «'origin_local'»;", "'origin' expects origin_local or origin_other or origin_unknown, found a string", ""),
     # quotes
-    ('app == «"youtube"»;', "double quotes", "use single quotes: 'youtube'"),
-    ("app == «''»;", "an empty string", "'!application' matches flows that have none"),
-    ("app == «'»youtube;", "a quote that is never closed", "write strings between single quotes"),
+    ('app == «"youtube"»;', "double quotes", "put strings in single quotes: 'youtube'"),
+    ("app == «''»;", "an empty string", "'!application' asks for a flow that has none"),
+    ("app == «'»youtube;", "this quote is never closed", "put strings between two single quotes"),
     ("app == 'a'«b»';", "expected '&&', '||' or ';', found 'b'", ""),
     # patterns
     ("url == «'rx:'»;", "an empty regular expression", ""),

@@ -47,7 +47,7 @@ def test_a_mark_is_shifted_and_kept_within_its_mask(tmp_path: Path) -> None:
     assert (slot["mark"], slot["mask"], reports.items) == (0x200, 0xFF00, [])
     slot, reports = made(tmp_path, "ctmark", mark=2, shift=8, mask=0xFF)
     assert slot["mark"] == 0
-    assert "bits 0x200 of the mark are outside the mask 0xff" in messages(reports)[0]
+    assert "bits 0x200 of the mark lie outside the mask 0xff" in messages(reports)[0]
     assert "0xff00" in messages(reports)[0]
     assert made(tmp_path, "ctmark", mask=0)[0] is None
 

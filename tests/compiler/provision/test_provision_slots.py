@@ -231,7 +231,7 @@ def test_another_key_is_an_error(target: MakeTarget) -> None:
 def test_a_managed_set_of_another_type_is_replaced(target: MakeTarget, kind: str, there: Any, problem: str) -> None:
     """After a changed type somebody would have to delete the set by hand. What there is of the old one must not count."""
     (slot,), texts = run(target(kind, families=(4,)), kernel=FakeKernel({"x.v4": there}))
-    assert texts == [f"info: set 'x.v4' {problem}. Nothing uses it, so the daemon replaces it. Its elements are removed"]
+    assert texts == [f"info: set 'x.v4' {problem}. Nothing uses it, so the daemon replaces it. Its elements are lost"]
     (wanted,), _ = run(target(kind, families=(4,)), kernel=FakeKernel())
     assert slot == wanted | {"replace": True, "note": ""}
 

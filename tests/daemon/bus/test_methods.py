@@ -248,7 +248,7 @@ def test_check_of_a_uci_text_checks_its_sinks(house: House) -> None:
     for right, wrong, words in (
         ("http://example", "example", "expected a URL"), ("'500'", "'5000'", "a whole number from 1 to 1000"),
         ("channel 'big'", "channel 'pig'", "does not have"), ("type 'http'", "type 'htp'", "did you mean 'http'?"),
-        ("config sink", "config 'sink", "this ' has no other"),
+        ("config sink", "config 'sink", "this ' is never closed"),
     ):  # fmt: skip
         found = house.result("check", config=UCI.replace(right, wrong, 1))
         assert found["errors"] == 1 and words in json.dumps(found["reports"]), found

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from nfa.compiler.config import zone as zones
-from nfa.daemon.engine.hours import DAY, Zone, applies, inside
+from nfa.daemon.engine.hours import DAY, Zone, applies, inside, next_edge, shown
 
 H = 3600
 SCHOOL_NIGHT = ((6, 0, 1, 2, 3), 21 * H, 6 * H + 1800)  # from Sunday to Thursday, 21:00 to 6:30
@@ -102,3 +102,54 @@ def test_a_clock_that_jumps_needs_no_care() -> None:
         assert offset is not None
         local = moment + int(offset.total_seconds())
         assert zone.wall(moment) == ((local // DAY + 3) % 7, local % DAY)
+
+
+def test_the_next_edge_is_the_first_second_at_which_it_differs() -> None:
+    """Status would tell a time at which nothing happens: in the night of a change of the clock, on a day without a window."""
+    paris = Zone(zones.changes(PARIS))
+    utc = Zone([(0, 0)])
+    cases = [
+        ([WORK], []),
+        ([SCHOOL_NIGHT], []),
+        ([WORK, SCHOOL_NIGHT], [MORNING]),
+        ([], [MORNING]),
+        ([((2,), 5 * H, 5 * H)], []),
+    ]
+    for start in ("2026-03-28 12:00", "2026-06-17 08:59", "2026-10-24 20:00"):
+        moment = int(datetime.fromisoformat(start + "+00:00").timestamp())
+        for zone in (paris, utc):
+            for inclusive, exclusive in cases:
+                state = applies(inclusive, exclusive, *zone.wall(moment))
+                edge = next_edge(inclusive, exclusive, zone, moment)
+                assert edge is not None and edge > moment
+                assert applies(inclusive, exclusive, *zone.wall(edge)) is not state
+                # Nothing changes before: every edge here falls on a half of an hour, of either clock.
+                for between in range(moment - moment % 1800 + 1800, edge, 1800):
+                    assert applies(inclusive, exclusive, *zone.wall(between)) is state, (start, inclusive, between, edge)
+                assert applies(inclusive, exclusive, *zone.wall(edge - 1)) is state
+
+
+def test_an_edge_that_does_not_come_within_eight_days_is_none() -> None:
+    """An action for all hours, or for none, would be told to begin some day."""
+    monday = 1700438400
+    utc = Zone([(0, 0)])
+    assert next_edge([], [], utc, monday) is None
+    assert next_edge([], [(tuple(range(7)), 0, 0)], utc, monday) is None
+    assert next_edge([((0,), 12 * H, 13 * H)], [], utc, monday + 12 * H) == monday + 13 * H
+    assert next_edge([((0,), 12 * H, 13 * H)], [], utc, monday + 13 * H) == monday + 7 * DAY + 12 * H
+    assert next_edge([((0,), 0, 1)], [], utc, monday) == monday + 1
+
+
+def test_what_a_clock_shows() -> None:
+    """People would read another time than their clock shows."""
+    moments = (0, 0), (5, 12 * H + 41 * 60 + 59), (6, DAY - 1), (2, 23 * H)
+    assert [shown(*moment) for moment in moments] == ["mon 0:00", "sat 12:41", "sun 23:59", "wed 23:00"]
+
+
+def test_a_zone_begins_each_offset_at_its_second() -> None:
+    """A change of the clock would come a second early or late, or the offset of another season hold."""
+    zone = Zone([(0, 3600), (1000, 7200), (2000, -60)])
+    for moment, offset in ((-DAY, 3600), (0, 3600), (999, 3600), (1000, 7200), (1999, 7200), (2000, -60), (1 << 40, -60)) * 2:
+        for there in (moment, 1500, moment):
+            wanted = (3 + (moment + offset) // DAY) % 7, (moment + offset) % DAY
+            assert zone.wall(there) == wanted if there == moment else zone.wall(there)

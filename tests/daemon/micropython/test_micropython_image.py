@@ -85,7 +85,7 @@ def test_an_image_for_another_byte_order_is_refused_in_words() -> None:
 def test_hours_in_the_zone_of_the_machine_that_compiles_are_told(tmp_path: Path) -> None:
     """A server that compiles in UTC would have the children's evening begin at another hour."""
     hours = {"time_of_day": {"time_start": "08:00", "time_end": "17:00"}}
-    assert "time zone of this machine" in made(tmp_path, fitting("a", "app == 'netflix';", **hours), targets=SETS)[1][0]
+    assert "this machine's time zone" in made(tmp_path, fitting("a", "app == 'netflix';", **hours), targets=SETS)[1][0]
     assert made(tmp_path, fitting("a", "app == 'netflix';", **hours), targets=SETS, timezone="UTC")[1] == []
 
 

@@ -37,7 +37,7 @@ def said(value: Any) -> Any:
 
 
 def refuse(word: str) -> None:
-    raise AssertionError(f"{word} is no JSON")
+    raise AssertionError(f"{word} is not valid JSON")
 
 
 @given(VALUES)

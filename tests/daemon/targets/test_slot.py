@@ -9,7 +9,7 @@ from fake_kernel import key, slot_data
 
 from nfa.daemon.targets.counters import Counters
 from nfa.daemon.targets.sets import slot as slots
-from nfa.daemon.targets.sets.slot import GRACE, Slot
+from nfa.daemon.targets.sets.slot import CARRIED, GRACE, Slot
 
 
 def made(**options: object) -> Slot:
@@ -240,3 +240,62 @@ def test_what_a_shorter_ttl_has_left_behind_goes_with_its_last_flow() -> None:
     slot.take(slot.data | {"ttl": 60})
     slot.release(key(1), 101, True)
     assert slot.take_pending() == ([], [], [key(1)])
+
+
+def test_a_burst_within_a_second_is_bounded_as_all_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The quick way for many elements of one second would pass the bound of the table."""
+    monkeypatch.setattr(slots, "MAX_LIVE", 10)
+    slot = made(ttl=60)
+    for number in range(35):
+        slot.hold(key(number), 100)
+        assert len(slot.live) <= 10
+    assert set(slot.live) == set(map(key, range(30, 35))) | set(map(key, range(25, 30)))
+    assert len(slot.take_pending()[0]) == 35, "the kernel gets them all"
+
+
+def test_a_burst_after_an_element_was_taken_out_adds_and_refreshes_as_always() -> None:
+    """An element that was to be taken out in this turn would be added, which the kernel refuses; or go in spite of a holder."""
+    slot = made(ttl=60)
+    slot.hold(key(1), 100)
+    slot.take_pending()
+    slot.release(key(1), 100, True)
+    slot.hold(key(2), 100)
+    slot.hold(key(1), 100)
+    assert slot.take_pending() == ([key(2)], [key(1)], [])
+
+
+def test_what_an_earlier_life_may_have_left_is_taken_out_for_a_while_only() -> None:
+    """Elements of before a restart would stay though their flow is reclassified; or, for ever after, each such flow would cost
+    the kernel a removal of what is not there."""
+    for managed, ttl, until in ((True, 60, CARRIED), (True, 2 * CARRIED, 2 * CARRIED), (False, 60, None)):
+        slot = made(ttl=ttl)
+        slot.data["managed"] = managed
+        slot.keep_carried(100)
+        for now, carried in ((100, True), (99 + (until or CARRIED), True), (100 + (until or CARRIED), until is None)):
+            slot.expire(now)
+            assert slot.carried_over is carried
+            slot.hold(key(1), now)
+            slot.take_pending()
+            slot.forget([key(1)])  # the kernel did not take it: it may be there from before
+            slot.release(key(1), now, True)
+            assert slot.take_pending() == ([], [], [key(1)] if carried else [])
+
+
+def test_a_purge_leaves_an_element_to_its_time_and_the_next_flow_has_it_again() -> None:
+    """An element would go with the purge of its flow, before its ttl; or stay when the next flow with it is reclassified."""
+    slot = made(ttl=60)
+    slot.hold(key(1), 100)
+    slot.take_pending()
+    slot.release(key(1), 110, False)
+    assert slot.take_pending() == ([], [], []) and slot.expires(key(1)) == 160 and key(1) in slot.live
+    slot.hold(key(1), 120)
+    assert slot.take_pending() == ([], [], []), "more than half of its life is left"
+    slot.release(key(1), 121, True)
+    assert slot.take_pending() == ([], [], [key(1)])
+    slot.hold(key(1), 130)
+    slot.take_pending()
+    slot.release(key(1), 131, False)
+    slot.expire(190 + GRACE)
+    assert not slot.live and slot.take_pending() == ([], [], []), "the kernel has dropped it"
+    slot.release(key(1), 200, True)
+    assert slot.take_pending() == ([], [], [])
