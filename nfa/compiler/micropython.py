@@ -51,7 +51,7 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
             "timezone-assumed",
             None,
             f"hours use this machine's time zone: {zone}",
-            hint="set `timezone` to the router's",
+            hint="set `timezone` to that of the router",
         )
     for item in compiled.actions:
         item.code = item.code or inactive_code(item.action, compiled.policy)

@@ -114,7 +114,7 @@ class _Finder:
         name = str(target.options["sink"])
         if self.context.paths.readable or any(normal(section.name.value) == normal(name) for section in self.declared):
             return False
-        message = f"the sink {quote(name)} is not looked for in other files in this check"
+        message = f"this check does not look for the sink {quote(name)} in other files"
         self.context.reports.info("not-looked-at", target.place, message, consequence="their content is taken to be valid")
         return True
 

@@ -57,7 +57,7 @@ def _read(entry: Text, paths: Paths, reports: Reports) -> list[Text]:
         reports.info(
             "not-looked-at",
             entry.place,
-            f"{quote(path)} is not read in this check",
+            f"this check does not read {quote(path)}",
             consequence="its content is taken to be valid",
         )
         return [Text("*", entry.place)]

@@ -281,7 +281,7 @@ class _Reader:
         if what == "a value" and (near := nearest(word, [*_CONSTANTS, "none"])):
             meant = near[0].replace("none", "null")
             return self.error(self.at, f"{quote(word)} is not a JSON value", f"write {meant}")
-        return self.error(self.at, f"{quote(word)} is without double quotes", f'write "{printable(word)}"')
+        return self.error(self.at, f"{quote(word)} has no double quotes", f'write "{printable(word)}"')
 
     def wrong_string(self, start: int, error: json.JSONDecodeError) -> JsonError:
         """Say better than the standard library what is wrong with the string that starts at `start`."""

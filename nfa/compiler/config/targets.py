@@ -188,7 +188,7 @@ def _check_ctlabel(found: Complete, own: Settings, globals_: dict[str, dict[str,
     bits = cast(int, globals_["ctlabel"]["max_bits"])
     high = [label for label in labels if isinstance(label, int) and label >= bits]
     if high:
-        return f"the label bit {high[0]} is not below max_bits, which is {bits}"
+        return f"the label bit {high[0]} must be less than max_bits, which is {bits}"
     return "" if labels or options["auto_label"] else "nothing to set: give 'labels' or 'auto_label'"
 
 

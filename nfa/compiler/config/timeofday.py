@@ -87,7 +87,7 @@ def _window(value: Value, context: Context) -> Window:
     found.update(zip((name.replace("days", "day") for name in written), read, strict=True))
     if found["time_start"] == found["time_end"]:
         context.reports.warning(
-            "window-of-a-day", value.place, "the window starts and ends at the same time", consequence="it lasts for 24 hours"
+            "window-of-a-day", value.place, "the window starts and ends at the same time", consequence="it lasts 24 hours"
         )
     return Window(found["day"], found["time_start"], found["time_end"], found["policy"])
 

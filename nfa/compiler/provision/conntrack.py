@@ -108,7 +108,7 @@ class Names:
             reports.info(
                 "not-looked-at",
                 None,
-                f"{quote(given)} is not read in this check",
+                f"this check does not read {quote(given)}",
                 consequence="its labels are taken to be known",
             )
             return

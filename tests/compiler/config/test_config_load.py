@@ -260,7 +260,7 @@ def test_a_missing_file_leaves_the_running_policy() -> None:
         ({"actions": {"b": 5}}, "error", "'b' in 'actions' is not an object"),
         ({"actions": {"": {}}}, "error", "an action has an empty name"),
         ({"targets": {"": {"target_type": "log"}}}, "error", "a target has an empty name"),
-        ({"exemptions": ["", "10.0.0.1"]}, "error", "an empty text"),
+        ({"exemptions": ["", "10.0.0.1"]}, "error", "an empty string"),
         ({"target_defaults": {"logg": {}}}, "warning", "'logg' is not a target type"),
         ({"target_defaults": {"log": {"interval": "x"}}}, "error", "target_defaults of log: 'interval'"),
         (

@@ -387,7 +387,7 @@ def test_a_file_of_uci_where_another_is_expected_is_recognised(router: Router, o
     assert main(["check", option, str(router.package), *(["--no-uci"] if option == "-c" else [])]) == 1
     told = capsys.readouterr().out
     expected = {
-        "-c": "error: this is a UCI file, not JSON. Type 'nfa check' for what is in /etc/config, or name the folder",
+        "-c": "error: this is a UCI file, not JSON. Run 'nfa check' to check /etc/config, or name the folder",
         "-u": f"error: this is a file, not a folder of UCI packages. Name its folder: -u {router.config}.",
     }
     assert told.startswith(f"{router.package}: {expected[option]}") and "1 error" in told

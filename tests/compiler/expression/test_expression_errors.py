@@ -47,7 +47,7 @@ WRONG = [
     ("origin == «'origin_local'»;", "'origin' expects origin_local or origin_other or origin_unknown, found a string", ""),
     # quotes
     ('app == «"youtube"»;', "double quotes", "put strings in single quotes: 'youtube'"),
-    ("app == «''»;", "an empty string", "'!application' asks for a flow that has none"),
+    ("app == «''»;", "an empty string", "'!application' matches flows that have none"),
     ("app == «'»youtube;", "this quote is never closed", "put strings between two single quotes"),
     ("app == 'a'«b»';", "expected '&&', '||' or ';', found 'b'", ""),
     # patterns
