@@ -119,7 +119,7 @@ class _Compiler:
         if word.startswith("@"):
             members = self.groups.get(word[1:])
             if members is None:
-                hint = did_you_mean(word[1:], self.groups) or "no address group is defined"
+                hint = did_you_mean(word[1:], self.groups) or "there are no address groups"
                 message = about(what, f"unknown address group {quote(word)}")
                 self.reports.error("unknown-address-group", text.place, message, hint=hint, consequence=consequence)
                 return []

@@ -127,7 +127,7 @@ class Explainer:
         assert item.criteria is not None  # an action without criteria is off
         matched, why = self._walker.reasons(item.criteria, record)
         if matched and not hours.hold(name, at):
-            when = f"would match, but it is outside its hours at {shown(*at)} ({hours.words(name)}, zone {hours.zone})"
+            when = f"would match, but is outside its schedule at {shown(*at)} ({hours.words(name)}, zone {hours.zone})"
             return Step(name, "outside hours", (when, *why))
         return Step(name, "matched" if matched else "no match", tuple(why))
 
@@ -162,7 +162,7 @@ class Explainer:
                     f"it has no set for IPv{flow['ip_version']}" if target.type in SETS else "it sets nothing"
                 )
         if target.cut and target.type != "pftable" and name in verdict.effects:
-            verdict.effects[name].append("the connection is cut: its next packet meets the firewall's rules again")
+            verdict.effects[name].append("the connection is cut: its next packet goes through the firewall rules again")
 
     def _in_words(self, slot: Slot, record: dict[str, Any]) -> str:
         """Return what a flow gets in a slot. Raises ValueError or OSError when it gets nothing."""

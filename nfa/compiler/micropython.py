@@ -24,9 +24,9 @@ from .expression.tree import And, Node, Not, Or, Pattern, Test
 MAX_PIECE = 4096
 """Characters of source that MicroPython compiles at once, if it can be cut: what it needs for that is many times as much."""
 _CANNOT = {
-    "log": "MicroPython cannot write files that nobody can put a link in place of",
+    "log": "MicroPython cannot write files without following symbolic links",
     "sink": "sinks need modules that MicroPython lacks",
-    "pftable": "tables of PF are filled by a program, which MicroPython cannot run",
+    "pftable": "PF tables are filled by running pfctl, which MicroPython cannot do",
 }
 _REPORTS = 20
 
@@ -51,7 +51,7 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
             "timezone-assumed",
             None,
             f"hours use this machine's time zone: {zone}",
-            hint="set `timezone` to the router's",
+            hint="set `timezone` to that of the router",
         )
     for item in compiled.actions:
         item.code = item.code or inactive_code(item.action, compiled.policy)

@@ -131,15 +131,15 @@ def _zone(policy: Policy, uci: str | None, reports: Reports) -> zoneinfo.ZoneInf
                     "timezone-not-installed",
                     origin.place if origin else None,
                     f"the time zone {quote(policy.timezone)} is not known here: zone names need the zoneinfo database",
-                    hint="install zoneinfo-core and the package of the region, as zoneinfo-europe or zoneinfo-northamerica,"
-                    " or write the POSIX form, such as CET-1CEST,M3.5.0,M10.5.0/3",
-                    consequence=f"the zone of the system is used: {used.key if used else 'UTC'}, where it is {shown(*clock)}",
+                    hint="install zoneinfo-core and the package of the region, such as zoneinfo-europe or "
+                    "zoneinfo-northamerica, or write the POSIX form, such as CET-1CEST,M3.5.0,M10.5.0/3",
+                    consequence=f"the system's time zone is used: {used.key if used else 'UTC'}, where it is {shown(*clock)}",
                 )
                 return used
     found = zone.system(system)
     if found is None:
         reports.warning(
-            "system-timezone-unknown", None, "the time zone of this system is not known", consequence="hours are read as UTC"
+            "system-timezone-unknown", None, "the time zone of this system is unknown", consequence="schedules use UTC"
         )
     return found
 

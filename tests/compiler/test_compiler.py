@@ -257,7 +257,7 @@ def test_explain_says_what_a_connection_gets_and_that_it_is_cut(tmp_path: Path, 
     verdict = explain(made, samples.flow(application="netify.netflix", other="203.0.113.80", local_origin=False))
     ends = "conntrack: tcp 203.0.113.80:443 > 192.168.1.20:50000"
     assert verdict.effects == {
-        "m": [f"{ends} mark 0x20/0xff0", "the connection is cut: its next packet meets the firewall's rules again"],
+        "m": [f"{ends} mark 0x20/0xff0", "the connection is cut: its next packet goes through the firewall rules again"],
         "l": [f"{ends} label streaming"],
         "auto": [f"{ends} label a-netify-netflix"],
     }

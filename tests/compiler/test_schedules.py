@@ -88,7 +88,7 @@ def test_where_uci_says_nothing_the_system_is_asked_in_other_ways(
     reports = Reports()
     found = schedules(made.policy, str(tmp_path), reports)
     assert found.changes == (zone.changes(ZoneInfo(same)) if same else [(0, 0)])
-    said = "the time zone of this system is not known" in "".join(report.text() for report in reports.items)
+    said = "the time zone of this system is unknown" in "".join(report.text() for report in reports.items)
     assert said == (same is None)
 
 
@@ -206,7 +206,7 @@ def test_explain_knows_the_hours(tmp_path: Path) -> None:
     bed, every = explain(made, samples.flow(), wall_time("sat 12:41", 0)).steps
     assert (bed.outcome, every.outcome) == ("outside hours", "matched")
     zone_words = "(sun-thu 21:00-6:30, zone CET-1CEST,M3.5.0,M10.5.0/3)"
-    assert bed.why[0] == f"would match, but it is outside its hours at sat 12:41 {zone_words}"
+    assert bed.why[0] == f"would match, but is outside its schedule at sat 12:41 {zone_words}"
     for inside in ("21:00", "sun 21:00", "2026-11-20 6:29"):
         assert explain(made, samples.flow(), wall_time(inside, 6)).matched == ["bed"], inside
     assert {step.outcome for step in explain(made, samples.flow()).steps} & {"matched", "outside hours"}
@@ -252,4 +252,4 @@ def test_a_zone_without_its_package_is_one_warning_with_the_time_that_is_used(
     _, reports = compiled(tmp_path, config)
     [warning] = [report.text() for report in reports.warnings if "zone" in report.message]
     assert "zoneinfo-europe" in warning and "CET-1CEST,M3.5.0,M10.5.0/3" in warning
-    assert "The zone of the system is used: JST-9, where it is " in warning
+    assert "The system's time zone is used: JST-9, where it is " in warning

@@ -332,7 +332,7 @@ def test_a_hundred_actions_need_four_and_a_half_megabytes(
 
 
 def test_more_flows_than_memory_are_forgotten(micro: MicroLab) -> None:
-    """A scan of the network would end it, or make it so slow that no flow is matched."""
+    """A scan of the network would end it, or make it so slow that no flow matches."""
     start(micro)
     for part in range(6):
         records = [flow(other=f"10.{part}.{n >> 8}.{n & 255}", local_port=n, digest=f"{part:04x}{n:08x}") for n in range(2000)]

@@ -106,7 +106,7 @@ def test_explain_and_check_know_the_table(lab: Lab, pf: Pf, tmp_path: Path) -> N
     assert "is cut" not in explained
     checked = nfa(None, "check", "--no-uci", str(policy_file))
     assert checked.returncode == 0
-    assert "PF is not cut" in checked.stdout + checked.stderr
+    assert "not with PF" in checked.stdout + checked.stderr
 
 
 def test_a_failing_pfctl_is_told_and_made_up_for(lab: Lab, pf: Pf) -> None:
@@ -172,5 +172,5 @@ def test_where_there_is_no_pf_the_target_is_unavailable_and_the_rest_works(lab: 
     status = daemon.status()["targets"]
     assert (status["pf"]["active"], status["n"]["active"]) == (False, True)
     assert status["pf"]["reason"] == "there is no PF on this system: see nfa check"
-    assert daemon.said("there is no PF on this system: FreeBSD has it", "nftset or ipset")
+    assert daemon.said("there is no PF on this system, only on FreeBSD", "nftset or ipset")
     assert daemon.stop() == 0

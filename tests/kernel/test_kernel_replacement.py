@@ -85,8 +85,8 @@ def test_an_nftables_set_that_rules_use_is_reported_and_replaced_when_they_are_g
     assert lab.namespace.nft_set("nfa good.v4").keys == KEYS, "the rest of the policy works"
     assert lab.namespace.nft_set("nfa n.v4").type == "ether_addr"
     (found,) = findings(lab, "error")
-    assert "target 'n': set 'n.v4' holds ether_addr" in found["message"]
-    assert "used by rules of chain 'forward'" in found["message"]
+    assert "target 'n': set 'n.v4' contains ether_addr" in found["message"]
+    assert "used by rules in chain 'forward'" in found["message"]
     assert status["targets"]["n"]["sets"][0]["code"] == found["code"] == "set-other-type"
     assert status["policy"]["errors"] == 1
     assert len(lab.daemon.said("error: target 'n'", "n.v4", "nfa check shows what uses it")) == 1, lab.daemon.log

@@ -27,7 +27,7 @@ test('what is polled is the answer', async () => {
 });
 
 test('what was asked for says why it did not work', async () => {
-	await assert.rejects(answering(GONE).reload(), /The daemon does not run/);
+	await assert.rejects(answering(GONE).reload(), /The daemon is not running/);
 	await assert.rejects(answering(() => Promise.resolve({ error: "no such target: 'x'" })).flush('x'), /no such target: 'x'/);
 	await assert.rejects(answering(() => Promise.resolve(6)).reload(), /status 6/);
 	await assert.rejects(answering(() => Promise.reject(new Error('no network'))).reload(), /no network/);

@@ -103,9 +103,9 @@ test('what a finding says decides nothing: it may speak any language, or of erro
 test('a configuration that could not be used comes before its errors', () => {
 	const policy = { generation: 3, failed_at: NOW, errors: 1, warnings: 0, reports: [ finding('error', 'the file ends here') ] };
 	const texts = found({ policy }).map(item => item.text);
-	assert.match(texts[0], /The one before stays in force/);
+	assert.match(texts[0], /The previous one stays active/);
 	assert.equal(texts[1], 'The file ends here.');
-	assert.match(found({ policy: { ...policy, generation: 0 } })[0].text, /no policy is in force/);
+	assert.match(found({ policy: { ...policy, generation: 0 } })[0].text, /no policy is active/);
 });
 
 test('errors stand before warnings, and notes are left out', () => {
@@ -135,11 +135,11 @@ test('each trouble of a set is told by its code, in whatever words the daemon ha
 test('what to do about netifyd is told by the code, in whatever words the error is', () => {
 	const advice = code => health.agent({ connected: false, last_error: 'WORTE', code }).advice;
 	assert.match(advice('source-refused'), /netifyd is not running/);
-	assert.match(advice('source-forbidden'), /may not open/);
+	assert.match(advice('source-forbidden'), /not allowed to open/);
 	assert.match(advice('source-unresolved'), /cannot be reached/);
 	assert.match(advice('source-unreachable'), /cannot be reached/);
-	assert.match(advice('source-closed'), /tries again/);
-	assert.match(health.agent({ connected: false, last_error: 'No such file or directory', code: '' }).advice, /tries again/);
+	assert.match(advice('source-closed'), /keeps trying/);
+	assert.match(health.agent({ connected: false, last_error: 'No such file or directory', code: '' }).advice, /keeps trying/);
 });
 
 test('a target that is off is no problem, one that is not in use is', () => {
@@ -167,7 +167,7 @@ test('the state of an action is a word', () => {
 	assert.equal(text({ enabled: false, active: false, reason: 'disabled' }), 'off');
 	assert.match(text({ active: false, reason: 'WORTE', code: 'action-broken' }), /not in use .* it has an error/);
 	assert.match(text({ active: false, reason: 'WORTE', code: 'regex-too-large' }), /not in use .* WORTE/);
-	assert.match(text({ in_hours: false, until: 'sat 22:00' }), /outside its hours .* begins Saturday 22:00/);
+	assert.match(text({ in_hours: false, until: 'sat 22:00' }), /outside its schedule .* starts Saturday 22:00/);
 	assert.match(text({ in_hours: true, until: 'sun 06:00' }), /on .* until Sunday 06:00/);
 	assert.match(text({ in_hours: false, hours: 'never' }), /never/);
 });
@@ -187,6 +187,6 @@ test('the first word says what keeps a daemon that runs from its work', () => {
 	assert.equal(said({ source: { connected: false } }), 'Running, but netifyd is not connected');
 	assert.equal(said({ source: { connected: false }, uptime: 2 }), 'Running');
 	assert.equal(said({ policy: { generation: 1, failed_at: 5, errors: 1 } }), 'Running, but the last configuration could not be used');
-	assert.equal(said({ policy: { generation: 0, failed_at: 5, errors: 1 } }), 'Running, but no policy is in force');
+	assert.equal(said({ policy: { generation: 0, failed_at: 5, errors: 1 } }), 'Running, but no policy is active');
 	assert.equal(said({ policy: { generation: 1, failed_at: null, errors: 1 } }), 'Running, but the configuration has errors');
 });

@@ -20,7 +20,7 @@ const section = (type, name, more) => ({ '.type': type, '.name': name, ...more }
 test('a name that a section of any type has is refused', () => {
 	const known = names([ section('action', 'one'), section('nfa', 'main') ]);
 	for (const type of [ 'action', 'target', 'time_of_day', 'exemption', 'sink', 'channel' ])
-		assert.match(known.problem(type, 'one'), /something else of the name one/);
+		assert.match(known.problem(type, 'one'), /The name one is in use/);
 	assert.equal(known.problem('target', 'two'), '');
 });
 
@@ -41,7 +41,7 @@ test('what uses a section is told by name', () => {
 	assert.deepEqual(known.users('target', 'set'), [ 'Policies that use it: one, two' ]);
 	assert.deepEqual(known.users('time_of_day', 'night'), [ 'Policies that use it: one' ]);
 	assert.deepEqual(known.users('exemption', 'list'), [ 'Policies that use it: two' ]);
-	assert.deepEqual(known.users('exemption', 'global'), [ 'It holds for all policies.' ]);
+	assert.deepEqual(known.users('exemption', 'global'), [ 'It applies to all policies.' ]);
 	assert.deepEqual(known.users('sink', 'my_sink'), [ 'Targets that use it: mail', 'Channels that use it: outbox' ]);
 	assert.deepEqual(known.users('target', 'other'), []);
 	assert.deepEqual(known.users('action', 'one'), []);

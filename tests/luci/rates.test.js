@@ -62,7 +62,7 @@ test('the chart says whether there is an answer', () => {
 	const made = history([ [ 0, null ] ]);
 	const shown = chart.create(made, 300);
 	shown.draw(0);
-	assert.match(shown.node.textContent, /No answer/);
+	assert.match(shown.node.textContent, /does not answer/);
 	made.add(3, 5, 5);
 	shown.draw(3);
 	assert.match(shown.node.textContent, /first point/);
@@ -72,6 +72,6 @@ test('the chart says in words what it shows', () => {
 	const made = history([ [ 0, 0, 5 ], [ 3, 6, 8 ] ]);
 	const shown = chart.create(made, 300);
 	shown.draw(3);
-	assert.match(shown.node.textContent, /Now 2\.0 matches a second, at most 2\.0 in the last 5 minutes/);
+	assert.match(shown.node.textContent, /Now 2\.0 matches per second, at most 2\.0 in the last 5 minutes/);
 	assert.match(shown.node.all('svg')[0].getAttribute('aria-label'), /2\.0/);
 });

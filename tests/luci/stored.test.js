@@ -32,8 +32,8 @@ test('one text with spaces stays one entry when another is added', () => {
 
 test('a section of another type is not written into', () => {
 	const sections = { global: { '.type': 'target' }, set: { '.type': 'target' } };
-	assert.throws(() => stored(sections).exempt('global', 'a'), /something else of the name global/);
-	assert.throws(() => stored(sections).exempt('set', 'a'), /something else of the name set/);
+	assert.throws(() => stored(sections).exempt('global', 'a'), /The name global is in use/);
+	assert.throws(() => stored(sections).exempt('set', 'a'), /The name set is in use/);
 	assert.throws(() => stored(sections).exempt('gone', 'a'));
 	assert.deepEqual(sections.global, { '.type': 'target' });
 });

@@ -17,8 +17,8 @@ async function tile(answer, enabled) {
 
 const away = ({ object }) => object === 'nfa' ? Promise.reject(new Error('error -32000: Object not found')) : Promise.resolve({});
 
-test('a daemon that is switched off is not said to be merely stopped', async () => {
-	assert.match(await tile(away, 'off'), /Switched off/);
+test('a daemon that is disabled is not said to be merely stopped', async () => {
+	assert.match(await tile(away, 'off'), /Disabled/);
 	assert.match(await tile(away, undefined), /Stopped/);
 });
 

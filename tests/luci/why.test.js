@@ -7,7 +7,7 @@ const test = require('node:test');
 
 const { load, E } = require('./loader.js');
 
-/* Open the dialog "Leave alone" on two choices. Returns { what, yes, said, answer(reports) }. */
+/* Open the dialog "Exempt" on two choices. Returns { what, yes, said, answer(reports) }. */
 async function leave_alone() {
 	const dialogs = [], asked = [];
 	let said = '';

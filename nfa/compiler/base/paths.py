@@ -73,7 +73,7 @@ class Paths:
                 elif reports:
                     message = f"{quote(name)} is not an absolute path: {quote(path)}"
                     place = Place(conf, number, match.start(2) + 1)
-                    reports.warning("bad-value", place, message, consequence=f"{found[name]} is used")
+                    reports.warning("bad-value", place, message, consequence=f"{found[name]} is used instead")
         found.update(override or {})
         persistent = found["path_state_persistent"]
         return cls(persistent, found["path_state_volatile"], unused=other if persistent == default else "")
@@ -88,7 +88,7 @@ class Paths:
         def replace(match: re.Match[str]) -> str:
             name, closed = match.groups()
             if not closed:
-                raise PathError("'${' without its '}'", match.start(), "")
+                raise PathError("'${' has no matching '}'", match.start(), "")
             if name not in values:
                 hint = did_you_mean(name, values)
                 raise PathError(f"unknown variable {quote('${' + name + '}')}", match.start(), hint)

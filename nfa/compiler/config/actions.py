@@ -73,7 +73,7 @@ def _action(
     criteria, origins.entries["criteria"] = expand_entries(cast("list[Text]", values["criteria"] or []), context.paths, reports)
     if not criteria and "criteria" in own.values:
         place = own.values["criteria"].place
-        reports.error("no-criteria", place, f"{what} has no criteria to match", consequence=LEFT_OUT)
+        reports.error("no-criteria", place, f"{what} has no criteria", consequence=LEFT_OUT)
     spared, origins.entries["exemptions"], readable = _exemptions(
         what, cast("list[Text]", values["exemptions"]), exemptions, context
     )
@@ -129,9 +129,9 @@ def _split_hint(name: Text, declared: Collection[str]) -> str:
     if len(parts) < 2 or not all(part in declared for part in parts):
         return ""
     if not name.place.option:
-        return "these are several names in one text, write them as a list of texts"
+        return "this is one string with several names: write a list of strings"
     commands = [f"uci delete {name.place.option}"] + [f"uci add_list {name.place.option}={quote(part)}" for part in parts]
-    return f"these are several names in one value, write: {'; '.join(commands)}"
+    return f"this is one value with several names: write a list with {'; '.join(commands)}"
 
 
 def _exemptions(
@@ -147,12 +147,13 @@ def _exemptions(
     for entry in entries:
         name = entry.value.strip()
         if name == GLOBAL:
-            message = f"{what}: the exemptions of {quote(GLOBAL)} hold for all actions already"
+            message = f"{what}: the exemptions in {quote(GLOBAL)} already apply to all actions"
             context.reports.warning("exemption-redundant", entry.place, message, consequence="the name is ignored")
             continue
         if _NAME.fullmatch(name) and name not in named and name not in BY_NAME:
-            message = f"{what}: no exemption is named {quote(name)}"
-            hint = did_you_mean(name, named) or "expected an address, @GROUP, an expression or a section 'exemption' of UCI"
+            message = f"{what}: there is no exemption named {quote(name)}"
+            known = "expected an address, @GROUP, an expression or the name of a UCI section 'exemption'"
+            hint = did_you_mean(name, named) or known
             context.reports.error("unknown-exemption", entry.place, message, hint=hint)
             continue
         through = name if name in named else ""

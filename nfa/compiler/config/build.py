@@ -49,7 +49,7 @@ def build(documents: list[Document], reports: Reports, paths: Paths) -> Policy:
     sections, replaced_actions = _merge("action", (document.actions for document in documents), reports)
     if not sections:
         place = Place(documents[-1].file, 0, 0) if documents else None
-        reports.warning("no-action", place, "the configuration has no action", consequence="no flow is matched")
+        reports.warning("no-action", place, "the configuration has no actions", consequence="no flow matches")
     actions = read_actions(sections, targets, declared, named, context)
     for action in actions:
         action.origins.replaces = replaced_actions.get(action.name, ())
@@ -76,7 +76,7 @@ def _own_sockets(settings: Complete) -> dict[str, str]:
     source = str(settings.values["source"])
     if source.startswith("unix://"):
         found[source.removeprefix("unix://")] = "netifyd's socket"
-    return found | {str(settings.values["control"]): "the control socket of nfa"}
+    return found | {str(settings.values["control"]): "nfa's control socket"}
 
 
 def _globals(documents: list[Document], context: Context) -> Complete:
@@ -131,7 +131,7 @@ def _merge(
                     "defined-twice",
                     section.name.place,
                     f"{what} {quote(section.name.value)} is also defined at {earlier.name.place}",
-                    consequence="the definition here is used",
+                    consequence="this definition is used",
                 )
             merged[section.name.value] = section
     return list(merged.values()), replaced

@@ -68,7 +68,7 @@ def connect_targets(
             path = os.path.realpath(str(channel.options["listen"]).removeprefix("unix://"))
             other = listening.setdefault(channel.options["listen"], target)
             if _names(other) != _names(target):
-                problem = f"listens on {channel.options['listen']}, as the channel of {quote(other.name)} does"
+                problem = f"listens on {channel.options['listen']}, which the channel of {quote(other.name)} already uses"
             elif path in others:
                 problem = f"listens on {channel.options['listen']}, which is {others[path]}"
         if problem:
@@ -114,7 +114,7 @@ class _Finder:
         name = str(target.options["sink"])
         if self.context.paths.readable or any(normal(section.name.value) == normal(name) for section in self.declared):
             return False
-        message = f"the sink {quote(name)} is not looked for in other files in this check"
+        message = f"this check does not look for the sink {quote(name)} in other files"
         self.context.reports.info("not-looked-at", target.place, message, consequence="their content is taken to be valid")
         return True
 
@@ -132,7 +132,7 @@ class _Finder:
             known = [section.name.value for section in self.declared] + list(self.netify.files)
             near = did_you_mean(name, known)
             kind = self.netify.files.get(name, ("", ""))[1]
-            near = near if near.startswith("did") and not kind else f"write {kind}, or a section 'sink' in UCI" if kind else ""
+            near = near if near.startswith("did") and not kind else f"create {kind}, or a UCI section 'sink'" if kind else ""
             message = f"target {quote(target.name)} names the sink {quote(name)}, which does not exist"
             self.context.reports.error("unknown-sink", place, message, hint=near, consequence=NO_FLOW)
             return None
@@ -153,7 +153,7 @@ class _Finder:
             meant = "log" if kind == "file" else kind
             hint = did_you_mean(meant, CHANNEL_OPTIONS) if given is not None else f"known: {', '.join(CHANNEL_OPTIONS)}"
             message = f"sink {quote(section.name.value)} has {what}"
-            self.context.reports.error("unknown-sink-type", place, message, hint=hint, consequence="it is not used")
+            self.context.reports.error("unknown-sink-type", place, message, hint=hint, consequence="the sink is not used")
             return _Sink(section.name, "", [], {})
         channels = {}
         for channel in self.channels:
@@ -193,7 +193,7 @@ class _Finder:
         if found is None or own.broken or inherited.broken or expand.failed:
             return None
         if not found.values["enable"]:
-            reports.warning("channel-disabled", place, f"{what} is not enabled", consequence=NO_FLOW)
+            reports.warning("channel-disabled", place, f"{what} is disabled", consequence=NO_FLOW)
             return None
         for option in options:
             default = found.values[option.key]
@@ -259,7 +259,7 @@ class _Expander:
             if _UUID.fullmatch(found):
                 return found
             self._context.reports.error(
-                "bad-value", text.place, f"'${{{name}}}': {quote(file)} holds no UUID", consequence=NO_FLOW
+                "bad-value", text.place, f"'${{{name}}}': {quote(file)} does not contain a UUID", consequence=NO_FLOW
             )
         self.failed = True
         return ""

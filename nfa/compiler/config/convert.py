@@ -140,7 +140,7 @@ def mark(value: Value, context: Context) -> int:
         plain = int(text, 16)
         if text.isdecimal() and plain > 9:
             message = f"the mark {quote(text)} is read as hexadecimal"
-            context.reports.warning("mark-hexadecimal", value.place, message, hint=f"write '0x{text}' to make that plain")
+            context.reports.warning("mark-hexadecimal", value.place, message, hint=f"write '0x{text}' to make this clear")
     if isinstance(plain, bool) or not isinstance(plain, int) or not 0 <= plain <= UINT32:
         raise expected(what, value)
     return plain
@@ -194,9 +194,9 @@ def texts(value: Value, context: Context) -> list[Text]:
     found_texts = []
     for element in elements(value):
         if not isinstance(element.value, Text):
-            raise expected("a text or a list of texts", element)
+            raise expected("a string or a list of strings", element)
         if not element.value.value.strip():
-            raise Invalid(element.place, "an empty text")
+            raise Invalid(element.place, "an empty string")
         found_texts.append(element.value)
     return found_texts
 
@@ -206,7 +206,7 @@ def words(value: Value, separators: str) -> list[Text]:
     found_words = []
     for element in elements(value):
         if not isinstance(element.value, Text):
-            raise expected("a text or a list of texts", element)
+            raise expected("a string or a list of strings", element)
         for match in re.finditer(rf"[^\s{re.escape(separators)}]+", element.value.value):
             found_words.append(Text(match[0], element.value.at(match.start())))
     return found_words
@@ -225,7 +225,7 @@ def flags(choices: Sequence[str], separators: str) -> Converter:
                 raise Invalid(word.place, f"{quote(name)} is given twice")
             names.append(name)
         if not names:
-            raise expected(f"some of {', '.join(choices)}", value)
+            raise expected(f"one or more of {', '.join(choices)}", value)
         return tuple(names)
 
     return convert

@@ -57,7 +57,7 @@ def _read(entry: Text, paths: Paths, reports: Reports) -> list[Text]:
         reports.info(
             "not-looked-at",
             entry.place,
-            f"{quote(path)} is not read in this check",
+            f"this check does not read {quote(path)}",
             consequence="its content is taken to be valid",
         )
         return [Text("*", entry.place)]
@@ -81,7 +81,7 @@ def _read(entry: Text, paths: Paths, reports: Reports) -> list[Text]:
         if value.strip():
             texts.append(Text.of_file(value, file))
         else:
-            reports.warning("empty-file", entry.place, f"{quote(file)} holds no expression", consequence=_LEFT_OUT)
+            reports.warning("empty-file", entry.place, f"{quote(file)} contains no expression", consequence=_LEFT_OUT)
     return texts
 
 
@@ -98,9 +98,9 @@ def _files(path: str, entry: Text, reports: Reports) -> list[str]:
         return []
     files = [file for name in names if not os.path.isdir(file := os.path.join(path, name))]
     if not files:
-        reports.error("empty-folder", entry.place, f"the folder {quote(path)} holds no file", consequence=_LEFT_OUT)
+        reports.error("empty-folder", entry.place, f"the folder {quote(path)} contains no files", consequence=_LEFT_OUT)
     if len(files) > MAX_FILES:
-        message = f"the folder {quote(path)} holds {len(files)} files, the limit is {MAX_FILES}"
+        message = f"the folder {quote(path)} contains {len(files)} files; the limit is {MAX_FILES}"
         reports.error("too-many-files", entry.place, message, consequence=_LEFT_OUT)
         return []
     return files

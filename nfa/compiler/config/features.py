@@ -61,7 +61,7 @@ def report_inactive(policy: Policy, reports: Reports) -> None:
             reports.info(
                 "target-unsupported",
                 target.place,
-                f"target {quote(target.name)}: {NO_PF}: FreeBSD has it",
+                f"target {quote(target.name)}: {NO_PF}, only on FreeBSD",
                 hint="on Linux, use a target of type nftset or ipset",
                 consequence="no flow reaches the target",
             )
@@ -69,7 +69,7 @@ def report_inactive(policy: Policy, reports: Reports) -> None:
             reports.info(
                 "cut-unsupported",
                 target.place,
-                f"target {quote(target.name)}: 'cut' is for the connection tracking of Linux, PF is not cut",
-                hint="to end the states of an address by hand: pfctl -k ADDRESS",
-                consequence="its connections go on",
+                f"target {quote(target.name)}: 'cut' works with Linux connection tracking, not with PF",
+                hint="to kill the states of an address by hand: pfctl -k ADDRESS",
+                consequence="existing connections continue",
             )

@@ -70,7 +70,7 @@ def _read_folder(folder: str, found: dict[str, _Members], reports: Reports) -> N
             reports.warning(
                 "bad-name",
                 Place(file, 0, 0),
-                "the name of an address group's file has the form NN-NAME.conf",
+                "the file name of an address group must have the form NN-NAME.conf",
                 consequence="the file is skipped",
             )
             continue

@@ -38,7 +38,7 @@ def document_of(text: str, path: str, reports: Reports) -> Document | None:
         top = parse(text, path, reports)
     except JsonError as error:
         if is_uci(text):
-            hint = "type 'nfa check' for what is in /etc/config, or name the folder of another such file with -u"
+            hint = "run 'nfa check' to check /etc/config, or name the folder of another UCI file with -u"
             reports.error("wrong-file", Place(path, 0, 0), "this is a UCI file, not JSON", hint=hint, consequence=_NOT_USED)
         else:
             reports.error(error.code, error.place, str(error), hint=error.hint, consequence=_NOT_USED)

@@ -91,7 +91,7 @@ class _Reader:
         value = self.value()
         if (char := self.peek()) != "":
             self.refuse_comment()
-            what = f"'{char}' closes nothing" if char in _OPENED else "text after the end of the document"
+            what = f"unmatched '{char}'" if char in _OPENED else "text after the end of the document"
             raise self.error(self.at, what)
         return value
 
@@ -184,7 +184,7 @@ class _Reader:
             raise self.wrong_string(start, error) from None
         place = self.place(start + 1)
         if _SURROGATE.search(value):
-            raise self.error(start, "the string holds half of a surrogate pair", "write the character itself")
+            raise self.error(start, "the string contains half of a surrogate pair", "write the character itself")
         raw = self.text[start + 1 : self.at - 1]
         if "\\" not in raw:
             return Text(value, place)
@@ -248,7 +248,7 @@ class _Reader:
         if char == "":
             raise self.error(self.at, f"the file ends here, but {opened} is not closed", f"expected '{end}'")
         if char in _OPENED and char != end:
-            raise self.error(self.at, f"'{char}' where '{end}' has to close {opened}")
+            raise self.error(self.at, f"'{char}' where '{end}' must close {opened}")
 
     def wrong_separator(self, last: int, end: str) -> JsonError:
         """Neither a comma nor the closing bracket follows the item that ended at `last`."""
@@ -261,7 +261,7 @@ class _Reader:
         if char in "{[" or self.word() in _CONSTANTS or _NUMBER.match(self.text, start):
             return self.error(start, f"missing comma before {quote(self.word() or char)}", hint)
         if start == last and self.text[start - 1] == '"':
-            hint = 'a double quote inside a string is written \\"'
+            hint = 'write a double quote inside a string as \\"'
         return self.error(start, f"expected ',' or '{end}', found {quote(self.word() or char)}", hint)
 
     def wrong_item(self, what: str) -> JsonError:
@@ -269,7 +269,7 @@ class _Reader:
         self.refuse_comment()
         word = self.word()
         if self.at >= len(self.text):
-            return self.error(self.at, f"the file ends here, but {what} has to follow")
+            return self.error(self.at, f"the file ends here, but {what} is expected")
         if self.text.startswith("'", self.at):
             return self.error(self.at, "single quotes: JSON strings need double quotes")
         if not word:
@@ -281,7 +281,7 @@ class _Reader:
         if what == "a value" and (near := nearest(word, [*_CONSTANTS, "none"])):
             meant = near[0].replace("none", "null")
             return self.error(self.at, f"{quote(word)} is not a JSON value", f"write {meant}")
-        return self.error(self.at, f"{quote(word)} is without double quotes", f'write "{printable(word)}"')
+        return self.error(self.at, f"{quote(word)} has no double quotes", f'write "{printable(word)}"')
 
     def wrong_string(self, start: int, error: json.JSONDecodeError) -> JsonError:
         """Say better than the standard library what is wrong with the string that starts at `start`."""
@@ -291,4 +291,4 @@ class _Reader:
         if error.msg.startswith("Invalid control"):
             written = "\\t" if char == "\t" else f"\\u{ord(char):04x}"
             return self.error(error.pos, "a control character inside a string", f"write {written}")
-        return self.error(error.pos, "invalid escape in a string", "a backslash is written \\\\")
+        return self.error(error.pos, "invalid escape in a string", "write a backslash as \\\\")

@@ -38,21 +38,21 @@ interface = text(
     r"\*|(?!\.{1,2}$)[^\s/:\x00-\x1f\x7f]{1,15}",
 )
 # IPSET_MAXNAMELEN 32 with the final NUL, less the '.v4' that is added.
-ipset_name = text("a set's name of 1 to 28 characters without blanks", r"(?!-)[!-~]{1,28}")
+ipset_name = text("a set name of 1 to 28 characters without spaces", r"(?!-)[!-~]{1,28}")
 # What nft's scanner takes as an identifier; NFT_NAME_MAXLEN 256 with the final NUL, less '.v4'.
 nft_set_name = text(
-    "a name that nft can write: a letter, '_' or '.', then letters, digits and '_./-'",
+    "a name that nft accepts: a letter, '_' or '.', then letters, digits and '_./-'",
     r"[A-Za-z_.][A-Za-z0-9_./-]{0,251}",
 )
 nft_table_name = text(
-    "a name that nft can write: a letter, '_' or '.', then letters, digits and '_./-'",
+    "a name that nft accepts: a letter, '_' or '.', then letters, digits and '_./-'",
     r"[A-Za-z_.][A-Za-z0-9_./-]{0,254}",
 )
-pf_table_name = text("a name of at most 31 characters without blanks", r"[!-~]{1,31}")
+pf_table_name = text("a name of at most 31 characters without spaces", r"[!-~]{1,31}")
 # MAXPATHLEN with the final NUL; pfctl takes a '*' at the end for the anchors below.
 pf_anchor = text("'*' for the main ruleset, or the path of an anchor", r"\*|[!-)+-~]{1,1023}")
-name = text("a name without blanks", r"[!-~]{1,128}")
-file_part = text("a part of a file name, without '/'", r"[^/\x00-\x1f\x7f]{0,128}")
+name = text("a name without spaces", r"[!-~]{1,128}")
+file_part = text("part of a file name, without '/'", r"[^/\x00-\x1f\x7f]{0,128}")
 
 
 def families(value: Value, context: Context) -> tuple[int, ...]:
@@ -82,7 +82,7 @@ def nftset_type(value: Value, context: Context) -> tuple[str, ...]:
     for word in words(value, ",."):
         field = word.value.lower()
         if field in _FIELD_ALIASES:
-            message = f"{quote(word.value)} is not a field's name"
+            message = f"{quote(word.value)} is not a field name"
             field = _FIELD_ALIASES[field]
             context.reports.warning("misspelt-option", word.place, message, consequence=f"it is read as '{field}'")
         if field not in NFTSET_FIELDS:
@@ -91,7 +91,7 @@ def nftset_type(value: Value, context: Context) -> tuple[str, ...]:
             raise Invalid(word.place, f"the field {quote(field)} is given twice")
         fields.append(field)
     if not fields:
-        raise expected(f"some of {', '.join(NFTSET_FIELDS)}", value)
+        raise expected(f"one or more of {', '.join(NFTSET_FIELDS)}", value)
     return tuple(fields)
 
 
@@ -101,7 +101,7 @@ def tc_handle(value: Value, context: Context) -> int:
     plain = value.plain()
     match = _TC_HANDLE.fullmatch(plain.strip()) if isinstance(plain, str) else None
     if not match:
-        raise expected("a class of tc, MAJOR:MINOR in hexadecimal such as '1:10'", value)
+        raise expected("a tc class, MAJOR:MINOR in hexadecimal such as '1:10'", value)
     return int(match[1], 16) << 16 | int(match[2], 16)
 
 
@@ -143,7 +143,7 @@ def labels(value: Value, context: Context) -> tuple[str | int, ...]:
             else isinstance(label, str) and _LABEL.fullmatch(label) is not None
         )
         if not usable or not isinstance(label, str | int):
-            raise expected(f"a label's name or a bit from 0 to {MAX_LABEL}", element)
+            raise expected(f"a label name or a bit from 0 to {MAX_LABEL}", element)
         if label not in found:
             found.append(label)
     return tuple(found)

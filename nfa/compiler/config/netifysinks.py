@@ -60,7 +60,7 @@ class NetifySinks:
         channels: list[Section] = []
         if not isinstance(top.value, Object):
             reports.error(
-                "bad-value", top.place, f"the file of sink {quote(name)} is not an object", consequence="it is not used"
+                "bad-value", top.place, f"the file of sink {quote(name)} is not a JSON object", consequence="it is not used"
             )
             return None
         for key, value in top.value.members:

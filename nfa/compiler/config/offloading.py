@@ -37,9 +37,9 @@ def report(folder: str, policy: Policy, reports: Reports) -> None:
         option.place,
         f"flow offloading is on: firewall rules see only the first packets of a connection, usually before its "
         f"application is known; rules wait for {named}",
-        hint="set cut '1' for a target that blocks, so that such connections end, or switch offloading off "
+        hint="set cut '1' for a target that blocks, so that such connections end, or turn offloading off "
         "(LuCI: Network > Firewall) and reload nfa",
-        consequence="connections that are offloaded go on",
+        consequence="offloaded connections continue",
     )
 
 

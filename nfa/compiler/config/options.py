@@ -141,7 +141,7 @@ TARGET_OPTIONS: dict[str, Options] = {
         Option("skb_mark", mark, None),
         # The bits of skb_mark that count, hexadecimal.
         Option("skb_mask", mark, UINT32),
-        # A class of tc for matching packets, MAJOR:MINOR.
+        # A tc class for matching packets, MAJOR:MINOR.
         Option("skb_prio", kinds.tc_handle, None),
         # A hardware queue for matching packets.
         Option("skb_queue", integer(0, 65535), None),
@@ -238,7 +238,7 @@ _ENABLE = Option("enable", boolean, True, ("enabled",))
 _CA_FILE = Option("ca_file", path, "")
 # Seconds that connecting may take.
 _CONNECT = Option("timeout_connect", integer(1, 3600, "seconds"), 30)
-_line = text("a text of one line", r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,1024}")
+_line = text("a single line of text", r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,1024}")
 
 # What a channel says; a sink says the same for all its channels. Names of Netify's netify-sink-*.json are aliases.
 CHANNEL_OPTIONS: dict[str, Options] = {
@@ -265,7 +265,7 @@ CHANNEL_OPTIONS: dict[str, Options] = {
     "ubus": (
         _ENABLE,
         # The events' name.
-        Option("event", text("a name of an event", "[A-Za-z0-9._-]{1,128}"), "nfa.flow", ("path",)),
+        Option("event", text("an event name", "[A-Za-z0-9._-]{1,128}"), "nfa.flow", ("path",)),
         # A method in Netify's file; events have none.
         Option("function", _line, ""),
     ),

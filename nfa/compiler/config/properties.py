@@ -108,7 +108,7 @@ def _instead(option: Option, consequence: str) -> str:
     if consequence != BUILT_IN or (option.default in (None, (), "") and option.name != "timezone"):
         return consequence
     if option.name == "timezone":
-        return "the zone of the system is used"
+        return "the system's time zone is used"
     return f"{consequence}: {built_in(option)}"
 
 

@@ -77,7 +77,7 @@ def _server(value: Value, schemes: dict[str, int], what: str) -> Server:
 
 def url(value: Value, context: Context) -> Server:
     """url: http:// or https://, a host, perhaps a port and a path."""
-    what = "a URL such as 'http://192.168.1.2:8080/events', without blanks, user name and password"
+    what = "a URL such as 'http://192.168.1.2:8080/events', without spaces, user name or password"
     plain = scalar(value).plain()
     if isinstance(plain, str) and "@" not in plain and ("://" not in plain or "#" in plain):
         raise expected(what, value)
@@ -103,7 +103,7 @@ def listen(value: Value, context: Context) -> str:
         raise expected(what, value)
     scheme, rest = match.groups()
     if scheme in ("ws", "wss"):
-        raise expected(what, value, "WebSockets are not served; readers can use tcp://")
+        raise expected(what, value, "WebSockets are not supported; readers can use tcp://")
     if scheme == "unix":
         try:
             parse_source(f"unix://{rest}")
@@ -155,18 +155,18 @@ def headers(value: Value, context: Context) -> tuple[tuple[str, str], ...]:
             pairs.append((element.value, before.strip(), after.strip()))
     for text, key, content in pairs:
         if not _NAME.fullmatch(key) or not _VALUE.fullmatch(content):
-            raise Invalid(text.place, "a header has a name without blanks, and a value of one line")
+            raise Invalid(text.place, "a header has a name without spaces and a value on one line")
         if key.lower() in _OWN_HEADERS:
-            raise Invalid(text.place, f"the header {key} is made by nfa itself")
+            raise Invalid(text.place, f"nfa sets the header {key} itself")
     return tuple((key, content) for _, key, content in pairs)
 
 
 def mode(value: Value, context: Context) -> int:
-    """mode: rights of a file in octal digits."""
+    """mode: file permissions in octal digits."""
     value = scalar(value)
     plain = value.plain()
     if isinstance(plain, int) and not isinstance(plain, bool):
         plain = str(plain)
     if not isinstance(plain, str) or not _MODE.fullmatch(plain):
-        raise expected("rights of a file in octal, such as '0660'", value)
+        raise expected("file permissions in octal, such as '0660'", value)
     return int(plain, 8)

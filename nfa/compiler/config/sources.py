@@ -46,9 +46,9 @@ def load(sources: Sources, paths: Paths, reports: Reports) -> Policy | None:
     force. Everything smaller is reported and left out. `paths` gives the values of `${path_...}`.
     """
     if paths.unused:
-        message = f"a policy or address groups are in {quote(paths.state_persistent)} too"
+        message = f"there is a policy, or address groups, in {quote(paths.state_persistent)} too"
         hint = "keep them in one of the two folders"
-        reports.warning("two-folders", Place(paths.unused, 0, 0), message, hint=hint, consequence="what is here is not read")
+        reports.warning("two-folders", Place(paths.unused, 0, 0), message, hint=hint, consequence="this folder is not read")
     folder = _uci_folder(sources)
     package = uciconfig.read(folder, reports) if folder is not None else None
     broken = folder is not None and package is None
@@ -124,7 +124,7 @@ def _json_of(path: str, reports: Reports) -> list[str]:
         return [path]  # a file, or what cannot be read as one either
     files = [os.path.join(path, name) for name in names if name.endswith(".json") and not name.startswith(".")]
     if not files:
-        reports.warning("empty-folder", Place(path, 0, 0), "the folder holds no file whose name ends in .json")
+        reports.warning("empty-folder", Place(path, 0, 0), "the folder contains no file whose name ends in .json")
     return files
 
 
@@ -135,11 +135,11 @@ def _default_json(paths: Paths) -> str:
 def _report_nothing(sources: Sources, paths: Paths, reports: Reports) -> None:
     default = _default_json(paths)
     if sources.files:
-        missing = f"no JSON file is in {', '.join(sources.files)}"
+        missing = f"there is no JSON file in {', '.join(sources.files)}"
     elif sources.uci is not None:
         missing = f"neither {uciconfig.file_of(sources.uci)} nor {default} exists"
     else:
         missing = f"{default} does not exist"
     reports.error(
-        "no-configuration", None, f"there is no configuration: {missing}", hint="write one, or name a JSON file with -c FILE"
+        "no-configuration", None, f"there is no configuration: {missing}", hint="create one, or name a JSON file with -c FILE"
     )

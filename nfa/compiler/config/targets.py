@@ -125,7 +125,7 @@ def _type(what: str, section: Section, reports: Reports) -> str | None:
         other = next((value.plain() for name, value in section.properties if name.value == "type"), None)
         hint = f"known: {', '.join(TARGET_OPTIONS)}"
         if other in TARGET_OPTIONS:
-            hint = f"you wrote 'type', which is what a set holds: write target_type {quote(str(other))}"
+            hint = f"'type' is what a set contains: write target_type {quote(str(other))}"
         reports.error("missing-option", section.name.place, f"{what} has no 'target_type'", hint=hint, consequence=LEFT_OUT)
         return None
     kind = given.value.value.strip().lower() if isinstance(given.value, Text) else ""
@@ -153,7 +153,7 @@ def _check_ipset(found: Complete, own: Settings, globals_: dict[str, dict[str, o
         # A range among the defaults is meant for the targets of a bitmap type.
         options["range"] = None
         found.origins.pop("range", None)
-        return f"'range' belongs to bitmap types only, the type is {kind}" if "range" in own.values else ""
+        return f"'range' is for bitmap types only, but the type is {kind}" if "range" in own.values else ""
     if span is None:
         return f"the type {kind} needs a 'range'"
     if span[0] != holds:
@@ -161,7 +161,7 @@ def _check_ipset(found: Complete, own: Settings, globals_: dict[str, dict[str, o
         return f"the type {kind} needs a 'range' {needed}"
     if holds == "ip":
         if "families" in own.values and 4 not in cast("tuple[int, ...]", options["families"]):
-            return "the type bitmap:ip holds IPv4 addresses only, the family is ipv6"
+            return "the type bitmap:ip is for IPv4 addresses only, but the family is ipv6"
         if options["families"] != (4,):
             options["families"] = (4,)
             found.origins.pop("families", None)
@@ -174,12 +174,12 @@ def _check_nftset(found: Complete, own: Settings, globals_: dict[str, dict[str, 
     address = 16 if 6 in cast("tuple[int, ...]", options["families"]) else 4
     fields = cast("tuple[str, ...]", options["type"])
     size = sum(address if name.endswith("_addr") else _FIELD_BYTES.get(name, 4) for name in fields)
-    return f"the type's fields take {size} bytes, the kernel allows {MAX_NFT_KEY}" if size > MAX_NFT_KEY else ""
+    return f"the fields of the type take {size} bytes, but the kernel allows {MAX_NFT_KEY}" if size > MAX_NFT_KEY else ""
 
 
 def _check_ctmark(found: Complete, own: Settings, globals_: dict[str, dict[str, object]]) -> str:
     value, shift = cast(int, found.values["mark"]), cast(int, found.values["shift"])
-    return f"the mark {value:#x} shifted by {shift} takes more than 32 bits" if value << shift > UINT32 else ""
+    return f"the mark {value:#x} shifted by {shift} does not fit into 32 bits" if value << shift > UINT32 else ""
 
 
 def _check_ctlabel(found: Complete, own: Settings, globals_: dict[str, dict[str, object]]) -> str:
@@ -188,7 +188,7 @@ def _check_ctlabel(found: Complete, own: Settings, globals_: dict[str, dict[str,
     bits = cast(int, globals_["ctlabel"]["max_bits"])
     high = [label for label in labels if isinstance(label, int) and label >= bits]
     if high:
-        return f"the label bit {high[0]} is not below max_bits, which is {bits}"
+        return f"the label bit {high[0]} must be less than max_bits, which is {bits}"
     return "" if labels or options["auto_label"] else "nothing to set: give 'labels' or 'auto_label'"
 
 
@@ -220,5 +220,5 @@ def _check_shared_sets(targets: dict[str, Target], reports: Reports) -> None:
             reports.error("set-shared", target.place, message, consequence=LEFT_OUT)
             del targets[target.name]
         else:
-            consequence = f"the set is made as {quote(other.name)} says"
+            consequence = f"the set is created as {quote(other.name)} specifies"
             reports.warning("set-shared", target.place, message, consequence=consequence)

@@ -53,8 +53,8 @@ def _named_or_written(value: Value, context: Context) -> Window:
         return _window(value, context)
     name = value.value.value.strip()
     if name not in context.times_of_day:
-        hint = "expected a section 'time_of_day' of UCI, or an object with day, time_start, time_end and policy"
-        message = f"no time of day is named {quote(name)}"
+        hint = "expected the name of a UCI section 'time_of_day', or an object with day, time_start, time_end and policy"
+        message = f"there is no time of day named {quote(name)}"
         raise Invalid(value.place, message, did_you_mean(name, context.times_of_day) or hint, code="unknown-time-of-day")
     found = context.times_of_day[name]
     if found is None:
@@ -87,7 +87,7 @@ def _window(value: Value, context: Context) -> Window:
     found.update(zip((name.replace("days", "day") for name in written), read, strict=True))
     if found["time_start"] == found["time_end"]:
         context.reports.warning(
-            "window-of-a-day", value.place, "the window starts and ends at the same time", consequence="it lasts for 24 hours"
+            "window-of-a-day", value.place, "the window starts and ends at the same time", consequence="it lasts 24 hours"
         )
     return Window(found["day"], found["time_start"], found["time_end"], found["policy"])
 
@@ -100,14 +100,14 @@ def _without(name: str, members: Mapping[str, object]) -> str:
     return {
         "time_start": "the window begins at 0:00",
         "time_end": "the window ends at 24:00",
-        "day": "the window holds on every day",
+        "day": "the window applies every day",
     }.get(meant, "the property is ignored")
 
 
 def _days(value: Value) -> tuple[int, ...]:
     found = set(every(partial(_day, word) for word in words(value, ",")))
     if not found:
-        raise expected(f"some of {', '.join(DAYS)} (or no 'day' at all for every day)", value)
+        raise expected(f"one or more of {', '.join(DAYS)} (leave 'day' out for every day)", value)
     return tuple(sorted(found))
 
 
@@ -164,10 +164,11 @@ def _warn_of_sign(zone: str, value: Value, context: Context) -> None:
         return
     offset = there.utcoffset()
     if offset:
+        side = "west" if offset < timedelta() else "east"
         context.reports.warning(
             "timezone-sign",
             value.place,
-            f"in POSIX form {zone} is {'west' if offset < timedelta() else 'east'} of Greenwich: it is now {there:%H:%M} there",
+            f"in POSIX notation {zone} is {side} of Greenwich: it is now {there:%H:%M} there",
             hint="for Europe write CET-1CEST,M3.5.0,M10.5.0/3, for New York EST5EDT,M3.2.0,M11.1.0, or a name: 'Europe/Paris'",
         )
 

@@ -85,7 +85,7 @@ def _sections(content: bytes, file: str, reports: Reports) -> list[UciSection]:
     reports.add_source(file, text)
     if "\0" in text:
         place = Text.of_file(text, file).at(text.index("\0"))
-        raise UciError(place, "a NUL character, which libuci takes for the end of the line", "remove it", "bad-encoding")
+        raise UciError(place, "a NUL character, which ends the line for libuci", "remove it", "bad-encoding")
     own: list[UciSection] | None = None
     problem = UciError(Place(file, 0, 0), "libuci rejects the file")
     try:
@@ -186,10 +186,10 @@ def _report_anonymous(section: UciSection, reports: Reports) -> None:
     written = option.value.value if option and isinstance(option.value, Text) else ""
     hint = f"to name it, write: config {kind} {quote(written or 'NAME')}"
     if option:
-        message = f"the option 'name' does not name a section, which is called {quote(section.name.value)} here"
+        message = f"the option 'name' does not name a section: this one is called {quote(section.name.value)}"
         reports.warning("section-unnamed", option.name.place, message, hint=hint, consequence="the option is ignored")
     else:
-        message = f"this {kind} has no name and is called {quote(section.name.value)} here"
+        message = f"this {kind} has no name: it is called {quote(section.name.value)}"
         reports.info("section-unnamed", section.name.place, message, hint=hint)
 
 
@@ -207,7 +207,7 @@ def _exemptions(section: UciSection, reports: Reports) -> Value:
     """The entries of a list of exemptions. A slip is an error: somebody would not be spared."""
     name, consequence = section.name, "these exemptions do not apply"
     if section.anonymous:
-        hint = "write: config exemption 'global', or another name that actions name"
+        hint = "write: config exemption 'global', or a name that actions refer to"
         reports.error("section-unnamed", name.place, "a section 'exemption' without a name", hint=hint, consequence=consequence)
     entries: list[Value] = []
     for option in section.options.values():

@@ -32,14 +32,14 @@ _PACKAGE = re.compile(r"[A-Za-z0-9_-]+")
 _TYPE = re.compile(r"[!-~]+")
 # A line inside of a value that looks as if it was meant to be a line of the file.
 _SWALLOWED = re.compile(r"\n[ \t]*(config|option|list)[ \t]")
-_NAME_HINT = "it may have letters, digits and '_'"
+_NAME_HINT = "use letters, digits and '_' only"
 
 # What each command needs first, and how it is written.
 _COMMANDS = {
     "package": ("name of a package", "expected: package NAME"),
     "config": ("type of a section", "expected: config TYPE 'NAME'"),
-    "option": ("name of an option", "expected: option NAME 'VALUE', with quotes around blanks, '#' and ';'"),
-    "list": ("name of a list", "expected: list NAME 'VALUE', with quotes around blanks, '#' and ';'"),
+    "option": ("name of an option", "expected: option NAME 'VALUE', with quotes around spaces, '#' and ';'"),
+    "list": ("name of a list", "expected: list NAME 'VALUE', with quotes around spaces, '#' and ';'"),
 }
 
 
@@ -148,7 +148,7 @@ class _Reader:
             raise self.wrong_command(start, word)
         self.at += 1
         if command == "package":
-            self.needed(command, _PACKAGE, "it may have letters, digits, '_' and '-'")
+            self.needed(command, _PACKAGE, "use letters, digits, '_' and '-' only")
             self.finish(command)
         elif command == "config":
             self.config()
@@ -158,7 +158,7 @@ class _Reader:
 
     def config(self) -> None:
         """Open a section, perhaps once more."""
-        kind = self.needed("config", _TYPE, "it may have any printable ASCII characters, without blanks")
+        kind = self.needed("config", _TYPE, "use printable ASCII characters without spaces")
         name = self.argument()
         if name.value and not _NAME.fullmatch(name.value):
             raise self.error(name.start, f"{quote(name.value)} cannot be the name of a section", _NAME_HINT)
@@ -192,7 +192,7 @@ class _Reader:
         option = f"{self.section.name.place.option}.{given.value}"
         value = self.text_of(argument, option)
         if swallowed := _SWALLOWED.search(value.value):
-            message = f"'{swallowed[1]}' here is a part of the value that begins in line {value.place.line}"
+            message = f"'{swallowed[1]}' here is part of the value that begins on line {value.place.line}"
             self.reports.warning("missing-quote", value.at(swallowed.start(1)), message, hint="is a quote missing there?")
         held = self.section.options.get(given.value)
         name = held.name if held else self.text_of(given, option)
@@ -200,8 +200,8 @@ class _Reader:
             elements = [] if held is None else held.value if isinstance(held.value, list) else [held.value]
             if self.again and any(element.value == value.value for element in elements):
                 self.again = False
-                message = f"section {quote(self.section.name.value)} is given twice, and UCI adds up its lists"
-                hint = f"it is given first at {self.section.name.place}"
+                message = f"section {quote(self.section.name.value)} is given twice, and UCI joins its lists"
+                hint = f"first given at {self.section.name.place}"
                 twice = "a value" if secret else quote(value.value)
                 self.reports.warning("given-twice", value.place, message, hint=hint, consequence=f"{twice} is listed twice")
             elements.append(value)
@@ -312,7 +312,7 @@ class _Reader:
 
     def error(self, offset: int, message: str, hint: str = "") -> UciError:
         if 0 <= self.overrun != offset:
-            hint = f"is a quote missing in line {self.place(self.overrun).line}? The value there runs on over its end"
+            hint = f"is a quote missing on line {self.place(self.overrun).line}? The value there continues past its end"
         return UciError(self.place(offset), message, hint)
 
     def wrong_command(self, start: int, word: str) -> UciError:

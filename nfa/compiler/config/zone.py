@@ -46,7 +46,7 @@ def posix(text: str) -> zoneinfo.ZoneInfo:
 def named(name: str) -> zoneinfo.ZoneInfo:
     """Return the zone of a name of the database. Raises ValueError when it is none, or its file is broken."""
     if not _NAME.fullmatch(name):
-        raise ValueError("no name of a time zone")
+        raise ValueError("not the name of a time zone")
     for folder in zoneinfo.TZPATH:
         path = os.path.join(folder, name)
         if os.path.isfile(path):
@@ -85,14 +85,14 @@ def _of_file(content: bytes, name: str) -> zoneinfo.ZoneInfo:
         found = zoneinfo.ZoneInfo.from_file(_Content(content), name)
         changes(found)  # a file may hold any number for an offset
     except Exception as failure:  # zoneinfo raises whatever its parser meets: struct.error, AssertionError, IndexError ...
-        raise ValueError(f"no time zone: {type(failure).__name__}") from None
+        raise ValueError(f"not a time zone: {type(failure).__name__}") from None
     return found
 
 
 def _content(path: str) -> bytes:
     """Return what is in a system's file. Raises FileError or OSError: also when a stranger may have put it there."""
     if os.stat(os.path.dirname(path)).st_mode & 0o002 and os.lstat(path).st_uid not in (0, os.geteuid()):
-        raise PermissionError("a file of somebody else in a folder that all may write to")
+        raise PermissionError("another user's file in a folder that everybody may write to")
     return read_bytes(path, MAX_FILE)
 
 

@@ -107,9 +107,9 @@ class _Checker:
         if raw.mixed:
             self.context.warn(
                 "mixed-operators",
-                "'&&' and '||' are mixed without parentheses: here '&&' binds tighter, netifyd 4.4 reads it from the right",
+                "'&&' and '||' are mixed without parentheses: nfa binds '&&' tighter, netifyd 4.4 reads from right to left",
                 self.base + raw.start,
-                "put parentheses where you mean them",
+                "add parentheses to say what you mean",
             )
         return (And if raw.kind == "and" else Or)(items, self.source(raw))
 
@@ -127,11 +127,11 @@ class _Checker:
         if attribute is None:
             hint = _suggest(word.text, BY_NAME)
             if self.context.catalogue.application(word.text) is not None:
-                hint = f"an application is named so: app == '{word.text}', or ai:{word.text}"
+                hint = f"there is an application of this name: app == '{word.text}', or ai:{word.text}"
             elif word.text in _OTHER_WORDS:
                 hint = f"did you mean '{_OTHER_WORDS[word.text]}'?"
             if word.text in CONSTANTS:
-                hint = "this is a value, to be compared with an attribute"
+                hint = "this is a value: compare an attribute with it"
             raise self.error("unknown-attribute", f"unknown attribute '{word.text}'", word, hint)
         source = " ".join(self.text[word.start : (raw.value or word).end].split())
         if raw.value is None:
@@ -158,7 +158,7 @@ class _Checker:
         if largest is None or not isinstance(value.value, int):
             return
         if (op in ("==", ">=") and value.value > largest) or (op == ">" and value.value >= largest):
-            message = f"'{attribute.name} {op} {value.value}' holds for no flow: the largest is {largest}"
+            message = f"'{attribute.name} {op} {value.value}' matches no flow: the largest possible value is {largest}"
             self.context.warn("matches-nothing", message, self.base + word.start, "")
 
     @staticmethod
@@ -180,7 +180,7 @@ class _Checker:
             if self.text[word.start] == '"':
                 raise self.error("bad-expression", "double quotes", word, "put strings in single quotes: '" + word.text + "'")
             if not word.text:
-                raise self.error("bad-value", "an empty string", word, f"'!{attribute.name}' asks for a flow that has none")
+                raise self.error("bad-value", "an empty string", word, f"'!{attribute.name}' matches flows that have none")
             if word.text.startswith("rx:"):
                 return _Value("regex", word.text[3:])
             return _Value("string", word.text)
@@ -205,7 +205,7 @@ class _Checker:
         if value.token == "group":
             members = self.context.groups.get(str(value.value))
             if members is None:
-                hint = _suggest(str(value.value), self.context.groups) or "no such group is defined"
+                hint = _suggest(str(value.value), self.context.groups) or "no group has a similar name"
                 raise self.error("unknown-address-group", f"unknown address group '@{value.value}'", word, hint)
             return members
         if value.token != "string":

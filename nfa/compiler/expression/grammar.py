@@ -193,15 +193,15 @@ def _depth(text: str) -> tuple[int, int]:
 _SLIPS = (
     # (what stands before, what comes, what to write)
     (r"\bnot$", r"", "negation is written '!': !app, app != 'x', !(...)"),
-    (r"", r",", "alternatives are joined with '||', or written as expressions of their own: app == 'a'; app == 'b';"),
-    (r"", r"\[|in\b", "alternatives are joined with '||': app == 'a' || app == 'b'"),
-    (r"(\|\||\bor|&&|\band)$", r"'|\S+[:.]", "each comparison names its attribute: app == 'a' || app == 'b'"),
+    (r"", r",", "join alternatives with '||', or write separate expressions: app == 'a'; app == 'b';"),
+    (r"", r"\[|in\b", "join alternatives with '||': app == 'a' || app == 'b'"),
+    (r"(\|\||\bor|&&|\band)$", r"'|\S+[:.]", "name the attribute in each comparison: app == 'a' || app == 'b'"),
     (r"<$", r">", "'is not' is written '!='"),
     (r"", "[\u2018\u2019\u201c\u201d]", "use straight single quotes: 'youtube'"),
     (r"\b(app|apps|application)$", r":", "the compact form is 'ai:', as in ai:youtube"),
     (r"\b(cat|category|categories)$", r":", "the compact form is 'ac:', as in ac:games"),
-    (r"\b(ai|pi|ac|pc)$", r":", "the tag follows at once: ai:youtube"),
-    (r"", r"[.~]?/", "a file or folder is named by its whole path, from '/' on, in an entry of its own"),
+    (r"\b(ai|pi|ac|pc)$", r":", "the tag must follow the colon directly: ai:youtube"),
+    (r"", r"[.~]?/", "name a file or folder by its absolute path, in an entry of its own"),
 )
 
 
@@ -247,7 +247,7 @@ def _describe(text: str, failure: pp.ParseBaseException) -> ExpressionError:
     elif met[:1] in ("&", "|") and met[:2] not in ("&&", "||"):
         hint = f"did you mean '{met[0] * 2}'?"
     elif rest.startswith("'") and before.endswith("'"):
-        hint = "a string cannot hold a single quote"
+        hint = "a string cannot contain a single quote"
     else:
         hint = _hint(before, rest)
     return ExpressionError(f"expected {expected}, found {shown}", offset, len(met) or 1, hint)

@@ -33,8 +33,8 @@ POSITIONS = 4_000  # characters and assertions of a pattern, its counted repeats
 WORK = 300  # operations on sets of positions, about 50 ns each on a PC, that one character of a text may take
 
 _HUGE = 10**12
-_NOTE = "matched by a linear-time automaton: backtracking could take very long on names that strangers choose"
-_HOSTILE = "could take exponential time on names that strangers choose"
+_NOTE = "matched by a linear-time automaton: backtracking could take very long on names that an attacker chooses"
+_HOSTILE = "could take exponential time on names that an attacker chooses"
 _LOOK = f"look-around is not supported: it {_HOSTILE}. Write "
 _ATOMIC = "possessive repeats and atomic groups are not supported, nor needed for speed. Write "
 _REFUSED = {  # what to say, and how it is spelled
@@ -100,9 +100,9 @@ def compile_pattern(pattern: str, *, budget: int = BUDGET) -> Plan:
             re.compile(pattern, re.IGNORECASE)
             return _plan(pattern, budget)
     except re.error as error:
-        raise RegexError(f"not a regular expression: {error.msg}", error.pos) from None
+        raise RegexError(f"not a valid regular expression: {error.msg}", error.pos) from None
     except (ValueError, OverflowError) as error:
-        raise RegexError(f"not a regular expression: {error}") from None
+        raise RegexError(f"not a valid regular expression: {error}") from None
     except RecursionError:
         raise RegexError("groups are nested too deeply", code="regex-too-large") from None
 
@@ -184,7 +184,7 @@ class _Automaton:
     def position(self) -> int:
         if self.size > POSITIONS:
             raise RegexError(
-                f"too large: over {POSITIONS:,} characters, its counted repeats written out", code="regex-too-large"
+                f"too large: over {POSITIONS:,} characters once counted repeats are expanded", code="regex-too-large"
             )
         self.size += 1
         return 1 << self.size - 1
@@ -289,7 +289,7 @@ class _Automaton:
         for leaf in self.leaves.keys() | bits:
             bounds_left -= len(_ranges(*leaf))
             if bounds_left < 0:
-                raise RegexError("too large: its classes of characters have too many parts", code="regex-too-large")
+                raise RegexError("too large: its character classes have too many ranges", code="regex-too-large")
             for bound in (bound for low, high in _ranges(*leaf) for bound in (low, high + 1)):
                 changes[bound] ^= {leaf}
         bounds = sorted({0} | {bound for bound in changes if changes[bound]})

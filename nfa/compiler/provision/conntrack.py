@@ -108,7 +108,7 @@ class Names:
             reports.info(
                 "not-looked-at",
                 None,
-                f"{quote(given)} is not read in this check",
+                f"this check does not read {quote(given)}",
                 consequence="its labels are taken to be known",
             )
             return
@@ -120,7 +120,7 @@ class Names:
         try:
             lines = read_text(path, MAX_FILE).split("\n")
         except FileError as error:
-            reports.warning(error.code, error.place, str(error), consequence="labels are known by their bits only")
+            reports.warning(error.code, error.place, str(error), consequence="only labels given as bits can be used")
             return
         self.files.append(path)
         for number, line in enumerate(lines, 1):
@@ -133,10 +133,10 @@ class Names:
                 what, hint = "this line is not a label", "write a bit and a name, such as: 3 games"
             elif int(match[1]) >= self.limit:
                 self.high[match[2]] = int(match[1])
-                what, hint = f"the bit {match[1]} is not below max_bits, which is {self.limit}", ""
+                what, hint = f"the bit {match[1]} must be less than max_bits, which is {self.limit}", ""
             elif self.bits.get(match[2], int(match[1])) != int(match[1]):
                 before = self.bits[match[2]]
-                what, hint = f"{quote(match[2])} is bit {match[1]} here, and bit {before} before", ""
+                what, hint = f"{quote(match[2])} is bit {match[1]} here, but was bit {before} before", ""
             else:
                 self.bits.setdefault(match[2], int(match[1]))
                 continue
@@ -165,13 +165,13 @@ def _ctlabel_slot(target: Target, options: dict[str, Any], names: Names, catalog
         place = target.origins.values["labels"].place if "labels" in target.origins.values else target.place
         wrong, hint = f"is not in {names.where()}", did_you_mean(label, names.bits)
         if label in names.high:
-            wrong = f"cannot be used: its bit {names.high[label]} is not below max_bits {names.limit}"
-            hint = "raise max_bits in the target_globals of ctlabel, to 128 at the most, or give the label a lower bit"
+            wrong = f"cannot be used: its bit {names.high[label]} must be less than max_bits, which is {names.limit}"
+            hint = "raise max_bits in the target_globals of ctlabel (128 at most), or give the label a lower bit"
         reports.error(
             "unknown-label",
             place,
             f"{what}: the label {quote(label)} {wrong}",
-            hint=hint or "add a line with a free bit and the name, or give the bit",
+            hint=hint or "add a line with a free bit and this name, or use the number of a bit",
             consequence="this label is not set",
         )
     auto: bool = options["auto_label"]

@@ -78,8 +78,8 @@ def users(name: str, count: int) -> tuple[str, str]:
     if not count:
         return "", ""
     return (
-        f"{count} other{'s' if count > 1 else ''}, which may be rules of iptables, filters of tc, sets of sets",
-        f"delete them; iptables-save, ip6tables-save and ipset save show them: grep -w {shlex.quote(name)}",
+        f"{count} reference{'s' if count > 1 else ''} (iptables rules, tc filters or sets of sets)",
+        f"delete them; iptables-save, ip6tables-save and ipset save list them: grep -w {shlex.quote(name)}",
     )
 
 

@@ -163,7 +163,7 @@ def _asking(what: str, module: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.EPERM, errno.EACCES):
-            raise KernelUnavailable("needs CAP_NET_ADMIN, run it as root") from error
+            raise KernelUnavailable("nfa needs CAP_NET_ADMIN: run it as root") from error
         # nfnetlink answers EINVAL for a subsystem that is not loaded and cannot be.
         if error.errno in (errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT):
             raise KernelUnavailable(f"it has no {what} (is the kernel module {module} installed?)") from error

@@ -73,7 +73,7 @@ class Key:
 def key_of(fields: Sequence[str], family: int) -> Key:
     """The key of `fields` in this order, addresses being of `family` 4 or 6. ValueError for too many."""
     if len(fields) > MAX_FIELDS:
-        raise ValueError(f"a set's key has at most {MAX_FIELDS} fields, here are {len(fields)}")
+        raise ValueError(f"a set's key has at most {MAX_FIELDS} fields, not {len(fields)}")
     types = [_ADDRESS[family] if field.endswith("_addr") else _FIELDS[field] for field in fields]
     number = 0
     for datatype in types:
@@ -94,7 +94,7 @@ def users(table_family: str, table: str, rules: Sequence[tuple[str, int]]) -> tu
     if not rules:
         return "", ""
     chains = list(dict.fromkeys(chain for chain, _ in rules))
-    words = f"rules of {'chain' if len(chains) == 1 else 'the chains'} {', '.join(map(quote, chains))}"
+    words = f"rules in {'chain' if len(chains) == 1 else 'the chains'} {', '.join(map(quote, chains))}"
     commands = [
         shlex.join(["nft", "delete", "rule", table_family, table, chain, "handle", str(handle)])
         for chain, handle in rules[:SHOWN_RULES]

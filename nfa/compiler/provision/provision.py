@@ -65,7 +65,7 @@ def provision(targets: Iterable[Target], kernel: Kernel | None, reports: Reports
                 reports.error(
                     "set-shared",
                     target.place,
-                    f"target {quote(target.name)} wants another kind of set {quote(slot['set'])} than target "
+                    f"target {quote(target.name)} needs a different kind of set {quote(slot['set'])} than target "
                     f"{quote(first['target'])}",
                     hint="give them the same type, ttl and size, or different set names",
                     consequence="the target does nothing for this address family",
@@ -101,13 +101,13 @@ class _Provisioner:
 
         def misfit(found: NftSet) -> str:
             if (found.key_type, found.key_length) != (key.number, key.length):
-                return f"holds {nftset.type_text(found.key_type)} ({found.key_length} bytes), not {key.text}"
+                return f"contains {nftset.type_text(found.key_type)} ({found.key_length} bytes), not {key.text}"
             unusable = NFT_SET_CONSTANT | NFT_SET_MAP | NFT_SET_OBJECT
             # A single key in an interval set that is no concatenation is a range up to the highest address.
             if not found.flags & NFT_SET_CONCAT or options["managed"]:
                 unusable |= NFT_SET_INTERVAL
             words = [word for flag, word in _KINDS.items() if found.flags & unusable & flag]
-            return f"is of the kind {', '.join(words)}, which cannot hold single elements" if words else ""
+            return f"is of the kind {', '.join(words)}, which cannot contain single elements" if words else ""
 
         slot = begun(target, family) | {
             "table": table,
@@ -148,7 +148,7 @@ class _Provisioner:
                 self._reports.warning(
                     "family-unsupported",
                     target.place,
-                    f"target {quote(target.name)}: a bitmap:ip holds IPv4 addresses only",
+                    f"target {quote(target.name)}: bitmap:ip is for IPv4 addresses only",
                     hint="use hash:ip for IPv6",
                     consequence="the target does nothing",
                 )
@@ -190,8 +190,8 @@ class _Provisioner:
                 self._reports.warning(
                     "set-without-skbinfo",
                     target.place,
-                    f"ipset {quote(slot['set'])} was made without skbinfo",
-                    hint=_DELETE.format(delete) if slot["managed"] else "add skbinfo to its creation",
+                    f"ipset {quote(slot['set'])} was created without skbinfo",
+                    hint=_DELETE.format(delete) if slot["managed"] else "create it with skbinfo",
                     consequence="the skb_ options have no effect",
                 )
         protocol = self._ipset_protocol(target)
@@ -302,13 +302,13 @@ class _Provisioner:
             return True
         problem = misfit(found)
         if not problem and managed and ttl and found.timeout is None:
-            problem = f"was made without timeouts, but ttl is {ttl} seconds"
+            problem = f"was created without timeouts, but ttl is {ttl} seconds"
         if problem and managed and name_of(target) not in self._theirs:
             slot["replace"] = True
             self._tell_replacement(target, f"set {name} {problem}", *users(found))
             return True
         if problem:
-            make = "" if managed else f"; then make one with: {command}"
+            make = "" if managed else f"; then create one with: {command}"
             self._refuse("set-other-type", target, f"set {name} {problem}", delete + make)
             return False
         slot["timeouts"] = found.timeout is not None
@@ -317,8 +317,8 @@ class _Provisioner:
             self._reports.warning(
                 "set-without-timeouts",
                 target.place,
-                f"set {name} was made without timeouts, but ttl is {ttl} seconds",
-                hint=f"{delete}; then make one with: {command}",
+                f"set {name} was created without timeouts, but ttl is {ttl} seconds",
+                hint=f"{delete}; then create one with: {command}",
                 consequence="elements stay until the set is flushed",
             )
         elif managed and slot["element_timeout"]:
@@ -326,7 +326,7 @@ class _Provisioner:
             self._tell_change(target, slot, f"has a timeout of {found.timeout:g} seconds, but ttl is {ttl}", delete, own)
         if managed and found.size not in (0, slot["size"]):
             problem = f"has room for {found.size} elements, but size is {slot['size']}"
-            self._tell_change(target, slot, problem, delete, "until then, the old size holds")
+            self._tell_change(target, slot, problem, delete, "until then, the old size applies")
         if slot["kind"] == "ipset" or not managed:
             slot["size"] = found.size
         return True
@@ -335,7 +335,7 @@ class _Provisioner:
         """A managed set has another property than the target says: nftables changes it when the policy is loaded."""
         message = f"set {quote(slot['set'])} {problem}"
         if slot["kind"] == "nftset":
-            hint = "the daemon changes the set, where the kernel can (6.18 can)"
+            hint = "the daemon changes the set if the kernel can do that (6.18 can)"
             self._reports.info("set-differs", target.place, message, hint=hint, consequence=consequence)
         else:
             hint = f"to change the set, {delete}"

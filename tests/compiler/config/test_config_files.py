@@ -57,7 +57,7 @@ def test_what_cannot_be_read_is_reported_where_it_is_named(tmp_path: Path) -> No
     for entry, message in [
         ("/nonexistent/x", "cannot read '/nonexistent/x': No such file or directory"),
         ("/a\0b", "cannot read '/a\\x00b'"),
-        (str(tmp_path / "empty"), "holds no file"),
+        (str(tmp_path / "empty"), "contains no files"),
         (str(tmp_path / "large"), "is larger than"),
         (str(tmp_path / "fifo"), "is not a regular file"),
         ("/dev/zero", "is not a regular file"),
@@ -86,7 +86,7 @@ def test_a_file_of_comments_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("# nothing\n")
     texts, reports = expand(str(tmp_path / "x"), tmp_path)
     assert not texts
-    assert "holds no expression" in reports.warnings[0].message
+    assert "contains no expression" in reports.warnings[0].message
 
 
 def test_paths_come_from_netifyd(tmp_path: Path) -> None:

@@ -98,14 +98,14 @@ def test_places_count_characters_and_lines() -> None:
         ('{"a": 1 // b\n}', "1:9", "comments"),
         ("# b\n{}", "1:1", "comments"),
         ('{"a": /* b */ 1}', "1:7", "comments"),
-        ("{a: 1}", "1:2", "'a' is without double quotes"),
-        ('{"a": yes}', "1:7", "'yes' is without double quotes"),
+        ("{a: 1}", "1:2", "'a' has no double quotes"),
+        ('{"a": yes}', "1:7", "'yes' has no double quotes"),
         ('{"a": True}', "1:7", "'True' is not a JSON value"),
         ('{"a" 1}', "1:6", "missing ':' after the name 'a'"),
-        ('{"a": [1, 2}', "1:12", "'}' where ']' has to close the array opened at f.json:1:7"),
+        ('{"a": [1, 2}', "1:12", "'}' where ']' must close the array opened at f.json:1:7"),
         ('{"a": 1', "1:8", "the object opened at f.json:1:1 is not closed"),
         ('{"a":', "1:6", "the file ends here"),
-        ("{}}", "1:3", "'}' closes nothing"),
+        ("{}}", "1:3", "unmatched '}'"),
         ("{} {}", "1:4", "text after the end"),
         ('{"a": ...}', "1:7", "stands for something left out"),
         ('["a"b"]', "1:5", "expected ',' or ']', found 'b'"),
@@ -130,7 +130,7 @@ def test_mistakes_are_named_where_they_are(text: str, place: str, message: str) 
 
 def test_a_quote_inside_a_string_gets_the_hint_that_helps() -> None:
     """Double quotes in an expression are the usual mistake after copying it from UCI."""
-    assert problem('{"criteria": "app == "youtube";"}').hint == 'a double quote inside a string is written \\"'
+    assert problem('{"criteria": "app == "youtube";"}').hint == 'write a double quote inside a string as \\"'
 
 
 def test_a_repeated_key_is_a_warning_and_the_later_one_wins() -> None:

@@ -165,11 +165,11 @@ def test_actions_are_sorted_by_priority_then_by_place(load_config: Load) -> None
     ("changes", "message"),
     [
         ({"criteria": None}, "action 'a' has no 'criteria'"),
-        ({"criteria": ""}, "an empty text"),
-        ({"criteria": []}, "has no criteria to match"),
-        ({"criteria": ["app == 'x';", " "]}, "an empty text"),
-        ({"criteria": 5}, "expected a text or a list of texts, found 5"),
-        ({"criteria": "/nonexistent"}, "has no criteria to match"),
+        ({"criteria": ""}, "an empty string"),
+        ({"criteria": []}, "has no criteria"),
+        ({"criteria": ["app == 'x';", " "]}, "an empty string"),
+        ({"criteria": 5}, "expected a string or a list of strings, found 5"),
+        ({"criteria": "/nonexistent"}, "has no criteria"),
         ({"targets": None}, "action 'a' has no 'targets'"),
         ({"targets": []}, "names no target"),
         ({"targets": "lgo"}, "the target 'lgo', which does not exist"),
@@ -180,7 +180,7 @@ def test_actions_are_sorted_by_priority_then_by_place(load_config: Load) -> None
         ({"priority": True}, "expected a whole number from 0"),
         ({"priority": 1.5}, "expected a whole number from 0"),
         ({"exemptions": "/nonexistent"}, "exemptions could not be read"),
-        ({"time_of_day": "9:00"}, "no time of day is named '9:00'"),
+        ({"time_of_day": "9:00"}, "there is no time of day named '9:00'"),
     ],
 )
 def test_a_broken_action_is_left_out_and_the_others_work(load_config: Load, changes: dict[str, Any], message: str) -> None:
@@ -260,7 +260,7 @@ def test_a_missing_file_leaves_the_running_policy() -> None:
         ({"actions": {"b": 5}}, "error", "'b' in 'actions' is not an object"),
         ({"actions": {"": {}}}, "error", "an action has an empty name"),
         ({"targets": {"": {"target_type": "log"}}}, "error", "a target has an empty name"),
-        ({"exemptions": ["", "10.0.0.1"]}, "error", "an empty text"),
+        ({"exemptions": ["", "10.0.0.1"]}, "error", "an empty string"),
         ({"target_defaults": {"logg": {}}}, "warning", "'logg' is not a target type"),
         ({"target_defaults": {"log": {"interval": "x"}}}, "error", "target_defaults of log: 'interval'"),
         (
@@ -361,7 +361,7 @@ def test_on_freebsd_a_table_of_pf_is_in_use_but_cuts_nothing(load_config: Load, 
     assert policy
     assert (policy.targets["events"].trouble, policy.targets["events"].options["anchor_name"]) == ("", "nfa/video")
     assert [report.severity for report in reports.items] == ["info"]
-    assert "PF is not cut" in reports.items[0].message
+    assert "not with PF" in reports.items[0].message
 
 
 @pytest.mark.parametrize("written", ["nfa/*", "a b", "", "x" * 1024])

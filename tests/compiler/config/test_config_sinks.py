@@ -111,7 +111,7 @@ def test_a_socket_that_others_can_reach_is_a_warning(tmp_path: Path, address: st
     [
         ("/var/run/netifyd/netifyd.sock", "netifyd's socket"),
         ("/var/run/../run/netifyd//netifyd.sock", "netifyd's socket"),
-        (DEFAULT_CONTROL, "the control socket of nfa"),
+        (DEFAULT_CONTROL, "nfa's control socket"),
         ("/var/run/ubus/ubus.sock", "ubusd's socket"),
     ],
 )
@@ -194,7 +194,7 @@ def test_uci_comes_before_netifys_file(tmp_path: Path) -> None:
 
 SLIPS = {
     "no such sink": ("sink sink-sokcet", (), "names the sink 'sink-sokcet', which does not exist. Did you mean 'sink-socket'"),
-    "no file": ("sink sink-mqtt", (), "netify-sink-mqtt.json, or a section 'sink' in UCI"),
+    "no file": ("sink sink-mqtt", (), "netify-sink-mqtt.json, or a UCI section 'sink'"),
     "no such channel": (
         "sink o\nchannel flwo", ("sink o\ntype log", "channel flow\nsink o"),
         "which sink 'o' does not have. Did you mean 'flow'?",
@@ -204,16 +204,16 @@ SLIPS = {
     "url": ("sink o", ("sink o\ntype http\nurl example.org/x",), "expected a URL"),
     "url with a password": ("sink o", ("sink o\ntype http\nurl http://u:p@example.org/x",), "expected a URL"),
     "no url": ("sink o", ("sink o\ntype http",), "has no 'url'"),
-    "header": ("sink o", ("sink o\ntype http\nurl http://x\nlist headers 'Host: y'",), "the header Host is made by nfa itself"),
+    "header": ("sink o", ("sink o\ntype http\nurl http://x\nlist headers 'Host: y'",), "nfa sets the header Host itself"),
     "broker": ("sink o", ("sink o\ntype mqtt\nbroker mqt://x",), "expected a broker"),
     "password alone": ("sink o", ("sink o\ntype mqtt\nbroker x\npassword p",), "'password' without a 'username'"),
     "topic": ("sink o", ("sink o\ntype mqtt\nbroker x\ntopic 'a/#'",), "expected a topic without + and #"),
-    "websocket": ("sink o", ("sink o\ntype socket\nlisten ws://0.0.0.0:80",), "WebSockets are not served"),
+    "websocket": ("sink o", ("sink o\ntype socket\nlisten ws://0.0.0.0:80",), "WebSockets are not supported"),
     "name to listen on": ("sink o", ("sink o\ntype socket\nlisten tcp://router.lan:80",), "tcp://0.0.0.0:PORT"),
     "no port": ("sink o", ("sink o\ntype socket\nlisten tcp://0.0.0.0",), "has no port in 'listen'"),
     "long path": ("sink o", (f"sink o\ntype socket\nlisten unix:///{'x' * 107}",), "at most 107 bytes"),
-    "mode": ("sink o", ("sink o\ntype socket\nlisten unix:///x\nmode 999",), "expected rights of a file in octal"),
-    "event": ("sink o", ("sink o\ntype ubus\nevent 'a b'",), "expected a name of an event"),
+    "mode": ("sink o", ("sink o\ntype socket\nlisten unix:///x\nmode 999",), "expected file permissions in octal"),
+    "event": ("sink o", ("sink o\ntype ubus\nevent 'a b'",), "expected an event name"),
     "uuid": ("sink o", ("sink o\ntype mqtt\nbroker x\ntopic a/${uuid_agent}",), "'${uuid_agent}' has no value"),
     "property": ("sink o", ("sink o\ntype log\nprefxi x",), "unknown property 'prefxi'. Did you mean 'prefix'?"),
 }  # fmt: skip
@@ -224,7 +224,7 @@ def test_a_slip_is_an_error_with_its_place_and_the_nearest_name(tmp_path: Path, 
     target, sections, words = SLIPS[name]
     text, _ = bad(tmp_path, uci(target, *sections))
     assert words in text
-    assert "No flow reaches the target" in text or "It is not used" in text
+    assert "No flow reaches the target" in text or "The sink is not used" in text
     assert text.startswith("netify-proc-flow-actions."), text
 
 
@@ -247,7 +247,7 @@ def test_a_file_of_netify_that_cannot_be_used_is_told(tmp_path: Path, body: str)
 
 def test_a_channel_that_is_switched_off_is_a_warning(tmp_path: Path) -> None:
     policy, reports = loaded(tmp_path, uci("sink o", "sink o\ntype log\nenable 0"))
-    assert "is not enabled" in reports.warnings[0].text() and policy.targets["t"].trouble
+    assert "is disabled" in reports.warnings[0].text() and policy.targets["t"].trouble
 
 
 def test_targets_of_one_channel_must_agree_on_its_form(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_targets_of_one_channel_must_agree_on_its_form(tmp_path: Path) -> None:
     listening = "type socket\nlisten unix:///x"
     second = "target u\ntarget_type sink\nsink p"
     policy, reports = loaded(tmp_path, uci("sink o", second, f"sink o\n{listening}", f"sink p\n{listening}"))
-    assert "listens on unix:///x, as the channel of 't' does" in reports.errors[0].text()
+    assert "listens on unix:///x, which the channel of 't' already uses" in reports.errors[0].text()
 
 
 def test_of_a_disabled_target_nothing_is_wanted(tmp_path: Path) -> None:
@@ -364,7 +364,7 @@ def test_passwords_and_headers_are_not_shown(tmp_path: Path, capsys: pytest.Capt
 def test_one_slip_is_one_error_that_names_it(tmp_path: Path) -> None:
     """A broken file was also "does not exist", and a misspelt bind_address "has no 'listen'"."""
     _, reports = loaded(tmp_path, uci("sink sink-socket"), socket="[]")
-    assert [report.message for report in reports.errors] == ["the file of sink 'sink-socket' is not an object"]
+    assert [report.message for report in reports.errors] == ["the file of sink 'sink-socket' is not a JSON object"]
     channel = {"channels": {"flow-actions": {"bind_adress": "tcp://127.0.0.1:7"}}}
     _, reports = loaded(tmp_path, uci("sink sink-socket"), socket=channel)
     assert "has no 'listen'. You wrote 'bind_adress': did you mean 'bind_address'?" in reports.errors[0].text()

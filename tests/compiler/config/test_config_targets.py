@@ -81,14 +81,14 @@ def test_options_are_converted(load_config: Load, written: dict[str, Any], key: 
         ({"target_type": "ipste"}, "unknown target type 'ipste'"),
         ({"target_type": ["log"], "x": 1}, "unknown target type"),
         ({"target_type": "ipset"}, "has no 'set_name'"),
-        ({**IPSET, "set_name": ""}, "expected a set's name"),
-        ({**IPSET, "set_name": "x" * 29}, "expected a set's name of 1 to 28"),
-        ({**IPSET, "set_name": "a b"}, "expected a set's name"),
+        ({**IPSET, "set_name": ""}, "expected a set name"),
+        ({**IPSET, "set_name": "x" * 29}, "expected a set name of 1 to 28"),
+        ({**IPSET, "set_name": "a b"}, "expected a set name"),
         ({**IPSET, "type": "list:set"}, "expected one of hash:ip"),
         ({**IPSET, "ttl": -1}, "expected a whole number of seconds from 0 to 2147483"),
         ({**IPSET, "ttl": 2147484}, "expected a whole number of seconds"),
         ({**IPSET, "skb_mark": "0x1ffffffff"}, "expected a mark"),
-        ({**IPSET, "skb_prio": "1"}, "expected a class of tc"),
+        ({**IPSET, "skb_prio": "1"}, "expected a tc class"),
         ({**IPSET, "set_family": "ipv5"}, "expected 'ipv4', 'ipv6' or '*'"),
         ({**IPSET, "type": "bitmap:port"}, "needs a 'range'"),
         ({**IPSET, "type": "bitmap:port", "range": "10.0.0.0/24"}, "of ports such as"),
@@ -96,26 +96,26 @@ def test_options_are_converted(load_config: Load, written: dict[str, Any], key: 
         ({**IPSET, "type": "bitmap:ip", "range": "10.0.0.0/15"}, "at most 65536"),
         ({**IPSET, "type": "bitmap:ip", "range": "10.0.0.9-10.0.0.1"}, "from a lower to a higher"),
         ({**IPSET, "type": "bitmap:ip", "range": "10.0.0.0/24", "set_family": "ipv6"}, "IPv4 addresses only"),
-        ({**IPSET, "range": "1-1023"}, "belongs to bitmap types only"),
-        ({**NFTSET, "set_name": "1a"}, "expected a name that nft can write"),
-        ({**NFTSET, "table_name": "a b"}, "expected a name that nft can write"),
+        ({**IPSET, "range": "1-1023"}, "is for bitmap types only"),
+        ({**NFTSET, "set_name": "1a"}, "expected a name that nft accepts"),
+        ({**NFTSET, "table_name": "a b"}, "expected a name that nft accepts"),
         ({**NFTSET, "table_family": "ipv4"}, "expected 'inet' or 'ip'"),
         ({**NFTSET, "type": ["other_adr"]}, "unknown field 'other_adr'"),
-        ({**NFTSET, "type": []}, "expected some of"),
+        ({**NFTSET, "type": []}, "expected one or more of"),
         ({**NFTSET, "type": "mark,mark"}, "the field 'mark' is given twice"),
         (
             {**NFTSET, "type": "local_mac other_mac local_addr other_addr interface mark"},
-            "take 68 bytes, the kernel allows 64",
+            "take 68 bytes, but the kernel allows 64",
         ),
-        ({"target_type": "log", "prefix": "../x"}, "expected a part of a file name"),
-        ({"target_type": "log", "suffix": "\0"}, "expected a part of a file name"),
+        ({"target_type": "log", "prefix": "../x"}, "expected part of a file name"),
+        ({"target_type": "log", "suffix": "\0"}, "expected part of a file name"),
         ({"target_type": "log", "path": "tmp"}, "expected an absolute path"),
         ({"target_type": "log", "path": "${path_state}/x"}, "unknown variable"),
         ({"target_type": "log", "interval": 0}, "from 1"),
         ({"target_type": "ctmark"}, "has no 'mark'"),
-        ({"target_type": "ctmark", "mark": "0xffffffff", "shift": 1}, "more than 32 bits"),
+        ({"target_type": "ctmark", "mark": "0xffffffff", "shift": 1}, "not fit into 32 bits"),
         ({"target_type": "ctlabel"}, "nothing to set"),
-        ({"target_type": "ctlabel", "labels": [127]}, "not below max_bits"),
+        ({"target_type": "ctlabel", "labels": [127]}, "must be less than max_bits"),
         ({"target_type": "ctlabel", "labels": [True]}, "expected a label"),
         ({"target_type": "sink", "sink": "s", "flow_events": "new | deleted"}, "unknown 'deleted'"),
         ({"target_type": "sink", "sink": "s", "compressor": "zip"}, "expected 'none' or 'gz'"),
@@ -135,7 +135,7 @@ def test_old_names_of_fields_are_understood(load_config: Load) -> None:
     options, reports = target(load_config, {**NFTSET, "type": ["local_ip", "other_port"]})
     assert options
     assert options["type"] == ("local_addr", "other_port")
-    assert "'local_ip' is not a field's name" in reports.warnings[0].message
+    assert "'local_ip' is not a field name" in reports.warnings[0].message
 
 
 def test_digits_of_a_mark_are_hexadecimal_and_said_to_be(load_config: Load) -> None:

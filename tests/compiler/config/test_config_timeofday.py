@@ -57,13 +57,13 @@ def test_windows_are_read(load_config: Load, written: Any, expected: list[Window
     [
         ({"day": "funday"}, "unknown day 'funday'"),
         ({"day": []}, "for every day"),
-        ({"day": [1]}, "expected a text"),
+        ({"day": [1]}, "expected a string"),
         ({"time_start": "24:00"}, "from '0:00' to '23:59:59'"),
         ({"time_end": "24:01"}, "from '0:00' to '24:00'"),
         ({"time_end": "9"}, "expected a time"),
         ({"time_end": 900}, "expected a time"),
         ({"policy": "sometimes"}, "expected 'inclusive' or 'exclusive'"),
-        (["9:00"], "no time of day is named '9:00'"),
+        (["9:00"], "there is no time of day named '9:00'"),
     ],
 )
 def test_wrong_windows_are_refused(load_config: Load, written: Any, message: str) -> None:
@@ -117,7 +117,7 @@ def test_a_sign_that_means_the_other_side_is_a_warning(load_config: Load, zone: 
     policy, reports = load_config({"version": 1, "timezone": zone})
     assert policy and policy.timezone == zone and not reports.errors
     [warning] = [report.text() for report in reports.warnings if "POSIX" in report.message]
-    assert f"in POSIX form {zone} is {side} of Greenwich: it is now " in warning
+    assert f"in POSIX notation {zone} is {side} of Greenwich: it is now " in warning
     assert "CET-1CEST,M3.5.0,M10.5.0/3" in warning
 
 
@@ -131,7 +131,7 @@ def test_a_wrong_global_says_what_is_used_instead(load_config: Load) -> None:
     _, reports = load_config({"version": 1, "timezone": "Europe/Pariss", "max_flows": 5})
     said = {report.message.partition(":")[2].split("'")[1]: report.consequence for report in reports.errors}
     assert said["max_flows"] == "the built-in default is used: 65536"
-    assert said.get("timezone", "the zone of the system is used") == "the zone of the system is used"
+    assert said.get("timezone", "the system's time zone is used") == "the system's time zone is used"
 
 
 @pytest.mark.parametrize(

@@ -187,8 +187,8 @@ config action 'a'
 @pytest.mark.parametrize(
     ("times", "words"),
     [
-        ("config time_of_day school_night\n", "no time of day is named 'school_nigth'. Did you mean 'school_night'?"),
-        ("", "no time of day is named 'school_nigth'. Expected a section 'time_of_day' of UCI"),
+        ("config time_of_day school_night\n", "there is no time of day named 'school_nigth'. Did you mean 'school_night'?"),
+        ("", "there is no time of day named 'school_nigth'. Expected the name of a UCI section 'time_of_day'"),
         ("config time_of_day school_nigth\n\toption time_end 9\n", "expected a time hh:mm"),
     ],
 )
@@ -278,14 +278,14 @@ def test_main_has_defaults(load_uci: LoadUci) -> None:
         ("config target t\n\toption set_name x\n", "t (line 1): error: target 't' has no 'target_type'"),
         ("config target_default logg\n", "logg (line 1): warning: target_defaults: 'logg' is not a target type"),
         ("config exemption global\n\tlist exemptoin 10.0.0.1\n", "unknown property 'exemptoin'. Did you mean 'exemption'?"),
-        ("config exemption global\n\tlist exemption ''\n", "global.exemption (line 2): error: 'exemptions': an empty text"),
+        ("config exemption global\n\tlist exemption ''\n", "global.exemption (line 2): error: 'exemptions': an empty string"),
         ("config exemption\n\tlist exemption 10.0.0.1\n", "error: a section 'exemption' without a name"),
-        ("config target t\n\toption type nftset\n", "You wrote 'type', which is what a set holds: write target_type 'nftset'"),
+        ("config target t\n\toption type nftset\n", "'type' is what a set contains: write target_type 'nftset'"),
         ("config target t\n\toption target_type ipset\n\toption timeout 9\n", "property 'timeout'. Did you mean 'ttl'?"),
         ("config target t\n\toption target_type ipset\n\toption maxelem 9\n", "property 'maxelem'. Did you mean 'size'?"),
-        ("config target\n\toption target_type log\n", "(line 1): info: this target has no name and is called 'cfg01fd6c' here"),
-        ("config time_of_day\n\toption name x\n", "line 2): warning: the option 'name' does not name a section, which is"),
-        ("config time_of_day\n\toption name x\n", "is called 'cfg014545' here. To name it, write: config time_of_day 'x'."),
+        ("config target\n\toption target_type log\n", "(line 1): info: this target has no name: it is called 'cfg01fd6c'"),
+        ("config time_of_day\n\toption name x\n", "line 2): warning: the option 'name' does not name a section: this one is"),
+        ("config time_of_day\n\toption name x\n", "is called 'cfg014545'. To name it, write: config time_of_day 'x'."),
     ],
 )
 def test_a_slip_is_told_with_its_option_and_line(load_uci: LoadUci, text: str, words: str) -> None:
@@ -313,9 +313,9 @@ def test_all_that_is_wrong_with_times_of_day_is_told_at_once_and_once(load_uci: 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("kidz", "a.exemption (line 10): error: action 'a': no exemption is named 'kidz'. Did you mean 'kids'?"),
-        ("Kids", "error: action 'a': no exemption is named 'Kids'. Did you mean 'kids'?"),
-        ("global", "a.exemption (line 10): warning: action 'a': the exemptions of 'global' hold for all actions already"),
+        ("kidz", "a.exemption (line 10): error: action 'a': there is no exemption named 'kidz'. Did you mean 'kids'?"),
+        ("Kids", "error: action 'a': there is no exemption named 'Kids'. Did you mean 'kids'?"),
+        ("global", "a.exemption (line 10): warning: action 'a': the exemptions in 'global' already apply to all actions"),
     ],
 )
 def test_a_wrong_name_of_an_exemption_is_told_as_a_name(load_uci: LoadUci, name: str, words: str) -> None:
@@ -338,8 +338,8 @@ def test_several_targets_in_one_value_are_told_apart(load_uci: LoadUci, value: s
     given = MINIMAL.replace("list target 'l'", f"list target '{value}'")
     loaded = load_uci(given + "config target m\n\toption target_type log\n")
     option = "netify-proc-flow-actions.a.target"
-    hint = f"write: uci delete {option}; uci add_list {option}='l'; uci add_list {option}='m'."
-    assert any("several names in one value" in line and hint in line for line in lines(loaded)), lines(loaded)
+    hint = f"write a list with uci delete {option}; uci add_list {option}='l'; uci add_list {option}='m'."
+    assert any("one value with several names" in line and hint in line for line in lines(loaded)), lines(loaded)
 
 
 def test_a_wrong_expression_is_shown_where_it_is_wrong(load_uci: LoadUci) -> None:

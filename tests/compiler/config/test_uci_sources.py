@@ -95,7 +95,7 @@ def test_uci_comes_before_json_and_both_places_are_told(router: Router) -> None:
     }
     assert policy.actions[1].priority == 100
     assert policy.files == [file, str(router.package)]
-    place = "netify-proc-flow-actions.{} (line {}): warning: {} '{}' is also defined at {}:1:{}. The definition here is used"
+    place = "netify-proc-flow-actions.{} (line {}): warning: {} '{}' is also defined at {}:1:{}. This definition is used"
     text = Path(file).read_text()
     target, action = text.index('"l": {') + 2, text.index('"both"') + 2
     assert router.told() == [
@@ -173,7 +173,7 @@ def test_without_any_configuration_both_places_are_named(router: Router) -> None
     assert router.load() is None
     assert router.told() == [
         f"error: there is no configuration: neither {router.package} nor {router.default} exists."
-        " Write one, or name a JSON file with -c FILE"
+        " Create one, or name a JSON file with -c FILE"
     ]
     assert router.load(uci=False) is None
     assert f"{router.default} does not exist" in router.told()[0]
@@ -219,9 +219,9 @@ def test_a_folder_of_json_files_stands_for_them_in_the_order_of_their_names(rout
 def test_a_folder_without_json_files_is_told(router: Router) -> None:
     router.uci(UCI + f"config nfa 'main'\n\toption json_config '{router.config}'\n")
     assert router.good().files == [str(router.package)]
-    assert f"{router.config}: warning: the folder holds no file whose name ends in .json" in router.told()
+    assert f"{router.config}: warning: the folder contains no file whose name ends in .json" in router.told()
     assert router.load(str(router.config), uci=False) is None
-    assert f"error: there is no configuration: no JSON file is in {router.config}. Write one" in router.told()[-1]
+    assert f"error: there is no configuration: there is no JSON file in {router.config}. Create one" in router.told()[-1]
 
 
 def test_a_file_that_json_config_names_must_be_there(router: Router) -> None:
@@ -372,8 +372,8 @@ def test_a_policy_in_the_folder_of_netifyd_that_is_not_read_is_told(router: Rout
     router.paths = Paths("/srv/netifyd", str(router.folder), unused="/etc/netify.d")
     router.load()
     assert router.told()[0] == (
-        "/etc/netify.d: warning: a policy or address groups are in '/srv/netifyd' too. "
-        "Keep them in one of the two folders. What is here is not read"
+        "/etc/netify.d: warning: there is a policy, or address groups, in '/srv/netifyd' too. "
+        "Keep them in one of the two folders. This folder is not read"
     )
 
 
@@ -387,7 +387,7 @@ def test_a_file_of_uci_where_another_is_expected_is_recognised(router: Router, o
     assert main(["check", option, str(router.package), *(["--no-uci"] if option == "-c" else [])]) == 1
     told = capsys.readouterr().out
     expected = {
-        "-c": "error: this is a UCI file, not JSON. Type 'nfa check' for what is in /etc/config, or name the folder",
+        "-c": "error: this is a UCI file, not JSON. Run 'nfa check' to check /etc/config, or name the folder",
         "-u": f"error: this is a file, not a folder of UCI packages. Name its folder: -u {router.config}.",
     }
     assert told.startswith(f"{router.package}: {expected[option]}") and "1 error" in told

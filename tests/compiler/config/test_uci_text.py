@@ -124,8 +124,8 @@ def test_a_section_in_two_parts_stands_where_it_begins() -> None:
         ("list a 1\noption a 2\n", "'a' is given twice"),
         ("option a b#c\n", "file:2:11: warning: the value ends at this '#', and the rest of the line is lost"),
         ("option a b;c\n", "file:2:11: warning: the value ends at this ';', and the rest of the line is lost"),
-        ("option a 'b\noption c 'd\n", "'option' here is a part of the value that begins in line 2. Is a quote missing"),
-        ("list l x\nconfig t s\nlist l x\n", "section 's' is given twice, and UCI adds up its lists"),
+        ("option a 'b\noption c 'd\n", "'option' here is part of the value that begins on line 2. Is a quote missing"),
+        ("list l x\nconfig t s\nlist l x\n", "section 's' is given twice, and UCI joins its lists"),
     ],
 )
 def test_a_slip_that_loses_something_is_a_warning(text: str, words: str) -> None:

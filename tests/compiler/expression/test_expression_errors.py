@@ -18,7 +18,7 @@ WRONG = [
     ("!«pc:webb»", "unknown category 'webb'", "'web'"),
     ("port == 1;\nrisks == «'clear-text credential'»;", "unknown risk 'clear-text credential'", ""),
     ("ip == «@guest»;", "unknown address group '@guest'", "did you mean 'guests'?"),
-    ("mac == «@x»;", "unknown address group '@x'", "no such group is defined"),
+    ("mac == «@x»;", "unknown address group '@x'", "no group has a similar name"),
     # values that do not fit
     ("«app» > 5;", "'app' cannot be compared with '>'", "use == or !="),
     ("«detected_hostname» >= 'a';", "'detected_hostname' cannot be compared with '>='", "use == or !="),
@@ -47,12 +47,12 @@ WRONG = [
     ("origin == «'origin_local'»;", "'origin' expects origin_local or origin_other or origin_unknown, found a string", ""),
     # quotes
     ('app == «"youtube"»;', "double quotes", "put strings in single quotes: 'youtube'"),
-    ("app == «''»;", "an empty string", "'!application' asks for a flow that has none"),
+    ("app == «''»;", "an empty string", "'!application' matches flows that have none"),
     ("app == «'»youtube;", "this quote is never closed", "put strings between two single quotes"),
     ("app == 'a'«b»';", "expected '&&', '||' or ';', found 'b'", ""),
     # patterns
     ("url == «'rx:'»;", "an empty regular expression", ""),
-    ("url == 'rx:a«(»';", "regular expression: not a regular expression: missing )", ""),
+    ("url == 'rx:a«(»';", "regular expression: not a valid regular expression: missing )", ""),
     ("url == 'rx:(a+)«\\»1';", "regular expression: back-references are not supported", ""),
     # grammar
     ("app «=» 'x';", "expected '&&', '||' or ';', found '='", "a comparison is written '=='"),

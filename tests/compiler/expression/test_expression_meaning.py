@@ -319,8 +319,8 @@ def test_long_lists_and_deep_nesting_still_work() -> None:
         ("app == 'youtub';", [("unknown application 'youtub'", 7)]),
         ("port == 1; proto == 'bittorent';", [("unknown protocol 'bittorent'", 20)]),
         ("app == 'youtube' || app == 'netify.youtube';", []),
-        ("app && other_port == 65536;", [("'other_port == 65536' holds for no flow: the largest is 65535", 21)]),
-        ("port > 65535;", [("'port > 65535' holds for no flow: the largest is 65535", 7)]),
+        ("app && other_port == 65536;", [("'other_port == 65536' matches no flow: the largest possible value is 65535", 21)]),
+        ("port > 65535;", [("'port > 65535' matches no flow: the largest possible value is 65535", 7)]),
         ("port <= 65536 && port != 70000 && ip_protocol == 255 && local_port >= 65535 && fwmark == 70000;", []),
     ],
 )

@@ -60,7 +60,7 @@ def test_the_automaton_finds_what_re_finds(pattern, searched):
     """A user's pattern would match other names than the same pattern does everywhere else."""
     for find in both(pattern):
         for text in searched:
-            if text or "\\B" not in pattern:  # what \B says of an empty text changed in Python 3.14
+            if text or "\\B" not in pattern:  # what \B says of an empty string changed in Python 3.14
                 assert find(text) == bool(re.search(pattern, text, re.IGNORECASE)), text
 
 

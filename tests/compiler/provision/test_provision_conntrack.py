@@ -92,7 +92,7 @@ def test_two_files_that_disagree_are_told(tmp_path: Path, monkeypatch: pytest.Mo
     reports = Reports()
     names = conntrack.Names({"connlabel_conf": None, "max_bits": 127}, reports)
     assert names.bits == {"a": 3, "b": 4, "c": 6}
-    assert ["'b' is bit 5 here, and bit 4 before" in text for text in messages(reports)] == [True]
+    assert ["'b' is bit 5 here, but was bit 4 before" in text for text in messages(reports)] == [True]
 
 
 def test_lines_that_are_no_labels_are_told_with_their_place(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_label_over_max_bits_is_told_as_such_where_it_is_written(tmp_path: Pat
     slot, reports = made(tmp_path, "ctlabel", text="100 high\n", limit=64, labels=("high",))
     assert slot is None
     error = next(message for message in messages(reports) if message.startswith("error"))
-    assert "the label 'high' cannot be used: its bit 100 is not below max_bits 64" in error
+    assert "the label 'high' cannot be used: its bit 100 must be less than max_bits, which is 64" in error
     options: dict[str, Any] = {"labels": ("x",), "auto_label": False, "log_errors": False}
     target = Target("t", Place("nfa.json", 1, 1), "ctlabel", True, "*", options)
     target.origins.values["labels"] = Origin(Place("nfa.json", 7, 9), ["x"])

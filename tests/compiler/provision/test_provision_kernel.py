@@ -245,7 +245,7 @@ def test_no_permission_is_told_and_not_raised_as_something_else(namespace: Run) 
         text=True,
         check=True,
     )
-    assert done.stdout.splitlines() == ["needs CAP_NET_ADMIN, run it as root"] * 4
+    assert done.stdout.splitlines() == ["nfa needs CAP_NET_ADMIN: run it as root"] * 4
     assert not done.stderr
 
 

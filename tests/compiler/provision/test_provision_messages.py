@@ -84,7 +84,7 @@ def test_every_key_fits_and_reads_back(fields: list[str], family: int) -> None:
 
 def test_six_fields_are_refused() -> None:
     """nft forgets the first of six datatypes, so the set's elements would read as nonsense."""
-    with pytest.raises(ValueError, match="at most 5 fields, here are 6"):
+    with pytest.raises(ValueError, match="at most 5 fields, not 6"):
         nftset.key_of(FIELDS[:6], 4)
 
 

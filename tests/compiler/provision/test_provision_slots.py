@@ -140,7 +140,7 @@ def test_bitmap_ip_is_ipv4_only(target: MakeTarget) -> None:
     assert not texts
     assert run(target("ipset", type="bitmap:ip", range=span, families=(6,))) == (
         [],
-        ["warning: target 'ipset.x': a bitmap:ip holds IPv4 addresses only. Use hash:ip for IPv6. The target does nothing"],
+        ["warning: target 'ipset.x': bitmap:ip is for IPv4 addresses only. Use hash:ip for IPv6. The target does nothing"],
     )
 
 
@@ -158,7 +158,7 @@ def test_six_fields_are_an_error(target: MakeTarget) -> None:
     """nft cannot list such a set."""
     slots, texts = run(target("nftset", families=(4,), type=("mark",) * 6))
     assert not slots
-    assert texts[0].startswith("error: target 'nftset.x': a set's key has at most 5 fields, here are 6.")
+    assert texts[0].startswith("error: target 'nftset.x': a set's key has at most 5 fields, not 6.")
 
 
 def test_targets_may_share_a_set_but_not_disagree_about_it(target: MakeTarget) -> None:
@@ -171,7 +171,7 @@ def test_targets_may_share_a_set_but_not_disagree_about_it(target: MakeTarget) -
         assert len(provision([*same, other], None, reports)) == 3
     *_, shorter = provision([*same, target("nftset", families=(4,), ttl=5)], None, reports)
     assert (shorter["create"], shorter["element_timeout"]) == (provision(same, None, reports)[0]["create"], True)
-    assert "wants another kind of set 'x.v4' than target 'nftset.x'" in reports.errors[0].text()
+    assert "needs a different kind of set 'x.v4' than target 'nftset.x'" in reports.errors[0].text()
     assert len(provision([same[0], target("nftset", table_name="u", ttl=5)], None, reports)) == 3
     assert len(reports.items) == 2
 
@@ -209,22 +209,22 @@ def test_another_key_is_an_error(target: MakeTarget) -> None:
     """Elements of another kind would all be refused; both kinds are named, and the way out."""
     slots, texts = run(target("nftset", families=(4,), managed=False), kernel=FakeKernel({"x.v4": nft(("mark",))}))
     assert not slots
-    way_out = "Delete the rules that use it, then the set: nft delete set inet t x.v4; then make one with: nft add table inet t"
-    assert "error: target 'nftset.x': set 'x.v4' holds mark (4 bytes), not ipv4_addr. " + way_out in texts[0]
+    way_out = "Delete the rules that use it, then the set: nft delete set inet t x.v4; then create one with: nft add table inet"
+    assert "error: target 'nftset.x': set 'x.v4' contains mark (4 bytes), not ipv4_addr. " + way_out in texts[0]
     slots, texts = run(target("ipset", families=(4,), managed=False), kernel=FakeKernel({"x.v4": ips(family=10)}))
     assert not slots
     assert "set 'x.v4' is IPv6 hash:ip, not IPv4 hash:ip. Delete the rules that use it, then the set: " in texts[0]
-    assert "ipset destroy x.v4; then make one with: ipset create x.v4 hash:ip family" in texts[0]
+    assert "ipset destroy x.v4; then create one with: ipset create x.v4 hash:ip family" in texts[0]
 
 
 @pytest.mark.parametrize(
     ("kind", "there", "problem"),
     [
-        ("nftset", nft(("mark",)), "holds mark (4 bytes), not ipv4_addr"),
-        ("nftset", nft(timeout=None), "was made without timeouts, but ttl is 120 seconds"),
-        ("nftset", nft(flags=NFT_SET_MAP), "is of the kind map, which cannot hold single elements"),
+        ("nftset", nft(("mark",)), "contains mark (4 bytes), not ipv4_addr"),
+        ("nftset", nft(timeout=None), "was created without timeouts, but ttl is 120 seconds"),
+        ("nftset", nft(flags=NFT_SET_MAP), "is of the kind map, which cannot contain single elements"),
         ("ipset", ips(family=10), "is IPv6 hash:ip, not IPv4 hash:ip"),
-        ("ipset", ips(timeout=None), "was made without timeouts, but ttl is 120 seconds"),
+        ("ipset", ips(timeout=None), "was created without timeouts, but ttl is 120 seconds"),
     ],
     ids=str,
 )
@@ -242,14 +242,14 @@ def test_a_managed_set_of_another_type_that_is_in_use_is_an_error(target: MakeTa
     (slot,), (text,) = run(target("nftset", families=(4,)), kernel=there)
     assert slot["replace"], "the daemon tries again until it can"
     assert text == (
-        "error: target 'nftset.x': set 'x.v4' holds mark (4 bytes), not ipv4_addr, and is used by rules of the chains "
+        "error: target 'nftset.x': set 'x.v4' contains mark (4 bytes), not ipv4_addr, and is used by rules in the chains "
         "'forward', 'my chain'. Delete the rules: nft delete rule inet t forward handle 7; nft delete rule inet t 'my chain' "
         "handle 9; nft delete rule inet t forward handle 8 and 1 more. Until then the target does nothing for this address "
         "family; then the daemon replaces the set"
     )
     (slot,), (text,) = run(target("ipset", families=(4,)), kernel=FakeKernel({"x.v4": ips(family=10, uses=2)}))
     assert slot["replace"]
-    assert "is IPv6 hash:ip, not IPv4 hash:ip, and is used by 2 others, which may be rules of iptables, filters of tc" in text
+    assert "is IPv6 hash:ip, not IPv4 hash:ip, and is used by 2 references (iptables rules, tc filters" in text
     assert "grep -w x.v4" in text
 
 
@@ -271,7 +271,7 @@ def test_interval_sets_and_maps_are_an_error(target: MakeTarget) -> None:
             kernel=FakeKernel({"x.v4": nft(flags=flags)}),
         )
         assert not slots
-        assert "which cannot hold single elements" in texts[0]
+        assert "which cannot contain single elements" in texts[0]
     ranges = nft(flags=NFT_SET_INTERVAL | NFT_SET_CONCAT | NFT_SET_TIMEOUT)
     assert run(target("nftset", families=(4,), managed=False), kernel=FakeKernel({"x.v4": ranges}))[0]
 
@@ -300,14 +300,14 @@ def test_managed_set_with_another_timeout_or_size_goes_on(target: MakeTarget, ki
     (slot,), texts = run(target(kind, families=(4,)), kernel=FakeKernel(sets))
     assert slot["element_timeout"]
     if kind == "nftset":
-        way_out = "The daemon changes the set, where the kernel can (6.18 can)"
+        way_out = "The daemon changes the set if the kernel can do that (6.18 can)"
     else:
         way_out = "To change the set, delete the rules that use it, then the set: ipset destroy x.v4"
     severity = "info" if kind == "nftset" else "warning"
     own = "Each element gets its own timeout of 120 seconds"
     assert texts == [
         f"{severity}: set 'x.v4' has a timeout of 60 seconds, but ttl is 120. {way_out}. {own}",
-        f"{severity}: set 'x.v4' has room for 10 elements, but size is 65536. {way_out}. Until then, the old size holds",
+        f"{severity}: set 'x.v4' has room for 10 elements, but size is 65536. {way_out}. Until then, the old size applies",
     ]
 
 
@@ -323,7 +323,7 @@ def test_skb_without_skbinfo_is_left_out(target: MakeTarget) -> None:
     """A set without skbinfo refuses elements with skb attributes: better the elements alone than nothing."""
     (slot,), texts = run(target("ipset", families=(4,), managed=False, skb_mark=1), kernel=FakeKernel({"x.v4": ips(flags=0)}))
     assert slot["skb"] is None
-    assert "was made without skbinfo" in texts[0]
+    assert "was created without skbinfo" in texts[0]
 
 
 def test_types_the_kernel_lacks_are_an_error(target: MakeTarget) -> None:

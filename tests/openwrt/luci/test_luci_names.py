@@ -83,7 +83,7 @@ def test_names_are_text(router: Router, sit_down: Callable[..., Person], page: s
     if page == "matches":
         person.row("203.0.113.11:443").get_by_role("button", name="Why?").click()
         person.sees(f"action {HARM} matches")
-        person.page.get_by_role("button", name="Leave alone").click()
+        person.page.get_by_role("button", name="Exempt").click()
         person.page.locator("#nfa-start-what").wait_for()
         _unharmed(person)
         person.page.keyboard.press("Escape")
@@ -93,9 +93,9 @@ def test_names_are_text(router: Router, sit_down: Callable[..., Person], page: s
     if page == "sets":
         person.page.locator("#nfa-set-target").select_option(f"target {HARM}")
         person.page.locator("#nfa-set-flush").click()
-        person.sees(f"Take everything out of the sets of target {HARM}?")
+        person.sees(f"Remove all elements from the sets of target {HARM}?")
         person.page.get_by_role("button", name="Empty", exact=True).click()
-        person.sees(f"Taken out of target {HARM}")
+        person.sees(f"Removed from target {HARM}")
     if page in ("policies", "targets"):
         for button in person.page.locator('[data-tab-active="true"] .cbi-button-edit').all():
             button.click()

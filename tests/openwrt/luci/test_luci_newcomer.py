@@ -48,7 +48,7 @@ def test_a_name_that_is_taken_takes_nothing_over(start: Callable[..., Router], s
     router = start(config())
     person = sit_down(router)
     person.open("policies")
-    kept, taken = "kept for something else", "has something else of the name {}"
+    kept, taken = "is reserved", "The name {} is in use"
     refused = {"global": kept, "main": kept, "constructor": kept, "films": taken, "video_set": taken}
     for name, words in refused.items():
         add(person, "Name of a new policy", name)
@@ -103,17 +103,17 @@ def test_a_service_that_is_off_is_switched_on_after_a_question(
     person = sit_down(router)
     page = person.page
     person.open("matches")
-    person.sees("Press Switch on, on the page Overview.")
+    person.sees("Press Enable on the page Overview.")
     person.open("recipes")
     page.locator("[data-recipe=weak_tls] button").click()
-    page.get_by_role("button", name="Make this policy").click()
+    page.get_by_role("button", name="Create this policy").click()
     person.sees("2 steps are left:")
-    person.sees("Flow Actions is switched off")
+    person.sees("Flow Actions is disabled")
     person.shoot("recipe_off")
     before = person.changes()
     person.open("overview")
-    page.get_by_role("button", name="Switch on").click()
-    person.sees("to be applied, also of other pages perhaps")
+    page.get_by_role("button", name="Enable").click()
+    person.sees("waiting to be applied, perhaps from")
     person.shoot("switch_on")
     page.locator(".modal").get_by_role("button", name="Cancel").click()
     assert person.changes() == before
@@ -125,7 +125,7 @@ def test_no_policy_is_on(start: Callable[..., Router], sit_down: Callable[..., P
     router.connected()
     person = sit_down(router)
     person.open("overview")
-    person.sees("No policy is on")
+    person.sees("No policy is enabled")
     person.shoot("none_on")
     person.content()
 
@@ -136,17 +136,17 @@ def test_an_exemption_goes_where_it_is_seen(start: Callable[..., Router], sit_do
     router.feed(flow("QUIC", "netify.netflix"))
     person = sit_down(router, size=(390, 844))
     page = person.page
-    for who, words in (("global", "Every policy leaves this alone"), ("films", "The policy films leaves this alone")):
+    for who, words in (("global", "exempt from all policies"), ("films", "exempt from the policy films")):
         person.open("matches")
         person.row("netflix").get_by_role("button", name="Why?").click()
         page.get_by_role("button", name="New policy").click()
         person.type_into(page.locator("#nfa-start-name"), "video_set")
         page.get_by_role("button", name="Continue on the page Policies").click()
-        page.locator(".modal").get_by_text("has something else of the name video_set").wait_for()
+        page.locator(".modal").get_by_text("The name video_set is in use").wait_for()
         person.shoot("why_name")
         page.locator(".modal").get_by_role("button", name="Cancel").click()
         person.row("netflix").get_by_role("button", name="Why?").click()
-        page.get_by_role("button", name="Leave alone").click()
+        page.get_by_role("button", name="Exempt").click()
         page.locator("#nfa-start-for").select_option(who)
         person.shoot("leave_alone")
         page.get_by_role("button", name="Continue on the page Policies").click()

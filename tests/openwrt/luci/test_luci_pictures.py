@@ -119,7 +119,7 @@ def test_pictures(router: Router, sit_down: Callable[..., Person]) -> None:
         person.shoot(page)
     person.open("matches")
     person.row("no_youtube").get_by_role("button", name="Why?").click()
-    person.sees("What it leads to")
+    person.sees("Result")
     person.shoot("why")
     person.open("policies#edit=no_clips")
     person.page.locator(".modal .cbi-map").wait_for()

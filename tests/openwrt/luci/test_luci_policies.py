@@ -69,7 +69,7 @@ def test_what_is_not_changed_is_not_written(start: Callable[..., Router], sit_do
     person.open("policies")
     for section in ("simple", "expert"):
         edit(person, section)
-        person.sees("The daemon understands it.")
+        person.sees("Valid: the daemon understands it.")
         save(person)
     person.open("targets")
     for section in ("video_set", "words"):
@@ -158,9 +158,9 @@ def test_a_recipe_makes_a_policy_that_works(start: Callable[..., Router], sit_do
         person.type_into(page.locator(f"[data-question={name}] input"), value)
     person.sees("config action 'bedtime'")
     person.shoot("recipe")
-    page.get_by_role("button", name="Make this policy").click()
+    page.get_by_role("button", name="Create this policy").click()
     person.sees("service firewall reload")
-    page.get_by_role("link", name="To the policies").click()
+    page.get_by_role("link", name="Go to Policies").click()
     page.wait_for_selector(f"{PREFIX}bedtime")
     person.save_and_apply()
     assert f"mac == {TABLET_MAC.upper()}" in router.config()
@@ -182,7 +182,7 @@ def test_the_daemon_may_be_away(start: Callable[..., Router], sit_down: Callable
     router.service("stop")
     person.sees("the daemon does not answer")
     edit(person, "expert")
-    person.sees("It could not be checked")
+    person.sees("The check failed")
     person.page.locator(f"{EDITOR} textarea").fill("app == 'zoom';")
     save(person)
     assert person.changes()[-1] == ["list-add", "expert", "criteria", "app == 'zoom';"]
@@ -215,7 +215,7 @@ def test_who_may_look_only_changes_nothing(start: Callable[..., Router], sit_dow
     person = sit_down(router, "viewer")
     person.open("policies")
     edit(person, "simple")
-    person.sees("The daemon understands it.")
+    person.sees("Valid: the daemon understands it.")
     fields = person.page.locator(f"{EDITOR} :is(input[type=text], input[type=checkbox], textarea, select)")
     assert fields.count() > 10
     assert fields.evaluate_all("fields => fields.filter(field => !field.disabled).length") == 0

@@ -111,7 +111,7 @@ def test_no_youtube_for_the_tablet_after_nine(router: Router, sit_down: Callable
     pick(person, "Devices", "tablet")
     pick(person, "Targets", "set_you")
     pick(person, "Schedules", "evening")
-    person.sees("The daemon understands it.")
+    person.sees("Valid: the daemon understands it.")
     save(person)
     person.row("no_youtube")
     generation = router.ubus("nfa", "status")["policy"]["generation"]
@@ -163,7 +163,7 @@ def test_error_in_an_expression(router: Router, sit_down: Callable[..., Person])
     person.page.wait_for_timeout(1000)
     assert box.is_visible(), "the editor stays open"
     person.type_into(box, "app == 'youtube' && port == 443;")
-    person.sees("The daemon understands it.")
+    person.sees("Valid: the daemon understands it.")
     save(person)
     assert ["list-add", "expert", "criteria", "app == 'youtube' && port == 443;"] in person.changes()
 

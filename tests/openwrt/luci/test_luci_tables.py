@@ -76,7 +76,7 @@ def test_search_and_pages(router: Router, sit_down: Callable[..., Person]) -> No
     person.sees("1 to 1 of 1")
     person.row("192.168.1.20 . tcp . 443 . 198.51.100.77")
     person.page.locator("#nfa-set-search").fill("nothing of this kind")
-    person.sees("Nothing is found.")
+    person.sees("Nothing found.")
     person.content()
 
 
@@ -94,7 +94,7 @@ def test_flush_asks_first(router: Router, sit_down: Callable[..., Person]) -> No
     assert router.ubus("nfa", "elements")["total"] == 1
     empty.click()
     person.page.get_by_role("button", name="Empty", exact=True).click()
-    person.sees("There is no entry.")
+    person.sees("There is no element yet.")
     assert router.ubus("nfa", "elements")["total"] == 0
     assert "203.0.113.10" not in router.run("nft", "list", "set", "inet", "nfa", "video.v4")
     person.content()
@@ -109,7 +109,7 @@ def test_read_only(router: Router, sit_down: Callable[..., Person]) -> None:
     person.open("matches")
     person.row("video.example").get_by_role("button", name="Why?").click()
     person.sees("video matches")
-    assert person.page.get_by_role("button", name="Leave alone").count() == 0
+    assert person.page.get_by_role("button", name="Exempt").count() == 0
     assert person.page.get_by_role("button", name="New policy").count() == 0
     person.content()
 
@@ -125,7 +125,7 @@ def test_matches_come_and_can_be_held(router: Router, sit_down: Callable[..., Pe
     router.feed(film("203.0.113.12", "third.example"))
     person.page.wait_for_timeout(4000)  # longer than between two polls
     assert person.page.get_by_text("third.example").count() == 0
-    person.page.get_by_role("button", name="Go on").click()
+    person.page.get_by_role("button", name="Resume").click()
     person.row("third.example")
     person.page.locator("#nfa-match-filter").fill("LAPTOP")
     person.sees("1 of 3 are shown.")
@@ -148,7 +148,7 @@ def test_focus_stays_while_it_is_polled(router: Router, sit_down: Callable[..., 
     assert button.evaluate("node => node === document.activeElement")
 
 
-AWAY = {"overview": "No flow is looked at.", "policies": "the daemon does not answer"}
+AWAY = {"overview": "No flow is evaluated.", "policies": "the daemon does not answer"}
 
 
 @pytest.mark.parametrize("page", ["overview", "policies", "sets", "matches"])
@@ -173,7 +173,7 @@ def test_exemption_from_a_match(router: Router, sit_down: Callable[..., Person])
     person.open("matches")
     person.row("video.example").get_by_role("button", name="Why?").click()
     person.sees("video matches")
-    person.page.get_by_role("button", name="Leave alone").click()
+    person.page.get_by_role("button", name="Exempt").click()
     person.page.locator("#nfa-start-for").select_option("video")
     person.sees("app == 'netify.youtube' && mac == 02:00:5E:10:01:14;")
     with person.page.expect_navigation(url="**/admin/services/nfa/policies"):
@@ -219,7 +219,7 @@ def test_no_name_breaks_out_of_its_quotes(router: Router, sit_down: Callable[...
     person.open("matches")
     for number, name in enumerate(NAMES, 1):
         person.row(f"198.51.100.{number}:443").get_by_role("button", name="Why?").click()
-        person.page.get_by_role("button", name="Leave alone").click()
+        person.page.get_by_role("button", name="Exempt").click()
         choices = person.page.locator("#nfa-start-what")
         choices.select_option(index=3)
         expression = person.page.locator("#nfa-start-expression").inner_text()

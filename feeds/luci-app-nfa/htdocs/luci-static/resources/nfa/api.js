@@ -67,9 +67,9 @@ function asked(call) {
 			return reply;
 		if (reply?.error != null)
 			throw new Error(reply.error);
-		throw new Error(reply === 4 ? _('The daemon does not run.') : rpc.getStatusText(Number(reply)));
+		throw new Error(reply === 4 ? _('The daemon is not running.') : rpc.getStatusText(Number(reply)));
 	}, error => {
-		throw String(error?.message).includes('-32000') ? new Error(_('The daemon does not run.')) : error;
+		throw String(error?.message).includes('-32000') ? new Error(_('The daemon is not running.')) : error;
 	});
 }
 
@@ -129,7 +129,7 @@ return baseclass.extend({
 	/* One of SERVICE_ACTIONS. Rejects with what the script said. */
 	service_do: action => fs.exec(INIT, [ action ]).then(done => {
 		if (done.code !== 0)
-			throw new Error(done.stderr || done.stdout || _('%s ended with %d').format(INIT, done.code));
+			throw new Error(done.stderr || done.stdout || _('%s exited with code %d').format(INIT, done.code));
 	}),
 
 	/* Lines of the system's log that speak of nfa, oldest first. */

@@ -118,7 +118,7 @@ const Own = form.Value.extend(Object.assign({
 			const value = element.getValue();
 			const empty = !stored.list(value).length;
 			if (empty && !this.rmempty) {
-				element.point?.(_('Something must be chosen here.'));
+				element.point?.(_('Choose something here.'));
 				throw new TypeError(_('Option "%s" must not be empty.').format(this.title));
 			}
 			if (empty && this.cfgvalue(section_id) != null)
@@ -256,7 +256,7 @@ function guard(section) {
 			return remove();
 		const yes = words.button(_('Delete'), 'negative important', () => Promise.resolve(question.close()).then(remove));
 		const question = parts.dialog(_('Delete %s?').format(section_id), [
-			E('p', {}, [ _('%s is in use. Without it, what uses it is not in force, or does less.').format(section_id) ]),
+			E('p', {}, [ _('%s is in use. What uses it will be inactive without it, or do less.').format(section_id) ]),
 			...users.map(text => E('p', { 'style': 'overflow-wrap:anywhere' }, [ text ]))
 		], [ yes ]);
 		return Promise.resolve();
@@ -312,7 +312,7 @@ return baseclass.extend({
 			const known = new Set([ ...choices.map(choice => choice.value), ...(value ?? []) ]);
 			return new picker.Picker(value ?? [], Object.assign(options, {
 				label: this.title, choices, placeholder: this.placeholder, create: false,
-				check: name => known.has(name) ? '' : _('a name of the list')
+				check: name => known.has(name) ? '' : _('a name from the list')
 			}));
 		}
 	}),

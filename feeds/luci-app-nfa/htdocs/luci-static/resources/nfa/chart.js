@@ -57,13 +57,13 @@ return baseclass.extend({
 			draw: now => {
 				const rate = history.now();
 				const top = rates.top(history.highest());
-				const said = !history.answered() ? _('No answer now. Gaps are times without an answer.')
-					: rate == null ? _('Counting; the first point comes in a few seconds.')
-					: _('Now %s matches a second, at most %s in the last %d minutes.').format(rate.toFixed(1), history.highest().toFixed(1), span / 60);
+				const said = !history.answered() ? _('The daemon does not answer. Gaps are times without an answer.')
+					: rate == null ? _('Counting: the first point appears in a few seconds.')
+					: _('Now %s matches per second, at most %s in the last %d minutes.').format(rate.toFixed(1), history.highest().toFixed(1), span / 60);
 				ground.setAttribute('d', path(history.points, now, span, top, true));
 				line.setAttribute('d', path(history.points, now, span, top, false));
 				svg.setAttribute('aria-label', said);
-				rows.text(scale, _('%s a second').format(top >= 1 ? top.toFixed(0) : String(top)));
+				rows.text(scale, _('%s per second').format(top >= 1 ? top.toFixed(0) : String(top)));
 				rows.text(words, said);
 			}
 		};

@@ -43,7 +43,7 @@ class Check {
 			}, error => {
 				if (turn === this.asked) {
 					this.ok = true;
-					dom.content(this.node, [ E('em', {}, [ _('It could not be checked: %s').format(error?.message ?? error) ]) ]);
+					dom.content(this.node, [ E('em', {}, [ _('The check failed: %s').format(error?.message ?? error) ]) ]);
 				}
 			}).finally(() => {
 				if (turn === this.asked)
@@ -57,11 +57,11 @@ class Check {
 		this.ok = answer.ok;
 		dom.content(this.node, [ ...(told.length ? told.flatMap(report => [
 			E('p', {}, [
-				E('strong', {}, [ report.severity === 'error' ? _('Wrong: ') : _('Note: ') ]),
+				E('strong', {}, [ report.severity === 'error' ? _('Error: ') : _('Note: ') ]),
 				words.sentence(report.message), ' ', words.sentence(report.hint)
 			]),
 			...(report.excerpt ? [ E('pre', {}, [ report.excerpt.replace(/^\n+|\s+$/g, '') ]) ] : [])
-		]) : [ E('span', {}, [ '\u2713 ', _('The daemon understands it.') ]) ]) ]);
+		]) : [ E('span', {}, [ '\u2713 ', _('Valid: the daemon understands it.') ]) ]) ]);
 	}
 }
 
@@ -146,7 +146,7 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 		const titles = {
 			apps: [ _('Applications'), _('such as youtube') ], protocols: [ _('Protocols'), _('such as bittorrent') ],
 			categories: [ _('Categories'), _('such as games') ], devices: [ _('Devices'), _('a name, MAC or IP address') ],
-			networks: [ _('Networks of yours'), '192.168.2.0/24' ], remotes: [ _('Addresses of the other end'), '203.0.113.0/24' ],
+			networks: [ _('Your networks'), '192.168.2.0/24' ], remotes: [ _('Addresses of the other end'), '203.0.113.0/24' ],
 			ports: [ _('Ports of the other end'), '443, 6881-6889' ]
 		};
 		const pick = kind => {
@@ -172,9 +172,9 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 		this.words = E('pre', { 'class': 'nfa-code' });
 		this.lists = E('div', {}, [
 			question(_('What: any of these'), [ 'apps', 'protocols', 'categories' ]),
-			question(_('Whose: any of these; empty: everybody\'s'), [ 'devices', 'networks' ]),
+			question(_('Whose: any of these; empty: everyone\'s'), [ 'devices', 'networks' ]),
 			question(_('Where to: any of these; empty: anywhere'), [ 'remotes', 'ports' ]),
-			E('div', {}, [ _('This is written:') ]), this.words
+			E('div', {}, [ _('This will be written:') ]), this.words
 		]);
 		this.area = E('textarea', {
 			'class': 'nfa-expression', 'rows': 5, 'id': `widget.${id}`, 'aria-label': _('Expression'), 'spellcheck': 'false', 'autocapitalize': 'off',
@@ -182,13 +182,13 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 		}, [ criteria.text(this.values) ]);
 		this.free = E('div', {}, [
 			this.area,
-			E('div', { 'class': 'cbi-value-description' }, [ _('One expression a line, each ended by ";". Any one that matches will do. A line may be the path of a file of expressions.') ])
+			E('div', { 'class': 'cbi-value-description' }, [ _('One expression per line, each ending with ";". A flow matches if any one of them matches. A line may also be the path of a file with expressions.') ])
 		]);
 		this.refusal = E('div', { 'role': 'alert' });
 		const mode = (simple, label) => E('label', {}, [ E('input', {
 			'type': 'radio', 'name': `${id}.mode`, 'checked': this.simple === simple ? '' : null, 'data-simple': simple, 'change': () => this.turn(simple)
 		}), label ]);
-		this.modes = E('div', { 'class': 'nfa-modes', 'role': 'radiogroup', 'aria-label': _('How to say it') },
+		this.modes = E('div', { 'class': 'nfa-modes', 'role': 'radiogroup', 'aria-label': _('Enter as') },
 			[ mode(true, _('Choose from lists')), mode(false, _('Write an expression')) ]);
 		this.node = E('div', { 'id': id }, [ this.modes, this.refusal, this.lists, this.free, this.check.node ]);
 		this.show();
@@ -214,7 +214,7 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 			const entries = criteria.entries(this.area.value);
 			const found = entries.length ? criteria.parse(entries) : criteria.empty();
 			if (found == null) {
-				dom.content(this.refusal, [ _('The lists cannot show this expression: it says more than they do. It stays as it is.') ]);
+				dom.content(this.refusal, [ _('The lists cannot show this expression. It is kept as it is.') ]);
 				this.show();
 				return;
 			}
@@ -263,8 +263,8 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 
 	problem() {
 		if (this.is_nothing())
-			return this.first_problem() || _('Say what the policy matches. Every flow is written *.');
-		return this.first_problem() || (this.check.ok ? '' : _('The expression is wrong.'));
+			return this.first_problem() || _('Say what the policy matches: * stands for every flow.');
+		return this.first_problem() || (this.check.ok ? '' : _('The expression is not valid.'));
 	},
 
 	getValue() {
@@ -285,7 +285,7 @@ const Exemptions = ui.AbstractElement.extend(Object.assign({}, base, {
 
 	render() {
 		const lists = (this.options.lists ?? []).map(name => ({ value: name, label: _('the list %s').format(name), note: '' }));
-		const dns = { value: "protocol == 'dns';", label: _('DNS: questions for names'), note: '' };
+		const dns = { value: "protocol == 'dns';", label: _('DNS: queries for names'), note: '' };
 		this.picker = new picker.Picker(this.values, {
 			label: _('Exemptions'), disabled: this.options.disabled, placeholder: _('a device, address, network or expression'),
 			choices: [ dns, ...lists ], changed: () => this.ask(),
@@ -308,7 +308,7 @@ const Exemptions = ui.AbstractElement.extend(Object.assign({}, base, {
 	},
 
 	problem() {
-		return this.picker.getValidationError() || (this.check.ok ? '' : _('One of the exemptions is wrong.'));
+		return this.picker.getValidationError() || (this.check.ok ? '' : _('One of the exemptions is not valid.'));
 	},
 
 	getValue() {

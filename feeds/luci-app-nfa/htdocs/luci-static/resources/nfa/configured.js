@@ -16,7 +16,7 @@ function page(title, error, status) {
 		E('h2', {}, [ title ]),
 		E('div', { 'class': 'alert-message warning', 'role': 'alert' }, [
 			E('p', {}, [ E('strong', {}, [ _('The configuration cannot be read.') ]) ]),
-			E('p', {}, [ _('It cannot be mended here: log in to the router by SSH and mend the file /etc/config/%s. The command nfa check tells the line.').format(api.CONFIG) ]),
+			E('p', {}, [ _('It cannot be fixed here: log in to the router with SSH and fix the file /etc/config/%s. The command nfa check shows the line.').format(api.CONFIG) ]),
 			...reports.flatMap(report => [
 				E('p', { 'style': 'overflow-wrap:anywhere' }, [ report.place ? _('%s: %s').format(report.place, report.text) : report.text ]),
 				...(report.excerpt ? [ E('pre', { 'style': 'overflow-x:auto' }, [ report.excerpt ]) ] : [])

@@ -16,7 +16,7 @@
 const DNS = "protocol == 'dns';";
 const CONFIG = 'netify-proc-flow-actions';
 
-const needed = value => value?.length ? '' : _('Choose one at least.');
+const needed = value => value?.length ? '' : _('Choose at least one.');
 const time = latest => value => hours.seconds(value, latest) == null ? _('Expected a time such as 21:00.') : '';
 const wrong = text => text ? _('Expected: %s').format(text) : '';
 /* It goes into a script that a person runs as root. */
@@ -52,22 +52,22 @@ function rules_file(name, hook, sets, lines) {
 	];
 }
 
-const RUN = () => _('Log in to the router by SSH and paste these lines once. They write the rules into a file of their own and let the firewall load it whenever it starts.');
+const RUN = () => _('Log in to the router with SSH and paste these lines once. They write the rules to a file of their own, which the firewall loads whenever it starts.');
 
 function recipes() {
 	const apps = title => ({ name: 'apps', kind: 'apps', title, help: _('Search by name.') });
 	return [ {
 		name: 'bedtime',
 		title: _('Block an application for a device at night'),
-		intro: _('Children\'s tablets and the like: at the hour you say, what plays is stopped, and it may go on in the morning.'),
+		intro: _('For children\'s tablets and the like: at the time you choose, whatever is playing stops; in the morning it works again.'),
 		questions: [
 			Object.assign(apps(_('Which applications')), { check: needed }),
-			{ name: 'devices', kind: 'devices', title: _('On which devices'), help: _('By name. A device that changes its MAC address for privacy needs that switched off for your network.'), check: needed },
+			{ name: 'devices', kind: 'devices', title: _('On which devices'), help: _('By name. If a device uses a random MAC address, turn that off for your network.'), check: needed },
 			{ name: 'days', kind: 'days', title: _('On which evenings'), help: '', preset: hours.KEYS, check: needed },
 			{ name: 'from', kind: 'text', title: _('From'), help: '', preset: '21:00', check: time(hours.DAY - 1) },
-			{ name: 'until', kind: 'text', title: _('Until'), help: _('Not later than the start: the next morning.'), preset: '06:30', check: (value, answers) =>
+			{ name: 'until', kind: 'text', title: _('Until'), help: _('If not later than the start: the next morning.'), preset: '06:30', check: (value, answers) =>
 				time(hours.DAY)(value) || (hours.seconds(value, hours.DAY) === hours.seconds(answers.from, hours.DAY - 1)
-					? _('Expected another time than the start. For the whole day: from 0:00 to 24:00.') : '') }
+					? _('The end must differ from the start. For the whole day: from 0:00 to 24:00.') : '') }
 		],
 		make: (answers, name) => ({
 			sections: [
@@ -87,7 +87,7 @@ function recipes() {
 	}, {
 		name: 'calls',
 		title: _('Prioritise calls'),
-		intro: _('Voice and video calls get a mark, and their packets the class of urgent ones, which SQM and other queues obey (cake with diffserv4, say).'),
+		intro: _('Voice and video calls get a mark, and their packets a high-priority class, which SQM and other queues honour (such as cake with diffserv4).'),
 		questions: [
 			{ name: 'categories', kind: 'categories', title: _('Which categories'), help: '', preset: [ 'voip' ] },
 			Object.assign(apps(_('And which applications')), {
@@ -109,13 +109,13 @@ function recipes() {
 	}, {
 		name: 'wan2',
 		title: _('Send a service through a second WAN'),
-		intro: _('The addresses of a service are learnt, and new connections to them go through the second line. The very first connection still takes the first one. Addresses that serve others too take the others along.'),
+		intro: _('The daemon learns the addresses of a service, and new connections to them use the second WAN. The very first connection still uses the first WAN. Other services on the same addresses use the second WAN too.'),
 		questions: [
 			Object.assign(apps(_('Which applications')), { check: needed }),
 			{ name: 'lan', kind: 'text', title: _('Device of your network'), help: '', preset: 'br-lan', check: device },
 			{ name: 'device', kind: 'text', title: _('Device of the second WAN'), help: '', preset: 'wan2', check: device },
-			{ name: 'gateway', kind: 'text', title: _('Gateway of the second WAN'), help: _('Its IPv4 address, as the page Status, Overview shows it.'), preset: '', check: value => wrong(address.test(value) && criteria.is_address(value) ? '' : _('an address such as 198.51.100.1')) },
-			{ name: 'mark', kind: 'text', title: _('Mark'), help: _('One that mwan3, pbr and QoS do not use.'), preset: '0x200', check: value => wrong(/^0x0*$/.test(value) ? _('another mark than 0') : /^0x/.test(value) ? rules.mark(value) : _('hexadecimal digits, such as 0x200')) }
+			{ name: 'gateway', kind: 'text', title: _('Gateway of the second WAN'), help: _('Its IPv4 address, as shown on the page Status > Overview.'), preset: '', check: value => wrong(address.test(value) && criteria.is_address(value) ? '' : _('an address such as 198.51.100.1')) },
+			{ name: 'mark', kind: 'text', title: _('Mark'), help: _('A mark that mwan3, pbr and QoS do not use.'), preset: '0x200', check: value => wrong(/^0x0*$/.test(value) ? _('a mark other than 0') : /^0x/.test(value) ? rules.mark(value) : _('hexadecimal digits, such as 0x200')) }
 		],
 		make: (answers, name) => ({
 			sections: [
@@ -132,15 +132,15 @@ function recipes() {
 				`uci set network.nfa_${name}_rule=rule`, `uci set network.nfa_${name}_rule.mark='${answers.mark}'`, `uci set network.nfa_${name}_rule.lookup=102`,
 				'uci commit network', 'service network reload', ''
 			].join('\n'),
-			after: _('Log in to the router by SSH and paste these lines once. They write the rules, and a way of its own for what has the mark.')
+			after: _('Log in to the router by SSH and paste these lines once. They write the rules, and a separate route for packets with the mark.')
 		})
 	}, {
 		name: 'weak_tls',
 		title: _('Log weak TLS'),
-		intro: _('Old and unsafe encryption (SSL 3, TLS 1.0 and 1.1) is written down: which device, and where to. Nothing is blocked.'),
+		intro: _('Old and unsafe encryption (SSL 3, TLS 1.0 and 1.1) is logged: which device, and where to. Nothing is blocked.'),
 		questions: [
-			{ name: 'path', kind: 'text', title: _('Folder'), help: _('/tmp is memory: files there are gone after a restart.'), preset: '/tmp/nfa-logs', check: value => wrong(rules.path(value)) },
-			{ name: 'devices', kind: 'devices', title: _('Which devices may'), help: _('An old printer, say. Empty: none.') }
+			{ name: 'path', kind: 'text', title: _('Folder'), help: _('/tmp is in memory: files there are lost when the router restarts.'), preset: '/tmp/nfa-logs', check: value => wrong(rules.path(value)) },
+			{ name: 'devices', kind: 'devices', title: _('Devices that may use it'), help: _('An old printer, for example. Empty: none.') }
 		],
 		make: (answers, name) => ({
 			sections: [

@@ -21,20 +21,20 @@ const MAX_TTL = 2147483;
 const INTERFACE = () => field('interface', 'text', _('Device or role'),
 	_('lan, wan or the name of a device. *: every interface.'), { preset: '*', rule: rules.interface, more: true });
 const ENABLE = () => flag('enable', _('Enabled'), '', { preset: '1', other: [ 'enabled' ] });
-const CA_FILE = () => field('ca_file', 'text', _('Certificate of the authority'),
-	_('The file of the authority to trust. Empty: those of the system.'), { rule: rules.path, more: true });
-const CONNECT = () => number('timeout_connect', 1, 3600, 30, _('Time to connect'), _('Seconds that connecting may take.'), { more: true });
+const CA_FILE = () => field('ca_file', 'text', _('CA certificate'),
+	_('The file of the CA to trust. Empty: those of the system.'), { rule: rules.path, more: true });
+const CONNECT = () => number('timeout_connect', 1, 3600, 30, _('Timeout for connecting'), _('In seconds.'), { more: true });
 const FORMATS = () => [ [ 'json', 'JSON' ], [ 'msgpack', 'MessagePack' ] ];
 
-const FAMILY = () => field('set_family', 'select', _('Addresses'), _('Which addresses the set holds. Both: two sets, NAME.v4 and NAME.v6.'),
+const FAMILY = () => field('set_family', 'select', _('Addresses'), _('Which addresses the set contains. Both: two sets, NAME.v4 and NAME.v6.'),
 	{ preset: '*', choices: [ [ '*', _('IPv4 and IPv6') ], [ 'ipv4', _('IPv4 only') ], [ 'ipv6', _('IPv6 only') ] ], more: true });
-const TTL = () => number('ttl', 0, MAX_TTL, 60, _('Seconds an element stays'),
-	_('After netifyd last told of traffic of its flow. 0: until it is taken out. 60 or more keeps it for as long as traffic passes.'));
-const MANAGED = () => flag('managed', _('Make the set'), _('The daemon makes table and set when they do not exist.'));
+const TTL = () => number('ttl', 0, MAX_TTL, 60, _('Timeout in seconds'),
+	_('How long an element stays after netifyd last reported traffic of its flow. 0: until it is removed. With 60 or more it stays as long as there is traffic.'));
+const MANAGED = () => flag('managed', _('Create the set'), _('The daemon creates the table and the set if they do not exist.'));
 const SIZE = () => number('size', 1, rules.UINT32, 65536, _('Size'), _('How many elements a set can hold.'), { other: [ 'max_elements' ], more: true });
 const FLUSHES = () => [
-	flag('flush_on_create', _('Empty the set at the start'), _('If the daemon makes it.'), { more: true }),
-	flag('flush_on_destroy', _('Empty the set at the end'), _('Also if the daemon does not make it.'), { more: true })
+	flag('flush_on_create', _('Empty the set at the start'), _('If the daemon creates it.'), { more: true }),
+	flag('flush_on_destroy', _('Empty the set at the end'), _('Even if the daemon did not create it.'), { more: true })
 ];
 
 /* What all targets have, besides their type. */
@@ -43,8 +43,8 @@ function common() {
 		field('target_type', 'own', _('Type'), '', { required: true }),
 		flag('target_enabled', _('Enabled'), _('Whether the target is used.'), { preset: '1' }),
 		INTERFACE(),
-		flag('cut', _('Cut running connections'),
-			_('Delete the conntrack entry of a flow that begins to match, so that its next packet meets the rules. For targets that block or redirect.'), { more: true })
+		flag('cut', _('Cut existing connections'),
+			_('Delete the conntrack entry of a flow when it starts to match, so that its next packet goes through the rules. For targets that block or redirect.'), { more: true })
 	];
 }
 
@@ -62,7 +62,7 @@ function targets() {
 				]
 			}),
 			TTL(), MANAGED(),
-			field('table_name', 'text', _('Table'), _('The table of the set. A set and the rules that use it must be in the same table.'),
+			field('table_name', 'text', _('Table'), _('Rules that use the set must be in the same table.'),
 				{ preset: 'nfa', rule: rules.nft_table, more: true }),
 			field('table_family', 'select', _('Family of the table'), '',
 				{ preset: 'inet', choices: [ 'inet', 'ip', 'ip6', 'arp', 'bridge', 'netdev' ].map(name => [ name, name ]), more: true }),
@@ -82,35 +82,35 @@ function targets() {
 			TTL(), MANAGED(), FAMILY(), SIZE(), ...FLUSHES(),
 			field('skb_mark', 'text', _('Firewall mark'), _('For packets that match, in hexadecimal; used by -j SET --map-set.'), { rule: rules.mark, more: true }),
 			field('skb_mask', 'text', _('Mask of the mark'), _('The bits of the mark that count.'), { preset: '0xffffffff', rule: rules.mark, more: true }),
-			field('skb_prio', 'text', _('Class of tc'), _('MAJOR:MINOR in hexadecimal, for packets that match.'), { rule: rules.tc_class, more: true }),
+			field('skb_prio', 'text', _('tc class'), _('MAJOR:MINOR in hexadecimal, for packets that match.'), { rule: rules.tc_class, more: true }),
 			number('skb_queue', 0, 65535, '', _('Hardware queue'), _('For packets that match.'), { more: true })
 		],
 		ctmark: [
 			field('mark', 'text', _('Mark'), _('The conntrack mark, in hexadecimal, such as 0x10.'), { required: true, rule: rules.mark }),
 			field('mask', 'text', _('Mask'), _('The bits that are written.'), { preset: '0xffffffff', rule: rules.mark }),
-			number('shift', 0, 31, 0, _('Shift'), _('How many bits the mark is shifted to the left first.'), { more: true })
+			number('shift', 0, 31, 0, _('Shift'), _('How many bits to shift the mark to the left first.'), { more: true })
 		],
 		ctlabel: [
 			field('labels', 'list', _('Labels'), _('Names of connlabel.conf, or bits from 0 to 127.'), { other: [ 'label' ], rule: rules.label }),
 			flag('auto_label', _('Labels by application and protocol'), _('By the names a-APPLICATION and p-PROTOCOL of connlabel.conf.')),
-			flag('log_errors', _('Log what could not be labelled'), '', { more: true })
+			flag('log_errors', _('Log flows that could not be labelled'), '', { more: true })
 		],
 		log: [
-			field('prefix', 'text', _('Beginning of the name'), '', { preset: 'netify-flow-actions', rule: rules.file_part }),
-			field('path', 'text', _('Folder'), _('It is made when it is missing. On a router, /tmp is memory: nobody deletes old files.'), { preset: '/tmp', rule: rules.path }),
-			field('suffix', 'text', _('End of the name'), '', { preset: '.json', rule: rules.file_part, more: true }),
-			number('interval', 1, MAX_TTL, 60, _('Seconds that one file covers'), '')
+			field('prefix', 'text', _('File name prefix'), '', { preset: 'netify-flow-actions', rule: rules.file_part }),
+			field('path', 'text', _('Folder'), _('Created if missing. On a router, /tmp is in memory, and nothing deletes old files.'), { preset: '/tmp', rule: rules.path }),
+			field('suffix', 'text', _('File name suffix'), '', { preset: '.json', rule: rules.file_part, more: true }),
+			number('interval', 1, MAX_TTL, 60, _('Seconds per file'), '')
 		],
 		sink: [
-			field('sink', 'own', _('Sink'), _('A sink of the list below, or of netifyd\'s own files.'), { required: true, rule: rules.name }),
-			field('channel', 'own', _('Channel'), _('A sink with one channel needs no name here.'), { preset: 'flow-actions', rule: rules.name }),
+			field('sink', 'own', _('Sink'), _('A sink from the list below, or from netifyd\'s own files.'), { required: true, rule: rules.name }),
+			field('channel', 'own', _('Channel'), _('Not needed for a sink with one channel.'), { preset: 'flow-actions', rule: rules.name }),
 			field('flow_events', 'picks', _('Events'), '', {
 				preset: 'new updated expired', split: /[\s|,]+/,
-				choices: [ [ 'new', _('new: a flow begins to match') ], [ 'updated', _('updated: more is known of it') ], [ 'expired', _('expired: it has ended') ] ]
+				choices: [ [ 'new', _('new: a flow starts to match') ], [ 'updated', _('updated: more is known of it') ], [ 'expired', _('expired: it has ended') ] ]
 			}),
 			field('format', 'select', _('Format'), '', { preset: 'json', choices: FORMATS(), more: true }),
 			field('compressor', 'select', _('Compression'), '', { preset: 'none', choices: [ [ 'none', _('none') ], [ 'gz', 'gzip' ] ], more: true }),
-			flag('header', _('Length before each record'), _('As netifyd writes it. For files and sockets to connect to.'), { more: true })
+			flag('header', _('Length before each record'), _('The way netifyd writes it. For log and socket sinks that readers connect to.'), { more: true })
 		]
 	};
 }
@@ -120,45 +120,45 @@ function channels() {
 	return {
 		log: [
 			ENABLE(),
-			field('path', 'text', _('Folder'), _('It is made when it is missing.'), { preset: '/tmp', rule: rules.path, other: [ 'log_path' ] }),
-			field('prefix', 'text', _('Beginning of the name'), '', { preset: 'netify-flow-actions-', rule: rules.file_part, other: [ 'log_name' ] }),
-			flag('overwrite', _('One file only'), _('A file takes the place of the one before.')),
-			number('interval', 1, MAX_TTL, 60, _('Seconds that one file covers'), '')
+			field('path', 'text', _('Folder'), _('Created if missing.'), { preset: '/tmp', rule: rules.path, other: [ 'log_path' ] }),
+			field('prefix', 'text', _('File name prefix'), '', { preset: 'netify-flow-actions-', rule: rules.file_part, other: [ 'log_name' ] }),
+			flag('overwrite', _('One file only'), _('Each file replaces the one before.')),
+			number('interval', 1, MAX_TTL, 60, _('Seconds per file'), '')
 		],
 		socket: [
 			ENABLE(),
 			field('listen', 'text', _('Where readers connect'),
-				_('unix:///PATH or tcp://ADDRESS:PORT to listen on, udp://HOST:PORT to send to. Whoever reaches it sees all flows of the target.'),
+				_('unix:///PATH or tcp://ADDRESS:PORT to listen on, udp://HOST:PORT to send to. Anyone who can reach it sees all flows of the target.'),
 				{ required: true, rule: rules.listen, other: [ 'bind_address' ] }),
-			number('default_port', 1, 65535, '', _('Port'), _('Where the address has none.'), { more: true }),
-			field('mode', 'text', _('Rights of a unix socket'), _('In octal.'), { preset: '0600', rule: rules.mode, more: true })
+			number('default_port', 1, 65535, '', _('Port'), _('If the address has none.'), { more: true }),
+			field('mode', 'text', _('Permissions of a unix socket'), _('In octal.'), { preset: '0600', rule: rules.mode, more: true })
 		],
 		ubus: [
 			ENABLE(),
-			field('event', 'text', _('Name of the events'), '', { preset: 'nfa.flow', rule: rules.event, other: [ 'path' ] })
+			field('event', 'text', _('Event name'), '', { preset: 'nfa.flow', rule: rules.event, other: [ 'path' ] })
 		],
 		http: [
 			ENABLE(),
-			field('url', 'text', _('Where events are posted'), _('https needs the package python3-openssl.'), { required: true, rule: rules.url }),
-			field('headers', 'list', _('Headers'), _('Such as X-Token: abc. They are shown to nobody but here.'), { other: [ 'header' ], rule: rules.header }),
-			number('batch', 1, 1000, 100, _('Events in one request'), _('At the most. 1: each alone, and not in a list.')),
-			number('interval', 1, 3600, 1, _('Seconds to wait for more'), _('That an event waits for others.'), { more: true }),
+			field('url', 'text', _('URL to post events to'), _('https needs the package python3-openssl.'), { required: true, rule: rules.url }),
+			field('headers', 'list', _('Headers'), _('Such as X-Token: abc. They are shown only here.'), { other: [ 'header' ], rule: rules.header }),
+			number('batch', 1, 1000, 100, _('Events in one request'), _('At most. 1: each event on its own, not in a list.')),
+			number('interval', 1, 3600, 1, _('Seconds to collect events'), _('How long an event waits for others.'), { more: true }),
 			CONNECT(),
-			number('timeout_transfer', 1, 3600, 300, _('Time to answer'), _('Seconds that an answer may take.'), { more: true }),
+			number('timeout_transfer', 1, 3600, 300, _('Timeout for the answer'), _('In seconds.'), { more: true }),
 			CA_FILE()
 		],
 		mqtt: [
 			ENABLE(),
 			field('broker', 'text', _('Broker'), _('Such as mqtt://192.168.1.2. mqtts needs the package python3-openssl.'),
 				{ required: true, rule: rules.broker, other: [ 'host' ] }),
-			number('port', 1, 65535, '', _('Port'), _('Where the broker has none. Empty: 1883, with TLS 8883.'), { more: true }),
+			number('port', 1, 65535, '', _('Port'), _('If the broker has none. Empty: 1883, or 8883 with TLS.'), { more: true }),
 			field('topic', 'text', _('Topic'), '', { preset: 'netify/${channel}', rule: rules.topic }),
 			field('username', 'text', _('User name'), '', { rule: rules.line, other: [ 'user' ] }),
-			field('password', 'secret', _('Password'), _('It needs a user name.'), { rule: rules.line, other: [ 'pass' ] }),
+			field('password', 'secret', _('Password'), _('Needs a user name.'), { rule: rules.line, other: [ 'pass' ] }),
 			field('qos', 'select', _('Quality of service'), '',
 				{ preset: '1', choices: [ [ '0', _('0: at most once') ], [ '1', _('1: at least once') ] ], normal: text => text === '2' ? '1' : text, other: [ 'message_qos' ], more: true }),
-			flag('retain', _('Keep the last event'), _('The broker keeps it for those who come later.'), { other: [ 'message_retain' ], more: true }),
-			field('client_id', 'text', _('Name of this client'), _('Empty: one made by chance.'), { rule: rules.client_id, more: true }),
+			flag('retain', _('Keep the last event'), _('The broker keeps it for later subscribers.'), { other: [ 'message_retain' ], more: true }),
+			field('client_id', 'text', _('Client name'), _('Empty: a random one.'), { rule: rules.client_id, more: true }),
 			CONNECT(), CA_FILE()
 		]
 	};
@@ -172,12 +172,12 @@ return baseclass.extend({
 	action: () => [
 		flag('enabled', _('Enabled'), '', { preset: '1' }),
 		field('criteria', 'own', _('What it matches'), '', { required: true }),
-		field('target', 'own', _('Targets'), _('What becomes of the flows that match.'), { required: true, other: [ 'targets' ] }),
+		field('target', 'own', _('Targets'), _('What happens to the flows that match.'), { required: true, other: [ 'targets' ] }),
 		field('time_of_day', 'own', _('When'), '', {}),
 		field('exemption', 'own', _('Exemptions'), '', { other: [ 'exemptions' ] }),
 		INTERFACE(),
-		flag('halt_on_match', _('Stop here'), _('After a match, the policies that follow are not tried.'), { more: true }),
-		number('priority', 0, 2147483647, 100, _('Priority'), _('The lowest number is tried first, equal ones in the order of the list.'), { more: true })
+		flag('halt_on_match', _('Stop here'), _('After a match, later policies are not tried.'), { more: true }),
+		number('priority', 0, 2147483647, 100, _('Priority'), _('The lowest number is tried first, equal numbers in the order of the list.'), { more: true })
 	],
 
 	exemption: () => [ field('exemption', 'own', _('Exemptions'), '', { other: [ 'exemptions' ] }) ],
@@ -185,18 +185,18 @@ return baseclass.extend({
 	time_of_day: () => [
 		field('day', 'own', _('Days'), '', { other: [ 'days' ] }),
 		field('time_start', 'own', _('From'), '', { preset: '00:00' }),
-		field('time_end', 'own', _('Until'), _('Not later than the start: over midnight, into the next day.'), { preset: '24:00' }),
-		field('policy', 'own', _('Apply'), '', { preset: 'inclusive', choices: [ [ 'inclusive', _('within these hours') ], [ 'exclusive', _('at all other hours') ] ] })
+		field('time_end', 'own', _('Until'), _('If not later than the start: past midnight, into the next day.'), { preset: '24:00' }),
+		field('policy', 'own', _('Apply'), '', { preset: 'inclusive', choices: [ [ 'inclusive', _('within these hours') ], [ 'exclusive', _('at all other times') ] ] })
 	],
 
 	/* pftable is of FreeBSD and has no form. */
 	types: () => [
-		[ 'nftset', _('nftset: a set of nftables') ], [ 'ipset', _('ipset: a set of ipset') ], [ 'ctmark', _('ctmark: a mark of the connection') ],
-		[ 'ctlabel', _('ctlabel: labels of the connection') ], [ 'log', _('log: files of what matched') ], [ 'sink', _('sink: other programs') ]
+		[ 'nftset', _('nftset: an nftables set') ], [ 'ipset', _('ipset: an ipset') ], [ 'ctmark', _('ctmark: a connection mark') ],
+		[ 'ctlabel', _('ctlabel: connection labels') ], [ 'log', _('log: files of matches') ], [ 'sink', _('sink: other programs') ]
 	],
 	kinds: () => [
 		[ 'log', _('log: files') ], [ 'socket', _('socket: unix, tcp or udp') ], [ 'ubus', _('ubus: events on the bus') ],
-		[ 'http', _('http: posted to a server') ], [ 'mqtt', _('mqtt: published through a broker') ]
+		[ 'http', _('http: posts to a server') ], [ 'mqtt', _('mqtt: publishes to a broker') ]
 	],
 
 	sink: () => [ field('type', 'own', _('Type'), '', { required: true }) ],
@@ -206,7 +206,7 @@ return baseclass.extend({
 	target_global: () => ({
 		ctlabel: [
 			number('max_bits', 1, 128, 127, _('Labels of this system'), ''),
-			field('connlabel_conf', 'text', _('File of names'), _('The file that names the labels.'),
+			field('connlabel_conf', 'text', _('Label file'), _('The file that names the labels.'),
 				{ preset: '/etc/xtables/connlabel.conf, /etc/connlabel.conf', rule: rules.path })
 		]
 	}),
@@ -215,14 +215,14 @@ return baseclass.extend({
 	main: () => [
 		flag('enabled', _('Start the service'), _('Whether the service may start.'), { preset: '1' }),
 		field('source', 'text', _('Socket of netifyd'), '', { preset: 'unix:///var/run/netifyd/netifyd.sock', rule: rules.source }),
-		field('timezone', 'text', _('Time zone'), _('Empty: that of the router (System). POSIX form such as CET-1CEST,M3.5.0,M10.5.0/3 needs nothing; a name such as Europe/Paris needs the zoneinfo packages.'), { rule: rules.zone }),
-		flag('reprocess_flows', _('Match running flows after a change'), _('Without, each flow is matched anew with its next record.')),
-		number('max_flows', 1024, 1048576, 65536, _('Flows to remember'), _('The oldest are forgotten first.')),
+		field('timezone', 'text', _('Time zone'), _('Empty: that of the router (System). The POSIX form, such as CET-1CEST,M3.5.0,M10.5.0/3, needs nothing else; a name such as Europe/Paris needs the zoneinfo packages.'), { rule: rules.zone }),
+		flag('reprocess_flows', _('Re-evaluate live flows after a change'), _('If off, each flow is evaluated again with its next record.')),
+		number('max_flows', 1024, 1048576, 65536, _('Flows to remember'), _('The oldest are evicted first.')),
 		field('log_level', 'select', _('Log'), '', {
 			preset: 'notice', normal: text => text === 'info' ? 'notice' : text,
 			choices: [ [ 'error', _('errors only') ], [ 'warning', _('warnings') ], [ 'notice', _('notices') ], [ 'debug', _('each match') ] ]
 		}),
-		field('json_config', 'list', _('JSON files'), _('Files or folders that are read too, or the word none. Empty: that of netifyd, if it is there.'), { rule: text => text === 'none' ? '' : rules.path(text) }),
+		field('json_config', 'list', _('JSON files'), _('More files or folders to read, or the word none. Empty: netifyd\'s own file, if it exists.'), { rule: text => text === 'none' ? '' : rules.path(text) }),
 		field('control', 'text', _('Control socket'), _('It is read when the daemon starts.'), { preset: '/var/run/nfa/control.sock', rule: rules.socket_path })
 	]
 });

@@ -23,7 +23,7 @@ function running(status) {
 	if (source?.connected === false && status.uptime >= 5)
 		return _('Running, but netifyd is not connected');
 	if (policy?.failed_at != null)
-		return policy.generation ? _('Running, but the last configuration could not be used') : _('Running, but no policy is in force');
+		return policy.generation ? _('Running, but the last configuration could not be used') : _('Running, but no policy is active');
 	return policy?.errors > 0 ? _('Running, but the configuration has errors') : _('Running');
 }
 
@@ -35,12 +35,12 @@ function state(status, service, may_run) {
 	if (status != null)
 		return { key: 'running', text: running(status), advice: '' };
 	if (service.running)
-		return { key: 'starting', text: _('Starting, or not answering'), advice: _('It was started, but does not answer yet. If this stays for a minute, press Restart and look at the log.') };
+		return { key: 'starting', text: _('Starting, or not answering'), advice: _('It was started, but does not answer yet. If this takes more than a minute, press Restart and check the log.') };
 	if (!may_run)
-		return { key: 'off', text: _('Switched off'), advice: _('The configuration says that it may not run, so Start does nothing. Press Switch on.') };
+		return { key: 'off', text: _('Disabled'), advice: _('The service is disabled in the configuration. Enable it first.') };
 	if (service.known)
-		return { key: 'failed', text: _('Ended by itself'), advice: _('It is started again by itself after some seconds. The log says why it ended.') };
-	return { key: 'stopped', text: _('Stopped'), advice: _('No flow is looked at. Elements that are in sets stay until their time is over. Press Start.') };
+		return { key: 'failed', text: _('Exited unexpectedly'), advice: _('It restarts automatically after some seconds. The log says why it exited.') };
+	return { key: 'stopped', text: _('Stopped'), advice: _('No flow is evaluated. Elements stay in sets until they expire. Press Start.') };
 }
 
 /* What can be done to the service. One that ends by itself is started again and again: that can be stopped. */
@@ -49,14 +49,14 @@ function possible(status, service, may_run) {
 	return { start: !running && may_run, stop: running || service.known, restart: running || service.known, reload: status != null };
 }
 
-const NO_AGENT = _('netifyd is not running, or its socket is elsewhere. Start it under System > Startup; the daemon then connects by itself.');
-const NO_HOST = _('The other machine cannot be reached. Check the address in the option source, and whether that machine is on.');
+const NO_AGENT = _('netifyd is not running, or its socket is elsewhere. Start it under System > Startup; the daemon then connects automatically.');
+const NO_HOST = _('The other machine cannot be reached. Check the address in the option source, and whether that machine is running.');
 
 /* What to do when netifyd is not connected, by the code of the source. */
 const SOURCE_ADVICE = {
 	'source-missing': NO_AGENT,
 	'source-refused': NO_AGENT,
-	'source-forbidden': _('The daemon may not open the socket of netifyd. Look at the log.'),
+	'source-forbidden': _('The daemon is not allowed to open the socket of netifyd. Check the log.'),
 	'source-unresolved': NO_HOST,
 	'source-unreachable': NO_HOST
 };
@@ -68,7 +68,7 @@ function agent(source) {
 	return {
 		ok: false,
 		text: source.last_error ? _('Not connected: %s').format(source.last_error) : _('Not connected yet'),
-		advice: SOURCE_ADVICE[source.code] ?? _('The daemon tries again by itself.')
+		advice: SOURCE_ADVICE[source.code] ?? _('The daemon keeps trying.')
 	};
 }
 
@@ -97,8 +97,8 @@ function of_policy(policy, kind) {
 			// A file that cannot be read is opened by no page either.
 			page: found.some(item => item.severity === 'error' && !item.page) ? '' : 'policies',
 			text: policy.generation
-				? _('The last configuration could not be used. The one before stays in force. What is wrong with it stands below.')
-				: _('The configuration cannot be used: no policy is in force. What is wrong with it stands below.')
+				? _('The last configuration could not be used. The previous one stays active. The errors are listed below.')
+				: _('The configuration cannot be used: no policy is active. The errors are listed below.')
 		});
 	if (left > 0)
 		found.push({
@@ -111,10 +111,10 @@ function of_policy(policy, kind) {
 
 /* What is wrong with a set and what to do, by its code. Of others the daemon's words are shown. */
 const SET_TROUBLES = {
-	'set-missing': _('The set %s of target %s does not exist. Let the daemon make it (option managed), or make it yourself.'),
-	'set-full': _('The set %s of target %s is full: new elements are left out. Give it a larger size, or its elements a shorter timeout.'),
-	'set-other-type': _('The set %s of target %s is of another type, and something uses it. The command nfa check tells what.'),
-	'no-permission': _('The daemon may not change the set %s of target %s. It needs root or the capability CAP_NET_ADMIN.')
+	'set-missing': _('The set %s of target %s does not exist. Let the daemon create it (option managed), or create it yourself.'),
+	'set-full': _('The set %s of target %s is full: new elements are dropped. Increase its size, or shorten its timeout.'),
+	'set-other-type': _('The set %s of target %s is of another type, and in use. The command nfa check shows what uses it.'),
+	'no-permission': _('The daemon is not allowed to change the set %s of target %s. It needs root or the capability CAP_NET_ADMIN.')
 };
 
 function of_target(name, target, now) {
@@ -130,7 +130,7 @@ function of_target(name, target, now) {
 			text: (SET_TROUBLES[set.code] ?? _('The set %s of target %s cannot be used: %s')).format(set.name, name, set.trouble)
 		}));
 	if (target.trouble)
-		return [ { ...item, text: _('Target %s does not work now: %s').format(name, target.trouble) } ];
+		return [ { ...item, text: _('Target %s is not working: %s').format(name, target.trouble) } ];
 	if (target.errors > 0 && !target.over && target.last_error_at != null && now - target.last_error_at < 3600)
 		return [ { ...item, severity: 'warning', text: _('Target %s had an error %s: %s').format(name, words.ago(target.last_error_at, now), target.last_error) } ];
 	return [];
@@ -141,17 +141,17 @@ function of_stream(status) {
 	const source = status.source, flows = status.flows;
 	const bad = Object.entries(source.bad ?? {}).reduce((sum, [ name, count ]) => sum + (name == 'resync_bytes' ? 0 : count), 0);
 	if (!source.connected && status.uptime >= 5)
-		warn(_('netifyd is not connected, so nothing is decided. %s').format(agent(source).advice), 'log');
+		warn(_('netifyd is not connected, so no flow is evaluated. %s').format(agent(source).advice), 'log');
 	else if (status.uptime > 120 && !source.kinds?.flow)
-		warn(_('netifyd is connected but has told of no flow. It sees no traffic, or listens on the wrong device.'), '');
+		warn(_('netifyd is connected but has reported no flow. It sees no traffic, or captures on the wrong device.'), '');
 	if (bad > 0)
-		warn(_('%s records of netifyd could not be used.').format(words.count(bad)), 'log');
+		warn(_('%s records from netifyd could not be used.').format(words.count(bad)), 'log');
 	if (flows.dropped > 0)
-		warn(_('There were more flows at once than max_flows (%s) allows: %s were forgotten.').format(words.count(flows.max), words.count(flows.dropped)), 'policies');
+		warn(_('There were more flows at once than max_flows (%s) allows: %s were evicted.').format(words.count(flows.max), words.count(flows.dropped)), 'policies');
 	if (status.loop?.longest_ms > 500)
-		warn(_('The daemon was busy for %d ms at a stretch: the router is overloaded, or a folder for logs is slow.').format(status.loop.longest_ms), '');
+		warn(_('The daemon was busy for %d ms at a stretch: the router is overloaded, or writing a log is slow.').format(status.loop.longest_ms), '');
 	if (source.lag > 60)
-		warn(_('Decisions come %s after the traffic: the clock of a machine is wrong, or the router is too slow.').format(words.seconds(source.lag)), '');
+		warn(_('Decisions are made %s after the traffic: the clock of a machine is wrong, or the router is too slow.').format(words.seconds(source.lag)), '');
 	return found;
 }
 
@@ -176,7 +176,7 @@ function moment(text) {
 /* Why a policy or target is not in use, by its code. Of others the daemon's words are shown. */
 const UNUSED = {
 	'action-broken': _('it has an error'),
-	'targets-disabled': _('its targets are off'),
+	'targets-disabled': _('its targets are disabled'),
 	'target-unusable': _('the target cannot be used')
 };
 
@@ -187,7 +187,7 @@ function action(item) {
 	if (!item.active)
 		return { text: _('not in use'), style: 'warning', note: UNUSED[item.code] ?? item.reason };
 	if (item.in_hours === false)
-		return { text: _('outside its hours'), style: 'notice', note: item.until ? _('begins %s').format(moment(item.until)) : item.hours };
+		return { text: _('outside its schedule'), style: 'notice', note: item.until ? _('starts %s').format(moment(item.until)) : item.hours };
 	if (item.in_hours === true)
 		return { text: _('on'), style: 'success', note: item.until ? _('until %s').format(moment(item.until)) : item.hours };
 	return { text: _('on'), style: 'success', note: '' };

@@ -42,7 +42,7 @@ function create(options) {
 
 	function show(reply) {
 		const items = reply[options.name], count = options.count(reply), is_long = count > options.page;
-		table.update(items, search.value ? _('Nothing is found.') : null);
+		table.update(items, search.value ? _('Nothing found.') : null);
 		rows.hide(head, options.controls == null && !is_long && !search.value && document.activeElement !== search);
 		rows.hide(foot, !is_long);
 		back.disabled = offset <= 0;

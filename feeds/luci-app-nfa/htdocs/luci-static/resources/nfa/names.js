@@ -38,11 +38,11 @@ return baseclass.extend({
 	/* Why a new section of a type cannot have a name; "" when it can. */
 	problem: (type, name) => {
 		if (!/^[A-Za-z0-9_]+$/.test(name ?? ''))
-			return _('A name may have letters, digits and underscores.');
+			return _('A name may contain letters, digits and underscores.');
 		if (name in Object.prototype || (Object.hasOwn(OWN, name) && OWN[name] !== type))
-			return _('The name %s is kept for something else. Choose another one.').format(name);
+			return _('The name %s is reserved. Choose another one.').format(name);
 		if (uci.get(api.CONFIG, name) != null)
-			return _('The configuration has something else of the name %s. Policies, schedules, targets, lists, sinks and channels share their names: choose another one.').format(name);
+			return _('The name %s is in use. Policies, schedules, targets, lists, sinks and channels cannot have the same name: choose another one.').format(name);
 		return '';
 	},
 
@@ -54,7 +54,7 @@ return baseclass.extend({
 		const actions = policies(type, name);
 		const [ targets, channels ] = OTHERS[type]?.(name) ?? [ [], [] ];
 		return [
-			...(type === 'exemption' && name === stored.GLOBAL ? [ _('It holds for all policies.') ] : []),
+			...(type === 'exemption' && name === stored.GLOBAL ? [ _('It applies to all policies.') ] : []),
 			...(actions.length ? [ _('Policies that use it: %s').format(actions.join(', ')) ] : []),
 			...(targets.length ? [ _('Targets that use it: %s').format(targets.join(', ')) ] : []),
 			...(channels.length ? [ _('Channels that use it: %s').format(channels.join(', ')) ] : [])

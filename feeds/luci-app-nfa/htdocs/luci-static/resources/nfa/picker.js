@@ -92,8 +92,8 @@ const Picker = ui.AbstractElement.extend({
 		const wrong = this.values.filter(value => this.wrong(value));
 		this.validationError = wrong.length ? _('"%s" cannot be used: expected %s').format(wrong[0], this.wrong(wrong[0]))
 			: !this.rest ? ''
-			: this.options.create ? _('"%s" is not used yet: choose one of the list, or press Enter to use it as it is.').format(this.rest)
-			: _('"%s" is not in the list: choose one of those that are.').format(this.rest);
+			: this.options.create ? _('"%s" is not added yet: choose from the list, or press Enter to use it as it is.').format(this.rest)
+			: _('"%s" is not in the list: choose one that is.').format(this.rest);
 		this.validState = !this.validationError;
 		dom.content(this.problem, [ this.validationError ]);
 	},
@@ -128,7 +128,7 @@ const Picker = ui.AbstractElement.extend({
 		}, [ choice.label ?? choice.value, ...(choice.note ? [ ' ', E('small', {}, [ choice.note ]) ] : []) ])).concat(
 			matching.length > SHOWN ? [ E('li', { 'aria-disabled': 'true' }, [ _('%d more: type to see them').format(matching.length - SHOWN) ]) ] : [],
 			!matching.length && words ? [ E('li', { 'aria-disabled': 'true' }, [ this.options.create
-				? _('Nothing of this name is known. Press Enter to use it all the same.') : _('Nothing of this name is known.') ]) ] : [],
+				? _('Nothing found. Press Enter to use it anyway.') : _('Nothing found.') ]) ] : [],
 			matching.length && words && !sure ? [ E('li', { 'aria-disabled': 'true' }, [ _('Press Enter to use "%s" as it is.').format(this.input.value.trim()) ]) ] : []));
 		this.rest = '';
 		this.tell();

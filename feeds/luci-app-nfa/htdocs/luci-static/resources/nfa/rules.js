@@ -72,37 +72,37 @@ return baseclass.extend({
 
 	any: () => '',
 	interface: matches(/^(\*|(?!\.{1,2}$)[^\s/:\x00-\x1f\x7f]{1,15})$/, () => _('*, lan, wan or the name of a device, at most 15 characters')),
-	ipset_name: matches(/^(?!-)[!-~]{1,28}$/, () => _('1 to 28 characters without blanks')),
+	ipset_name: matches(/^(?!-)[!-~]{1,28}$/, () => _('1 to 28 characters without spaces')),
 	nft_name: matches(/^[A-Za-z_.][A-Za-z0-9_./-]{0,251}$/, () => _('a letter, _ or . and then letters, digits and _ . / -')),
 	nft_table: matches(/^[A-Za-z_.][A-Za-z0-9_./-]{0,254}$/, () => _('a letter, _ or . and then letters, digits and _ . / -')),
-	name: matches(/^[!-~]{1,128}$/, () => _('a name without blanks')),
-	file_part: matches(/^[^/\x00-\x1f\x7f]{0,128}$/, () => _('a part of the name of a file, without /')),
-	path: matches(/^(\/|\$\{)[^\x00-\x1f\x7f]*$/, () => _('a whole path, which begins with /')),
-	socket_path: text => text.startsWith('/') && bytes(text) <= 107 ? '' : _('a whole path of at most 107 bytes'),
+	name: matches(/^[!-~]{1,128}$/, () => _('a name without spaces')),
+	file_part: matches(/^[^/\x00-\x1f\x7f]{0,128}$/, () => _('part of a file name, without /')),
+	path: matches(/^(\/|\$\{)[^\x00-\x1f\x7f]*$/, () => _('an absolute path, which begins with /')),
+	socket_path: text => text.startsWith('/') && bytes(text) <= 107 ? '' : _('an absolute path of at most 107 bytes'),
 	mark: text => mark(text) == null ? _('at most 32 bits in hexadecimal, such as 0x85') : '',
-	tc_class: matches(/^\s*[0-9a-fA-F]{1,4}:[0-9a-fA-F]{1,4}\s*$/, () => _('a class of tc, MAJOR:MINOR in hexadecimal, such as 1:10')),
+	tc_class: matches(/^\s*[0-9a-fA-F]{1,4}:[0-9a-fA-F]{1,4}\s*$/, () => _('a tc class, MAJOR:MINOR in hexadecimal, such as 1:10')),
 	range: text => span(text) == null ? _('such as 192.168.1.0/24, 10.0.0.1-10.0.0.99 or 1-1023, at most 65536 in all') : '',
-	label: text => (/^\s*[0-9]{1,9}\s*$/.test(text) ? Number(text) <= 127 : /^\s*[^\s#\x00-\x1f]+\s*$/.test(text)) ? '' : _('the name of a label, or a bit from 0 to 127'),
-	line: matches(/^[^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,1024}$/, () => _('a text of one line')),
+	label: text => (/^\s*[0-9]{1,9}\s*$/.test(text) ? Number(text) <= 127 : /^\s*[^\s#\x00-\x1f]+\s*$/.test(text)) ? '' : _('a label name, or a bit from 0 to 127'),
+	line: matches(/^[^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,1024}$/, () => _('a single line of text')),
 	event: matches(/^[A-Za-z0-9._-]{1,128}$/, () => _('letters, digits, . _ and -')),
 	topic: matches(/^[^+#\x00-\x1f]{1,1024}$/, () => _('a topic without + and #')),
 	client_id: matches(/^[A-Za-z0-9_-]{0,64}$/, () => _('at most 64 letters and digits, - or _')),
-	mode: matches(/^0?[0-7]{3}$/, () => _('the rights of a file in octal, such as 0660')),
-	url: text => text.includes('://') && !text.includes('#') && url(text) ? '' : _('such as http://192.168.1.2:8080/events, without a user name and a password'),
+	mode: matches(/^0?[0-7]{3}$/, () => _('the file permissions in octal, such as 0660')),
+	url: text => text.includes('://') && !text.includes('#') && url(text) ? '' : _('such as http://192.168.1.2:8080/events, without a user name or password'),
 	broker: text => broker(text) ? '' : _('such as mqtt://192.168.1.2:1883 or mqtts://broker.example.org'),
 	header: text => {
 		const match = /^([^:]*):(.*)$/.exec(text);
 		if (match == null || !/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/.test(match[1].trim()) || !/^[^\x00-\x08\x0a-\x1f\x7f-\x9f]{0,4096}$/.test(match[2].trim()))
 			return _('a header such as X-Token: abc');
 		const own = [ 'connection', 'content-encoding', 'content-length', 'host', 'transfer-encoding' ].includes(match[1].trim().toLowerCase());
-		return own ? _('another header: the daemon makes this one itself') : '';
+		return own ? _('another header: the daemon sets this one itself') : '';
 	},
 	listen: text => {
 		const match = /^(unix|tcp|udp):\/\/(.+)$/.exec(text.trim());
 		if (match == null)
 			return _('unix:///PATH, tcp://ADDRESS:PORT or udp://HOST:PORT');
 		if (match[1] === 'unix')
-			return match[2].startsWith('/') && bytes(match[2]) <= 107 ? '' : _('unix:// and a whole path of at most 107 bytes');
+			return match[2].startsWith('/') && bytes(match[2]) <= 107 ? '' : _('unix:// and an absolute path of at most 107 bytes');
 		const port = /:([0-9]{1,5})$/.exec(match[2]);
 		if (port != null && Number(port[1]) > 65535)
 			return _('a port up to 65535');
@@ -129,8 +129,8 @@ return baseclass.extend({
 			return _('A set of type %s needs a range.').format(type);
 		const found = span(values.range);
 		if (found != null && found[0] !== holds)
-			return holds === 'ip' ? _('The range must be one of IPv4 addresses, such as 192.168.1.0/24.') : _('The range must be one of ports, such as 1-1023.');
-		return holds === 'ip' && values.set_family === 'ipv6' ? _('A set of type bitmap:ip holds IPv4 addresses only.') : '';
+			return holds === 'ip' ? _('The range must be of IPv4 addresses, such as 192.168.1.0/24.') : _('The range must be of ports, such as 1-1023.');
+		return holds === 'ip' && values.set_family === 'ipv6' ? _('A set of type bitmap:ip is for IPv4 addresses only.') : '';
 	},
 	check_nftset: values => {
 		const wide = values.set_family === 'ipv4' ? 4 : 16;
@@ -142,8 +142,8 @@ return baseclass.extend({
 	},
 	check_ctmark: values => {
 		const [ value, shift ] = [ mark(values.mark ?? ''), Number(values.shift || 0) ];
-		return value != null && value * 2 ** shift > UINT32 ? _('Shifted by %d, the mark takes more than 32 bits.').format(shift) : '';
+		return value != null && value * 2 ** shift > UINT32 ? _('Shifted by %d, the mark does not fit into 32 bits.').format(shift) : '';
 	},
 	check_ctlabel: values => values.labels?.length || values.auto_label === '1' ? ''
-		: _('Name a label, or let labels be set by application and protocol.')
+		: _('Name a label, or turn on labels by application and protocol.')
 });

@@ -40,7 +40,7 @@ return baseclass.extend({
 			uci.add(api.CONFIG, 'exemption', GLOBAL);
 		const section = uci.get(api.CONFIG, action);
 		if (section?.['.type'] !== (action === GLOBAL ? 'exemption' : 'action'))
-			throw new Error(_('The configuration has something else of the name %s.').format(action));
+			throw new Error(_('The name %s is in use for something else.').format(action));
 		const name = written(section, [ 'exemption', 'exemptions' ]);
 		const held = list(section[name]);
 		if (!held.includes(expression))

@@ -92,7 +92,7 @@ const Hours = ui.AbstractElement.extend({
 
 	show() {
 		const found = this.picker.getValue().map(name => this.options.windows[name]).filter(window => window);
-		dom.content(this.preview, [ found.length ? table(found) : _('Always. Schedules are made on the page Schedules.') ]);
+		dom.content(this.preview, [ found.length ? table(found) : _('Always. Create schedules on the page Schedules.') ]);
 	},
 
 	isValid() { return this.picker.isValid(); },

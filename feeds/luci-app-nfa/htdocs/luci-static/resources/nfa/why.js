@@ -14,11 +14,11 @@
 
 const OUTCOMES = {
 	'matched': _('%s matches'),
-	'exempt': _('%s leaves this alone'),
-	'no match': _('%s is about something else'),
+	'exempt': _('%s exempts this'),
+	'no match': _('%s does not match'),
 	'other interface': _('%s is for another interface'),
-	'outside hours': _('%s matches, but not at this hour'),
-	'halted': _('%s was not asked any more'),
+	'outside hours': _('%s would match, but is outside its schedule'),
+	'halted': _('%s was not tried any more'),
 	'off': _('%s is off')
 };
 
@@ -38,7 +38,7 @@ function steps(answer) {
 	return [
 		E('ul', {}, rest.map(step => told(said(step), step.why))),
 		...(others.length ? [ E('details', {}, [
-			E('summary', {}, [ N_(others.length, '%d policy is about something else', '%d policies are about something else').format(others.length) ]),
+			E('summary', {}, [ N_(others.length, '%d policy does not match', '%d policies do not match').format(others.length) ]),
 			E('ul', {}, others.map(step => told(said(step), step.why)))
 		]) ] : []),
 		...(answer.steps_left_out ? [ E('p', {}, [ N_(answer.steps_left_out, '%d more is not listed.', '%d more are not listed.').format(answer.steps_left_out) ]) ] : [])
@@ -55,8 +55,8 @@ function explanation(answer) {
 	if (answer.steps == null)
 		return [ E('p', {}, [ _('The configuration has errors, and cannot be used. The page Policies shows them.') ]) ];
 	if (answer.exempt.length)
-		return [ E('ul', {}, [ told(_('Every policy leaves this alone'), answer.exempt) ]) ];
-	return [ ...steps(answer), E('h5', {}, [ _('What it leads to') ]), results(answer) ];
+		return [ E('ul', {}, [ told(_('Exempt from all policies'), answer.exempt) ]) ];
+	return [ ...steps(answer), E('h5', {}, [ _('Result') ]), results(answer) ];
 }
 
 function select(id, options) {
@@ -100,7 +100,7 @@ function ask(title, text, found, fields, check, stage) {
 	};
 	what.addEventListener('change', show);
 	parts.dialog(title, [
-		E('p', {}, [ text ]), row(_('What is meant'), what), ...fields.map(([ label, field ]) => row(label, field)),
+		E('p', {}, [ text ]), row(_('Which flows'), what), ...fields.map(([ label, field ]) => row(label, field)),
 		E('p', {}, [ _('As an expression:'), ' ', expression ]), state.node
 	], [ yes ]);
 	return show();
@@ -110,8 +110,8 @@ function start_exemption(match, hosts) {
 	return staging.load().then(() => {
 		const who = select('nfa-start-for', [ [ stored.GLOBAL, _('every policy') ] ].concat(
 			staging.changeable(match.actions).map(name => [ name, _('only the policy %s').format(name) ])));
-		return ask(_('Leave alone'), _('What you choose here is left alone from now on. Nothing changes before you save and apply.'),
-			flow.choices(match.flow, hosts), [ [ _('Left alone by'), who ] ], api.checkExemptions,
+		return ask(_('Exempt'), _('What you choose here is exempt from now on. Nothing changes until you save and apply.'),
+			flow.choices(match.flow, hosts), [ [ _('Exempt from'), who ] ], api.checkExemptions,
 			expression => Promise.resolve().then(() => staging.exempt(expression, who.value)).then(() => `exempt=${who.value}`));
 	});
 }
@@ -123,7 +123,7 @@ function start_policy(match, hosts) {
 			'value': flow.policy_name(match.flow, staging.taken())
 		});
 		const target = select('nfa-start-target', staging.targets().map(one => [ one, one ]).concat([ [ '', _('choose later') ] ]));
-		return ask(_('New policy'), _('A policy for flows like this one. Nothing changes before you save and apply.'),
+		return ask(_('New policy'), _('A policy for flows like this one. Nothing changes until you save and apply.'),
 			flow.choices(match.flow, hosts), [ [ _('Name'), name ], [ _('Target'), target ] ], api.checkCriteria,
 			expression => Promise.resolve().then(() => staging.add(name.value.trim(), expression, target.value)).then(() => `edit=${name.value.trim()}`));
 	});
@@ -141,7 +141,7 @@ return baseclass.extend({
 				flow.device(f, hosts), flow.end(f.local_ip, f.local_port), flow.end(f.other_ip, f.other_port)) ]) ]),
 			E('ul', {}, names.map(name => E('li', { 'style': 'color:inherit;overflow-wrap:anywhere' }, [ E('bdi', {}, [ name ]) ]))),
 			body
-		], L.hasViewPermission() ? [ change(_('Leave alone'), start_exemption), change(_('New policy'), start_policy) ] : [], { close: _('Close') });
+		], L.hasViewPermission() ? [ change(_('Exempt'), start_exemption), change(_('New policy'), start_policy) ] : [], { close: _('Close') });
 		return api.explain(f.digest).then(explanation, error => [
 			E('p', { 'class': 'alert-message warning' }, [ error.message ])
 		]).then(nodes => body.replaceChildren(...nodes));

@@ -53,11 +53,11 @@ return view.extend({
 		return E('div', {}, [
 			E('h2', {}, [ _('Log') ]),
 			E('p', {}, [
-				_('What the daemon has said. The router keeps the last lines only, and none over a restart of the router.')
+				_('The log of the daemon. The router keeps only the latest lines, and loses them when it restarts.')
 			]),
 			E('div', { 'style': 'display:flex;flex-wrap:wrap;gap:.5em 1em;align-items:center' }, [
 				E('div', {}, [ E('label', { 'for': 'nfa-log-level' }, [ _('Show') ]), ' ', this.level ]),
-				E('div', {}, [ E('label', { 'for': 'nfa-log-search' }, [ _('with the text') ]), ' ', this.search ]),
+				E('div', {}, [ E('label', { 'for': 'nfa-log-search' }, [ _('containing') ]), ' ', this.search ]),
 				E('div', {}, [ this.follow, ' ', E('label', { 'for': 'nfa-log-follow' }, [ _('Stay at the newest line') ]) ])
 			]),
 			this.said, this.box
@@ -84,8 +84,8 @@ return view.extend({
 		rows.text(this.said, this.failure
 			? _('The log cannot be read: %s').format(this.failure.message)
 			: chosen.length ? N_(chosen.length, '%s line', '%s lines').format(words.count(chosen.length))
-			: known.length ? _('No line is like that. Choose All and leave the text empty to see all of them.')
-			: _('The daemon has said nothing since the router started, or its lines were overwritten. Start it on the page Overview, or set log_level to debug for more.'));
+			: known.length ? _('There is no such line. Choose All and clear the text to see all lines.')
+			: _('The daemon has logged nothing since the router started, or its lines were overwritten. Start it on the page Overview, or set log_level to debug for more.'));
 		this.down();
 	},
 

@@ -68,13 +68,13 @@ return view.extend({
 			}, [ _('Why?') ]) }
 		];
 		this.table = parts.table(_('Decisions'), this.columns, match => match.key,
-			_('No flow is here. They come when a device does something that a policy is about.'));
+			_('There is no decision yet. Decisions appear here when flows match.'));
 		this.show(matches);
 		poll.add(() => this.pausing ? Promise.resolve() : api.matches(MOST).then(answer => this.show(answer)), 3);
 		return E('div', {}, [
 			E('h2', {}, [ _('Matches') ]),
 			E('div', { 'class': 'cbi-map-descr' }, [
-				_('The last %d decisions: which connection was met by which policy, and which targets it reached.').format(MOST)
+				_('The last %d decisions: which flow matched which policy, and which targets it reached.').format(MOST)
 			]),
 			E('div', {}, [ parts.field(_('Filter'), this.filter), this.pause ]),
 			this.state.node,
@@ -85,7 +85,7 @@ return view.extend({
 	toggle() {
 		this.pausing = !this.pausing;
 		this.pause.setAttribute('aria-pressed', String(this.pausing));
-		this.pause.textContent = this.pausing ? _('Go on') : _('Pause');
+		this.pause.textContent = this.pausing ? _('Resume') : _('Pause');
 		this.draw();
 	},
 
@@ -102,9 +102,9 @@ return view.extend({
 		const wanted = this.filter.value.trim().toLowerCase();
 		const found = wanted ? this.matches.filter(match => this.columns.some(column =>
 			column.text && [].concat(column.text(match)).some(line => line.toLowerCase().includes(wanted)))) : this.matches;
-		this.table.update(found, wanted && this.matches.length ? _('Nothing is found.') : null);
+		this.table.update(found, wanted && this.matches.length ? _('Nothing found.') : null);
 		if (this.pausing)
-			this.state.say(_('Paused. New decisions are shown when you go on.'), 'notice');
+			this.state.say(_('Paused. New decisions are shown when you resume.'), 'notice');
 		else if (this.is_away)
 			this.state.say(parts.away(), 'warning');
 		else

@@ -83,7 +83,7 @@ return view.extend({
 			E('h2', {}, [ _('Flow Actions') ]),
 			this.render_state(),
 			this.render_problems(),
-			E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ _('Matches a second') ]), this.chart.node ]),
+			E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ _('Matches per second') ]), this.chart.node ]),
 			this.render_actions(),
 			this.render_targets()
 		]);
@@ -97,7 +97,7 @@ return view.extend({
 		this.advice = E('span', {});
 		this.facts = {
 			agent: fact(_('netifyd')), policy: fact(_('Policy')), flows: fact(_('Flows')), boot: fact(_('Starts with the router')),
-			since: fact(_('Runs for')), memory: fact(_('Memory'))
+			since: fact(_('Uptime')), memory: fact(_('Memory'))
 		};
 		const button = (label, style, work) => E('button', {
 			'type': 'button', 'class': `btn cbi-button cbi-button-${style}`,
@@ -110,7 +110,7 @@ return view.extend({
 			reload: button(_('Reload'), 'reload', () => api.reload().then(answer => this.told(answer))),
 			enable: button(_('Start with the router'), 'action', () => api.service_do('enable')),
 			disable: button(_('Do not start with the router'), 'action', () => api.service_do('disable')),
-			allow: button(_('Switch on'), 'apply', () => this.allow())
+			allow: button(_('Enable'), 'apply', () => this.allow())
 		};
 		return E('div', { 'class': 'cbi-section' }, [
 			E('p', {}, [ this.state, ' ', this.advice ]),
@@ -129,17 +129,17 @@ return view.extend({
 		});
 		const link = (page, text) => E('a', { 'href': L.url('admin/services/nfa', page) }, [ text ]);
 		this.idle = E('p', {}, [
-			E('strong', {}, [ _('No policy is on, so nothing is done with any flow.') ]), ' ',
-			link('recipes', _('Make one by a recipe')), ' | ', link('policies', _('Switch one on, or write one'))
+			E('strong', {}, [ _('No policy is enabled, so nothing is done with any flow.') ]), ' ',
+			link('recipes', _('Create one from a recipe')), ' | ', link('policies', _('Enable one, or write one'))
 		]);
-		return E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ _('What to look at') ]), this.well, this.idle, list, this.more ]);
+		return E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ _('Problems') ]), this.well, this.idle, list, this.more ]);
 	},
 
 	/* A list of what the daemon has of something, with its title. */
 	render_list: function(title, options) {
 		const list = listing.create(Object.assign({
 			label: title, key: item => item.name, count: answer => answer.total, page: 25,
-			away: () => _('The daemon does not answer. What is shown here, if anything, is what it said last.')
+			away: () => _('The daemon does not answer. This page shows what it reported last, if anything.')
 		}, options));
 		return { refresh: list.refresh, node: E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ title ]), list.node ]) };
 	},
@@ -147,7 +147,7 @@ return view.extend({
 	render_actions: function() {
 		this.actions = this.render_list(_('Policies'), {
 			name: 'actions', ask: api.actions, find: _('Search policies'), id: 'nfa-search-policies',
-			empty: _('There is no policy yet. The page Recipes has some to begin with.'),
+			empty: _('There is no policy yet. The page Recipes has some to start with.'),
 			columns: [
 				{ title: _('Policy'), text: item => item.name },
 				{ title: _('State'), text: health.action },
@@ -228,10 +228,10 @@ return view.extend({
 		const agent = health.agent(status.source), policy = status.policy, flows = status.flows;
 		this.facts.agent.say(agent.text, agent.advice);
 		this.facts.policy.say(policy.generation
-			? _('Number %d since the start, in force for %s, %s, %s').format(
+			? _('Number %d since the start, active for %s, %s, %s').format(
 				policy.generation, words.seconds(Math.max(0, this.now() - policy.loaded_at)), words.errors(policy.errors), words.warnings(policy.warnings))
-			: _('None is in force'), policy.local_time ? _('Hours are read at %s (%s)').format(policy.local_time, policy.zone) : '');
-		this.facts.flows.say(_('%s looked at, %s matched, %s spared, %s hold elements now').format(
+			: _('No active policy'), policy.local_time ? _('Schedules: it is %s (%s)').format(policy.local_time, policy.zone) : '');
+		this.facts.flows.say(_('%s evaluated, %s matched, %s exempt, %s active').format(
 			words.count(flows.evaluated), words.count(flows.matched), words.count(flows.exempt), words.count(flows.live)));
 		this.facts.since.say(_('%s, version %s').format(words.seconds(status.uptime), status.version));
 		this.facts.memory.say(_('%s MiB').format((status.memory.rss_kb / 1024).toFixed(1)));
@@ -241,7 +241,7 @@ return view.extend({
 		const found = status != null ? health.problems(status, this.now(), name => uci.get(api.CONFIG, name)?.['.type']) : [];
 		const first = this.all ? found : found.slice(0, PROBLEMS);
 		this.problems(first);
-		rows.text(this.well, status == null ? _('That cannot be said while the daemon does not answer.') : _('Nothing is wrong.'));
+		rows.text(this.well, status == null ? _('Not known while the daemon does not answer.') : _('No problems.'));
 		const idle = status?.actions != null && !status.actions_left_out && Object.values(status.actions).every(action => !action.enabled);
 		rows.hide(this.well, found.length > 0 || idle);
 		rows.hide(this.idle, !idle);
@@ -263,7 +263,7 @@ return view.extend({
 		this.busy = button;
 		this.show_buttons();
 		return Promise.resolve().then(work)
-			.catch(error => words.complain(_('%s did not work').format(label), error))
+			.catch(error => words.complain(_('%s failed').format(label), error))
 			.then(() => Promise.all([ api.starts(), this.settled() ]))
 			.then(([ starts ]) => { this.starts = starts; })
 			.finally(() => {
@@ -286,9 +286,9 @@ return view.extend({
 
 	told: function(answer) {
 		if (!answer.loaded)
-			throw new Error(_('The configuration cannot be used, see What to look at.'));
+			throw new Error(_('The configuration cannot be used: see Problems.'));
 		ui.addTimeLimitedNotification(null, [
-			E('p', {}, [ _('The configuration was read: %s, %s.').format(words.errors(answer.errors), words.warnings(answer.warnings)) ])
+			E('p', {}, [ _('The configuration was reloaded: %s, %s.').format(words.errors(answer.errors), words.warnings(answer.warnings)) ])
 		], 5000, 'info');
 	},
 
@@ -306,14 +306,14 @@ return view.extend({
 
 	/* LuCI applies all changes that wait, whoever made them. */
 	ask_first: count => new Promise(resolve => {
-		const yes = words.button(_('Apply all, and switch on'), 'apply important', () => {
+		const yes = words.button(_('Apply all, and enable'), 'apply important', () => {
 			question.close();
 			resolve(true);
 		});
-		const question = parts.dialog(_('Switch on'), [
-			E('p', {}, [ N_(count, '%d change waits to be applied, also of other pages perhaps. LuCI can only apply it along with this one.',
-				'%d changes wait to be applied, also of other pages perhaps. LuCI can only apply them along with this one.').format(count) ]),
-			E('p', {}, [ _('To see them first, cancel this and press Unsaved Changes at the top of the page.') ])
+		const question = parts.dialog(_('Enable'), [
+			E('p', {}, [ N_(count, '%d change is waiting to be applied, perhaps from another page. LuCI can only apply it together with this one.',
+				'%d changes are waiting to be applied, perhaps from other pages. LuCI can only apply them together with this one.').format(count) ]),
+			E('p', {}, [ _('To review them first, press Cancel and then Unsaved Changes at the top of the page.') ])
 		], [ yes ], { closed: () => resolve(false) });
 	})
 });

@@ -76,8 +76,8 @@ return view.extend(configured.view(_('Policies'), {
 		this.types = Object.fromEntries((targets ?? []).map(target => [ target.name, target.type ]));
 		sections('target').forEach(section => { this.types[section['.name']] = section.target_type; });
 		// LuCI takes descriptions for HTML: %h makes text of what the configuration says.
-		this.clock = status?.policy?.zone ? _('Hours are those of %h, where it is %h now.').format(status.policy.zone, status.policy.local_time)
-			: _('Hours are those of the time zone in the settings, else of the router (System).');
+		this.clock = status?.policy?.zone ? _('Times are in the time zone %h, where it is now %h.').format(status.policy.zone, status.policy.local_time)
+			: _('Times are in the time zone of the settings, else in that of the router (System).');
 
 		const map = this.map = new form.Map(CONFIG, _('Policies'));
 		map.tabbed = true;
@@ -104,7 +104,7 @@ return view.extend(configured.view(_('Policies'), {
 		const [ last ] = build.entries(name, fields.exemption()[0]).slice(-1);
 		const all = name === stored.GLOBAL;
 		ui.addNotification(null, [
-			E('p', {}, [ all ? _('Every policy leaves this alone once you press Save & Apply:') : _('The policy %s leaves this alone once you press Save & Apply:').format(name) ]),
+			E('p', {}, [ all ? _('Once you press Save & Apply, this is exempt from all policies:') : _('Once you press Save & Apply, this is exempt from the policy %s:').format(name) ]),
 			E('p', { 'style': 'overflow-wrap:anywhere' }, [ E('code', {}, [ last ?? '' ]) ])
 		], 'info');
 		const tab = place => place?.querySelector('.cbi-tabmenu [data-tab="%s"] > a'.format(all ? 'exemption' : 'exempt'))?.click();
@@ -120,7 +120,7 @@ return view.extend(configured.view(_('Policies'), {
 
 	policies(map) {
 		const field = byName(fields.action());
-		const s = this.grid = map.section(Ordered, 'action', _('Policies'), _('A policy says which flows matter and what becomes of them. Policies are tried from top to bottom, and all that match count, until one that says "Stop here". A policy with a priority of its own (see More, in its editor) is tried by that number: the lowest first, 100 when there is none; among equal numbers the order of this list holds.'));
+		const s = this.grid = map.section(Ordered, 'action', _('Policies'), _('A policy says which flows it matches and what happens to them. Policies are tried from top to bottom, and all that match apply, up to one with "Stop here". A policy with a priority of its own (see More, in its editor) is tried by that number: the lowest first, 100 if there is none; equal numbers in the order of this list.'));
 		s.addremove = true;
 		s.sortable = true;
 		s.nodescriptions = true;
@@ -141,7 +141,7 @@ return view.extend(configured.view(_('Policies'), {
 		column(s, '_who', _('Whose'), section_id => {
 			const choices = said(section_id);
 			const named = [ ...(choices?.devices ?? []).map(address => this.hosts[address] ?? address), ...(choices?.networks ?? []) ];
-			return choices == null ? _('as written') : few(named) || _('everybody\'s');
+			return choices == null ? _('as written') : few(named) || _('everyone\'s');
 		});
 		column(s, '_when', _('When'), section_id => {
 			const known = windows();
@@ -168,15 +168,15 @@ return view.extend(configured.view(_('Policies'), {
 		target.placeholder = _('Type to search');
 		target.from = () => this.targets.map(name => ({ value: name, label: name, note: this.types[name] ?? '' }));
 		const hint = s.taboption('policy', form.DummyValue, '_targets_hint', ' ');
-		hint.renderWidget = () => E('div', {}, [ E('a', { 'href': L.url('admin/services/nfa/targets') }, [ _('Targets are made here.') ]),
-			' ', E('a', { 'href': L.url('admin/services/nfa/recipes') }, [ _('A recipe makes all that is needed.') ]) ]);
+		hint.renderWidget = () => E('div', {}, [ E('a', { 'href': L.url('admin/services/nfa/targets') }, [ _('Create targets here.') ]),
+			' ', E('a', { 'href': L.url('admin/services/nfa/recipes') }, [ _('A recipe creates everything that is needed.') ]) ]);
 		const when = build.add(s, field.time_of_day, { tab: 'policy', type: build.Own });
 		when.load = id => build.entries(id, field.time_of_day);
 		when.widget = (id, value, options) => new week.Hours(value ?? [], Object.assign(options, { windows: windows() }));
 		when.description = this.clock;
 		const exempt = build.add(s, field.exemption, { tab: 'exempt', type: build.Exemptions });
 		exempt.lists = () => build.names('exemption').filter(name => name !== stored.GLOBAL);
-		exempt.description = _('Flows that this policy spares: devices, addresses or networks at either end, lists of the page Exemptions, or expressions.');
+		exempt.description = _('Flows that are exempt from this policy: devices, addresses or networks at either end, lists of the page Exemptions, or expressions.');
 		for (const name of [ 'interface', 'halt_on_match', 'priority' ])
 			build.add(s, field[name], { tab: 'more' });
 	},
@@ -186,7 +186,7 @@ return view.extend(configured.view(_('Policies'), {
 	tell(cell, name) {
 		const action = this.running?.find(one => one.name === name);
 		const state = this.running == null ? { text: _('the daemon does not answer'), note: '' }
-			: action == null ? { text: _('not in force yet'), note: '' } : health.action(action);
+			: action == null ? { text: _('not active yet'), note: '' } : health.action(action);
 		const key = JSON.stringify([ action?.matches, state ]);
 		if (cell.getAttribute('data-shown') === key)
 			return;
@@ -209,7 +209,7 @@ return view.extend(configured.view(_('Policies'), {
 		this.others = key;
 		dom.content(this.elsewhere, [ ...(others.length ? [
 			E('h3', {}, [ _('Policies that are not in this list') ]),
-			E('p', {}, [ _('They come from a JSON file, or were deleted here and are in force until the changes are applied. They cannot be changed on this page.') ]),
+			E('p', {}, [ _('They come from a JSON file, or were deleted here and stay active until the changes are applied. They cannot be changed on this page.') ]),
 			E('table', { 'class': 'table' }, [
 				E('tr', { 'class': 'tr table-titles' }, [ _('Name'), _('State'), _('Targets'), _('Hits') ].map(title =>
 					E('th', { 'class': 'th', 'scope': 'col' }, [ title ]))),
@@ -263,7 +263,7 @@ return view.extend(configured.view(_('Policies'), {
 
 	exemptions(map) {
 		const [ field ] = fields.exemption();
-		const s = map.section(form.GridSection, 'exemption', _('Exemptions'), _('Flows that no policy may touch stand in the list "global". Other lists hold for the policies that name them.'));
+		const s = map.section(form.GridSection, 'exemption', _('Exemptions'), _('The list "global" exempts flows from all policies. Other lists apply to the policies that name them.'));
 		s.addremove = true;
 		s.nodescriptions = true;
 		s.addbtntitle = _('Add a list');

@@ -51,7 +51,7 @@ return view.extend(configured.view(_('Recipes'), {
 		this.readonly = !L.hasViewPermission();
 		return E('div', { 'class': 'cbi-map' }, [
 			E('h2', {}, [ _('Recipes') ]),
-			E('p', {}, [ _('A recipe makes a whole policy of a few answers. You see what it will write before it does, and can change everything afterwards.') ]),
+			E('p', {}, [ _('A recipe creates a complete policy from a few answers. It shows what it will write first, and you can change everything later.') ]),
 			E('div', { 'class': 'nfa-recipes' }, cookbook.recipes().map(recipe => E('div', { 'class': 'nfa-recipe', 'data-recipe': recipe.name }, [
 				E('h4', {}, [ recipe.title ]),
 				E('p', {}, [ recipe.intro ]),
@@ -120,7 +120,7 @@ return view.extend(configured.view(_('Recipes'), {
 			if (criteria.KINDS.includes(kind) && this.answers[name].some(value => !criteria.usable(kind, value)))
 				found[name] = _('One of these cannot be used.');
 			else if (this.pickers[name]?.rest)
-				found[name] = _('What is typed here is not chosen yet.');
+				found[name] = _('What you typed here is not added yet.');
 		return found;
 	},
 
@@ -128,10 +128,10 @@ return view.extend(configured.view(_('Recipes'), {
 		const wrong = this.wrong();
 		for (const [ name, node ] of Object.entries(this.problems))
 			dom.content(node, [ ...(this.asked && wrong[name] ? [ wrong[name] ] : []) ]);
-		const add = words.button(_('Make this policy'), 'positive', () => this.write());
+		const add = words.button(_('Create this policy'), 'positive', () => this.write());
 		add.disabled = this.readonly;
 		if (Object.keys(wrong).length) {
-			dom.content(this.preview, [ E('p', {}, [ _('What will be written is shown here when all is answered.') ]), add ]);
+			dom.content(this.preview, [ E('p', {}, [ _('Answer all questions to see here what will be written.') ]), add ]);
 			return;
 		}
 		const made = this.cook();
@@ -170,13 +170,13 @@ return view.extend(configured.view(_('Recipes'), {
 		const link = (page, text) => E('a', { 'class': 'btn cbi-button cbi-button-action', 'href': L.url('admin/services/nfa', page) }, [ text ]);
 		const steps = [
 			...(made.script ? [ [ made.after, copyable(made.script) ] ] : []),
-			[ _('Press Save & Apply on the page Policies; then it is in force.'), ' ', link('policies', _('To the policies')) ],
+			[ _('Press Save & Apply on the page Policies to activate it.'), ' ', link('policies', _('Go to Policies')) ],
 			...(health.allowed(uci.get(CONFIG, 'main', 'enabled')) ? []
-				: [ [ _('Flow Actions is switched off: press Switch on, on the page Overview. Before that, no policy does anything.'), ' ', link('overview', _('To the overview')) ] ])
+				: [ [ _('Flow Actions is disabled: press Enable on the page Overview. Until then, no policy does anything.'), ' ', link('overview', _('Go to Overview')) ] ])
 		];
 		dom.content(this.place, [
 			E('h3', {}, [ this.recipe.title ]),
-			E('p', {}, [ E('strong', {}, [ _('The policy "%s" is made, and waits to be applied.').format(made.name), ' ',
+			E('p', {}, [ E('strong', {}, [ _('The policy "%s" was created and is waiting to be applied.').format(made.name), ' ',
 				N_(steps.length, '%d step is left:', '%d steps are left:').format(steps.length) ]) ]),
 			E('ol', {}, steps.map(step => E('li', {}, [ ...step ]))),
 			...(made.script ? [] : [ E('p', {}, [ made.after ]) ])

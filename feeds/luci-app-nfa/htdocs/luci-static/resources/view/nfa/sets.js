@@ -36,16 +36,16 @@ return view.extend({
 		this.target = E('select', { 'id': 'nfa-set-target', 'class': 'cbi-input-select', 'change': () => this.list.first() });
 		this.empty = words.button(_('Empty this target'), 'negative', () => this.ask_first(), { 'id': 'nfa-set-flush' });
 		this.list = listing.create({
-			label: _('Entries'),
+			label: _('Elements'),
 			columns: [
 				{ title: _('Target'), text: item => item.target },
 				{ title: _('Set'), text: item => item.table ? _('%s in table %s').format(item.set, item.table) : item.set },
-				{ title: _('Entry'), text: item => item.element },
+				{ title: _('Element'), text: item => item.element },
 				{ title: _('Device'), text: item => flow.devices(item.element, hosts) },
 				{ title: _('Time left'), text: left }
 			],
 			key: item => `${item.target}\n${item.table}\n${item.set}\n${item.element}`,
-			empty: _('There is no entry. Entries come when a device does something that a policy is about.'),
+			empty: _('There is no element yet. Elements appear here when flows match.'),
 			name: 'elements', ask: (search, offset, limit) => this.ask(search, offset, limit), count: answer => answer.found, page: 50,
 			find: _('Search addresses and ports'), id: 'nfa-set-search', away: parts.away,
 			controls: [ parts.field(_('Target'), this.target), ...(L.hasViewPermission() ? [ this.empty, ' ' ] : []) ]
@@ -55,7 +55,7 @@ return view.extend({
 		return this.list.refresh().then(() => E('div', {}, [
 			E('h2', {}, [ _('Sets') ]),
 			E('div', { 'class': 'cbi-map-descr' }, [
-				_('What the policies have put into sets of the firewall, and which connections they have marked. An entry goes when its time is over; traffic of the same kind gives it new time.')
+				_('The elements that policies have added to firewall sets, and the connections that they have marked. An element expires when its timeout is over; traffic of its flow refreshes it.')
 			]),
 			this.list.node
 		]));
@@ -101,12 +101,12 @@ return view.extend({
 		const yes = words.button(_('Empty'), 'negative important', () => api.flush(name).then(answer => {
 			question.close();
 			ui.addTimeLimitedNotification(null, [
-				E('p', {}, [ _('Taken out of %s: %s. Connections that go on come back with their next traffic.').format(name, words.count(answer.withdrawn)) ])
+				E('p', {}, [ _('Removed from %s: %s. Live flows are added again with their next traffic.').format(name, words.count(answer.withdrawn)) ])
 			], 8000, 'info');
 			return this.list.first();
 		}));
 		const question = parts.dialog(_('Empty a target'), [
-			E('p', {}, [ _('Take everything out of the sets of %s? What is being blocked, marked or preferred by them is not any more, until traffic puts it back.').format(name) ])
+			E('p', {}, [ _('Remove all elements from the sets of %s? What they block, mark or prioritise is no longer blocked, marked or prioritised, until traffic adds it again.').format(name) ])
 		], [ yes ]);
 	}
 });

@@ -89,7 +89,7 @@ return view.extend(configured.view(_('Targets'), {
 	tell(cell, name) {
 		const target = this.running?.find(one => one.name === name);
 		const state = this.running == null ? _('the daemon does not answer')
-			: target == null ? _('not in force yet')
+			: target == null ? _('not active yet')
 			: target.trouble || target.reason || (target.errors && !target.over ? target.last_error : '') || _('works');
 		const key = JSON.stringify([ target?.elements, state ]);
 		if (cell.getAttribute('data-shown') === key)
@@ -102,7 +102,7 @@ return view.extend(configured.view(_('Targets'), {
 
 	targets(map) {
 		const common = Object.fromEntries(fields.common().map(field => [ field.name, field ]));
-		const s = grid(map, 'target', _('Targets'), _('A target is what becomes of the flows that a policy matches: they get into a set of the firewall, their connection gets a mark, they are written down or told to others. A set alone does nothing: rules of the firewall use it.'),
+		const s = grid(map, 'target', _('Targets'), _('A target is what happens to the flows that a policy matches: they are added to a firewall set, their connection gets a mark, they are logged or sent to other programs. A set alone does nothing: firewall rules must use it.'),
 			_('Add a target'), _('Name of a new target'));
 		s.modaltitle = section_id => _('Target %s').format(section_id);
 		build.inline(s, common.target_enabled);
@@ -151,7 +151,7 @@ return view.extend(configured.view(_('Targets'), {
 					// Those of netifyd's own files, which are not seen from here, are called sink-mqtt, say.
 					option.validate = (section_id, value) => !value || known.some(name => plain(name) === plain(value)) || value.includes('-')
 						|| value === build.read(section_id, field) ? true
-						: _('There is no sink of this name. Sinks are made on the tab Sinks; those of netifyd\'s own files have names such as sink-mqtt.');
+						: _('There is no sink with this name. Create sinks on the tab Sinks; those from netifyd\'s own files have names such as sink-mqtt.');
 			}
 		}
 		if (CHECKS[of.type] && of.when)
@@ -162,7 +162,7 @@ return view.extend(configured.view(_('Targets'), {
 
 	defaults(map) {
 		const types = fields.types().map(([ type ]) => type);
-		const s = grid(map, 'target_default', _('Defaults'), _('What all targets of a type have that say nothing else.'), _('Add'), '');
+		const s = grid(map, 'target_default', _('Defaults'), _('What applies to all targets of a type that do not set it themselves.'), _('Add'), '');
 		s.filter = section_id => types.includes(section_id);
 		s.modaltitle = section_id => _('All targets of type %s').format(section_id);
 		column(s, '_says', _('Options'), section_id => Object.entries(uci.get(CONFIG, section_id) ?? {}).filter(([ name ]) => !name.startsWith('.'))
@@ -189,7 +189,7 @@ return view.extend(configured.view(_('Targets'), {
 		// A section has one type: where the defaults of ctlabel have taken the name, the daemon cannot have both.
 		if (held != null && held['.type'] !== 'target_global') {
 			s.render = () => Promise.resolve(E('div', { 'class': 'cbi-section', 'data-tab': 'target_global', 'data-tab-title': _('Labels') },
-				[ E('p', {}, [ _('The configuration has defaults for ctlabel; UCI cannot hold a second section of this name. Say it in a JSON file.') ]) ]));
+				[ E('p', {}, [ _('The configuration has defaults for ctlabel; UCI cannot have a second section with this name. Use a JSON file.') ]) ]));
 			s.load = s.parse = () => Promise.resolve();
 			s.checkDepends = () => false;
 			return;
@@ -203,24 +203,24 @@ return view.extend(configured.view(_('Targets'), {
 	/* ---- sinks and channels ---- */
 
 	sinks(map) {
-		const s = grid(map, 'sink', _('Sinks'), _('Where events leave the router, for targets of type sink. What a sink says holds for all its channels.'),
+		const s = grid(map, 'sink', _('Sinks'), _('Where events leave the router, for targets of type sink. What a sink sets applies to all its channels.'),
 			_('Add a sink'), _('Name of a new sink'));
 		s.modaltitle = section_id => _('Sink %s').format(section_id);
 		column(s, '_type', _('Type'), section_id => uci.get(CONFIG, section_id, 'type') ?? _('none'));
 		column(s, '_where', _('Where'), section_id => this.place(uci.get(CONFIG, section_id)));
-		column(s, '_channels', _('Channels'), section_id => channels_of(section_id).map(channel => channel['.name']).join(', ') || _('one, itself'));
+		column(s, '_channels', _('Channels'), section_id => channels_of(section_id).map(channel => channel['.name']).join(', ') || _('one, the sink itself'));
 		s.addModalOptions = (modal, section_id) => {
 			modal.tab('main', _('Sink'));
 			modal.tab('more', _('More'));
 			select_type(modal, fields.sink()[0], fields.kinds(), 'main');
 			for (const [ kind, list ] of Object.entries(fields.channels()))
 				this.channel_fields(modal, list, kind, [ { type: kind } ],
-					channels_of(section_id).length ? () => '' : (field, value) => value ? '' : _('"%s" must be given, here or by a channel.').format(field.title));
+					channels_of(section_id).length ? () => '' : (field, value) => value ? '' : _('"%s" must be set, here or in a channel.').format(field.title));
 		};
 	},
 
 	channels(map) {
-		const s = grid(map, 'channel', _('Channels'), _('A sink needs a channel only where it has several outputs, or where another program has to find one by its name.'),
+		const s = grid(map, 'channel', _('Channels'), _('A sink needs a channel only if it has several outputs, or if another program has to find one by its name.'),
 			_('Add a channel'), _('Name of a new channel'));
 		s.modaltitle = section_id => _('Channel %s').format(section_id);
 		column(s, '_sink', _('Sink'), section_id => uci.get(CONFIG, section_id, 'sink') ?? _('none'));
@@ -238,7 +238,7 @@ return view.extend(configured.view(_('Targets'), {
 				if (some.length)
 					this.channel_fields(modal, list, kind, some.map(name => ({ sink: name === same ? held : name })), (field, value, values) => {
 						const sink = sinks.find(name => plain(name) === plain(values.sink));
-						return value || (sink && build.read(sink, field)) ? '' : _('"%s" must be given, here or by its sink.').format(field.title);
+						return value || (sink && build.read(sink, field)) ? '' : _('"%s" must be set, here or in its sink.').format(field.title);
 					});
 			}
 		};

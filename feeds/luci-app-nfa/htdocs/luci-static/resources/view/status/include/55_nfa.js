@@ -29,7 +29,7 @@ return baseclass.extend({
 				line(_('netifyd'), [ health.agent(status.source).text ]),
 				line(_('Policies'), [ _('%d of %d in use').format(active, Object.keys(status.actions).length + status.actions_left_out) ]),
 				line(_('Matches'), [ words.count(status.flows.matched) ]),
-				line(_('What to look at'), [ problems.length ? problems[0].text : _('Nothing is wrong.') ])
+				line(_('Problems'), [ problems.length ? problems[0].text : _('No problems.') ])
 			);
 		}
 		return E('div', {}, [
