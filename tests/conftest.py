@@ -10,7 +10,8 @@ from hypothesis import settings
 from micropython_lab import MicroPython
 
 settings.register_profile("nfa", derandomize=True, deadline=None)
-settings.load_profile("nfa")
+settings.register_profile("mutants", derandomize=True, deadline=None, max_examples=15)
+settings.load_profile(os.environ.get("NFA_HYPOTHESIS", "nfa"))
 
 
 @pytest.fixture(scope="session")
