@@ -261,13 +261,13 @@ def test_the_failed_element_is_found_by_its_offset_or_line() -> None:
     assert ipset.failed_index(head + line) == 7
     assert ipset.failed_index(head + wire.attribute(1, b"\7\0\0\0") + line) == 7, "the protocol is no line"
     with_timeout = nftables.Elements(1, "t", "small", (4,), 1000)
-    message = with_timeout.encode(nftables.NEW, 1, [SLOT + bytes((10, 0, 0, i)) for i in range(5)])
+    keys = [bytes((10, 0, 0, i)) for i in range(5)]
+    message = with_timeout.encode(nftables.NEW, 1, [SLOT + one for one in keys])
     for index in range(5):
         place = message.index(bytes((10, 0, 0, index))) - 12  # of the element's own attribute
-        assert with_timeout.failed_index(place) == index
+        assert keys[with_timeout.failed_index(place)] == keys[index]
     before = with_timeout.first
     assert [with_timeout.failed_index(place) for place in (0, before - 1, before)] == [-1, -1, 0]
-    keys = [bytes((10, 0, 0, i)) for i in range(5)]
     message = with_timeout.restore(1, keys, [7] * 5)
     for index in range(5):
         place = message.index(keys[index]) - 12
