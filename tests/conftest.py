@@ -27,6 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if MUTANTS:
         items.sort(key=lambda item: item.get_closest_marker("hypothesis") is not None)
 
+
 # A shell ignores SIGINT for what it runs in the background, and whatever the tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -124,6 +124,39 @@ def test_a_set_that_comes_back_owes_all_that_is_wanted(value: int) -> None:
     assert (state.value, state.away) == (THERE, 0)
 
 
+def test_a_new_set_owes_nothing_and_holds_nothing() -> None:
+    """Status would count elements as missing from a set that nobody has filled yet, and speak of one that was replaced."""
+    state = SetState(True)
+    assert (state.name, state.holds, state.all_owed, state.owed, state.away) == ("wanted", False, False, {}, 0)
+    assert state.replaced is False and not state.usable
+
+
+def test_a_single_element_is_put_back_too() -> None:
+    """A firewall reload would let the only blocked device go."""
+    state = state_in(MISSING)
+    state.happens(MADE, 1)
+    assert (state.value, state.all_owed, state.away, state.due(1)) == (LOST, True, 1, PUT_BACK)
+
+
+def test_a_set_that_is_made_after_a_refusal_lacks_all_elements() -> None:
+    """Status would say that they are there, though the kernel had refused to make the set that they were to be in."""
+    state = state_in(MAKING)
+    state.happens(IS_REFUSED, 7)
+    state.happens(MADE, 7)
+    assert (state.value, state.away) == (LOST, 7)
+
+
+@pytest.mark.parametrize("event", [MADE, ACCEPTED, EMPTIED])
+def test_a_set_is_not_whole_before_all_of_it_is_back(event: int) -> None:
+    """Status would call a set whole of which thousands of elements are still on their way."""
+    state = state_in(LOST)
+    state.take_all()
+    state.happens(event, 5)
+    assert state.value == LOST
+    state.restored()
+    assert state.value == THERE
+
+
 @pytest.mark.parametrize("value", STATES)
 def test_a_set_that_comes_back_empty_handed_is_there(value: int) -> None:
     """Status would say that elements are being put back, though nobody wants one."""
@@ -163,6 +196,8 @@ def test_what_is_lost_while_all_is_on_its_way_is_put_back_as_well() -> None:
     assert state.all_owed and not state.owed
     state.owe([b"b"])
     assert not state.owed, "all of it is owed"
+    state.restored()
+    assert (state.value, state.all_owed, state.due(1)) == (LOST, True, PUT_BACK), "what was lost on the way still is"
 
 
 def test_a_full_set_that_lacks_elements() -> None:
@@ -200,7 +235,7 @@ def test_a_deleted_set_is_made_at_once() -> None:
     state = state_in(FULL)
     state.wait(1000)
     state.happens(GONE, 5)
-    assert state.due(1) == MAKE
+    assert state.due(0) == MAKE
     other = state_in(NOT_OURS)
     other.wait(1000)
     other.happens(GONE, 5)

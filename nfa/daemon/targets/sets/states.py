@@ -136,7 +136,7 @@ class SetState(Trouble):
         self.value = NOT_OURS if value == MISSING and not self.managed else value
         if not self.usable:
             self.made = self.made and event == IS_REFUSED
-            self._owe(True, self.away if self.made else 0)
+            self._owe(True, self.away)
             if event == GONE and self.managed:
                 self.retry_at = 0
             return
