@@ -1,4 +1,4 @@
-"""`nfa check`: everything that can be known about a configuration without a flow, in words and as JSON."""
+"""`nfa check`: check a configuration and report the findings, as text or as JSON."""
 
 from __future__ import annotations
 

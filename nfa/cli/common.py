@@ -114,7 +114,7 @@ def flow_of(record: object) -> dict[str, Any] | None:
 
 
 class Recording:
-    """The flow records of a recording that a command reads, and what a person should be told about it meanwhile."""
+    """The flow records of a recording that a command reads; reports progress and damage to the user."""
 
     def __init__(self, file: str) -> None:
         self.file = file

@@ -1,4 +1,4 @@
-"""`nfa elements`: what the running daemon holds in the sets of a target, or of all."""
+"""`nfa elements`: list the elements that the running daemon added to the sets of a target, or of all targets."""
 
 from __future__ import annotations
 

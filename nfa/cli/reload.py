@@ -1,4 +1,4 @@
-"""`nfa reload`: let the daemon read its configuration again, and say what came of it."""
+"""`nfa reload`: make the daemon reload its configuration, and print the result."""
 
 from __future__ import annotations
 

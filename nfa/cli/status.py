@@ -82,7 +82,7 @@ def _print(status: dict[str, Any], now: float) -> None:
 
 
 def _print_policy(policy: dict[str, Any]) -> None:
-    """Say which policy is in force; first of all that the last one could not be used, if that is so."""
+    """Print which policy is active, or that the last configuration could not be used."""
     words = f"{policy['errors']} errors, {policy['warnings']} warnings"
     words = paint(words, "error") if policy["errors"] else words
     if policy["failed_at"]:
@@ -97,7 +97,7 @@ def _print_policy(policy: dict[str, Any]) -> None:
 
 
 def _clock(moment: int) -> str:
-    """Return when an epoch second was, on the clock on the wall; with the day when that is not today."""
+    """Return an epoch second as wall clock time, with the date unless it is today."""
     then = time.localtime(moment)
     today = then[:3] == time.localtime()[:3]
     return time.strftime("%H:%M" if today else "%Y-%m-%d %H:%M", then)

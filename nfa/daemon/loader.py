@@ -1,6 +1,6 @@
-"""How a policy comes into force: compiled by a child, loaded whole or not at all, its outcome told.
+"""Loads policies: a child compiles the configuration; its image loads atomically, or the running policy stays active.
 
-In: the wish for a reload, and the compiler's image. Out: the engine's policy and the registry's targets, the source and log
+In: requests to reload, and the compiler's image. Out: the engine's policy and the registry's targets, the source and log
 level that the configuration names; `info` for status. Questions that need the compiler go to a child as well.
 """
 
@@ -59,7 +59,7 @@ RETRY = 30.0
 COMPILE_LIMIT = 300
 """Seconds a compilation may take before it is given up."""
 SLOW = 20.0
-"""Seconds of a compilation after which that is told, and questions, which wait for its end, are refused."""
+"""Seconds of a compilation after which that is reported, and questions, which wait for its end, are refused."""
 ANSWER_LIMIT = 20
 """Seconds a child may take for the answer to a call: those who ask give up after 30."""
 MAX_QUESTION = 256 << 10
@@ -118,7 +118,7 @@ class Loader:
         self._look = at(time.monotonic() + WATCH_EVERY, self._watch_files)
 
     def reload(self, reply: "Reply") -> None:
-        """Compile the configuration anew, and tell the outcome when there is one."""
+        """Compile the configuration again, and reply with the result once there is one."""
         self.wanted = True
         if len(self._asked) >= MAX_ASKED:
             raise methods.Refused(UNKNOWN_ERROR, "a reload is already queued; too many callers wait for its result")
@@ -134,7 +134,7 @@ class Loader:
         self._asked = []
         arguments = ["compile", "--image-to-stdout", *self._config_arguments()]
         if not self.info["generation"]:
-            # There is no policy that a broken file could leave in force: what can be read is better than nothing.
+            # There is no policy that could stay active despite a broken file: what can be read is better than nothing.
             arguments.append("--salvage")
         if self._daemon.settings["source"]:
             arguments += ["-s", self._daemon.settings["source"]]
@@ -189,7 +189,7 @@ class Loader:
     # -- the image --------------------------------------------------------------------------------------------------
 
     def compiled(self, raw: bytes, problem: str) -> None:
-        """The compiler ended. Put its image in force; tell those who asked, and those who listen."""
+        """The compiler ended. Activate its image; answer those who asked, and send an event."""
         self._ended()
         before = self.info["generation"]
         try:
@@ -211,7 +211,7 @@ class Loader:
         self.info["compiling"] = None
 
     def _use(self, raw: bytes, problem: str) -> None:
-        """Put what the compiler wrote in force, and read from the source that it names."""
+        """Activate what the compiler wrote, and read from the source that it names."""
         if not problem:
             try:
                 data = image.load(raw)
@@ -225,7 +225,7 @@ class Loader:
             self._use_source(str(data["source"]), str(data["source_name"]))
 
     def _not_loaded(self, why: str, said: str = "") -> None:
-        """There is no image at all, or it could not be put in force. `said`: for the log, where that has `why` already."""
+        """There is no image at all, or it could not be activated. `said`: for the log, where that has `why` already."""
         self.info["errors"] = 1
         self.info["reports"] = [finding("error", "compiler-failed", why)]
         self.info["failed_at"] = int(time.time())
@@ -235,7 +235,7 @@ class Loader:
         self._daemon.log.say("error", (said or why) + after)
 
     def take(self, data: "Image", now: int) -> None:
-        """Put an image's policy in force, or leave everything as it is when the compilation failed, or this fails."""
+        """Activate an image's policy. If the compilation failed, or this fails, the running policy stays active."""
         daemon = self._daemon
         daemon.dispatcher.insist(self._tell_reports, data)
         if not _loaded(data):
@@ -304,7 +304,7 @@ class Loader:
         self._daemon.log.say("notice", "policy loaded: " + count + " actions active")
 
     def _tell_reports(self, data: "Image") -> None:
-        """Tell what the compiler found."""
+        """Report the compiler's findings."""
         say, info = self._daemon.log.say, self.info
         reports: list[Finding] = data["reports"]
         for found in reports[:SHOWN_REPORTS]:

@@ -1,9 +1,9 @@
 """What CPython's and MicroPython's daemon have in common: netifyd's stream, its effects, the clock, the seconds.
 
 In: a client, an engine, and what carries out its effects. Out: records to the engine, effects to the kernel, messages about
-netifyd's connection and the clock on the wall. `base.dispatcher` calls all of it. A turn goes from left to right:
+netifyd's connection and the schedules. `base.dispatcher` calls all of it. A turn goes from left to right:
 
-    netifyd's socket: read, match ->  each second: tick ->  steps: rest of the records, flows to match again, flows that ended,
+    netifyd's socket: read, match ->  each second: tick ->  steps: rest of the records, live flows to re-evaluate, ended flows,
                                                             commit to the kernel, heal; then what `daemon` adds
 """
 
@@ -26,7 +26,7 @@ if MYPY:
     from .engine.policy import Policy
 
 TURN_SECONDS = 0.02
-"""How long a turn may be for the sake of records, flows that are matched again, or elements that are put back."""
+"""How long a turn may be for the sake of records, live flows that are re-evaluated, or elements that are restored."""
 _FAULT = "a fault in nfa"
 
 
@@ -53,7 +53,7 @@ class Loop:
         self.control = control
         self.running = True
         self._again: Iterator[Exception | None] | None = None
-        """The flows that are being matched again."""
+        """The live flows that are being re-evaluated."""
         self._payloads: list[bytes] = []
         """Records that the last turn had no time for: of one read of the socket at the most."""
         self._read_at = 0.0
@@ -122,11 +122,11 @@ class Loop:
             self.dispatcher.cancel(timer)
 
     def free_memory(self) -> None:
-        """Memory is short: let go of what can be made again."""
+        """Memory is short: empty the caches."""
         self.engine.free_memory()
 
     def disconnect(self) -> None:
-        """Leave the source."""
+        """Close the connection to the source."""
         if self._descriptor >= 0:
             self.dispatcher.unwatch(self._descriptor)
             self._descriptor = -1
@@ -142,7 +142,7 @@ class Loop:
         return bool(self._payloads)
 
     def match_again(self) -> bool:
-        """Match some of the flows that run again, as many as a turn has time for."""
+        """Re-evaluate some of the live flows, as many as a turn has time for."""
         if self._again is None:
             return False
         for failure in self._again:
@@ -154,19 +154,19 @@ class Loop:
         return False
 
     def release(self) -> bool:
-        """Let flows that have ended let go of what they hold."""
+        """Release what ended flows hold."""
         if not self.engine.busy:
             return False
         self.engine.go_on(self.turn_now(), self.soon)
         return self.engine.busy
 
     def commit(self) -> bool:
-        """Bring the effects of this turn to the kernel."""
+        """Commit the effects of this turn to the kernel."""
         self.registry.commit(self.turn_now())
         return bool(self.registry.connections.busy)
 
     def heal(self) -> bool:
-        """Put back what others took out of sets."""
+        """Restore what others removed from sets."""
         healing = self.healing
         if healing.busy:
             healing.go_on(self.turn_now(), self.soon)
@@ -180,13 +180,13 @@ class Loop:
     # -- hours ------------------------------------------------------------------------------------------------------
 
     def activated(self, policy: "Policy", again: bool) -> None:
-        """A policy has come into force. `again`: flows that run are to be matched again."""
+        """A policy was activated. `again`: live flows are to be re-evaluated."""
         self._edge.move(self.dispatcher.moment if policy.windows else NEVER)
         if again:
             self.begin_again()
 
     def watch_clock(self) -> None:
-        """See whether actions begin or end now, as soon as the clock on the wall says so: at each of its seconds."""
+        """Check at each second of the wall clock whether schedules start or end."""
         policy = self.engine.policy
         if policy is None or not policy.windows:
             return
@@ -199,7 +199,7 @@ class Loop:
             self.begin_again()
 
     def begin_again(self) -> None:
-        """Match the flows that run again, some in each turn of the loop; from the beginning, if that goes on already."""
+        """Re-evaluate the live flows, some in each turn of the loop; from the beginning, if that is under way already."""
         self._again = self.engine.match_again(self.now)
 
     # -- netifyd ----------------------------------------------------------------------------------------------------

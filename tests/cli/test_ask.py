@@ -226,7 +226,7 @@ def test_status_tells_the_hours_and_the_clock_they_go_by(
     data = House(tmp_path, config).result("status")
     status._print(data, 1795261260.0)
     printed = capsys.readouterr().out
-    assert "hours    in the zone CET-1CEST,M3.5.0,M10.5.0/3, where it is sat 12:41" in printed
+    assert "zone     CET-1CEST,M3.5.0,M10.5.0/3, where it is sat 12:41" in printed
     assert "outside its hours until sun 21:00 (sun-thu 21:00-6:30)" in printed
     assert "on until sun 21:00 (not sun-thu 21:00-6:30)" in printed
     assert main(["check", "-c", str(tmp_path / "policy.json"), "--no-uci", "--state-dir", str(tmp_path)]) in (0, 1)

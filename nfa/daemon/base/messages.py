@@ -1,4 +1,4 @@
-"""The daemon's messages to the administrator: lines on standard output and error, which procd brings to the system log.
+"""The daemon's messages to the administrator: lines on standard output and error, which procd forwards to the log.
 
 In: a level and a text. Out: what is wrong goes to standard error, which procd logs as an error, the rest to standard output,
 which it logs as information.

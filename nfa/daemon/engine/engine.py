@@ -69,7 +69,7 @@ class Engine:
     """Everything that a payload can cause.
 
     `refresh(held, now)` lets later records of a flow keep its elements alive; `release(held, now, withdraw)` ends a flow's
-    hold on them, and takes out what no other flow holds, if that is wanted.
+    hold on them, and withdraws what no other flow holds, if that is wanted.
     """
 
     def __init__(
@@ -220,7 +220,7 @@ class Engine:
             self.flows.young.pop(digest, None)
         return held is not None and held != before
 
-    # -- flows that are matched again -------------------------------------------------------------------------------
+    # -- flows that are re-evaluated --------------------------------------------------------------------------------
 
     def _keep(self, concerned: bool, digest: int, payload: bytes) -> None:
         """Remember the record of a flow, if an edge of a schedule, or a reload, may concern it."""
@@ -234,7 +234,7 @@ class Engine:
             kept.evict(self.max_flows)
 
     def match_again(self, now: "Callable[[], int]") -> "Iterator[Exception | None]":
-        """Match all kept flows again: a generator that gives back the loop after each flow. `now()`: the loop's clock.
+        """Re-evaluate all kept flows: a generator that gives back the loop after each flow. `now()`: the loop's clock.
 
         It yields None, or the fault that a flow came to.
 
@@ -280,7 +280,7 @@ class Engine:
             self.policy.forget()
 
     def _release_rest(self, before: "Held", held: "Held | None", now: int) -> None:
-        """A flow holds less than before: the rest is withdrawn."""
+        """A flow holds less than before: release the rest, which is withdrawn unless another flow holds it."""
         kept = held if isinstance(held, tuple) else (held,)
         for key in before if isinstance(before, tuple) else (before,):
             if key not in kept:
@@ -321,7 +321,7 @@ class Engine:
         return bool(self._ending)
 
     def go_on(self, now: int, soon: "Callable[[], bool]") -> None:
-        """Let flows that have ended let go, until `soon()` says that the turn of the loop has been long enough."""
+        """Release what ended flows hold, until `soon()` says that the turn of the loop has been long enough."""
         while self._ending and not soon():
             for _ in range(min(len(self._ending), RELEASED)):
                 self._release(self._ending.popitem()[1], now, False)

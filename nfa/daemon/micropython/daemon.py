@@ -1,8 +1,8 @@
-"""What runs under MicroPython: one policy, netifyd's stream, kernel sets, and `status` on the control socket.
+"""The daemon under MicroPython: one policy, netifyd's stream, kernel sets, and `status` on the control socket.
 
     load the image -> connect to netifyd -> records in, effects out -> ... -> stop
 
-A small brother of `daemon.daemon`: the same engine, targets and healing, without a compiler, ubus, logs and sinks. The policy
+A smaller `daemon.daemon`: the same engine, targets and healing, without a compiler, ubus, logs and sinks. The policy
 is that of the image for as long as the process lives.
 """
 
@@ -100,7 +100,7 @@ class MicroDaemon(Loop):
     # -- life cycle -------------------------------------------------------------------------------------------------
 
     def load(self, data: "dict[str, Any]") -> None:
-        """Put the image's policy in force."""
+        """Activate the image's policy."""
         for found in data["reports"]:
             self.log.say(*log_line(found))
         numbers = self.registry.number_slots(data)
@@ -168,7 +168,7 @@ class MicroDaemon(Loop):
         self.dispatcher.guard(self.evict_elements, self.turn_now())
 
     def free_memory(self) -> None:
-        """Memory is short: let go of what can be made again, and of flows. Their elements stay until they expire."""
+        """Memory is short: empty the caches, and evict flows. Their elements stay until they expire."""
         super().free_memory()
         for dropped in self.engine.flows.evict(self.engine.max_flows):
             self.registry.release(dropped, self.now(), False)
@@ -189,7 +189,7 @@ class MicroDaemon(Loop):
         self._most_elements = max(64, free // PER_ELEMENT)
 
     def evict_elements(self, now: int) -> None:
-        """Forget elements, if there are too many: those that no flow holds; the kernel keeps them until their time is over."""
+        """Evict elements that no flow holds, if there are too many; the kernel keeps them until they expire."""
         slots = [slot for slot in self.registry.by_number.values() if isinstance(slot, Slot)]
         if sum([len(slot.live) for slot in slots]) <= self._most_elements:
             return

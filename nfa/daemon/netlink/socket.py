@@ -1,4 +1,4 @@
-"""One netlink socket to netfilter: send a batch, hear at once what failed.
+"""Netlink sockets to netfilter: send a batch, and read at once what failed.
 
 The kernel works on a batch inside `send`; whatever it has to say is in the receive buffer when `send` returns. So nothing
 here waits. Source: linux/netlink.h.

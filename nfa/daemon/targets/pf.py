@@ -1,10 +1,10 @@
 """Tables of PF (FreeBSD), filled by pfctl. A policy without a pftable target does not load this.
 
 In: addresses that flows want in a table, by the slots that hold them; the present time in whole seconds. Out: runs of pfctl,
-with addresses on its standard input; counters; a message once when a table cannot be used and once when it can be again.
+with addresses on its standard input; counters; one message when a table cannot be used, and one when it can be used again.
 
-PF knows no timeouts, so what is over is taken out here, and nothing is forgotten that is still in a table. One pfctl runs at a
-time. What comes meanwhile waits in the slots, where an address that is wanted, and then no longer, costs nothing.
+PF has no timeouts, so addresses are withdrawn here when they expire, and none is forgotten that is still in a table. One pfctl
+runs at a time. What comes meanwhile waits in the slots, where an address that is wanted, and then no longer, costs nothing.
 """
 
 import time
@@ -24,13 +24,13 @@ if MYPY:
 BATCH = 1024
 """Addresses that one run of pfctl gets."""
 MAX_WAITING = 65536
-"""Addresses of one table that may wait to be added, or to be taken out."""
+"""Addresses of one table that may wait to be added, or to be withdrawn."""
 LIMIT = 10.0
 """Seconds that pfctl may take."""
 LAST_RETRY = 60
 """After a failure pfctl is run again for this table in 1 second, then 2, 4, at last each time this much later."""
 STOP_LIMIT = 3.0
-"""Seconds that taking out the addresses may take when the daemon ends."""
+"""Seconds that withdrawing the addresses may take when the daemon ends."""
 MAX_SAID = 200
 """Characters of what pfctl said that are told."""
 _GONE = "does not exist"
@@ -56,7 +56,7 @@ class TableSlot(Slot):
         """What failed (a command of pfctl), and how many seconds it waits; `retry`: the second to try it again."""
         self.retry: dict[str, int] = {}
         self.removed = False
-        """Addresses were taken out the last time, and it is for others to be added."""
+        """Addresses were withdrawn last time; now it is the turn of adds."""
 
     def take(self, data: "Data") -> None:
         """Use (new) data of the policy image. Another ttl is brought to what is there by `retime`."""
@@ -95,7 +95,7 @@ class TableSlot(Slot):
             self.withdraw(key, True)
 
     def expire(self, now: int) -> None:
-        """Take out what is over. To be called each second."""
+        """Withdraw what has expired. To be called each second."""
         if self.ttl:
             self.withdraw_each(self._ended(now))
 
@@ -138,7 +138,7 @@ class Tables:
         self._say = say
         self._tell = tell
         self._slots: list[TableSlot] = []
-        """Those of the policy in force; the next one to be served comes first."""
+        """Those of the active policy; the next one to be served comes first."""
         self._leaving: list[TableSlot] = []
         """Those that a reload has put out of use: what they hold stays until its time is over."""
         self._run: tuple[TableSlot, str, list[bytes], int] | None = None
@@ -197,7 +197,7 @@ class Tables:
                 self._forget(slot)
 
     def _forget(self, slot: TableSlot) -> None:
-        """Have no more to do with a slot."""
+        """Forget a slot that is out of use."""
         self._leaving.remove(slot)
         if slot.dels:
             words = str(len(slot.dels)) + " addresses remain in " + label(slot)

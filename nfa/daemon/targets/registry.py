@@ -58,7 +58,7 @@ class Registry:
         insist: "Callable[..., bool]" = call,
     ) -> None:
         """`tell`: as for `Sets`. `make_hub` makes what has all channels of sinks when a policy first has one, `make_tables`
-        likewise what has all tables of PF. `insist(function, *arguments)`: as that of `Dispatcher`."""
+        what has all tables of PF. `insist(function, *arguments)`: as that of `Dispatcher`."""
         self.sets = sets
         self.connections = Connections(say, tell)
         self._write = write
@@ -106,10 +106,10 @@ class Registry:
             if number not in self.by_number and number not in self.sinks:
                 return number
 
-    # -- a new policy: built completely, then put in force ------------------------------------------------------------
+    # -- a new policy: built completely, then activated ---------------------------------------------------------------
 
     def prepare(self, image: "Data", numbers: list[int], functions: "list[Make]") -> Prepared:
-        """Build an image's targets, while those in force stay as they are in every table. May raise.
+        """Build an image's targets, while the active ones stay as they are in every table. May raise.
 
         `numbers`: of the image's slots; `functions`: those that make their elements.
         """
@@ -122,7 +122,7 @@ class Registry:
         return Log(options, counters, self._write, self._say, self._tell)
 
     def adopt(self, made: Prepared, now: int) -> "list[AnySlot]":
-        """Put prepared targets in force: plain assignments, then what they bring about (sets are made, channels opened), each
+        """Activate prepared targets: plain assignments, then what they bring about (sets are made, channels opened), each
         part guarded. Returns the slots that are no longer used, for `retire`. It raises nothing but at its very beginning."""
         self.by_number = made.by_number
         self.targets = made.targets
@@ -198,7 +198,7 @@ class Registry:
                 slot.release(key, now, withdraw)
 
     def commit(self, now: int) -> None:
-        """Bring all pending effects to the kernel: the end of a turn of the loop."""
+        """Commit all pending effects to the kernel, at the end of a turn of the loop."""
         pending: list[Slot] = []
         connections: list[ConnectionSlot] = []
         for slot in self.by_number.values():
@@ -231,7 +231,7 @@ class Registry:
             self.tables.turn(now)
 
     def finish(self, now: int) -> None:
-        """Bring all changes of connections to the kernel now, however many there are."""
+        """Commit all changes of connections now, however many there are."""
         self.commit(now)
         while self._leaving or self.connections.more:
             self.commit(now)

@@ -199,7 +199,7 @@ def test_explain_takes_a_digest_of_a_recent_decision_or_a_record(house: House) -
         assert found["targets"] == ["nft.video", "log.video"]
     assert house.call("explain", flow="ffff")[0] == NOT_FOUND
     code, data = house.call("explain", flow={"digest": 5})
-    assert (code, "no flow record" in data["error"]) == (INVALID, True)
+    assert (code, "not a flow record" in data["error"]) == (INVALID, True)
 
 
 def test_check_of_criteria_says_what_is_wrong_and_where(house: House) -> None:

@@ -287,7 +287,7 @@ def test_it_tries_again_until_ubusd_is_there(rig: Rig) -> None:
     assert waits == [FIRST_WAIT, FIRST_WAIT * 2, *[LONGEST_WAIT] * 4]
     assert rig.bus.last_error == "No such file or directory"
     assert rig.said == [
-        ("warning", f"there is no object session on ubus ({rig.path}): No such file or directory; trying again"),
+        ("warning", f"object session is not on ubus ({rig.path}): No such file or directory; trying again"),
     ]
     rig.register()
     rig.vanish()
@@ -361,7 +361,7 @@ def test_an_object_that_is_refused_is_told(rig: Rig, answer: bytes, words: str) 
         rig.send(vectors.GREETING, answer)
         assert (rig.bus.state, rig.bus.last_error) == ("waiting", words)
         assert rig.pass_time() <= LONGEST_WAIT
-    assert rig.said == [("warning", f"there is no object session on ubus ({rig.path}): {words}; trying again")]
+    assert rig.said == [("warning", f"object session is not on ubus ({rig.path}): {words}; trying again")]
 
 
 @pytest.mark.parametrize(

@@ -461,7 +461,7 @@ def test_a_set_is_not_replaced_over_and_over(kind: str) -> None:
     ward.empty()
     for _ in range(50):
         ward.go_on(after=1)
-    assert len(ward.said("is replaced")) == 1
+    assert len(ward.said("was replaced")) == 1
     ward.kernel.refused = {}
     ward.go_on(after=RETRY_OTHER)
     assert len(ward.there) == 5

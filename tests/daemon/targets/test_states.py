@@ -70,7 +70,7 @@ def state_in(value: int, wanted: int = 5) -> SetState:
 def test_the_table_in_the_docstring_is_the_truth() -> None:
     """Who reads it would mend the wrong thing."""
     words = {SEND: "sent", OWE: "owed", REFUSE: "refused"}
-    steps = {NOTHING: "-", MAKE: ("makes it", "replaces it"), RESTORE_OWED: ("looks for it", "tries again", "puts")}
+    steps = {NOTHING: "-", MAKE: ("makes it", "replaces it"), RESTORE_OWED: ("looks for it", "tries again", "restores")}
     rows = re.findall(
         r"^    ([A-Z_]+)  +\S.*?  +(owed|sent|refused) +(owed|sent) +(kept|sent)  +(\S.*)$", str(states.__doc__), re.M
     )

@@ -1,6 +1,6 @@
 """Which connections one ctmark or ctlabel target holds, and what is to be done about each in this turn.
 
-In: packed keys that flows hold and let go, and the present time in whole seconds. Out: lists of keys to add, to refresh and
+In: packed keys that flows hold and release, and the present time in whole seconds. Out: lists of keys to add, to refresh and
 to withdraw, and for each the attributes of the message. It has the form of `slot.Slot`, so that engine and registry need
 not tell connections from elements. A key is the slot's number (2 bytes), the packed connection (`netlink.conntrack`), and,
 where labels depend on the flow, a byte each for the label of its application and of its protocol. The kernel itself is
@@ -24,7 +24,7 @@ if MYPY:
 
 KINDS = ("ctmark", "ctlabel", "cut")
 RENEW = 14
-"""Seconds after which a flow that comes again has its bits set anew: its entry may have been made anew. Statistics come
+"""Seconds after which a flow that comes again has its bits set again: its entry may be a new one. Statistics come
 every 15 seconds."""
 PATIENCE = 60
 """Seconds in which a connection that is not in the kernel's table is tried again, with later records of its flow."""
@@ -267,7 +267,7 @@ class ConnectionSlot:
                 self.adds[key] = None
 
     def withdraw_all(self) -> int:
-        """Let go of everything, and withdraw it. Returns of how many connections."""
+        """Withdraw the bits of all connections, and forget them. Returns of how many."""
         count = len(self.live)
         if self.data["kind"] != "cut":
             replies = self.replies

@@ -1,7 +1,7 @@
-"""From connection slots to the kernel: the marks and labels of one turn of the loop in batches, and cuts after them.
+"""Commits marks and labels of connections to the kernel: those of one turn of the loop in batches, then cuts.
 
-In: slots with connections to mark, to mark anew or to give back, and flows to cut. Out: changed conntrack entries, counters,
-and a message to the administrator once when something does not work and once when it does again. An entry that is not
+In: slots with connections to mark, to refresh or to withdraw, and flows to cut. Out: changed conntrack entries, counters,
+and one message to the administrator when something does not work, and one when it works again. An entry that is not
 found by the tuple of the flow is looked for by the reverse and by the reply tuple of the record, in the next batch of the
 same turn: with NAT, a flow that was seen on one side of it has the tuple of one direction only. ICMP has no tuple that a
 flow record could tell: its entries are found by their addresses, in `search`.
@@ -108,7 +108,7 @@ class Connections:
     # -- a turn -----------------------------------------------------------------------------------------------------
 
     def commit(self, slots: list[ConnectionSlot], every: list[ConnectionSlot], now: int) -> None:
-        """Bring everything that is pending in `slots` to the kernel. `every`: all slots of the policy."""
+        """Commit everything that is pending in `slots`. `every`: all slots of the policy."""
         changes: list[Change] = []
         self.more = False
         for slot in slots:

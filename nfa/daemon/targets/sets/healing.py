@@ -1,12 +1,12 @@
-"""What somebody else takes out of the daemon's sets is put back, with the time it has left.
+"""Restores elements that other programs remove from the daemon's sets, with the time they have left.
 
-In: nftables' notifications, a count of each ipset now and then, and what `writer` finds out when it writes. Out: sets made
-again, if they are managed, and their elements put back, some in each turn of the loop. What is to be done with a set, its state
-says (`states`).
+In: nftables' notifications, a count of each ipset now and then, and what `writer` learns from the kernel's answers. Out:
+managed sets created again, and their elements restored, some in each turn of the loop. The state of a set says what to do
+with it (`states`).
 
 A managed set is the daemon's: whatever happens to it, it comes back. One that is not managed may be deleted, and stays so; when
-it is made again or was only emptied, its elements come back. What the daemon empties itself has nothing to put back. What
-cannot be put back now is tried again, from the element on that the kernel did not take.
+it is created again or was only flushed, its elements are restored. Nothing is restored to a set that the daemon itself flushed.
+What cannot be restored now is tried again, starting with the element that the kernel did not take.
 """
 
 import errno
@@ -30,9 +30,9 @@ if MYPY:
     from .writer import Sets
 
 CHUNK = 512
-"""Elements put back at once: under a millisecond."""
+"""Elements restored at once: under a millisecond."""
 MAX_NAMED = 512
-"""Elements of one set that are put back one by one in a second. When others take out more, the whole set is written."""
+"""Elements of one set that are restored one by one in a second. If others remove more, the whole set is written again."""
 PACE = 0.4
 """Seconds between two times that all of one set is written, when others empty it in a loop."""
 SHARE = 4
@@ -46,11 +46,11 @@ ASK_AGAIN = 0.1
 LISTEN = 0.2
 """Seconds in which notifications are read before a set is written: what was done before is not to cause another writing."""
 MAY_BE_GONE = 2
-"""Seconds an element has left that the kernel may have dropped already."""
+"""With this many seconds left or fewer, the kernel may already have dropped an element: it need not be there."""
 MAX_EXPIRING = 1 << 16
 """Elements looked at for those: some milliseconds. An ipset of which more end at once is not judged in that second."""
 QUIET = 300
-"""Seconds in which one set's misfortune is told once: a firewall may be reloaded each second."""
+"""Seconds in which the repair of one set is reported once: a firewall may be reloaded each second."""
 NEVER = 1e18
 
 
@@ -181,7 +181,7 @@ class Healing:
             self._sets.fail(slot, errno.ENOENT, int(self._clock()) + 1)
 
     def _elements_gone(self, slot: Slot, keys: list[bytes]) -> None:
-        """Somebody has taken elements out of a set; b"": some that could not be read."""
+        """Another program removed elements from a set; b"": some that could not be read."""
         packed = packer(slot.data["fields"], slot.data["family"], slot.number)
         taken = [packed(key) for key in keys]
         if b"" in taken:
@@ -255,7 +255,7 @@ class Healing:
         except OSError:
             return None
 
-    # -- putting back -----------------------------------------------------------------------------------------------
+    # -- restoring --------------------------------------------------------------------------------------------------
 
     @property
     def busy(self) -> bool:
@@ -263,7 +263,7 @@ class Healing:
         return self._sets.changed or self._clock() >= self.deadline
 
     def go_on(self, now: int, soon: "Callable[[], bool]") -> None:
-        """Put back what is lost, until `soon()` says that the turn of the loop has been long enough; a part in any case."""
+        """Restore what is lost, until `soon()` says that the turn of the loop has been long enough; a part in any case."""
         moment = self._clock()
         self.deadline = moment + PACE  # whatever goes wrong below
         self._look(moment)
@@ -300,7 +300,7 @@ class Healing:
         return min(times) if times else NEVER
 
     def _begin(self, slot: Slot, due: int, now: int, moment: float) -> None:
-        """See that there is a set, and begin to put everything back."""
+        """Make sure that the set exists, and begin to restore all elements."""
         before = self._rewrite_at.get(slot.number, 0.0)
         self._rewrite_at[slot.number] = max(moment - (BURST - 1) * PACE, before) + PACE
         if due == MAKE and not self._sets.provide(slot, now, False):
@@ -312,7 +312,7 @@ class Healing:
             self._rewritings[slot.number] = Rewriting(slot)
 
     def _step(self, rewriting: Rewriting, now: int) -> None:
-        """Put back the next part of a slot's elements."""
+        """Restore the next part of a slot's elements."""
         slot, state = rewriting.slot, rewriting.slot.state
         began = self._clock()
         part = rewriting.keys[-CHUNK:]
@@ -355,7 +355,7 @@ class Healing:
             self._tell(slot, words, now)
 
     def _restore_named(self, slot: Slot, now: int) -> None:
-        """Put back elements that somebody took out one by one."""
+        """Restore elements that another program removed one by one."""
         _, found, waiting = self._restore(slot, slot.state.take_owed(), now)
         slot.state.owe(waiting)
         if not waiting and slot.number not in self._rewritings:
@@ -365,7 +365,7 @@ class Healing:
             self._tell(slot, words + " by another program: " + _elements(found) + " restored", now)
 
     def _restore(self, slot: Slot, keys: list[bytes], now: int) -> tuple[int, int, list[bytes]]:
-        """Put elements back. Returns how many were written, how many of those were missing, and what is to be tried again."""
+        """Restore elements. Returns how many were written, how many of those were missing, and what is to be tried again."""
         wanted = [key for key in keys if key in slot.live and key not in slot.adds and not 0 < slot.expires(key) <= now]
         written, waiting = self._sets.restore(slot, wanted, now) if wanted else (0, [])
         found = min(written, slot.state.away)

@@ -17,7 +17,7 @@ if MYPY:
 RETRY_FULL = 1
 RETRY_OTHER = 5
 MAX_LIVE = 1 << 18
-"""Elements remembered for one set. Beyond that the older half is forgotten here (the kernel keeps it): it is added anew
+"""Elements remembered for one set. Beyond that the older half is forgotten here (the kernel keeps it): it is added again
 when seen again, which does no harm."""
 CARRIED = 3600
 LET_EXPIRE = 1
@@ -43,7 +43,7 @@ class Slot:
         """Elements to the second they expire (0: never), oldest first; its complement (negative) when no flow holds it."""
         self.holders = Holders()
         self.adds: dict[bytes, None] = {}
-        """What is to be brought to the kernel at the end of this turn; `refreshes` and `dels` likewise."""
+        """What is to be brought to the kernel at the end of this turn; the same for `refreshes` and `dels`."""
         self.refreshes: dict[bytes, None] = {}
         self.dels: dict[bytes, None] = {}
         self.state = SetState(data["managed"])
@@ -114,7 +114,7 @@ class Slot:
             self.evict(list(self.live)[: MAX_LIVE // 2])
         self.live[key] = self._deadline(now)
         if self.dels and key in self.dels:
-            # It is in the kernel still, and was to be taken out at the end of this turn.
+            # It is in the kernel still, and was to be withdrawn at the end of this turn.
             del self.dels[key]
             self.refreshes[key] = None
         else:
@@ -144,7 +144,7 @@ class Slot:
             self.dels[key] = None
 
     def evict(self, keys: list[bytes]) -> None:
-        """Too many elements: forget these; the kernel keeps them until their time is over."""
+        """Too many elements: forget these. The kernel keeps them until they expire."""
         self.forget(keys)
 
     def _complement(self, deadline: int) -> int:
