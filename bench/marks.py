@@ -75,5 +75,6 @@ def _changed(folder: Path, name: str, target: dict[str, object], keys: list[byte
     if slot.present != len(keys):
         raise RuntimeError(f"{slot.present} of {len(keys)} connections have their {name}")
     registry.sets.close()
+    assert registry.connections is not None
     registry.connections.close()
     return took

@@ -163,7 +163,8 @@ class Loop:
     def commit(self) -> bool:
         """Commit the effects of this turn to the kernel."""
         self.registry.commit(self.turn_now())
-        return bool(self.registry.connections.busy)
+        connections = self.registry.connections
+        return connections is not None and connections.busy
 
     def heal(self) -> bool:
         """Restore what others removed from sets."""

@@ -110,12 +110,7 @@ def report(daemon: "Reporting", budget: int) -> "Data":
         "actions_left_out": more_actions,
         "targets": shown_targets,
         "targets_left_out": more_targets,
-        "kernel": {
-            "batches": registry.sets.batches + registry.connections.batches,
-            "lost_answers": registry.sets.lost_answers() + registry.connections.netlink.lost,
-            "cut": registry.connections.cut_count,
-            "searches": registry.connections.search.readings,
-        },
+        "kernel": _kernel(registry),
         "ubus": daemon.news.status(),
         "loop": {"longest_ms": daemon.longest_turn()},
         "faults": daemon.dispatcher.status(),
@@ -166,6 +161,17 @@ def actions(daemon: "Reporting") -> "Data":
             "last_match": wall(max(last, then), now),
         }
     return found
+
+
+def _kernel(registry: "Registry") -> "Data":
+    """Return what was sent to the kernel, and what it said."""
+    sets, connections = registry.sets, registry.connections
+    return {
+        "batches": sets.batches + (connections.batches if connections is not None else 0),
+        "lost_answers": sets.lost_answers() + (connections.netlink.lost if connections is not None else 0),
+        "cut": connections.cut_count if connections is not None else 0,
+        "searches": connections.search.readings if connections is not None else 0,
+    }
 
 
 def targets(daemon: "Reporting") -> "Data":

@@ -3,7 +3,6 @@
 In: the image's targets and slots, and a registry. Out: a `Prepared`, whose tables take the place of the registry's (`adopt`).
 """
 
-from .connections.slot import KINDS, ConnectionSlot
 from .counters import Counters
 from .log import Log
 from .sets.slot import Slot, set_of
@@ -17,6 +16,8 @@ if MYPY:
     from ..sinks.channel import Channel
     from ..sinks.hub import Hub
     from ..sinks.target import SinkTarget
+    from .connections.slot import ConnectionSlot
+    from .connections.writer import Connections
     from .pf import Tables
     from .types import FilledSlot
 
@@ -38,9 +39,16 @@ if MYPY:
         make_hub: Callable[[], Hub] | None
         make_tables: Callable[[], Tables] | None
 
+        connections: Connections | None
+
+        def make_connections(self) -> Connections: ...
         def make_log(self, options: Data, counters: Counters) -> Log: ...
         def new_number(self) -> int: ...
         def cut(self, slot: FilledSlot, key: bytes, flow: Data) -> None: ...
+
+
+CONNECTION_KINDS = ("ctmark", "ctlabel", "cut")
+"""Kinds of slots that hold connections; nothing is set in those of `cut`."""
 
 
 class Prepared:
@@ -55,6 +63,7 @@ class Prepared:
         self.targets: dict[str, Target] = {}
         self.sinks: dict[int, SinkTarget] = {}
         self.hub: Hub | None = registry.hub
+        self.connections: Connections | None = registry.connections
         self.tables: Tables | None = registry.tables
         self.counters = dict(registry.all_counters)
         self.retired: list[Log] = []
@@ -78,8 +87,8 @@ class Prepared:
             slot = before.get(number)
             if slot is not None:
                 self.kept.append((slot, data, counters))
-            elif data["kind"] in KINDS:
-                slot = ConnectionSlot(number, data, counters)
+            elif data["kind"] in CONNECTION_KINDS:
+                slot = self._connection_slot(number, data, counters)
             else:
                 slot = self._slot(number, data, counters)
                 # A set that another target fills already is not emptied for this one.
@@ -108,6 +117,18 @@ class Prepared:
             assert self._registry.make_tables is not None
             self.tables = self._registry.make_tables()
         return self.tables.slot(number, data, counters)
+
+    def _connection_slot(self, number: int, data: "Data", counters: Counters) -> "ConnectionSlot":
+        """Return a new slot of connections."""
+        from .connections.slot import ConnectionSlot
+
+        self._connect()
+        return ConnectionSlot(number, data, counters)
+
+    def _connect(self) -> None:
+        """Some target changes connections."""
+        if self.connections is None:
+            self.connections = self._registry.make_connections()
 
     def _bind(self, slots: "list[AnySlot]", functions: "list[Make]") -> None:
         """Build the targets, which put flows into slots, logs and sinks."""
@@ -149,10 +170,12 @@ class Prepared:
         """Return what puts flows into the slots of a target; None when it has none."""
         if not target["slots"]:
             return None
+        if target["cut"]:
+            self._connect()
         made = SetTarget(counters, target["interface"], self._registry.cut if target["cut"] else None)
         bound = []
         for index in target["slots"]:
             slot, make = slots[index], functions[index]
-            bound.append((slot, slot.key_function(make) if isinstance(slot, ConnectionSlot) else make))
+            bound.append((slot, make if isinstance(slot, Slot) else slot.key_function(make)))
         made.bind(bound)
         return made

@@ -8,8 +8,6 @@ import time
 
 from ..engine.view import MALFORMED, NOTHING, connection, reply_connection
 from ..netlink.socket import describe
-from .connections.slot import ConnectionSlot
-from .connections.writer import Connections
 from .counters import Counters
 from .log import Log
 from .prepared import Prepared
@@ -25,6 +23,8 @@ if MYPY:
 
     from ..sinks.hub import Hub
     from ..sinks.target import SinkTarget
+    from .connections.slot import ConnectionSlot
+    from .connections.writer import Connections
     from .pf import Tables
     from .prepared import AnySlot, Make, Target
     from .sets.keeper import KeptSets
@@ -60,7 +60,8 @@ class Registry:
         """`tell`: as for `Sets`. `make_hub` makes what has all channels of sinks when a policy first has one, `make_tables`
         what has all tables of PF. `insist(function, *arguments)`: as that of `Dispatcher`."""
         self.sets = sets
-        self.connections = Connections(say, tell)
+        self.connections: Connections | None = None
+        """What writes marks and labels, and cuts; None where no policy has had a target for that."""
         self._write = write
         self._say = say
         self._tell = tell
@@ -117,6 +118,12 @@ class Registry:
         made.build(numbers, functions)
         return made
 
+    def make_connections(self) -> "Connections":
+        """Return what writes marks and labels, and cuts. Only those whose policy wants that have it in memory."""
+        from .connections.writer import Connections
+
+        return Connections(self._say, self._tell)
+
     def make_log(self, options: "Data", counters: Counters) -> Log:
         """Return a new log."""
         return Log(options, counters, self._write, self._say, self._tell)
@@ -129,6 +136,7 @@ class Registry:
         self.described = made.described
         self.sinks = made.sinks
         self.hub = made.hub
+        self.connections = made.connections
         self.tables = made.tables
         self.all_counters = made.counters
         self.retired = made.retired
@@ -204,7 +212,7 @@ class Registry:
         for slot in self.by_number.values():
             if not (slot.adds or slot.refreshes or slot.dels) or slot.data["kind"] == "pftable":
                 continue
-            if isinstance(slot, ConnectionSlot):
+            if not isinstance(slot, Slot):
                 connections.append(slot)
                 continue
             if slot.dels and slot.siblings:
@@ -217,7 +225,7 @@ class Registry:
             for packed, cut in self._cuts.items():
                 filled, key, reply = cut
                 # The connection is cut when the element is there that it is to meet; what the kernel refused, it never meets.
-                if filled.has(key):
+                if self.connections is not None and filled.has(key):
                     self.connections.cut(packed, reply)
                 elif key in filled.live and self.by_number.get(filled.number) is filled and len(waiting) < MAX_CUTS:
                     waiting[packed] = cut
@@ -225,7 +233,7 @@ class Registry:
         if self._leaving:
             self._leaving = [slot for slot in self._leaving if slot.dels]
             connections += self._leaving
-        if connections or self.connections.pending:
+        if self.connections is not None and (connections or self.connections.pending):
             self.connections.commit(connections, self._connection_slots(), now)
         if self.tables is not None:
             self.tables.turn(now)
@@ -233,14 +241,15 @@ class Registry:
     def finish(self, now: int) -> None:
         """Commit all changes of connections now, however many there are."""
         self.commit(now)
-        while self._leaving or self.connections.more:
+        while self._leaving or (self.connections is not None and self.connections.more):
             self.commit(now)
 
     def tick(self, now: int) -> None:
         """What has to happen each second: forget expired elements, write logs whose interval is over."""
         for slot in self.by_number.values():
             slot.expire(now)
-        self.connections.tick(self._connection_slots(), now)
+        if self.connections is not None:
+            self.connections.tick(self._connection_slots(), now)
         if self.tables is not None:
             self.tables.tick(now)
         for target in self.targets.values():
@@ -253,8 +262,8 @@ class Registry:
         while self.retired:
             self.retired.pop().write_file(time.time())
 
-    def _connection_slots(self) -> list[ConnectionSlot]:
-        return [slot for slot in self.by_number.values() if isinstance(slot, ConnectionSlot)]
+    def _connection_slots(self) -> "list[ConnectionSlot]":
+        return [slot for slot in self.by_number.values() if not isinstance(slot, Slot)]
 
     def retire(self, slots: "list[AnySlot]") -> None:
         """Slots go out of use: empty the sets that are to be empty then, unless another target fills them.
@@ -262,7 +271,7 @@ class Registry:
         Connections give back the bits of a target that is no longer there. When the daemon ends they keep them: a new one
         would not hear of them again before their flows have something new to tell.
         """
-        gone = [slot for slot in slots if isinstance(slot, ConnectionSlot) and slot.number not in self.by_number]
+        gone = [slot for slot in slots if not isinstance(slot, Slot) and slot.number not in self.by_number]
         self._leaving += [slot for slot in gone if slot.withdraw_all()]  # brought to the kernel in the next turns
         used = [set_of(slot.data) for slot in self.by_number.values() if slot not in slots]
         for slot in slots:
@@ -282,7 +291,7 @@ class Registry:
         """Empty sets because somebody asked for it. Returns how many elements that took, and what went wrong or ""."""
         withdrawn = 0
         for slot in slots:
-            if isinstance(slot, ConnectionSlot):
+            if not isinstance(slot, Slot):
                 withdrawn += slot.withdraw_all()  # brought to the kernel at the end of this turn
                 continue
             count = len(slot.live)
@@ -306,7 +315,8 @@ class Registry:
         if self.tables is not None:
             insist(self.tables.close, now)
         insist(self.sets.close)
-        insist(self.connections.close)
+        if self.connections is not None:
+            insist(self.connections.close)
 
 
 def _identity(data: "Data") -> "tuple[Any, ...]":

@@ -22,7 +22,6 @@ if MYPY:
 
     T = TypeVar("T")
 
-KINDS = ("ctmark", "ctlabel", "cut")
 RENEW = 14
 """Seconds after which a flow that comes again has its bits set again: its entry may be a new one. Statistics come
 every 15 seconds."""
