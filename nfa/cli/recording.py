@@ -5,7 +5,7 @@ received them (length headers), or one JSON object a line; either may be gzipped
 content, never by name. Out: the payload of each record (`frames`) or the decoded object (`records`); for a
 replay also the `greeting` of a client, the `schedule`, and the bytes of the wire (`framed`, `line`).
 
-A recording is often cut short, or begins in the middle of a record. What makes no sense is left out and told
+A recording is often cut short, or begins in the middle of a record. What makes no sense is skipped and reported
 to a callback; it never ends the reading. The cutting is the daemon's own (nfa.daemon.stream.framing), so both agree
 on what a record is, and memory is bounded by one record and one chunk.
 """

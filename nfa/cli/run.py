@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     except ValueError as failure:
         print(f"nfa: {printable(str(failure))}", file=sys.stderr)
         return 2
-    # What is wrong with the configuration is told by the compiler, which the daemon starts at once.
+    # The compiler reports what is wrong with the configuration, which the daemon starts at once.
     main = read_main(sources, paths, Reports())
     control = arguments.control or str(main["control"])
     settings = {

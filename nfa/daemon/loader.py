@@ -316,7 +316,7 @@ class Loader:
         self._watched = [[path, stamp, stamp] for path, stamp in data["watch"]]
 
     def _warn(self, code: str, text: str) -> None:
-        """Tell what only the daemon can know of a policy, where the compiler's warnings are told."""
+        """Report what only the daemon can know of a policy, along with the compiler's warnings."""
         self._daemon.log.say("warning", text)
         self.info["warnings"] += 1
         self.info["reports"] = [finding("warning", code, text), *self.info["reports"]][:SHOWN_REPORTS]

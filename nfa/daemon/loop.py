@@ -88,7 +88,7 @@ class Loop:
         return int(monotonic()) + 1
 
     def loop(self) -> None:
-        """Turn until somebody wants the end."""
+        """Run turns until the daemon is to stop."""
         dispatcher = self.dispatcher
         while self.running:
             dispatcher.turn()

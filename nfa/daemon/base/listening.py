@@ -1,4 +1,4 @@
-"""A unix socket to listen on: one that a dead process left is replaced, one that somebody answers on is not.
+"""A unix socket to listen on: one that a dead process left is replaced, one on which another process answers is not.
 
 In: a path and its rights. Out: the socket, not blocking, and what it takes to remove the file again.
 """

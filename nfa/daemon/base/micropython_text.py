@@ -13,7 +13,7 @@ _lower_rows = [b"", b""]
 
 
 def characters(text: str):
-    """Return what the characters of a text are told apart by: their numbers.
+    """Return the characters of a text as their code points.
 
     MicroPython keeps a character that a loop over a str has come to, or that `chr` has made, for as long as the process
     lives: strangers could fill the memory with names of ever other ones.

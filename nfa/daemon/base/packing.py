@@ -33,7 +33,7 @@ _DICTIONARY = (
 
 def pack(payload: bytes) -> bytes:
     """Return a payload packed."""
-    # A small window and little memory: a record is short, and zlib makes its tables anew for each.
+    # A small window and little memory: a record is short, and zlib builds its tables again for each.
     packer = zlib.compressobj(6, zlib.DEFLATED, -12, 5, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
     return packer.compress(payload) + packer.flush()
 

@@ -73,7 +73,7 @@ _clock = [time.ticks_ms(), 0]
 
 
 def monotonic() -> float:
-    """Return seconds that never go back. To be called now and then: the counter below it begins anew after some days."""
+    """Return seconds that never go back. To be called now and then: the counter below it wraps around after some days."""
     ticks = time.ticks_ms()
     _clock[1] += time.ticks_diff(ticks, _clock[0])
     _clock[0] = ticks

@@ -124,7 +124,7 @@ def read_string(payload: bytes) -> str:
 def encode(table: "dict[str, Any]") -> bytes:
     """Return the fields of a table, for ATTR_DATA or ATTR_SIGNATURE. Names that are no text are written as text.
 
-    None, bool, int, float, str, list, tuple and dict can be told; anything else is a TypeError. Integers are int32 where they
+    It takes None, bool, int, float, str, list, tuple and dict; else TypeError. Integers are int32 where they
     fit, else int64, and beyond that a double: a count that is too large stays a number of the right size, where clamping
     would lie. A double that is no number, or infinite, is null: JSON has no word for it. An empty name is `(empty)`: what
     the ubus command prints for none is not JSON.

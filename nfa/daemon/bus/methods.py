@@ -140,7 +140,7 @@ def _status(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
 
 
 def _actions(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
-    """The actions of the policy in force, in the order in which they are tried."""
+    """The actions of the active policy, in the order in which they are tried."""
     offset, limit = _window(given, MAX_LIMIT)
     return page("actions", _matching(status.actions(daemon), given.get("search", "")), offset, limit)
 
@@ -304,7 +304,7 @@ def _check(daemon: "Answering", given: "Data", reply: "Reply") -> None:
 
 
 def _reload(daemon: "Answering", given: "Data", reply: "Reply") -> None:
-    """Compile the configuration anew, as SIGHUP does; the answer comes when that is done."""
+    """Reload the configuration, as SIGHUP does; the answer comes when that is done."""
     daemon.loader.reload(reply)
 
 

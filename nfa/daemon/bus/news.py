@@ -46,7 +46,7 @@ class News:
         return self.ubus is not None and self.ubus.state == "registered" and self.ubus.event("nfa." + name, data)
 
     def matches(self, engine: "Engine", describe: "Callable[[tuple[Any, ...], int], Data]", now: int) -> None:
-        """Tell of the decisions of this turn of the loop, the last ones first to be told. `describe(item, now)`: as data."""
+        """Send events for the last decisions of this turn. `describe(item, now)`: as data."""
         new = engine.matched - self._matched
         self._matched = engine.matched
         if self.ubus is None or self.ubus.state != "registered":

@@ -136,7 +136,7 @@ def _fitting(table: "Data", budget: int) -> "tuple[Data, int]":
 
 
 def actions(daemon: "Reporting") -> "Data":
-    """Return the actions of the policy in force by name, in the order in which they are tried."""
+    """Return the actions of the active policy by name, in the order in which they are tried."""
     policy = daemon.engine.policy
     found: Data = ordered_dict()
     if policy is None:
@@ -175,7 +175,7 @@ def _kernel(registry: "Registry") -> "Data":
 
 
 def targets(daemon: "Reporting") -> "Data":
-    """Return the targets of the policy in force by name."""
+    """Return the targets of the active policy by name."""
     now = daemon.now()
     found: Data = ordered_dict()
     for target in daemon.registry.described:

@@ -1,6 +1,6 @@
 """From payloads to effects: decode, decide, apply. The path of every flow record, and the counters of what happened.
 
-In: payloads of the stream, the loop's clock in whole seconds, and policies to put in force. Out: calls of the targets'
+In: payloads of the stream, the loop's clock in whole seconds, and policies to activate. Out: calls of the targets'
 effects, and the table of live flows, by which later records of a flow (stats included) refresh what it holds.
 
 One generated function of the policy image tells which conditions of all exemptions and actions hold for a flow record, as the
@@ -88,7 +88,7 @@ class Engine:
         self._unpack: Callable[[bytes], bytes] = _same
         self._fast: Decode | None = None
         self.kept = Records()
-        """The last record of each live flow that may have to be matched again, packed."""
+        """The last record of each live flow that may have to be re-evaluated, packed."""
         self.max_flows = max_flows
         self._kept_bytes = kept_bytes or KEPT_BYTES
         self.flows = Flows()
@@ -155,7 +155,7 @@ class Engine:
                     else:
                         if verdict.exempt:
                             self.exempt += 1
-                        # It may have matched before: what it held then is taken back.
+                        # It may have matched before: what it held then is withdrawn.
                         self._end(digest, now, True)
                     if "digest_prev" in last:
                         self._renamed(last, now)
@@ -238,7 +238,7 @@ class Engine:
 
         It yields None, or the fault that a flow came to.
 
-        Against the policy that is in force when a flow's turn comes: it may change on the way, and an old one has ended.
+        Each flow is evaluated against the policy that is active at its turn: it may change meanwhile, and an old one has ended.
         """
         for digest in list(self.kept.young) + list(self.kept.older):
             packed = self.kept.get(digest)

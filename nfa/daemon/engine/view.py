@@ -160,7 +160,7 @@ def connection(flow: "dict[str, Any]", packed: "Callable[[str], bytes]" = addres
 
 
 def reply_connection(flow: "dict[str, Any]") -> bytes:
-    """Return the reply tuple that a record of netifyd 5 brings, likewise; b"" when it brings none that can be used."""
+    """Return the reply tuple of a record of netifyd 5, in the same form; b"" when it brings none that can be used."""
     found = flow["conntrack"]
     try:
         ends = address(found["reply_src_ip"]) + address(found["reply_dst_ip"])

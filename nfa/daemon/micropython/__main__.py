@@ -64,7 +64,7 @@ def run(chosen: "dict[str, str]", log: Log) -> int:
         log.say("error", chosen["image"] + " cannot be read: " + reason(failure))
         return 1
     gc.collect()
-    from .daemon import MicroDaemon  # after the image was read: a file that is none is told with what little memory there is
+    from .daemon import MicroDaemon  # after the image was read: a file that is no image is reported with little memory
 
     try:
         daemon = MicroDaemon(data, chosen["source"] or data["source"], chosen["control"], chosen["image"], log)

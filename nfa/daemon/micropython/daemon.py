@@ -90,7 +90,7 @@ class MicroDaemon(Loop):
         self.loader = self.news = _Facts(info)
         self._signals = -1
         self._room_told = -60.0
-        """When it was told last that the memory is full, monotonic seconds."""
+        """When lack of memory was last reported, monotonic seconds."""
         self._wanted_flows = data["max_flows"]
         self._most_elements = 0
         if data["log_level"] in LOG_LEVELS:

@@ -167,7 +167,7 @@ def entries(data: bytes, sequence: int, protocol: int) -> tuple[list[tuple[bytes
 
 
 def _addresses(payload: bytes) -> bytes:
-    """Return source and destination of a tuple, one after the other; b"" where they are not both told."""
+    """Return source and destination of a tuple, one after the other; b"" where one of them is missing."""
     found = dict(attributes(dict(attributes(payload)).get(CTA_TUPLE_IP, b"")))
     if CTA_IP_V4_SRC in found and CTA_IP_V4_DST in found:
         return found[CTA_IP_V4_SRC] + found[CTA_IP_V4_DST]

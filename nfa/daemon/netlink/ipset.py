@@ -1,7 +1,7 @@
 """ipset messages for elements (subsystem 6). Source: linux/netfilter/ipset/ip_set.h, lib/PROTOCOL of ipset.
 
 In: packed elements of one set. Out: one ADD or DEL message for up to `room` of them. An element is added without EXCL:
-one that is there gets its timeout anew. The kernel stops at the first element that it refuses and keeps the earlier ones;
+one that is there is refreshed. The kernel stops at the first element that it refuses and keeps the earlier ones;
 the LINENO it echoes is the index of the refused one.
 """
 
@@ -158,7 +158,7 @@ class Elements:
 
 
 def failed_index(echo: bytes) -> int:
-    """Return the index of the element that stopped a message, from the kernel's echo of it; 0 when it is not told."""
+    """Return the index of the element that stopped a message, from the kernel's echo of it; 0 when it is not given."""
     for kind, value in attributes(echo[20:]):
         if kind == IPSET_ATTR_LINENO and len(value) == 4:
             index: int = WORD.unpack(value)[0]

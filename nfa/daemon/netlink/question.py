@@ -12,7 +12,7 @@ from .wire import HEADER, NLMSG_DONE, NLMSG_ERROR, NUMBER, messages
 
 NLM_F_DUMP_INTR = 0x10
 _ATTEMPTS = 5
-"""Times that a dump is begun anew because something changed while the kernel walked."""
+"""Times that a dump is started over because something changed while the kernel walked."""
 
 
 class Questions:

@@ -81,7 +81,7 @@ def attributes(data: bytes) -> list[tuple[int, bytes]]:
 class Failure:
     """What the kernel said of one message: sequence number, error number (positive; 0 is an acknowledgement).
 
-    `offset` is where in the failed message the trouble is (bytes from its header, -1 when not told), `echo` the message as
+    `offset` is where in the failed message the trouble is (bytes from its header, -1 when not given), `echo` the message as
     the kernel returned it (its header only when capped).
     """
 

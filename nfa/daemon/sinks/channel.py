@@ -1,4 +1,4 @@
-"""What all channels of sinks have in common: who uses them, and how their troubles are told.
+"""What all channels of sinks have in common: who uses them, and how their trouble is reported.
 
 A channel takes events as bytes (`ubus`: as tables) from sink targets and brings them to its readers, without ever waiting
 for one. What waits is bounded, and what does not fit is dropped and counted with the target that it came from.
@@ -56,7 +56,7 @@ OVERHEAD = 100
 MAX_QUEUED = 2 << 20
 """Bytes that wait for a server that does not take them; then the oldest events are dropped."""
 QUIET = 300.0
-"""Seconds after a failure in which no other one is told: a server may fail every other second."""
+"""Seconds after a failure in which no other failure is reported: a server may fail every other second."""
 REOPEN = 30.0
 """Seconds until it is opened again after a fault."""
 _FAULT = "a fault in nfa"
@@ -92,10 +92,10 @@ class Channel:
         self.trouble = ""
         """Why it does not work now; "" while it does."""
         self._told = ""
-        """The trouble that was told last; "" when it was told that it works."""
+        """The trouble that was reported last; "" when its end was reported."""
         self._quiet_until = 0.0
         self._untold = 0
-        """Failures since then that were not told."""
+        """Failures since then that were not reported."""
 
     @property
     def deadline(self) -> float:

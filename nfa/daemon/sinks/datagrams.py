@@ -1,7 +1,7 @@
 """Sink `socket`, udp://: each event is a datagram. Nobody says whether it arrived.
 
 What the network does not take at once, and what is longer than a datagram can be, is dropped and counted. After any other
-failure, and from time to time, the name is looked up again and the socket made anew: it keeps its own address for as long as
+failure, and from time to time, the name is looked up again and a new socket is opened: it keeps its own address for as long as
 it lives, which the provider may change, and the server may move.
 """
 

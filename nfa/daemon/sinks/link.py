@@ -2,7 +2,7 @@
 
 In: where the server is, bytes to send, the news that the descriptor is ready. Out: calls of the owner: `connected(moment)`,
 `received(data, moment)`, `ended(moment)` when the server closes, `lost(why)`. The owner calls `good` when the server has shown
-that it works: the waits between attempts begin anew then.
+that it works: the waits between attempts start over then.
 """
 
 import errno

@@ -5,7 +5,7 @@ is, so a number of flows alone would bound nothing. Those that were not heard of
 """
 
 MAX_FLOWS = 8192
-"""Flows whose record is remembered for their end; of an older one the digest alone is told."""
+"""Flows whose record is remembered for their end; of an older one only the digest is sent."""
 MAX_BYTES = MAX_FLOWS * 400
 """Bytes of their packed records. A usual one has 150 to 300, and another 150 go with it."""
 

@@ -26,16 +26,16 @@ _NONE, _NEW, _UPDATED, _EXPIRED = "", "new", "updated", "expired"
 
 
 class Matched:
-    """The sink target as one combination of actions reaches it. `again`: for flows that run and are matched again."""
+    """The sink target as one combination of actions reaches it. `again`: for live flows that are re-evaluated."""
 
     def __init__(self, target: "SinkTarget", actions: tuple[str, ...], targets: tuple[str, ...], again: bool = False) -> None:
         self._target = target
         self.counters = target.counters
         self.names = (actions, targets)
         self.if_known = _NONE if again else _UPDATED
-        """What is told of a flow that the target knows."""
+        """The event for a flow that the target knows."""
         self.lasting: Matched = self if again else Matched(target, actions, targets, True)
-        """What is applied when a flow that runs is matched again (see `SetTarget`): it is told where it is new, and no more."""
+        """What is applied when a live flow is re-evaluated (see `SetTarget`): an event only where the flow is new."""
 
     def apply(self, record: "Record", flow: "Record", now: int, held: "Held | None") -> "Held | None":
         """Tell of the flow. Returns its key."""

@@ -32,7 +32,7 @@ LAST_RETRY = 60
 STOP_LIMIT = 3.0
 """Seconds that withdrawing the addresses may take when the daemon ends."""
 MAX_SAID = 200
-"""Characters of what pfctl said that are told."""
+"""Characters of pfctl's output that are reported."""
 _GONE = "does not exist"
 _NOT_ALL = 2
 """The exit code of `test` when the table is there, and the address is not in it."""
@@ -175,7 +175,7 @@ class Tables:
         return slot.trouble
 
     def retire(self, slot: TableSlot) -> None:
-        """A slot goes out of use. What it holds is taken out when its time is over, or when the daemon ends."""
+        """A slot goes out of use. What it holds is withdrawn when it expires, or when the daemon ends."""
         self._slots.remove(slot)
         if "replace" in slot.tasks:
             # Nothing of it is in the table, which is not empty yet.
@@ -268,7 +268,7 @@ class Tables:
             del slot.adds[key]
             slot.tried.pop(key, None)
         new = len(keys)
-        # What is there is added once more: somebody may have taken it out.
+        # What is there is added once more: another program may have removed it.
         again = list(slot.refreshes)[: slot.batch - new]
         for key in again:
             del slot.refreshes[key]
@@ -347,7 +347,7 @@ class Tables:
     # -- the end --------------------------------------------------------------------------------------------------------
 
     def close(self, now: int) -> None:
-        """The daemon ends, and with it the clock of what is in the tables: it is taken out, as far as STOP_LIMIT allows."""
+        """The daemon ends, and with it the clock of what is in the tables: they are withdrawn, as far as STOP_LIMIT allows."""
         for slot in list(self._slots):
             self.retire(slot)
         for slot in self._leaving:
@@ -368,7 +368,7 @@ class Tables:
 
 
 def _words(said: bytes) -> str:
-    """Return the first line of what pfctl said, as far as it may be told."""
+    """Return the first line of what pfctl said, as far as it is reported."""
     text = said.decode("utf-8", "replace").strip().partition("\n")[0]
     text = "".join([c if c.isprintable() else "?" for c in text])
     return (text[7:] if text.startswith("pfctl: ") else text)[:MAX_SAID]

@@ -27,7 +27,7 @@ if MYPY:
     Target = LogTarget | SetTarget | SinkTarget | None
 
     class Running(Protocol):
-        """The registry: the tables in force, and what makes new objects."""
+        """The registry: the active tables, and what makes new objects."""
 
         hub: Hub | None
         tables: Tables | None

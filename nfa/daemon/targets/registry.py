@@ -91,7 +91,7 @@ class Registry:
         return found
 
     def number_slots(self, image: "Data") -> list[int]:
-        """Return a number for each slot of an image: that of the slot in force with the same set, or a new one."""
+        """Return a number for each slot of an image: that of the active slot with the same set, or a new one."""
         known = {_identity(slot.data): slot.number for slot in self.by_number.values()}
         numbers = []
         for data in image["slots"]:
@@ -146,7 +146,7 @@ class Registry:
         for sink, _, cutting in made.uses:
             sink.cutting = cutting
         if self._leaving:
-            # A new slot may be about to set what an old one has yet to take back.
+            # A new slot may be about to set what an old one has yet to withdraw.
             self._insist(self.finish, now)
         for slot, data, counters in made.kept:
             slot.counters = counters
@@ -288,7 +288,7 @@ class Registry:
                 self.sets.fail(slot, error, 0)
 
     def flush_slots(self, slots: "list[AnySlot]") -> tuple[int, str]:
-        """Empty sets because somebody asked for it. Returns how many elements that took, and what went wrong or ""."""
+        """Flush sets on request. Returns how many elements were withdrawn, and what went wrong or ""."""
         withdrawn = 0
         for slot in slots:
             if not isinstance(slot, Slot):

@@ -47,7 +47,7 @@ class SetTarget:
 
     @property
     def lasting(self) -> "SetTarget":
-        """What is applied also when a flow that runs is matched again: all of it lasts as long as the flow."""
+        """What is applied also when a live flow is re-evaluated: all of it lasts as long as the flow."""
         return self
 
     def bind(self, slots: "list[tuple[FilledSlot, Key]]") -> None:
@@ -97,7 +97,7 @@ class LogTarget:
     """A log target, with its interface. `cutting` cuts flows and remembers which, where that is wanted."""
 
     lasting = None
-    """A flow that runs had its entry when its record came."""
+    """A live flow had its entry when its record came."""
 
     def __init__(self, log: Log, interface: str, cutting: SetTarget | None) -> None:
         self.log = log

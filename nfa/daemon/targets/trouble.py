@@ -26,7 +26,7 @@ class Trouble:
         return new
 
     def end(self) -> bool:
-        """It works again. Returns whether the trouble had been told, so that its end is to be told too."""
+        """It works again. Returns whether the trouble had been reported, so that its end must be, too."""
         told = self.told
         self.code = self.words = ""
         self.told = False

@@ -31,7 +31,7 @@ AFTER_CUT = 10
 """Seconds in which a connection that was cut is looked for each second: its next packet makes a new entry."""
 MAX_TAILS = 4096
 MAX_MISSING = 32
-"""Names without a label that are told."""
+"""Names without a label that are reported."""
 NO_LABEL = 0xFF
 
 
@@ -102,10 +102,10 @@ class ConnectionSlot:
         had no room for labels since."""
         self.without_room = 0
         self.failed = b""
-        """The first connection that could not be given its bits since that was last told, and how many there were."""
+        """The first connection that could not be given its bits since that was last reported, and how many there were."""
         self.failures = 0
         self.missing: dict[str, bool] = {}
-        """Names of applications and protocols that have no label, and whether that was told."""
+        """Names of applications and protocols that have no label, and whether that was reported."""
         self._latest: dict[bytes, bytes] | None = None
         """Where labels depend on the flow: connection to its latest key."""
         self._tails: dict[bytes, tuple[bytes, bytes]] = {}
@@ -309,7 +309,7 @@ class ConnectionSlot:
             self._failed(key)
 
     def cut_off(self, connection: bytes, now: int) -> None:
-        """The entry of a connection was deleted: what it carried is put back as soon as it is there again."""
+        """The entry of a connection was deleted: what it carried is restored as soon as it is there again."""
         key = self._held(connection)
         if key is not None and self.data["kind"] != "cut":
             self.live.pop(key, None)
@@ -317,7 +317,7 @@ class ConnectionSlot:
             self.again[key] = now + AFTER_CUT
 
     def tail(self, key: bytes, withdraw: bool) -> bytes:
-        """Return the attributes of the message that sets this target's bits on a connection, or takes them back.
+        """Return the attributes of the message that sets this target's bits on a connection, or withdraws them.
 
         Where targets overlap, a bit is what the last of them that holds the connection wants, in the order of the policy.
         """

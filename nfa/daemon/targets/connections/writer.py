@@ -26,7 +26,7 @@ ADD, REFRESH, REMOVE, CUT = 0, 1, 2, 3
 MAX_TURN = 2048
 """Changes of one kind that are made in one turn of the loop, in about 10 ms; the rest waits for the next one."""
 QUIET = 30
-"""Seconds without a new success after which missing room for labels is told again, if MANY connections had none since."""
+"""Seconds without a new success after which missing room for labels is reported again, if MANY connections had none since."""
 MANY = 8
 CODE_NO_ROOM = "labels-no-room"
 NO_ROOM = "connections have no room for labels, because no firewall rule sets a label"
@@ -263,7 +263,7 @@ class Connections:
                     done.append(change)
         return done
 
-    # -- what is told -----------------------------------------------------------------------------------------------
+    # -- what is reported --------------------------------------------------------------------------------------------
 
     def tick(self, slots: list[ConnectionSlot], now: int) -> None:
         """Tell what could not be labelled in the last second, where that is wanted."""

@@ -156,7 +156,7 @@ class KeptSets:
         self.changed = True
 
     def works(self, slot: Slot) -> None:
-        """A set can be used (again): say so, if it was told that it could not."""
+        """A set can be used (again): say so, if the trouble was reported."""
         state = slot.state
         was_full = state.words == IS_FULL
         if state.end():
@@ -186,7 +186,7 @@ class KeptSets:
             words = {CODE_FULL: IS_FULL, CODE_MISSING: IS_MISSING}.get(code) or describe(error)
         self.happens(slot, MISFITS if misfit else IS_REFUSED if making else _EVENTS.get(code, IS_REFUSED))
         state.wait(now + (RETRY_FULL if state.value == FULL else RETRY_OTHER))
-        # A full set has room now and then: that is told again only after a while, not each time.
+        # A full set has room now and then: that is reported again only after a while, not each time.
         quiet = state.value == FULL and now < self._quiet_until.get(set_of(slot.data), 0)
         if state.value == FULL:
             self._quiet_until[set_of(slot.data)] = now + QUIET
@@ -200,7 +200,7 @@ class KeptSets:
         slot.counters.error_time = now
 
     def misfits_now(self, slot: Slot, now: int) -> bool:
-        """No element of ours fits into a managed set: somebody has made another one in its place. `healing` replaces it.
+        """No element of ours fits into a managed set: another program created another one in its place. `healing` replaces it.
 
         Returns False when that is not to be: something else may be wrong with the elements.
         """
@@ -214,7 +214,7 @@ class KeptSets:
         self.happens(slot, MISFITS)
         return True
 
-    # -- what somebody else did -------------------------------------------------------------------------------------
+    # -- what other programs did -----------------------------------------------------------------------------------
 
     def lost(self, slot: Slot, count: int | None = None) -> None:
         """Another program flushed a set: its elements are to be restored (see `healing`).

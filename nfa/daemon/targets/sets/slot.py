@@ -48,7 +48,7 @@ class Slot:
         self.dels: dict[bytes, None] = {}
         self.state = SetState(data["managed"])
         self.carried_over = True
-        """The set may hold elements that are not in `live` (of an earlier life of the daemon, or of somebody else): adding
+        """The set may hold elements that are not in `live` (of an earlier life of the daemon, or of another program): adding
         one of those must refresh it."""
         self._carried_until = 0
         self._earliest = 0

@@ -1,6 +1,6 @@
 """The state of a kernel set, as one target sees it. Only this module knows what a state allows, and only this changes it.
 
-In: events: what the kernel answered, what it told by itself, what the daemon did. Out: the state, and with it what becomes of
+In: events: what the kernel answered, what it notified, what the daemon did. Out: the state, and with it what becomes of
 an add, a refresh or a withdrawal now, and what healing has to do. Times are whole seconds of the loop's clock.
 
               made                gone                  made (elements are owed)

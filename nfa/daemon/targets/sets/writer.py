@@ -221,7 +221,7 @@ class Sets(KeptSets):
                 return [unit.part(keys[:index])] if index else []
             self._refuse(slot, [keys[index]], error, now)
             return [unit.part(part) for part in (keys[:index], keys[index + 1 :]) if part]
-        # It is not told which element it was: look for it by halves.
+        # The kernel does not say which element it was: find it by bisection.
         middle = len(keys) // 2
         return [unit.part(keys[:middle]), unit.part(keys[middle:])]
 
