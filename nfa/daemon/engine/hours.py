@@ -44,7 +44,7 @@ class Zone:
 
 
 def shown(weekday: int, second: int) -> str:
-    """Return what a clock on the wall shows, as "sat 12:41"."""
+    """Return what a wall clock shows, as "sat 12:41"."""
     return DAYS[weekday] + f" {second // 3600}:{second // 60 % 60:02}"
 
 
