@@ -126,7 +126,7 @@ def measure(folder: Path, flows: list[Flow], counts: dict[str, tuple[int, ...]],
             before = time.process_time()
             data = pure.compiled(mixes.write(folder, count, mix))
             took = time.process_time() - before
-            policy = pure.in_force(data)
+            policy = pure.activated(data)
             raw = image.dump(data)
             found: dict[str, float] = {"compile": took, "image": len(raw), "memory": weight(folder, raw)}
             found |= {way: cost(policy, flows, way, seconds) for way in WAYS}

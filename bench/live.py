@@ -65,7 +65,7 @@ class Daemon:
         chosen = dict(os.environ, NFA_JSON=how.get("json", "standard"))
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, env=chosen)
-        until(lambda: self.said("policy in force"), "the daemon's policy")
+        until(lambda: self.said("policy loaded"), "the daemon's policy")
 
     def __enter__(self) -> Daemon:
         return self

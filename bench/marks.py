@@ -70,7 +70,7 @@ def _changed(folder: Path, name: str, target: dict[str, object], keys: list[byte
     for start in range(0, len(keys), batch):
         for key in keys[start : start + batch]:
             slot.hold(b"\0\0" + key, 1)
-        registry.flush(1)
+        registry.commit(1)
     took = time.perf_counter() - began
     if slot.present != len(keys):
         raise RuntimeError(f"{slot.present} of {len(keys)} connections have their {name}")

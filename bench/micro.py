@@ -35,7 +35,7 @@ class Micro(live.Daemon):
         command = [interpreter(), "-m", "nfa.daemon.micropython", str(image), "--control", self.control]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdin=-3, stdout=log, stderr=log, env=environment)
-        until(lambda: self.said("policy in force"), "the policy")
+        until(lambda: self.said("policy loaded"), "the policy")
 
 
 def end_to_end(folder: Path, policy: Path, recording: Path, loops: int) -> dict[str, float]:

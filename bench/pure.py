@@ -83,7 +83,7 @@ def compiled(path: Path) -> dict[str, object]:
     return image_of(found)
 
 
-def in_force(data: dict[str, object]) -> Policy:
+def activated(data: dict[str, object]) -> Policy:
     """Return the policy of an image, without its targets."""
     slots: list[object] = data["slots"]  # type: ignore[assignment]
     return Policy(data, image.code_of(data["code"]), {}, list(range(len(slots))))  # type: ignore[arg-type]
@@ -92,7 +92,7 @@ def in_force(data: dict[str, object]) -> Policy:
 def load(path: Path) -> tuple[Policy, dict[str, object]]:
     """Compile a policy, and put it in force here. Raises RuntimeError when something in it is wrong."""
     data = compiled(path)
-    return in_force(data), data
+    return activated(data), data
 
 
 def measure(data: bytes, policy: Policy, runs: int) -> dict[str, float]:

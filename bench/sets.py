@@ -64,7 +64,7 @@ def measure(folder: Path, flows: list[dict[str, Any]], rounds: int) -> dict[str,
         _fill(registry, slot, keys, _BURST)
         for _ in range(rounds):
             for name, way in ways.items():
-                registry.sets.empty(slot)
+                registry.sets.flush(slot)
                 slot.holders.__init__()  # these are new flows
                 began = _cpu()
                 way()
@@ -73,7 +73,7 @@ def measure(folder: Path, flows: list[dict[str, Any]], rounds: int) -> dict[str,
             raise RuntimeError(f"only {slot.counters.added} elements were added: {slot.counters.last_error}")
         if kind == "nftset":
             for size in (_TURN, _BURST):
-                registry.sets.empty(slot)
+                registry.sets.flush(slot)
                 some = flows[: _BATCHES * size]
                 scripts = [_nft_script(some[start : start + size]).encode() for start in range(0, len(some), size)]
                 began = _cpu()
@@ -95,7 +95,7 @@ def _fill(registry: Registry, slot: Any, keys: list[bytes], turn: int) -> None:
     for start in range(0, len(keys), turn):
         for key in keys[start : start + turn]:
             slot.hold(key, 1)
-        registry.flush(1)
+        registry.commit(1)
 
 
 def _ends(record: dict[str, Any]) -> tuple[str, str, int, str]:

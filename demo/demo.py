@@ -213,7 +213,7 @@ def watch(log: Path, control: str, records: int, processes: tuple[subprocess.Pop
         if seen >= records:
             return
         seen = _records(control)
-        if seen > 0 and "policy in force" not in log.read_text(errors="replace"):
+        if seen > 0 and "policy loaded" not in log.read_text(errors="replace"):
             raise Failed("the daemon could not load the policy")
     raise Failed(f"the daemon saw {seen} of {records} records in {PATIENCE} seconds")
 

@@ -1,16 +1,36 @@
-"""What holds for all tests: hypothesis tries the same examples each time, however slow the machine is."""
+"""What holds for all tests: hypothesis tries the same examples each time, however slow the machine is.
+
+With NFA_MUTANTS in the environment (tests/mutants/run.py) one fault is enough: few examples, and the quick tests come first.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from micropython_lab import MicroPython
 
 settings.register_profile("nfa", derandomize=True, deadline=None)
-settings.load_profile("nfa")
+settings.register_profile(
+    "mutants", settings.get_profile("nfa"), max_examples=15, phases=(Phase.explicit, Phase.generate), database=None
+)
+MUTANTS = bool(os.environ.get("NFA_MUTANTS"))
+settings.load_profile("mutants" if MUTANTS else "nfa")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let those tests run last that try many examples: `make mutants` stops at the first that fails."""
+    if MUTANTS:
+        items.sort(key=lambda item: item.get_closest_marker("hypothesis") is not None)
+
+
+# A shell ignores SIGINT for what it runs in the background, and whatever the tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

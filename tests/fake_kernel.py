@@ -129,7 +129,7 @@ class Kernel:
     def _ipset(self, kind: int, sequence: int, raw: bytes) -> wire.Failure:
         found = dict(wire.attributes(raw[20:]))
         name = found[2].rstrip(b"\0").decode()
-        error = self._whole_set(kind, name, 0x602, 0x603, ipset.IN_USE)
+        error = self._whole_set(kind, name, 0x602, 0x603, ipset.IPSET_ERR_BUSY)
         if error:
             # DESTROY without EXCL takes a set that is not there for destroyed.
             return wire.Failure(sequence, 0 if error == errno.ENOENT else error, -1, raw)
@@ -145,7 +145,7 @@ class Kernel:
             keys = [dict(wire.attributes(each[1]))[1] for each in data]
             self.log.append(("add" if kind == ipset.ADD else "del", name, keys))
             for each, one in zip(data, keys, strict=True):
-                error = self._change(name, one, kind == ipset.ADD, ipset.FULL)
+                error = self._change(name, one, kind == ipset.ADD, ipset.IPSET_ERR_HASH_FULL)
                 if error and kind == ipset.ADD:  # deleting what is not there is fine, without the flag for it
                     at = raw.index(wire.attribute(9, b"\0" * 4))
                     return wire.Failure(sequence, error, -1, raw[: at + 4] + each[9] + raw[at + 8 :])

@@ -63,7 +63,7 @@ class House:
         now = self.daemon.now()
         self.daemon._taken_at = time.time()
         self.daemon.engine.take([samples.payload(record) for record in records], now)
-        self.daemon.registry.flush(now)
+        self.daemon.registry.commit(now)
 
     def call(self, method: str, **arguments: Any) -> tuple[int, dict[str, Any]]:
         """Call a method and wait for its answer, while the daemon's searches and children go on."""

@@ -85,7 +85,7 @@ class MicroPython:
 DECIDE = """
 import sys
 from nfa.image.micropython import load
-from nfa.daemon.base.portable_micropython import set_lower
+from nfa.daemon.base.micropython_text import set_lower
 from nfa.daemon.engine.policy import Policy
 from nfa.daemon.engine.view import MALFORMED
 from nfa.daemon.stream.framing import Framer

@@ -1,7 +1,7 @@
 """The command `nfa`: one module for each subcommand.
 
-A module has `add_arguments(parser)` and `run(arguments) -> exit code`. Only the one that is asked for is
-imported. Exit codes, for all of them: 0 done, 1 it did not work (or `check` found errors), 2 wrong usage.
+A module has `add_arguments(parser)` and `run(arguments) -> exit code`. Only the requested one is
+imported. Exit codes of all commands: 0 success, 1 failure (or `check` found errors), 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from .. import __version__
 COMMANDS = {
     "run": "run the daemon in the foreground",
     "check": "check a configuration and explain what is wrong with it",
-    "explain": "say for flow records which actions match, and why",
+    "explain": "show which actions match flow records, and why",
     "eval": "print the flow records that match an expression",
     "replay": "serve a recorded flow stream on a socket, as netifyd would",
-    "status": "show what the running daemon does",
-    "matches": "show the last flows that actions of the running daemon matched",
-    "elements": "show what the running daemon holds in its sets",
-    "flush": "empty the sets of a target of the running daemon",
-    "reload": "let the running daemon read its configuration again",
+    "status": "show the state of the running daemon",
+    "matches": "show the last flows that matched",
+    "elements": "show the elements in the running daemon's sets",
+    "flush": "flush the sets of a target",
+    "reload": "make the running daemon reload its configuration",
     "apps": "list the applications a policy may name",
     "protocols": "list the protocols a policy may name",
     "categories": "list the categories a policy may name",
@@ -38,8 +38,8 @@ examples:
   nfa eval "app == 'youtube';" recording.bin.gz
   nfa status
 
-'nfa COMMAND --help' tells more of each, with examples.
-exit codes: 0 done, 1 it did not work (check: errors were found), 2 wrong usage"""
+'nfa COMMAND --help' shows the options of a command, with examples.
+exit codes: 0 success, 1 failure (check: errors were found), 2 wrong usage"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
         prog="nfa",
-        description="Flow actions: what netifyd detects becomes elements of nftables sets and ipsets, and log files.",
+        description="Flow actions: turn what netifyd detects into elements of nftables sets and ipsets, and into log files.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

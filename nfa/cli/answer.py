@@ -56,9 +56,9 @@ def _record(flow: Answer) -> Answer:
     try:
         kind, value = classify(record | {"type": record.get("type", "flow")})
     except BadRecord as bad:
-        raise Refused(f"this is no flow record: {bad}") from None
+        raise Refused(f"not a flow record: {bad}") from None
     if kind != "flow":
-        raise Refused("this is a record of another type, not of a flow")
+        raise Refused("not a flow record, but one of another type")
     return dict(value)
 
 
@@ -71,7 +71,7 @@ def _explain(given: Answer, sources: Sources, paths: Paths) -> Answer:
     try:
         answer = explain(compiled, record).as_dict()
     except (TypeError, AttributeError, ValueError, KeyError, OSError):
-        raise Refused("a field of this flow record has another form than netifyd gives it") from None
+        raise Refused("a field of this flow record is malformed") from None
     answer["steps"], answer["steps_left_out"] = _telling(cast("list[Answer]", answer["steps"]))
     return answer
 
@@ -135,8 +135,8 @@ def main() -> int:
     except Refused as refusal:
         answer = {"refused": str(refusal)}
     except MemoryError:
-        answer = {"refused": "this takes more memory than a question may have"}
+        answer = {"refused": "this needs more memory than a request may use"}
     except Exception as failure:  # one line for the one who asked, no traceback in the log of somebody else
-        answer = {"refused": f"this cannot be answered: {type(failure).__name__}"}
+        answer = {"refused": f"this request failed: {type(failure).__name__}"}
     print(json.dumps(answer))
     return 0

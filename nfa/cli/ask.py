@@ -26,7 +26,7 @@ class Unanswered(Exception):
 def add_control_argument(parser: argparse.ArgumentParser) -> None:
     """Add --control and -u."""
     parser.add_argument("--control", metavar="PATH", help=f"control socket (default: control of UCI, else {DEFAULT_CONTROL})")
-    parser.add_argument("-u", "--uci", metavar="DIR", default=UCI_FOLDER, help="the folder of UCI (default: %(default)s)")
+    parser.add_argument("-u", "--uci", metavar="DIR", default=UCI_FOLDER, help="UCI folder (default: %(default)s)")
 
 
 def control_of(arguments: argparse.Namespace) -> str:
@@ -46,7 +46,7 @@ def ask(control: str, method: str, arguments: dict[str, object] | None = None, t
     except OSError as failure:
         message = f"{control}: {failure.strerror or failure}"
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
-        message = f"what answers on {control} is not nfa; its control socket is named with --control"
+        message = f"what answers on {control} is not nfa; name its control socket with --control"
     except ValueError as refusal:
         message = str(refusal)
     raise Unanswered(message)

@@ -1,4 +1,4 @@
-"""`nfa check`: everything that can be known about a configuration without a flow, in words and as JSON."""
+"""`nfa check`: check a configuration and report the findings, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .show import policy_data, print_policy
 
 _EPILOG = """\
 examples:
-  nfa check                           what is wrong in /etc/config and in the JSON file of netifyd's folder
+  nfa check                           check /etc/config and the JSON file in netifyd's folder
   nfa check -u /tmp/new               the same with another folder for /etc/config
   nfa check -c policy.json            errors and warnings, with their places
-  nfa check -c policy.json --json     the same for a program
+  nfa check -c policy.json --json     the same as JSON
   nfa check --show | less             the merged policy, and where each value of it came from
 
 exit codes: 0 no errors (there may be warnings), 1 errors, 2 wrong usage"""

@@ -40,8 +40,8 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state-dir",
         metavar="DIR",
-        help="netifyd's folder, ${path_state_persistent} in a configuration (default: from /etc/netifyd.conf, "
-        "else /etc/netifyd or /etc/netify.d, the one that holds something)",
+        help="netifyd's folder, ${path_state_persistent} in a configuration (default: as in /etc/netifyd.conf, "
+        "else /etc/netifyd or /etc/netify.d, whichever is not empty)",
     )
 
 
@@ -114,7 +114,7 @@ def flow_of(record: object) -> dict[str, Any] | None:
 
 
 class Recording:
-    """The flow records of a recording that a command reads, and what a person should be told about it meanwhile."""
+    """The flow records of a recording that a command reads; reports progress and damage to the user."""
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -148,9 +148,9 @@ class Recording:
         if len(self.damage) > 3:
             print(f"{self.file}: {len(self.damage) - 3} more places could not be read", file=sys.stderr)
         if self.unusable:
-            print(f"{self.file}: {self.unusable} flow records lack what a flow record must have", file=sys.stderr)
+            print(f"{self.file}: {self.unusable} flow records lack required fields", file=sys.stderr)
         if not self.count:
-            fail(f"{self.file} holds no records: a recording has netifyd's length headers, or one JSON object a line")
+            fail(f"{self.file} contains no records; expected netifyd's length headers, or one JSON object a line")
         return self.count > 0
 
 

@@ -40,16 +40,16 @@ def _numeric(uri: str, reports: Reports, consequence: str) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Compile a configuration to a policy image: what the daemon keeps in memory of it."
+    parser.description = "Compile a configuration to a policy image, which the daemon loads."
     parser.epilog = _EPILOG
     add_config_arguments(parser)
-    parser.add_argument("-s", "--source", help="netifyd's socket, before that of UCI; a host's name is looked up")
-    parser.add_argument("--salvage", action="store_true", help="use the files that can be read where others cannot")
+    parser.add_argument("-s", "--source", help="netifyd's socket, instead of UCI's source; a host name is resolved")
+    parser.add_argument("--salvage", action="store_true", help="if some files cannot be read, use the others")
     parser.add_argument("--micropython", action="store_true", help="an image for MicroPython (see docs/micropython.md)")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("-o", "--output", metavar="FILE", help="write the image to a file")
     where.add_argument(
-        "--image-to-stdout", action="store_true", help="write the image, reports in it, to standard output; for CPython"
+        "--image-to-stdout", action="store_true", help="write the image, with its findings, to standard output (CPython only)"
     )
 
 

@@ -1,4 +1,4 @@
-"""`nfa elements`: what the running daemon holds in the sets of a target, or of all."""
+"""`nfa elements`: list the elements that the running daemon added to the sets of a target, or of all targets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .common import fail, paint, plural, shown
 
 _EPILOG = """\
 examples:
-  nfa elements                               of all targets
+  nfa elements                               elements of all targets
   nfa elements nft.video
   nfa elements nft.video 192.168.1.20        only elements with this text in them
   nfa elements nft.video --json | jq length
@@ -22,9 +22,9 @@ exit codes: 0 done, 1 no daemon answers or there is no such target, 2 wrong usag
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Show the elements that the running daemon has put into the sets of a target, or of all, with the seconds that\n"
-        "they have left after netifyd last told of traffic, as nft and ipset write them; of a ctmark or ctlabel the\n"
-        "connections, which keep it as long as they last. What others put into the sets is not shown."
+        "Show the elements that the running daemon has added to the sets of a target, or of all targets, as nft and ipset\n"
+        "write them, with the seconds until they expire, counted since netifyd last reported traffic. For ctmark and ctlabel,\n"
+        "show the connections, which keep mark and labels as long as they last. Elements that others added are not shown."
     )
     parser.epilog = _EPILOG
     parser.add_argument("target", nargs="?", default="", metavar="TARGET", help="the name of the target (default: all)")

@@ -16,10 +16,10 @@ _COLOURS = {"matched": "good", "exempt": "warning", "outside hours": "warning"}
 
 _EPILOG = """\
 examples:
-  nfa explain recording.bin.gz | less                    what the configuration of this router makes of it
+  nfa explain recording.bin.gz | less                    use the configuration of this router
   nfa explain --no-uci -c policy.json recording.bin.gz | less
   nfa explain -c policy.json --matched flows.jsonl       only flows that some action matches
-  nfa explain --at 'sat 21:30' --matched flows.jsonl     at this hour, for actions with a time_of_day
+  nfa explain --at 'sat 21:30' --matched flows.jsonl     at this time, for actions with a time_of_day
   ssh router socat -u UNIX-CONNECT:/var/run/netifyd/netifyd.sock - | nfa explain -c policy.json
   nfa explain -c policy.json --json flows.jsonl | jq -c '[.digest, .actions, .targets]'
 
@@ -30,8 +30,8 @@ exit codes: 0 done, 1 the configuration or the recording cannot be used, 2 wrong
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Say for each flow record which actions match and why, which were exempt, halted or off, and what the targets\n"
-        "would get: now, or at the hour of --at. Nothing is changed, and no daemon is asked."
+        "Show for each flow record which actions match and why, which are exempt, halted or off, and what the targets\n"
+        "would get: now, or at the time given with --at. Nothing is changed, and no daemon is needed."
     )
     parser.epilog = _EPILOG
     add_config_arguments(parser)

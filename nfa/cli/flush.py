@@ -11,13 +11,13 @@ _EPILOG = """\
 examples:
   nfa flush nft.video
 
-exit codes: 0 done, 1 no daemon answers, or it could not empty the sets, 2 wrong usage"""
+exit codes: 0 done, 1 no daemon answers, or it could not flush the sets, 2 wrong usage"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Empty the sets of a target of the running daemon. Flows that still go on come back with their next records,\n"
-        "as long as the policy has them in the target."
+        "Flush the sets of a target of the running daemon. Live flows that still match are added again with their next\n"
+        "records."
     )
     parser.epilog = _EPILOG
     parser.add_argument("target", metavar="TARGET", help="the name of the target")
@@ -31,8 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
         return fail(str(why))
     if answer.get("kind") in ("ctmark", "ctlabel"):
         what = "mark" if answer["kind"] == "ctmark" else "labels"
-        print(f"{shown(arguments.target)}: {what} taken back from {plural(answer['withdrawn'], 'connection')}")
+        print(f"{shown(arguments.target)}: {what} withdrawn from {plural(answer['withdrawn'], 'connection')}")
     else:
-        taken = f"{plural(answer['withdrawn'], 'element')} taken out of {plural(answer['sets'], 'set')}"
+        taken = f"{plural(answer['withdrawn'], 'element')} withdrawn from {plural(answer['sets'], 'set')}"
         print(f"{shown(arguments.target)}: {taken}")
     return 0

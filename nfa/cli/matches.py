@@ -22,7 +22,7 @@ exit codes: 0 done, 1 no daemon answers, 2 wrong usage"""
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Show the last flows that an action of the running daemon matched, the newest first. The daemon remembers 200.\n"
-        "Why a flow matches, or does not, says nfa explain."
+        "nfa explain shows why a flow matches or does not."
     )
     parser.epilog = _EPILOG
     parser.add_argument("-n", type=_count, default=20, metavar="N", help="how many (default: %(default)s)")
@@ -63,5 +63,5 @@ def run(arguments: argparse.Namespace) -> int:
         now = time.time()
         print_table([["time", "flow", "application", "actions", "targets"], *(_row(match, now) for match in answer["matches"])])
     else:
-        print("no flow has matched yet; nfa status shows whether flows come in")
+        print("no flow has matched yet; nfa status shows whether flows arrive")
     return 0

@@ -17,12 +17,12 @@ examples:
   nfa categories           categories of applications and of protocols
   nfa protocols --json
 
-In an expression an application may be named without what stands before its first dot: app == 'youtube'.
+In an expression, the part of an application's name up to its first dot may be omitted: app == 'youtube'.
 exit codes: 0 something was found, 1 nothing was found, 2 wrong usage"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.description = "List the names that expressions may use, with their ids, as the agent on this machine knows them."
+    parser.description = "List the names that expressions may use, with their ids, as known to the agent on this machine."
     parser.epilog = _EPILOG
     parser.add_argument("search", nargs="?", default="", help="only names that contain this")
     add_control_argument(parser)

@@ -1,4 +1,4 @@
-"""`nfa reload`: let the daemon read its configuration again, and say what came of it."""
+"""`nfa reload`: make the daemon reload its configuration, and print the result."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _EPILOG = """\
 examples:
   nfa reload
 
-exit codes: 0 the configuration is in force, 1 it is not, or no daemon answers, 2 wrong usage"""
+exit codes: 0 the configuration is active, 1 it cannot be used, or no daemon answers, 2 wrong usage"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Let the running daemon read its configuration again, wait for the outcome, and print what was found wrong.\n"
-        "A configuration that cannot be used leaves the running policy in force. On OpenWrt, service nfa reload does the\n"
+        "Make the running daemon reload its configuration, wait for the result, and print the findings.\n"
+        "If the configuration cannot be used, the running policy stays active. On OpenWrt, service nfa reload does the\n"
         "same without waiting."
     )
     parser.epilog = _EPILOG
@@ -38,9 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
     errors, warnings = answer["errors"], answer["warnings"]
     found = f"{plural(errors, 'error')}, {plural(warnings, 'warning')}"
     if not answer["loaded"]:
-        kept = "the running policy stays in force" if answer["generation"] else "no policy is in force"
-        print(paint(f"the configuration is not used, {kept}: {found}", "error"))
+        kept = "the running policy stays active" if answer["generation"] else "no policy is active"
+        print(paint(f"the configuration cannot be used; {kept}: {found}", "error"))
         return 1
     colour = "error" if errors else "warning" if warnings else "good"
-    print(f"policy {answer['generation']} is in force: {paint(found, colour)}")
+    print(f"policy {answer['generation']} is active: {paint(found, colour)}")
     return 0

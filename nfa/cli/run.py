@@ -27,8 +27,8 @@ examples:
   nfa run -c policy.json -s unix:///tmp/n.sock -v   show each match of a replayed stream
   nfa run -s tcp://192.168.1.1:7150              netifyd on another machine
 
-signals: HUP compiles the configuration anew, TERM and INT end the daemon
-exit codes: 0 ended by a signal, 1 another nfa is running or the control socket cannot be made, 2 wrong usage"""
+signals: HUP reloads the configuration, TERM and INT end the daemon
+exit codes: 0 ended by a signal, 1 another nfa is running or the control socket cannot be created, 2 wrong usage"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,9 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-s", "--source", help=f"netifyd's socket (default: source of UCI, else {DEFAULT_SOURCE})")
     parser.add_argument("--control", metavar="PATH", help=f"control socket (default: control of UCI, else {DEFAULT_CONTROL})")
     parser.add_argument(
-        "--ubus", metavar="PATH", default="", help="socket of ubusd, or none for no ubus (default: /var/run/ubus/ubus.sock)"
+        "--ubus",
+        metavar="PATH",
+        default="",
+        help="socket of ubusd, or 'none' to use no ubus (default: /var/run/ubus/ubus.sock)",
     )
-    parser.add_argument("-v", "--verbose", action="store_true", help="print each match; log_level of UCI does not count then")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print each match; UCI's log_level is ignored")
 
 
 _MALLOC = {"MALLOC_MMAP_THRESHOLD_": "98304", "MALLOC_TRIM_THRESHOLD_": "163840", "MALLOC_TOP_PAD_": "0"}

@@ -20,7 +20,7 @@ exit codes: 0 done, 1 no daemon answers, 2 wrong usage"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Show what the running daemon does: its source, policy, flows, actions and targets."
+    parser.description = "Show the state of the running daemon: its source, policy, flows, actions and targets."
     parser.epilog = _EPILOG
     add_control_argument(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -42,16 +42,16 @@ def _print(status: dict[str, Any], now: float) -> None:
     state = paint("connected", "good") if source["connected"] else paint("not connected", "error")
     why = f" ({shown(source['last_error'])})" if not source["connected"] and source["last_error"] else ""
     agent = f", netifyd {shown(source['agent_version'])}" if source["agent_version"] else ""
-    print(f"nfa {status['version']}, up {status['uptime']} s, {status['memory']['rss_kb'] / 1024:.1f} MB")
+    print(f"nfa {status['version']}, uptime {status['uptime']} s, {status['memory']['rss_kb'] / 1024:.1f} MB")
     print(f"source   {shown(source['uri'])}: {state}{why}{agent}")
     bad = {kind: count for kind, count in source["bad"].items() if count}
     worse = paint(f", bad: {', '.join(f'{count} {kind}' for kind, count in bad.items())}", "warning") if bad else ""
     print(f"         {source['records']} records, {source['bytes']} bytes, {source['reconnects']} reconnects{worse}")
     _print_policy(policy)
     words = f"{flows['evaluated']} evaluated, {flows['matched']} matched, {flows['exempt']} exempt, {flows['live']} live"
-    many = f", {flows['dropped']} forgotten: more than max_flows {flows['max']}" if flows["dropped"] else ""
+    many = f", {flows['dropped']} evicted: more than max_flows {flows['max']}" if flows["dropped"] else ""
     if policy["local_time"]:
-        print(f"hours    in the zone {shown(policy['zone'])}, where it is {policy['local_time']}")
+        print(f"zone     {shown(policy['zone'])}, where it is {policy['local_time']}")
     print(f"flows    {words}{paint(many, 'warning') if many else ''}")
     if status["actions"]:
         rows = [["action", "matches", "last match", "state"]]
@@ -62,7 +62,7 @@ def _print(status: dict[str, Any], now: float) -> None:
             if action["active"] and action["hours"]:
                 state += f" until {action['until']}" * bool(action["until"]) + f" ({action['hours']})"
             if action["active"] and not any(status["targets"].get(target, {}).get("active") for target in action["targets"]):
-                state = "on, but none of its targets works"
+                state = "on, but none of its targets work"
             rows.append([shown(name), str(action["matches"]), _ago(action["last_match"], now), state])
         print_table(rows, right=range(1, len(rows[0]) - 1))
     if status["targets"]:
@@ -82,13 +82,13 @@ def _print(status: dict[str, Any], now: float) -> None:
 
 
 def _print_policy(policy: dict[str, Any]) -> None:
-    """Say which policy is in force; first of all that the last one could not be used, if that is so."""
+    """Print which policy is active, or that the last configuration could not be used."""
     words = f"{policy['errors']} errors, {policy['warnings']} warnings"
     words = paint(words, "error") if policy["errors"] else words
     if policy["failed_at"]:
-        since = f"the policy of {_clock(policy['loaded_at'])} stays in force"
-        held = since if policy["generation"] else "no policy is in force"
-        failed = f"the configuration of {_clock(policy['failed_at'])} cannot be used, {held}; see: nfa check"
+        since = f"the policy of {_clock(policy['loaded_at'])} stays active"
+        held = since if policy["generation"] else "no policy is active"
+        failed = f"the configuration of {_clock(policy['failed_at'])} cannot be used; {held}; see: nfa check"
         print(f"policy   {paint(failed, 'error')}")
         for report in policy["reports"][:1]:
             print(f"         {shown(in_words(report).partition(chr(10))[0])}")
@@ -97,7 +97,7 @@ def _print_policy(policy: dict[str, Any]) -> None:
 
 
 def _clock(moment: int) -> str:
-    """Return when an epoch second was, on the clock on the wall; with the day when that is not today."""
+    """Return an epoch second as wall clock time, with the date unless it is today."""
     then = time.localtime(moment)
     today = then[:3] == time.localtime()[:3]
     return time.strftime("%H:%M" if today else "%Y-%m-%d %H:%M", then)

@@ -3,9 +3,9 @@
     start -> compile (child) -> load the image -> connect to netifyd -> records in, effects out -> ... -> stop
 
 In: settings from `nfa run`, signals, the stream, calls over ubus and the control socket. Out: elements in kernel sets, log
-files, answers and events, messages on standard error. One thread; nothing in the loop waits for anybody, but for the
-write of a log file at the end of its interval. What MicroPython lacks (signals, processes, file descriptors) is used here,
-in `child` and in `bus`, and nowhere below.
+files, answers and events, messages on standard error. One thread; nothing in the loop blocks, except writing
+a log file at the end of its interval. Only this, `loader`, `processes`, `sinks` and `bus.ubus` use what MicroPython lacks
+(signals, processes, file descriptors).
 """
 
 import json
@@ -47,7 +47,7 @@ if MYPY:
     Work = Generator[None, None, dict[str, Any]]
 
 MAX_WORK = 32
-"""Lists of elements that are made at the same time."""
+"""Lists of elements that are prepared at the same time."""
 
 
 def use_fast_json(folder: str, engine: Engine, log: Log) -> str:
@@ -173,7 +173,7 @@ class Daemon(Loop):
     # -- steps of each turn ---------------------------------------------------------------------------------------------
 
     def tell_matches(self) -> None:
-        """Tell those who listen of the matches of this turn."""
+        """Send events for the matches of this turn."""
         self.news.matches(self.engine, methods.match_of, self.turn_now())
 
     def go_on(self) -> bool:
@@ -188,7 +188,7 @@ class Daemon(Loop):
             reply(OK, end.value)
         except Exception as failure:
             self._work.pop(0)
-            reply(UNKNOWN_ERROR, {"error": self.dispatcher.fault("a list", failure)})
+            reply(UNKNOWN_ERROR, {"error": self.dispatcher.fault("listing elements", failure)})
         return bool(self._work)
 
     # -- what only some policies need: others do not have it in memory ----------------------------------------------------
@@ -221,22 +221,22 @@ class Daemon(Loop):
 
     def use_source(self, uri: str) -> None:
         """Read from this source from now on."""
-        self.tell_lost("the source is another one now")
-        self.drop_client()
+        self.tell_lost("the source was changed")
+        self.disconnect()
         self.client.change(uri)
         self.client.start(time.monotonic())
         self.follow_client()
 
     def no_source(self, uri: str) -> None:
         """The source's host has no address: nothing is connected until it has one."""
-        self.drop_client()
+        self.disconnect()
         self.client.change(uri)
-        self.client.last_error = "the name of its host cannot be resolved"
+        self.client.last_error = "its host name cannot be resolved"
         self.client.code = "source-unresolved"
         self.follow_client()
 
     def log_level(self, name: str) -> None:
-        """Follow the configured log level; with debug, each match is told."""
+        """Follow the configured log level; with debug, each match is logged."""
         self.log.set_level(name)
         self.engine.trace = self.trace if name == "debug" else None
 
@@ -266,7 +266,7 @@ class Daemon(Loop):
         self.news.tell("target", data)
 
     def trace(self, record: "dict[str, Any]", plan: "Plan") -> None:
-        """Tell of a match (log_level debug)."""
+        """Log a match (log_level debug)."""
         flow = record["flow"]
         local, other = flow.get("local_port", 0), flow.get("other_port", 0)
         ends = f"{flow['local_ip']}:{local} > {flow['other_ip']}:{other}"

@@ -1,6 +1,6 @@
-"""How a policy comes into force: compiled by a child, loaded whole or not at all, its outcome told.
+"""Loads policies: a child compiles the configuration; its image loads atomically, or the running policy stays active.
 
-In: the wish for a reload, and the compiler's image. Out: the engine's policy and the registry's targets, the source and log
+In: requests to reload, and the compiler's image. Out: the engine's policy and the registry's targets, the source and log
 level that the configuration names; `info` for status. Questions that need the compiler go to a child as well.
 """
 
@@ -49,7 +49,7 @@ if MYPY:
 
         def now(self) -> int: ...
         def log_level(self, name: str) -> None: ...
-        def in_force(self, policy: Policy, again: bool) -> None: ...
+        def activated(self, policy: Policy, again: bool) -> None: ...
         def use_source(self, uri: str) -> None: ...
         def no_source(self, uri: str) -> None: ...
 
@@ -59,7 +59,7 @@ RETRY = 30.0
 COMPILE_LIMIT = 300
 """Seconds a compilation may take before it is given up."""
 SLOW = 20.0
-"""Seconds of a compilation after which that is told, and questions, which wait for its end, are refused."""
+"""Seconds of a compilation after which that is reported, and questions, which wait for its end, are refused."""
 ANSWER_LIMIT = 20
 """Seconds a child may take for the answer to a call: those who ask give up after 30."""
 MAX_QUESTION = 256 << 10
@@ -73,8 +73,8 @@ WATCH_EVERY = 0.9
 """Seconds between two looks at the JSON files of the configuration."""
 
 NOT_REMEMBERED = (
-    "hours do not hold yet for connections that began before this reload: they are not known. "
-    "They are stopped when netifyd next tells of them, or when they are made anew"
+    "schedules do not apply yet to connections that began before this reload: their flows are not remembered. "
+    "They apply when netifyd next reports such a flow, or when its connection is opened again"
 )
 
 
@@ -118,10 +118,10 @@ class Loader:
         self._look = at(time.monotonic() + WATCH_EVERY, self._watch_files)
 
     def reload(self, reply: "Reply") -> None:
-        """Compile the configuration anew, and tell the outcome when there is one."""
+        """Compile the configuration again, and reply with the result once there is one."""
         self.wanted = True
         if len(self._asked) >= MAX_ASKED:
-            raise methods.Refused(UNKNOWN_ERROR, "the configuration will be read again; too many wait for the outcome already")
+            raise methods.Refused(UNKNOWN_ERROR, "a reload is already queued; too many callers wait for its result")
         self._asked.append(reply)
 
     def begin(self) -> None:
@@ -134,7 +134,7 @@ class Loader:
         self._asked = []
         arguments = ["compile", "--image-to-stdout", *self._config_arguments()]
         if not self.info["generation"]:
-            # There is no policy that a broken file could leave in force: what can be read is better than nothing.
+            # There is no policy that could stay active despite a broken file: what can be read is better than nothing.
             arguments.append("--salvage")
         if self._daemon.settings["source"]:
             arguments += ["-s", self._daemon.settings["source"]]
@@ -170,7 +170,7 @@ class Loader:
         """The compiler takes long, or hangs."""
         given_up = str(COMPILE_LIMIT) + " seconds"
         self._daemon.log.say(
-            "warning", "the compiler has been running for " + str(int(SLOW)) + " seconds; it is ended after " + given_up
+            "warning", "the compiler has been running for " + str(int(SLOW)) + " seconds; it is stopped after " + given_up
         )
 
     def _watch_files(self) -> None:
@@ -189,7 +189,7 @@ class Loader:
     # -- the image --------------------------------------------------------------------------------------------------
 
     def compiled(self, raw: bytes, problem: str) -> None:
-        """The compiler ended. Put its image in force; tell those who asked, and those who listen."""
+        """The compiler ended. Activate its image; answer those who asked, and send an event."""
         self._ended()
         before = self.info["generation"]
         try:
@@ -211,7 +211,7 @@ class Loader:
         self.info["compiling"] = None
 
     def _use(self, raw: bytes, problem: str) -> None:
-        """Put what the compiler wrote in force, and read from the source that it names."""
+        """Activate what the compiler wrote, and read from the source that it names."""
         if not problem:
             try:
                 data = image.load(raw)
@@ -225,23 +225,26 @@ class Loader:
             self._use_source(str(data["source"]), str(data["source_name"]))
 
     def _not_loaded(self, why: str, said: str = "") -> None:
-        """There is no image at all, or it could not be put in force. `said`: for the log, where that has `why` already."""
+        """There is no image at all, or it could not be activated. `said`: for the log, where that has `why` already."""
         self.info["errors"] = 1
         self.info["reports"] = [finding("error", "compiler-failed", why)]
         self.info["failed_at"] = int(time.time())
         held = self.info["generation"]
         self._retry.move(time.monotonic() + RETRY)
-        after = "; the running policy stays in force" if held else "; no policy is in force"
+        after = "; the running policy stays active" if held else "; no policy is active"
         self._daemon.log.say("error", (said or why) + after)
 
     def take(self, data: "Image", now: int) -> None:
-        """Put an image's policy in force, or leave everything as it is when the compilation failed, or this fails."""
+        """Activate an image's policy. If the compilation failed, or this fails, the running policy stays active."""
         daemon = self._daemon
         daemon.dispatcher.insist(self._tell_reports, data)
         if not _loaded(data):
             held = self.info["generation"]
             self.info["failed_at"] = int(time.time())
-            daemon.log.say("error", "the configuration is not used" + ("; the running policy stays in force" if held else ""))
+            daemon.log.say(
+                "error",
+                "the configuration cannot be used" + ("; the running policy stays active" if held else "; no policy is active"),
+            )
             return
         try:
             policy, made = self._build(data)
@@ -262,8 +265,8 @@ class Loader:
             insist(daemon.log_level, data["log_level"])
         insist(daemon.healing.watch)
         insist(self._succeed, policy, old)
-        insist(daemon.registry.close, unused)
-        insist(self._tell_in_force, policy)
+        insist(daemon.registry.retire, unused)
+        insist(self._tell_active, policy)
 
     def _build(self, data: "Image") -> "tuple[Policy, Prepared]":
         """Build all of a policy, beside the running one. May raise."""
@@ -293,15 +296,15 @@ class Loader:
             if policy.keeps and not old.keeps and engine.evaluated:
                 self._warn("hours-not-remembered", NOT_REMEMBERED)
             policy.succeed(old)
-        self._daemon.in_force(policy, again)
+        self._daemon.activated(policy, again)
 
-    def _tell_in_force(self, policy: Policy) -> None:
+    def _tell_active(self, policy: Policy) -> None:
         active = [action for action in policy.actions if not action[2]]
         count = str(len(active)) + " of " + str(len(policy.actions))
-        self._daemon.log.say("notice", "policy in force: " + count + " actions active")
+        self._daemon.log.say("notice", "policy loaded: " + count + " actions active")
 
     def _tell_reports(self, data: "Image") -> None:
-        """Tell what the compiler found."""
+        """Report the compiler's findings."""
         say, info = self._daemon.log.say, self.info
         reports: list[Finding] = data["reports"]
         for found in reports[:SHOWN_REPORTS]:
@@ -341,7 +344,7 @@ class Loader:
             try:
                 answer = {} if problem else json.loads(output)
             except ValueError:
-                problem = name + " was ended before its answer was complete"
+                problem = name + " was stopped before its answer was complete"
             if problem or "refused" in answer:
                 status = UNKNOWN_ERROR if problem else INVALID_ARGUMENT
                 reply(status, {"error": problem or answer["refused"]})
@@ -354,14 +357,14 @@ class Loader:
         if self._began and running >= SLOW:
             seconds = str(int(running)) + " seconds"
             raise methods.Refused(
-                UNKNOWN_ERROR, "the compiler has been running for " + seconds + "; try again when it has ended"
+                UNKNOWN_ERROR, "the compiler has been running for " + seconds + "; try again when it has finished"
             )
         encoded = json.dumps(given).encode()
         if len(encoded) > MAX_QUESTION:
-            raise methods.Refused(INVALID_ARGUMENT, "the question is over " + str(MAX_QUESTION) + " bytes")
+            raise methods.Refused(INVALID_ARGUMENT, "the request is longer than " + str(MAX_QUESTION) + " bytes")
         job = Job(name, "nfa.cli.answer", arguments, encoded, ANSWER_LIMIT, MAX_ANSWER, done)
         if not self._daemon.children.add(job):
-            raise methods.Refused(UNKNOWN_ERROR, "too many questions at the same time; try again")
+            raise methods.Refused(UNKNOWN_ERROR, "too many requests at the same time; try again")
 
     def names(self, kind: str) -> "list[dict[str, Any]]":
         """Return rows of what a policy may name: those of the compiler, and what the connected agent announced besides."""

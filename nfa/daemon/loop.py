@@ -1,9 +1,9 @@
 """What CPython's and MicroPython's daemon have in common: netifyd's stream, its effects, the clock, the seconds.
 
 In: a client, an engine, and what carries out its effects. Out: records to the engine, effects to the kernel, messages about
-netifyd's connection and the clock on the wall. `base.dispatcher` calls all of it. A turn goes from left to right:
+netifyd's connection and the schedules. `base.dispatcher` calls all of it. A turn goes from left to right:
 
-    netifyd's socket: read, match ->  each second: tick ->  steps: rest of the records, flows to match again, flows that ended,
+    netifyd's socket: read, match ->  each second: tick ->  steps: rest of the records, live flows to re-evaluate, ended flows,
                                                             commit to the kernel, heal; then what `daemon` adds
 """
 
@@ -26,8 +26,8 @@ if MYPY:
     from .engine.policy import Policy
 
 TURN_SECONDS = 0.02
-"""How long a turn may be for the sake of records, flows that are matched again, or elements that are put back."""
-_FAULT = "a fault of nfa"
+"""How long a turn may be for the sake of records, live flows that are re-evaluated, or elements that are restored."""
+_FAULT = "a fault in nfa"
 
 
 class Loop:
@@ -53,7 +53,7 @@ class Loop:
         self.control = control
         self.running = True
         self._again: Iterator[Exception | None] | None = None
-        """The flows that are being matched again."""
+        """The live flows that are being re-evaluated."""
         self._payloads: list[bytes] = []
         """Records that the last turn had no time for: of one read of the socket at the most."""
         self._read_at = 0.0
@@ -65,7 +65,7 @@ class Loop:
         self._told = ""
         self._longest = [0.0, 0.0]
         """The longest turn in this minute and in the one before, seconds."""
-        dispatcher.on_memory_error = self.make_room
+        dispatcher.on_memory_error = self.free_memory
         self._second = dispatcher.at(0.0, self.tick)
         self._reconnection = dispatcher.at(NEVER, self._client_timeout)
         self._edge = dispatcher.at(NEVER, self.watch_clock)
@@ -116,17 +116,17 @@ class Loop:
 
     def end(self) -> None:
         """Nothing new comes in any more."""
-        self.drop_client()
+        self.disconnect()
         self.dispatcher.end_steps()
         for timer in (self._second, self._reconnection, self._edge, self._healing_due):
             self.dispatcher.cancel(timer)
 
-    def make_room(self) -> None:
-        """Memory is short: let go of what can be made again."""
+    def free_memory(self) -> None:
+        """Memory is short: empty the caches."""
         self.engine.free_memory()
 
-    def drop_client(self) -> None:
-        """Leave the source."""
+    def disconnect(self) -> None:
+        """Close the connection to the source."""
         if self._descriptor >= 0:
             self.dispatcher.unwatch(self._descriptor)
             self._descriptor = -1
@@ -142,31 +142,31 @@ class Loop:
         return bool(self._payloads)
 
     def match_again(self) -> bool:
-        """Match some of the flows that run again, as many as a turn has time for."""
+        """Re-evaluate some of the live flows, as many as a turn has time for."""
         if self._again is None:
             return False
         for failure in self._again:
             if failure is not None:
-                self.dispatcher.fault("a flow that is matched again", failure)
+                self.dispatcher.fault("re-evaluating a flow", failure)
             if self.soon():
                 return True
         self._again = None
         return False
 
     def release(self) -> bool:
-        """Let flows that have ended let go of what they hold."""
+        """Release what ended flows hold."""
         if not self.engine.busy:
             return False
         self.engine.go_on(self.turn_now(), self.soon)
         return self.engine.busy
 
     def commit(self) -> bool:
-        """Bring the effects of this turn to the kernel."""
-        self.registry.flush(self.turn_now())
+        """Commit the effects of this turn to the kernel."""
+        self.registry.commit(self.turn_now())
         return bool(self.registry.connections.busy)
 
     def heal(self) -> bool:
-        """Put back what others took out of sets."""
+        """Restore what others removed from sets."""
         healing = self.healing
         if healing.busy:
             healing.go_on(self.turn_now(), self.soon)
@@ -179,14 +179,14 @@ class Loop:
 
     # -- hours ------------------------------------------------------------------------------------------------------
 
-    def in_force(self, policy: "Policy", again: bool) -> None:
-        """A policy has come into force. `again`: flows that run are to be matched again."""
+    def activated(self, policy: "Policy", again: bool) -> None:
+        """A policy was activated. `again`: live flows are to be re-evaluated."""
         self._edge.move(self.dispatcher.moment if policy.windows else NEVER)
         if again:
             self.begin_again()
 
     def watch_clock(self) -> None:
-        """See whether actions begin or end now, as soon as the clock on the wall says so: at each of its seconds."""
+        """Check at each second of the wall clock whether schedules start or end."""
         policy = self.engine.policy
         if policy is None or not policy.windows:
             return
@@ -194,12 +194,12 @@ class Loop:
         self._edge.move(monotonic() + 1.0 - clock % 1.0)
         schedules = policy.keep_hours(int(clock))
         if schedules:
-            running = str(len(self.engine.kept)) + " running flows are matched again"
-            self.log.say("notice", "by the clock: " + policy.turn_words(schedules, int(clock)) + "; " + running)
+            flows = str(len(self.engine.kept)) + " live flows"
+            self.log.say("notice", "schedule: " + policy.turn_words(schedules, int(clock)) + "; re-evaluating " + flows)
             self.begin_again()
 
     def begin_again(self) -> None:
-        """Match the flows that run again, some in each turn of the loop; from the beginning, if that goes on already."""
+        """Re-evaluate the live flows, some in each turn of the loop; from the beginning, if that is under way already."""
         self._again = self.engine.match_again(self.now)
 
     # -- netifyd ----------------------------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ class Loop:
                 payloads = self.engine.take_some(payloads, now, self.soon)
                 break
             except Exception as failure:
-                self.dispatcher.fault("a record", failure)
+                self.dispatcher.fault("processing a record", failure)
                 payloads = payloads[max(1, self.engine.records - before) :]
                 if self.soon():
                     break

@@ -1,4 +1,4 @@
-"""The policy image: what the compiler hands to the daemon. Plain data, written and read whole or not at all.
+"""The policy image: what the compiler hands to the daemon. Plain data; an image loads atomically.
 
 An image is a magic line, a CRC and marshalled data. Byte-code is part of it (the daemon then need not compile), so an
 image fits one Python version only, which its magic names; it never travels further than from child to parent.

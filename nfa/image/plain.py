@@ -1,4 +1,4 @@
-"""Plain data to bytes and back: what a policy image for MicroPython is made of, which has no marshal, and whose JSON no bytes.
+"""Plain data as bytes: the form of a policy image for MicroPython, which has no marshal, and whose JSON has no bytes.
 
 In: None, bool, int of any size, float, str, bytes, and list, tuple, set, frozenset and dict of those. Out: bytes: a letter for
 the kind, then the number of bytes or of items that follow (be32), then those.

@@ -191,10 +191,10 @@ def test_flush_empties_the_sets_and_says_how_much_was_in_them(house: House, caps
     """Who takes a device out of a policy at once must know that it is out."""
     house.feed(youtube(1), youtube(2))
     assert main(["flush", "nft.video"]) == 0
-    assert capsys.readouterr().out == "nft.video: 2 elements taken out of 2 sets\n"
+    assert capsys.readouterr().out == "nft.video: 2 elements withdrawn from 2 sets\n"
     assert house.kernel.sets["video.v4"] == []
     assert main(["flush", "log.video"]) == 1
-    assert "'log.video' has no set to empty" in capsys.readouterr().err
+    assert "'log.video' has no set to flush" in capsys.readouterr().err
 
 
 # -- reload --------------------------------------------------------------------------------------------------------------
@@ -203,15 +203,15 @@ def test_flush_empties_the_sets_and_says_how_much_was_in_them(house: House, caps
 def test_reload_prints_the_outcome_and_what_is_wrong(house: House, capsys: Capture) -> None:
     """The user would have to look into the log to know whether the new configuration holds."""
     assert main(["reload"]) == 0
-    assert re.search(r"^policy 2 is in force: 0 errors, \d warnings?$", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^policy 2 is active: 0 errors, \d warnings?$", capsys.readouterr().out, re.MULTILINE)
     house.file.write_text(json.dumps(CONFIG | {"actions": {"video": {"criteria": "ap == 'x';", "targets": ["log.video"]}}}))
     assert main(["reload"]) == 0
     printed = capsys.readouterr().out
-    assert f"{house.file}:1:" in printed and "policy 3 is in force: 1 error" in printed
+    assert f"{house.file}:1:" in printed and "policy 3 is active: 1 error" in printed
     house.file.write_text("{")
     assert main(["reload"]) == 1
     printed = capsys.readouterr().out
-    assert f"{house.file}:1:" in printed and "the running policy stays in force" in printed
+    assert f"{house.file}:1:" in printed and "the running policy stays active" in printed
 
 
 def test_status_tells_the_hours_and_the_clock_they_go_by(
@@ -226,7 +226,7 @@ def test_status_tells_the_hours_and_the_clock_they_go_by(
     data = House(tmp_path, config).result("status")
     status._print(data, 1795261260.0)
     printed = capsys.readouterr().out
-    assert "hours    in the zone CET-1CEST,M3.5.0,M10.5.0/3, where it is sat 12:41" in printed
+    assert "zone     CET-1CEST,M3.5.0,M10.5.0/3, where it is sat 12:41" in printed
     assert "outside its hours until sun 21:00 (sun-thu 21:00-6:30)" in printed
     assert "on until sun 21:00 (not sun-thu 21:00-6:30)" in printed
     assert main(["check", "-c", str(tmp_path / "policy.json"), "--no-uci", "--state-dir", str(tmp_path)]) in (0, 1)
@@ -262,5 +262,5 @@ def test_marks_are_no_elements_of_sets(capsys: Capture, monkeypatch: pytest.Monk
     monkeypatch.setattr(ask, "call", lambda path, method, arguments, timeout: answers[method])
     assert main(["flush", "m"]) == main(["elements", "m"]) == 0
     printed = capsys.readouterr().out
-    assert "m: mark taken back from 2 connections" in printed
+    assert "m: mark withdrawn from 2 connections" in printed
     assert "for ever" not in printed

@@ -319,13 +319,13 @@ def test_damage_is_left_out_and_told(start: Start, tmp_path: Path) -> None:
     assert read(replay.client()) == RECORDING + samples.frame(FLOWS[0])
     code, output, errors = replay.end()
     assert code == 0
-    assert "; left out 1 damaged place" in output
+    assert "; skipped 1 damaged place" in output
     assert (replay.said + errors).count("left out") == 1
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "No such file"), (b"", "holds no records"), (b"\x00\x01 no recording\n", "holds no records")],
+    [(None, "No such file"), (b"", "contains no records"), (b"\x00\x01 no recording\n", "contains no records")],
 )
 def test_a_useless_file_is_refused(content: bytes | None, message: str, start: Start, tmp_path: Path) -> None:
     """A client would wait for ever for records that never come."""

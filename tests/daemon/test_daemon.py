@@ -37,7 +37,7 @@ class Started:
         """The status once a policy is in force."""
 
         def look() -> dict[str, Any] | None:
-            assert self.process.poll() is None, f"no policy in force: {self.end()}"
+            assert self.process.poll() is None, f"no policy loaded: {self.end()}"
             try:
                 status: dict[str, Any] = call(str(self.control), "status", {})
             except OSError:
@@ -85,6 +85,6 @@ def test_a_control_path_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
     precious = tmp_path / "precious.json"
     precious.write_text("{}")
     daemon = Started(tmp_path, precious)
-    assert "is taken by something that is no socket" in daemon.process.communicate(timeout=PATIENCE)[1]
+    assert "exists and is not a socket" in daemon.process.communicate(timeout=PATIENCE)[1]
     assert daemon.process.returncode == 1
     assert precious.read_text() == "{}"

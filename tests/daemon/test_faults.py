@@ -1,4 +1,4 @@
-"""A fault at each step of putting a policy in force: the old one stays as it was in every table, or the new one works.
+"""A fault at each step of putting a policy loaded: the old one stays as it was in every table, or the new one works.
 
 The steps are not listed: a run without a fault finds every function of nfa that is called, and each is then made to raise once.
 """
@@ -99,7 +99,7 @@ class Site:
 
     def turn(self) -> None:
         """The end of a turn of the loop, with whatever is to be healed."""
-        self.daemon.registry.flush(self.daemon.now())
+        self.daemon.registry.commit(self.daemon.now())
         for _ in range(3):
             if self.daemon.healing.busy:
                 self.daemon.healing.go_on(self.daemon.now(), lambda: False)

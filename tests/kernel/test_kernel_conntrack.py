@@ -263,7 +263,7 @@ def test_a_flow_that_ends_leaves_its_connection_alone_and_one_never_found_is_cou
     status = lab.feed(purge(record["flow"]["digest"]), purge(none["flow"]["digest"]))
     assert carries(net.entry("udp", entry.original[2])) == OURS
     assert [status["targets"]["mark"][name] for name in ("elements", "added", "withdrawn", "skipped")] == [0, 1, 0, 1]
-    text = "not in the kernel's table: tcp 192.168.1.20:50000 > 203.0.113.99:443"
+    text = "not in the conntrack table: tcp 192.168.1.20:50000 > 203.0.113.99:443"
     eventually(lambda: lab.daemon.said("warning", "target 'auto'", text), what="a flow that log_errors tells")
     assert not lab.daemon.said("target 'label'"), "without log_errors nothing is told"
 

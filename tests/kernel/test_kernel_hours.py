@@ -62,8 +62,8 @@ def test_an_edge_holds_for_flows_that_already_run(lab: Lab, clock: Clock) -> Non
     status = lab.feed(youtube(5))
     assert keys(lab) == both()
     assert status["targets"]["n"]["withdrawn"] == 3
-    assert daemon.said("notice", "by the clock: 'all' begins (", "; 2 running flows are matched again")
-    assert daemon.said("notice", "by the clock: 'all' ends (")
+    assert daemon.said("notice", "schedule: 'all' started (", "; re-evaluating 2 live flows")
+    assert daemon.said("notice", "schedule: 'all' ended (")
 
 
 def test_exclusive_hours_end_what_they_must_not_touch(lab: Lab, clock: Clock) -> None:
@@ -111,10 +111,10 @@ def test_hours_that_come_with_a_reload_say_whom_they_do_not_reach(lab: Lab, cloc
     lab.feed(youtube(1))
     daemon.configure(config)
     said = lab.namespace.run(*lab.nfa("reload", "--control", str(daemon.control)))
-    assert "warning: hours do not hold yet for connections that began before this reload" in said
+    assert "warning: schedules do not apply yet for connections that began before this reload" in said
     assert "made anew" in said and "1 warning" in said
     assert daemon.status()["policy"]["warnings"] == 1
-    assert daemon.said("warning", "hours do not hold yet")
+    assert daemon.said("warning", "schedules do not apply yet")
     assert "0 warnings" in lab.namespace.run(*lab.nfa("reload", "--control", str(daemon.control))), "they were remembered since"
 
 
@@ -140,7 +140,7 @@ def test_max_flows_bounds_what_is_remembered_and_a_reload_changes_it(lab: Lab) -
     assert flows["dropped"] == 3000 - flows["live"] - flows["kept"]
     assert len(keys(lab)[0]) == len(keys(lab)[1]) == 1500, "what they hold stays for its time"
     text = lab.namespace.run(*lab.nfa("status", "--control", str(daemon.control)))
-    assert "forgotten: more than max_flows 1024" in text
+    assert "evicted: more than max_flows 1024" in text
     daemon.configure(config | {"max_flows": 2000})
     daemon.signal(signal.SIGHUP)
     daemon.loaded(2)

@@ -216,7 +216,7 @@ def test_status_can_be_asked_for_with_the_usual_command(micro: MicroLab) -> None
     assert "nfa 0." in done.stdout
     assert next(line for line in done.stdout.splitlines() if line.split()[:2] == ["n", "nftset"]).split()[2] == "40"
     asked = subprocess.run(micro.nfa("matches", *control), capture_output=True, text=True, check=False)
-    assert "under MicroPython there is only status" in asked.stderr
+    assert "under MicroPython the only method is status" in asked.stderr
     status = micro.daemon.status()
     assert (status["source"]["decoder"], status["ubus"]["state"]) == ("json of MicroPython", "not there")
     assert status["policy"]["image"] == str(micro.folder / "policy.img")
@@ -379,7 +379,7 @@ def test_a_policy_larger_than_the_memory_is_told_in_words(micropython: MicroPyth
         command, capture_output=True, text=True, timeout=patience(60), check=False, env=micropython.environment
     )
     assert done.returncode == 1
-    assert "needs more memory; give it more: micropython -X heapsize=8M" in done.stderr
+    assert "does not fit into memory; allow more: micropython -X heapsize=8M" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 

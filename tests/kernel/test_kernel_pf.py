@@ -134,7 +134,7 @@ def test_a_hanging_pfctl_holds_up_nothing(lab: Lab, pf: Pf, mode: str) -> None:
     assert len(pf.calls()) == 1
     if mode == "deaf":
         pf.mode()
-        eventually(lambda: daemon.said("pfctl did not end within 10 seconds"), what="pfctl is ended")
+        eventually(lambda: daemon.said("pfctl did not finish within 10 seconds"), what="pfctl is ended")
         holds(pf, "web", "203.0.113.1")
         pf.mode(mode)
         lab.feed(OTHER)
@@ -171,6 +171,6 @@ def test_where_there_is_no_pf_the_target_is_unavailable_and_the_rest_works(lab: 
     assert lab.namespace.nft_set("nfa others.v4").keys == {("203.0.113.1",)}
     status = daemon.status()["targets"]
     assert (status["pf"]["active"], status["n"]["active"]) == (False, True)
-    assert status["pf"]["reason"] == "there is no PF on this system: nfa check says why"
+    assert status["pf"]["reason"] == "there is no PF on this system: see nfa check"
     assert daemon.said("there is no PF on this system, only on FreeBSD", "nftset or ipset")
     assert daemon.stop() == 0

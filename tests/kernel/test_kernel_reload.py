@@ -92,9 +92,9 @@ def test_a_file_that_is_no_json_leaves_the_running_policy(lab: Lab, broken: str)
     daemon.signal(signal.SIGHUP)
     status = daemon.until(lambda status: status["policy"]["errors"], "the error in the status")
     assert status["policy"]["generation"] == 1 and status["policy"]["reports"]
-    assert daemon.said("error", "the running policy stays in force")
+    assert daemon.said("error", "the running policy stays active")
     shown = lab.namespace.run(*lab.nfa("status", "--control", str(daemon.control)))
-    assert "cannot be used, the policy of" in shown and "stays in force; see: nfa check" in shown
+    assert "cannot be used; the policy of" in shown and "stays active; see: nfa check" in shown
     assert "\x1b" not in daemon.log and "\x07" not in daemon.log
     lab.feed(flow(other="203.0.113.2"))
     assert lab.namespace.ipset("i.v4").keys == {"203.0.113.1", "203.0.113.2"}

@@ -42,7 +42,7 @@ def test_an_nftables_set_that_nothing_uses_is_replaced(lab: Lab, there: str) -> 
     assert made["nfa n.v4"].keys == made["nfa good.v4"].keys == KEYS
     assert (made["nfa n.v4"].type, made["nfa n.v4"].options["timeout"]) == ("ipv4_addr", "300")
     assert "nfa other" in made, "only that set"
-    assert len(lab.daemon.said("notice", "'n'", "n.v4 was of another type; it is replaced")) == 1
+    assert len(lab.daemon.said("notice", "'n'", "n.v4 had another type and was replaced")) == 1
     assert lab.daemon.status()["policy"]["errors"] == 0
 
 
@@ -89,7 +89,7 @@ def test_an_nftables_set_that_rules_use_is_reported_and_replaced_when_they_are_g
     assert "used by rules in chain 'forward'" in found["message"]
     assert status["targets"]["n"]["sets"][0]["code"] == found["code"] == "set-other-type"
     assert status["policy"]["errors"] == 1
-    assert len(lab.daemon.said("error: target 'n'", "n.v4", "nfa check names what does")) == 1, lab.daemon.log
+    assert len(lab.daemon.said("error: target 'n'", "n.v4", "nfa check shows what uses it")) == 1, lab.daemon.log
     command = found["hint"].removeprefix("delete the rules: ").split()
     lab.namespace.run(*command)
 
@@ -127,7 +127,7 @@ def test_an_ipset_that_nothing_uses_is_replaced(lab: Lab, there: list[str]) -> N
     lab.start(policy({"i": ipset("i", **FOUR)}))
     feed(lab)
     assert lab.namespace.ipset("i.v4").keys == set(SERVERS)
-    assert len(lab.daemon.said("notice", "i.v4 was of another type; it is replaced")) == 1
+    assert len(lab.daemon.said("notice", "i.v4 had another type and was replaced")) == 1
 
 
 def test_an_ipset_that_is_in_use_is_reported_and_replaced_when_it_is_free(lab: Lab) -> None:
@@ -141,7 +141,7 @@ def test_an_ipset_that_is_in_use_is_reported_and_replaced_when_it_is_free(lab: L
     assert lab.namespace.ipset("i.v4").type == "hash:ip,port"
     (found,) = findings(lab, "error")
     assert "set 'i.v4' is IPv4 hash:ip,port, not IPv4 hash:ip, and is used by 1 other" in found["message"]
-    assert status["targets"]["i"]["sets"][0]["trouble"] == "is of another type, and something uses it"
+    assert status["targets"]["i"]["sets"][0]["trouble"] == "has another type and is in use"
     lab.namespace.run("ipset", "del", "all", "i.v4")
 
     def filled() -> bool:

@@ -157,7 +157,7 @@ def test_source_and_log_level_are_followed_over_a_reload(lab: Lab, folder: Path)
     daemon.signal(signal.SIGHUP)
     lab.netifyd.accept()
     assert daemon.until(lambda status: status["source"]["connected"])["source"]["uri"].endswith("elsewhere.sock")
-    assert len(daemon.said("notice", "policy in force")) == 1, "log_level is error by then"
+    assert len(daemon.said("notice", "policy loaded")) == 1, "log_level is error by then"
     main("tcp://no.such.host.invalid:7150", "error")
     daemon.signal(signal.SIGHUP)
     status = daemon.until(lambda status: status["policy"]["errors"], "the name is told")
@@ -172,7 +172,7 @@ def test_a_source_without_an_address_is_shown_and_told(lab: Lab, folder: Path) -
     daemon = lab.launch(None, options=["-u", str(folder)], source="")
     source = daemon.loaded()["source"]
     assert (source["uri"], source["connected"]) == ("tcp://no.such.host.invalid:7150", False)
-    assert source["last_error"] == "the name of its host cannot be resolved"
+    assert source["last_error"] == "its host name cannot be resolved"
     assert daemon.said("config", "error", "cannot resolve the source")
     lab.netifyd.open()
     package.write_text(package.read_text().replace("tcp://no.such.host.invalid:7150", lab.netifyd.uri))

@@ -230,11 +230,11 @@ def test_the_daemon_runs_from_byte_code_only(root: Path, tmp_path: Path) -> None
         try:
             for line in daemon.stdout:
                 told.append(line)
-                if "policy in force: 1 of 1 actions active" in line or "error" in line:
+                if "policy loaded: 1 of 1 actions active" in line or "error" in line:
                     break
         finally:
             daemon.terminate()
-        assert "policy in force" in told[-1], "".join(told)
+        assert "policy loaded" in told[-1], "".join(told)
 
 
 def script(text: str, root: Path) -> subprocess.CompletedProcess[str]:

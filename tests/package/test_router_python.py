@@ -32,7 +32,7 @@ from nfa.daemon.bus.control import call
 
 OPTIONAL = {"ssl", "orjson", "uuid", "uci"}
 """In packages of their own; used where they are, with what they need."""
-OTHER_PYTHON = {"nfa.daemon.base.portable_micropython", "nfa.daemon.micropython"}
+OTHER_PYTHON = {"nfa.daemon.base.portable_micropython", "nfa.daemon.base.micropython_text", "nfa.daemon.micropython"}
 """What only MicroPython loads."""
 PEAK = 26_000_000
 """Bytes: the most that the compiler may take for a policy of 100 actions."""
@@ -221,7 +221,7 @@ def test_the_daemon_and_every_sink_work(python: Path, tmp_path: Path, web: int) 
             stdout=output, stderr=output, cwd=tmp_path, env={"PATH": os.environ["PATH"]},
         )  # fmt: skip
     try:
-        eventually(lambda: daemon.poll() is not None or b"policy in force" in log.read_bytes(), what="the policy in force")
+        eventually(lambda: daemon.poll() is not None or b"policy loaded" in log.read_bytes(), what="the policy in force")
         assert daemon.poll() is None, log.read_text()
         readers = [socket.socket(socket.AF_UNIX), socket.socket()]
         readers[0].connect(str(tmp_path / "u.sock"))
@@ -242,7 +242,7 @@ def test_the_daemon_and_every_sink_work(python: Path, tmp_path: Path, web: int) 
         daemon.terminate()
         daemon.wait(PATIENCE)
     said = log.read_text()
-    assert "Traceback" not in said and "No module named" not in said and "a fault of nfa" not in said, said
+    assert "Traceback" not in said and "No module named" not in said and "a fault in nfa" not in said, said
 
 
 # -- what it takes -------------------------------------------------------------------------------------------------------

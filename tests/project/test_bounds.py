@@ -24,7 +24,7 @@ ROWS: dict[str, list[str]] = {
     "one record": ["daemon.base.portable:MAX_RECORD MiB"],
     "bytes of the stream kept": ["daemon.base.portable:CHUNK KiB"],
     "records of one turn of the loop": ["daemon.base.portable:CHUNK KiB"],
-    "live flows": ["daemon.engine.engine:MAX_FLOWS", "daemon.engine.flows:MAX_DROPPED"],
+    "live flows": ["daemon.engine.engine:MAX_FLOWS", "daemon.engine.flows:MAX_EVICTED"],
     "a flow not heard from": ["daemon.engine.engine:LIFETIME"],
     "elements remembered for one set": ["daemon.targets.sets.slot:MAX_LIVE"],
     "caches of addresses, names, numbers": ["daemon.engine.view:CACHE_LIMIT"],

@@ -248,23 +248,23 @@ class Dispatcher:
         try:
             self.faults += 1
             if isinstance(failure, MemoryError):
-                self._make_room()
+                self._free_memory()
             where = place(failure)
             kind = type(failure).__name__
             words = what + " failed" + (" at " + where if where else "") + ": " + kind
-            words += (": " + str(failure)[:MAX_WORDS] if str(failure) else "") + "; please report this fault of nfa"
+            words += (": " + str(failure)[:MAX_WORDS] if str(failure) else "") + "; please report this fault in nfa"
             if isinstance(failure, MemoryError):
-                words = what + " is out of memory" + (" at " + where if where else "") + "; caches were emptied"
+                words = what + " ran out of memory" + (" at " + where if where else "") + "; caches were emptied"
             self.last_fault = words
             self.last_fault_at = int(time.time())
             self._say(where + kind, words)
             return words
         except Exception:
             # There is no memory for the words either.
-            self.last_fault = "a fault that could not be told"
+            self.last_fault = "a fault that could not be reported"
             return self.last_fault
 
-    def _make_room(self) -> None:
+    def _free_memory(self) -> None:
         if self.on_memory_error is not None:
             try:
                 self.on_memory_error()

@@ -1,4 +1,4 @@
-"""Files written whole: a reader sees all of it or nothing, and nobody's link is followed.
+"""Writes files atomically: a reader sees the whole file or none, and no symbolic link is followed.
 
 The daemon runs as root and its logs go to /tmp by default, where strangers may have put links of the same name.
 """

@@ -29,13 +29,13 @@ def listen_unix(path: str, mode: int, backlog: int) -> tuple[socket.socket, int]
         probe.setblocking(False)
         answer = probe.connect_ex(path)
         if answer in (0, errno.EAGAIN):
-            raise Answered("somebody answers on " + path)
+            raise Answered("another process answers on " + path)
         if answer not in (errno.ECONNREFUSED, errno.ENOENT):
             # EPROTOTYPE: a socket of datagrams, as /dev/log is, lives there.
-            raise Taken(path + " is somebody else's: " + os.strerror(answer))
+            raise Taken(path + " belongs to another process: " + os.strerror(answer))
     if os.path.lexists(path):
         if not os.lstat(path).st_mode & _FORMAT == _SOCKET:
-            raise Taken(path + " is taken by something that is no socket")
+            raise Taken(path + " exists and is not a socket")
         os.unlink(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o777 & ~mode)

@@ -1,4 +1,4 @@
-"""The daemon's messages to the administrator: lines on standard output and error, which procd brings to the system log.
+"""The daemon's messages to the administrator: lines on standard output and error, which procd forwards to the log.
 
 In: a level and a text. Out: what is wrong goes to standard error, which procd logs as an error, the rest to standard output,
 which it logs as information.
@@ -15,7 +15,7 @@ LOG_LEVELS = {"error": 0, "warning": 1, "notice": 2, "debug": 3}
 
 MAX_LINE = 4000
 """Bytes of a line: with its end it fits into what a pipe that is ready takes without waiting."""
-_OUT_OF_MEMORY = b"nfa: error: out of memory; a message is lost\n"
+_OUT_OF_MEMORY = b"nfa: error: out of memory; a message was lost\n"
 
 
 class Log:

@@ -1,4 +1,4 @@
-"""Flow records in little memory: those of flows that run, which may have to be matched again. And files of gzip, for sinks.
+"""Compresses flow records of live flows, which may have to be re-evaluated, and data of sinks (gzip).
 
 In: the payload of a record as it came. Out: about 150 bytes of it, and the payload again. A dictionary holds what all
 records have: the names of their fields, in netifyd's order, with usual values. All of zlib that the daemon uses is here:

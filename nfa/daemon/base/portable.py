@@ -1,6 +1,6 @@
 """What CPython and MicroPython do differently, under one name each: for the modules that run unchanged under both.
 
-Here is CPython's side, in most cases its own function; MicroPython's is in `nfa.daemon.base.portable_micropython`.
+Here is CPython's side, in most cases its own function; MicroPython's is in `portable_micropython` and `micropython_text`.
 """
 
 import sys
@@ -141,6 +141,7 @@ if MYPY or sys.implementation.name != "micropython":
         connection.setsockopt(socket.SOL_SOCKET, 26, struct.pack("@HP", size // 8, address))
 
 else:
+    from .micropython_text import ascii_only, characters, code_of, decode, escaped, lower, printable
     from .portable_micropython import (
         CHUNK,
         EAFNOSUPPORT,
@@ -159,25 +160,18 @@ else:
         SO_RCVBUF,
         Struct,
         StructError,
-        ascii_only,
         bind_netlink,
-        characters,
-        code_of,
         compile_bytes,
         connect,
         debugging,
-        decode,
-        escaped,
         fault,
         inet_pton,
-        lower,
         monotonic,
         name_of,
         ordered_dict,
         pack_rows,
         parse_json,
         place,
-        printable,
         reason,
         receive,
         set_filter,

@@ -77,7 +77,7 @@ def take(buffer: bytearray) -> tuple[int, int, int, bytes] | None:
     version, kind, sequence, peer, root = _HEADER.unpack_from(buffer)
     length = root & _LENGTH
     if version != 0 or length < 4:
-        raise ValueError("that is no message of ubus")
+        raise ValueError("not a ubus message")
     if length > MAX_BODY:
         raise ValueError("a message of " + str(length) + " bytes")
     end = 8 + length

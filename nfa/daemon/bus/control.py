@@ -84,7 +84,7 @@ class Control:
     def close(self) -> None:
         """Stop listening, and leave no socket file behind."""
         for descriptor in list(self._peers):
-            self._drop(descriptor)
+            self._close_peer(descriptor)
         if self._listener is not None:
             self._dispatcher.cancel(self._rest)
             self._dispatcher.unwatch(self._listener.fileno())
@@ -101,10 +101,10 @@ class Control:
             elif event & select.POLLIN:
                 self._read(descriptor, peer)
             else:
-                self._drop(descriptor)
+                self._close_peer(descriptor)
         except OSError as failure:
             if failure.errno not in LATER:
-                self._drop(descriptor)
+                self._close_peer(descriptor)
 
     def _accept(self, descriptor: int, event: int, moment: float) -> None:
         assert self._listener is not None
@@ -126,9 +126,9 @@ class Control:
 
     def _wait_for(self, descriptor: int, event: int) -> None:
         """Have a client served when this is possible."""
-        self._dispatcher.watch(descriptor, event, self._ready, self._drop)
+        self._dispatcher.watch(descriptor, event, self._ready, self._close_peer)
 
-    def _drop(self, descriptor: int) -> None:
+    def _close_peer(self, descriptor: int) -> None:
         peer = self._peers.pop(descriptor, None)
         if peer is not None:
             self._dispatcher.unwatch(descriptor)
@@ -139,7 +139,7 @@ class Control:
         peer.incoming += chunk
         peer.ended = not chunk
         if len(peer.incoming) > self._most:
-            self._drop(descriptor)
+            self._close_peer(descriptor)
             return
         self._work(descriptor, peer)
 
@@ -165,7 +165,7 @@ class Control:
         elif peer.asking:
             self._wait_for(descriptor, 0)
         else:
-            self._drop(descriptor)
+            self._close_peer(descriptor)
 
     def _ask(self, line: bytes, peer: _Peer) -> None:
         peer.asking = True

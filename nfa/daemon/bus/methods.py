@@ -73,7 +73,7 @@ def answer(daemon: "Answering", method: str, arguments: "Data", reply: "Reply") 
     """Answer one call. Nothing that a caller sends raises."""
     entry = METHODS.get(method)
     if entry is None:
-        reply(METHOD_NOT_FOUND, {"error": "no such method: " + method[:64] + "; there are " + ", ".join(METHODS)})
+        reply(METHOD_NOT_FOUND, {"error": "no such method: " + method[:64] + "; known: " + ", ".join(METHODS)})
         return
     declared, function = entry
     try:
@@ -156,7 +156,7 @@ def _slots(daemon: "Answering", name: str) -> "list[Any]":
     described = [target for target in daemon.registry.described if name in ("", target["name"])]
     if name and not described:
         known = ", ".join([target["name"] for target in daemon.registry.described][:20]) or "none"
-        raise Refused(NOT_FOUND, "no such target: " + repr(name[:128]) + "; there are: " + known)
+        raise Refused(NOT_FOUND, "no such target: " + repr(name[:128]) + "; known: " + known)
     bound = [daemon.registry.targets.get(target["name"]) for target in described]
     return [slot for target in bound if target is not None for slot in target.slots]
 
@@ -312,10 +312,10 @@ def _flush(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     """Empty the sets of a target. Flows that go on come back with their next records."""
     name = given.get("target", "")
     if not name:
-        raise Refused(INVALID_ARGUMENT, "'target' is needed: the name of the target whose sets are to be emptied")
+        raise Refused(INVALID_ARGUMENT, "'target' is required: the target whose sets are to be flushed")
     slots = _slots(daemon, name)
     if not slots:
-        raise Refused(INVALID_ARGUMENT, repr(name[:128]) + " has no set to empty: it is of another type, or not in use")
+        raise Refused(INVALID_ARGUMENT, repr(name[:128]) + " has no set to flush: it has another type, or is not active")
     withdrawn, problem = daemon.registry.flush_slots(slots)
     if problem:
         raise Refused(UNKNOWN_ERROR, problem)

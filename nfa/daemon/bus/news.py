@@ -1,4 +1,4 @@
-"""The daemon's events on ubus: who listens hears of matches, reloads, the source and the targets without asking.
+"""The daemon's events on ubus: listeners learn of matches, reloads, the source and the targets without polling.
 
 In: what happened. Out: events `nfa.match`, `nfa.reload`, `nfa.source`, `nfa.target`. Matches are limited in rate, because
 there can be thousands a second; how many were left out since the last one is part of the next.

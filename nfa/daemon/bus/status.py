@@ -184,8 +184,8 @@ def _why_not(target: "Data", bound: "Any") -> tuple[str, str]:
     if not target["enabled"]:
         return "the target is disabled", "target-disabled"
     if target["trouble"]:
-        return str(target["trouble"]) + ": nfa check says why", "target-unusable"
-    return "no set of it can be used: nfa check says why", "target-unusable"
+        return str(target["trouble"]) + ": see nfa check", "target-unusable"
+    return "none of its sets can be used: see nfa check", "target-unusable"
 
 
 def _trouble(target: "Data", bound: "Any", counters: "Counters") -> tuple[str, str, bool]:

@@ -185,7 +185,7 @@ class Ubus:
 
     def _broken(self, descriptor: int) -> None:
         """What ubusd says comes to a fault, again and again."""
-        self._lose("a fault of nfa")
+        self._lose("a fault in nfa")
 
     def event(self, name: str, data: "dict[str, Any]") -> bool:
         """Send an event. False when it was dropped: the object is not published, the queue or the event is too long."""
@@ -208,7 +208,7 @@ class Ubus:
             message = blob.message(blob.DATA, sequence, peer, target + blob.attribute(blob.ATTR_DATA, blob.encode(data)))
         if len(message) > MAX_MESSAGE:
             self.long_answers += 1
-            words = "the answer takes " + str(len(message)) + " bytes, and ubus takes less than 1 MiB: ask for less at a time"
+            words = "the answer has " + str(len(message)) + " bytes, and ubus takes less than 1 MiB: ask for less at a time"
             self.answer(sequence, peer, UNKNOWN_ERROR, {"error": words})
             return
         outcome = blob.attribute(blob.ATTR_STATUS, blob.number(status)) + target
@@ -238,7 +238,7 @@ class Ubus:
         self._disconnect()
         self._expect(self._wait)
         self._wait = min(self._wait * 2, LONGEST_WAIT)
-        self._tell(why, "there is no object " + self.name + " on ubus (" + self.path + "): " + why + "; trying again")
+        self._tell(why, "object " + self.name + " is not on ubus (" + self.path + "): " + why + "; trying again")
 
     def _disconnect(self) -> None:
         if self.descriptor >= 0:
@@ -317,12 +317,12 @@ class Ubus:
                 kind, sequence, peer, body = message
                 call = self._hear(kind, sequence, peer, blob.attributes(body))
             except ValueError as failure:
-                self._lose("ubusd sent something else than messages: " + str(failure))
+                self._lose("ubusd sent invalid data: " + str(failure))
                 return
             if call is not None:
                 self._call(*call)
         if self.state != "registered":
-            self._lose("ubusd says much before the object is there")
+            self._lose("ubusd sent too much before it registered the object")
             return
         self._left_over = True
         self._expect(NEXT_TURN)
@@ -353,9 +353,9 @@ class Ubus:
 
     def _registered(self, status: int) -> None:
         if status == INVALID_ARGUMENT:
-            self._lose("ubusd refuses it; either its name is taken, or this user may not publish it")
+            self._lose("ubusd refuses the object; its name is taken, or this user may not publish it")
         elif status != OK or len(self._object) != 4:
-            self._lose("ubusd refuses it with status " + str(status))
+            self._lose("ubusd refuses the object with status " + str(status))
         else:
             self.state = "registered"
             self._expect_nothing()

@@ -69,7 +69,7 @@ class Engine:
     """Everything that a payload can cause.
 
     `refresh(held, now)` lets later records of a flow keep its elements alive; `release(held, now, withdraw)` ends a flow's
-    hold on them, and takes out what no other flow holds, if that is wanted.
+    hold on them, and withdraws what no other flow holds, if that is wanted.
     """
 
     def __init__(
@@ -192,7 +192,7 @@ class Engine:
         flow = record["flow"]
         before = self.flows.young.get(digest)
         if before is None and (self.flows.older or self._ending):
-            before = self._former(digest)
+            before = self._pop_former(digest)
         held: Held | None = None
         for target in targets:
             try:
@@ -208,11 +208,11 @@ class Engine:
                 else:
                     held = (held, key)
         if before is not None and before != held:
-            self._take_back(before, held, now)
+            self._release_rest(before, held, now)
         if held is not None:
             if before is None and len(self.flows) >= self.max_flows:
                 # Their elements stay until they expire.
-                for dropped in self.flows.drop_oldest(self.max_flows):
+                for dropped in self.flows.evict(self.max_flows):
                     self._release(dropped, now, False)
             self.flows.young.pop(digest, None)  # others are forgotten before it
             self.flows.young[digest] = held
@@ -220,7 +220,7 @@ class Engine:
             self.flows.young.pop(digest, None)
         return held is not None and held != before
 
-    # -- flows that are matched again -------------------------------------------------------------------------------
+    # -- flows that are re-evaluated --------------------------------------------------------------------------------
 
     def _keep(self, concerned: bool, digest: int, payload: bytes) -> None:
         """Remember the record of a flow, if an edge of a schedule, or a reload, may concern it."""
@@ -231,10 +231,10 @@ class Engine:
             return
         kept.put(digest, self._pack(payload))
         while len(kept) > self.max_flows or kept.size > self.max_flows * self._kept_bytes:
-            kept.drop_oldest(self.max_flows)
+            kept.evict(self.max_flows)
 
     def match_again(self, now: "Callable[[], int]") -> "Iterator[Exception | None]":
-        """Match all kept flows again: a generator that gives back the loop after each flow. `now()`: the loop's clock.
+        """Re-evaluate all kept flows: a generator that gives back the loop after each flow. `now()`: the loop's clock.
 
         It yields None, or the fault that a flow came to.
 
@@ -279,8 +279,8 @@ class Engine:
         if self.policy is not None:
             self.policy.forget()
 
-    def _take_back(self, before: "Held", held: "Held | None", now: int) -> None:
-        """A flow holds less than before: the rest is withdrawn."""
+    def _release_rest(self, before: "Held", held: "Held | None", now: int) -> None:
+        """A flow holds less than before: release the rest, which is withdrawn unless another flow holds it."""
         kept = held if isinstance(held, tuple) else (held,)
         for key in before if isinstance(before, tuple) else (before,):
             if key not in kept:
@@ -290,7 +290,7 @@ class Engine:
         """This flow holds nothing (any longer): what it held is withdrawn, or ends with its time."""
         held = self.flows.young.pop(digest, None)
         if held is None and (self.flows.older or self._ending):
-            held = self._former(digest)
+            held = self._pop_former(digest)
         if held is not None:
             self._release(held, now, withdraw)
 
@@ -303,7 +303,7 @@ class Engine:
                 self._end(key, now, True)
                 self.kept.pop(key)
 
-    def _former(self, digest: int) -> "Held | None":
+    def _pop_former(self, digest: int) -> "Held | None":
         """Return what a flow holds that was not heard of for a while, and forget it."""
         held = self.flows.older.pop(digest, None)
         return self._ending.pop(digest, None) if held is None else held
@@ -321,7 +321,7 @@ class Engine:
         return bool(self._ending)
 
     def go_on(self, now: int, soon: "Callable[[], bool]") -> None:
-        """Let flows that have ended let go, until `soon()` says that the turn of the loop has been long enough."""
+        """Release what ended flows hold, until `soon()` says that the turn of the loop has been long enough."""
         while self._ending and not soon():
             for _ in range(min(len(self._ending), RELEASED)):
                 self._release(self._ending.popitem()[1], now, False)

@@ -1,4 +1,4 @@
-"""A table of live flows in two ages: a flow that is heard of becomes young again, one that is not is forgotten with its age.
+"""A table of live flows in two ages: a record makes its flow young again; a flow without records is forgotten with its age.
 
 In: digest keys and what is remembered of each flow. Out: what was remembered, and what of it has to go. So the oldest are
 found without a time or a list of their own for each flow, which would be most of the memory.
@@ -10,8 +10,8 @@ if MYPY:
 
 MAX_FLOWS = 65536
 """What `max_flows` is by default."""
-MAX_DROPPED = 1024
-"""Flows forgotten at once when there are too many: a millisecond or two."""
+MAX_EVICTED = 1024
+"""Flows evicted at once when there are too many: a millisecond or two."""
 
 
 class Flows:
@@ -21,7 +21,7 @@ class Flows:
         self.young: dict[int, Any] = {}
         self.older: dict[int, Any] = {}
         self.dropped = 0
-        """How many were forgotten because there were too many."""
+        """How many were evicted."""
 
     def __len__(self) -> int:
         return len(self.young) + len(self.older)
@@ -55,10 +55,10 @@ class Flows:
         forgotten, self.older, self.young = self.older, self.young, {}
         return forgotten
 
-    def drop_oldest(self, most: int) -> "list[Any]":
-        """Make room in a table that may have `most`: a sixteenth goes, at most MAX_DROPPED. Returns what was remembered."""
+    def evict(self, most: int) -> "list[Any]":
+        """Make room in a table for `most` flows: evict a sixteenth, at most MAX_EVICTED. Returns what was remembered."""
         table = self.older or self.young
-        count = max(1, min(MAX_DROPPED, most >> 4))
+        count = max(1, min(MAX_EVICTED, most >> 4))
         digests = []
         for digest in table:
             digests.append(digest)
@@ -94,8 +94,8 @@ class Records(Flows):
         self.size -= sum([len(packed) for packed in forgotten.values()])
         return forgotten
 
-    def drop_oldest(self, most: int) -> "list[Any]":
-        dropped = super().drop_oldest(most)
+    def evict(self, most: int) -> "list[Any]":
+        dropped = super().evict(most)
         self.size -= sum([len(packed) for packed in dropped])
         return dropped
 

@@ -1,4 +1,4 @@
-"""When an action is applied: windows of time on days of the week, by the clock on the wall.
+"""Schedules: when an action applies, by windows of time on days of the week, in wall clock time.
 
 In: windows, the offsets of a time zone, and a moment (epoch seconds). Out: whether the action is applied at that moment.
 Nothing is remembered from one moment to the next, so a clock that jumps (a router has none until NTP has told it) and the
@@ -26,7 +26,7 @@ class Zone:
         self._offset = 0
 
     def wall(self, moment: int) -> tuple[int, int]:
-        """Return (weekday, second of the day) that a clock on the wall shows."""
+        """Return the wall clock time as (weekday, second of the day)."""
         if not self._from <= moment < self._until:
             self._look(moment)
         days, second = divmod(moment + self._offset, DAY)
@@ -44,7 +44,7 @@ class Zone:
 
 
 def shown(weekday: int, second: int) -> str:
-    """Return what a wall clock shows, as "sat 12:41"."""
+    """Return a wall clock time as "sat 12:41"."""
     return DAYS[weekday] + f" {second // 3600}:{second // 60 % 60:02}"
 
 

@@ -1,6 +1,6 @@
-"""A policy in force: the generated functions of its image, and what the combinations of its actions lead to.
+"""The active policy: the generated functions of its image, and what combinations of its actions lead to.
 
-In: the data of a policy image, the targets, the clock on the wall. Out: `decide(record, flow)`, plans, and which of the
+In: the data of a policy image, the targets, the wall clock. Out: `decide(record, flow)`, plans, and which of the
 schedules hold. All that it remembers is its own: policies that exist side by side change nothing for each other.
 """
 
@@ -82,7 +82,7 @@ class Verdict:
 
 
 class Policy:
-    """A policy in force: the decision, and what its actions lead to."""
+    """A policy: it decides about flow records, and knows what its actions lead to."""
 
     def __init__(self, data: "dict[str, Any]", code: object, targets: "dict[str, Any]", numbers: list[int]) -> None:
         """`targets`: name to an object with `apply(record, flow, now)`; `numbers`: the number of each slot of the image.
@@ -116,7 +116,7 @@ class Policy:
         self._zone = Zone(data["zone"])
         self.reprocess: bool = data["reprocess"]
         self.keeps = bool(self.windows) or self.reprocess
-        """Flows that run may have to be matched again."""
+        """Live flows may have to be re-evaluated."""
         self.mask = names["mask"]
         """Called with a record and its flow: the alternatives that hold, as bits of a number; `verdicts`: what they lead to."""
         self.verdicts: dict[int, Verdict] = {}
@@ -134,7 +134,7 @@ class Policy:
         """Matches (count, last) of earlier policies, by the action's name."""
 
     def keep_hours(self, clock: int) -> list[int]:
-        """Look at the clock on the wall (`clock`: epoch seconds). Returns the numbers of schedules that begin or end now."""
+        """Update which schedules hold (`clock`: epoch seconds). Returns the numbers of those that start or end now."""
         changed: list[int] = []
         if not self.windows:
             return changed
@@ -149,9 +149,9 @@ class Policy:
         return changed
 
     def turn_words(self, schedules: list[int], clock: int) -> str:
-        """Return what begins and ends with these schedules, "'bedtime' begins, 'homework' ends (mon 21:00)"; "": nothing."""
+        """Return what begins and ends with these schedules, "'bedtime' started, 'homework' ended (mon 21:00)"; "": nothing."""
         told = [
-            "'" + str(action[0]) + ("' begins" if self.open[self.schedules[number]] else "' ends")
+            "'" + str(action[0]) + ("' started" if self.open[self.schedules[number]] else "' ended")
             for number, action in enumerate(self.actions)
             if self.schedules[number] in schedules
         ]
@@ -169,7 +169,7 @@ class Policy:
         return None if schedule < 0 else self.open[schedule]
 
     def local_time(self, clock: int) -> str:
-        """Return what a wall clock shows, "sat 12:41"; "" when no action has hours."""
+        """Return the wall clock time, "sat 12:41"; "" when no action has hours."""
         return shown(*self._zone.wall(clock)) if self.windows else ""
 
     def edges(self, clock: int) -> list[str]:
@@ -188,13 +188,13 @@ class Policy:
         actions: list[int] = []
         concerned = False
         if not exempt:
-            spared: set[int] = set()
+            exempt_from: set[int] = set()
             found: set[int] = set()
             for number in index.numbers_of(mask):
-                spared.update(self._exemptions.get(number, ()))
+                exempt_from.update(self._exemptions.get(number, ()))
                 found.update(self._criteria.get(number, ()))
             halted = False
-            for action in sorted(found - spared):
+            for action in sorted(found - exempt_from):
                 concerned = concerned or self.schedules[action] >= 0
                 if not halted and self.in_hours(action) is not False:
                     actions.append(action)

@@ -148,16 +148,16 @@ class Automaton:
         row = self._rows.get(state)
         if row is None:
             if len(self._rows) >= ROWS:
-                self._drop_rows()
+                self._forget_rows()
             row = self._rows[state] = [None] * len(self._accepts) + [state]
         return row
 
     def forget(self) -> None:
         """Empty all caches."""
-        self._drop_rows()
+        self._forget_rows()
         self._symbols.clear()
 
-    def _drop_rows(self) -> None:
+    def _forget_rows(self) -> None:
         """Drop all rows but the first; emptied, for rows refer to each other."""
         for row in self._rows.values():
             row[:-1] = [None] * (len(row) - 1)

@@ -48,7 +48,7 @@ def main(words: "list[str]") -> int:
     try:
         return run(chosen, log)
     except MemoryError:
-        log.say("error", chosen["image"] + " needs more memory; give it more: micropython -X heapsize=8M")
+        log.say("error", chosen["image"] + " does not fit into memory; allow more: micropython -X heapsize=8M")
         return 1
 
 
@@ -64,14 +64,14 @@ def run(chosen: "dict[str, str]", log: Log) -> int:
         log.say("error", chosen["image"] + " cannot be read: " + reason(failure))
         return 1
     gc.collect()
-    from .daemon import Matcher  # after the image was read: a file that is none is told with what little memory there is
+    from .daemon import MicroDaemon  # after the image was read: a file that is none is told with what little memory there is
 
     try:
-        matcher = Matcher(data, chosen["source"] or data["source"], chosen["control"], chosen["image"], log)
+        daemon = MicroDaemon(data, chosen["source"] or data["source"], chosen["control"], chosen["image"], log)
     except ValueError as failure:
         log.say("error", str(failure))
         return 2
-    return matcher.run(data)
+    return daemon.run(data)
 
 
 sys.exit(main(sys.argv[1:]))

@@ -1,8 +1,8 @@
-"""What runs under MicroPython: one policy, netifyd's stream, kernel sets, and `status` on the control socket.
+"""The daemon under MicroPython: one policy, netifyd's stream, kernel sets, and `status` on the control socket.
 
     load the image -> connect to netifyd -> records in, effects out -> ... -> stop
 
-A small brother of `daemon.daemon`: the same engine, targets and healing, without a compiler, ubus, logs and sinks. The policy
+A smaller `daemon.daemon`: the same engine, targets and healing, without a compiler, ubus, logs and sinks. The policy
 is that of the image for as long as the process lives.
 """
 
@@ -14,8 +14,8 @@ from ... import __version__
 from ..base.dispatcher import Dispatcher
 from ..base.findings import log_line
 from ..base.messages import LOG_LEVELS, Log
+from ..base.micropython_text import set_lower
 from ..base.portable import monotonic
-from ..base.portable_micropython import set_lower
 from ..bus import status
 from ..bus.control import Control
 from ..engine.engine import Engine
@@ -63,7 +63,7 @@ class _Facts:
         return {"state": "not there", "calls": 0, "events": 0}
 
 
-class Matcher(Loop):
+class MicroDaemon(Loop):
     """Everything that lives as long as the process."""
 
     def __init__(self, data: "dict[str, Any]", source: str, control: str, image: str, log: Log) -> None:
@@ -100,7 +100,7 @@ class Matcher(Loop):
     # -- life cycle -------------------------------------------------------------------------------------------------
 
     def load(self, data: "dict[str, Any]") -> None:
-        """Put the image's policy in force."""
+        """Activate the image's policy."""
         for found in data["reports"]:
             self.log.say(*log_line(found))
         numbers = self.registry.number_slots(data)
@@ -110,9 +110,9 @@ class Matcher(Loop):
         policy.keep_hours(int(time.time()))
         self.engine.policy = policy
         self.healing.watch()
-        self.in_force(policy, False)
+        self.activated(policy, False)
         active = [action for action in policy.actions if not action[2]]
-        self.log.say("notice", "policy in force: " + str(len(active)) + " of " + str(len(policy.actions)) + " actions active")
+        self.log.say("notice", "policy loaded: " + str(len(active)) + " of " + str(len(policy.actions)) + " actions active")
 
     def run(self, data: "dict[str, Any]") -> int:
         """Run until a signal ends it. Returns the exit code."""
@@ -165,18 +165,18 @@ class Matcher(Loop):
     def tick(self) -> None:
         """What has to happen each second."""
         super().tick()
-        self.dispatcher.guard(self.forget_elements, self.turn_now())
+        self.dispatcher.guard(self.evict_elements, self.turn_now())
 
-    def make_room(self) -> None:
-        """Memory is short: let go of what can be made again, and of flows. Their elements stay until they expire."""
-        super().make_room()
-        for dropped in self.engine.flows.drop_oldest(self.engine.max_flows):
+    def free_memory(self) -> None:
+        """Memory is short: empty the caches, and evict flows. Their elements stay until they expire."""
+        super().free_memory()
+        for dropped in self.engine.flows.evict(self.engine.max_flows):
             self.registry.release(dropped, self.now(), False)
         self.engine.kept.clear()
         gc.collect()
         if monotonic() >= self._room_told + 60.0:
             self._room_told = monotonic()
-            self.log.say("warning", "the memory is full: flows are forgotten; give it more: micropython -X heapsize=8M")
+            self.log.say("warning", "out of memory: flows are evicted; allow more: micropython -X heapsize=8M")
 
     @staticmethod
     def attach(connection: "socket", port: int, tables: set[str]) -> None:
@@ -188,16 +188,16 @@ class Matcher(Loop):
         self.engine.max_flows = min(self._wanted_flows, max(64, free // PER_FLOW))
         self._most_elements = max(64, free // PER_ELEMENT)
 
-    def forget_elements(self, now: int) -> None:
-        """Forget elements, if there are too many: those that no flow holds; the kernel keeps them until their time is over."""
+    def evict_elements(self, now: int) -> None:
+        """Evict elements that no flow holds, if there are too many; the kernel keeps them until they expire."""
         slots = [slot for slot in self.registry.by_number.values() if isinstance(slot, Slot)]
         if sum([len(slot.live) for slot in slots]) <= self._most_elements:
             return
         for _ in range(4):
-            for dropped in self.engine.flows.drop_oldest(self.engine.max_flows):
+            for dropped in self.engine.flows.evict(self.engine.max_flows):
                 self.registry.release(dropped, now, False)
         for slot in slots:
-            slot.forget_idle()
+            slot.evict_idle()
         gc.collect()
 
     # -- answers ----------------------------------------------------------------------------------------------------
@@ -205,13 +205,13 @@ class Matcher(Loop):
     def call(self, method: str, arguments: "dict[str, Any]", reply: "Reply") -> None:
         """Answer one call of the control socket."""
         if method != "status":
-            reply(METHOD_NOT_FOUND, {"error": "under MicroPython there is only status, not " + method[:64]})
+            reply(METHOD_NOT_FOUND, {"error": "under MicroPython the only method is status, not " + method[:64]})
             return
         try:
             reply(0, status.report(self, BUDGET))
         except MemoryError:
             gc.collect()
-            reply(UNKNOWN_ERROR, {"error": "too little memory for the answer"})
+            reply(UNKNOWN_ERROR, {"error": "not enough memory for the answer"})
 
     def tell(self, target: str, where: str, trouble: str) -> None:
         """A target's set cannot be used, or can be again: nobody listens for events here."""

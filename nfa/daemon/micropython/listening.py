@@ -28,7 +28,7 @@ def listen_unix(path: str, mode: int, backlog: int) -> "tuple[socket.socket, int
     try:
         probe.setblocking(False)
         if connect(probe, socket.AF_UNIX, path) in (0, errno.EAGAIN):
-            raise Answered("somebody answers on " + path)
+            raise Answered("another process answers on " + path)
     finally:
         probe.close()
     try:
@@ -37,7 +37,7 @@ def listen_unix(path: str, mode: int, backlog: int) -> "tuple[socket.socket, int
         found = 0
     if found:
         if found & _FORMAT != _SOCKET:
-            raise Taken(path + " is taken by something that is no socket")
+            raise Taken(path + " exists and is not a socket")
         os.unlink(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

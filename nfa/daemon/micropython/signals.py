@@ -1,4 +1,4 @@
-"""Signals by which MicroPython is told to end. It has no module for them; where it has `ffi`, libc makes a descriptor of them.
+"""Signals that end the daemon under MicroPython, which has no module for them; with `ffi`, libc makes a descriptor of them.
 
 Out: a descriptor that can be read when SIGTERM, SIGINT or SIGHUP came, or -1: then the signal ends the process there and then.
 """

@@ -1,4 +1,4 @@
-"""Packet filters on sockets: what the kernel need not even deliver.
+"""Socket filters: they keep the kernel from delivering notifications that do not matter here.
 
 In: a socket that listens to nftables' notifications, the port of our own socket, the tables whose elements matter. Out: a
 classic filter on it. Whoever fills a large set of their own wakes nobody.

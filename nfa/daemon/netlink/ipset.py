@@ -58,8 +58,6 @@ IPSET_ERR_SKBINFO = 4114
 IPSET_ERR_HASH_FULL = 4352
 """Also IPSET_ERR_BITMAP_RANGE: type-specific errors share their numbers."""
 IPSET_ERR_INVALID_PROTO = 4354
-FULL = IPSET_ERR_HASH_FULL
-IN_USE = IPSET_ERR_BUSY
 MAX_MESSAGE = 32 << 10
 """The kernel echoes a message of which it refuses an element whole, and the echo has to fit into the reader's buffer."""
 _LINE = Struct("=HHI")

@@ -1,4 +1,4 @@
-"""What others do to sets: nftables' notifications, and how many elements an ipset has.
+"""Monitors what other programs do to sets: by nftables' notifications, and by the element count of an ipset.
 
 In: a netlink socket. Out: events for nftables (what was deleted, emptied or made, where), counts for ipset, which tells
 nobody of anything. Sources: linux/netfilter/nf_tables.h, linux/netfilter/ipset/ip_set.h.

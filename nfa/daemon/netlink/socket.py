@@ -1,4 +1,4 @@
-"""One netlink socket to netfilter: send a batch, hear at once what failed.
+"""Netlink sockets to netfilter: send a batch, and read at once what failed.
 
 The kernel works on a batch inside `send`; whatever it has to say is in the receive buffer when `send` returns. So nothing
 here waits. Source: linux/netlink.h.
@@ -149,9 +149,9 @@ _IPSET = {
     ipset.IPSET_ERR_TYPE_MISMATCH: "the set exists with another type",
     ipset.IPSET_ERR_EXIST: "the element is already in the set",
     ipset.IPSET_ERR_INVALID_FAMILY: "the address family does not fit the set",
-    ipset.IPSET_ERR_TIMEOUT: "the set was made without timeouts",
+    ipset.IPSET_ERR_TIMEOUT: "the set was created without timeouts",
     ipset.IPSET_ERR_REFERENCED: "the set is used by a rule",
-    ipset.IPSET_ERR_SKBINFO: "the set was made without skbinfo",
+    ipset.IPSET_ERR_SKBINFO: "the set was created without skbinfo",
     ipset.IPSET_ERR_HASH_FULL: "the set is full, or the element lies outside its range",
     ipset.IPSET_ERR_INVALID_PROTO: "the protocol does not fit the set",
 }

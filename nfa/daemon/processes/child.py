@@ -20,7 +20,7 @@ if MYPY:
 MAX_WAITING = 4
 """Jobs that wait in line; more are refused."""
 CHUNK = 1 << 20
-_FAULT = " could not be used, by a fault of nfa"
+_FAULT = " could not be used because of a fault in nfa"
 
 
 class Job:
@@ -69,7 +69,7 @@ class Children:
             return False
         self._waiting.insert(0 if first else len(self._waiting), job)
         if first and self._job is not None:
-            self._end(b"", self._job.name + " was interrupted by " + job.name + "; ask again")
+            self._end(b"", self._job.name + " was interrupted by " + job.name + "; try again")
         else:
             self._next()
         return True
@@ -127,12 +127,12 @@ class Children:
             self._output.append(chunk)
         else:
             output = b"".join(self._output)
-            self._end(output, "" if output else self._job.name + " ended without an answer; what it said stands above")
+            self._end(output, "" if output else self._job.name + " ended without an answer; see its messages above")
 
     def _too_long(self) -> None:
         """The running child does not end: give it up."""
         if self._job is not None:
-            self._end(b"", self._job.name + " did not end within " + str(self._job.seconds) + " seconds")
+            self._end(b"", self._job.name + " did not finish within " + str(self._job.seconds) + " seconds")
 
     def _broken(self, descriptor: int) -> None:
         """Its output cannot be read, again and again."""

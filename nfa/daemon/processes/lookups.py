@@ -65,7 +65,7 @@ class Lookups:
         try:
             found = {"problem": problem} if problem else json.loads(output)
         except ValueError:
-            found = {"problem": "the answer was not complete"}
+            found = {"problem": "the answer was incomplete"}
         addresses, problem = (found, "") if isinstance(found, list) else ([], found["problem"])
         self._failed.pop(host, None)
         if problem:

@@ -59,7 +59,7 @@ QUIET = 300.0
 """Seconds after a failure in which no other one is told: a server may fail every other second."""
 REOPEN = 30.0
 """Seconds until it is opened again after a fault."""
-_FAULT = "a fault of nfa"
+_FAULT = "a fault in nfa"
 
 
 def earliest(*moments: float) -> float:
@@ -161,7 +161,7 @@ class Channel:
         """Return the bytes that events which wait take."""
         return 0
 
-    def shed(self, size: int) -> int:
+    def drop(self, size: int) -> int:
         """Drop events that wait: so many bytes, or a little more. They count as skipped. Returns how many bytes they took."""
         return 0
 
@@ -190,7 +190,7 @@ class Channel:
         if self.hub.moment < self._quiet_until:
             self._untold += changed
             return
-        before = "; it failed " + str(self._untold) + " times more before" if self._untold else ""
+        before = "; " + str(self._untold) + " earlier failures were not reported" if self._untold else ""
         self._told = why
         self._quiet_until = self.hub.moment + QUIET
         self._untold = 0

@@ -69,8 +69,8 @@ class Sink(Served):
     def held(self) -> int:
         return self._waiting.held() + len(self._body) + self._link.waiting
 
-    def shed(self, size: int) -> int:
-        return self._waiting.shed(size)
+    def drop(self, size: int) -> int:
+        return self._waiting.drop(size)
 
     def hasten(self) -> None:
         self._hurry = True
@@ -155,7 +155,7 @@ class Sink(Served):
 
     def lost(self, why: str) -> None:
         if self._asked and self._judged:
-            self._leave()
+            self._hang_up()
             return
         self._asked = False
         self.failed(self._link.host + ": " + why, "trying again; the oldest events are dropped when too many wait")
@@ -164,11 +164,11 @@ class Sink(Served):
         if self._asked:
             self._link.lose(CLOSED, moment)
         else:
-            self._leave()  # it was idle for long; the next request opens another
+            self._hang_up()  # it was idle for long; the next request opens another
 
     def received(self, data: bytes, moment: float) -> None:
         if not self._asked:
-            self._leave()  # more than the last answer said, or one to nothing
+            self._hang_up()  # more than the last answer said, or one to nothing
             return
         answer = self._answer
         complete, problem = False, ""
@@ -181,13 +181,13 @@ class Sink(Served):
         if not self._asked:
             return
         if problem:
-            self._link.lose("the server speaks no HTTP/1.1: " + problem, moment)
+            self._link.lose("the server does not speak HTTP/1.1: " + problem, moment)
         elif complete and answer.stays:
             self._asked = False
         elif complete or (self._judged and (answer.endless or answer.size > MAX_ANSWER)):
-            self._leave()
+            self._hang_up()
 
-    def _leave(self) -> None:
+    def _hang_up(self) -> None:
         """Close the connection, which is no failure; the next request opens another."""
         self._asked = False
         self._link.close()
@@ -208,7 +208,7 @@ class Sink(Served):
         else:
             # It would be refused again: the next events may fare better, after a while.
             self._count(False)
-            self.failed(why, "the server refuses the events, which are lost; look at url and headers")
+            self.failed(why, "the server refuses the events, which are lost; check url and headers")
         self._link.rest(moment, self._answer.retry_after)
 
 
@@ -255,7 +255,7 @@ class Answer:
         self._left -= taken
         del self._data[:taken]
         if not self._left and self._data:
-            raise ValueError("more than it said")
+            raise ValueError("more data than announced")
         return not self._left
 
     @property
@@ -266,7 +266,7 @@ class Answer:
     def _begin(self, lines: list[str]) -> None:
         words = lines[0].split(" ", 2)
         if len(words) < 2 or not words[0].startswith("HTTP/1.") or len(words[1]) != 3 or not words[1].isdigit():
-            raise ValueError("it begins with something else")
+            raise ValueError("its answer has no status line")
         status = int(words[1])
         if status < 200:
             return  # an interim one; the answer is still to come

@@ -119,7 +119,7 @@ class Hub:
             self.turn()
         lost = sum([channel.waiting() for channel in self.channels])
         if lost:
-            self.say("warning", str(lost) + " events of sinks are lost, because their servers did not take them")
+            self.say("warning", str(lost) + " events of sinks were lost because their servers did not take them")
 
     def close(self) -> None:
         """The daemon ends."""
@@ -162,4 +162,4 @@ class Hub:
         over = sum([channel.held() for channel in self.channels]) - MAX_WAITING
         if over > 0:
             for channel in sorted(self.channels, key=lambda channel: channel.held(), reverse=True):
-                over -= channel.shed(over) if over > 0 else 0
+                over -= channel.drop(over) if over > 0 else 0

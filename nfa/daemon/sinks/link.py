@@ -239,7 +239,7 @@ class Link:
                 return
             self._owner.received(data, moment)
         if self._socket is not None:
-            self.lose("it says too much", moment)
+            self.lose("the server sends too much", moment)
 
 
 def _words(failure: OSError) -> str:

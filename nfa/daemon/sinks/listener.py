@@ -104,11 +104,11 @@ class Sink(Channel):
     def held(self) -> int:
         return self._held + self._size
 
-    def shed(self, size: int) -> int:
+    def drop(self, size: int) -> int:
         """Close the readers that are furthest behind: what they get has no gap but at its end."""
         before = self._held
         while before - self._held < size and self._held:
-            self._drop(max(self._readers.values(), key=lambda reader: reader.behind))
+            self._close_reader(max(self._readers.values(), key=lambda reader: reader.behind))
         return before - self._held
 
     # -- listening ------------------------------------------------------------------------------------------------------
@@ -143,13 +143,13 @@ class Sink(Channel):
             self.hub.watch(self._listener.fileno(), self, select.POLLIN)
         for reader in list(self._readers.values()):
             if reader.chunks and moment - reader.took_at >= STALLED:
-                self._drop(reader)
+                self._close_reader(reader)
         self._wait()
 
     def _listen_again(self, moment: float) -> None:
         """Somebody has deleted the file of the socket: nobody could connect any more. Those who are connected stay."""
         self._stop_listening()
-        self.failed(self._uri[7:] + " was deleted by somebody", "it is made again")
+        self.failed(self._uri[7:] + " was deleted by another program", "it is created again")
         self.open(moment)
 
     def _stop_listening(self) -> None:
@@ -163,11 +163,11 @@ class Sink(Channel):
             self._stop_listening()
             if self._inode:
                 remove_unix(self._uri[7:], self._inode)
-        self._cut()
+        self._cut_chunk()
         for reader in list(self._readers.values()):
             self._send(reader)
         for reader in list(self._readers.values()):
-            self._drop(reader)
+            self._close_reader(reader)
 
     def ready(self, descriptor: int, event: int, moment: float) -> None:
         reader = self._readers.get(descriptor)
@@ -176,7 +176,7 @@ class Sink(Channel):
         elif event & select.POLLOUT:
             self._send(reader)
         elif not event & select.POLLIN or self._gone(reader):
-            self._drop(reader)
+            self._close_reader(reader)
 
     def _accept(self, moment: float) -> None:
         assert self._listener is not None
@@ -192,9 +192,9 @@ class Sink(Channel):
                 self.failed("cannot accept a reader: " + (failure.strerror or str(failure)), "trying again")
             return
         host = _host(address)
-        if len(self._readers) >= MAX_READERS and not self._make_room(host):
+        if len(self._readers) >= MAX_READERS and not self._evict_reader(host):
             connection.close()
-            self.failed(str(MAX_READERS) + " readers are connected", "no further one is taken")
+            self.failed(str(MAX_READERS) + " readers are connected", "no more are accepted")
             return
         connection.setblocking(False)
         if connection.family != socket.AF_UNIX:
@@ -204,13 +204,15 @@ class Sink(Channel):
         self.hub.watch(connection.fileno(), self, select.POLLIN)
         self.works()
 
-    def _make_room(self, host: bytes) -> bool:
+    def _evict_reader(self, host: bytes) -> bool:
         """Close the idlest reader of the host that has most, for one from this host. Returns False where that has as many."""
         hosts = [reader.host for reader in self._readers.values() if reader.host]
         most = max(hosts, key=lambda one: (hosts.count(one), one == host), default=b"")
         if hosts.count(most) < 2 or (most != host and hosts.count(host) + 1 >= hosts.count(most)):
             return False
-        self._drop(min([reader for reader in self._readers.values() if reader.host == most], key=lambda reader: reader.took_at))
+        self._close_reader(
+            min([reader for reader in self._readers.values() if reader.host == most], key=lambda reader: reader.took_at)
+        )
         return True
 
     def _gone(self, reader: _Reader) -> bool:
@@ -224,7 +226,7 @@ class Sink(Channel):
         reader.written += len(data)
         return not data or reader.written > MAX_WRITTEN
 
-    def _drop(self, reader: _Reader) -> None:
+    def _close_reader(self, reader: _Reader) -> None:
         """A reader has left, or must."""
         descriptor = reader.connection.fileno()
         del self._readers[descriptor]
@@ -243,18 +245,18 @@ class Sink(Channel):
         self._size += len(event)
         self._counts[counters] = self._counts.get(counters, 0) + 1
         if self._size >= MAX_CHUNK:
-            self._cut()
+            self._cut_chunk()
             for reader in list(self._readers.values()):
                 self._send(reader)
 
     def flush(self, moment: float) -> None:
-        self._cut()
+        self._cut_chunk()
         for reader in list(self._readers.values()):
             if reader.chunks and not reader.sent:
                 self._send(reader)
         self._wait()
 
-    def _cut(self) -> None:
+    def _cut_chunk(self) -> None:
         """Make a chunk of the pending events, and put it into the queues of all readers that have room."""
         if not self._pending:
             return
@@ -281,7 +283,7 @@ class Sink(Channel):
             for counters, count in counts.items():
                 counters.added += count
         if self._held > MAX_HELD:
-            self.shed(self._held - MAX_HELD)
+            self.drop(self._held - MAX_HELD)
 
     def _release(self, chunk: _Chunk) -> None:
         """A chunk no longer waits for one of its readers."""
@@ -305,7 +307,7 @@ class Sink(Channel):
         except BlockingIOError:
             pass
         except OSError:
-            self._drop(reader)
+            self._close_reader(reader)
             return
         self.hub.watch(reader.connection.fileno(), self, select.POLLIN | select.POLLOUT if reader.chunks else select.POLLIN)
 

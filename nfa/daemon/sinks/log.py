@@ -33,8 +33,8 @@ class Sink(Channel):
     def held(self) -> int:
         return self._pending.held()
 
-    def shed(self, size: int) -> int:
-        return self._pending.shed(size)
+    def drop(self, size: int) -> int:
+        return self._pending.drop(size)
 
     def put(self, event: bytes, counters: "Counters") -> None:
         if self._pending.size + len(event) > MAX_PENDING:

@@ -43,7 +43,7 @@ _REFUSALS = {
     2: "the broker refuses the client_id",
     3: "the broker is not available",
     4: "the broker refuses username or password",
-    5: "the broker does not let this client in; it may want username and password",
+    5: "the broker denies access; it may require username and password",
 }
 
 
@@ -131,8 +131,8 @@ class Sink(Served):
         unanswered = sum([len(event) + OVERHEAD for event, _ in self._unanswered.values()])
         return self._waiting.held() + unanswered + self._link.waiting
 
-    def shed(self, size: int) -> int:
-        return self._waiting.shed(size)
+    def drop(self, size: int) -> int:
+        return self._waiting.drop(size)
 
     def readers(self) -> int:
         return int(self._ready)
@@ -238,16 +238,16 @@ class Sink(Served):
         self._incoming = bytearray()
         self.failed(self._link.host + ": " + why, "trying again; the oldest events are dropped when too many wait")
         if self._fruitless >= MAX_TRIES:
-            self._drop()
+            self._drop_oldest()
 
-    def _drop(self) -> None:
+    def _drop_oldest(self) -> None:
         """The oldest message is what no connection survives: the others may fare better."""
         _, counters = self._unanswered.pop(next(iter(self._unanswered)))
         counters.skipped += 1
         self._fruitless = 1  # the next one goes alone, too
         if self.hub.moment >= self._warn_at:
             self._warn_at = self.hub.moment + QUIET
-            why = " connections ended over the oldest event, which is dropped; it may be too long, or the topic not allowed"
+            why = " connections failed on the oldest event, which is dropped; it may be too long, or the topic not allowed"
             self.hub.say("warning", self.name + ": " + str(MAX_TRIES) + why)
 
     def _good(self) -> None:
@@ -267,7 +267,7 @@ class Sink(Served):
                     return
                 self._hear(found[0], found[1], moment)
         except ValueError as failure:
-            self._link.lose("the broker speaks something else: " + str(failure), moment)
+            self._link.lose("the broker does not speak MQTT: " + str(failure), moment)
 
     def _hear(self, kind: int, body: bytes, moment: float) -> None:
         """Take one packet. Raises ValueError when it makes no sense."""

@@ -19,7 +19,7 @@ class Sink(Channel):
 
     def open(self, moment: float) -> None:
         if self.hub.ubus is None:
-            self.failed("the daemon was started without ubus", "no event is sent")
+            self.failed("the daemon was started without ubus", "no events are sent")
 
     @property
     def heard(self) -> bool:

@@ -31,7 +31,7 @@ class Waiting:
         while self.size > self._most and self._items:
             self.take()[1].skipped += 1
 
-    def shed(self, size: int) -> int:
+    def drop(self, size: int) -> int:
         """Drop the oldest events: so many bytes, or a little more. Returns how many bytes of memory they took."""
         before = self.held()
         while before - self.held() < size and self._items:

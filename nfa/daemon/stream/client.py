@@ -31,7 +31,7 @@ def parse_source(uri: str, lowest_port: int = 1) -> tuple[int, object]:
     `lowest_port` 0: the address is to listen on, where 0 is any port that is free.
     """
     if not printable(uri):
-        raise ValueError("a source has printable characters only: " + repr(uri)[:200])
+        raise ValueError("a source may contain only printable characters: " + repr(uri)[:200])
     scheme, mark, rest = uri.partition("://")
     if not mark or scheme not in ("unix", "tcp"):
         raise ValueError("a source is unix://PATH or tcp://ADDRESS:PORT, not '" + uri + "'")

@@ -133,7 +133,7 @@ def classify(record: object) -> "tuple[str, Any]":
                 return kind[5:], digest_key(digest)
         except ValueError:
             pass
-        raise BadRecord("fields" if digest is None else "types", "a digest is a text that is not empty")
+        raise BadRecord("fields" if digest is None else "types", "a digest must be a string that is not empty")
     if kind in ("agent_hello", "agent_status"):
         return "agent", record
     if kind in ("definitions", "protocols"):
@@ -174,7 +174,7 @@ def check_flow(record: "dict[str, Any]") -> None:
         raise BadRecord("types", "a field has a wrong type") from None
     version = get("ip_version")
     if version != 4 and version != 6:
-        raise BadRecord("fields" if version is None else "types", "ip_version is 4 or 6")
+        raise BadRecord("fields" if version is None else "types", "ip_version must be 4 or 6")
     if (
         not 0 <= protocol <= 255
         or not 0 <= local_port <= 65535

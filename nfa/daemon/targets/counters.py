@@ -10,9 +10,9 @@ class Counters:
         self.added = 0
         self.refreshed = 0
         self.withdrawn = 0
-        """Elements taken out of their set, or bits off their connection, because no flow holds them any longer."""
+        """Elements removed from their set, or bits from their connection, because no flow holds them any longer."""
         self.restored = 0
-        """Elements put back into a set that somebody had deleted."""
+        """Elements restored after another program removed them."""
         self.errors = 0
         self.skipped = 0
         """Flows that lack a field of the element (no MAC address, a port outside a bitmap's range)."""

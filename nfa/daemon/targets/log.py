@@ -56,7 +56,7 @@ class Log:
         )
         self.counters.added += 1
 
-    def flush(self, clock: float) -> None:
+    def write_file(self, clock: float) -> None:
         """End the interval: write the file if there is something to write."""
         self.due = 0
         if not self._entries:

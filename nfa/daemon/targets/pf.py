@@ -1,10 +1,10 @@
 """Tables of PF (FreeBSD), filled by pfctl. A policy without a pftable target does not load this.
 
 In: addresses that flows want in a table, by the slots that hold them; the present time in whole seconds. Out: runs of pfctl,
-with addresses on its standard input; counters; a message once when a table cannot be used and once when it can be again.
+with addresses on its standard input; counters; one message when a table cannot be used, and one when it can be used again.
 
-PF knows no timeouts, so what is over is taken out here, and nothing is forgotten that is still in a table. One pfctl runs at a
-time. What comes meanwhile waits in the slots, where an address that is wanted, and then no longer, costs nothing.
+PF has no timeouts, so addresses are withdrawn here when they expire, and none is forgotten that is still in a table. One pfctl
+runs at a time. What comes meanwhile waits in the slots, where an address that is wanted, and then no longer, costs nothing.
 """
 
 import time
@@ -24,13 +24,13 @@ if MYPY:
 BATCH = 1024
 """Addresses that one run of pfctl gets."""
 MAX_WAITING = 65536
-"""Addresses of one table that may wait to be added, or to be taken out."""
+"""Addresses of one table that may wait to be added, or to be withdrawn."""
 LIMIT = 10.0
 """Seconds that pfctl may take."""
 LAST_RETRY = 60
 """After a failure pfctl is run again for this table in 1 second, then 2, 4, at last each time this much later."""
 STOP_LIMIT = 3.0
-"""Seconds that taking out the addresses may take when the daemon ends."""
+"""Seconds that withdrawing the addresses may take when the daemon ends."""
 MAX_SAID = 200
 """Characters of what pfctl said that are told."""
 _GONE = "does not exist"
@@ -56,7 +56,7 @@ class TableSlot(Slot):
         """What failed (a command of pfctl), and how many seconds it waits; `retry`: the second to try it again."""
         self.retry: dict[str, int] = {}
         self.removed = False
-        """Addresses were taken out the last time, and it is for others to be added."""
+        """Addresses were withdrawn last time; now it is the turn of adds."""
 
     def take(self, data: "Data") -> None:
         """Use (new) data of the policy image. Another ttl is brought to what is there by `retime`."""
@@ -74,7 +74,7 @@ class TableSlot(Slot):
             times.append((end, key, deadline < 0))
         self.live = {key: ~end if alone else end for end, key, alone in sorted(times)}
 
-    def take_out(self, key: bytes, staying: bool) -> None:
+    def withdraw(self, key: bytes, staying: bool) -> None:
         """An address is to leave the table. PF drops none by itself."""
         self.refreshes.pop(key, None)
         if key in self.adds:
@@ -84,25 +84,29 @@ class TableSlot(Slot):
             del self.tried[key]
         self.dels[key] = None
 
-    def make_room(self, keys: list[bytes]) -> None:
-        """Take these out."""
+    def evict(self, keys: list[bytes]) -> None:
+        """Too many addresses: withdraw these. PF would keep them for ever."""
+        self.withdraw_each(keys)
+
+    def withdraw_each(self, keys: list[bytes]) -> None:
+        """Forget these addresses, and withdraw them."""
         for key in keys:
             self.forget([key])
-            self.take_out(key, True)
+            self.withdraw(key, True)
 
     def expire(self, now: int) -> None:
-        """Take out what is over. To be called each second."""
+        """Withdraw what has expired. To be called each second."""
         if self.ttl:
-            self.make_room(self._ended(now))
+            self.withdraw_each(self._ended(now))
 
     def clear(self) -> None:
         """The table is empty, or about to be."""
         super().clear()
         self.tried = {}
 
-    def cancel_adds(self) -> None:
+    def withdraw_adds(self) -> None:
         """What is not in the table need not come any more."""
-        self.make_room([key for key in self.adds if key in self.live])
+        self.withdraw_each([key for key in self.adds if key in self.live])
 
     def limit(self) -> int:
         """Forget what is too much to wait. Returns how many addresses stay in the table that should not."""
@@ -116,7 +120,7 @@ class TableSlot(Slot):
             del self.dels[key]
         return left
 
-    def put_back(self, what: str, keys: list[bytes]) -> None:
+    def requeue(self, what: str, keys: list[bytes]) -> None:
         """A pfctl failed that was given these: whether they are in the table is not known."""
         for key in keys:
             if what == "delete" or key not in self.live:
@@ -134,7 +138,7 @@ class Tables:
         self._say = say
         self._tell = tell
         self._slots: list[TableSlot] = []
-        """Those of the policy in force; the next one to be served comes first."""
+        """Those of the active policy; the next one to be served comes first."""
         self._leaving: list[TableSlot] = []
         """Those that a reload has put out of use: what they hold stays until its time is over."""
         self._run: tuple[TableSlot, str, list[bytes], int] | None = None
@@ -162,7 +166,7 @@ class Tables:
             slot.tasks = ["replace" if slot.ttl else "add"]
         return True
 
-    def empty(self, slot: TableSlot) -> str:
+    def flush(self, slot: TableSlot) -> str:
         """Somebody wants the table empty. Returns why that is not possible now (it will be done later), or ""."""
         slot.counters.withdrawn += len(slot.live)
         slot.clear()
@@ -179,7 +183,7 @@ class Tables:
                 other.tasks.insert(0, "replace")
             return
         slot.tasks = [task for task in slot.tasks if task == "flush"]
-        slot.cancel_adds()
+        slot.withdraw_adds()
         if slot.ttl or slot.tasks:
             self._leaving.append(slot)
 
@@ -190,13 +194,13 @@ class Tables:
             if slot.live or (self._run and self._run[0] is slot):
                 continue
             if not (slot.dels or slot.tasks) or LAST_RETRY in slot.waits.values():
-                self._leave(slot)
+                self._forget(slot)
 
-    def _leave(self, slot: TableSlot) -> None:
-        """Have no more to do with a slot."""
+    def _forget(self, slot: TableSlot) -> None:
+        """Forget a slot that is out of use."""
         self._leaving.remove(slot)
         if slot.dels:
-            words = str(len(slot.dels)) + " addresses are left in " + label(slot)
+            words = str(len(slot.dels)) + " addresses remain in " + label(slot)
             self._say("warning", "target '" + slot.counters.name + "': " + words)
 
     def _same(self, slot: TableSlot) -> list[TableSlot]:
@@ -286,9 +290,9 @@ class Tables:
             self._done(slot, what, 0, 0)
             self._vanished(slot)
         elif code is None:
-            self._failed(run, "pfctl did not end within " + str(int(LIMIT)) + " seconds", now)
+            self._failed(run, "pfctl did not finish within " + str(int(LIMIT)) + " seconds", now)
         elif code < 0:
-            self._failed(run, "pfctl was ended by signal " + str(-code), now)
+            self._failed(run, "pfctl was killed by signal " + str(-code), now)
         else:
             self._failed(run, "pfctl: " + (words or "exit code " + str(code)), now)
 
@@ -328,7 +332,7 @@ class Tables:
         if what == "add" and len(keys) == 1 and slot.batch == 1:
             # The table may take the others.
             slot.forget(keys)
-        slot.put_back(what, keys)
+        slot.requeue(what, keys)
         slot.batch = max(1, slot.batch // 2) if keys else slot.batch
         slot.waits[what] = min(LAST_RETRY, slot.waits.get(what, 0) * 2 or 1)
         slot.retry[what] = now + slot.waits[what]
@@ -337,7 +341,7 @@ class Tables:
         if slot.state.begin(CODE_REFUSED, words):
             hint = _advice(words, slot)
             text = "target '" + counters.name + "': " + label(slot) + ": " + words
-            self._say("error", text + (" (" + hint + ")" if hint else "") + "; it is tried again")
+            self._say("error", text + (" (" + hint + ")" if hint else "") + "; trying again")
             self._tell(counters.name, label(slot), words)
 
     # -- the end --------------------------------------------------------------------------------------------------------
@@ -347,7 +351,7 @@ class Tables:
         for slot in list(self._slots):
             self.retire(slot)
         for slot in self._leaving:
-            slot.make_room(list(slot.live))
+            slot.withdraw_each(list(slot.live))
             slot.retry = {}
         ends_at = time.monotonic() + STOP_LIMIT
         self.turn(now)
@@ -358,9 +362,9 @@ class Tables:
             self.turn(now)
         if self._program.running and self._run is not None:
             self._program.kill()
-            self._run[0].put_back(*self._run[1:3])
+            self._run[0].requeue(*self._run[1:3])
         for slot in list(self._leaving):
-            self._leave(slot)
+            self._forget(slot)
 
 
 def _words(said: bytes) -> str:
@@ -373,11 +377,11 @@ def _words(said: bytes) -> str:
 def _advice(words: str, slot: TableSlot) -> str:
     """Return what an administrator can do."""
     if _GONE in words:
-        return "make it in pf.conf: table <" + str(slot.data["set"]) + "> persist, or set managed to true"
+        return "create it in pf.conf: table <" + str(slot.data["set"]) + "> persist, or set managed to true"
     if "Permission denied" in words or "not permitted" in words:
         return "the daemon needs root"
     if "/dev/pf" in words:
-        return "is PF there? kldload pf"
+        return "is PF loaded? kldload pf"
     if "Cannot allocate memory" in words:
         return "the table may be full: raise 'set limit table-entries' in pf.conf"
     return ""

@@ -1,5 +1,4 @@
-"""The targets of a new policy, built beside those in force: nothing of what runs is changed here, and whatever is raised leaves
-all of it as it was.
+"""The targets of a new policy, built beside the active ones: on any exception, the active ones stay unchanged.
 
 In: the image's targets and slots, and a registry. Out: a `Prepared`, whose tables take the place of the registry's (`adopt`).
 """

@@ -58,7 +58,7 @@ class Registry:
         insist: "Callable[..., bool]" = call,
     ) -> None:
         """`tell`: as for `Sets`. `make_hub` makes what has all channels of sinks when a policy first has one, `make_tables`
-        likewise what has all tables of PF. `insist(function, *arguments)`: as that of `Dispatcher`."""
+        what has all tables of PF. `insist(function, *arguments)`: as that of `Dispatcher`."""
         self.sets = sets
         self.connections = Connections(say, tell)
         self._write = write
@@ -106,10 +106,10 @@ class Registry:
             if number not in self.by_number and number not in self.sinks:
                 return number
 
-    # -- a new policy: built completely, then put in force ------------------------------------------------------------
+    # -- a new policy: built completely, then activated ---------------------------------------------------------------
 
     def prepare(self, image: "Data", numbers: list[int], functions: "list[Make]") -> Prepared:
-        """Build an image's targets, while those in force stay as they are in every table. May raise.
+        """Build an image's targets, while the active ones stay as they are in every table. May raise.
 
         `numbers`: of the image's slots; `functions`: those that make their elements.
         """
@@ -122,8 +122,8 @@ class Registry:
         return Log(options, counters, self._write, self._say, self._tell)
 
     def adopt(self, made: Prepared, now: int) -> "list[AnySlot]":
-        """Put prepared targets in force: plain assignments, then what they bring about (sets are made, channels opened), each
-        part guarded. Returns the slots that are no longer used, for `close`. It raises nothing but at its very beginning."""
+        """Activate prepared targets: plain assignments, then what they bring about (sets are made, channels opened), each
+        part guarded. Returns the slots that are no longer used, for `retire`. It raises nothing but at its very beginning."""
         self.by_number = made.by_number
         self.targets = made.targets
         self.described = made.described
@@ -162,7 +162,7 @@ class Registry:
     def _provide(self, slot: Slot, now: int, fresh: bool) -> None:
         """See to a slot's set or table. After a fault healing does it."""
         if not self._insist(self._keeper(slot).provide, slot, now, fresh) and slot.data["kind"] != "pftable":
-            self.sets.lose(slot)
+            self.sets.lost(slot)
 
     def _keeper(self, slot: Slot) -> "KeptSets | Tables":
         """Return who sees to a slot's set or table."""
@@ -197,8 +197,8 @@ class Registry:
             if slot is not None:
                 slot.release(key, now, withdraw)
 
-    def flush(self, now: int) -> None:
-        """Bring all pending effects to the kernel: the end of a turn of the loop."""
+    def commit(self, now: int) -> None:
+        """Commit all pending effects to the kernel, at the end of a turn of the loop."""
         pending: list[Slot] = []
         connections: list[ConnectionSlot] = []
         for slot in self.by_number.values():
@@ -226,15 +226,15 @@ class Registry:
             self._leaving = [slot for slot in self._leaving if slot.dels]
             connections += self._leaving
         if connections or self.connections.pending:
-            self.connections.flush(connections, self._connection_slots(), now)
+            self.connections.commit(connections, self._connection_slots(), now)
         if self.tables is not None:
             self.tables.turn(now)
 
     def finish(self, now: int) -> None:
-        """Bring all changes of connections to the kernel now, however many there are."""
-        self.flush(now)
+        """Commit all changes of connections now, however many there are."""
+        self.commit(now)
         while self._leaving or self.connections.more:
-            self.flush(now)
+            self.commit(now)
 
     def tick(self, now: int) -> None:
         """What has to happen each second: forget expired elements, write logs whose interval is over."""
@@ -245,18 +245,18 @@ class Registry:
             self.tables.tick(now)
         for target in self.targets.values():
             if isinstance(target, LogTarget) and target.log.due and now >= target.log.due:
-                target.log.flush(time.time())
-        self._flush_retired()
+                target.log.write_file(time.time())
+        self._write_retired()
 
-    def _flush_retired(self) -> None:
+    def _write_retired(self) -> None:
         """Write what log targets have left that are no longer in the policy."""
         while self.retired:
-            self.retired.pop().flush(time.time())
+            self.retired.pop().write_file(time.time())
 
     def _connection_slots(self) -> list[ConnectionSlot]:
         return [slot for slot in self.by_number.values() if isinstance(slot, ConnectionSlot)]
 
-    def close(self, slots: "list[AnySlot]") -> None:
+    def retire(self, slots: "list[AnySlot]") -> None:
         """Slots go out of use: empty the sets that are to be empty then, unless another target fills them.
 
         Connections give back the bits of a target that is no longer there. When the daemon ends they keep them: a new one
@@ -267,14 +267,14 @@ class Registry:
         used = [set_of(slot.data) for slot in self.by_number.values() if slot not in slots]
         for slot in slots:
             if isinstance(slot, Slot):
-                self._insist(self._retire, slot, used)
+                self._insist(self._retire_set, slot, used)
 
-    def _retire(self, slot: Slot, used: "list[tuple[Any, ...]]") -> None:
+    def _retire_set(self, slot: Slot, used: "list[tuple[Any, ...]]") -> None:
         """Empty a set, or a table, that is to be empty from now on. `used`: those that others fill."""
         if slot.data["kind"] == "pftable":
             self._tables().retire(slot)  # type: ignore[arg-type]  # it is a TableSlot
         elif slot.data["flush_on_destroy"] and set_of(slot.data) not in used:
-            error = self.sets.empty(slot)
+            error = self.sets.flush(slot)
             if error:
                 self.sets.fail(slot, error, 0)
 
@@ -286,7 +286,7 @@ class Registry:
                 withdrawn += slot.withdraw_all()  # brought to the kernel at the end of this turn
                 continue
             count = len(slot.live)
-            problem = self._keeper(slot).empty(slot)  # type: ignore[arg-type]  # a TableSlot is kept by Tables
+            problem = self._keeper(slot).flush(slot)  # type: ignore[arg-type] # a TableSlot is kept by Tables
             if problem:
                 return withdrawn, label(slot) + ": " + (problem if isinstance(problem, str) else describe(problem))
             withdrawn += count
@@ -295,14 +295,14 @@ class Registry:
     def shut_down(self, now: int) -> None:
         """The daemon ends: write what is left, honour flush_on_destroy, close."""
         insist = self._insist
-        insist(self._flush_retired)
+        insist(self._write_retired)
         if self.hub is not None:
             insist(self.hub.finish)
             insist(self.hub.close)
         for target in self.targets.values():
             if isinstance(target, LogTarget):
-                insist(target.log.flush, time.time())
-        insist(self.close, list(self.by_number.values()))
+                insist(target.log.write_file, time.time())
+        insist(self.retire, list(self.by_number.values()))
         if self.tables is not None:
             insist(self.tables.close, now)
         insist(self.sets.close)

@@ -1,4 +1,4 @@
-"""Whether what a slot fills can be used, in words and in a code, and whether that was told.
+"""Whether what a slot fills can be used, in words and as a code, and whether that was reported.
 
 In: what went wrong, and when. Out: `words` and `code` for status ("" while it works), `retry_at` for those who try again. Sets,
 connections and PF tables have one each; nobody else keeps a trouble of their own.
@@ -15,7 +15,7 @@ class Trouble:
         self.code = ""
         """What kind of trouble it is, for pages and scripts; the words may change. docs/codes.md lists all."""
         self.told = False
-        """The log and those who listen for events have heard of it."""
+        """It was written to the log and sent as an event."""
         self.retry_at = 0
         """The second, by the loop's clock, before which nothing is tried again."""
 

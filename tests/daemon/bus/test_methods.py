@@ -46,7 +46,7 @@ def test_every_method_works_without_any_argument_and_with_uhttpds(house: House) 
         ("check", {"criteria": "x", "config": {}}, "only one of"),
         ("check", {"criteria": [1]}, "'criteria' must be a string or an array of strings"),
         ("check", {"config": []}, "'config' must be an object"),
-        ("flush", {}, "'target' is needed"),
+        ("flush", {}, "'target' is required"),
     ],
 )
 def test_wrong_arguments_are_refused_with_words(house: House, method: str, arguments: dict[str, Any], words: str) -> None:
@@ -199,7 +199,7 @@ def test_explain_takes_a_digest_of_a_recent_decision_or_a_record(house: House) -
         assert found["targets"] == ["nft.video", "log.video"]
     assert house.call("explain", flow="ffff")[0] == NOT_FOUND
     code, data = house.call("explain", flow={"digest": 5})
-    assert (code, "no flow record" in data["error"]) == (INVALID, True)
+    assert (code, "not a flow record" in data["error"]) == (INVALID, True)
 
 
 def test_check_of_criteria_says_what_is_wrong_and_where(house: House) -> None:
@@ -388,7 +388,7 @@ def test_flush_empties_the_sets_of_a_target(house: House) -> None:
 def test_flush_of_a_target_without_sets_is_refused(house: House) -> None:
     """A log would seem to have been emptied."""
     code, data = house.call("flush", target="log.video")
-    assert (code, "'log.video' has no set to empty" in data["error"]) == (INVALID, True)
+    assert (code, "'log.video' has no set to flush" in data["error"]) == (INVALID, True)
 
 
 def test_too_many_questions_at_once_are_refused(house: House) -> None:

@@ -48,7 +48,7 @@ def test_labels_are_over_only_after_one_that_was_set(worked_at: int) -> None:
     ("error", "expected"),
     [
         (errno.ENFILE, "set-full"),
-        (ipset.FULL, "set-full"),
+        (ipset.IPSET_ERR_HASH_FULL, "set-full"),
         (errno.ENOENT, "set-missing"),
         (errno.EPERM, "no-permission"),
         (errno.EACCES, "no-permission"),

@@ -287,7 +287,7 @@ def test_it_tries_again_until_ubusd_is_there(rig: Rig) -> None:
     assert waits == [FIRST_WAIT, FIRST_WAIT * 2, *[LONGEST_WAIT] * 4]
     assert rig.bus.last_error == "No such file or directory"
     assert rig.said == [
-        ("warning", f"there is no object session on ubus ({rig.path}): No such file or directory; trying again"),
+        ("warning", f"object session is not on ubus ({rig.path}): No such file or directory; trying again"),
     ]
     rig.register()
     rig.vanish()
@@ -347,9 +347,9 @@ def test_a_ubusd_that_does_not_answer_is_left(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (vectors.REFUSED, "ubusd refuses it; either its name is taken, or this user may not publish it"),
-        (vectors.REFUSED[:-1] + b"\6", "ubusd refuses it with status 6"),
-        (vectors.TAKEN[28:], "ubusd refuses it with status 0"),
+        (vectors.REFUSED, "ubusd refuses the object; its name is taken, or this user may not publish it"),
+        (vectors.REFUSED[:-1] + b"\6", "ubusd refuses the object with status 6"),
+        (vectors.TAKEN[28:], "ubusd refuses the object with status 0"),
     ],
 )
 def test_an_object_that_is_refused_is_told(rig: Rig, answer: bytes, words: str) -> None:
@@ -361,7 +361,7 @@ def test_an_object_that_is_refused_is_told(rig: Rig, answer: bytes, words: str) 
         rig.send(vectors.GREETING, answer)
         assert (rig.bus.state, rig.bus.last_error) == ("waiting", words)
         assert rig.pass_time() <= LONGEST_WAIT
-    assert rig.said == [("warning", f"there is no object session on ubus ({rig.path}): {words}; trying again")]
+    assert rig.said == [("warning", f"object session is not on ubus ({rig.path}): {words}; trying again")]
 
 
 @pytest.mark.parametrize(
@@ -389,7 +389,7 @@ def test_who_talks_nonsense_is_left(rig: Rig, stage: str, garbage: bytes) -> Non
         assert stage == "registered" and garbage[1] == blob.STATUS
         return
     assert rig.bus.state == "waiting"
-    assert "ubusd sent something else than messages" in rig.bus.last_error
+    assert "ubusd sent invalid data" in rig.bus.last_error
     rig.pass_time()
     rig.accept()
 
@@ -418,7 +418,7 @@ def test_an_object_without_an_id_is_none(rig: Rig) -> None:
     rig.pass_time()
     rig.accept()
     rig.send(vectors.GREETING, vectors.TAKEN[28:])
-    assert rig.bus.last_error == "ubusd refuses it with status 0"
+    assert rig.bus.last_error == "ubusd refuses the object with status 0"
 
 
 def test_it_leaves_the_bus_when_the_daemon_ends(rig: Rig) -> None:

@@ -11,11 +11,23 @@ from typing import Any
 
 import pytest
 import samples
-from policies import Desk, compiled, config_of
+from policies import Desk, Noted, compiled, config_of
 
 from nfa.daemon.base import packing
 from nfa.daemon.engine import index
-from nfa.daemon.engine.engine import KEPT_BYTES, LIFETIME, PART
+from nfa.daemon.engine.engine import (
+    BRIEF,
+    KEPT_BYTES,
+    LIFETIME,
+    MAX_BRIEF_TEXT,
+    MAX_KEPT_RECORD,
+    MAX_RENAMED,
+    PART,
+    RECENT,
+    RELEASED,
+    Engine,
+    brief,
+)
 from nfa.daemon.engine.view import View
 from nfa.daemon.stream.records import digest_key
 
@@ -290,6 +302,291 @@ def test_the_oldest_flows_are_forgotten_first_and_few_at_once(tmp_path: Path, mo
     assert kept == left
 
 
+# -- flows under another digest, and parts of what is held ---------------------------------------------------------------
+
+OTHER = b"\0\1\x0a\0\0\1"
+THIRD = b"\0\2\x0a\0\0\1"
+
+
+def renamed(record: dict[str, Any], digest: str, *before: str) -> dict[str, Any]:
+    """The flow goes on under a digest, and was called otherwise before."""
+    return record | {"flow": record["flow"] | {"digest": digest, "digest_prev": list(before)}}
+
+
+def test_a_flow_that_goes_on_under_another_digest_lets_go_of_what_it_held_under_the_old_one(tmp_path: Path) -> None:
+    """netifyd 5 reclassifies a flow: what it was taken for at first would stay blocked, and be matched at each edge."""
+    made = desk(tmp_path, {"a": ["app == 'youtube';"]}, {"log.x": KEY}, reprocess_flows=True)
+    first, second = digest_key("a" * 40), digest_key("b" * 40)
+    made.take(renamed(WEB, "a" * 40))
+    assert list(made.engine.flows.young) == list(made.engine.kept.young) == [first]
+    made.take(renamed(WEB, "b" * 40, "a" * 40), now=3)
+    assert made.released == [(KEY, True)]
+    assert list(made.engine.flows.young) == list(made.engine.kept.young) == [second]
+    made.take(renamed(samples.flow("DNS"), "c" * 40, "f" * 40, "c" * 40, "b" * 40))
+    assert made.released == [(KEY, True)] * 2 and made.engine.live() == 0, "whatever it is now, and whichever it was called"
+
+
+def test_only_some_earlier_digests_are_looked_at(tmp_path: Path) -> None:
+    """A record with a million of them would hold up the loop."""
+    made = desk(tmp_path, {"a": ["app == 'youtube';"]}, {"log.x": KEY})
+    names = [f"{number:040x}" for number in range(1, MAX_RENAMED + 2)]
+    made.take(*[renamed(WEB, name) for name in names])
+    made.take(renamed(samples.flow("DNS"), "f" * 40, *names))
+    assert list(made.engine.flows.young) == [digest_key(names[-1])]
+
+
+def test_what_a_flow_holds_follows_its_last_record(tmp_path: Path) -> None:
+    """An element would stay in a set that the flow has nothing to do with any longer, or one that it still has would go."""
+    both = {"criteria": "app == 'youtube';", "targets": ["log.x", "log.y"]}
+    made = desk(tmp_path, {"a": both, "b": ["port == 443;"]}, {"log.x": KEY, "log.y": OTHER})
+    digest = WEB["flow"]["digest"]
+    made.take(WEB, samples.stats(digest), now=2)
+    made.take(samples.flow(), samples.stats(digest), now=3)
+    assert made.released == [(OTHER, True)] and made.refreshed == [((KEY, OTHER), 2), (KEY, 3)]
+    made.take(WEB, samples.stats(digest), now=4)
+    assert made.released == [(OTHER, True)] and made.refreshed[2:] == [((KEY, OTHER), 4)]
+    made.targets["log.x"].key, made.targets["log.y"].key = THIRD, None
+    made.take(WEB, samples.stats(digest), now=5)
+    assert made.released[1:] == [(KEY, True), (OTHER, True)] and made.refreshed[3:] == [(THIRD, 5)]
+    made.targets["log.x"].key = None
+    made.take(WEB)
+    assert made.released[3:] == [(THIRD, True)] and made.engine.live() == 0
+
+
+def test_a_target_is_told_what_the_flow_held_before(tmp_path: Path) -> None:
+    """A sink would tell of each record of a flow, though only the first one is news."""
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY})
+    told: list[Any] = []
+    noted = made.targets["log.x"]
+    given: Any = noted
+
+    def apply(record: Any, flow: Any, now: int, held: object) -> bytes:
+        told.append((record["interface"], flow["digest"], now, held))
+        return KEY
+
+    given.apply = apply
+    digest = WEB["flow"]["digest"]
+    made.take(WEB, now=1)
+    made.take(WEB, now=2)
+    made.engine.tick(LIFETIME)
+    made.take(WEB, now=3)
+    made.engine.tick(LIFETIME * 2)
+    made.engine.tick(LIFETIME * 3)
+    made.take(WEB, now=4)
+    assert told == [("br-lan", digest, now, None if now == 1 else KEY) for now in range(1, 5)]
+
+
+class Refusing(Noted):
+    """A target that needs what no record has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counters = self
+        self.skipped = 0
+
+    def apply(self, record: Any, flow: Any, now: int, held: object) -> bytes | None:
+        raise ValueError("no MAC address")
+
+
+def test_a_target_that_lacks_what_it_needs_is_counted_and_the_others_get_theirs(tmp_path: Path) -> None:
+    """A set of MAC addresses would keep the flows of VPN users out of the other sets."""
+    made = desk(tmp_path, {"a": {"criteria": ["*"], "targets": ["log.x", "log.y"]}}, {"log.y": KEY})
+    refusing = Refusing()
+    assert made.engine.policy is not None
+    made.engine.policy.targets["log.x"] = refusing
+    made.take(WEB, WEB)
+    assert refusing.skipped == 2 and list(made.engine.flows.young.values()) == [KEY]
+    assert (made.engine.matched, made.engine.bad["types"]) == (2, 0)
+
+
+def test_a_flow_may_hold_three_elements(tmp_path: Path) -> None:
+    """The third would neither be kept alive nor be withdrawn."""
+    made = desk(tmp_path, {"a": {"criteria": ["*"], "targets": ["log.x", "log.y", "log.z"]}}, {"log.x": KEY, "log.y": OTHER},
+                targets={f"log.{name}": {"target_type": "log"} for name in "xyz"})  # fmt: skip
+    assert made.engine.policy is not None
+    made.engine.policy.targets["log.z"] = Noted(THIRD)
+    made.take(WEB)
+    assert list(made.engine.flows.young.values()) == [(KEY, OTHER, THIRD)]
+
+
+# -- matched again, kept and remembered ----------------------------------------------------------------------------------
+
+
+def test_a_flow_that_is_matched_again_counts_only_when_it_holds_something_new(tmp_path: Path) -> None:
+    """Each edge of a schedule would count every flow that runs, and `matches` show nothing else."""
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, reprocess_flows=True)
+    made.take(WEB)
+    again = lambda now: list(made.engine.match_again(lambda: now))  # noqa: E731
+    assert again(5) == [None] and made.engine.matched == 1
+    made.targets["log.x"].key = OTHER
+    assert again(6) == [None] and made.engine.matched == 2
+    assert made.released == [(KEY, True)] and list(made.engine.flows.young.values()) == [OTHER]
+    assert [one[:3] for one in made.engine.recent] == [(1, ("a",), ("log.x",)), (6, ("a",), ("log.x",))]
+    assert made.engine.policy is not None and made.engine.policy.action_counts() == [(2, 6)]
+    made.targets["log.x"].key = None
+    assert again(7) == [None] and made.engine.matched == 2 and made.engine.live() == 0
+
+
+def test_a_target_that_does_not_last_has_had_its_turn(tmp_path: Path) -> None:
+    """A log would have an entry of each flow that runs at each edge of a schedule."""
+    made = desk(tmp_path, {"a": {"criteria": ["*"], "targets": ["log.x", "log.y"]}}, {"log.y": KEY}, reprocess_flows=True)
+    once = Once()
+    assert made.engine.policy is not None
+    made.engine.policy.targets["log.x"] = once
+    made.take(WEB)
+    assert list(made.engine.match_again(lambda: 2)) == [None]
+    assert len(once.digests) == 1 and len(made.targets["log.y"].digests) == 2
+
+
+class Once(Noted):
+    """A target that does nothing with a flow that is matched again."""
+
+    lasting: Any = None
+
+
+def test_a_flow_that_cannot_be_matched_again_costs_no_other(tmp_path: Path) -> None:
+    """One fault in the middle of an edge: the flows after it would not be blocked at bedtime."""
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, reprocess_flows=True)
+    flows = [samples.flow(local_port=port) for port in range(1, 6)]
+    keys = [digest_key(flow["flow"]["digest"]) for flow in flows]
+    made.take(*flows)
+    fault = RuntimeError("out of luck")
+
+    def unpack(packed: bytes) -> bytes:
+        if b'"local_port":2,' in packed:
+            raise fault
+        return b"{" if b'"local_port":4,' in packed else packed
+
+    made.engine.pack_with(lambda payload: payload, unpack)
+    made.targets["log.x"].digests.clear()
+    assert list(made.engine.match_again(lambda: 1)) == [None, fault, None, None, None, None]
+    assert made.targets["log.x"].digests == [flows[n]["flow"]["digest"] for n in (0, 2, 4)]
+    assert list(made.engine.kept.young) == [keys[n] for n in (0, 1, 2, 4)], "what is no record is kept no longer"
+    made.engine.policy = None
+    assert list(made.engine.match_again(lambda: 1)) == []
+
+
+def test_only_flows_that_hours_concern_are_kept(tmp_path: Path) -> None:
+    """Each flow of the house would take memory, and time at each edge."""
+    night = {"day": ["mon"], "time_start": "21:00", "time_end": "23:00"}
+    made = desk(tmp_path, {"a": {"criteria": ["app == 'youtube';"], "time_of_day": night}}, timezone="UTC")
+    made.take(samples.flow("DNS"), WEB)
+    assert list(made.engine.kept.young.values()) == [samples.payload(WEB)]
+    made.take(samples.flow())
+    assert len(made.engine.kept) == 0, "it turned out to be something else"
+
+
+def test_kept_records_may_be_as_many_as_flows_and_as_long_as_the_bound_says(tmp_path: Path) -> None:
+    """A flow would be forgotten though there is room, and not be blocked at bedtime."""
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, max_flows=16, reprocess_flows=True)
+    made.engine.pack_with(lambda payload: b"x" * KEPT_BYTES, lambda packed: packed)
+    made.take(*[samples.flow(local_port=port) for port in range(1, 17)])
+    assert (len(made.engine.kept), made.engine.kept.size, made.engine.kept.dropped) == (16, 16 * KEPT_BYTES, 0)
+    made.engine.pack_with(lambda payload: b"x" * (KEPT_BYTES + 1), lambda packed: packed)
+    made.take(samples.flow(local_port=1))
+    assert (len(made.engine.kept), made.engine.kept.dropped) == (15, 1), "one byte too many"
+    made.engine.pack_with(lambda payload: b"", lambda packed: packed)
+    made.take(samples.flow(local_port=17), samples.flow(local_port=18))
+    assert (len(made.engine.kept), made.engine.kept.dropped) == (16, 2), "one record too many"
+    few = Engine(lambda held, now: None, lambda held, now, withdraw: None, max_flows=16, kept_bytes=10)
+    few.policy = made.engine.policy
+    few.take([samples.payload(WEB)], 1)
+    assert len(few.kept) == 0
+
+
+def test_the_last_decisions_are_remembered_and_long_records_in_brief(tmp_path: Path) -> None:
+    """`nfa show matches` would be empty or show others, or a stranger's names of a megabyte fill the memory."""
+    made = desk(tmp_path, {"a": {"criteria": ["*"], "targets": ["log.y", "log.x"]}, "b": ["app == 'youtube';"]})
+    fits = samples.payload(samples.flow(note=""))
+    fits = fits.replace(b'"note":""', b'"note":"' + b"x" * (MAX_KEPT_RECORD - len(fits)) + b'"')
+    longer = fits.replace(b'"note":"', b'"note":"x')
+    made.take(WEB, fits, longer, now=7)
+    names, reached = ("a",), ("log.y", "log.x")
+    assert [one[:3] for one in made.engine.recent] == [(7, ("a", "b"), reached), (7, names, reached), (7, names, reached)]
+    assert [one[3] for one in made.engine.recent] == [samples.payload(WEB), fits, brief(json.loads(longer))]
+    assert len(fits) == MAX_KEPT_RECORD and made.engine.recent.maxlen == RECENT
+    assert Engine(lambda held, now: None, lambda held, now, withdraw: None, recent=3).recent.maxlen == 3
+
+
+def test_the_brief_form_of_a_record_has_what_a_person_knows_a_flow_by() -> None:
+    """`nfa show matches` would not tell which flow it was, or give whole objects of strangers."""
+    record = samples.flow("HTTP/S", "netify.youtube", host_server_name="h" * 300, dns_host_name={"a": 1}, other_port=8443)
+    flow = record["flow"]
+    assert brief(record) == {name: flow[name] for name in BRIEF[2:] if name != "dns_host_name"} | {
+        "interface": "br-lan", "internal": True, "host_server_name": "h" * MAX_BRIEF_TEXT,
+    }  # fmt: skip
+    flow.update(interface="wrong", internal="wrong")
+    assert brief(record)["interface"] == "br-lan" and brief(record)["internal"] is True
+
+
+def test_when_netifyd_saw_the_last_flow_is_known(tmp_path: Path) -> None:
+    """`nfa status` could not tell how far netifyd lags behind."""
+    made = desk(tmp_path, {"a": ["*"]})
+    assert made.engine.seen_at is None
+    made.take(samples.flow(when=5000), samples.flow(when=5000, seen=7000), samples.stats("ab" * 20, when=9000))
+    assert made.engine.seen_at == 7000
+    made.take(samples.stats("ab" * 20, when=9000), b"{")
+    assert made.engine.seen_at == 7000
+    made.engine.policy = None
+    made.take(samples.flow(when=5000, seen=8000))
+    assert made.engine.seen_at == 8000
+
+
+def test_a_quicker_decoder_is_asked_for_each_record(tmp_path: Path) -> None:
+    """orjson would be installed, and never used."""
+    made = desk(tmp_path, {"a": ["*"]}, reprocess_flows=True)
+    asked: list[bytes] = []
+
+    def fast(payload: bytes) -> object:
+        asked.append(payload)
+        return json.loads(payload)
+
+    made.engine.decode_with(fast)
+    made.take(WEB)
+    assert list(made.engine.match_again(lambda: 1)) == [None]
+    assert asked == [samples.payload(WEB)] * 2
+    made.engine.decode_with(None)
+    made.take(WEB)
+    assert len(asked) == 2
+
+
+def test_matches_keep_the_time_of_the_last(tmp_path: Path) -> None:
+    """`nfa status` would tell that an action matched long ago, or never."""
+    made = desk(tmp_path, {"a": ["*"]})
+    made.take(WEB, now=4)
+    made.take(WEB, WEB, now=9)
+    assert made.engine.policy is not None
+    assert made.engine.policy.action_counts() == [(3, 9)] and made.engine.matched == 3
+
+
+def test_flows_that_end_are_let_go_in_small_parts(tmp_path: Path) -> None:
+    """A turn of the loop would look at the clock for each of thousands, or once for all."""
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, max_flows=5000)
+    made.take(*[samples.flow(local_port=port) for port in range(1, RELEASED + 11)])
+    made.engine.tick(LIFETIME)
+    made.engine.tick(LIFETIME * 2)
+    assert made.engine.busy and made.engine.live() == RELEASED + 10
+    made.take(samples.flow(local_port=5000))
+    assert made.engine.live() == RELEASED + 11, "those that are ending, and the new one"
+    looks: list[int] = []
+
+    def soon() -> bool:
+        looks.append(len(made.released))
+        return False
+
+    made.engine.go_on(1, soon)
+    assert looks == [0, RELEASED] and len(made.released) == RELEASED + 10
+    assert not made.engine.busy and made.engine.live() == 1
+
+
+def test_memory_can_be_freed_before_there_is_a_policy() -> None:
+    """A router with little memory could not start: the daemon would fail while it frees some."""
+    engine = Engine(lambda held, now: None, lambda held, now, withdraw: None)
+    engine.free_memory()
+    engine.take([samples.payload(WEB)], 1)
+    assert (engine.records, engine.kinds["flow"], engine.evaluated, engine.live()) == (1, 1, 0, 0)
+
+
 # -- records that cannot be used ---------------------------------------------------------------------------------------
 
 
@@ -393,6 +690,10 @@ def test_what_the_agent_says_of_itself_is_bounded(tmp_path: Path) -> None:
     made = desk(tmp_path, {"a": ["*"]})
     made.take(samples.hello() | {"agent_version": "x" * 5000, "build_version": {"a": 1}, "uptime": 5})
     assert made.engine.agent == {"agent_version": "x" * 128, "json_version": 1.9, "uptime": 5}
+    made.take(b'{"type":"agent_status","uptime":NaN,"json_version":1e999,"flow_count":7,"build_version":"1","cpu_cores":4}')
+    assert made.engine.agent == {
+        "agent_version": "x" * 128, "json_version": 1.9, "uptime": 5, "flow_count": 7, "build_version": "1",
+    }  # fmt: skip
 
 
 def test_without_a_policy_records_pass(tmp_path: Path) -> None:

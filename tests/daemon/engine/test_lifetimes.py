@@ -118,9 +118,9 @@ def test_flows_age_one_table_at_a_time() -> None:
     table.put(2, "two")
     assert (list(table.young), list(table.older)) == ([1, 2], [0, 3])
     table.put(1, "one")
-    assert table.drop_oldest(16) == ["0"] and table.drop_oldest(15) == ["3"] and table.dropped == 2
-    assert table.drop_oldest(32) == ["two", "one"] and table.dropped == 4, "then the young, oldest first"
-    assert table.drop_oldest(32) == []
+    assert table.evict(16) == ["0"] and table.evict(15) == ["3"] and table.dropped == 2
+    assert table.evict(32) == ["two", "one"] and table.dropped == 4, "then the young, oldest first"
+    assert table.evict(32) == []
     table.put(5, "5")
     assert table.age() == {} and table.age() == {5: "5"} and not table
     table.put(6, "6")
@@ -130,11 +130,11 @@ def test_flows_age_one_table_at_a_time() -> None:
 
 def test_few_flows_are_forgotten_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A turn of the loop would last for as long as it takes to forget thousands."""
-    monkeypatch.setattr(tables, "MAX_DROPPED", 5)
+    monkeypatch.setattr(tables, "MAX_EVICTED", 5)
     table = Flows()
     for digest in range(100):
         table.put(digest, digest)
-    assert table.drop_oldest(1 << 16) == [0, 1, 2, 3, 4]
+    assert table.evict(1 << 16) == [0, 1, 2, 3, 4]
 
 
 def test_the_bytes_of_kept_records_are_counted_through_all_ages() -> None:
@@ -149,6 +149,6 @@ def test_the_bytes_of_kept_records_are_counted_through_all_ages() -> None:
     assert table.pop(2) == b"x" * 10 and table.pop(2) is None and table.size == 25
     assert sum(map(len, table.age().values())) == 15 and table.size == 10
     table.put(7, b"y")
-    assert table.drop_oldest(1) == [b"x" * 10] and table.size == 1
+    assert table.evict(1) == [b"x" * 10] and table.size == 1
     table.clear()
     assert table.size == 0 and not table

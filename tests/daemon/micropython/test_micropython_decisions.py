@@ -69,10 +69,10 @@ def test_text_is_lower_case_as_in_cpython(micropython: MicroPython, tmp_path: Pa
 
     program = """
 import sys
-from nfa.daemon.base.portable_micropython import _utf8, characters, lower, set_lower
+from nfa.daemon.base.micropython_text import utf8, characters, lower, set_lower
 set_lower(open(sys.argv[1], "rb").read(), b"")
 def char(code):
-    return str(_utf8(code), "utf-8")
+    return str(utf8(code), "utf-8")
 for code in range(0x20000):
     if not 0xD800 <= code < 0xE000 and lower(char(code)) != char(code):
         print(code, " ".join([str(c) for c in characters(lower(char(code)))]))

@@ -26,7 +26,8 @@ NUMBERS = [
 ]  # fmt: skip
 READ = """
 import sys
-from nfa.daemon.base.portable_micropython import characters, parse_json
+from nfa.daemon.base.micropython_text import characters
+from nfa.daemon.base.portable_micropython import parse_json
 def shown(value):
     if isinstance(value, str):
         return str([c for c in characters(value)])

@@ -124,7 +124,7 @@ MODULES = loaded()
 
 
 def test_stream_engine_netlink_and_targets_are_loaded_and_no_compiler() -> None:
-    """MicroPython would have no room for the compiler, or a part of the matcher would not be looked at here."""
+    """MicroPython would have no room for the compiler, or a part of the daemon would not be looked at here."""
     assert {
         "nfa.daemon.stream.client",
         "nfa.daemon.engine.engine",

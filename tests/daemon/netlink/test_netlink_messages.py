@@ -46,6 +46,11 @@ def parts(message: bytes) -> tuple[tuple[int, int, int], list[Any]]:
     return (kind, flags, family), tree(message[20:], kind >> 8)
 
 
+def sizes_of(fields: tuple[str, ...], family: int) -> list[int]:
+    """The bytes of each field of a packed element of an ipset."""
+    return [ipset.width(field, family) for field in fields]
+
+
 def without(attributes: list[Any], *kinds: int) -> list[Any]:
     return [item for item in attributes if item[0] & 0x3FFF not in kinds]
 
@@ -149,6 +154,44 @@ def test_a_full_message_fits_into_its_attributes(fields: tuple[str, ...], family
         assert len(dict(parts(message)[1])[kind | wire.NLA_F_NESTED]) == encoder.room > 100
 
 
+@pytest.mark.parametrize("timeout", [-1, 0, 60])
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("fields", [("other_addr",), ("other_port",), ("other_addr", "ip_proto", "other_port"), ("local_mac",)])
+def test_an_encoder_knows_how_long_its_elements_are(fields: tuple[str, ...], family: int, timeout: int) -> None:
+    """A send would be larger than the kernel takes, or a refused element be looked for in the wrong place."""
+    for encoder, command, sizes in (
+        (
+            nftables.Elements(1, "t", "x", nftables.widths(fields, family), timeout),
+            nftables.NEW,
+            nftables.widths(fields, family),
+        ),
+        (ipset.Elements("x", family, fields, 7, timeout, None), ipset.ADD, sizes_of(fields, family)),
+        (
+            ipset.Elements("x", family, fields, 7, timeout, {"mark": 0, "prio": 0, "queue": 0}),
+            ipset.ADD,
+            sizes_of(fields, family),
+        ),
+    ):
+        element = bytes(sum(sizes) + 2)
+        lengths = [len(encoder.encode(command, 1, [element] * count)) for count in (1, 2, 3)]
+        assert encoder.element == lengths[1] - lengths[0] == lengths[2] - lengths[1]
+
+
+def test_as_many_elements_as_fit_go_into_one_message() -> None:
+    """One too many and the length of their list, 16 bits, is that of an empty one; far fewer cost a send for each."""
+    short = nftables.Elements(1, "t", "x", (4,), -1)
+    assert (short.element, short.room) == (16, 1024)
+    long = nftables.Elements(1, "t", "x", (16,) * 10, -1)
+    assert (long.element, long.room) == (172, 380)
+    message = long.encode(nftables.NEW, 1, [bytes(162)] * long.room)
+    assert len(dict(parts(message)[1])[3 | wire.NLA_F_NESTED]) == 380
+    assert 380 * long.element + 4 <= 0xFFFF < 381 * long.element + 4
+    port = ipset.Elements("x", 4, ("other_port",), 7, -1, None)
+    assert (port.element, port.room) == (20, 1024)
+    six = ipset.Elements("x", 6, ("other_addr",) * 2, 7, 60, None)
+    assert (six.element, six.room) == (68, ipset.MAX_MESSAGE // 68)
+
+
 @pytest.mark.parametrize(
     ("fields", "family", "packed", "key"),
     [
@@ -164,6 +207,9 @@ def test_a_key_pads_each_field_of_several(fields: tuple[str, ...], family: int, 
     """A rule of nft would look up another key than the one that was added."""
     assert nftables.expander(fields, family)(b"\x12\x34" + packed) == key
     assert nftables.key_size(nftables.widths(fields, family)) == len(key)
+    pack = nftables.packer(fields, family, 0x1234)
+    assert pack(key) == b"\x12\x34" + packed, "what the kernel tells of a deleted element is found again"
+    assert pack(key + b"\0") == pack(key[:-1]) == pack(b"") == b"", "a set of another type: not ours"
 
 
 # -- what the kernel answers -------------------------------------------------------------------------------------------
@@ -181,7 +227,7 @@ ENCODER = nftables.Elements(1, "t", "small", (4,), -1)
         ("no set, whole echo", 2, errno.ENOENT, 28),
         ("no set, plain", 2, errno.ENOENT, -1),
         ("ipset took all", 5, 0, -1),
-        ("ipset, third is too many", 6, ipset.FULL, -1),
+        ("ipset, third is too many", 6, ipset.IPSET_ERR_HASH_FULL, -1),
         ("ipset, no set", 7, errno.ENOENT, -1),
     ],
 )
@@ -209,11 +255,23 @@ def test_the_failed_element_is_found_by_its_offset_or_line() -> None:
     assert ipset.failed_index(answer("ipset, third is too many").echo) == 2
     assert ipset.failed_index(answer("ipset, no set").echo) == 0
     assert ipset.failed_index(b"") == 0
+    head = wire.message(ipset.ADD, 5, 1, wire.nfgen(2))
+    assert ipset.failed_index(head + wire.attribute(9, b"\5\0\0")) == 0, "no number of a line"
+    line = wire.attribute(9, struct.pack("=I", 7))
+    assert ipset.failed_index(head + line) == 7
+    assert ipset.failed_index(head + wire.attribute(1, b"\7\0\0\0") + line) == 7, "the protocol is no line"
     with_timeout = nftables.Elements(1, "t", "small", (4,), 1000)
-    message = with_timeout.encode(nftables.NEW, 1, [SLOT + bytes((10, 0, 0, i)) for i in range(5)])
+    keys = [bytes((10, 0, 0, i)) for i in range(5)]
+    message = with_timeout.encode(nftables.NEW, 1, [SLOT + one for one in keys])
     for index in range(5):
         place = message.index(bytes((10, 0, 0, index))) - 12  # of the element's own attribute
-        assert with_timeout.failed_index(place) == index
+        assert keys[with_timeout.failed_index(place)] == keys[index]
+    before = with_timeout.first
+    assert [with_timeout.failed_index(place) for place in (0, before - 1, before)] == [-1, -1, 0]
+    message = with_timeout.restore(1, keys, [7] * 5)
+    for index in range(5):
+        place = message.index(keys[index]) - 12
+        assert with_timeout.failed_index(place, nftables.EXPIRATION) == index, "each has the time it has left besides"
 
 
 @given(st.sampled_from(sorted(ANSWERS)), st.data())
@@ -246,5 +304,5 @@ def test_sequence_numbers_are_not_used_twice() -> None:
 
 def test_errors_have_words() -> None:
     """The log would say 'Unknown error 4352'."""
-    assert describe(ipset.FULL).startswith("the set is full")
+    assert describe(ipset.IPSET_ERR_HASH_FULL).startswith("the set is full")
     assert describe(errno.ENOENT) == "No such file or directory"

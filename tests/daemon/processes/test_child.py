@@ -45,7 +45,7 @@ def test_output_comes_whole_and_in_line(nursery: Nursery) -> None:
     nursery.until(4)
     assert [name for name, _, _ in nursery.done] == ["0", "urgent", "1", "2"]
     assert {out.split()[0] for _, out, _ in nursery.done[1:]} == {b"nfa"}
-    assert nursery.done[0][2] == "0 was interrupted by urgent; ask again"
+    assert nursery.done[0][2] == "0 was interrupted by urgent; try again"
     assert nursery.children.descriptor == -1
 
 
@@ -55,7 +55,7 @@ def test_a_child_that_fails_is_told(nursery: Nursery) -> None:
     nursery.children.add(nursery.job("chatty", "nfa.cli", "--help", limit=10))
     nursery.until(2)
     assert [why.partition(" ")[2] for _, _, why in nursery.done] == [
-        "ended without an answer; what it said stands above", "wrote more than 10 bytes",
+        "ended without an answer; see its messages above", "wrote more than 10 bytes",
     ]  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def test_a_child_that_hangs_is_ended(nursery: Nursery) -> None:
     nursery.dispatcher.turn(0)
     nursery.ahead = 0.0
     nursery.until(2)
-    assert nursery.done[0][2] == "slow did not end within 60 seconds"
+    assert nursery.done[0][2] == "slow did not finish within 60 seconds"
     assert nursery.done[1][2] == ""
 
 

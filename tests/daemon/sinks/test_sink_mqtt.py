@@ -171,7 +171,7 @@ def test_something_else_on_the_port_is_no_broker(answer: bytes) -> None:
         bench = Bench()
         bench.use(mqtt(made.port))
         bench.until(lambda: bench.counters.errors)
-        assert "speaks something else" in bench.said[0][1] or "closed" in bench.said[0][1]
+        assert "does not speak MQTT" in bench.said[0][1] or "closed" in bench.said[0][1]
 
 
 @given(st.binary(max_size=100))

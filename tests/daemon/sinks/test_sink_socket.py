@@ -80,7 +80,7 @@ def test_a_socket_whose_file_was_deleted_is_made_again(tmp_path: Path) -> None:
     feed(target, record(1))
     bench.turn()
     assert numbers(first.recv(1 << 16)) == numbers(second.recv(1 << 16)) == [1], "who was connected stays so"
-    assert [level for level, _ in bench.said] == ["error", "notice"] and "was deleted by somebody" in bench.said[0][1]
+    assert [level for level, _ in bench.said] == ["error", "notice"] and "was deleted by another program" in bench.said[0][1]
 
 
 def test_a_reader_that_writes_or_leaves_disturbs_nobody(tmp_path: Path) -> None:
@@ -400,7 +400,7 @@ def test_a_dead_socket_is_replaced_and_a_living_one_is_not(tmp_path: Path) -> No
     first.use(unix(path, mode=0o660))
     assert path.stat().st_mode & 0o777 == 0o660
     second.use(unix(path))
-    assert "somebody answers on" in second.said[0][1]
+    assert "another process answers on" in second.said[0][1]
     first.hub.close()
     assert not path.exists()
     second.pass_time(listener.RETRY + 1)
@@ -545,7 +545,7 @@ def test_a_channel_that_flaps_is_told_of_seldom_and_its_last_state_is_told() -> 
     assert flapping.trouble == "B" and bench.counters.errors == 200
     bench.pass_time(QUIET)
     flapping.failed("B", "x")
-    assert bench.said[2][1].endswith("B; x; it failed 199 times more before") and bench.told[2][2] == "B"
+    assert bench.said[2][1].endswith("B; x; 199 earlier failures were not reported") and bench.told[2][2] == "B"
     flapping.works()
     flapping.works()
     assert len(bench.said) == 4
@@ -564,4 +564,4 @@ def test_a_fault_of_one_channel_ends_nothing_else(tmp_path: Path) -> None:
     reader.connect(str(tmp_path / "b.sock"))
     bench.until(lambda: bench.targets[1].readers() == 1)
     assert bench.dispatcher.faults >= 3 and "ZeroDivisionError" in bench.dispatcher.last_fault
-    assert bench.told == [("t0", "c", "a fault of nfa")] and len(bench.said) == 1
+    assert bench.told == [("t0", "c", "a fault in nfa")] and len(bench.said) == 1

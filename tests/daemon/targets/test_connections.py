@@ -58,7 +58,7 @@ class Bench:
             self.flush(now)
 
     def flush(self, now: int) -> None:
-        self.connections.flush([slot for slot in self.slots if slot.adds or slot.refreshes or slot.dels], self.slots, now)
+        self.connections.commit([slot for slot in self.slots if slot.adds or slot.refreshes or slot.dels], self.slots, now)
 
     def hold(self, now: int, *numbers: int) -> None:
         for number in numbers:
@@ -141,7 +141,7 @@ def test_a_connection_that_is_not_there_is_looked_for_for_a_while_and_then_count
     bench.turn(501)
     assert (len(bench.table.log), bench.counts()[-1]) == (sent, 1)
     bench.connections.tick(bench.slots, 501)
-    assert bench.slot.counters.last_error == "not in the kernel's table: udp 192.168.1.20:40000 > 203.0.113.80:1"
+    assert bench.slot.counters.last_error == "not in the conntrack table: udp 192.168.1.20:40000 > 203.0.113.80:1"
     assert not bench.said
 
 

@@ -48,7 +48,7 @@ class Ward:
     def empty(self) -> None:
         """Somebody empties the set, and that becomes known."""
         self.there.clear()
-        self.sets.lose(self.slot)
+        self.sets.lost(self.slot)
 
     def told(self, kind: int, *keys: bytes, lost: int = 0, more: bool = False) -> None:
         """nftables notifies of something."""
@@ -62,7 +62,7 @@ class Ward:
         self.healing._monitor = monitor  # type: ignore[assignment]
         self.healing.ready()
 
-    def take_out(self, *numbers: int) -> None:
+    def withdraw(self, *numbers: int) -> None:
         """Somebody takes elements out of an nftables set."""
         keys = [key(number)[2:] for number in numbers]
         for one in keys:
@@ -157,7 +157,7 @@ def test_a_set_that_cannot_be_made_is_made_later(kind: str, error: int) -> None:
     """A deleted set would be gone until a flow comes that is not in it."""
     ward = Ward(kind, ttl=0)
     del ward.kernel.sets["x.v4"]
-    ward.sets.lose(ward.slot)
+    ward.sets.lost(ward.slot)
     ward.kernel.stubborn = error
     ward.go_on()
     sends = ward.kernel.sends
@@ -225,14 +225,14 @@ def test_only_the_elements_that_were_taken_out_are_put_back(kinds: tuple[str, ..
     ward.go_on()
     assert taken in ward.there
     assert ward.written == ward.slot.counters.restored == 1
-    assert len(ward.said("elements were deleted by somebody: 1 element put back")) == 1
+    assert len(ward.said("elements were deleted by another program: 1 element restored")) == 1
 
 
 def test_elements_taken_out_one_by_one_are_back_at_once_each_time() -> None:
     """Only whole sets have to wait for their turn."""
     ward = Ward(count=100)
     for number in range(20):
-        ward.take_out(number)
+        ward.withdraw(number)
         ward.go_on()
         assert len(ward.there) == 100
     assert ward.written == ward.slot.counters.restored == 20
@@ -242,12 +242,12 @@ def test_many_elements_are_put_back_by_writing_the_set_and_counted_once() -> Non
     """`nft flush set` tells of each element."""
     count = 2 * MAX_NAMED
     ward = Ward(count=count)
-    ward.take_out(*range(MAX_NAMED + 100))
+    ward.withdraw(*range(MAX_NAMED + 100))
     ward.go_on()
     assert len(ward.there) == count
     assert ward.written == count
     assert ward.slot.counters.restored == MAX_NAMED + 100
-    assert len(ward.said("emptied or deleted by somebody", f"{MAX_NAMED + 100} elements put back")) == 1
+    assert len(ward.said("flushed or deleted by another program", f"{MAX_NAMED + 100} elements restored")) == 1
 
 
 def test_a_whole_set_is_written_at_once_and_in_the_long_run_at_a_pace() -> None:
@@ -256,7 +256,7 @@ def test_a_whole_set_is_written_at_once_and_in_the_long_run_at_a_pace() -> None:
     ward = Ward(count=1000)
     begun = ward.moment
     for turn in range(80):
-        ward.take_out(*range(1000))
+        ward.withdraw(*range(1000))
         before = ward.written
         ward.go_on()
         if turn < BURST:
@@ -308,7 +308,7 @@ def test_missed_notifications_write_all_sets_and_blame_nobody() -> None:
     assert ward.written == 5
     assert ward.slot.counters.restored == 0
     assert not ward.said("emptied")
-    assert len(ward.said("others changed too much at once", "5 elements written again")) == 1
+    assert len(ward.said("too many changes by other programs", "5 elements written again")) == 1
 
 
 def test_what_is_told_of_a_flush_that_was_too_fast_is_the_least_it_can_be() -> None:
@@ -319,7 +319,7 @@ def test_what_is_told_of_a_flush_that_was_too_fast_is_the_least_it_can_be() -> N
     ward.told(ELEMENTS_GONE, *keys[: MAX_NAMED + 1], lost=1)
     ward.go_on()
     assert len(ward.there) == 2 * MAX_NAMED
-    assert ward.said(f"at least {MAX_NAMED + 1} elements put back")
+    assert ward.said(f"at least {MAX_NAMED + 1} elements restored")
 
 
 @KINDS
@@ -374,7 +374,7 @@ def test_an_ipset_that_was_emptied_is_looked_at_twice_and_filled() -> None:
     ward.go_on(after=ASK_AGAIN)
     assert len(ward.there) == 50
     assert (ward.asked, ward.slot.counters.restored) == (2, 40)
-    assert len(ward.said("emptied or deleted by somebody: 40 elements put back")) == 1
+    assert len(ward.said("flushed or deleted by another program: 40 elements restored")) == 1
 
 
 def test_an_ipset_that_lacked_elements_for_a_moment_only_is_left_alone() -> None:
@@ -424,28 +424,28 @@ def test_a_set_made_anew_with_another_type_is_replaced(kind: str, told: bool) ->
     ward.there.clear()
     ward.kernel.strange = {"x.v4"}
     if told:
-        ward.sets.lose(ward.slot)
+        ward.sets.lost(ward.slot)
     else:
         ward.bench.want(ward.now, 77)
     ward.go_on()
     assert ward.kernel.strange == set()
     assert len(ward.there) == ward.slot.present == (5 if told else 6)
     assert ward.slot.counters.errors == 0
-    assert len(ward.said("was of another type; it is replaced")) == 1
+    assert len(ward.said("had another type and was replaced")) == 1
     assert not ward.said("kernel module")
 
 
 @KINDS
 def test_a_set_of_another_type_that_is_in_use_is_named_and_replaced_later(kind: str) -> None:
-    """'Operation not supported (is the kernel module there?)' would send the administrator the wrong way."""
+    """'Operation not supported (is the kernel module installed?)' would send the administrator the wrong way."""
     ward = Ward(kind)
     ward.there.clear()
     ward.kernel.strange, ward.kernel.used = {"x.v4"}, {"x.v4"}
-    ward.sets.lose(ward.slot)
+    ward.sets.lost(ward.slot)
     ward.go_on()
-    assert ward.slot.trouble == "is of another type, and something uses it"
+    assert ward.slot.trouble == "has another type and is in use"
     assert ward.slot.present == 0, "status would say that elements are there"
-    assert len(ward.said("nfa check names what does")) == 1
+    assert len(ward.said("nfa check shows what uses it")) == 1
     ward.go_on(after=RETRY_OTHER)
     ward.kernel.used = set()
     ward.go_on(after=RETRY_OTHER)
@@ -461,7 +461,7 @@ def test_a_set_is_not_replaced_over_and_over(kind: str) -> None:
     ward.empty()
     for _ in range(50):
         ward.go_on(after=1)
-    assert len(ward.said("is replaced")) == 1
+    assert len(ward.said("was replaced")) == 1
     ward.kernel.refused = {}
     ward.go_on(after=RETRY_OTHER)
     assert len(ward.there) == 5

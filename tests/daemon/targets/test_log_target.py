@@ -43,7 +43,7 @@ def test_a_file_is_what_netifys_plugin_writes() -> None:
     desk = Desk(prefix="flows")
     desk.log.effect(FLOW, 100, CLOCK)
     desk.log.effect(FLOW | {"detected_application": 0, "detected_application_name": "Unknown"}, 130, CLOCK + 30)
-    desk.log.flush(CLOCK + 60)
+    desk.log.write_file(CLOCK + 60)
     ((folder, name, body),) = desk.files
     assert folder == "/tmp/nfa"
     assert name == time.strftime("flows-%Y%m%d-%H%M%S.json", time.localtime(int(CLOCK + 60)))
@@ -64,9 +64,9 @@ def test_an_interval_begins_with_its_first_flow() -> None:
     desk.log.effect(FLOW, 100, CLOCK)
     desk.log.effect(FLOW, 150, CLOCK)
     assert desk.log.due == 160
-    desk.log.flush(CLOCK)
+    desk.log.write_file(CLOCK)
     assert desk.log.due == 0
-    desk.log.flush(CLOCK)
+    desk.log.write_file(CLOCK)
     assert len(desk.files) == 1
 
 
@@ -74,7 +74,7 @@ def test_a_clock_that_is_set_back_gives_no_negative_interval() -> None:
     """NTP on a router without a battery moves the clock by years."""
     desk = Desk()
     desk.log.effect(FLOW, 100, CLOCK)
-    desk.log.flush(1000.0)
+    desk.log.write_file(1000.0)
     assert desk.files[0][2]["time_start"] == desk.files[0][2]["time_end"] == 1000
 
 
@@ -85,7 +85,7 @@ def test_a_flood_is_counted_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> Non
     for _ in range(25):
         desk.log.effect(FLOW, 100, CLOCK)
     assert len(desk.log) == 10
-    desk.log.flush(CLOCK)
+    desk.log.write_file(CLOCK)
     assert len(desk.files[0][2]["entries"]) == 10
     assert (desk.log.counters.added, desk.log.counters.skipped) == (10, 15)
 
@@ -96,14 +96,14 @@ def test_a_full_disk_is_told_once() -> None:
     desk.problem = "No space left on device"
     for _ in range(3):
         desk.log.effect(FLOW, 100, CLOCK)
-        desk.log.flush(CLOCK)
+        desk.log.write_file(CLOCK)
     assert desk.said == ["error: target 'log.x': cannot write to /tmp/nfa: No space left on device"]
     assert len(desk.log) == 0
     assert desk.log.counters.errors == 3
     desk.problem = ""
     desk.log.effect(FLOW, 100, CLOCK)
-    desk.log.flush(CLOCK)
+    desk.log.write_file(CLOCK)
     desk.problem = "Read-only file system"
     desk.log.effect(FLOW, 100, CLOCK)
-    desk.log.flush(CLOCK)
+    desk.log.write_file(CLOCK)
     assert len(desk.said) == 2

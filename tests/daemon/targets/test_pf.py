@@ -296,7 +296,7 @@ def test_after_a_hanging_pfctl_the_table_is_as_if_nothing_had_happened(bench: Be
     assert bench.table == {"203.0.113.2"}
     bench.wait(6)
     assert bench.table == set()
-    assert "did not end within 10 seconds" in bench.said[0]
+    assert "did not finish within 10 seconds" in bench.said[0]
 
 
 def test_what_waits_is_bounded_and_what_is_dropped_is_counted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,7 +320,7 @@ def test_an_emptied_table_is_filled_by_flows_that_go_on(bench: Bench) -> None:
     """`nfa flush`, and what somebody else took out."""
     slot = bench.slot(ttl=10)
     hold(bench, slot, "203.0.113.1", "203.0.113.2")
-    assert bench.tables.empty(slot) == ""
+    assert bench.tables.flush(slot) == ""
     bench.settle()
     assert (bench.table, slot.counters.withdrawn) == (set(), 2)
     slot.want(key(slot, "203.0.113.1"), bench.now)
@@ -384,7 +384,7 @@ def test_what_cannot_be_taken_out_at_the_end_is_told(bench: Bench) -> None:
     hold(bench, slot, "203.0.113.1")
     bench.memory.fails = "pfctl: no"
     bench.tables.close(bench.now)
-    assert bench.said[-1] == "warning: target 'pf': 1 addresses are left in PF table t"
+    assert bench.said[-1] == "warning: target 'pf': 1 addresses remain in PF table t"
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -413,7 +413,7 @@ def test_whatever_happens_a_table_holds_in_the_end_what_its_flows_hold(bench: Be
             bench.memory.half_done = rng.random() < 0.5
             bench.memory.fails = "pfctl: no" if rng.random() < 0.3 else ""
         elif event < 0.82:
-            bench.tables.empty(slot)
+            bench.tables.flush(slot)
         if rng.random() < 0.3:
             bench.now += 1
             for one in slots:

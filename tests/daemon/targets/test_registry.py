@@ -53,7 +53,7 @@ class House:
             lambda record, flow, number=number: number.to_bytes(2, "big") + bytes(map(int, flow["other_ip"].split(".")))
             for number in numbers
         ]
-        self.registry.close(self.registry.adopt(self.registry.prepare(data, numbers, functions), now))
+        self.registry.retire(self.registry.adopt(self.registry.prepare(data, numbers, functions), now))
         return numbers
 
 
@@ -69,7 +69,7 @@ def test_a_reload_keeps_elements_of_sets_that_stay() -> None:
     target = house.registry.targets["a"]
     one = record(1)
     held = target.apply(one, one["flow"], 1, None)
-    house.registry.flush(1)
+    house.registry.commit(1)
     sends = house.kernel.sends
     changed = slot_data("nftset", "a", set_name="a", ttl=120)
     assert house.load(image(changed, slot_data("ipset", "b", set_name="b")))[0] == numbers[0]
@@ -80,7 +80,7 @@ def test_a_reload_keeps_elements_of_sets_that_stay() -> None:
     assert house.registry.by_number[numbers[0]] is slot
     sends = house.kernel.sends
     house.registry.refresh(held, 2)
-    house.registry.flush(2)
+    house.registry.commit(2)
     assert held in slot.live
     assert [entry[0] for entry in house.kernel.log[-3:]] == ["add", "del", "add"], "renewed with the ttl of now"
     assert house.kernel.sends == sends + 1
@@ -95,10 +95,10 @@ def test_a_reload_with_another_ttl_renews_what_flows_hold(before: int, after: in
     house.load(image(slot_data("nftset", "a", set_name="a", ttl=before)))
     one = record(1)
     held = house.registry.targets["a"].apply(one, one["flow"], 1, None)
-    house.registry.flush(1)
+    house.registry.commit(1)
     house.load(image(slot_data("nftset", "a", set_name="a", ttl=after)))
     house.registry.refresh(held, 2)
-    house.registry.flush(2)
+    house.registry.commit(2)
     assert [entry[0] for entry in house.kernel.log[-3:]] == ["add", "del", "add"]
 
 
@@ -109,7 +109,7 @@ def test_a_second_target_of_a_set_does_not_empty_it() -> None:
     house.load(image(first))
     one = record(1)
     house.registry.targets["a"].apply(one, one["flow"], 1, None)
-    house.registry.flush(1)
+    house.registry.commit(1)
     house.load(image(first, slot_data("nftset", "b", set_name="a", ttl=0, flush_on_create=True)))
     assert len(house.kernel.sets["a.v4"]) == 1
 
@@ -133,7 +133,7 @@ def test_a_number_is_not_given_to_another_set_soon() -> None:
     (new,) = house.load(image(slot_data("nftset", "b", set_name="b")))
     assert new != old
     house.registry.refresh(old.to_bytes(2, "big") + b"\x0a\0\0\1", 5)
-    house.registry.flush(5)
+    house.registry.commit(5)
     assert house.kernel.sets["b.v4"] == []
 
 

@@ -12,7 +12,7 @@ from nfa.daemon.netlink import ipset
 from nfa.daemon.targets.counters import Counters
 from nfa.daemon.targets.sets.keeper import QUIET
 from nfa.daemon.targets.sets.slot import RETRY_FULL, RETRY_OTHER, Slot, set_of
-from nfa.daemon.targets.sets.states import GONE, MADE, MAKE, MISSING, NOTHING, PUT_BACK
+from nfa.daemon.targets.sets.states import GONE, MADE, MAKE, MISSING, NOTHING, RESTORE_OWED
 
 KINDS = pytest.mark.parametrize("kind", ["nftset", "ipset"])
 
@@ -194,7 +194,7 @@ def test_what_arrives_while_a_set_is_away_is_put_back_with_it(kind: str) -> None
     assert not bench.slot.has(key(3)), "its connection would be cut, and go on unblocked"
     assert bench.sets.provide(bench.slot, 101, False)
     assert bench.slot.state.all_owed
-    assert bench.sets.put_back(bench.slot, list(bench.slot.live), 102) == (4, [])
+    assert bench.sets.restore(bench.slot, list(bench.slot.live), 102) == (4, [])
     assert bench.held == [1, 2, 3, 4]
     assert bench.slot.counters.errors == 0
 
@@ -221,7 +221,7 @@ def test_what_is_withdrawn_from_a_set_that_is_gone_is_done(kind: str) -> None:
     assert (bench.slot.counters.errors, other.counters.errors) == (0, 0)
     assert bench.kernel.sends - sends < 8, "nothing is looked for by halves"
     assert bench.sets.provide(bench.slot, 101, False)
-    bench.sets.put_back(bench.slot, list(bench.slot.live), 101)
+    bench.sets.restore(bench.slot, list(bench.slot.live), 101)
     bench.sets.commit([bench.slot, other], 101)
     assert len(bench.held) == 1000
     assert not bench.slot.dels and bench.slot.counters.errors == 0
@@ -256,11 +256,11 @@ def test_a_set_of_another_type_is_replaced_when_nothing_uses_it(kind: str) -> No
     assert bench.held == [], "nothing is put into the wrong set"
     ((level, text),) = bench.said
     assert level == "error"
-    assert "is of another type, and something uses it (nfa check names what does" in text
+    assert "has another type and is in use (nfa check shows what uses it" in text
     bench.kernel.used.clear()
     assert bench.slot.state.due(100) == NOTHING and bench.slot.state.due(99 + RETRY_OTHER) == MAKE
     assert bench.sets.provide(bench.slot, 99 + RETRY_OTHER, False)
-    bench.sets.put_back(bench.slot, list(bench.slot.live), 99 + RETRY_OTHER)
+    bench.sets.restore(bench.slot, list(bench.slot.live), 99 + RETRY_OTHER)
     assert bench.held == [1]
     assert [level for level, _ in bench.said[1:]] == ["notice", "notice"]
     bench.sets.provide(bench.slot, 200, False)
@@ -302,7 +302,7 @@ def test_a_deleted_set_takes_all_that_was_pending(kind: str) -> None:
         bench.slot.want(struct.pack(">HI", 0, 0x0A000000 + number), 140)
     bench.sets.commit([bench.slot], 140)
     assert bench.sets.provide(bench.slot, 140, False)
-    bench.sets.put_back(bench.slot, list(bench.slot.live), 140)
+    bench.sets.restore(bench.slot, list(bench.slot.live), 140)
     assert len(bench.kernel.sets["x.v4"]) == len(bench.slot.live) == 3000
     assert bench.slot.counters.errors == 0
 
@@ -328,7 +328,7 @@ def test_what_the_kernel_did_not_answer_is_put_back() -> None:
     bench.sets.provide(bench.slot, 99, True)
     bench.kernel.silent = True
     bench.want(100, 1, 2)
-    assert bench.slot.state.due(100) == PUT_BACK
+    assert bench.slot.state.due(100) == RESTORE_OWED
     assert bench.slot.state.take_owed() == [key(1), key(2)]
     assert bench.slot.counters.errors == 0
 
@@ -367,7 +367,7 @@ def test_a_kernel_that_takes_nothing_does_not_end_the_daemon(kind: str, error: i
     bench.kernel.broken = 0
     assert bench.slot.state.due(100) == NOTHING and bench.slot.state.due(99 + RETRY_OTHER) == MAKE
     assert bench.sets.provide(bench.slot, 99 + RETRY_OTHER, False)
-    bench.sets.put_back(bench.slot, list(bench.slot.live), 99 + RETRY_OTHER)
+    bench.sets.restore(bench.slot, list(bench.slot.live), 99 + RETRY_OTHER)
     assert bench.held == [1]
 
 
@@ -380,7 +380,7 @@ def test_a_hopeless_error_is_not_tried_for_every_element(kind: str) -> None:
     bench.want(100, *range(100))
     assert bench.kernel.sends == 1
     assert bench.slot.counters.errors == 100
-    assert bench.slot.state.due(100) == NOTHING and bench.slot.state.due(100 + RETRY_OTHER) == PUT_BACK
+    assert bench.slot.state.due(100) == NOTHING and bench.slot.state.due(100 + RETRY_OTHER) == RESTORE_OWED
 
 
 @KINDS
@@ -406,12 +406,12 @@ def test_emptying_a_set_forgets_its_elements() -> None:
     bench = Bench("ipset")
     bench.want(100, 1)
     bench.slot.want(key(2), 100)
-    assert bench.sets.empty(bench.slot) == 0
+    assert bench.sets.flush(bench.slot) == 0
     assert not bench.slot.live
     assert bench.slot.take_pending() == ([], [], [])
     assert bench.held == []
     del bench.kernel.sets["x.v4"]
-    assert bench.sets.empty(bench.slot) == 0, "a set that is not there is empty"
+    assert bench.sets.flush(bench.slot) == 0, "a set that is not there is empty"
 
 
 def test_the_fake_kernel_is_no_easier_than_the_real_one() -> None:
@@ -420,6 +420,6 @@ def test_the_fake_kernel_is_no_easier_than_the_real_one() -> None:
     kernel.limits["x.v4"] = 0
     encoder = ipset.Elements("x.v4", 4, ("other_addr",), 7, -1, None)
     (answer,) = kernel.send(encoder.encode(ipset.ADD, 5, [key(1)]))
-    assert (answer.error, ipset.failed_index(answer.echo)) == (ipset.FULL, 0)
+    assert (answer.error, ipset.failed_index(answer.echo)) == (ipset.IPSET_ERR_HASH_FULL, 0)
     (answer,) = kernel.send(ipset.Elements("y", 4, ("other_addr",), 7, -1, None).encode(ipset.ADD, 6, [key(1)]))
     assert (answer.sequence, answer.error) == (6, errno.ENOENT)

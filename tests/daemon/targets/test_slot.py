@@ -10,6 +10,7 @@ from fake_kernel import key, slot_data
 from nfa.daemon.targets.counters import Counters
 from nfa.daemon.targets.sets import slot as slots
 from nfa.daemon.targets.sets.slot import CARRIED, GRACE, Slot
+from nfa.daemon.targets.sets.states import IS_REFUSED, MADE
 
 
 def made(**options: object) -> Slot:
@@ -299,3 +300,275 @@ def test_a_purge_leaves_an_element_to_its_time_and_the_next_flow_has_it_again() 
     assert not slot.live and slot.take_pending() == ([], [], []), "the kernel has dropped it"
     slot.release(key(1), 200, True)
     assert slot.take_pending() == ([], [], [])
+
+
+def test_an_element_with_a_ttl_of_a_second_is_refreshed_each_time() -> None:
+    """A ttl of 1 has no half: the element would never be refreshed, and its flow lose it every second."""
+    slot = made(ttl=1)
+    slot.want(key(1), 100)
+    slot.take_pending()
+    slot.want(key(1), 100)
+    assert slot.take_pending() == ([], [key(1)], [])
+    slot.want(key(1), 101)
+    assert (slot.take_pending(), slot.expires(key(1))) == (([], [key(1)], []), 102)
+
+
+def test_what_is_new_is_not_refreshed_in_the_same_turn() -> None:
+    """Each new element of a set with a short ttl would be sent four times instead of once."""
+    slot = made(ttl=1)
+    slot.hold(key(1), 100)
+    slot.hold(key(1), 100)
+    assert slot.take_pending() == ([key(1)], [], [])
+
+
+@pytest.mark.parametrize(("left", "taken"), [(0, False), (1, False), (2, True)])
+def test_the_last_second_of_an_element_is_left_to_the_kernel(left: int, taken: bool) -> None:
+    """Up to a second the kernel may have dropped it; with more, it would block for longer than it should."""
+    slot = made(ttl=60)
+    slot.hold(key(1), 100)
+    slot.take_pending()
+    slot.release(key(1), 160 - left, True)
+    assert slot.take_pending() == ([], [], [key(1)] if taken else [])
+
+
+def test_how_long_an_element_has_left() -> None:
+    """Elements that are put back would stay for a time of their own; "0 seconds" means for ever."""
+    slot = made(ttl=60)
+    slot.hold(key(1), 100)
+    slot.hold(key(2), 110)
+    slot.release(key(2), 111, False)
+    keys = [key(1), key(2), key(3)]
+    assert [slot.expires(one) for one in keys] == [160, 170, 0]
+    assert slot.left(keys, 120) == [40, 50, 0]
+    assert slot.left(keys, 159) == [1, 11, 0]
+    assert slot.left(keys, 165) == [1, 5, 0], "it ends at the next moment, not never"
+    forever = made(ttl=0)
+    forever.hold(key(1), 100)
+    assert (forever.expires(key(1)), forever.left([key(1)], 200)) == (0, [0])
+
+
+def test_status_counts_what_is_in_the_set() -> None:
+    """Status would count elements that were lost, or that wait for a set that takes none."""
+    slot = made(ttl=60)
+    slot.hold(key(1), 100)
+    slot.owe_pending()
+    assert (slot.present, slot.state.away, slot.has(key(1))) == (0, 0, False), "there is no set"
+    slot.state.happens(MADE, 1)
+    assert (slot.present, slot.has(key(1))) == (0, False), "it is owed"
+    slot.state.take_all()
+    slot.state.restored()
+    assert (slot.present, slot.has(key(1)), slot.has(key(2))) == (1, True, False)
+    slot.hold(key(2), 101)
+    slot.take_pending()
+    slot.state.lose_some([key(2)])
+    assert (slot.present, slot.has(key(1)), slot.has(key(2))) == (1, True, False)
+    slot.state.lose(5, 5)
+    assert slot.present == 0, "more is lost than is wanted by now"
+
+
+def test_what_a_set_refuses_for_now_is_owed_once() -> None:
+    """Elements that wait would be sent with the next turn, to a kernel that has just refused all; or counted twice."""
+    slot = made(ttl=60)
+    slot.state.happens(MADE, 0)
+    slot.state.happens(IS_REFUSED, 0)
+    slot.hold(key(1), 100)
+    slot.hold(key(2), 100)
+    slot.owe_pending()
+    slot.owe_pending()
+    assert (slot.present, slot.state.away, list(slot.live)) == (0, 2, [key(1), key(2)])
+    slot.want(key(1), 140)
+    slot.release(key(2), 140, True)
+    slot.owe_pending()
+    assert slot.take_pending() == ([], [], [key(2)]), "what is to be taken out is not forgotten"
+
+
+def test_what_is_taken_out_is_not_put_back() -> None:
+    """Healing would put an element back whose flow is known to be something else."""
+    slot = made(ttl=60)
+    slot.state.happens(MADE, 0)
+    for number in (1, 2, 3):
+        slot.hold(key(number), 100)
+    slot.take_pending()
+    slot.state.lose_some([key(1), key(2), key(3)])
+    slot.release(key(1), 101, True)
+    slot.forget([key(2)])
+    assert list(slot.state.owed) == [key(3)]
+    assert slot.state.away == 1
+
+
+def test_what_is_forgotten_twice_has_no_holder_more() -> None:
+    """An address would stay blocked: a flow that never was would hold it."""
+    slot = made(ttl=60)
+    slot.carried_over = False
+    slot.hold(key(1), 100)
+    slot.forget([key(1)])
+    slot.forget([key(1), key(2)])
+    assert slot.holders.asleep == {key(1): 1}
+    slot.hold(key(3), 100)
+    slot.release(key(3), 100, False)
+    slot.forget([key(3)])
+    assert slot.holders.asleep == {key(1): 1}, "nobody held it any longer"
+
+
+def test_a_new_ttl_begins_with_the_elements_next_sighting() -> None:
+    """Elements with the ttl of before would be taken for new ones: adding them would not lengthen their life."""
+    slot = made(ttl=86400)
+    slot.hold(key(1), 100)
+    slot.take_pending()
+    slot.begin(True)
+    slot.take(slot.data | {"managed": False})
+    assert (slot.carried_over, key(1) in slot.live, slot.state.managed) == (False, True, False), "nothing else has changed"
+    slot.hold(key(2), 100)
+    assert slot.expires(key(2)) == 86500
+    slot.take(slot.data | {"ttl": 60})
+    assert (slot.carried_over, slot.live, slot.ttl) == (True, {}, 60)
+    slot.hold(key(3), 100)
+    assert slot.expires(key(3)) == 160, "not that of an element of the same second before"
+    slot.take(slot.data | {"ttl": 60, "timeouts": False})
+    slot.hold(key(3), 101)
+    assert (slot.ttl, slot.expires(key(3))) == (0, 0)
+
+
+def test_what_could_not_be_taken_out_waits_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that refuses for an hour would cost the router's memory; or what a flow wants again would be taken out."""
+    monkeypatch.setattr(slots, "MAX_LIVE", 3)
+    slot = made(ttl=0)
+    slot.hold(key(1), 100)
+    slot.take_pending()
+    slot.postpone([key(1), key(2), key(3), key(4), key(5), key(6)])
+    assert list(slot.dels) == [key(2), key(3), key(4)]
+    assert slot.counters.errors == 2
+
+
+def test_elements_that_were_not_to_stay_leave_the_memory_when_it_is_short() -> None:
+    """A purge for want of memory would free none, or forget what living flows hold."""
+    slot = made(ttl=0)
+    slot.begin(True)
+    for number in (1, 2):
+        slot.hold(key(number), 100)
+    slot.release(key(1), 101, False)
+    slot.take_pending()
+    slot.forget_idle()
+    assert list(slot.live) == [key(2)]
+    assert slot.carried_over is True, "the kernel still has the first"
+
+
+def test_the_daemons_own_flush_leaves_nothing_pending() -> None:
+    """`nfa flush` would be followed by elements of the turn before it, or by removals of what is gone."""
+    slot = made(ttl=60)
+    slot.state.happens(MADE, 0)
+    for number in (1, 2, 3):
+        slot.hold(key(number), 100)
+    slot.take_pending()
+    slot.state.lose_some([key(1)])
+    slot.hold(key(4), 130)
+    slot.want(key(2), 130)
+    slot.release(key(3), 130, True)
+    slot.clear()
+    assert slot.take_pending() == ([], [], [])
+    assert (slot.live, slot.present, slot.state.owed) == ({}, 0, {})
+    slot.want(key(2), 131)
+    assert slot.take_pending() == ([key(2)], [], []), "its flow lives, and brings it back"
+
+
+def test_idle_elements_of_many_seconds_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that only grows would take the router's memory within days."""
+    monkeypatch.setattr(slots, "MAX_COMPLEMENTS", 3)
+    slot = made(ttl=600)
+    for number in range(10):
+        slot.hold(key(number), 100 + number)
+        slot.release(key(number), 100 + number, False)
+        assert 1 <= len(slot._complements) <= 3
+    assert [slot.expires(key(number)) for number in range(10)] == list(range(700, 710))
+    slot.hold(key(20), 109)
+    slot.release(key(20), 109, False)
+    assert slot.live[key(20)] is slot.live[key(9)], "one object for all of a second"
+
+
+def test_elements_of_a_second_share_its_object() -> None:
+    """32 bytes more for each of 50,000 elements."""
+    slot = made(ttl=100_000)
+    for number in (1, 2, 3):
+        slot.want(key(number), 100)
+    assert slot.live[key(1)] is slot.live[key(2)] is slot.live[key(3)]
+
+
+def test_elements_expire_where_a_dict_has_no_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MicroPython: elements would stay in memory for ever, or be forgotten while they are in the set."""
+    monkeypatch.setattr(slots, "ORDERED", False)
+    slot = made(ttl=60)
+    rng = Random(3)
+    ends: dict[bytes, int] = {}
+    for now in range(100, 400):
+        if now % 3:
+            one = key(rng.randrange(1000))
+            if one not in slot.live:
+                slot.hold(one, now)
+                ends[one] = now + 60
+                if now % 2:
+                    slot.release(one, now, False)
+            # As MicroPython has it: in any order.
+            shuffled = list(slot.live.items())
+            rng.shuffle(shuffled)
+            slot.live = dict(shuffled)
+        slot.expire(now)
+        ends = {one: end for one, end in ends.items() if end > now - GRACE}
+        assert slot.live.keys() == ends.keys()
+    for now in range(400, 460 + GRACE):
+        slot.expire(now)
+    assert not slot.live
+
+
+class _Watched(dict[bytes, int]):
+    """A table that counts how often all of it is looked at."""
+
+    looks = 0
+
+    def items(self):  # type: ignore[no-untyped-def,override]
+        self.looks += 1
+        return super().items()
+
+
+def test_a_table_without_order_is_not_searched_each_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MicroPython would walk through 20,000 elements every second, on the slowest of routers."""
+    monkeypatch.setattr(slots, "ORDERED", False)
+    slot = made(ttl=600)
+    slot.live = watched = _Watched()
+    for now in range(100, 700 + GRACE):
+        if now in (100, 110):
+            slot.want(key(now), now)
+        slot.expire(now)
+    assert watched.looks <= 3
+    assert len(watched) == 2
+
+
+def test_an_element_that_another_target_holds_stays_in_their_set() -> None:
+    """Two targets with one set: the end of a flow of the one would unblock what the other blocks."""
+    one, other, different = (Slot(number, slot_data("nftset"), Counters("t", "nftset")) for number in (1, 2, 3))
+    different.data = different.data | {"fields": ("other_addr", "other_port")}
+    one.siblings = [different, other]
+    for number in (1, 2, 3):
+        one.hold(key(number, 1), 100)
+        other.hold(key(number, 2), 100)
+        different.hold(key(number, 3), 100)
+    one.take_pending()
+    other.release(key(2, 2), 101, True)
+    other.release(key(3, 2), 101, False)
+    for number in (1, 2, 3):
+        one.release(key(number, 1), 101, True)
+    one.keep_of_siblings()
+    assert list(one.dels) == [key(2, 1), key(3, 1)], "what the other still holds stays"
+
+
+def test_what_is_new_can_be_taken_without_the_rest() -> None:
+    """A full set: what is refused would be sent again with the next turn, and what is refreshed be refused with it."""
+    slot = made(ttl=60)
+    slot.hold(key(1), 100)
+    slot.hold(key(2), 100)
+    slot.take_pending()
+    slot.want(key(1), 140)
+    slot.hold(key(3), 140)
+    slot.release(key(2), 140, True)
+    assert slot.take_adds() == [key(3)]
+    assert slot.take_adds() == []
+    assert slot.take_pending() == ([], [key(1)], [key(2)])

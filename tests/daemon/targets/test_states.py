@@ -27,9 +27,9 @@ from nfa.daemon.targets.sets.states import (
     NOT_OURS,
     NOTHING,
     OWE,
-    PUT_BACK,
     REFUSE,
     REFUSED,
+    RESTORE_OWED,
     RESTORED,
     SEND,
     THERE,
@@ -60,7 +60,7 @@ def state_in(value: int, wanted: int = 5) -> SetState:
         if event == -1:
             state.making()
         elif event == EMPTIED:
-            state.lose(wanted, wanted)
+            state.lost(wanted, wanted)
         else:
             state.happens(event, 0)
     assert state.value == value
@@ -70,7 +70,7 @@ def state_in(value: int, wanted: int = 5) -> SetState:
 def test_the_table_in_the_docstring_is_the_truth() -> None:
     """Who reads it would mend the wrong thing."""
     words = {SEND: "sent", OWE: "owed", REFUSE: "refused"}
-    steps = {NOTHING: "-", MAKE: ("makes it", "replaces it"), PUT_BACK: ("looks for it", "tries again", "puts")}
+    steps = {NOTHING: "-", MAKE: ("makes it", "replaces it"), RESTORE_OWED: ("looks for it", "tries again", "restores")}
     rows = re.findall(
         r"^    ([A-Z_]+)  +\S.*?  +(owed|sent|refused) +(owed|sent) +(kept|sent)  +(\S.*)$", str(states.__doc__), re.M
     )
@@ -81,7 +81,7 @@ def test_the_table_in_the_docstring_is_the_truth() -> None:
         assert words[state.treat(99)] == add, name
         assert (refresh, withdrawal) == (("owed", "kept") if add == "owed" else ("sent", "sent")), name
         if name == "FULL":
-            state.lose(1, 5)
+            state.lost(1, 5)
         assert healing.startswith(steps[state.due(100)]), name
 
 
@@ -124,6 +124,39 @@ def test_a_set_that_comes_back_owes_all_that_is_wanted(value: int) -> None:
     assert (state.value, state.away) == (THERE, 0)
 
 
+def test_a_new_set_owes_nothing_and_holds_nothing() -> None:
+    """Status would count elements as missing from a set that nobody has filled yet, and speak of one that was replaced."""
+    state = SetState(True)
+    assert (state.name, state.holds, state.all_owed, state.owed, state.away) == ("wanted", False, False, {}, 0)
+    assert state.replaced is False and not state.usable
+
+
+def test_a_single_element_is_put_back_too() -> None:
+    """A firewall reload would let the only blocked device go."""
+    state = state_in(MISSING)
+    state.happens(MADE, 1)
+    assert (state.value, state.all_owed, state.away, state.due(1)) == (LOST, True, 1, PUT_BACK)
+
+
+def test_a_set_that_is_made_after_a_refusal_lacks_all_elements() -> None:
+    """Status would say that they are there, though the kernel had refused to make the set that they were to be in."""
+    state = state_in(MAKING)
+    state.happens(IS_REFUSED, 7)
+    state.happens(MADE, 7)
+    assert (state.value, state.away) == (LOST, 7)
+
+
+@pytest.mark.parametrize("event", [MADE, ACCEPTED, EMPTIED])
+def test_a_set_is_not_whole_before_all_of_it_is_back(event: int) -> None:
+    """Status would call a set whole of which thousands of elements are still on their way."""
+    state = state_in(LOST)
+    state.take_all()
+    state.happens(event, 5)
+    assert state.value == LOST
+    state.restored()
+    assert state.value == THERE
+
+
 @pytest.mark.parametrize("value", STATES)
 def test_a_set_that_comes_back_empty_handed_is_there(value: int) -> None:
     """Status would say that elements are being put back, though nobody wants one."""
@@ -135,11 +168,11 @@ def test_a_set_that_comes_back_empty_handed_is_there(value: int) -> None:
 def test_elements_that_are_lost_one_by_one() -> None:
     """Somebody's `nft delete element`: they are put back by name, and counted."""
     state = state_in(THERE)
-    state.lose_some([b"a", b"b"])
-    state.lose_some([b"b", b"c"])
+    state.lost_some([b"a", b"b"])
+    state.lost_some([b"b", b"c"])
     assert (state.value, state.away, list(state.owed)) == (LOST, 3, [b"a", b"b", b"c"])
-    state.forgo(b"a")
-    state.forgo(b"x")
+    state.forget(b"a")
+    state.forget(b"x")
     assert (state.away, list(state.owed)) == (2, [b"b", b"c"])
     assert state.take_owed() == [b"b", b"c"]
     state.paid(1)
@@ -156,13 +189,15 @@ def test_what_is_lost_while_all_is_on_its_way_is_put_back_as_well() -> None:
     """Two firewall reloads in one second: the second would be forgotten."""
     state = state_in(LOST)
     state.take_all()
-    state.lose_some([b"a"])
+    state.lost_some([b"a"])
     state.restored()
     assert state.value == LOST and list(state.owed) == [b"a"]
-    state.lose(2, 5)
+    state.lost(2, 5)
     assert state.all_owed and not state.owed
     state.owe([b"b"])
     assert not state.owed, "all of it is owed"
+    state.restored()
+    assert (state.value, state.all_owed, state.due(1)) == (LOST, True, PUT_BACK), "what was lost on the way still is"
 
 
 def test_a_full_set_that_lacks_elements() -> None:
@@ -170,8 +205,8 @@ def test_a_full_set_that_lacks_elements() -> None:
     state = state_in(FULL)
     state.retry_at = 10
     assert (state.treat(9), state.treat(10)) == (REFUSE, SEND)
-    state.lose(2, 5)
-    assert (state.value, state.due(9), state.due(10), state.waits) == (FULL, NOTHING, PUT_BACK, True)
+    state.lost(2, 5)
+    assert (state.value, state.due(9), state.due(10), state.waits) == (FULL, NOTHING, RESTORE_OWED, True)
     state.happens(ACCEPTED, 5)
     assert state.value == LOST
 
@@ -182,7 +217,7 @@ def test_elements_tell_when_a_set_can_be_used_again(value: int) -> None:
     state = state_in(value)
     state.retry_at = 10
     assert (state.treat(9), state.treat(10)) == (OWE, SEND)
-    assert (state.due(9), state.due(10)) == (NOTHING, PUT_BACK)
+    assert (state.due(9), state.due(10)) == (NOTHING, RESTORE_OWED)
     assert not state.usable and state.waits
 
 
@@ -200,7 +235,7 @@ def test_a_deleted_set_is_made_at_once() -> None:
     state = state_in(FULL)
     state.wait(1000)
     state.happens(GONE, 5)
-    assert state.due(1) == MAKE
+    assert state.due(0) == MAKE
     other = state_in(NOT_OURS)
     other.wait(1000)
     other.happens(GONE, 5)
@@ -221,7 +256,7 @@ def test_the_daemons_own_flush_owes_nothing() -> None:
     """`nfa flush` would do nothing."""
     for value in (THERE, LOST, FULL):
         state = state_in(value)
-        state.lose_some([b"a"])
+        state.lost_some([b"a"])
         state.emptied()
         assert (state.value, state.away, state.all_owed, state.owed) == (THERE, 0, False, {})
     gone = state_in(MISSING)
@@ -233,7 +268,7 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("happens"), st.sampled_from(EVENTS)),
         st.tuples(st.just("lose"), st.integers(0, 9)),
-        st.tuples(st.just("lose_some"), st.integers(0, 3)),
+        st.tuples(st.just("lost_some"), st.integers(0, 3)),
         st.tuples(st.sampled_from(["making", "emptied", "take_all", "take_owed", "restored"]), st.none()),
     ),
     max_size=30,
@@ -248,9 +283,9 @@ def test_whatever_happens_the_state_is_one_that_goes_on(managed: bool, steps: li
         if name == "happens" and argument is not None:
             state.happens(argument, 5)
         elif name == "lose" and argument is not None:
-            state.lose(argument, 5)
-        elif name == "lose_some" and argument is not None:
-            state.lose_some([bytes((number,)) for number in range(argument)])
+            state.lost(argument, 5)
+        elif name == "lost_some" and argument is not None:
+            state.lost_some([bytes((number,)) for number in range(argument)])
         else:
             getattr(state, name)()
         assert state.managed or state.value != MISSING

@@ -1,6 +1,6 @@
 """Which connections one ctmark or ctlabel target holds, and what is to be done about each in this turn.
 
-In: packed keys that flows hold and let go, and the present time in whole seconds. Out: lists of keys to add, to refresh and
+In: packed keys that flows hold and release, and the present time in whole seconds. Out: lists of keys to add, to refresh and
 to withdraw, and for each the attributes of the message. It has the form of `slot.Slot`, so that engine and registry need
 not tell connections from elements. A key is the slot's number (2 bytes), the packed connection (`netlink.conntrack`), and,
 where labels depend on the flow, a byte each for the label of its application and of its protocol. The kernel itself is
@@ -24,7 +24,7 @@ if MYPY:
 
 KINDS = ("ctmark", "ctlabel", "cut")
 RENEW = 14
-"""Seconds after which a flow that comes again has its bits set anew: its entry may have been made anew. Statistics come
+"""Seconds after which a flow that comes again has its bits set again: its entry may be a new one. Statistics come
 every 15 seconds."""
 PATIENCE = 60
 """Seconds in which a connection that is not in the kernel's table is tried again, with later records of its flow."""
@@ -220,21 +220,21 @@ class ConnectionSlot:
     def release(self, key: bytes, now: int, withdraw: bool) -> None:
         """A flow no longer holds this connection. `withdraw`: the bits go; else the connection has ended, or will."""
         if key not in self.live and key not in self.waiting:
-            if self.holders.leave_asleep(key) and withdraw and self.data["kind"] != "cut":
+            if self.holders.release_asleep(key) and withdraw and self.data["kind"] != "cut":
                 self.dels[key] = 0, b""  # the bits may be there from before
             return
-        if not self.holders.leave(key):
+        if not self.holders.release(key):
             return
         state = self.live.pop(key, None)
         since = self.waiting.pop(key, 0)
         if since > 0 and key not in self.adds:
             self._not_found(key)
         reply = self.replies.pop(key, b"")
-        self._drop(key)
+        self._forget_pending(key)
         if withdraw and state is not None and self.data["kind"] != "cut":
             self.dels[key] = state & 3, reply
 
-    def _drop(self, key: bytes) -> None:
+    def _forget_pending(self, key: bytes) -> None:
         self.adds.pop(key, None)
         self.refreshes.pop(key, None)
         self.again.pop(key, None)
@@ -258,7 +258,7 @@ class ConnectionSlot:
                 self.holders.sleep(key)
             for table in (self.live, self.waiting, self.replies):
                 table.pop(key, None)
-            self._drop(key)
+            self._forget_pending(key)
 
     def expire(self, now: int) -> None:
         """Look again for what was cut. To be called each second."""
@@ -267,7 +267,7 @@ class ConnectionSlot:
                 self.adds[key] = None
 
     def withdraw_all(self) -> int:
-        """Let go of everything, and withdraw it. Returns of how many connections."""
+        """Withdraw the bits of all connections, and forget them. Returns of how many."""
         count = len(self.live)
         if self.data["kind"] != "cut":
             replies = self.replies

@@ -1,7 +1,7 @@
-"""From connection slots to the kernel: the marks and labels of one turn of the loop in batches, and cuts after them.
+"""Commits marks and labels of connections to the kernel: those of one turn of the loop in batches, then cuts.
 
-In: slots with connections to mark, to mark anew or to give back, and flows to cut. Out: changed conntrack entries, counters,
-and a message to the administrator once when something does not work and once when it does again. An entry that is not
+In: slots with connections to mark, to refresh or to withdraw, and flows to cut. Out: changed conntrack entries, counters,
+and one message to the administrator when something does not work, and one when it works again. An entry that is not
 found by the tuple of the flow is looked for by the reverse and by the reply tuple of the record, in the next batch of the
 same turn: with NAT, a flow that was seen on one side of it has the tuple of one direction only. ICMP has no tuple that a
 flow record could tell: its entries are found by their addresses, in `search`.
@@ -29,10 +29,10 @@ QUIET = 30
 """Seconds without a new success after which missing room for labels is told again, if MANY connections had none since."""
 MANY = 8
 CODE_NO_ROOM = "labels-no-room"
-NO_ROOM = "connections have no room for labels, because no rule of the firewall sets one"
+NO_ROOM = "connections have no room for labels, because no firewall rule sets a label"
 ADD_A_RULE = (
-    "add one, which need not be reached by any packet: nft 'add table inet nfa_labels; add chain inet nfa_labels unused;"
-    " add rule inet nfa_labels unused ct label set 0'. It holds for connections that begin after it"
+    "add such a rule, which no packet has to reach: nft 'add table inet nfa_labels; add chain inet nfa_labels unused;"
+    " add rule inet nfa_labels unused ct label set 0'. It takes effect for new connections"
 )
 
 
@@ -98,7 +98,7 @@ class Connections:
 
     @property
     def pending(self) -> bool:
-        """Whether `flush` has something to do besides what is in the slots."""
+        """Whether `commit` has something to do besides what is in the slots."""
         return bool(self._cuts or self.search.reading or self.search.asked)
 
     def cut(self, connection: bytes, reply: bytes) -> None:
@@ -107,8 +107,8 @@ class Connections:
 
     # -- a turn -----------------------------------------------------------------------------------------------------
 
-    def flush(self, slots: list[ConnectionSlot], every: list[ConnectionSlot], now: int) -> None:
-        """Bring everything that is pending in `slots` to the kernel. `every`: all slots of the policy."""
+    def commit(self, slots: list[ConnectionSlot], every: list[ConnectionSlot], now: int) -> None:
+        """Commit everything that is pending in `slots`. `every`: all slots of the policy."""
         changes: list[Change] = []
         self.more = False
         for slot in slots:
@@ -271,7 +271,7 @@ class Connections:
             if slot.failures:
                 more = " (and " + str(slot.failures - 1) + " more)" if slot.failures > 1 else ""
                 if slot.waiting.get(slot.failed, 0) >= 0:
-                    text = "not in the kernel's table: " + connection_text(connection_of(slot.failed)) + more
+                    text = "not in the conntrack table: " + connection_text(connection_of(slot.failed)) + more
                     slot.counters.last_error, slot.counters.error_time = text, now
                 else:
                     text = "no room for labels: " + reader(slot.data)(slot.failed) + more
@@ -288,4 +288,4 @@ def _advice(error: int) -> str:
     """Return what an administrator can do about an error that every connection meets."""
     if error in (errno.EPERM, errno.EACCES):
         return " (the daemon needs root, or the capability CAP_NET_ADMIN)"
-    return " (is the kernel module there? OpenWrt: opkg install kmod-nf-conntrack-netlink)"
+    return " (is the kernel module installed? OpenWrt: opkg install kmod-nf-conntrack-netlink)"

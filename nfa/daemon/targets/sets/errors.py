@@ -12,13 +12,20 @@ from .slot import Slot
 
 IS_FULL = "is full"
 IS_MISSING = "does not exist"
-IN_THE_WAY = "is of another type, and something uses it"
+IN_THE_WAY = "has another type and is in use"
 CODE_FULL, CODE_MISSING, CODE_OTHER_TYPE = "set-full", "set-missing", "set-other-type"
 CODE_REFUSED, CODE_PERMISSION = "kernel-refused", "no-permission"
-IN_USE = (EBUSY, ipset.IN_USE)
+IN_USE = (EBUSY, ipset.IPSET_ERR_BUSY)
 """A set cannot be deleted: rules use it, or other sets."""
-FULL_ERRORS = (ENFILE, ENOSPC, errno.ENOMEM, ipset.FULL)
-OF_ANOTHER_TYPE = (errno.EINVAL, errno.EOPNOTSUPP, EAFNOSUPPORT, 4097, 4106, 4107)
+FULL_ERRORS = (ENFILE, ENOSPC, errno.ENOMEM, ipset.IPSET_ERR_HASH_FULL)
+OF_ANOTHER_TYPE = (
+    errno.EINVAL,
+    errno.EOPNOTSUPP,
+    EAFNOSUPPORT,
+    ipset.IPSET_ERR_PROTOCOL,
+    ipset.IPSET_ERR_INVALID_FAMILY,
+    ipset.IPSET_ERR_TIMEOUT,
+)
 """What the kernel says of an element that fits into the set as it was made: the set that is there is another one."""
 REFUSED = (
     errno.EPERM,
@@ -29,7 +36,7 @@ REFUSED = (
     EAFNOSUPPORT,
 )
 """The kernel, or this process, cannot do such things at all."""
-HOPELESS = REFUSED + (errno.ENOENT, 4097, 4107, 4114)
+HOPELESS = REFUSED + (errno.ENOENT, ipset.IPSET_ERR_PROTOCOL, ipset.IPSET_ERR_TIMEOUT, ipset.IPSET_ERR_SKBINFO)
 """Errors that every element of a set meets: there is no use in trying the next one."""
 
 
@@ -55,17 +62,17 @@ def advice(error: int, slot: Slot) -> str:
     """Return what an administrator can do about an error."""
     nft = slot.data["kind"] == "nftset"
     if error in IN_USE:
-        return "nfa check names what does; without that, the set is replaced"
+        return "nfa check shows what uses it; once nothing does, the set is replaced"
     if error in (errno.EPERM, errno.EACCES):
         return "the daemon needs root, or the capability CAP_NET_ADMIN"
     if error == errno.ENOENT and not slot.data["managed"]:
-        return "make it, or set managed to true; elements are added again as soon as it is there"
+        return "create it, or set managed to true; elements are added again as soon as it exists"
     if error in OF_ANOTHER_TYPE and slot.state.made:
-        return "the set is of another type than the target, or was made without timeouts: nfa check says what to do"
-    if error in (4098, errno.ENOENT, EPROTONOSUPPORT, errno.EOPNOTSUPP, errno.EINVAL, EAFNOSUPPORT):
-        return "is the kernel module there? OpenWrt: opkg install " + ("kmod-nft-core" if nft else "kmod-ipt-ipset")
+        return "the set does not have the target's type, or was created without timeouts: nfa check says what to do"
+    if error in REFUSED or error in (errno.ENOENT, ipset.IPSET_ERR_FIND_TYPE):
+        return "is the kernel module installed? OpenWrt: opkg install " + ("kmod-nft-core" if nft else "kmod-ipt-ipset")
     if error in FULL_ERRORS:
-        return "new elements are left out until old ones expire; raise size, or shorten ttl"
-    if error in (errno.EEXIST, 4102):
-        return "a set of that name exists with other properties: delete it, after the rules that use it, or name another"
+        return "new elements are refused until old ones expire; raise size, or shorten ttl"
+    if error in (errno.EEXIST, ipset.IPSET_ERR_TYPE_MISMATCH):
+        return "a set of that name exists with other properties: delete it after the rules that use it, or choose another name"
     return ""

@@ -1,12 +1,12 @@
-"""What somebody else takes out of the daemon's sets is put back, with the time it has left.
+"""Restores elements that other programs remove from the daemon's sets, with the time they have left.
 
-In: nftables' notifications, a count of each ipset now and then, and what `writer` finds out when it writes. Out: sets made
-again, if they are managed, and their elements put back, some in each turn of the loop. What is to be done with a set, its state
-says (`states`).
+In: nftables' notifications, a count of each ipset now and then, and what `writer` learns from the kernel's answers. Out:
+managed sets created again, and their elements restored, some in each turn of the loop. The state of a set says what to do
+with it (`states`).
 
 A managed set is the daemon's: whatever happens to it, it comes back. One that is not managed may be deleted, and stays so; when
-it is made again or was only emptied, its elements come back. What the daemon empties itself has nothing to put back. What
-cannot be put back now is tried again, from the element on that the kernel did not take.
+it is created again or was only flushed, its elements are restored. Nothing is restored to a set that the daemon itself flushed.
+What cannot be restored now is tried again, starting with the element that the kernel did not take.
 """
 
 import errno
@@ -18,7 +18,7 @@ from ...netlink.nftables import packer
 from ...netlink.socket import Dump
 from .errors import label
 from .slot import RETRY_OTHER, Slot
-from .states import FULL, GONE, LOST, MADE, MAKE, NOT_OURS, NOTHING, PUT_BACK, THERE
+from .states import FULL, GONE, LOST, MADE, MAKE, NOT_OURS, NOTHING, RESTORE_OWED, THERE
 
 MYPY = False
 if MYPY:
@@ -30,9 +30,9 @@ if MYPY:
     from .writer import Sets
 
 CHUNK = 512
-"""Elements put back at once: under a millisecond."""
+"""Elements restored at once: under a millisecond."""
 MAX_NAMED = 512
-"""Elements of one set that are put back one by one in a second. When others take out more, the whole set is written."""
+"""Elements of one set that are restored one by one in a second. If others remove more, the whole set is written again."""
 PACE = 0.4
 """Seconds between two times that all of one set is written, when others empty it in a loop."""
 SHARE = 4
@@ -45,12 +45,12 @@ ASK_AGAIN = 0.1
 """Seconds until an ipset that lacks elements is looked at again: it is to be written only when it lacks them still."""
 LISTEN = 0.2
 """Seconds in which notifications are read before a set is written: what was done before is not to cause another writing."""
-ENDING = 2
-"""Seconds an element has left that the kernel may have dropped already."""
-MAX_ENDING = 1 << 16
+MAY_BE_GONE = 2
+"""With this many seconds left or fewer, the kernel may already have dropped an element: it need not be there."""
+MAX_EXPIRING = 1 << 16
 """Elements looked at for those: some milliseconds. An ipset of which more end at once is not judged in that second."""
 QUIET = 300
-"""Seconds in which one set's misfortune is told once: a firewall may be reloaded each second."""
+"""Seconds in which the repair of one set is reported once: a firewall may be reloaded each second."""
 NEVER = 1e18
 
 
@@ -109,7 +109,7 @@ class Healing:
         try:
             self._monitor = Monitor(self._sets.port(), self._attach)
         except OSError as failure:
-            self._say("warning", "what others do to nftables cannot be noticed: " + reason(failure))
+            self._say("warning", "cannot monitor what other programs do to nftables: " + reason(failure))
             return
         self.descriptor = self._monitor.descriptor
         dispatcher.watch(self.descriptor, select.POLLIN, self._notified)
@@ -159,7 +159,7 @@ class Healing:
                     self._told(slot, kind, keys)
         if self._monitor.lost > missed:
             for slot in slots:
-                self._sets.lose(slot, 0)
+                self._sets.lost(slot, 0)
                 self._unsure.add(slot.number)
 
     def _told(self, slot: Slot, kind: int, keys: list[bytes]) -> None:
@@ -172,7 +172,7 @@ class Healing:
                 self._sets.happens(slot, MADE)
                 self._sets.works(slot)
             else:
-                self._sets.lose(slot)
+                self._sets.lost(slot)
         elif slot.data["managed"]:
             if kind == TABLE_GONE:
                 self._tables_gone.add(slot.number)
@@ -181,17 +181,17 @@ class Healing:
             self._sets.fail(slot, errno.ENOENT, int(self._clock()) + 1)
 
     def _elements_gone(self, slot: Slot, keys: list[bytes]) -> None:
-        """Somebody has taken elements out of a set; b"": some that could not be read."""
+        """Another program removed elements from a set; b"": some that could not be read."""
         packed = packer(slot.data["fields"], slot.data["family"], slot.number)
         taken = [packed(key) for key in keys]
         if b"" in taken:
-            self._sets.lose(slot, 0)
+            self._sets.lost(slot, 0)
         taken = [key for key in taken if key in slot.live and key not in slot.adds]
         named = self._named[slot.number] = self._named.get(slot.number, 0) + len(taken)
         if slot.state.all_owed or named > MAX_NAMED:
-            self._sets.lose(slot, len(taken))
+            self._sets.lost(slot, len(taken))
         elif taken:
-            self._sets.lose_some(slot, taken)
+            self._sets.lost_some(slot, taken)
 
     def tick(self, moment: float) -> None:
         """A second is over."""
@@ -206,7 +206,7 @@ class Healing:
             slot = self._registry.by_number.get(number)
             count = self._lacks(slot) if slot is not None else 0
             if count:
-                self._sets.lose(slot, count)
+                self._sets.lost(slot, count)
         if moment < self._check_at:
             return
         self._check_at = moment + CHECK_EVERY
@@ -229,14 +229,14 @@ class Healing:
         if size < 0:
             self._sets.fail(slot, errno.ENOENT, int(self._clock()) + 1)
             return 0
-        limit = int(self._clock()) + 1 + ENDING
+        limit = int(self._clock()) + 1 + MAY_BE_GONE
         ending = 0
         for deadline in slot.live.values():  # in the order in which they end
             if 0 < (deadline if deadline >= 0 else ~deadline) <= limit:
                 ending += 1
             elif ORDERED:
                 break
-            if ending > MAX_ENDING:
+            if ending > MAX_EXPIRING:
                 return 0
         return max(0, len(slot.live) - ending - size)
 
@@ -255,7 +255,7 @@ class Healing:
         except OSError:
             return None
 
-    # -- putting back -----------------------------------------------------------------------------------------------
+    # -- restoring --------------------------------------------------------------------------------------------------
 
     @property
     def busy(self) -> bool:
@@ -263,7 +263,7 @@ class Healing:
         return self._sets.changed or self._clock() >= self.deadline
 
     def go_on(self, now: int, soon: "Callable[[], bool]") -> None:
-        """Put back what is lost, until `soon()` says that the turn of the loop has been long enough; a part in any case."""
+        """Restore what is lost, until `soon()` says that the turn of the loop has been long enough; a part in any case."""
         moment = self._clock()
         self.deadline = moment + PACE  # whatever goes wrong below
         self._look(moment)
@@ -272,8 +272,8 @@ class Healing:
             due = slot.state.due(now)
             if due == NOTHING:
                 continue
-            if due == PUT_BACK and not slot.state.all_owed:
-                self._put_back_named(slot, now)
+            if due == RESTORE_OWED and not slot.state.all_owed:
+                self._restore_named(slot, now)
             elif moment >= max(self._rewrite_at.get(slot.number, 0.0), self._listen_until):
                 self._begin(slot, due, now, moment)
         for number, rewriting in list(self._rewritings.items()):
@@ -300,7 +300,7 @@ class Healing:
         return min(times) if times else NEVER
 
     def _begin(self, slot: Slot, due: int, now: int, moment: float) -> None:
-        """See that there is a set, and begin to put everything back."""
+        """Make sure that the set exists, and begin to restore all elements."""
         before = self._rewrite_at.get(slot.number, 0.0)
         self._rewrite_at[slot.number] = max(moment - (BURST - 1) * PACE, before) + PACE
         if due == MAKE and not self._sets.provide(slot, now, False):
@@ -312,12 +312,12 @@ class Healing:
             self._rewritings[slot.number] = Rewriting(slot)
 
     def _step(self, rewriting: Rewriting, now: int) -> None:
-        """Put back the next part of a slot's elements."""
+        """Restore the next part of a slot's elements."""
         slot, state = rewriting.slot, rewriting.slot.state
         began = self._clock()
         part = rewriting.keys[-CHUNK:]
         del rewriting.keys[-CHUNK:]
-        written, found, waiting = self._put_back(slot, part, now)
+        written, found, waiting = self._restore(slot, part, now)
         rewriting.written += written
         rewriting.found_missing += found
         rewriting.keys += waiting
@@ -342,30 +342,32 @@ class Healing:
         if rewriting.found_missing:
             some = unsure and rewriting.found_missing < rewriting.written
             count = ("at least " if some else "") + _elements(rewriting.found_missing)
-            words = " was emptied or deleted by somebody: " + count + " put back"
+            words = " was flushed or deleted by another program: " + count + " restored"
             if gone:
-                words = " was deleted by somebody, with all of its table: " + count + " put back, but no rules that were in it"
+                words = (
+                    " was deleted by another program with its table: " + count + " restored, but not the rules in that table"
+                )
             if replaced:
-                words = " was replaced: " + count + " put back"
+                words = " was replaced: " + count + " restored"
             self._tell(slot, words, now)
         elif rewriting.written:
-            words = ": others changed too much at once to follow; " + _elements(rewriting.written) + " written again"
+            words = ": too many changes by other programs to follow; " + _elements(rewriting.written) + " written again"
             self._tell(slot, words, now)
 
-    def _put_back_named(self, slot: Slot, now: int) -> None:
-        """Put back elements that somebody took out one by one."""
-        _, found, waiting = self._put_back(slot, slot.state.take_owed(), now)
+    def _restore_named(self, slot: Slot, now: int) -> None:
+        """Restore elements that another program removed one by one."""
+        _, found, waiting = self._restore(slot, slot.state.take_owed(), now)
         slot.state.owe(waiting)
         if not waiting and slot.number not in self._rewritings:
             slot.state.restored()
         if found:
-            words = " was emptied or deleted" if found >= len(slot.live) else ": elements were deleted"
-            self._tell(slot, words + " by somebody: " + _elements(found) + " put back", now)
+            words = " was flushed or deleted" if found >= len(slot.live) else ": elements were deleted"
+            self._tell(slot, words + " by another program: " + _elements(found) + " restored", now)
 
-    def _put_back(self, slot: Slot, keys: list[bytes], now: int) -> tuple[int, int, list[bytes]]:
-        """Put elements back. Returns how many were written, how many of those were missing, and what is to be tried again."""
+    def _restore(self, slot: Slot, keys: list[bytes], now: int) -> tuple[int, int, list[bytes]]:
+        """Restore elements. Returns how many were written, how many of those were missing, and what is to be tried again."""
         wanted = [key for key in keys if key in slot.live and key not in slot.adds and not 0 < slot.expires(key) <= now]
-        written, waiting = self._sets.put_back(slot, wanted, now) if wanted else (0, [])
+        written, waiting = self._sets.restore(slot, wanted, now) if wanted else (0, [])
         found = min(written, slot.state.away)
         slot.state.paid(len(keys) - len(waiting))
         slot.counters.restored += found

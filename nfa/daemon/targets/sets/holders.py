@@ -1,6 +1,6 @@
 """How many flows hold each element of a slot, whether or not the kernel has it at this moment.
 
-In: flows that begin to hold a packed key, come again, and let go. Out: whether one was the last. A key is awake while its slot
+In: flows that begin to hold a packed key, return, and release it. Out: whether one was the last. A key is awake while its slot
 has it (in a set, or on the way), and asleep while flows hold it and the kernel does not have it: it expired, was refused, or
 the set was emptied. The next holder that comes wakes it, and all others still count.
 """
@@ -25,15 +25,15 @@ class Holders:
         """Another flow holds a key that is awake."""
         self.more[key] = self.more.get(key, 0) + 1
 
-    def leave(self, key: bytes) -> bool:
-        """A flow lets go of a key that is awake. Returns whether no other holds it."""
+    def release(self, key: bytes) -> bool:
+        """A flow releases a key that is awake. Returns whether no other holds it."""
         others = self.more.pop(key, 0)
         if others > 1:
             self.more[key] = others - 1
         return not others
 
-    def leave_asleep(self, key: bytes) -> bool:
-        """A flow lets go of a key that is not awake. Returns whether it was asleep, and no other holds it."""
+    def release_asleep(self, key: bytes) -> bool:
+        """A flow releases a key that is not awake. Returns whether it was asleep, and no other holds it."""
         held = self.asleep.pop(key, 0)
         if held > 1:
             self.asleep[key] = held - 1

@@ -1,6 +1,6 @@
-"""The kernel sets that the daemon keeps: made, replaced, emptied; and whether they can be used.
+"""The kernel sets of the policy: creating, replacing and flushing them, and whether they can be used.
 
-In: slots. Out: sets in the kernel; a message to the administrator once when a set cannot be used and once when it can be again.
+In: slots. Out: sets in the kernel; one message when a set cannot be used, and one when it can be used again.
 Every event of a set comes through here to its state (`states`). What is in the sets is the business of `writer`.
 """
 
@@ -33,7 +33,7 @@ if MYPY:
     from ..types import Say, Tell
 
 QUIET = 300
-"""Seconds without a full set after which it is told again."""
+"""Seconds without a full set after which a full one is reported again."""
 REPLACE_EVERY = 60
 """Seconds between two replacements of a set whose elements the kernel does not take: it may not be due to the set."""
 
@@ -54,7 +54,7 @@ class KeptSets:
         self.misfits: set[tuple[Any, ...]] = set()
         """Managed sets (`set_of`) of another type, each of which is to be replaced once."""
         self._quiet_until: dict[tuple[Any, ...], int] = {}
-        """The second until which it is not told again that a set is full."""
+        """The second until which a full set is not reported again."""
         self._replace_at: dict[tuple[Any, ...], int] = {}
         """The second before which a set is not replaced again."""
 
@@ -75,7 +75,7 @@ class KeptSets:
     def provide(self, slot: Slot, now: int, fresh: bool) -> bool:
         """Make a managed set if it is not there. `fresh`: the daemon or the slot is new, so flush_on_create holds.
 
-        Returns whether the set can be used. Trouble is told once.
+        Returns whether the set can be used. Trouble is reported once.
         """
         data, state = slot.data, slot.state
         flush = fresh and data["managed"] and data["flush_on_create"]
@@ -118,12 +118,12 @@ class KeptSets:
         if not error:
             self.misfits.discard(set_of(data))
             for one in [slot] + slot.siblings:
-                self.lose(one)
+                self.lost(one)
                 one.state.replaced = True
-            self._say("notice", "target '" + slot.counters.name + "': " + label(slot) + " was of another type; it is replaced")
+            self._say("notice", "target '" + slot.counters.name + "': " + label(slot) + " had another type and was replaced")
         return error
 
-    def empty(self, slot: Slot) -> int:
+    def flush(self, slot: Slot) -> int:
         """Flush a set. Returns 0 or the error number. A set that is not there is empty."""
         error = self._command(slot, [slot.data["flush"]])
         if not error:
@@ -216,17 +216,17 @@ class KeptSets:
 
     # -- what somebody else did -------------------------------------------------------------------------------------
 
-    def lose(self, slot: Slot, count: int | None = None) -> None:
-        """Somebody else has emptied a set: its elements are to be put back (see `healing`).
+    def lost(self, slot: Slot, count: int | None = None) -> None:
+        """Another program flushed a set: its elements are to be restored (see `healing`).
 
         `count`: how many are known to be gone, None: all.
         """
-        slot.state.lose(len(slot.live) if count is None else count, len(slot.live))
+        slot.state.lost(len(slot.live) if count is None else count, len(slot.live))
         self.changed = True
 
-    def lose_some(self, slot: Slot, keys: list[bytes]) -> None:
-        """Somebody else has taken these packed elements out of a set."""
-        slot.state.lose_some([key for key in keys if key in slot.live])
+    def lost_some(self, slot: Slot, keys: list[bytes]) -> None:
+        """Another program removed these packed elements from a set."""
+        slot.state.lost_some([key for key in keys if key in slot.live])
         self.changed = True
 
 

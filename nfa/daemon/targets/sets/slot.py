@@ -17,10 +17,10 @@ if MYPY:
 RETRY_FULL = 1
 RETRY_OTHER = 5
 MAX_LIVE = 1 << 18
-"""Elements remembered for one set. Beyond that the older half is forgotten here (the kernel keeps it): it is added anew
+"""Elements remembered for one set. Beyond that the older half is forgotten here (the kernel keeps it): it is added again
 when seen again, which does no harm."""
 CARRIED = 3600
-ENDING = 1
+LET_EXPIRE = 1
 """With this many seconds left or fewer, let the element expire: the kernel may already have dropped it."""
 MAX_COMPLEMENTS = 4096
 GRACE = 2
@@ -43,7 +43,7 @@ class Slot:
         """Elements to the second they expire (0: never), oldest first; its complement (negative) when no flow holds it."""
         self.holders = Holders()
         self.adds: dict[bytes, None] = {}
-        """What is to be brought to the kernel at the end of this turn; `refreshes` and `dels` likewise."""
+        """What is to be brought to the kernel at the end of this turn; the same for `refreshes` and `dels`."""
         self.refreshes: dict[bytes, None] = {}
         self.dels: dict[bytes, None] = {}
         self.state = SetState(data["managed"])
@@ -111,10 +111,10 @@ class Slot:
     def _add(self, key: bytes, now: int) -> None:
         """Bring an element into the set."""
         if len(self.live) >= MAX_LIVE:
-            self.make_room(list(self.live)[: MAX_LIVE // 2])
+            self.evict(list(self.live)[: MAX_LIVE // 2])
         self.live[key] = self._deadline(now)
         if self.dels and key in self.dels:
-            # It is in the kernel still, and was to be taken out at the end of this turn.
+            # It is in the kernel still, and was to be withdrawn at the end of this turn.
             del self.dels[key]
             self.refreshes[key] = None
         else:
@@ -124,18 +124,18 @@ class Slot:
         """A flow no longer holds this element. `withdraw`: it is to go with its last holder, not with its time."""
         deadline = self.live.get(key)
         if deadline is None:
-            if self.holders.leave_asleep(key) and withdraw and self.carried_over:
+            if self.holders.release_asleep(key) and withdraw and self.carried_over:
                 self.dels[key] = None  # the kernel may have it from before
-        elif deadline >= 0 and self.holders.leave(key):
+        elif deadline >= 0 and self.holders.release(key):
             if not withdraw:
                 self.live[key] = self._complement(deadline)
                 return
             del self.live[key]
             if self.state.owed:
-                self.state.forgo(key)
-            self.take_out(key, not self.ttl or deadline - now > ENDING)
+                self.state.forget(key)
+            self.withdraw(key, not self.ttl or deadline - now > LET_EXPIRE)
 
-    def take_out(self, key: bytes, staying: bool) -> None:
+    def withdraw(self, key: bytes, staying: bool) -> None:
         """An element is to leave the set. `staying`: the kernel does not drop it by itself right now."""
         self.refreshes.pop(key, None)
         if key in self.adds:
@@ -143,8 +143,8 @@ class Slot:
         elif staying:
             self.dels[key] = None
 
-    def make_room(self, keys: list[bytes]) -> None:
-        """Too many elements: forget these; the kernel keeps them until their time is over."""
+    def evict(self, keys: list[bytes]) -> None:
+        """Too many elements: forget these. The kernel keeps them until they expire."""
         self.forget(keys)
 
     def _complement(self, deadline: int) -> int:
@@ -199,7 +199,7 @@ class Slot:
                 self.holders.sleep(key)
         if self.state.owed:
             for key in keys:
-                self.state.forgo(key)
+                self.state.forget(key)
 
     def postpone(self, keys: list[bytes]) -> None:
         """These could not be withdrawn now. Beyond MAX_LIVE they are left to expire, and counted as errors."""
@@ -215,7 +215,7 @@ class Slot:
         self.adds, self.refreshes, self.dels = {}, {}, {}
         self.state.emptied()
 
-    def forget_idle(self) -> None:
+    def evict_idle(self) -> None:
         """Forget what no flow holds. The kernel keeps it until its time is over."""
         self.forget([key for key, deadline in self.live.items() if deadline < 0])
         self.carried_over = True

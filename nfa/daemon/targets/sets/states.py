@@ -22,10 +22,10 @@ an add, a refresh or a withdrawal now, and what healing has to do. Times are who
     NOT_OURS  it is not there, and not ours to make                 owed    owed     kept        looks for it
     REFUSED   the kernel refuses to make it, or its elements        owed    owed     kept        tries again
     THERE     it is there, with all of its elements                 sent    sent     sent        -
-    LOST      it is there, and lacks elements that it had           sent    sent     sent        puts them back
-    FULL      it is there, and takes no element more                refused sent     sent        puts back what it lacks
+    LOST      it is there, and lacks elements that it had           sent    sent     sent        restores them
+    FULL      it is there, and takes no element more                refused sent     sent        restores what it lacks
 
-*Owed*: the element stays wanted, and is put back with the rest once the set is there. *Kept*: it is done once the set is
+*Owed*: the element stays wanted, and is restored with the rest once the set is there. *Kept*: it is done once the set is
 there. *Refused*: it is counted as an error, and wanted again with the next record of its flow. In NOT_OURS, REFUSED and FULL,
 all are sent once `retry_at` has come: that is how the daemon notices that the set takes them again.
 """
@@ -33,11 +33,11 @@ all are sent once `retry_at` has come: that is how the daemon notices that the s
 from ..trouble import Trouble
 
 WANTED, MAKING, MISSING, MISFIT, NOT_OURS, REFUSED, THERE, LOST, FULL = range(9)
-NAMES = ("wanted", "being made", "missing", "of another type", "not ours", "refused", "there", "lost", "full")
+NAMES = ("wanted", "being created", "missing", "of another type", "not ours", "refused", "there", "lost", "full")
 
 SEND, OWE, REFUSE = 0, 1, 2
 """What becomes of an add; a refresh is sent or owed, a withdrawal sent or kept."""
-NOTHING, MAKE, PUT_BACK = 0, 1, 2
+NOTHING, MAKE, RESTORE_OWED = 0, 1, 2
 """What healing has to do."""
 
 MADE, GONE, MISFITS, IS_REFUSED, EMPTIED, RESTORED, FILLED, ACCEPTED = range(8)
@@ -73,11 +73,11 @@ class SetState(Trouble):
         self.made = False
         """The set itself is there, as far as is known; in REFUSED it may be its elements that the kernel does not take."""
         self._all_owed = False
-        """All elements are to be put back."""
+        """All elements are to be restored."""
         self._restoring = False
         """All elements are on their way back."""
         self.owed: dict[bytes, None] = {}
-        """Elements that are to be put back, where they are known one by one."""
+        """Elements that are to be restored, where they are known one by one."""
         self.away = 0
         """How many of the wanted elements are not in the set, while it is there."""
         self.replaced = False
@@ -97,7 +97,7 @@ class SetState(Trouble):
 
     @property
     def all_owed(self) -> bool:
-        """Whether all elements are to be put back, not only those of `owed`."""
+        """Whether all elements are to be restored, not only those of `owed`."""
         return self._all_owed
 
     def treat(self, now: int) -> int:
@@ -114,12 +114,12 @@ class SetState(Trouble):
         return self.value == NOT_OURS or (self.value == REFUSED and self.made)
 
     def due(self, now: int) -> int:
-        """Return what healing has to do now: NOTHING, MAKE or PUT_BACK."""
+        """Return what healing has to do now: NOTHING, MAKE or RESTORE_OWED."""
         if now < self.retry_at:
             return NOTHING
         if not (self.usable or self._elements_tell):
             return MAKE
-        return PUT_BACK if self._all_owed or self.owed else NOTHING
+        return RESTORE_OWED if self._all_owed or self.owed else NOTHING
 
     @property
     def waits(self) -> bool:
@@ -136,7 +136,7 @@ class SetState(Trouble):
         self.value = NOT_OURS if value == MISSING and not self.managed else value
         if not self.usable:
             self.made = self.made and event == IS_REFUSED
-            self._owe(True, self.away if self.made else 0)
+            self._owe(True, self.away)
             if event == GONE and self.managed:
                 self.retry_at = 0
             return
@@ -159,14 +159,14 @@ class SetState(Trouble):
         if not self.usable:
             self.value = MAKING
 
-    def lose(self, count: int, wanted: int) -> None:
-        """Somebody took elements out of it, nobody knows which. `count`: at least so many."""
+    def lost(self, count: int, wanted: int) -> None:
+        """Another program removed elements, which ones is unknown. `count`: at least so many."""
         if self.usable:
             self._owe(True, min(wanted, self.away + count))
             self.happens(EMPTIED, wanted)
 
-    def lose_some(self, keys: list[bytes]) -> None:
-        """Somebody took these elements out of it."""
+    def lost_some(self, keys: list[bytes]) -> None:
+        """Another program removed these elements."""
         if self.usable:
             for key in keys:
                 if key not in self.owed:
@@ -180,7 +180,7 @@ class SetState(Trouble):
             self._owe(False, 0)
             self.happens(RESTORED, 0)
 
-    # -- putting back ---------------------------------------------------------------------------------------------------
+    # -- restoring ------------------------------------------------------------------------------------------------------
 
     def take_all(self) -> None:
         """All elements are on their way back."""
@@ -200,7 +200,7 @@ class SetState(Trouble):
         return self.usable or self.made
 
     def owe(self, keys: list[bytes]) -> None:
-        """These were on their way, and could not be put back now."""
+        """These were on their way, and could not be restored now."""
         if not self._all_owed:
             for key in keys:
                 self.owed[key] = None
@@ -209,8 +209,8 @@ class SetState(Trouble):
         """So many of those that were away are back, or no longer wanted."""
         self.away = max(0, self.away - count)
 
-    def forgo(self, key: bytes) -> None:
-        """Nobody wants this element any longer."""
+    def forget(self, key: bytes) -> None:
+        """No flow wants this element any longer."""
         if key in self.owed:
             del self.owed[key]
             self.paid(1)

@@ -1,4 +1,4 @@
-"""From slots to the kernel: all effects of one turn of the loop in one batch for nftables and one for ipset.
+"""Commits the elements of slots to the kernel: those of one turn of the loop in one batch for nftables and one for ipset.
 
 In: slots with elements to add, to refresh or to withdraw. Out: elements in kernel sets; counters. What the kernel refuses is
 found element by element: an ipset message stops at the refused element and names it; an nftables transaction is taken back
@@ -64,7 +64,7 @@ class Sets(KeptSets):
         super().__init__(say, tell)
         self.batches = 0
         self._returned = 0
-        """Elements that were put back by the last `put_back`, and (`_waiting`) those that it could not put back now."""
+        """Elements that the last `restore` restored, and (`_waiting`) those that it could not restore now."""
         self._waiting: list[bytes] = []
         self._limit = MAX_SEND
         """Bytes in one send; less where the kernel's send buffer turns out to be smaller."""
@@ -272,7 +272,7 @@ class Sets(KeptSets):
             elif unit.what == REMOVE:
                 unit.slot.postpone(unit.keys)
             else:
-                self.lose_some(unit.slot, unit.keys)
+                self.lost_some(unit.slot, unit.keys)
         return again
 
     # -- what became of them ----------------------------------------------------------------------------------------
@@ -318,8 +318,8 @@ class Sets(KeptSets):
         if not unit.slot.state.usable and error != errno.ENOENT and unit.what in (ADD, REFRESH):
             unit.slot.counters.errors += len(keys)
 
-    def put_back(self, slot: Slot, keys: list[bytes], now: int) -> tuple[int, list[bytes]]:
-        """Put elements back with the time they have left.
+    def restore(self, slot: Slot, keys: list[bytes], now: int) -> tuple[int, list[bytes]]:
+        """Restore elements with the time they have left.
 
         Returns how many the kernel took, and those to try again, from the state's `retry_at` on. What it refuses is forgotten,
         and counted as errors.
