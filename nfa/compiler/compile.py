@@ -176,7 +176,7 @@ class _Compiler:
 def compile_policy(
     sources: Sources, paths: Paths, *, look: bool = True, reports: Reports | None = None
 ) -> tuple[Compiled | None, Reports]:
-    """Compile a configuration. None (with the reports) when a file cannot be read: the running policy stays in force.
+    """Compile a configuration. None (with the reports) when a file cannot be read: the running policy stays active.
 
     `look`: ask the kernel about sets that are there already.
     """
@@ -275,7 +275,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
             }
             for target in policy.targets.values()
         ],
-        # `note` is for those who look at slots; the daemon has no use for it.
+        # `note` is for status displays; the daemon does not use it.
         "slots": [{key: value for key, value in slot.items() if key != "note"} for slot in compiled.slots],
         "categories": catalogue.category_rows(compiled.catalogue) if uses_categories else (b"", b""),
         **meaning,

@@ -1,4 +1,4 @@
-"""A policy for MicroPython: what it cannot do is told and left out, the rest becomes an image of its own form.
+"""A policy for MicroPython: what it cannot do is reported and left out; the rest becomes an image in its own format.
 
 In: a compiled policy (`compile.Compiled`), changed in place. Out: findings in its reports, and the bytes of the image.
 Runs under CPython. Regular expressions become automata, which are our own code: MicroPython's `re` does not know `{2,3}` or
@@ -55,9 +55,9 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
         )
     for item in compiled.actions:
         item.code = item.code or inactive_code(item.action, compiled.policy)
-    data = image_of(compiled, _pieces)
-    data["patterns"] = [automaton(pattern) for pattern in data["patterns"]]  # type: ignore[attr-defined]
-    data["reports"] = data["reports"][:_REPORTS]  # type: ignore[index]
+    data: dict[str, Any] = image_of(compiled, _pieces)
+    data["patterns"] = [automaton(pattern) for pattern in data["patterns"]]
+    data["reports"] = data["reports"][:_REPORTS]
     data["source"] = source
     data["lower"] = lower_rows()
     data["sigma"] = sigma_rows() if _compares_sigma(compiled, data) else b""

@@ -36,7 +36,7 @@ class Schedules:
     """The zone in words: its name, or its POSIX string."""
 
     def now(self) -> tuple[int, int]:
-        """Return (weekday, second of the day) that a clock on the wall shows in the zone."""
+        """Return (weekday, second of the day) that a wall clock shows in the zone."""
         return Zone(self.changes).wall(int(time.time()))
 
     def hold(self, action: str, at: tuple[int, int]) -> bool:
@@ -77,7 +77,7 @@ def in_words(inclusive: list[Packed], exclusive: list[Packed]) -> str:
 
 
 def wall_time(text: str, weekday: int) -> tuple[int, int]:
-    """Read a moment of the clock on the wall: "21:30" (of `weekday`), "sat 21:30" or "2026-11-21 21:30". Raises ValueError."""
+    """Read a wall clock time: "21:30" (of `weekday`), "sat 21:30" or "2026-11-21 21:30". Raises ValueError."""
     *day, clock = text.lower().split()
     then = time.strptime(clock, "%H:%M")
     if len(day) > 1:

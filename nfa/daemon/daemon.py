@@ -60,10 +60,10 @@ def use_fast_json(folder: str, engine: Engine, log: Log) -> str:
     sys.path.append(folder)
     try:
         # It needs these, and ends the process where they are missing (3.11).
-        import dataclasses  # noqa: F401
-        import datetime  # noqa: F401
-        import uuid  # noqa: F401
-        import zoneinfo  # noqa: F401
+        import dataclasses  # noqa: F401 (orjson needs it)
+        import datetime  # noqa: F401 (orjson needs it)
+        import uuid  # noqa: F401 (orjson needs it)
+        import zoneinfo  # noqa: F401 (orjson needs it)
 
         import orjson
     except ImportError as failure:
@@ -268,12 +268,8 @@ class Daemon(Loop):
     def trace(self, record: "dict[str, Any]", plan: "Plan") -> None:
         """Log a match (log_level debug)."""
         flow = record["flow"]
-        ends = "%s:%s > %s:%s" % (  # noqa: UP031
-            flow["local_ip"],
-            flow.get("local_port", 0),
-            flow["other_ip"],
-            flow.get("other_port", 0),
-        )
+        local, other = flow.get("local_port", 0), flow.get("other_port", 0)
+        ends = f"{flow['local_ip']}:{local} > {flow['other_ip']}:{other}"
         what = flow.get("detected_application_name", "") + " " + flow.get("detected_protocol_name", "")
         self.log.say("match", ends + " " + what + ": " + ", ".join(plan.names))
 

@@ -277,7 +277,7 @@ class Loader:
         policy.targets = made.targets
         policy.keep_hours(int(time.time()))
         if policy.keeps:
-            from .base import packing  # noqa: F401  with zlib, whose memory belongs to those who need it
+            from .base import packing  # noqa: F401 (with zlib, whose memory belongs to those who need it)
         return policy, made
 
     def _succeed(self, policy: Policy, old: Policy | None) -> None:

@@ -1,7 +1,7 @@
-"""Options whose values nobody is shown: passwords, and headers, in which tokens are.
+"""Options whose values are never shown: passwords, and headers, which may contain tokens.
 
 What a finding says goes to the log of the system, to browsers, and into questions in forums. So no finding quotes such a value,
-or shows a line that it stands in.
+or shows a line that contains it.
 """
 
 from __future__ import annotations

@@ -74,11 +74,11 @@ def _action(
     if not criteria and "criteria" in own.values:
         place = own.values["criteria"].place
         reports.error("no-criteria", place, f"{what} has no criteria", consequence=LEFT_OUT)
-    spared, origins.entries["exemptions"], readable = _exemptions(
+    exempt, origins.entries["exemptions"], readable = _exemptions(
         what, cast("list[Text]", values["exemptions"]), exemptions, context
     )
     if not enabled:
-        # A sample of an action may name files that those who never switch it on do not have.
+        # A sample action may name files that do not exist on routers where it is never enabled.
         reports.soften(first)
     if not values["targets"] and "targets" in own.values:
         place = own.values["targets"].place
@@ -89,7 +89,7 @@ def _action(
         enabled=enabled,
         criteria=criteria,
         targets=_targets(what, cast("list[Text]", values["targets"] or []), targets, declared, context),
-        exemptions=spared,
+        exemptions=exempt,
         interface=cast(str, values["interface"]),
         halt_on_match=cast(bool, values["halt_on_match"]),
         priority=cast(int, values["priority"]),
@@ -139,7 +139,7 @@ def _exemptions(
 ) -> tuple[list[Text], list[Entry], bool]:
     """The exemptions of an action, with named lists and files replaced by what they hold, and whether all can be read.
 
-    An action without one of its exemptions would act on what it is to spare.
+    An action without one of its exemptions would act on flows that should be exempt.
     """
     before = len(context.reports.errors)
     texts: list[Text] = []

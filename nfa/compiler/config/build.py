@@ -4,7 +4,7 @@ In: `Document`s, the one that comes first last (JSON, then UCI). Out: a checked 
 
 Where files say different things: an action or target of a later document replaces the one of the same name in
 an earlier document as a whole. An option of a target is its own, or the default of the last document that has
-one, or the built-in one. Exemptions of all documents add up, because each of them spares somebody.
+one, or the built-in one. Exemptions of all documents add up, because each of them exempts something.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def build(documents: list[Document], reports: Reports, paths: Paths) -> Policy:
         target.origins.replaces = replaced_targets.get(name, ())
     netify = connect_targets(targets, documents, context, _own_sockets(settings))
     declared = [section.name.value for section in sections]
-    spared, entries = expand_entries(exemptions.get(GLOBAL, []), paths, reports)
+    exempt, entries = expand_entries(exemptions.get(GLOBAL, []), paths, reports)
     named = {name: entries for name, entries in exemptions.items() if name != GLOBAL}
     sections, replaced_actions = _merge("action", (document.actions for document in documents), reports)
     if not sections:
@@ -57,7 +57,7 @@ def build(documents: list[Document], reports: Reports, paths: Paths) -> Policy:
         files=[document.file for document in documents],
         reprocess_flows=bool(settings.values["reprocess_flows"]),
         timezone=str(settings.values["timezone"]),
-        exemptions=spared,
+        exemptions=exempt,
         actions=actions,
         targets=targets,
         target_globals=globals_,

@@ -46,7 +46,7 @@ class _Sink:
 def connect_targets(
     targets: dict[str, Target], documents: list[Document], context: Context, sockets: dict[str, str]
 ) -> netifysinks.NetifySinks:
-    """Give each enabled target of type sink its channel. Returns which of netifyd's files were looked at.
+    """Give each enabled target of type sink its channel. Returns which of netifyd's files were read.
 
     `sockets`: the paths of those that no sink may listen on, to what they are.
     """

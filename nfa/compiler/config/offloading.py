@@ -1,7 +1,7 @@
 """Whether the firewall offloads connections, so that rules about what this policy does never see their packets.
 
 In: the folder of UCI's packages and a checked policy. Out: a warning where both meet. Only what /etc/config/firewall says is
-looked at, with the words of fw4 (fw4.uc): which of its devices can really offload is the kernel's affair.
+read, as fw4 reads it (fw4.uc): which devices can really offload is up to the kernel.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _waits_for_rules(target: Target) -> bool:
 
 
 def _switch(folder: str, reports: Reports) -> Text | None:
-    """The option that switches offloading on, None where none does, or where nobody can tell."""
+    """The option that turns offloading on, None where none does or where that is not known."""
     file = os.path.join(folder, PACKAGE)
     try:
         text = read_bytes(file, MAX_SIZE).decode(errors="replace")

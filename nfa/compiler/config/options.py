@@ -72,7 +72,7 @@ MAIN_OPTIONS: Options = (
     _REPROCESS_FLOWS,
     _TIMEZONE,
     _MAX_FLOWS,
-    # What the log is told: error, warning, notice or debug.
+    # What is logged: error, warning, notice or debug.
     Option("log_level", service.log_level, "notice"),
     # The control socket, an absolute path.
     Option("control", service.control, DEFAULT_CONTROL),
@@ -112,7 +112,7 @@ COMMON_OPTIONS: Options = (
 
 # The address family: ipv4, ipv6 or * for both.
 _FAMILY = Option("set_family", kinds.families, (4, 6), stored="families")
-# Seconds an element lives after netifyd last told of its traffic; 0: no end.
+# The timeout: seconds an element stays after netifyd last reported its traffic; 0: no timeout.
 _TTL = Option("ttl", integer(0, MAX_TTL, "seconds"), 60)
 # Which of the flow's addresses.
 _ADDRESS_TYPE = Option("address_type", choice("other", "local"), "other")
@@ -300,7 +300,7 @@ CHANNEL_OPTIONS: dict[str, Options] = {
         Option("username", _line, "", ("user",)),
         # The password to log in with.
         Option("password", _line, "", ("pass",)),
-        # The name of this client; one made by chance when missing.
+        # The name of this client; a random one when missing.
         Option("client_id", text("a name of at most 64 letters and digits, '-' or '_'", "[A-Za-z0-9_-]{0,64}"), ""),
         _CONNECT,
         _CA_FILE,

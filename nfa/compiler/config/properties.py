@@ -63,7 +63,7 @@ def convert(what: str, properties: Properties, options: Options, context: Contex
     for name, value in properties:
         option = known.get(name.value)
         if option is None and "exemptions" in known and nearest(name.value, known)[:1] in (["exemptions"], ["exemption"]):
-            # A slip in this one word must not make the action act on what it is to spare.
+            # A slip in this one word must not make the action act on flows that should be exempt.
             message = f"{what}: unknown property {quote(name.value)}"
             reports.error("unknown-option", name.place, message, hint="did you mean 'exemptions'?", consequence=consequence)
             settings.broken.append("exemptions")

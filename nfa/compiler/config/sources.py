@@ -83,7 +83,7 @@ def json_files(sources: Sources, paths: Paths) -> list[str]:
 
 
 def read_main(sources: Sources, paths: Paths, reports: Reports) -> dict[str, object]:
-    """A value for each of MAIN_OPTIONS, without a look at the rest of the policy."""
+    """A value for each of MAIN_OPTIONS, without reading the rest of the policy."""
     return _main(_package(sources, reports), Context(paths, reports))
 
 

@@ -48,7 +48,7 @@ def named_window(name: Text, value: Value, context: Context) -> Window | None:
 
 
 def _named_or_written(value: Value, context: Context) -> Window:
-    """The window that a name stands for, or the one that an object is."""
+    """The window that a name refers to, or that an object describes."""
     if not isinstance(value.value, Text):
         return _window(value, context)
     name = value.value.value.strip()

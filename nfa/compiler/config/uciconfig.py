@@ -33,7 +33,7 @@ def file_of(folder: str) -> str:
 
 
 def report_uncommitted(reports: Reports) -> None:
-    """Warn of changes that wait for `uci commit`: they look as if they held, but nobody but `uci` sees them."""
+    """Warn of changes that wait for `uci commit`: they look active, but only `uci` sees them."""
     file = os.path.join(CHANGES, PACKAGE)
     if os.path.isfile(file) and os.path.getsize(file):
         hint = f"commit them: uci commit {PACKAGE}"
@@ -204,7 +204,7 @@ def _value(option: UciOption) -> Value:
 
 
 def _exemptions(section: UciSection, reports: Reports) -> Value:
-    """The entries of a list of exemptions. A slip is an error: somebody would not be spared."""
+    """The entries of a list of exemptions. A slip is an error: a flow would not be exempt."""
     name, consequence = section.name, "these exemptions do not apply"
     if section.anonymous:
         hint = "write: config exemption 'global', or a name that actions refer to"

@@ -8,6 +8,7 @@ tree walker (the same sources, compiled one by one), so that an attribute is rea
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 EQUALITY = ("==", "!=")
 ORDER = ("==", "!=", ">", ">=", "<", "<=")
@@ -63,11 +64,11 @@ class Attribute:
         return self.names[0]
 
 
-def _plain(names: str, kind: Kind, source: str, raw: str = "", **more: tuple[str, ...] | str) -> Attribute:
+def _plain(names: str, kind: Kind, source: str, raw: str = "", **more: Any) -> Attribute:
     """An attribute with one source. `raw`: see `Attribute`; by default the source itself."""
     spelled = tuple(names.split())
     local = "v_" + spelled[0]
-    return Attribute(spelled, kind, (f"{local} = {source}",), (local,), raw=(raw or source,), **more)  # type: ignore[arg-type]
+    return Attribute(spelled, kind, (f"{local} = {source}",), (local,), raw=(raw or source,), **more)
 
 
 def _text(names: str, source: str, *setup: str) -> Attribute:

@@ -46,7 +46,7 @@ def network_rows(networks: dict[Network, tuple[int, ...]]) -> tuple[Row, ...]:
 
 
 def network_table(networks: tuple[Network, ...]) -> Table:
-    """Return the rows that `engine.view.member` searches, likewise."""
+    """Return the rows that `engine.view.member` searches, in the same form."""
     rows = network_rows(dict.fromkeys(networks, ()))
     return tuple((length, whole, mask, frozenset(found)) for length, whole, mask, found in rows)
 

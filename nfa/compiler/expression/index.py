@@ -40,7 +40,7 @@ class _Tables:
 
     attribute: Attribute
     constrained: int = 0
-    """The alternatives that look at it."""
+    """The alternatives that read it."""
     equal: dict[tuple[str, ...], dict[object, list[int]]] = field(default_factory=dict)
     """Local names to what they are compared with: value to alternatives."""
     networks: dict[Network, list[int]] = field(default_factory=dict)
@@ -105,7 +105,7 @@ class Index:
         for tables in self._tables():
             name = tables.attribute.name
             groups.setdefault("" if name in FEW else name, []).append(tables)
-        # Those that many alternatives look at come first: they rule out most, and the rest may not have to be looked at.
+        # Those that many alternatives read come first: they rule out most, and the rest may not have to be read.
         ordered = sorted(groups.values(), key=lambda group: -max(tables.constrained.bit_count() for tables in group))
         lines = ["def mask(r, f):", f"    m = {self._number(every)}"]
         misses: list[str] = []
@@ -184,7 +184,7 @@ class Index:
         return sum(1 << number for number, alternative in enumerate(self._alternatives) if alternative.rest)
 
     def _residual_functions(self) -> list[str]:
-        """Return a function for each alternative with trees that look at several attributes, and the table of them."""
+        """Return a function for each alternative with trees that read several attributes, and the table of them."""
         lines: list[str] = []
         known: dict[object, str] = {}
         rows: list[str] = []

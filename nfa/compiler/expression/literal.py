@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from re import _parser  # type: ignore[attr-defined]
+from re import _parser  # type: ignore[attr-defined]  # absent from typeshed
 from typing import Any
 
 _REPEATS = _parser.MAX_REPEAT, _parser.MIN_REPEAT

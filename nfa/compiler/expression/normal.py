@@ -20,7 +20,7 @@ MAX_ALTERNATIVES = 4096
 
 @dataclass(frozen=True)
 class Alternative:
-    """What must hold together: for each attribute (by name) a tree that looks at it alone, and trees that look at several."""
+    """A conjunction: for each attribute (by name) a tree that reads only it, and trees that read several."""
 
     tests: dict[str, Node]
     rest: tuple[Node, ...] = ()
@@ -55,7 +55,7 @@ def _pushed(node: Node, negated: bool) -> Node:
         return _pushed(node.item, not negated)
     attribute = _attribute(node)
     if attribute is not None:
-        # It is looked at as it is: its truth follows from the value, or from those of both ends.
+        # It is evaluated as it is: its truth follows from the value, or from those of both ends.
         return _ends(node, attribute, negated)
     assert isinstance(node, And | Or)  # a test looks at one attribute
     items = tuple(_pushed(item, negated) for item in node.items)

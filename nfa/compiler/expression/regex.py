@@ -22,12 +22,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache, reduce
 from operator import or_
-from re import _compiler, _parser  # type: ignore[attr-defined]
+from re import _compiler, _parser  # type: ignore[attr-defined]  # absent from typeshed
 from typing import Any
 
 from nfa.daemon.engine.rx import LENGTH
 
-# Steps of backtracking, about 10 ns each on a PC: `re` may take so many, and the user is told of so many.
+# Steps of backtracking, about 10 ns each on a PC: the most that `re` may take, and from how many the user is warned.
 BUDGET, NOTEWORTHY = 50_000, 10_000_000
 POSITIONS = 4_000  # characters and assertions of a pattern, its counted repeats written out
 WORK = 300  # operations on sets of positions, about 50 ns each on a PC, that one character of a text may take

@@ -7,7 +7,9 @@ attribute is read (`attributes`), and nothing of how values are compared.
 
 from __future__ import annotations
 
+import operator
 import socket
+from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
@@ -15,6 +17,13 @@ from ...daemon.engine.rx import Automaton, Backtracking, finder
 from ...daemon.engine.view import View
 from .attributes import BY_NAME, Attribute
 from .tree import And, Everything, Members, Network, Node, Not, Pattern, Test
+
+_ORDERS: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 
 def _inside(packed: bytes, network: Network) -> bool:
@@ -77,13 +86,7 @@ class Walker:
             return equal == (test.op == "==")
         value = test.value
         assert isinstance(value, int)
-        compare = {
-            "<": lambda one: one < value,
-            "<=": lambda one: one <= value,
-            ">": lambda one: one > value,
-            ">=": lambda one: one >= value,
-        }[test.op]
-        return any(compare(one) for one in found)  # type: ignore[no-untyped-call]
+        return any(_ORDERS[test.op](one, value) for one in found)
 
     def _equal(self, attribute: Attribute, found: Any, value: object) -> bool:
         """Compare one value of a record with the value of a test."""

@@ -43,7 +43,7 @@ def provision(
     `globals_`: the target_globals of ctlabel. `readable`: whether its file is read (see `Paths`). Slots can be
     marshalled; besides the keys of other slots they have `rank`, the order in which targets win over each other, and
     for a ctmark `mark` and `mask`, for a ctlabel `labels` (a number in which bit n is label n), `names` (pairs
-    of label and name), `auto`, `applications` and `protocols` (what stands in the file after `a-` and `p-`, to label),
+    of label and name), `auto`, `applications` and `protocols` (names after `a-` and `p-` in the file, to label),
     `log_errors`.
     """
     made = []
@@ -129,7 +129,7 @@ class Names:
                 continue
             match = _LINE.fullmatch(text)
             if not match:
-                # The line is not shown: whoever names a file need not be allowed to read it.
+                # The line is not shown: who names a file may lack the right to read it.
                 what, hint = "this line is not a label", "write a bit and a name, such as: 3 games"
             elif int(match[1]) >= self.limit:
                 self.high[match[2]] = int(match[1])

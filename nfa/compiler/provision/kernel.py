@@ -39,7 +39,7 @@ class KernelUnavailable(Exception):
 class NftSet:
     """An nftables set.
 
-    `timeout` is the time in seconds after which an element goes by default: 0 for never, None when the set
+    `timeout` is the default timeout of an element in seconds: 0 for never, None when the set
     has no timeouts at all.
     """
 

@@ -57,7 +57,7 @@ def provision(targets: Iterable[Target], kernel: Kernel | None, reports: Reports
             first = owners.setdefault((slot["kind"], slot["table_family"], slot["table"], slot["set"]), slot)
             shared = first is not slot and slot["create"] and first["create"]
             if shared and alike(slot, first):
-                # The set is made as the first target says; elements of the others carry their own timeout.
+                # The set is created as the first target specifies; elements of the others carry their own timeout.
                 slot["create"], slot["timeouts"] = first["create"], first["timeouts"]
                 slot["replace"] = first["replace"]
                 slot["element_timeout"] = first["timeouts"] and slot["ttl"] != first["ttl"]
@@ -79,7 +79,7 @@ class _Provisioner:
     """One run: the kernel as far as it can be asked, and where findings go."""
 
     def __init__(self, kernel: Kernel | None, reports: Reports, theirs: set[tuple[object, ...]]) -> None:
-        """`theirs`: what unmanaged targets name (`slots.name_of`): nobody but the administrator replaces these."""
+        """`theirs`: what unmanaged targets name (`slots.name_of`): only the administrator replaces these."""
         self._kernel = kernel
         self._reports = reports
         self._theirs = theirs

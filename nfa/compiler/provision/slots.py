@@ -10,7 +10,7 @@ table             the table's name, '' for an ipset
 table_family      its nfproto, 0 for an ipset
 type              the ipset type, or nft's words for the key
 fields            names of the flow's fields, in the order of the key
-timeouts          elements of the kernel set can go by themselves
+timeouts          elements of the kernel set can expire
 element_timeout   each element must carry `ttl` (0: never) as its own, for the set's default is another
 size              most elements of the set, 0 for no limit and for bitmaps that are there
 range             first and last address or port (int) of a bitmap, else None

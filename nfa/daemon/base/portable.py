@@ -53,7 +53,7 @@ if MYPY or sys.implementation.name != "micropython":
     printable = str.isprintable
     _BLANKS = " \t\n\r"
     """What may stand around a JSON value."""
-    _scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+    _scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # absent from typeshed
 
     def decode(raw: bytes) -> str:
         """Return bytes of UTF-8 as text; those that are none are replaced."""
@@ -103,7 +103,7 @@ if MYPY or sys.implementation.name != "micropython":
 
     def connect(connection: socket.socket, family: int, address: object) -> int:
         """Begin to connect a socket that does not block. Returns 0 or the error number."""
-        return connection.connect_ex(address)  # type: ignore[arg-type]
+        return connection.connect_ex(address)  # type: ignore[arg-type]  # an address of the socket's family
 
     def fault(connection: socket.socket, family: int, address: object) -> int:
         """Return what became of a connection that was begun, 0 when it stands."""
@@ -118,8 +118,8 @@ if MYPY or sys.implementation.name != "micropython":
     ) -> bytes:
         """Return all rows in another form, one after the other: each field after one of `between`, the last of which comes
         then, and the index of the row if they are `numbered`."""
-        arguments: list = []  # type: ignore[type-arg]
-        for constant, column in zip(between, zip(*fields.iter_unpack(b"".join(rows)), strict=True)):  # noqa: B905
+        arguments: list = []  # type: ignore[type-arg]  # Any needs an import of typing
+        for constant, column in zip(between, zip(*fields.iter_unpack(b"".join(rows)), strict=True)):
             arguments += [repeat(constant), column]
         arguments.append(repeat(between[-1]))
         if numbered:

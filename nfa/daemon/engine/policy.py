@@ -103,7 +103,7 @@ class Policy:
         for number, (others, table) in enumerate(data["direct"]):
             names[f"T{number}"] = {value: others | index.bits(more) for value, more in table.items()}
         for part in code if isinstance(code, list) else (code,):
-            exec(part, names)  # type: ignore[arg-type]
+            exec(part, names)  # type: ignore[arg-type]  # source or byte-code, by the interpreter
         self._names = names
         self.windows: list[Any] = data["windows"]
         self.schedules: list[int] = data["schedules"]
@@ -252,7 +252,7 @@ class Policy:
 
     def fold(self) -> None:
         """Keep the counts of all plans, and begin a new table of them."""
-        for (name, *_), (count, last) in zip(self.actions, self.action_counts()):  # noqa: B905
+        for (name, *_), (count, last) in zip(self.actions, self.action_counts()):
             before, then = self.kept_counts.get(name, (0, 0))
             self.kept_counts[name] = (before + count, max(last, then))
         self.plans = {}

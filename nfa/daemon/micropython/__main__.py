@@ -4,11 +4,11 @@ import gc
 import sys
 
 # What modules leave when they are compiled goes at once: the heap stays small.
-gc.threshold(48 << 10)  # type: ignore[attr-defined]
+gc.threshold(48 << 10)  # type: ignore[attr-defined]  # MicroPython's gc
 
-from ...image.micropython import ImageError, load  # noqa: E402
-from ..base.messages import Log  # noqa: E402
-from ..base.portable import reason  # noqa: E402
+from ...image.micropython import ImageError, load  # noqa: E402 (after the threshold)
+from ..base.messages import Log  # noqa: E402 (after the threshold)
+from ..base.portable import reason  # noqa: E402 (after the threshold)
 
 USAGE = """\
 usage: micropython -m nfa.daemon.micropython IMAGE [-s SOURCE] [--control PATH]

@@ -128,8 +128,8 @@ class MicroDaemon(Loop):
         self.load(data)
         data.clear()
         gc.collect()
-        self.bound(gc.mem_free())  # type: ignore[attr-defined]
-        gc.threshold(COLLECT)  # type: ignore[attr-defined]
+        self.bound(gc.mem_free())  # type: ignore[attr-defined]  # MicroPython's gc
+        gc.threshold(COLLECT)  # type: ignore[attr-defined]  # MicroPython's gc
         self.client.start(monotonic())
         self.follow_client()
         try:

@@ -75,7 +75,7 @@ def _layout(version: int) -> tuple[Struct, tuple[bytes, bytes, bytes, bytes, byt
         ATTRIBUTE.pack(6, CTA_PROTO_SRC_PORT),
         ATTRIBUTE.pack(6, CTA_PROTO_DST_PORT),
     )
-    return Struct("=IHHII 16s%ds 4s%ds 8sB3x 4s2s2x 4s2s2x" % (size, size)), before  # noqa: UP031
+    return Struct(f"=IHHII 16s{size}s 4s{size}s 8sB3x 4s2s2x 4s2s2x"), before
 
 
 _V4, _V6 = _layout(4), _layout(6)

@@ -116,7 +116,7 @@ class Elements:
                 tail += _number(IPSET_ATTR_SKBPRIO, ">I", skb["prio"])
             if "queue" in skb:
                 tail += _number(IPSET_ATTR_SKBQUEUE, ">H", skb["queue"])
-        self._fields = Struct(">2x" + "".join(["%ds" % size for _, size, _ in self._parts]))  # noqa: UP031
+        self._fields = Struct(">2x" + "".join([f"{size}s" for _, size, _ in self._parts]))
         self._skb = tail
         self._tail = tail = own + tail
         self.element = 4 + sum([len(b) + s + len(a) for b, s, a in self._parts]) + len(tail) + 8
@@ -129,14 +129,14 @@ class Elements:
             between.append(after)
         between[-1] += tail + ATTRIBUTE.pack(8, IPSET_ATTR_LINENO)
         sizes = [size for _, size, _ in self._parts] + [4]
-        whole = "=" + "".join(["%ds%ds" % (len(b), size) for b, size in zip(between, sizes)])[:-2] + "I"  # noqa: B905, UP031
+        whole = "=" + "".join([f"{len(b)}s{size}s" for b, size in zip(between, sizes)])[:-2] + "I"
         self._whole = Struct(whole), between
         """An element with its index, and what stands before each of its fields and before the index."""
 
     def restore(self, sequence: int, keys: list[bytes], left: list[int]) -> bytes:
         """Return an ADD message for packed elements that have `left` seconds each; 0: what the set has for them."""
         chunks: list[bytes] = []
-        for index, (key, seconds) in enumerate(zip(keys, left)):  # noqa: B905 (MicroPython's zip has no strict)
+        for index, (key, seconds) in enumerate(zip(keys, left)):
             tail = _number(IPSET_ATTR_TIMEOUT, ">I", seconds) + self._skb if seconds else self._tail
             fields = b""
             position = 2

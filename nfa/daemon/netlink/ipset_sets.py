@@ -81,7 +81,7 @@ def create(
     """
     data = b""
     if set_type == "bitmap:ip" and span:
-        for kind, address in zip((IPSET_ATTR_IP_FROM, IPSET_ATTR_IP_TO), span):  # noqa: B905
+        for kind, address in zip((IPSET_ATTR_IP_FROM, IPSET_ATTR_IP_TO), span):
             data += attribute(kind | NLA_F_NESTED, _number(IPSET_ATTR_IPADDR_IPV4, ">I", address))
     elif set_type == "bitmap:port" and span:
         data += _number(IPSET_ATTR_PORT_FROM, ">H", span[0]) + _number(IPSET_ATTR_PORT_TO, ">H", span[1])

@@ -72,8 +72,8 @@ def expander(fields: tuple[str, ...], family: int) -> "Callable[[bytes], bytes]"
     sizes = widths(fields, family)
     if len(sizes) == 1:
         return lambda element: element[2:]
-    compact = Struct(">2x" + "".join(["%ds" % size for size in sizes]))  # noqa: UP031
-    padded = Struct(">" + "".join(["%ds%dx" % (size, -size % 4) for size in sizes]))  # noqa: UP031
+    compact = Struct(">2x" + "".join([f"{size}s" for size in sizes]))
+    padded = Struct(">" + "".join([f"{size}s{-size % 4}x" for size in sizes]))
     return lambda element: padded.pack(*compact.unpack(element))
 
 
@@ -82,7 +82,7 @@ def packer(fields: tuple[str, ...], family: int, number: int) -> "Callable[[byte
     prefix = number.to_bytes(2, "big")
     sizes = widths(fields, family)
     unit = 4 if len(sizes) > 1 else 1
-    padded = Struct(">" + "".join(["%ds%dx" % (size, -size % unit) for size in sizes]))  # noqa: UP031
+    padded = Struct(">" + "".join([f"{size}s{-size % unit}x" for size in sizes]))
     return lambda key: prefix + b"".join(padded.unpack(key)) if len(key) == padded.size else b""
 
 
@@ -103,8 +103,8 @@ def _between(sizes: tuple[int, ...], before: bytes, after: bytes) -> tuple[Struc
     for size in sizes:
         between.append(bytes(-size % 4 if len(sizes) > 1 else 0))
     between[-1] += after
-    form = "".join(["%ds%ds" % (len(one), size) for one, size in zip(between, sizes)])  # noqa: B905, UP031
-    return Struct(">" + form + "%ds" % len(between[-1])), between  # noqa: UP031
+    form = "".join([f"{len(one)}s{size}s" for one, size in zip(between, sizes)])
+    return Struct(f">{form}{len(between[-1])}s"), between
 
 
 class Elements:
@@ -124,7 +124,7 @@ class Elements:
         self._before = ATTRIBUTE.pack(self.element, NFTA_LIST_ELEM | NLA_F_NESTED) + key
         self._after = padding + tail
         plain = ATTRIBUTE.pack(self.element - len(tail), NFTA_LIST_ELEM | NLA_F_NESTED) + key
-        self._fields = Struct(">2x" + "".join(["%ds" % one for one in sizes]))  # noqa: UP031
+        self._fields = Struct(">2x" + "".join([f"{one}s" for one in sizes]))
         self._rows = [_between(sizes, one, end) for one, end in ((self._before, self._after), (plain, padding))]
         self.room = min(1024, (65535 - _ELEMENTS_HEADER) // self.element)
         self.first = 16 + len(self.head) + _ELEMENTS_HEADER
@@ -145,7 +145,7 @@ class Elements:
         """
         before, after = self._before[4:], self._after
         chunks: list[bytes] = []
-        for key, seconds in zip(keys, left):  # noqa: B905 (MicroPython's zip has no strict)
+        for key, seconds in zip(keys, left):
             own = attribute(NFTA_SET_ELEM_EXPIRATION, struct.pack(">Q", seconds * 1000)) if seconds else b""
             body = before + key + after + own
             chunks.append(ATTRIBUTE.pack(len(body) + 4, NFTA_LIST_ELEM | NLA_F_NESTED) + body)

@@ -54,7 +54,10 @@ class Lookups:
             self._asking[host].append(done)
         else:
             self._asking[host] = [done]
-            answered = lambda output, problem: self._answered(host, output, problem)  # noqa: E731
+
+            def answered(output: bytes, problem: str) -> None:
+                self._answered(host, output, problem)
+
             job = Job("the lookup of a name", "nfa.daemon.processes.resolve", [], host.encode(), LIMIT, _MAX_ANSWER, answered)
             self._children.add(job)
 

@@ -36,7 +36,7 @@ class Sink(Channel):
         super().__init__(data, hub)
         self._host: str
         self._port: int
-        self._host, self._port = parse_source("tcp" + self.options["listen"][3:])[1]  # type: ignore[misc]
+        self._host, self._port = parse_source("tcp" + self.options["listen"][3:])[1]  # type: ignore[misc]  # tcp: host and port
         self._socket: socket.socket | None = None
         self._wait = FIRST_WAIT
         self._good_since = 0.0

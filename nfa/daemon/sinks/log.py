@@ -58,7 +58,7 @@ class Sink(Channel):
         if self.data["compressor"] == "gz":
             data = self.hub.packing.gzip(data)
             suffix += ".gz"
-        stamp = "" if options["overwrite"] else "%04d%02d%02d-%02d%02d%02d" % time.localtime()[:6]  # noqa: UP031
+        stamp = "" if options["overwrite"] else "%04d%02d%02d-%02d%02d%02d" % time.localtime()[:6]  # noqa: UP031 (a tuple)
         temporary = "." + options["prefix"] + suffix + ".tmp"
         problem = self.hub.write(options["path"], options["prefix"] + stamp + suffix, data, temporary, options["overwrite"])
         if problem:

@@ -66,7 +66,7 @@ def _whole(data: bytes, found: list[bytes]) -> int:
     rest = len(lines.pop())  # it has no end yet
     by_twos = iter(lines)
     append = found.append
-    for header, payload in zip(by_twos, by_twos):  # noqa: B905 (MicroPython has no strict)
+    for header, payload in zip(by_twos, by_twos):
         # A record that swallowed the next header would not end so.
         if header != b'{"length": %d}' % (len(payload) + 1) or not payload.endswith(b'"}'):
             return sum([len(line) + 1 for line in lines[: 2 * len(found)]])

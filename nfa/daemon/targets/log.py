@@ -64,7 +64,7 @@ class Log:
         entries, self._entries = self._entries, []
         end = int(clock)
         body = json.dumps({"entries": entries, "time_end": end, "time_start": min(self._start, end)})
-        stamp = "%04d%02d%02d-%02d%02d%02d" % time.localtime(end)[:6]  # noqa: UP031 (MicroPython has no strftime)
+        stamp = "%04d%02d%02d-%02d%02d%02d" % time.localtime(end)[:6]  # noqa: UP031 (a tuple; MicroPython has no strftime)
         name = self.options["prefix"] + "-" + stamp + self.options["suffix"]
         # One temporary name for each target: what a killed daemon leaves is replaced by the next file.
         temporary = "." + self.options["prefix"] + self.options["suffix"] + ".tmp"

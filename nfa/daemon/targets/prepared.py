@@ -82,7 +82,7 @@ class Prepared:
         kinds = {target["name"]: target["type"] for target in image["targets"]}
         sets = [set_of(slot.data) for slot in before.values()]
         slots: list[AnySlot] = []
-        for data, number in zip(image["slots"], numbers):  # noqa: B905 (MicroPython's zip has no strict)
+        for data, number in zip(image["slots"], numbers):
             counters = self._counters_of(data["target"], kinds[data["target"]])
             slot = before.get(number)
             if slot is not None:
@@ -97,7 +97,7 @@ class Prepared:
             slots.append(slot)
         self.by_number = {slot.number: slot for slot in slots}
         self.unused = [slot for number, slot in before.items() if number not in self.by_number]
-        named = [(slot, set_of(data)) for slot, data in zip(slots, image["slots"])]  # noqa: B905
+        named = [(slot, set_of(data)) for slot, data in zip(slots, image["slots"])]
         for slot, name in named:
             self.siblings.append((slot, [other for other, same in named if other is not slot and same == name]))
         self._bind(slots, functions)
@@ -158,7 +158,7 @@ class Prepared:
             return
         self.channels = self.hub.prepare([target["channel"] for target in wanted])
         before = {sink.counters.name: sink for sink in self._registry.sinks.values()}
-        for target, channel in zip(wanted, self.channels):  # noqa: B905
+        for target, channel in zip(wanted, self.channels):
             name = target["name"]
             counters = self._counters_of(name, "sink")
             sink = before.get(name) or self.hub.target(self._registry.new_number(), counters)

@@ -142,7 +142,7 @@ class Registry:
         self.retired = made.retired
         self.sets.misfits = made.misfits
         for slot, siblings in made.siblings:
-            slot.siblings = siblings  # type: ignore[assignment] # slots of one set are of one type
+            slot.siblings = siblings  # type: ignore[assignment]  # slots of one set are of one type
         for sink, _, cutting in made.uses:
             sink.cutting = cutting
         if self._leaving:
@@ -281,7 +281,7 @@ class Registry:
     def _retire_set(self, slot: Slot, used: "list[tuple[Any, ...]]") -> None:
         """Empty a set, or a table, that is to be empty from now on. `used`: those that others fill."""
         if slot.data["kind"] == "pftable":
-            self._tables().retire(slot)  # type: ignore[arg-type] # it is a TableSlot
+            self._tables().retire(slot)  # type: ignore[arg-type]  # it is a TableSlot
         elif slot.data["flush_on_destroy"] and set_of(slot.data) not in used:
             error = self.sets.flush(slot)
             if error:

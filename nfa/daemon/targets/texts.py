@@ -30,11 +30,11 @@ def _text(field: str, raw: bytes, protocol: str) -> str:
     if field.endswith("_addr"):
         return address_text(raw)
     if field.endswith("_mac"):
-        return ":".join(["%02x" % byte for byte in raw])  # noqa: UP031
+        return ":".join([f"{byte:02x}" for byte in raw])
     if field == "ip_proto":
         return protocol
     if field == "mark":
-        return "0x%08x" % int.from_bytes(raw, sys.byteorder)  # noqa: UP031
+        return f"0x{int.from_bytes(raw, sys.byteorder):08x}"
     if field == "interface":
         return decode(raw.rstrip(b"\0"))
     return str(int.from_bytes(raw, "big"))
@@ -85,7 +85,8 @@ def connection_text(packed: bytes) -> str:
 def effect_text(data: "Data", key: bytes) -> str:
     """Return what a connection carries: ` mark 0x2/0xff`, or ` label NAME`; "" for nothing."""
     if data["kind"] == "ctmark":
-        return " mark 0x%x/0x%x" % (data["mark"], data["mask"])  # noqa: UP031
+        mark, mask = data["mark"], data["mask"]
+        return f" mark 0x{mark:x}/0x{mask:x}"
     if data["kind"] == "cut":
         return ""
     names = [name for bit, name in data["names"] if data["labels"] >> bit & 1]

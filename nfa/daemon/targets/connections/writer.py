@@ -139,7 +139,7 @@ class Connections:
     def _want(self, changes: list[Change], change: Change) -> None:
         if change.key[3] in (conntrack.ICMP, conntrack.ICMPV6):
             if not self.search.ask(change.slot, change.key, change) and change.what == REMOVE:
-                change.slot.dels[change.key] = change.form, change.reply  # type: ignore[union-attr]
+                change.slot.dels[change.key] = change.form, change.reply  # type: ignore[union-attr]  # a REMOVE has a slot
         else:
             changes.append(change)
 
