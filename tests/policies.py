@@ -73,11 +73,15 @@ class Desk:
     def __init__(self, made: Compiled, keys: dict[str, bytes] | None = None, max_flows: int = 100) -> None:
         self.refreshed: list[tuple[Any, int]] = []
         self.released: list[tuple[Any, bool]] = []
-        """What flows let go, and whether it was to be taken out."""
-        release = lambda held, now, withdraw: self.released.append((held, withdraw))  # noqa: E731
-        self.engine = Engine(lambda held, now: self.refreshed.append((held, now)), release, max_flows)
+        """What flows let go, and whether it was to be taken out; `released_at`: when."""
+        self.released_at: list[int] = []
+        self.engine = Engine(lambda held, now: self.refreshed.append((held, now)), self._release, max_flows)
         self.targets = {name: Noted((keys or {}).get(name)) for name in ("log.x", "log.y")}
         self.use(made)
+
+    def _release(self, held: Any, now: int, withdraw: bool) -> None:
+        self.released.append((held, withdraw))
+        self.released_at.append(now)
 
     def use(self, made: Compiled) -> None:
         data: Any = image.load(image.dump(image_of(made)))

@@ -150,7 +150,7 @@ class Engine:
                         self._keep(policy.reprocess or verdict.concerned, digest, payload)
                     plan = verdict.plan
                     if plan is not None:
-                        self._hold(plan, digest, value, plan.targets, now)
+                        self._hold(digest, value, plan.targets, now)
                         self._count(plan, value, payload, now)
                     else:
                         if verdict.exempt:
@@ -187,8 +187,8 @@ class Engine:
         if self.trace is not None:
             self.trace(record, plan)
 
-    def _hold(self, plan: Plan, digest: int, record: "Record", targets: "list[Any]", now: int) -> bool:
-        """Let a flow hold what its plan says, and nothing else. Returns whether that is something new."""
+    def _hold(self, digest: int, record: "Record", targets: "list[Any]", now: int) -> bool:
+        """Let a flow hold what the targets of its plan say, and nothing else. Returns whether that is something new."""
         flow = record["flow"]
         before = self.flows.young.get(digest)
         if before is None and (self.flows.older or self._ending):
@@ -261,7 +261,7 @@ class Engine:
             return
         # A log has had its entry when the record came.
         lasting = [target.lasting for target in plan.targets]
-        if self._hold(plan, digest, record, [target for target in lasting if target is not None], now):
+        if self._hold(digest, record, [target for target in lasting if target is not None], now):
             self._count(plan, record, payload, now)
 
     def pack_with(self, pack: "Callable[[bytes], bytes]", unpack: "Callable[[bytes], bytes]") -> None:

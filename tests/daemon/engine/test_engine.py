@@ -322,7 +322,8 @@ def test_a_flow_that_goes_on_under_another_digest_lets_go_of_what_it_held_under_
     made.take(renamed(WEB, "b" * 40, "a" * 40), now=3)
     assert made.released == [(KEY, True)]
     assert list(made.engine.flows.young) == list(made.engine.kept.young) == [second]
-    made.take(renamed(samples.flow("DNS"), "c" * 40, "f" * 40, "c" * 40, "b" * 40))
+    made.take(renamed(samples.flow("DNS"), "c" * 40, "f" * 40, "c" * 40, "b" * 40), now=4)
+    assert made.released_at == [3, 4]
     assert made.released == [(KEY, True)] * 2 and made.engine.live() == 0, "whatever it is now, and whichever it was called"
 
 
@@ -349,7 +350,8 @@ def test_what_a_flow_holds_follows_its_last_record(tmp_path: Path) -> None:
     made.take(WEB, samples.stats(digest), now=5)
     assert made.released[1:] == [(KEY, True), (OTHER, True)] and made.refreshed[3:] == [(THIRD, 5)]
     made.targets["log.x"].key = None
-    made.take(WEB)
+    made.take(WEB, now=6)
+    assert made.released_at == [3, 5, 5, 6]
     assert made.released[3:] == [(THIRD, True)] and made.engine.live() == 0
 
 
@@ -419,7 +421,10 @@ def test_a_flow_that_is_matched_again_counts_only_when_it_holds_something_new(tm
     again = lambda now: list(made.engine.match_again(lambda: now))  # noqa: E731
     assert again(5) == [None] and made.engine.matched == 1
     made.targets["log.x"].key = OTHER
-    assert again(6) == [None] and made.engine.matched == 2
+    traced: list[Any] = []
+    made.engine.trace = lambda record, plan: traced.append((record["flow"]["digest"], plan.names))
+    assert again(6) == [None] and made.engine.matched == 2 and made.released_at == [6]
+    assert traced == [(WEB["flow"]["digest"], ("a",))]
     assert made.released == [(KEY, True)] and list(made.engine.flows.young.values()) == [OTHER]
     assert [one[:3] for one in made.engine.recent] == [(1, ("a",), ("log.x",)), (6, ("a",), ("log.x",))]
     assert made.engine.policy is not None and made.engine.policy.action_counts() == [(2, 6)]
@@ -442,6 +447,15 @@ class Once(Noted):
     """A target that does nothing with a flow that is matched again."""
 
     lasting: Any = None
+
+
+def test_a_flow_is_matched_again_with_what_stands_around_it(tmp_path: Path) -> None:
+    """An action for one interface would hold for all, or none, after the first edge of a schedule."""
+    made = desk(tmp_path, {"a": {"criteria": ["*"], "interface": "br-lan"}}, {"log.x": KEY}, reprocess_flows=True)
+    made.take(samples.flow(local_port=1), samples.flow(local_port=2, interface="br-guest"))
+    made.targets["log.x"].digests.clear()
+    assert list(made.engine.match_again(lambda: 1)) == [None, None]
+    assert made.targets["log.x"].digests == [samples.flow(local_port=1)["flow"]["digest"]] and made.engine.live() == 1
 
 
 def test_a_flow_that_cannot_be_matched_again_costs_no_other(tmp_path: Path) -> None:
@@ -575,6 +589,7 @@ def test_flows_that_end_are_let_go_in_small_parts(tmp_path: Path) -> None:
         return False
 
     made.engine.go_on(1, soon)
+    assert made.released_at == [1] * (RELEASED + 10)
     assert looks == [0, RELEASED] and len(made.released) == RELEASED + 10
     assert not made.engine.busy and made.engine.live() == 1
 
@@ -677,7 +692,8 @@ def test_a_turn_that_has_been_long_enough_leaves_the_rest_for_the_next_one(tmp_p
     made = desk(tmp_path, {"a": ["*"]})
     payloads = [json.dumps(samples.flow(digest=f"{number:040x}")).encode() for number in range(3 * PART + 1)]
     looks = iter([False, True, True, False, False])
-    rest = made.engine.take_some(payloads, 1, lambda: next(looks))
+    rest = made.engine.take_some(payloads, 5, lambda: next(looks))
+    assert made.engine.recent[0][0] == 5
     assert (made.engine.evaluated, rest) == (2 * PART, payloads[2 * PART :])
     rest = made.engine.take_some(rest, 1, lambda: next(looks))
     assert (made.engine.evaluated, rest) == (3 * PART, payloads[3 * PART :]), "each turn gets on, however slow"

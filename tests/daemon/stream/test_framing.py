@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from nfa.daemon.base.portable import CHUNK, MAX_RECORD
 from nfa.daemon.stream import framing
-from nfa.daemon.stream.framing import Framer
+from nfa.daemon.stream.framing import _MARK, Framer
 
 HOSTILE = '\\"{"length": 5}\n}{"length": 3}'  # what a stranger may choose as a name; JSON escapes it
 RECORDS = [
@@ -236,6 +236,7 @@ def test_a_length_that_is_too_short_costs_no_record_where_a_read_ends_with_it() 
         (header(9) + b'{"a":"{"}{"leng', b'{"a":"{"}', 1),  # and a header that was cut off
         (header(10) + b'{"a":"{"}', b"", 1),
         (b'{"length": 1', b"", 1),
+        (b"{", b"", 1),
         (header(3) + b"{}\n\n", b"{}", 0),
         (b"{}\n \n", b"{}", 0),
         (header(3) + b"{}\nx" + b"y" * 100, b"{}", 1),
@@ -260,6 +261,90 @@ def test_a_record_may_have_as_many_bytes_as_the_bound_says() -> None:
     line = b"x" * MAX_RECORD
     assert framer.feed(b"{}\n" + line + b"\n" + line + b"x\n{}\n") == [b"{}", line, b"{}"]
     assert framer.bad == {"length": 0, "oversize": 1, "resync_bytes": MAX_RECORD + 2}
+
+
+@pytest.mark.parametrize(
+    ("data", "records", "bad"),
+    [
+        (header(8) + b'{"a":"}"}\n' + header(3) + b"{}\n", [b'{"a":"}"}', b"{}"], (1, 0, 0)),  # its braces are even too early
+        (header(8) + b'{"a":""}' + b"xx{\n" + header(3) + b"{}\n", [b'{"a":""}', b"{}"], (1, 0, 4)),  # and then noise
+        (header(8) + b'{"a":""}' + b"xx}\n" + header(3) + b"{}\n", [b'{"a":""}', b"{}"], (1, 0, 4)),
+        (header(5) + b"{}\n\n\n" + b"}\n" + header(3) + b"{}\n", [b"{}\n\n\n}", b"{}"], (1, 0, 0)),  # it does not end so
+        (header(3) + b"{}\n" + b"noise\n" + header(3) + b"{}\n" + b"more\n" + header(3) + b"{}\n", [b"{}"] * 3, (2, 0, 11)),
+        (b'{"a":1}\n{"length": "x"}\n{"b":2}\n', [b'{"a":1}', b'{"length": "x"}', b'{"b":2}'], (0, 0, 0)),
+        (b"{}\n" + b"x" * 100 + b"\n" + header(3) + b"{}\n", [b"{}", b"{}"], (0, 1, 101)),  # a line that is too long
+        (b"{}\n" + b"x" * 100 + b"{}\n{}\n" + b"x" * 65 + b"\n{}\n", [b"{}"] * 3, (0, 2, 169)),
+        (b'{}\r\n{"length": 1}\r \n{}\r\n', [b"{}", b'{"length": 1}', b"{}"], (0, 0, 0)),  # a header has no blank there
+        (b"{}\n" + b"x" * 65, [b"{}"], (0, 1, 65)),
+        (header(3) + b"{}" + header(3) + b"{}\n", [b"{}", b"{}"], (1, 0, 0)),  # too long by one byte
+        (header(3) + b"{}\n\n" + header(3) + b"{}\n", [b"{}", b"{}"], (0, 0, 0)),
+        (header(14) + header(3) + b"{}\n", [b"", b"{}"], (1, 0, 0)),  # nothing before the next header
+        (header(3) + b'{}\nno {"length": x}\n' + header(3) + b"{}\n", [b"{}", b"{}"], (1, 0, 17)),
+        (header(65) * 2 + header(0) * 2 + header(3) + b"{}\n", [b"{}"], (2, 2, 0)),
+    ],
+)
+def test_what_comes_of_a_stream_with_faults(data: bytes, records: list[bytes], bad: tuple[int, int, int]) -> None:
+    """A fault of the agent would cost more than the record that it is in, or not be counted."""
+    with bounded_by(64):
+        for cuts in ([], list(range(len(data)))):
+            framer = Framer()
+            if data.startswith(_MARK):
+                assert framer.feed(header(3) + b"{}\n") == [b"{}"], "the stream is known to have headers"
+            assert feed(data, cuts, framer) + framer.end() == records
+            assert tuple(framer.bad.values()) == bad
+
+
+WORDS = b'{"a":"b"}\n'
+
+
+@pytest.mark.parametrize("wrong", [-2, -1, 1, 2])
+def test_a_length_that_is_a_little_wrong_costs_no_record_and_is_counted(wrong: int) -> None:
+    """A fault of every record would stay unseen, or each of them take a part of the next one."""
+    right = header(len(WORDS)) + WORDS
+    framer = Framer()
+    framer.feed(right)
+    data = right * 2 + header(len(WORDS) + wrong) + WORDS + right * 2
+    assert framer.feed(data) == [WORDS.strip()] * 5
+    counted = wrong != -1  # a greeting of 3.x is counted without its newline
+    assert framer.bad == {"length": counted, "oversize": 0, "resync_bytes": 0}
+
+
+def test_a_record_comes_out_with_its_last_byte() -> None:
+    """A flow would be acted on only when netifyd has more to tell, a minute later."""
+    framer = Framer()
+    for payload in (WORDS, b"{}\n", b'{"a":{}}\n', b"{}", WORDS):
+        data = header(len(payload)) + payload
+        for place in range(len(data)):
+            assert len(framer.feed(data[place : place + 1])) == (place == len(data) - 1)
+            assert framer.waiting == (0 if place == len(data) - 1 else place + 1)
+    lines = Framer()
+    for place in range(len(WORDS) * 3):
+        assert lines.feed(WORDS[place % len(WORDS)].to_bytes(1, "big")) == [WORDS.strip()] * (
+            place % len(WORDS) == len(WORDS) - 1
+        )
+
+
+def test_what_can_be_no_header_is_not_waited_for() -> None:
+    """`nfa status` would not tell of a damaged stream, and bytes that are worth nothing stay in memory."""
+    framer = Framer()
+    framer.feed(header(3) + b"{}\n" + b"x" * 63)
+    assert (framer.bad["length"], framer.waiting) == (0, 63)
+    framer.feed(b"x")
+    assert (framer.bad, framer.waiting) == ({"length": 1, "oversize": 0, "resync_bytes": 64}, 0)
+    framer.feed(b'{"length": ' + b"9" * 52)
+    assert framer.waiting == 63
+    framer.feed(b"9")
+    assert (framer.bad["resync_bytes"], framer.waiting) == (128, 0)
+    assert framer.feed(header(3) + b"{}\n") == [b"{}"]
+
+
+def test_faults_of_all_connections_are_counted() -> None:
+    """`nfa status` would show one fault where there were a hundred."""
+    framer = Framer()
+    for count in (1, 2, 3):
+        assert framer.feed(header(100) + b"{") + framer.end() == []
+        assert framer.bad["length"] == count
+    assert framer.feed(header(3) + b"{}\n") == [b"{}"]
 
 
 # -- what it costs -----------------------------------------------------------------------------------------------------

@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 from nfa.daemon.stream.records import (
     BAD_KINDS,
     FLOW_TYPES,
+    MANY,
+    SHALLOW,
     BadRecord,
+    _short_key,
     catalogue,
     classify,
     digest_key,
@@ -73,7 +76,10 @@ def test_every_kind_of_record(fast: Any, record: dict[str, Any], kind: str) -> N
         ("ip_protocol", 6.0, "types"), ("detected_protocol", "TLS", "types"), ("detected_application", "youtube", "types"),
         ("detected_application_name", 124, "types"), ("local_port", 65536, "types"), ("other_port", -1, "types"),
         ("other_port", "443", "types"), ("category", [], "types"), ("ip_version", 5, "types"), ("ip_version", "4", "types"),
-        ("local_port", 10**400, "types"),
+        ("local_port", 10**400, "types"), ("local_port", -1, "types"), ("other_port", 65536, "types"),
+        ("local_ip", "x" * 46, "types"), ("other_ip", "x" * 46, "types"), ("detected_application_name", "x" * 256, "types"),
+        ("local_port", "1", "types"), ("ip_version", None, "fields"), ("ip_version", 0, "types"), ("ip_version", 7, "types"),
+        ("detected_application_name", None, "types"), ("detected_application", None, "types"), ("category", None, "types"),
     ],
 )  # fmt: skip
 def test_a_field_of_another_type_makes_a_record_unusable(fast: Any, name: str, value: object, kind: str) -> None:
@@ -83,6 +89,35 @@ def test_a_field_of_another_type_makes_a_record_unusable(fast: Any, name: str, v
     with pytest.raises(BadRecord) as caught:
         read(json.dumps(record).encode(), fast)
     assert caught.value.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("digest", "a" * 64), ("digest", "a"), ("local_ip", "x" * 45), ("other_ip", "x" * 45), ("ip_protocol", 0),
+        ("ip_protocol", 255), ("local_port", 0), ("local_port", 65535), ("other_port", 0), ("other_port", 65535),
+        ("detected_application_name", "x" * 255), ("detected_application_name", ""), ("ip_version", 4), ("ip_version", 6),
+        ("category", {}),
+    ],
+)  # fmt: skip
+def test_a_field_may_have_any_value_that_netifyd_writes(name: str, value: object) -> None:
+    """Flows on the last port, of the first protocol or with the longest name would escape every policy."""
+    record = samples.flow()
+    record["flow"][name] = value
+    assert classify(record) == ("flow", record) and record["flow"][name] == value
+
+
+def test_fields_that_a_record_may_lack_are_no_reason_to_refuse_it() -> None:
+    """All flows of an agent that leaves them out would be bad records; one that has them wrong would end a decision."""
+    record = samples.flow()
+    for name in ("detected_application_name", "detected_application", "local_port", "other_port", "category"):
+        del record["flow"][name]
+    del record["interface"]
+    assert classify(record) == ("flow", record)
+    for interface in (5, None, ["br-lan"]):
+        with pytest.raises(BadRecord) as caught:
+            classify(record | {"interface": interface})
+        assert caught.value.kind == "types"
 
 
 @pytest.mark.parametrize("name", ["digest", "local_ip", "other_ip", "ip_protocol", "detected_protocol", "ip_version"])
@@ -134,6 +169,80 @@ def test_names_of_3x_lose_their_id(fast: Any) -> None:
     for name in ("9gag", "1.", "7x.netify.a", "netify.4shared", "", "\u0661.netify.x"):
         record["flow"]["detected_application_name"] = name
         assert classify(copy.deepcopy(record))[1]["flow"]["detected_application_name"] in (name, name.partition(".")[2])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("0.netify.a", "netify.a"), ("9.netify.a", "netify.a"), ("133.a.b.c", "a.b.c"), ("1.x", "x"), ("1.", "1."),
+        ("9gag", "9gag"), ("9x.netify.a", "9x.netify.a"), ("1\u0661.netify.a", "1\u0661.netify.a"), ("netify.a", "netify.a"),
+        ("/.a", "/.a"), (":.a", ":.a"), ("1..a", ".a"),
+    ],
+)  # fmt: skip
+def test_only_the_number_of_3x_is_taken_from_a_name(name: str, expected: str) -> None:
+    """An application whose name begins with a digit would lose it, and its rule not match."""
+    record = samples.flow()
+    record["flow"]["detected_application_name"] = name
+    assert classify(record)[1]["flow"]["detected_application_name"] == expected
+
+
+@pytest.mark.parametrize("kind", ["flow_stats", "flow_purge"])
+@pytest.mark.parametrize(
+    ("digest", "decoded", "key"),
+    [
+        (b"ab", False, "ab"), (b"a" * 64, False, "a" * 64), (b"a" * 65, True, "a" * 65), (b"a\\u0062", True, "ab"),
+        (b"a\\" + b'"', True, 'a"'), (b"\xff", True, "\ufffd"), (b"\xc3\xa9", False, "\u00e9"),
+    ],
+)  # fmt: skip
+def test_counters_are_read_without_a_decoder_where_that_is_safe(kind: str, digest: bytes, decoded: bool, key: str) -> None:
+    """Nine records of ten would cost five times as much, or refresh and end another flow than the one they name."""
+    asked: list[bytes] = []
+
+    def fast(payload: bytes) -> object:
+        asked.append(payload)
+        raise ValueError
+
+    payload = b'{"flow":{"digest":"%s","x":1},"type":"%s"}' % (digest, kind.encode())
+    assert read(payload, fast) == (kind[5:], digest_key(key))
+    assert asked == [payload] * decoded
+    for other in (b'{"flow":{},"type":"%s"}', b'{"flow":{"digest":""},"type":"%s"}'):
+        with pytest.raises(BadRecord):
+            read(other % kind.encode(), fast)
+
+
+def test_a_quick_decoder_is_asked_unless_a_record_may_be_nested_deep() -> None:
+    """Two decoders would differ over deep records, or orjson never be used for the long ones that need it most."""
+    asked: list[bytes] = []
+
+    def fast(payload: bytes) -> object:
+        asked.append(payload)
+        return "quick"
+
+    many = b'{"a":[' + b"{}," * (MANY - 3) + b"{}]}"
+    assert many.count(b"{") + many.count(b"[") == MANY
+    short, long = many.ljust(SHALLOW - 1), many.ljust(SHALLOW)
+    fewer = many.replace(b"{},", b"1 ,", 1).ljust(SHALLOW)
+    assert [parse(payload, fast) == "quick" for payload in (b"{}", short, long, fewer)] == [True, True, False, True]
+    assert asked == [b"{}", short, fewer]
+    lists, objects = b"[%s1]" % (b"[]," * MANY), b"[%s1]" % (b"{}," * MANY)
+    assert "quick" not in (parse(lists.ljust(SHALLOW), fast), parse(objects.ljust(SHALLOW), fast))
+
+
+def test_keys_of_routers_whose_hash_is_no_secret() -> None:
+    """Under MicroPython two flows would share a key, or a digest that is none pass for one."""
+    assert _short_key(DIGEST) == int(DIGEST[:14], 16) == _short_key(DIGEST[:14])
+    assert _short_key("00ff") == 255
+    for wrong in ("", "xyz", "abc"):
+        with pytest.raises(ValueError):
+            _short_key(wrong)
+
+
+def test_a_key_of_a_flow_is_a_small_number() -> None:
+    """A table of 65,536 flows would take more memory than the router has for it."""
+    assert all(0 <= digest_key(f"{number:040x}") < 1 << 60 for number in range(100))
+    assert len({digest_key(f"{number:040x}") for number in range(1000)}) == 1000
+    with pytest.raises(ValueError):
+        digest_key("")
 
 
 @given(
@@ -195,6 +304,15 @@ def test_names_of_the_agent() -> None:
     rows = [{"id": 1, "tag": "a" * 500}, {"id": "2", "tag": "b"}, None, 5, {"id": 3}, {"tag": "c"}]
     assert catalogue({"applications": rows, "protocols": "none"}) == ({1: "a" * 128}, {})
     assert catalogue({}) == ({}, {})
+
+
+def test_names_of_the_agent_are_bounded() -> None:
+    """An agent gone mad would take the router's memory, or the last names of a usual one be lost."""
+    numbers = [-1, 0, (1 << 32) - 1, 1 << 32, True, 1.0]
+    rows = [{"id": number, "tag": "a" * 128} for number in numbers] + [{"id": 7, "tag": 7}]
+    assert catalogue({"applications": "none", "protocols": rows}) == ({}, {0: "a" * 128, (1 << 32) - 1: "a" * 128})
+    many = [{"id": number, "tag": str(number)} for number in range(8193)]
+    assert len(catalogue({"applications": many})[0]) == 8192 and catalogue({"applications": many})[0][8191] == "8191"
 
 
 # -- two decoders, one outcome -----------------------------------------------------------------------------------------
