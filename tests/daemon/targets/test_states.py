@@ -135,7 +135,7 @@ def test_a_single_element_is_put_back_too() -> None:
     """A firewall reload would let the only blocked device go."""
     state = state_in(MISSING)
     state.happens(MADE, 1)
-    assert (state.value, state.all_owed, state.away, state.due(1)) == (LOST, True, 1, PUT_BACK)
+    assert (state.value, state.all_owed, state.away, state.due(1)) == (LOST, True, 1, RESTORE_OWED)
 
 
 def test_a_set_that_is_made_after_a_refusal_lacks_all_elements() -> None:
@@ -197,7 +197,7 @@ def test_what_is_lost_while_all_is_on_its_way_is_put_back_as_well() -> None:
     state.owe([b"b"])
     assert not state.owed, "all of it is owed"
     state.restored()
-    assert (state.value, state.all_owed, state.due(1)) == (LOST, True, PUT_BACK), "what was lost on the way still is"
+    assert (state.value, state.all_owed, state.due(1)) == (LOST, True, RESTORE_OWED), "what was lost on the way still is"
 
 
 def test_a_full_set_that_lacks_elements() -> None:
