@@ -378,6 +378,20 @@ def test_a_target_is_told_what_the_flow_held_before(tmp_path: Path) -> None:
     assert told == [("br-lan", digest, now, None if now == 1 else KEY) for now in range(1, 5)]
 
 
+def test_a_young_flow_is_found_beside_older_ones(tmp_path: Path) -> None:
+    """As soon as one flow of the house falls silent, all others would hold their elements twice, or for ever."""
+    made = desk(tmp_path, {"a": ["app == 'youtube';"]}, {"log.x": KEY})
+    first, second = [samples.flow("HTTP/S", "netify.youtube", local_port=port) for port in (1, 2)]
+    made.take(first)
+    made.engine.tick(LIFETIME)
+    made.take(second)
+    made.targets["log.x"].key = OTHER
+    made.take(second, now=2)
+    assert (made.released, made.released_at, made.engine.live()) == ([(KEY, True)], [2], 2)
+    made.take(samples.purge(second["flow"]["digest"]), now=3)
+    assert (made.released[1:], made.released_at[1:], made.engine.live()) == ([(OTHER, False)], [3], 1)
+
+
 class Refusing(Noted):
     """A target that needs what no record has."""
 
