@@ -471,7 +471,7 @@ def test_the_daemons_own_flush_leaves_nothing_pending() -> None:
     assert slot.take_pending() == ([key(2)], [], []), "its flow lives, and brings it back"
 
 
-def test_idle_elements_of_many_seconds_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_elements_of_many_seconds_keep_few_objects(monkeypatch: pytest.MonkeyPatch) -> None:
     """A table that only grows would take the router's memory within days."""
     monkeypatch.setattr(slots, "MAX_COMPLEMENTS", 3)
     slot = made(ttl=600)
@@ -542,9 +542,10 @@ def test_a_table_without_order_is_not_searched_each_second(monkeypatch: pytest.M
     assert len(watched) == 2
 
 
-def test_an_element_that_another_target_holds_stays_in_their_set() -> None:
+@pytest.mark.parametrize("ttl", [0, 60])
+def test_an_element_that_another_target_holds_stays_in_their_set(ttl: int) -> None:
     """Two targets with one set: the end of a flow of the one would unblock what the other blocks."""
-    one, other, different = (Slot(number, slot_data("nftset"), Counters("t", "nftset")) for number in (1, 2, 3))
+    one, other, different = (Slot(number, slot_data("nftset", ttl=ttl), Counters("t", "nftset")) for number in (1, 2, 3))
     different.data = different.data | {"fields": ("other_addr", "other_port")}
     one.siblings = [different, other]
     for number in (1, 2, 3):
