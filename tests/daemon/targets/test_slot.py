@@ -282,6 +282,14 @@ def test_what_an_earlier_life_may_have_left_is_taken_out_for_a_while_only() -> N
             assert slot.take_pending() == ([], [], [key(1)] if carried else [])
 
 
+def test_a_set_that_cannot_be_made_yet_may_still_hold_elements_of_before() -> None:
+    """A kernel that is busy at the start: elements of before the restart would be added, not refreshed, and end too early."""
+    slot = made(ttl=60)
+    for now in (100, 100 + 2 * CARRIED):
+        slot.expire(now)
+        assert slot.carried_over is True
+
+
 def test_a_purge_leaves_an_element_to_its_time_and_the_next_flow_has_it_again() -> None:
     """An element would go with the purge of its flow, before its ttl; or stay when the next flow with it is reclassified."""
     slot = made(ttl=60)
