@@ -103,6 +103,7 @@ def test_a_set_that_is_full_at_the_third_of_five_keeps_two(kind: str, exact: boo
     assert "target 'target'" in text
     assert "is full" in text
     assert "raise size" in text
+    assert bench.slot.trouble_code == "set-full", "status says so as long as it lasts: the two that found room change nothing"
 
 
 @KINDS

@@ -178,7 +178,7 @@ class Sets(KeptSets):
             failed.setdefault(owners[index], (answer.error, answer.offset))
         if not failed:
             for unit in batch:
-                self._accepted(unit, len(unit.keys))
+                self._accepted(unit, len(unit.keys), now)
             return []
         full = [unit.slot for unit, (error, _) in failed.items() if error in FULL_ERRORS and not unit.refresh]
         again: list[Unit] = []
@@ -249,14 +249,14 @@ class Sets(KeptSets):
             unit = batch[index]
             unanswered.remove(unit)
             if not answer.error:
-                self._accepted(unit, len(unit.keys))
+                self._accepted(unit, len(unit.keys), now)
                 continue
             known = unit.slot.state.treat(now) == OWE  # another unit has found out what is wrong with the set
             if known or (answer.error in OF_ANOTHER_TYPE and self.misfits_now(unit.slot, now)):
                 self._leave_out(unit, unit.keys)
                 continue
             done = 0 if answer.error in HOPELESS else min(ipset.failed_index(answer.echo), len(unit.keys) - 1)
-            self._accepted(unit, done)
+            self._accepted(unit, done, now)
             # In a bitmap the same number means that the element lies outside its range.
             full = answer.error in FULL_ERRORS and not unit.slot.data["type"].startswith("bitmap")
             if answer.error in HOPELESS or full:
@@ -277,7 +277,7 @@ class Sets(KeptSets):
 
     # -- what became of them ----------------------------------------------------------------------------------------
 
-    def _accepted(self, unit: Unit, count: int) -> None:
+    def _accepted(self, unit: Unit, count: int, now: int) -> None:
         if not count:
             return
         slot = unit.slot
@@ -289,9 +289,11 @@ class Sets(KeptSets):
             slot.counters.refreshed += count
         else:
             slot.counters.added += count
-        # What was in a full set already says nothing about its room, and what leaves a set nothing about what it takes.
+        # What was in a full set already says nothing about its room, nor does the part of a batch that has just filled it;
+        # and what leaves a set says nothing about what it takes.
         state = slot.state.value
-        if state not in (THERE, LOST) and unit.what != REMOVE and not (unit.what in (REFRESH, RESTORE) and state == FULL):
+        tells = state != FULL or (unit.what == ADD and now >= slot.state.retry_at)
+        if state not in (THERE, LOST) and unit.what != REMOVE and tells:
             self.accepted(slot)
 
     def _refuse(self, slot: Slot, keys: list[bytes], error: int = 0, now: int = 0) -> None:
