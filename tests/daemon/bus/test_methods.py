@@ -13,6 +13,7 @@ import samples
 from house import CONFIG, House, youtube
 
 from nfa.daemon.bus import methods, status
+from nfa.daemon.targets.sets.states import GONE
 
 INVALID, NO_METHOD, NOT_FOUND = 2, 3, 4
 
@@ -102,6 +103,16 @@ def test_elements_are_shown_as_nft_shows_them(house: House) -> None:
     assert 55 <= found["elements"][0]["left"] <= 60
     assert (found["total"], found["more"]) == (2, False)
     assert house.result("elements", target="log.video")["elements"] == []
+
+
+def test_elements_that_wait_for_their_set_are_not_shown_as_in_it(house: House) -> None:
+    """The Sets page would list what the firewall does not have, with the time that is left, beside a count of 0."""
+    house.feed(youtube(1), youtube(300))
+    (slot,) = [slot for slot in house.daemon.registry.targets["nft.video"].slots if slot.data["set"] == "video.v4"]
+    slot.state.happens(GONE, len(slot.live))
+    assert house.result("targets", search="nft.video")["targets"][0]["elements"] == 0
+    found = house.result("elements", target="nft.video")
+    assert (found["elements"], found["total"], found["more"]) == ([], 0, False)
 
 
 def test_elements_are_searched_in_slices(house: House) -> None:
