@@ -121,10 +121,10 @@ class Link:
                 context = self._context = self._context or ssl.create_default_context(cafile=self._ca or None)
                 self._hub.unwatch(self._socket.fileno())
                 # As bytes: a string would need the codec idna, which OpenWrt has in a package of its own.
-                self._socket = context.wrap_socket(  # type: ignore[attr-defined]
+                self._socket = context.wrap_socket(  # type: ignore[attr-defined]  # ssl may be missing
                     self._socket, server_hostname=self.host.encode(), do_handshake_on_connect=False
                 )
-            self._socket.do_handshake()  # type: ignore[union-attr]
+            self._socket.do_handshake()  # type: ignore[union-attr]  # wrapped by now
         except ssl.SSLWantReadError:
             self._hub.watch(self._socket.fileno(), self._owner, select.POLLIN)
         except ssl.SSLWantWriteError:

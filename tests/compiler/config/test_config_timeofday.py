@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zoneinfo
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from nfa.compiler.base.report import Reports
 from nfa.compiler.config.model import Window
 
 ALL = tuple(range(7))
+LONG = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 def windows(load_config: Load, time_of_day: Any) -> tuple[list[Window] | None, Reports]:
@@ -71,6 +74,148 @@ def test_wrong_windows_are_refused(load_config: Load, written: Any, message: str
     found, reports = windows(load_config, written)
     assert found is None
     assert message in reports.errors[0].message
+
+
+A = "error: action 'a': 'time_of_day': "
+OUT = " The action is left out"
+ONE_DAY = "One `list day` for each of mon tue wed thu fri sat sun."
+U = "warning: unknown property "
+
+
+@pytest.mark.parametrize(
+    ("written", "code", "at", "text"),
+    [
+        ({"day": "funday"}, "bad-value", "funday", f"{A}unknown day 'funday'. {ONE_DAY}{OUT}"),
+        ({"day": "xyz"}, "bad-value", "xyz", f"{A}unknown day 'xyz'. {ONE_DAY}{OUT}"),
+        ({"day": ["mon", "week"]}, "bad-value", "week", f"{A}unknown day 'week'. {ONE_DAY}{OUT}"),
+        ({"day": "mon-tue"}, "bad-value", "mon-tue", f"{A}unknown day 'mon-tue'. {ONE_DAY}{OUT}"),
+        ({"day": "Mo"}, "bad-value", "Mo", f"{A}unknown day 'Mo'. Did you mean 'mon'?{OUT}"),
+        ({"day": "sunda"}, "bad-value", "sunda", f"{A}unknown day 'sunda'. Did you mean 'sun'?{OUT}"),
+        ({"day": []}, "bad-value", "[]",
+         f"{A}expected some of mon, tue, wed, thu, fri, sat, sun (or no 'day' at all for every day), "
+         f"found an empty list.{OUT}"),
+        ({"time_start": "24:00"}, "bad-value", '"24:00"',
+         f"{A}expected a time hh:mm or hh:mm:ss from '0:00' to '23:59:59', found '24:00'.{OUT}"),
+        ({"time_end": "24:00:01"}, "bad-value", '"24:00:01"',
+         f"{A}expected a time hh:mm or hh:mm:ss from '0:00' to '24:00', found '24:00:01'.{OUT}"),
+        ({"time_end": "9:60"}, "bad-value", '"9:60"',
+         f"{A}expected a time hh:mm or hh:mm:ss from '0:00' to '24:00', found '9:60'.{OUT}"),
+        ({"time_end": None, "policy": "no"}, "bad-value", '"no"', f"{A}expected 'inclusive' or 'exclusive', found 'no'.{OUT}"),
+        (5, "bad-value", "5", f"{A}expected an object, found 5.{OUT}"),
+        (["9:00"], "unknown-time-of-day", '"9:00"',
+         f"{A}no time of day is named '9:00'. Expected a section 'time_of_day' of UCI, or an object with day, time_start, "
+         f"time_end and policy.{OUT}"),
+        ({"time_start": "9:00", "time_end": "9:00"}, "window-of-a-day", "{",
+         "warning: the window starts and ends at the same time. It lasts for 24 hours"),
+        ({"dayy": "mon"}, "unknown-option", "dayy",
+         f"{U}'dayy' of a time of day. Did you mean 'day'? The window holds on every day"),
+        ({"begin": "9:00"}, "unknown-option", "begin",
+         f"{U}'begin' of a time of day. Did you mean 'time_start'? The window begins at 0:00"),
+        ({"start": "9:00"}, "unknown-option", "start",
+         f"{U}'start' of a time of day. Did you mean 'time_start'? The window begins at 0:00"),
+        ({"end": "9:00"}, "unknown-option", "end",
+         f"{U}'end' of a time of day. Did you mean 'time_end'? The window ends at 24:00"),
+        ({"stop": "9:00"}, "unknown-option", "stop",
+         f"{U}'stop' of a time of day. Did you mean 'time_end'? The window ends at 24:00"),
+        ({"stop": "9:00", "time_end": "8:00"}, "unknown-option", "stop",
+         f"{U}'stop' of a time of day. Did you mean 'time_end'? The property is ignored"),
+        ({"polcy": "x"}, "unknown-option", "polcy",
+         f"{U}'polcy' of a time of day. Did you mean 'policy'? The property is ignored"),
+        ({"zzz": 1}, "unknown-option", "zzz",
+         f"{U}'zzz' of a time of day. Known: day, time_start, time_end, policy. The property is ignored"),
+    ],
+)  # fmt: skip
+def test_all_that_is_said_of_a_window(load_config: Load, written: Any, code: str, at: str, text: str) -> None:
+    """A message would say half, the wrong thing, or point to another place, and LuCI not know what it is about."""
+    _, reports = windows(load_config, written)
+    [report] = [one for one in reports.items if one.code != "action-without-hours"]
+    assert report.code == code
+    assert report.text().splitlines()[0] == f"{report.place}: {text}"
+    assert Path(report.place.file).read_text()[report.place.column - 1 :].startswith(at)
+
+
+@pytest.mark.parametrize(
+    ("written", "window"),
+    [
+        ({"time_start": "23:59:59", "time_end": "1:02:03"}, Window(ALL, 86399, 3723, "inclusive")),
+        ({"time_start": " 9:00 ", "time_end": "00:00:01"}, Window(ALL, 32400, 1, "inclusive")),
+        ({"days": "mon"}, Window((0,), 0, 86400, "inclusive")),
+        ({"days": "mon", "day": ["tue"]}, Window((1,), 0, 86400, "inclusive")),
+        ({"days": "mon", "day": None}, Window((0,), 0, 86400, "inclusive")),
+        ({"day": "Sunday,SAT, sat", "policy": "exclusive"}, Window((5, 6), 0, 86400, "exclusive")),
+        *(({"day": day}, Window((number,), 0, 86400, "inclusive")) for number, day in enumerate(LONG)),
+        *(({"day": day[:3].upper()}, Window((number,), 0, 86400, "inclusive")) for number, day in enumerate(LONG)),
+    ],
+)
+def test_all_ways_to_write_a_window(load_config: Load, written: Any, window: Window) -> None:
+    """A window that the documents show would be refused, or be another one."""
+    found, reports = windows(load_config, written)
+    assert found == [window]
+    assert not reports.errors and not reports.warnings
+
+
+def test_all_faults_of_a_window_and_of_all_windows_are_told_at_once(load_config: Load) -> None:
+    """A user would mend one value after the other."""
+    _, reports = windows(load_config, [{"day": "x", "time_start": "y", "time_end": "z", "policy": "q"}, {"day": "w"}])
+    assert [report.message.rpartition(" ")[2] for report in reports.errors] == ["'x'", "'y'", "'z'", "'q'", "'w'"]
+
+
+C = "error: configuration: 'timezone': "
+
+
+@pytest.mark.parametrize(
+    ("zone", "code", "text"),
+    [
+        (5, "bad-value", f"{C}expected a time zone such as 'America/Toronto', found 5. The zone of the system is used"),
+        ("Nowhere/At all", "unknown-timezone", f"{C}unknown time zone 'Nowhere/At all'. Known: "
+         "America/Toronto, Europe/Paris. The zone of the system is used"),
+        ("Europe/Pariss", "unknown-timezone",
+         f"{C}unknown time zone 'Europe/Pariss'. Did you mean 'Europe/Paris'? The zone of the system is used"),
+    ],
+)  # fmt: skip
+def test_all_that_is_said_of_a_time_zone(
+    load_config: Load, monkeypatch: pytest.MonkeyPatch, zone: object, code: str, text: str
+) -> None:
+    """A typo would be told without the name that was meant, or with another code than LuCI knows."""
+    monkeypatch.setattr(zoneinfo, "available_timezones", lambda: {"Europe/Paris", "America/Toronto"})
+    _, reports = load_config({"version": 1, "timezone": zone})
+    [report] = reports.errors
+    assert report.code == code
+    assert report.text().splitlines()[0] == f"{report.place}: {text}"
+
+
+@pytest.mark.parametrize(
+    ("zone", "taken"),
+    [("Mars", True), ("A" * 64, True), ("A" * 65, False), ("Etc/X_y+1-2", True), ("9x", False), ("a b", False)],
+)
+def test_what_may_be_a_name_where_there_is_no_database(
+    load_config: Load, monkeypatch: pytest.MonkeyPatch, zone: str, taken: bool
+) -> None:
+    """A router without zoneinfo packages would take any text for a zone, or refuse a right one."""
+    monkeypatch.setattr(zoneinfo, "available_timezones", set)
+    policy, reports = load_config({"version": 1, "timezone": f" {zone} "})
+    assert policy and (policy.timezone == zone, not reports.errors) == (taken, taken)
+    monkeypatch.setattr(zoneinfo, "available_timezones", lambda: {f"Z/{number}" for number in range(300)})
+    _, reports = load_config({"version": 1, "timezone": "Nowhere"})
+    assert [report.hint for report in reports.errors] == ["expected a name such as 'America/Toronto', or a POSIX time zone"]
+    assert load_config({"version": 1, "timezone": zone})[1].errors, "with one, it has to be there"
+
+
+@pytest.mark.parametrize(("zone", "hours", "side"), [("UTC+1", -1, "west"), ("Etc/GMT-3", 3, "east"), ("<+05>-5", 0, "")])
+def test_what_the_sign_of_a_zone_makes_of_the_time(load_config: Load, zone: str, hours: int, side: str) -> None:
+    """Nobody would believe that UTC+1 is west of Greenwich, unless the time that it is there says so."""
+    before = datetime.now(UTC) + timedelta(hours=hours)
+    _, reports = load_config({"version": 1, "timezone": zone})
+    after = datetime.now(UTC) + timedelta(hours=hours)
+    said = [report for report in reports.warnings if report.code == "timezone-sign"]
+    assert len(said) == bool(side)
+    for report in said:
+        there = {f"{when:%H:%M}" for when in (before, after)}
+        assert report.message in {f"in POSIX form {zone} is {side} of Greenwich: it is now {time} there" for time in there}
+        assert report.hint == (
+            "for Europe write CET-1CEST,M3.5.0,M10.5.0/3, for New York EST5EDT,M3.2.0,M11.1.0, or a name: 'Europe/Paris'"
+        )
+        assert Path(report.place.file).read_text()[report.place.column - 1 :].startswith(f'"{zone}"')
 
 
 def test_an_odd_window_is_a_warning(load_config: Load) -> None:

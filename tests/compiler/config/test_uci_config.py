@@ -308,6 +308,16 @@ def test_all_that_is_wrong_with_times_of_day_is_told_at_once_and_once(load_uci: 
     assert found[:5] == ["unused.day", "unused.day", "unused.time_start", "unused.time_end", "broken.policy"]
     assert found.count("a.time_of_day") == 3
     assert any("the time of day 'broken' was left out" in line for line in lines(loaded))
+    said = {report.code: report for report in loaded[1].errors}
+    assert said["time-of-day-unusable"].message == "action 'b': 'time_of_day': the time of day 'broken' was left out"
+    assert said["unknown-time-of-day"].message == "action 'a': 'time_of_day': no time of day is named 'other'"
+    first = loaded[1].errors[0]
+    assert (first.code, first.consequence, first.place.option.rpartition(".")[2]) == (
+        "bad-value",
+        "the time of day is left out",
+        "day",
+    )
+    assert first.message == "time_of_day 'unused': unknown day 'tu'" and first.hint == "did you mean 'tue' or 'thu'?"
 
 
 @pytest.mark.parametrize(

@@ -294,6 +294,7 @@ def test_the_oldest_flows_are_forgotten_first_and_few_at_once(tmp_path: Path, mo
     made.take(flows[3200])
     assert made.engine.live() == 3001
     assert (made.engine.flows.dropped, made.engine.kept.dropped) == (200, 200), "what they hold, and their records"
+    assert made.released_at == [1] * 200
     assert made.released == [(KEY, False)] * 200, "their elements stay for their time"
     made.take(*flows[3201:3401])
     left = {*made.engine.flows.young, *made.engine.flows.older}
@@ -376,6 +377,31 @@ def test_a_target_is_told_what_the_flow_held_before(tmp_path: Path) -> None:
     made.engine.tick(LIFETIME * 3)
     made.take(WEB, now=4)
     assert told == [("br-lan", digest, now, None if now == 1 else KEY) for now in range(1, 5)]
+
+
+def test_a_young_flow_is_found_beside_older_ones(tmp_path: Path) -> None:
+    """As soon as one flow of the house falls silent, all others would hold their elements twice, or for ever."""
+    made = desk(tmp_path, {"a": ["app == 'youtube';"]}, {"log.x": KEY})
+    first, second = [samples.flow("HTTP/S", "netify.youtube", local_port=port) for port in (1, 2)]
+    made.take(first)
+    made.engine.tick(LIFETIME)
+    made.take(second)
+    made.targets["log.x"].key = OTHER
+    made.take(second, now=2)
+    assert (made.released, made.released_at, made.engine.live()) == ([(KEY, True)], [2], 2)
+    made.take(samples.purge(second["flow"]["digest"]), now=3)
+    assert (made.released[1:], made.released_at[1:], made.engine.live()) == ([(OTHER, False)], [3], 1)
+    made.targets["log.x"].key = None
+    made.take(first, now=4)
+    assert (made.released[2:], made.engine.live(), made.engine.bad["types"]) == ([(KEY, True)], 0, 0)
+
+
+def test_a_flow_that_is_heard_of_is_not_the_first_to_be_forgotten(tmp_path: Path) -> None:
+    """The flow that is busiest would be the first to go where there are too many."""
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY})
+    first, second = [samples.flow(local_port=port) for port in (1, 2)]
+    made.take(first, second, first)
+    assert list(made.engine.flows.young) == [digest_key(flow["flow"]["digest"]) for flow in (second, first)]
 
 
 class Refusing(Noted):

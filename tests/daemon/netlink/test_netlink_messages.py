@@ -114,6 +114,18 @@ def test_ipset_elements_are_those_of_ipset(name: str) -> None:
         assert dict(element)[9] == struct.pack("=I", index), "the kernel names a refused element by this number"
 
 
+@pytest.mark.parametrize("number", [0, 0x80000000, 0xFFFFFFFF])
+def test_every_number_of_32_bits_fits_into_an_element_of_ipset(number: int) -> None:
+    """A mark like 0x80000000 would end the daemon; a timeout of 0, for ever, would become that of the set."""
+    skb = {"mark": number, "mask": number, "prio": number, "queue": number & 0xFFFF}
+    encoder = ipset.Elements("ip4", 4, ("other_addr",), 7, number, skb)
+    word, net = struct.pack(">I", number), wire.NLA_F_NET_BYTEORDER
+    expected = [(6 | net, word), (27 | net, word + word), (28 | net, word), (29 | net, word[2:])]
+    for message in (encoder.encode(ipset.ADD, 5, [SLOT + V4]), encoder.restore(5, [SLOT + V4], [number])):
+        ((_, element),) = dict(parts(message)[1])[8 | wire.NLA_F_NESTED]
+        assert without(element, 1, 9) == expected
+
+
 def test_a_mac_address_is_an_ether_attribute_of_ipset() -> None:
     """hash:mac would stay empty. By linux/netfilter/ipset/ip_set.h: IPSET_ATTR_ETHER = IPSET_ATTR_CADT_MAX (16) + 1."""
     message = ipset.Elements("m", 4, ("local_mac",), 7, -1, None).encode(ipset.ADD, 1, [b"\0\0\x02\0\x5e\x10\0\x14"])
@@ -266,8 +278,8 @@ def test_the_failed_element_is_found_by_its_offset_or_line() -> None:
     for index in range(5):
         place = message.index(bytes((10, 0, 0, index))) - 12  # of the element's own attribute
         assert keys[with_timeout.failed_index(place)] == keys[index]
-    before = with_timeout.first
-    assert [with_timeout.failed_index(place) for place in (0, before - 1, before)] == [-1, -1, 0]
+    start = message.index(keys[0]) - 12
+    assert [with_timeout.failed_index(place) for place in (0, start - 1, start)] == [-1, -1, 0], "the set itself is refused"
     message = with_timeout.restore(1, keys, [7] * 5)
     for index in range(5):
         place = message.index(keys[index]) - 12

@@ -224,7 +224,7 @@ def test_a_living_socket_of_another_kind_is_not_replaced(tmp_path: Path) -> None
         log.bind(str(path))
         bench = Bench()
         bench.use(unix(path))
-        assert "somebody else's" in bench.said[0][1]
+        assert "belongs to another process" in bench.said[0][1]
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as one:
             one.sendto(b"x", str(path))
         assert log.recv(10) == b"x"

@@ -222,9 +222,10 @@ def test_a_length_that_is_too_short_costs_no_record_where_a_read_ends_with_it() 
     wrong, right = b'{"a":"","type":"x"}\n', b'{"a":"b","type":""}\n'
     data = header(15) + wrong + header(len(right)) + right
     for cut in (0, len(header(15)) + 15, len(header(15)) + 19):
-        framer = Framer()
-        assert feed(data, [cut], framer) == [wrong.strip(), right.strip()]
-        assert framer.bad == {"length": 1, "oversize": 0, "resync_bytes": 0}
+        for before in (b"", header(3) + b"{}\n"):
+            framer = Framer()
+            assert feed(before + data, [len(before) + cut], framer)[-2:] == [wrong.strip(), right.strip()]
+            assert framer.bad == {"length": 1, "oversize": 0, "resync_bytes": 0}
 
 
 @pytest.mark.parametrize(
@@ -280,6 +281,10 @@ def test_a_record_may_have_as_many_bytes_as_the_bound_says() -> None:
         (header(3) + b"{}\n\n" + header(3) + b"{}\n", [b"{}", b"{}"], (0, 0, 0)),
         (header(14) + header(3) + b"{}\n", [b"", b"{}"], (1, 0, 0)),  # nothing before the next header
         (header(3) + b'{}\nno {"length": x}\n' + header(3) + b"{}\n", [b"{}", b"{}"], (1, 0, 17)),
+        (header(9) + b'{"a":"{"}' + header(3) + b"{}\n", [b'{"a":"{"}', b"{}"], (0, 0, 0)),  # the next header tells
+        (header(9) + b'{"a":"{"}\n' + header(3) + b"{}\n", [b'{"a":"{"}', b"{}"], (0, 0, 0)),
+        ((header(5) + b"{}abc" + b"x" * 100) * 2 + header(3) + b"{}\n", [b"{}"], (2, 0, 200)),  # no end of it in sight
+        (b'{"length": ' + b"9" * 60 + b"}\n" + header(3) + b"{}\n", [b"{}"], (1, 0, 73)),  # no header is so long
         (header(65) * 2 + header(0) * 2 + header(3) + b"{}\n", [b"{}"], (2, 2, 0)),
     ],
 )
@@ -336,6 +341,25 @@ def test_what_can_be_no_header_is_not_waited_for() -> None:
     framer.feed(b"9")
     assert (framer.bad["resync_bytes"], framer.waiting) == (128, 0)
     assert framer.feed(header(3) + b"{}\n") == [b"{}"]
+
+
+def test_a_record_that_stops_is_given_up_at_the_next_header() -> None:
+    """All that comes after it would wait for as many bytes as its length says, an hour on a quiet line."""
+    framer = Framer()
+    assert framer.feed(header(300) + b'{"a":"') == framer.feed(b"x" * 30) == framer.feed(b"y" * 30) == []
+    assert framer.feed(header(3) + b"{}\n") == [b'{"a":"' + b"x" * 30 + b"y" * 30, b"{}"]
+    assert framer.bad == {"length": 1, "oversize": 0, "resync_bytes": 0}
+
+
+def test_the_end_of_a_record_is_searched_for_within_the_bound() -> None:
+    """An agent that tells a wrong length and nothing more that is right would take more memory than a record may."""
+    with bounded_by(64):
+        framer = Framer()
+        framer.feed(header(3) + b"{}\n" + header(5) + b"{}abc")
+        framer.feed(b"x" * 58)
+        assert (framer.bad["length"], framer.waiting) == (0, len(header(5)) + 63)
+        framer.feed(b"x")
+        assert (framer.bad, framer.waiting) == ({"length": 1, "oversize": 0, "resync_bytes": 59}, 0)
 
 
 def test_faults_of_all_connections_are_counted() -> None:

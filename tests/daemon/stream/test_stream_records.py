@@ -303,7 +303,7 @@ def test_names_of_the_agent() -> None:
     assert protocols[196] == "HTTP/S"
     rows = [{"id": 1, "tag": "a" * 500}, {"id": "2", "tag": "b"}, None, 5, {"id": 3}, {"tag": "c"}]
     assert catalogue({"applications": rows, "protocols": "none"}) == ({1: "a" * 128}, {})
-    assert catalogue({}) == ({}, {})
+    assert catalogue({}) == catalogue({"applications": 5, "protocols": None}) == ({}, {})
 
 
 def test_names_of_the_agent_are_bounded() -> None:

@@ -282,6 +282,14 @@ def test_what_an_earlier_life_may_have_left_is_taken_out_for_a_while_only() -> N
             assert slot.take_pending() == ([], [], [key(1)] if carried else [])
 
 
+def test_a_set_that_cannot_be_made_yet_may_still_hold_elements_of_before() -> None:
+    """A kernel that is busy at the start: elements of before the restart would be added, not refreshed, and end too early."""
+    slot = made(ttl=60)
+    for now in (100, 100 + 2 * CARRIED):
+        slot.expire(now)
+        assert slot.carried_over is True
+
+
 def test_a_purge_leaves_an_element_to_its_time_and_the_next_flow_has_it_again() -> None:
     """An element would go with the purge of its flow, before its ttl; or stay when the next flow with it is reclassified."""
     slot = made(ttl=60)
@@ -471,7 +479,7 @@ def test_the_daemons_own_flush_leaves_nothing_pending() -> None:
     assert slot.take_pending() == ([key(2)], [], []), "its flow lives, and brings it back"
 
 
-def test_idle_elements_of_many_seconds_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_elements_of_many_seconds_keep_few_objects(monkeypatch: pytest.MonkeyPatch) -> None:
     """A table that only grows would take the router's memory within days."""
     monkeypatch.setattr(slots, "MAX_COMPLEMENTS", 3)
     slot = made(ttl=600)
@@ -542,9 +550,10 @@ def test_a_table_without_order_is_not_searched_each_second(monkeypatch: pytest.M
     assert len(watched) == 2
 
 
-def test_an_element_that_another_target_holds_stays_in_their_set() -> None:
+@pytest.mark.parametrize("ttl", [0, 60])
+def test_an_element_that_another_target_holds_stays_in_their_set(ttl: int) -> None:
     """Two targets with one set: the end of a flow of the one would unblock what the other blocks."""
-    one, other, different = (Slot(number, slot_data("nftset"), Counters("t", "nftset")) for number in (1, 2, 3))
+    one, other, different = (Slot(number, slot_data("nftset", ttl=ttl), Counters("t", "nftset")) for number in (1, 2, 3))
     different.data = different.data | {"fields": ("other_addr", "other_port")}
     one.siblings = [different, other]
     for number in (1, 2, 3):
