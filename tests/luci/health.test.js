@@ -172,6 +172,13 @@ test('the state of an action is a word', () => {
 	assert.match(text({ in_hours: false, hours: 'never' }), /never/);
 });
 
+test('a target that an error keeps out of the policy is told from one that is not applied yet', () => {
+	const wrong = (severity, section, package_ = 'netify-proc-flow-actions') => ({ severity, place: { package: package_, section } });
+	assert.equal(health.left_out({ reports: [ { severity: 'error' }, wrong('error', 'a') ] }, 'a'), true);
+	assert.equal(health.left_out({ reports: [ wrong('warning', 'a'), wrong('error', 'b'), wrong('error', 'a', 'other') ] }, 'a'), false);
+	assert.equal(health.left_out(undefined, 'a'), false);
+});
+
 test('the state of a target is a word', () => {
 	const text = changes => health.target({ ...target({}), type: 'nftset', ...changes }).text;
 	assert.equal(text({}), 'works');

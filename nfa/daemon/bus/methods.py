@@ -163,7 +163,8 @@ def _slots(daemon: "Answering", name: str) -> "list[Any]":
 
 def _elements(daemon: "Answering", given: "Data", reply: "Reply") -> None:
     """The elements that the daemon holds in a target's sets, or in all: as text, with the seconds they have left."""
-    slots = _slots(daemon, given.get("target", ""))
+    # What waits for a set that is not there is in no set.
+    slots = [slot for slot in _slots(daemon, given.get("target", "")) if slot.present]
     offset, limit = _window(given, 100)
     daemon.work(_listing(slots, given.get("search", "").lower(), offset, limit, daemon.now()), reply)
 

@@ -13,6 +13,7 @@ import samples
 from house import CONFIG, House, youtube
 
 from nfa.daemon.bus import methods, status
+from nfa.daemon.targets.sets.states import GONE
 
 INVALID, NO_METHOD, NOT_FOUND = 2, 3, 4
 
@@ -102,6 +103,16 @@ def test_elements_are_shown_as_nft_shows_them(house: House) -> None:
     assert 55 <= found["elements"][0]["left"] <= 60
     assert (found["total"], found["more"]) == (2, False)
     assert house.result("elements", target="log.video")["elements"] == []
+
+
+def test_elements_that_wait_for_their_set_are_not_shown_as_in_it(house: House) -> None:
+    """The Sets page would list what the firewall does not have, with the time that is left, beside a count of 0."""
+    house.feed(youtube(1), youtube(300))
+    (slot,) = [slot for slot in house.daemon.registry.targets["nft.video"].slots if slot.data["set"] == "video.v4"]
+    slot.state.happens(GONE, len(slot.live))
+    assert house.result("targets", search="nft.video")["targets"][0]["elements"] == 0
+    found = house.result("elements", target="nft.video")
+    assert (found["elements"], found["total"], found["more"]) == ([], 0, False)
 
 
 def test_elements_are_searched_in_slices(house: House) -> None:
@@ -263,7 +274,7 @@ def test_check_does_not_look_for_sinks_in_files(house: House, tmp_path: Path) ->
     config = {"version": 1, "actions": {"a": {"criteria": "*", "targets": ["s", "t"]}}, "targets": targets}
     found = house.result("check", config=config)
     assert found["ok"] and {item["severity"] for item in found["reports"]} == {"info"}
-    assert "is not looked for in other files" in found["reports"][0]["message"] and "S3CR3T" not in json.dumps(found)
+    assert "does not look for the sink" in found["reports"][0]["message"] and "S3CR3T" not in json.dumps(found)
     targets["t"] = shape | {"format": "msgpack"}
     found = house.result("check", config=config)
     assert found["errors"] == 1 and "but differs in format" in found["reports"][-1]["message"]

@@ -160,10 +160,10 @@ def test_the_log_is_filtered_and_follows(router: Router, sit_down: Callable[...,
     """The one line that says what is wrong would be lost among matches."""
     person = sit_down(router)
     person.open("log")
-    person.row("policy in force")
+    person.row("policy loaded")
     person.page.get_by_label("Show").select_option("error")
     person.row("unknown attribute 'ap'")
-    assert not person.page.get_by_role("row").filter(has_text="policy in force").count()
+    assert not person.page.get_by_role("row").filter(has_text="policy loaded").count()
     person.page.get_by_label("Show").select_option("debug")
     person.page.get_by_label("containing").press_sequentially("50009")
     person.sees(re.compile("There is no such line"))

@@ -129,7 +129,7 @@ def test_half_a_name_is_not_a_choice(start: Callable[..., Router], sit_down: Cal
     field = person.page.locator(f"{EDITOR} [data-kind=apps] input[role=combobox]")
     field.press_sequentially("youtu")
     field.press("Tab")
-    person.sees('"youtu" is not used yet')
+    person.sees('"youtu" is not added yet')
     person.page.locator(f"{EDITOR} .button-row button.important").click()
     person.page.wait_for_timeout(1000)
     assert field.is_visible() and field.input_value() == "youtu"

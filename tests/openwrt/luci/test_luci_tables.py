@@ -88,7 +88,7 @@ def test_flush_asks_first(router: Router, sit_down: Callable[..., Person]) -> No
     assert empty.is_disabled()
     person.page.locator("#nfa-set-target").select_option("set_video")
     empty.click()
-    person.sees("Take everything out of the sets of set_video?")
+    person.sees("Remove all elements from the sets of set_video?")
     person.page.keyboard.press("Escape")
     person.page.locator(".modal").wait_for(state="hidden")
     assert router.ubus("nfa", "elements")["total"] == 1

@@ -193,6 +193,12 @@ function action(item) {
 	return { text: _('on'), style: 'success', note: '' };
 }
 
+/* Whether the policy in force lacks a section of UCI because of an error in it. */
+function left_out(policy, section) {
+	return (policy?.reports ?? []).some(({ severity, place }) =>
+		severity == 'error' && place?.package === CONFIG && place.section === section);
+}
+
 /* The state of a target, likewise. */
 function target(item) {
 	if (!item.enabled)
@@ -206,4 +212,4 @@ function target(item) {
 	return { text: _('works'), style: 'success', note: '' };
 }
 
-return baseclass.extend({ allowed: allowed, possible: possible, state: state, agent: agent, report: report, problems: problems, action: action, target: target });
+return baseclass.extend({ allowed: allowed, possible: possible, state: state, agent: agent, report: report, problems: problems, action: action, left_out: left_out, target: target });

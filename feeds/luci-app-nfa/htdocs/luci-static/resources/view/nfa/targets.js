@@ -9,6 +9,7 @@
 'require nfa.build as build';
 'require nfa.configured as configured';
 'require nfa.fields as fields';
+'require nfa.health as health';
 'require nfa.names as names';
 'require nfa.picker as picker';
 'require nfa.rules as rules';
@@ -61,14 +62,24 @@ function conditions(field, of) {
 		Object.fromEntries(Object.entries(only).map(([ name, value ]) => [ `${of.prefix}${name}`, value ]))));
 }
 
-return view.extend(configured.view(_('Targets'), {
-	load() {
-		return api.all_targets();
-	},
+/* What the daemon says of the targets, and of the policy that it has them from. */
+function ask() {
+	return Promise.all([ api.all_targets(), api.status() ]);
+}
 
-	render(targets) {
+/* The state of a target that the daemon has, in a line. */
+function state_of(target) {
+	const { text, note } = health.target(target);
+	return note || (target.errors && !target.over ? target.last_error : '') || text;
+}
+
+return view.extend(configured.view(_('Targets'), {
+	load: ask,
+
+	render([ targets, status ]) {
 		picker.style();
 		this.running = targets;
+		this.policy = status?.policy;
 		const map = this.map = new form.Map(CONFIG, _('Targets'));
 		map.tabbed = true;
 		this.targets(map);
@@ -77,8 +88,9 @@ return view.extend(configured.view(_('Targets'), {
 		this.sinks(map);
 		this.channels(map);
 		return map.render().then(node => {
-			poll.add(() => api.all_targets().then(found => {
+			poll.add(() => ask().then(([ found, now ]) => {
 				this.running = found;
+				this.policy = now?.policy;
 				for (const cell of map.root.querySelectorAll('[data-nfa-target]'))
 					this.tell(cell, cell.getAttribute('data-nfa-target'));
 			}), 5);
@@ -89,8 +101,8 @@ return view.extend(configured.view(_('Targets'), {
 	tell(cell, name) {
 		const target = this.running?.find(one => one.name === name);
 		const state = this.running == null ? _('the daemon does not answer')
-			: target == null ? _('not active yet')
-			: target.trouble || target.reason || (target.errors && !target.over ? target.last_error : '') || _('works');
+			: target != null ? state_of(target)
+			: health.left_out(this.policy, name) ? _('not in use: it has an error') : _('not active yet');
 		const key = JSON.stringify([ target?.elements, state ]);
 		if (cell.getAttribute('data-shown') === key)
 			return;
