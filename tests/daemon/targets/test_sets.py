@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import errno
 import struct
+from types import SimpleNamespace
 
 import pytest
 from fake_kernel import Bench, Kernel, key, slot_data
 
 from nfa.daemon.netlink import ipset
 from nfa.daemon.targets.counters import Counters
-from nfa.daemon.targets.sets.keeper import QUIET
+from nfa.daemon.targets.sets.keeper import QUIET, REPLACE_EVERY
 from nfa.daemon.targets.sets.slot import RETRY_FULL, RETRY_OTHER, Slot, set_of
 from nfa.daemon.targets.sets.states import GONE, MADE, MAKE, MISSING, NOTHING, PUT_BACK
 
 KINDS = pytest.mark.parametrize("kind", ["nftset", "ipset"])
+
+
+LABELS = {"nftset": "nftables set t x.v4", "ipset": "ipset x.v4"}
 
 
 @KINDS
@@ -191,6 +195,7 @@ def test_what_arrives_while_a_set_is_away_is_put_back_with_it(kind: str) -> None
     bench.want(101, 3)
     bench.want(101, 4)
     assert (bench.slot.state.value, bench.slot.state.due(101), bench.slot.present) == (MISSING, MAKE, 0)
+    assert (bench.slot.trouble_code, bench.slot.trouble) == ("set-missing", "does not exist")
     assert not bench.slot.has(key(3)), "its connection would be cut, and go on unblocked"
     assert bench.sets.provide(bench.slot, 101, False)
     assert bench.slot.state.all_owed
@@ -412,6 +417,53 @@ def test_emptying_a_set_forgets_its_elements() -> None:
     assert bench.held == []
     del bench.kernel.sets["x.v4"]
     assert bench.sets.empty(bench.slot) == 0, "a set that is not there is empty"
+
+
+@KINDS
+def test_emptying_a_set_counts_its_elements_and_tells_what_failed(kind: str) -> None:
+    """`nfa flush` would say that it emptied a set which the kernel did not empty; or status count the elements wrong."""
+    bench = Bench(kind)
+    for now, numbers in ((100, (1, 2, 3)), (101, (4, 5))):
+        bench.want(now, *numbers)
+        assert bench.sets.empty(bench.slot) == 0
+    assert bench.slot.counters.withdrawn == 5
+    bench.want(102, 6)
+    bench.kernel.broken = errno.EPERM
+    assert bench.sets.empty(bench.slot) == errno.EPERM
+    bench.kernel.broken = 0
+    del bench.kernel.sets["x.v4"]
+    bench.sets.empty(bench.slot)
+    assert bench.slot.counters.withdrawn == 5, "nothing was in it"
+
+
+@KINDS
+def test_a_set_is_replaced_once_a_minute_at_the_most(kind: str) -> None:
+    """The kernel may have another reason to refuse: each replacement lets everybody through for a moment."""
+    bench = Bench(kind)
+    assert bench.sets.provide(bench.slot, 99, True)
+    assert bench.sets.misfits_now(bench.slot, 100) is True
+    assert bench.sets.provide(bench.slot, 100, False)
+    assert bench.said[0] == ("notice", f"target 'target': {LABELS[kind]} was of another type; it is replaced")
+    assert bench.slot.state.replaced is True, "what is put back is not blamed on somebody"
+    assert bench.sets.misfits_now(bench.slot, 99 + REPLACE_EVERY) is False
+    assert bench.sets.misfits_now(bench.slot, 100 + REPLACE_EVERY) is True
+
+
+@KINDS
+def test_why_a_set_of_another_type_is_not_replaced_is_told(kind: str) -> None:
+    """A daemon without rights would say that rules use the set, and the administrator look for them."""
+    bench = Bench(kind)
+    bench.sets.misfits = {set_of(bench.slot.data)}
+    bench.kernel.broken = errno.EPERM
+    assert not bench.sets.provide(bench.slot, 99, True)
+    assert bench.slot.trouble_code == "no-permission"
+
+
+def test_answers_that_were_lost_are_counted_for_both_kinds() -> None:
+    """Status would hide that the receive buffer is too small for ipset, or for nftables."""
+    bench = Bench()
+    bench.sets._nft, bench.sets._ipset = SimpleNamespace(lost=2), SimpleNamespace(lost=3)  # type: ignore[assignment]
+    assert bench.sets.lost_answers() == 5
 
 
 def test_the_fake_kernel_is_no_easier_than_the_real_one() -> None:
