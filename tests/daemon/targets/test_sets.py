@@ -10,6 +10,7 @@ import pytest
 from fake_kernel import Bench, Kernel, key, slot_data
 
 from nfa.daemon.netlink import ipset
+from nfa.daemon.netlink.socket import describe
 from nfa.daemon.targets.counters import Counters
 from nfa.daemon.targets.sets.keeper import QUIET, REPLACE_EVERY
 from nfa.daemon.targets.sets.slot import RETRY_FULL, RETRY_OTHER, Slot, set_of
@@ -447,6 +448,66 @@ def test_a_set_is_replaced_once_a_minute_at_the_most(kind: str) -> None:
     assert bench.slot.state.replaced is True, "what is put back is not blamed on somebody"
     assert bench.sets.misfits_now(bench.slot, 99 + REPLACE_EVERY) is False
     assert bench.sets.misfits_now(bench.slot, 100 + REPLACE_EVERY) is True
+
+
+@KINDS
+@pytest.mark.parametrize("flush", [True, False])
+def test_a_set_that_differs_in_what_does_not_matter_is_used(kind: str, flush: bool) -> None:
+    """A set with another comment would be given up; or its elements of before stay, or go, against flush_on_create."""
+    bench = Bench(kind, flush_on_create=flush)
+    bench.kernel.strange, bench.kernel.used = {"x.v4"}, {"x.v4"}
+    bench.kernel.sets["x.v4"].append(bytes((10, 0, 0, 9)))
+    assert bench.sets.provide(bench.slot, 100, True)
+    assert bench.held == ([] if flush else [9])
+    assert not bench.said
+
+
+@KINDS
+def test_a_deleted_set_that_the_kernel_refuses_is_not_taken_for_made(kind: str) -> None:
+    """Status would say that all is well, though there is no set."""
+    bench = Bench(kind)
+    assert bench.sets.provide(bench.slot, 99, True)
+    del bench.kernel.sets["x.v4"]
+    bench.sets.happens(bench.slot, GONE)
+    bench.kernel.stubborn = errno.EOPNOTSUPP
+    assert not bench.sets.provide(bench.slot, 100, False)
+    assert bench.slot.trouble_code == "kernel-refused"
+
+
+@KINDS
+def test_what_is_told_of_a_full_set_and_when(kind: str) -> None:
+    """Whoever reads the log or listens for events would not know which set of which target it is; or read it each second."""
+    bench = Bench(kind)
+    label = LABELS[kind]
+    bench.kernel.limits["x.v4"] = 0
+    bench.want(100, 1)
+    hint = "new elements are left out until old ones expire; raise size, or shorten ttl"
+    first = ("error", f"target 'target': {label}: is full ({hint})")
+    assert (bench.said, bench.told) == ([first], [("target", label, "is full")])
+    assert bench.slot.counters.last_error == f"{label}: is full"
+    bench.sets.works(bench.slot)
+    assert bench.told[1:] == [("target", label, "")] and len(bench.said) == 1, "it is full now and then"
+    later = 99 + QUIET
+    for now, times in ((later, 1), (later + QUIET, 2)):
+        bench.sets.fail(bench.slot, errno.ENFILE, now)
+        assert len(bench.said) == times
+        bench.sets.works(bench.slot)
+
+
+@KINDS
+def test_what_is_told_of_a_set_that_cannot_be_made(kind: str) -> None:
+    """The administrator would not know which set it is, nor when it works again."""
+    bench = Bench(kind, there=False)
+    label = LABELS[kind]
+    bench.kernel.broken = errno.ENOBUFS
+    assert not bench.sets.provide(bench.slot, 100, True)
+    words = describe(errno.ENOBUFS)
+    assert bench.said == [("error", f"target 'target': {label}: {words}")], "there is no advice for that"
+    assert bench.told == [("target", label, words)]
+    bench.kernel.broken = 0
+    assert bench.sets.provide(bench.slot, 100 + RETRY_OTHER, False)
+    assert bench.said[1:] == [("notice", f"target 'target': {label} can be used again")]
+    assert bench.told[1:] == [("target", label, "")]
 
 
 @KINDS
