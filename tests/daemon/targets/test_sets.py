@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from fake_kernel import Bench, Kernel, key, slot_data
 
-from nfa.daemon.netlink import ipset
+from nfa.daemon.netlink import ipset, nftables, wire
 from nfa.daemon.netlink.socket import describe
 from nfa.daemon.targets.counters import Counters
 from nfa.daemon.targets.sets.keeper import QUIET, REPLACE_EVERY
@@ -472,6 +472,45 @@ def test_a_deleted_set_that_the_kernel_refuses_is_not_taken_for_made(kind: str) 
     bench.kernel.stubborn = errno.EOPNOTSUPP
     assert not bench.sets.provide(bench.slot, 100, False)
     assert bench.slot.trouble_code == "kernel-refused"
+
+
+class Recorder:
+    """A socket that writes down the messages of each send, and takes all."""
+
+    def __init__(self) -> None:
+        self.sent: list[list[tuple[int, int, int]]] = []
+        self.reserved: list[int] = []
+
+    def reserve(self, count: int) -> int:
+        self.reserved.append(count)
+        return 70
+
+    def send(self, data: bytes) -> list[wire.Failure]:
+        self.sent.append([(kind, flags, sequence) for kind, flags, sequence, _, _ in wire.messages(data)])
+        return []
+
+
+@KINDS
+def test_a_set_is_made_through_the_socket_of_its_kind(kind: str) -> None:
+    """The kernel would refuse, or its answer be taken for that of another message: the set would seem to be there."""
+    bench = Bench(kind, flush_on_create=True)
+    nft, ipsets = Recorder(), Recorder()
+    bench.sets._nft, bench.sets._ipset = nft, ipsets  # type: ignore[assignment]
+    assert bench.sets.provide(bench.slot, 100, True)
+    used, other = (nft, ipsets) if kind == "nftset" else (ipsets, nft)
+    assert (other.sent, other.reserved) == ([], [])
+    count = len(bench.slot.data["create"]) + 1
+    messages = [one for send in used.sent for one in send]
+    if kind == "nftset":
+        assert len(used.sent) == 1, "a transaction"
+        assert (messages[0][0], messages[-1][0]) == (nftables.BEGIN, nftables.END)
+        assert [sequence for _, _, sequence in messages] == list(range(70, 72 + count))
+        assert not any(flags & wire.NLM_F_ACK for _, flags, _ in messages)
+    else:
+        assert [len(send) for send in used.sent] == [1] * count, "the second may need what the first made"
+        assert [sequence for _, _, sequence in messages] == list(range(71, 71 + count))
+        assert all(flags & wire.NLM_F_ACK for _, flags, _ in messages)
+    assert used.reserved == [count + 2]
 
 
 @KINDS
