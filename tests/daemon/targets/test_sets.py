@@ -14,7 +14,7 @@ from nfa.daemon.netlink.socket import describe
 from nfa.daemon.targets.counters import Counters
 from nfa.daemon.targets.sets.keeper import QUIET, REPLACE_EVERY
 from nfa.daemon.targets.sets.slot import RETRY_FULL, RETRY_OTHER, Slot, set_of
-from nfa.daemon.targets.sets.states import GONE, MADE, MAKE, MISSING, NOTHING, PUT_BACK
+from nfa.daemon.targets.sets.states import GONE, MADE, MAKE, MISSING, NOTHING, PUT_BACK, REFUSED
 
 KINDS = pytest.mark.parametrize("kind", ["nftset", "ipset"])
 
@@ -460,6 +460,26 @@ def test_a_set_that_differs_in_what_does_not_matter_is_used(kind: str, flush: bo
     assert bench.sets.provide(bench.slot, 100, True)
     assert bench.held == ([] if flush else [9])
     assert not bench.said
+    new = Bench(kind, flush_on_create=flush, there=False)
+    new.kernel.strange, new.kernel.sets = {"x.v4"}, {"x.v4": [bytes((10, 0, 0, 9))]}
+    assert new.sets.provide(new.slot, 100, True)
+    assert new.kernel.strange == {"x.v4"}, "it is not replaced either"
+
+
+def test_the_kernel_is_not_asked_to_make_what_is_not_ours() -> None:
+    """A set of the administrator would be made, and its absence hidden."""
+    bench = Bench("nftset", managed=False)
+    assert bench.sets.provide(bench.slot, 100, True)
+    assert bench.kernel.sends == 0
+
+
+@KINDS
+def test_a_set_whose_table_is_missing_is_tried_again_after_a_while(kind: str) -> None:
+    """It would be tried in each turn of the loop, and nobody be told."""
+    bench = Bench(kind, there=False)
+    bench.kernel.stubborn = errno.ENOENT
+    assert not bench.sets.provide(bench.slot, 100, True)
+    assert (bench.slot.state.value, bench.slot.state.retry_at, len(bench.said)) == (REFUSED, 100 + RETRY_OTHER, 1)
 
 
 @KINDS
