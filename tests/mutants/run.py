@@ -48,8 +48,6 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "states": (f"{SETS}/sets/states.py", (f"{SETS}/test_states.py", f"{SETS}/test_sets.py", f"{SETS}/test_healing.py")),
     "slot": (f"{SETS}/sets/slot.py", (f"{SETS}/test_slot.py", f"{SETS}/test_sets.py", f"{SETS}/test_healing.py")),
     "keeper": (f"{SETS}/sets/keeper.py", (f"{SETS}/test_sets.py", f"{SETS}/test_healing.py")),
-    "writer": (f"{SETS}/sets/writer.py", (f"{SETS}/test_sets.py", f"{SETS}/test_healing.py")),
-    "healing": (f"{SETS}/sets/healing.py", (f"{SETS}/test_healing.py", f"{SETS}/test_sets.py")),
     "nftables": (f"{NETLINK}/nftables.py", (f"{NETLINK}/test_netlink_messages.py", f"{NETLINK}/test_independent_encoder.py")),
     "ipset": (f"{NETLINK}/ipset.py", (f"{NETLINK}/test_netlink_messages.py", f"{NETLINK}/test_independent_encoder.py")),
 }
@@ -78,7 +76,7 @@ def prepare(name: str) -> Path:
         "pytest_add_cli_args=\n  -x\n  -q\n  -p\n  no:cacheprovider\n  -p\n  no:xdist\n"
         f"  -k\n  {NOT_HERE}\n"
         "pytest_add_cli_args_test_selection=\n" + "".join(f"  {one}\n" for one in there) + "track_dependencies=false\n"
-        "use_git_change_detection=false\ntimeout_multiplier=5\ntimeout_constant=3\n",
+        "use_git_change_detection=false\ntimeout_multiplier=5\ntimeout_constant=0.5\n",
         encoding="utf-8",
     )
     return folder

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import errno
 import struct
+from types import SimpleNamespace
 
 import pytest
 from fake_kernel import Bench, Kernel, key, slot_data
 
-from nfa.daemon.netlink import ipset
+from nfa.daemon.netlink import ipset, nftables, wire
+from nfa.daemon.netlink.socket import describe
 from nfa.daemon.targets.counters import Counters
-from nfa.daemon.targets.sets.keeper import QUIET
+from nfa.daemon.targets.sets.keeper import QUIET, REPLACE_EVERY
 from nfa.daemon.targets.sets.slot import RETRY_FULL, RETRY_OTHER, Slot, set_of
-from nfa.daemon.targets.sets.states import GONE, MADE, MAKE, MISSING, NOTHING, RESTORE_OWED
+from nfa.daemon.targets.sets.states import GONE, MADE, MAKE, MISSING, NOTHING, REFUSED, RESTORE_OWED
 
 KINDS = pytest.mark.parametrize("kind", ["nftset", "ipset"])
+
+
+LABELS = {"nftset": "nftables set t x.v4", "ipset": "ipset x.v4"}
 
 
 @KINDS
@@ -192,6 +197,7 @@ def test_what_arrives_while_a_set_is_away_is_put_back_with_it(kind: str) -> None
     bench.want(101, 3)
     bench.want(101, 4)
     assert (bench.slot.state.value, bench.slot.state.due(101), bench.slot.present) == (MISSING, MAKE, 0)
+    assert (bench.slot.trouble_code, bench.slot.trouble) == ("set-missing", "does not exist")
     assert not bench.slot.has(key(3)), "its connection would be cut, and go on unblocked"
     assert bench.sets.provide(bench.slot, 101, False)
     assert bench.slot.state.all_owed
@@ -413,6 +419,171 @@ def test_emptying_a_set_forgets_its_elements() -> None:
     assert bench.held == []
     del bench.kernel.sets["x.v4"]
     assert bench.sets.flush(bench.slot) == 0, "a set that is not there is empty"
+
+
+@KINDS
+def test_emptying_a_set_counts_its_elements_and_tells_what_failed(kind: str) -> None:
+    """`nfa flush` would say that it emptied a set which the kernel did not empty; or status count the elements wrong."""
+    bench = Bench(kind)
+    for now, numbers in ((100, (1, 2, 3)), (101, (4, 5))):
+        bench.want(now, *numbers)
+        assert bench.sets.flush(bench.slot) == 0
+    assert bench.slot.counters.withdrawn == 5
+    bench.want(102, 6)
+    bench.kernel.broken = errno.EPERM
+    assert bench.sets.flush(bench.slot) == errno.EPERM
+    bench.kernel.broken = 0
+    del bench.kernel.sets["x.v4"]
+    bench.sets.flush(bench.slot)
+    assert bench.slot.counters.withdrawn == 5, "nothing was in it"
+
+
+@KINDS
+def test_a_set_is_replaced_once_a_minute_at_the_most(kind: str) -> None:
+    """The kernel may have another reason to refuse: each replacement lets everybody through for a moment."""
+    bench = Bench(kind)
+    assert bench.sets.provide(bench.slot, 99, True)
+    assert bench.sets.misfits_now(bench.slot, 100) is True
+    assert bench.sets.provide(bench.slot, 100, False)
+    assert bench.said[0] == ("notice", f"target 'target': {LABELS[kind]} had another type; it is replaced")
+    assert bench.slot.state.replaced is True, "what is put back is not blamed on somebody"
+    assert bench.sets.misfits_now(bench.slot, 99 + REPLACE_EVERY) is False
+    assert bench.sets.misfits_now(bench.slot, 100 + REPLACE_EVERY) is True
+
+
+@KINDS
+@pytest.mark.parametrize("flush", [True, False])
+def test_a_set_that_differs_in_what_does_not_matter_is_used(kind: str, flush: bool) -> None:
+    """A set with another comment would be given up; or its elements of before stay, or go, against flush_on_create."""
+    bench = Bench(kind, flush_on_create=flush)
+    bench.kernel.strange, bench.kernel.used = {"x.v4"}, {"x.v4"}
+    bench.kernel.sets["x.v4"].append(bytes((10, 0, 0, 9)))
+    assert bench.sets.provide(bench.slot, 100, True)
+    assert bench.held == ([] if flush else [9])
+    assert not bench.said
+    new = Bench(kind, flush_on_create=flush, there=False)
+    new.kernel.strange, new.kernel.sets = {"x.v4"}, {"x.v4": [bytes((10, 0, 0, 9))]}
+    assert new.sets.provide(new.slot, 100, True)
+    assert new.kernel.strange == {"x.v4"}, "it is not replaced either"
+
+
+def test_the_kernel_is_not_asked_to_make_what_is_not_ours() -> None:
+    """A set of the administrator would be made, and its absence hidden."""
+    bench = Bench("nftset", managed=False)
+    assert bench.sets.provide(bench.slot, 100, True)
+    assert bench.kernel.sends == 0
+
+
+def test_a_set_whose_table_is_missing_is_tried_again_after_a_while() -> None:
+    """It would be tried in each turn of the loop, and nobody be told."""
+    bench = Bench("nftset", there=False)
+    bench.kernel.stubborn = errno.ENOENT
+    assert not bench.sets.provide(bench.slot, 100, True)
+    assert (bench.slot.state.value, bench.slot.state.retry_at, len(bench.said)) == (REFUSED, 100 + RETRY_OTHER, 1)
+
+
+@KINDS
+def test_a_deleted_set_that_the_kernel_refuses_is_not_taken_for_made(kind: str) -> None:
+    """Status would say that all is well, though there is no set."""
+    bench = Bench(kind)
+    assert bench.sets.provide(bench.slot, 99, True)
+    del bench.kernel.sets["x.v4"]
+    bench.sets.happens(bench.slot, GONE)
+    bench.kernel.stubborn = errno.EOPNOTSUPP
+    assert not bench.sets.provide(bench.slot, 100, False)
+    assert bench.slot.trouble_code == "kernel-refused"
+
+
+class Recorder:
+    """A socket that writes down the messages of each send, and takes all."""
+
+    def __init__(self) -> None:
+        self.sent: list[list[tuple[int, int, int]]] = []
+        self.reserved: list[int] = []
+
+    def reserve(self, count: int) -> int:
+        self.reserved.append(count)
+        return 70
+
+    def send(self, data: bytes) -> list[wire.Failure]:
+        self.sent.append([(kind, flags, sequence) for kind, flags, sequence, _, _ in wire.messages(data)])
+        return []
+
+
+@KINDS
+def test_a_set_is_made_through_the_socket_of_its_kind(kind: str) -> None:
+    """The kernel would refuse, or its answer be taken for that of another message: the set would seem to be there."""
+    bench = Bench(kind, flush_on_create=True)
+    nft, ipsets = Recorder(), Recorder()
+    bench.sets._nft, bench.sets._ipset = nft, ipsets  # type: ignore[assignment]
+    assert bench.sets.provide(bench.slot, 100, True)
+    used, other = (nft, ipsets) if kind == "nftset" else (ipsets, nft)
+    assert (other.sent, other.reserved) == ([], [])
+    count = len(bench.slot.data["create"]) + 1
+    messages = [one for send in used.sent for one in send]
+    if kind == "nftset":
+        assert len(used.sent) == 1, "a transaction"
+        assert (messages[0][0], messages[-1][0]) == (nftables.BEGIN, nftables.END)
+        assert [sequence for _, _, sequence in messages] == list(range(70, 72 + count))
+        assert not any(flags & wire.NLM_F_ACK for _, flags, _ in messages)
+    else:
+        assert [len(send) for send in used.sent] == [1] * count, "the second may need what the first made"
+        assert [sequence for _, _, sequence in messages] == list(range(71, 71 + count))
+        assert all(flags & wire.NLM_F_ACK for _, flags, _ in messages)
+    assert used.reserved == [count + 2]
+
+
+@KINDS
+def test_what_is_told_of_a_full_set_and_when(kind: str) -> None:
+    """Whoever reads the log or listens for events would not know which set of which target it is; or read it each second."""
+    bench = Bench(kind)
+    label = LABELS[kind]
+    bench.kernel.limits["x.v4"] = 0
+    bench.want(100, 1)
+    hint = "new elements are left out until old ones expire; raise size, or shorten ttl"
+    first = ("error", f"target 'target': {label}: is full ({hint})")
+    assert (bench.said, bench.told) == ([first], [("target", label, "is full")])
+    assert bench.slot.counters.last_error == f"{label}: is full"
+    bench.sets.works(bench.slot)
+    assert bench.told[1:] == [("target", label, "")] and len(bench.said) == 1, "it is full now and then"
+    later = 99 + QUIET
+    for now, times in ((later, 1), (later + QUIET, 2)):
+        bench.sets.fail(bench.slot, errno.ENFILE, now)
+        assert len(bench.said) == times
+        bench.sets.works(bench.slot)
+
+
+@KINDS
+def test_what_is_told_of_a_set_that_cannot_be_made(kind: str) -> None:
+    """The administrator would not know which set it is, nor when it works again."""
+    bench = Bench(kind, there=False)
+    label = LABELS[kind]
+    bench.kernel.broken = errno.ENOBUFS
+    assert not bench.sets.provide(bench.slot, 100, True)
+    words = describe(errno.ENOBUFS)
+    assert bench.said == [("error", f"target 'target': {label}: {words}")], "there is no advice for that"
+    assert bench.told == [("target", label, words)]
+    bench.kernel.broken = 0
+    assert bench.sets.provide(bench.slot, 100 + RETRY_OTHER, False)
+    assert bench.said[1:] == [("notice", f"target 'target': {label} can be used again")]
+    assert bench.told[1:] == [("target", label, "")]
+
+
+@KINDS
+def test_why_a_set_of_another_type_is_not_replaced_is_told(kind: str) -> None:
+    """A daemon without rights would say that rules use the set, and the administrator look for them."""
+    bench = Bench(kind)
+    bench.sets.misfits = {set_of(bench.slot.data)}
+    bench.kernel.broken = errno.EPERM
+    assert not bench.sets.provide(bench.slot, 99, True)
+    assert bench.slot.trouble_code == "no-permission"
+
+
+def test_answers_that_were_lost_are_counted_for_both_kinds() -> None:
+    """Status would hide that the receive buffer is too small for ipset, or for nftables."""
+    bench = Bench()
+    bench.sets._nft, bench.sets._ipset = SimpleNamespace(lost=2), SimpleNamespace(lost=3)  # type: ignore[assignment]
+    assert bench.sets.lost_answers() == 5
 
 
 def test_the_fake_kernel_is_no_easier_than_the_real_one() -> None:

@@ -329,6 +329,14 @@ def test_what_is_new_is_not_refreshed_in_the_same_turn() -> None:
     assert slot.take_pending() == ([key(1)], [], [])
 
 
+def test_the_first_second_of_the_clock_is_one_like_others() -> None:
+    """The elements of a daemon that starts with the router would never end, or at once."""
+    slot = made(ttl=60)
+    for number in (1, 2):
+        slot.hold(key(number), 1)
+    assert [slot.expires(key(number)) for number in (1, 2)] == [61, 61]
+
+
 @pytest.mark.parametrize(("left", "taken"), [(0, False), (1, False), (2, True)])
 def test_the_last_second_of_an_element_is_left_to_the_kernel(left: int, taken: bool) -> None:
     """Up to a second the kernel may have dropped it; with more, it would block for longer than it should."""
