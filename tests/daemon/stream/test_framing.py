@@ -340,6 +340,8 @@ def test_what_can_be_no_header_is_not_waited_for() -> None:
     assert framer.waiting == 63
     framer.feed(b"9")
     assert (framer.bad["resync_bytes"], framer.waiting) == (128, 0)
+    assert framer.feed(b"x" * 100 + b'{"length": ') == [] and framer.feed(b"3}\n{}\n") == [b"{}"], "but what may be one is"
+    framer.feed(b"x" * 64)
     assert framer.feed(header(3) + b"{}\n") == [b"{}"]
 
 
@@ -355,8 +357,8 @@ def test_the_end_of_a_record_is_searched_for_within_the_bound() -> None:
     """An agent that tells a wrong length and nothing more that is right would take more memory than a record may."""
     with bounded_by(64):
         framer = Framer()
-        framer.feed(header(3) + b"{}\n" + header(5) + b"{}abc")
-        framer.feed(b"x" * 58)
+        framer.feed(header(3) + b"{}\n" + header(5) + b"{}abc" + b"x" * 9)
+        framer.feed(b"x" * 49)
         assert (framer.bad["length"], framer.waiting) == (0, len(header(5)) + 63)
         framer.feed(b"x")
         assert (framer.bad, framer.waiting) == ({"length": 1, "oversize": 0, "resync_bytes": 59}, 0)

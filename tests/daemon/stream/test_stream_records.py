@@ -205,6 +205,8 @@ def test_counters_are_read_without_a_decoder_where_that_is_safe(kind: str, diges
     payload = b'{"flow":{"digest":"%s","x":1},"type":"%s"}' % (digest, kind.encode())
     assert read(payload, fast) == (kind[5:], digest_key(key))
     assert asked == [payload] * decoded
+    payload = b'{"flow":{"digest":"%s","gtp":{"digest":"cd"}},"type":"%s"}' % (digest, kind.encode())
+    assert read(payload, fast) == (kind[5:], digest_key(key)), "the first one is the flow's"
     for other in (b'{"flow":{},"type":"%s"}', b'{"flow":{"digest":""},"type":"%s"}'):
         with pytest.raises(BadRecord):
             read(other % kind.encode(), fast)
