@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 from house import CONFIG, House, youtube
 
+from nfa.daemon.base.dispatcher import Dispatcher
+from nfa.daemon.targets.sets.healing import Healing
+
 BEDTIME = 1_781_557_200  # Monday 2026-06-15 21:00 UTC
 HOURS = {"time_start": "21:00", "time_end": "21:00:20"}
 
@@ -39,6 +42,7 @@ class World:
         assert self.house is not None
         self.seen.append((self.wall, len(self.house.kernel.sets["video.v4"])))
         assert milliseconds >= 0, "it would sleep for ever"
+        assert len(self.seen) < 100_000, "it does not sleep"
         self.wall += milliseconds / 1000
         self.uptime += milliseconds / 1000
         if self.wall >= self.ends_at:
@@ -65,6 +69,8 @@ def begin(folder: Path, monkeypatch: pytest.MonkeyPatch, wall: float, uptime: fl
     for name, module in list(sys.modules.items()):
         if name.startswith("nfa.daemon") and hasattr(module, "monotonic"):
             monkeypatch.setattr(module, "monotonic", lambda: world.uptime)
+    for clocked in (Dispatcher, Healing):  # their clock is a default of the constructor
+        monkeypatch.setattr(clocked.__init__, "__defaults__", (lambda: world.uptime,))
     video = CONFIG["actions"]["video"] | {"time_of_day": HOURS, "targets": ["nft.video"]}
     world.house = House(folder, CONFIG | {"actions": {"video": video}, "timezone": "UTC0"})
     world.house.feed(youtube(1), youtube(2))

@@ -76,7 +76,7 @@ def prepare(name: str) -> Path:
         "pytest_add_cli_args=\n  -x\n  -q\n  -p\n  no:cacheprovider\n  -p\n  no:xdist\n"
         f"  -k\n  {NOT_HERE}\n"
         "pytest_add_cli_args_test_selection=\n" + "".join(f"  {one}\n" for one in there) + "track_dependencies=false\n"
-        "use_git_change_detection=false\ntimeout_multiplier=5\ntimeout_constant=0.5\n",
+        "use_git_change_detection=false\ntimeout_multiplier=10\ntimeout_constant=0.5\n",
         encoding="utf-8",
     )
     return folder

@@ -85,6 +85,8 @@ def test_exemptions_hold_for_their_action_or_for_all(tmp_path: Path) -> None:
     made.take(samples.flow(), samples.flow(other="198.51.100.1"))
     engine = made.engine
     assert (engine.evaluated, engine.exempt, engine.matched) == (2, 1, 1)
+    made.take(samples.flow(), samples.flow("DNS"))
+    assert (engine.evaluated, engine.exempt, engine.matched) == (4, 3, 1)
 
 
 @pytest.mark.parametrize(
@@ -189,8 +191,8 @@ def test_a_refined_record_that_no_longer_matches_lets_go(tmp_path: Path) -> None
     made = desk(tmp_path, {"a": ["!app;"]}, {"log.x": KEY}, exemptions=["port == 80;"])
     made.take(samples.flow())
     assert made.engine.live() == 1
-    made.take(WEB, samples.stats(WEB["flow"]["digest"]))
-    assert made.engine.live() == 0
+    made.take(WEB, samples.stats(WEB["flow"]["digest"]), now=3)
+    assert made.engine.live() == 0 and (made.released, made.released_at) == ([(KEY, True)], [3])
     made.take(samples.flow())
     made.engine.tick(LIFETIME * 9)
     made.take(samples.flow(other_port=80, digest=WEB["flow"]["digest"]))
@@ -624,6 +626,7 @@ def test_memory_can_be_freed_before_there_is_a_policy() -> None:
     """A router with little memory could not start: the daemon would fail while it frees some."""
     engine = Engine(lambda held, now: None, lambda held, now, withdraw: None)
     engine.free_memory()
+    assert json.loads(engine.names) == [{}, {}], "nothing is known of names yet"
     engine.take([samples.payload(WEB)], 1)
     assert (engine.records, engine.kinds["flow"], engine.evaluated, engine.live()) == (1, 1, 0, 0)
 
@@ -654,9 +657,9 @@ def test_an_optional_part_of_another_form_is_counted(tmp_path: Path, fields: dic
     made = desk(tmp_path, {"a": [criteria]})
     strange = samples.flow()
     strange["flow"].update(fields)
-    made.take(strange, WEB)
-    assert made.engine.bad["types"] == 1
-    assert (made.engine.records, made.engine.evaluated) == (2, 2)
+    made.take(strange, WEB, strange)
+    assert made.engine.bad["types"] == 2
+    assert (made.engine.records, made.engine.evaluated) == (3, 3)
 
 
 def test_a_flow_that_goes_on_to_a_log_only_holds_nothing_any_longer(tmp_path: Path) -> None:

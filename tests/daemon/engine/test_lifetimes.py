@@ -58,6 +58,7 @@ def test_an_edge_reaches_flows_of_both_ages(tmp_path: Path) -> None:
     assert list(desk.engine.kept.older) == KEYS[:1], "a match is no news of a flow: it ages all the same"
     assert len(desk.engine.flows.older) == 3
     edge(desk, BEFORE, 1300)
+    assert desk.released_at == [1300]
     assert desk.released == [(KEY, True)], "of the older generation, too, what no longer matches is withdrawn"
     desk.engine.tick(1 + 3 * LIFETIME)
     desk.engine.go_on(2000, lambda: False)

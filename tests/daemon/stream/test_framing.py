@@ -305,13 +305,13 @@ WORDS = b'{"a":"b"}\n'
 @pytest.mark.parametrize("wrong", [-2, -1, 1, 2])
 def test_a_length_that_is_a_little_wrong_costs_no_record_and_is_counted(wrong: int) -> None:
     """A fault of every record would stay unseen, or each of them take a part of the next one."""
-    right = header(len(WORDS)) + WORDS
-    framer = Framer()
-    framer.feed(right)
-    data = right * 2 + header(len(WORDS) + wrong) + WORDS + right * 2
-    assert framer.feed(data) == [WORDS.strip()] * 5
+    right, fault = header(len(WORDS)) + WORDS, header(len(WORDS) + wrong) + WORDS
     counted = wrong != -1  # a greeting of 3.x is counted without its newline
-    assert framer.bad == {"length": counted, "oversize": 0, "resync_bytes": 0}
+    for data in (right * 2 + fault + right * 2, fault + right * 4):
+        framer = Framer()
+        framer.feed(right)
+        assert framer.feed(data) == [WORDS.strip()] * 5
+        assert framer.bad == {"length": counted, "oversize": 0, "resync_bytes": 0}
 
 
 def test_a_record_comes_out_with_its_last_byte() -> None:
@@ -340,6 +340,8 @@ def test_what_can_be_no_header_is_not_waited_for() -> None:
     assert framer.waiting == 63
     framer.feed(b"9")
     assert (framer.bad["resync_bytes"], framer.waiting) == (128, 0)
+    assert framer.feed(b"x" * 100 + b'{"length": ') == [] and framer.feed(b"3}\n{}\n") == [b"{}"], "but what may be one is"
+    framer.feed(b"x" * 64)
     assert framer.feed(header(3) + b"{}\n") == [b"{}"]
 
 
@@ -355,8 +357,8 @@ def test_the_end_of_a_record_is_searched_for_within_the_bound() -> None:
     """An agent that tells a wrong length and nothing more that is right would take more memory than a record may."""
     with bounded_by(64):
         framer = Framer()
-        framer.feed(header(3) + b"{}\n" + header(5) + b"{}abc")
-        framer.feed(b"x" * 58)
+        framer.feed(header(3) + b"{}\n" + header(5) + b"{}abc" + b"x" * 9)
+        framer.feed(b"x" * 49)
         assert (framer.bad["length"], framer.waiting) == (0, len(header(5)) + 63)
         framer.feed(b"x")
         assert (framer.bad, framer.waiting) == ({"length": 1, "oversize": 0, "resync_bytes": 59}, 0)

@@ -150,6 +150,28 @@ def test_a_payload_that_is_no_record(fast: Any, payload: bytes, kind: str) -> No
     assert caught.value.kind == kind
 
 
+def changed(**fields: object) -> dict[str, Any]:
+    record = samples.flow()
+    return record | {"flow": record["flow"] | fields}
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ([], "a record must be an object"), ({}, "a record needs a type"), ({"type": 5}, "a record needs a type"),
+        ({"type": "flow_stats"}, "a digest is a text that is not empty"), (without("local_ip"), "no 'local_ip'"),
+        ({"type": "flow"}, "no 'flow'"), ({"type": "flow", "flow": []}, "a field has a wrong type"),
+        (changed(digest=5), "a field has a wrong type"), (changed(ip_version=5), "ip_version is 4 or 6"),
+        (changed(local_port=-1), "a field is out of range"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_record_is_said(record: object, words: str) -> None:
+    """Who asks `nfa explain` about a flow would not learn what its record lacks."""
+    with pytest.raises(BadRecord) as caught:
+        classify(record)
+    assert str(caught.value) == words
+
+
 def test_strange_json_is_still_json(fast: Any) -> None:
     """A flow could escape its policy by sending bytes that are not UTF-8, or NaN, where nobody looks."""
     raw = samples.payload(samples.flow(host_server_name="HOST")).replace(b"HOST", b"\xff\xfe.example")
@@ -205,6 +227,8 @@ def test_counters_are_read_without_a_decoder_where_that_is_safe(kind: str, diges
     payload = b'{"flow":{"digest":"%s","x":1},"type":"%s"}' % (digest, kind.encode())
     assert read(payload, fast) == (kind[5:], digest_key(key))
     assert asked == [payload] * decoded
+    payload = b'{"flow":{"digest":"%s","gtp":{"digest":"cd"}},"type":"%s"}' % (digest, kind.encode())
+    assert read(payload, fast) == (kind[5:], digest_key(key)), "the first one is the flow's"
     for other in (b'{"flow":{},"type":"%s"}', b'{"flow":{"digest":""},"type":"%s"}'):
         with pytest.raises(BadRecord):
             read(other % kind.encode(), fast)

@@ -445,7 +445,7 @@ def test_a_set_is_replaced_once_a_minute_at_the_most(kind: str) -> None:
     assert bench.sets.provide(bench.slot, 99, True)
     assert bench.sets.misfits_now(bench.slot, 100) is True
     assert bench.sets.provide(bench.slot, 100, False)
-    assert bench.said[0] == ("notice", f"target 'target': {LABELS[kind]} had another type; it is replaced")
+    assert bench.said[0] == ("notice", f"target 'target': {LABELS[kind]} had another type and was replaced")
     assert bench.slot.state.replaced is True, "what is put back is not blamed on somebody"
     assert bench.sets.misfits_now(bench.slot, 99 + REPLACE_EVERY) is False
     assert bench.sets.misfits_now(bench.slot, 100 + REPLACE_EVERY) is True
@@ -540,7 +540,7 @@ def test_what_is_told_of_a_full_set_and_when(kind: str) -> None:
     label = LABELS[kind]
     bench.kernel.limits["x.v4"] = 0
     bench.want(100, 1)
-    hint = "new elements are left out until old ones expire; raise size, or shorten ttl"
+    hint = "new elements are refused until old ones expire; raise size, or shorten ttl"
     first = ("error", f"target 'target': {label}: is full ({hint})")
     assert (bench.said, bench.told) == ([first], [("target", label, "is full")])
     assert bench.slot.counters.last_error == f"{label}: is full"

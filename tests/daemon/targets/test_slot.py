@@ -376,9 +376,9 @@ def test_status_counts_what_is_in_the_set() -> None:
     assert (slot.present, slot.has(key(1)), slot.has(key(2))) == (1, True, False)
     slot.hold(key(2), 101)
     slot.take_pending()
-    slot.state.lose_some([key(2)])
+    slot.state.lost_some([key(2)])
     assert (slot.present, slot.has(key(1)), slot.has(key(2))) == (1, True, False)
-    slot.state.lose(5, 5)
+    slot.state.lost(5, 5)
     assert slot.present == 0, "more is lost than is wanted by now"
 
 
@@ -405,7 +405,7 @@ def test_what_is_taken_out_is_not_put_back() -> None:
     for number in (1, 2, 3):
         slot.hold(key(number), 100)
     slot.take_pending()
-    slot.state.lose_some([key(1), key(2), key(3)])
+    slot.state.lost_some([key(1), key(2), key(3)])
     slot.release(key(1), 101, True)
     slot.forget([key(2)])
     assert list(slot.state.owed) == [key(3)]
@@ -464,7 +464,7 @@ def test_elements_that_were_not_to_stay_leave_the_memory_when_it_is_short() -> N
         slot.hold(key(number), 100)
     slot.release(key(1), 101, False)
     slot.take_pending()
-    slot.forget_idle()
+    slot.evict_idle()
     assert list(slot.live) == [key(2)]
     assert slot.carried_over is True, "the kernel still has the first"
 
@@ -476,7 +476,7 @@ def test_the_daemons_own_flush_leaves_nothing_pending() -> None:
     for number in (1, 2, 3):
         slot.hold(key(number), 100)
     slot.take_pending()
-    slot.state.lose_some([key(1)])
+    slot.state.lost_some([key(1)])
     slot.hold(key(4), 130)
     slot.want(key(2), 130)
     slot.release(key(3), 130, True)
