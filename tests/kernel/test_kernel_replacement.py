@@ -140,7 +140,7 @@ def test_an_ipset_that_is_in_use_is_reported_and_replaced_when_it_is_free(lab: L
     assert lab.namespace.nft_set("nfa good.v4").keys == KEYS
     assert lab.namespace.ipset("i.v4").type == "hash:ip,port"
     (found,) = findings(lab, "error")
-    assert "set 'i.v4' is IPv4 hash:ip,port, not IPv4 hash:ip, and is used by 1 other" in found["message"]
+    assert "set 'i.v4' is IPv4 hash:ip,port, not IPv4 hash:ip, and is used by 1 reference" in found["message"]
     assert status["targets"]["i"]["sets"][0]["trouble"] == "has another type and is in use"
     lab.namespace.run("ipset", "del", "all", "i.v4")
 

@@ -143,7 +143,7 @@ def timezone(value: Value, context: Context) -> str:
         return zone
     import zoneinfo
 
-    known = zoneinfo.available_timezones()
+    known = sorted(zoneinfo.available_timezones())
     if not known and re.fullmatch(r"[A-Za-z][A-Za-z0-9_+/-]{0,63}", zone):
         # OpenWrt installs the database a region at a time, or not at all; who has hours is warned (nfa.compiler.schedules).
         return zone

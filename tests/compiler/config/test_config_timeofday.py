@@ -92,7 +92,7 @@ U = "warning: unknown property "
         ({"day": "Mo"}, "bad-value", "Mo", f"{A}unknown day 'Mo'. Did you mean 'mon'?{OUT}"),
         ({"day": "sunda"}, "bad-value", "sunda", f"{A}unknown day 'sunda'. Did you mean 'sun'?{OUT}"),
         ({"day": []}, "bad-value", "[]",
-         f"{A}expected some of mon, tue, wed, thu, fri, sat, sun (or no 'day' at all for every day), "
+         f"{A}expected one or more of mon, tue, wed, thu, fri, sat, sun (leave 'day' out for every day), "
          f"found an empty list.{OUT}"),
         ({"time_start": "24:00"}, "bad-value", '"24:00"',
          f"{A}expected a time hh:mm or hh:mm:ss from '0:00' to '23:59:59', found '24:00'.{OUT}"),
@@ -103,12 +103,12 @@ U = "warning: unknown property "
         ({"time_end": None, "policy": "no"}, "bad-value", '"no"', f"{A}expected 'inclusive' or 'exclusive', found 'no'.{OUT}"),
         (5, "bad-value", "5", f"{A}expected an object, found 5.{OUT}"),
         (["9:00"], "unknown-time-of-day", '"9:00"',
-         f"{A}no time of day is named '9:00'. Expected a section 'time_of_day' of UCI, or an object with day, time_start, "
-         f"time_end and policy.{OUT}"),
+         f"{A}there is no time of day named '9:00'. Expected the name of a UCI section 'time_of_day', or an object with day, "
+         f"time_start, time_end and policy.{OUT}"),
         ({"time_start": "9:00", "time_end": "9:00"}, "window-of-a-day", "{",
-         "warning: the window starts and ends at the same time. It lasts for 24 hours"),
+         "warning: the window starts and ends at the same time. It lasts 24 hours"),
         ({"dayy": "mon"}, "unknown-option", "dayy",
-         f"{U}'dayy' of a time of day. Did you mean 'day'? The window holds on every day"),
+         f"{U}'dayy' of a time of day. Did you mean 'day'? The window applies every day"),
         ({"begin": "9:00"}, "unknown-option", "begin",
          f"{U}'begin' of a time of day. Did you mean 'time_start'? The window begins at 0:00"),
         ({"start": "9:00"}, "unknown-option", "start",
@@ -166,11 +166,11 @@ C = "error: configuration: 'timezone': "
 @pytest.mark.parametrize(
     ("zone", "code", "text"),
     [
-        (5, "bad-value", f"{C}expected a time zone such as 'America/Toronto', found 5. The zone of the system is used"),
+        (5, "bad-value", f"{C}expected a time zone such as 'America/Toronto', found 5. The system's time zone is used"),
         ("Nowhere/At all", "unknown-timezone", f"{C}unknown time zone 'Nowhere/At all'. Known: "
-         "America/Toronto, Europe/Paris. The zone of the system is used"),
+         "America/Toronto, Europe/Paris. The system's time zone is used"),
         ("Europe/Pariss", "unknown-timezone",
-         f"{C}unknown time zone 'Europe/Pariss'. Did you mean 'Europe/Paris'? The zone of the system is used"),
+         f"{C}unknown time zone 'Europe/Pariss'. Did you mean 'Europe/Paris'? The system's time zone is used"),
     ],
 )  # fmt: skip
 def test_all_that_is_said_of_a_time_zone(
@@ -211,7 +211,7 @@ def test_what_the_sign_of_a_zone_makes_of_the_time(load_config: Load, zone: str,
     assert len(said) == bool(side)
     for report in said:
         there = {f"{when:%H:%M}" for when in (before, after)}
-        assert report.message in {f"in POSIX form {zone} is {side} of Greenwich: it is now {time} there" for time in there}
+        assert report.message in {f"in POSIX notation {zone} is {side} of Greenwich: it is now {time} there" for time in there}
         assert report.hint == (
             "for Europe write CET-1CEST,M3.5.0,M10.5.0/3, for New York EST5EDT,M3.2.0,M11.1.0, or a name: 'Europe/Paris'"
         )

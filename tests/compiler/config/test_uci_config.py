@@ -310,7 +310,7 @@ def test_all_that_is_wrong_with_times_of_day_is_told_at_once_and_once(load_uci: 
     assert any("the time of day 'broken' was left out" in line for line in lines(loaded))
     said = {report.code: report for report in loaded[1].errors}
     assert said["time-of-day-unusable"].message == "action 'b': 'time_of_day': the time of day 'broken' was left out"
-    assert said["unknown-time-of-day"].message == "action 'a': 'time_of_day': no time of day is named 'other'"
+    assert said["unknown-time-of-day"].message == "action 'a': 'time_of_day': there is no time of day named 'other'"
     first = loaded[1].errors[0]
     assert (first.code, first.consequence, first.place.option.rpartition(".")[2]) == (
         "bad-value",

@@ -206,10 +206,10 @@ def test_messages_are_cut_off_wherever_they_are_torn(size: int) -> None:
 @pytest.mark.parametrize(
     ("start", "words"),
     [
-        (b"\1\0\0\0\0\0\0\0\0\0\0\4", "no message"),
-        (b"\0\0\0\0\0\0\0\0\0\0\0\3", "no message"),
+        (b"\1\0\0\0\0\0\0\0\0\0\0\4", "not a ubus message"),
+        (b"\0\0\0\0\0\0\0\0\0\0\0\3", "not a ubus message"),
         (b"\0\0\0\0\0\0\0\0\0\x10\0\1", "1048577 bytes"),
-        (b"HTTP/1.1 400", "no message"),
+        (b"HTTP/1.1 400", "not a ubus message"),
     ],
 )
 def test_what_is_no_message_is_refused_by_its_start(start: bytes, words: str) -> None:

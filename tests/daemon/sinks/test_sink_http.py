@@ -91,7 +91,7 @@ def test_the_end_of_the_daemon_does_not_wait_for_a_server_that_hangs(monkeypatch
         bench = Bench()
         feed(bench.use(http(made.port, batch=1)), record(1), record(2))
         bench.hub.finish()
-        assert "2 events of sinks are lost" in bench.said[-1][1]
+        assert "2 events of sinks were lost" in bench.said[-1][1]
         bench.hub.close()
         assert bench.counters.skipped == 2
 

@@ -411,7 +411,7 @@ def test_a_dead_socket_is_replaced_and_a_living_one_is_not(tmp_path: Path) -> No
     assert path.read_text() == "a file"
     third = Bench()
     third.use(unix(path))
-    assert "no socket" in third.said[0][1]
+    assert "is not a socket" in third.said[0][1]
 
 
 def test_a_channel_that_stays_over_a_reload_keeps_its_readers(tmp_path: Path) -> None:

@@ -159,9 +159,9 @@ def changed(**fields: object) -> dict[str, Any]:
     ("record", "words"),
     [
         ([], "a record must be an object"), ({}, "a record needs a type"), ({"type": 5}, "a record needs a type"),
-        ({"type": "flow_stats"}, "a digest is a text that is not empty"), (without("local_ip"), "no 'local_ip'"),
+        ({"type": "flow_stats"}, "a digest must be a string that is not empty"), (without("local_ip"), "no 'local_ip'"),
         ({"type": "flow"}, "no 'flow'"), ({"type": "flow", "flow": []}, "a field has a wrong type"),
-        (changed(digest=5), "a field has a wrong type"), (changed(ip_version=5), "ip_version is 4 or 6"),
+        (changed(digest=5), "a field has a wrong type"), (changed(ip_version=5), "ip_version must be 4 or 6"),
         (changed(local_port=-1), "a field is out of range"),
     ],
 )  # fmt: skip
