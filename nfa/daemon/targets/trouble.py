@@ -36,3 +36,19 @@ class Trouble:
     def wait(self, until: int) -> None:
         """Try nothing again before this second."""
         self.retry_at = max(self.retry_at, until)
+
+
+class Troubled:
+    """What has a `state` that may be in trouble: a slot of any kind."""
+
+    state: Trouble
+
+    @property
+    def trouble(self) -> str:
+        """Why it cannot be used now, in words; "" while it can."""
+        return self.state.words
+
+    @property
+    def trouble_code(self) -> str:
+        """The code of that."""
+        return self.state.code

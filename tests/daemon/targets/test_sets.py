@@ -595,3 +595,13 @@ def test_the_fake_kernel_is_no_easier_than_the_real_one() -> None:
     assert (answer.error, ipset.failed_index(answer.echo)) == (ipset.IPSET_ERR_HASH_FULL, 0)
     (answer,) = kernel.send(ipset.Elements("y", 4, ("other_addr",), 7, -1, None).encode(ipset.ADD, 6, [key(1)]))
     assert (answer.sequence, answer.error) == (6, errno.ENOENT)
+
+
+@KINDS
+def test_a_full_set_is_full_after_a_reload_too(kind: str) -> None:
+    """Status would say that all is well, while new elements are refused."""
+    bench = Bench(kind)
+    bench.kernel.limits["x.v4"] = 1
+    bench.want(100, 1, 2)
+    assert bench.sets.provide(bench.slot, 100, False)
+    assert bench.slot.trouble_code == "set-full"

@@ -23,7 +23,6 @@ from nfa.daemon.targets.sets.states import (
     MISFIT,
     MISFITS,
     MISSING,
-    NAMES,
     NOT_OURS,
     NOTHING,
     OWE,
@@ -105,7 +104,7 @@ def test_what_leads_where(value: int, after: tuple[int, ...]) -> None:
     for event, expected in zip(EVENTS, after, strict=True):
         state = state_in(value)
         state.happens(event, 5)
-        assert NAMES[state.value] == NAMES[expected], (NAMES[value], event)
+        assert state.value == expected, (value, event)
 
 
 @pytest.mark.parametrize("value", STATES)
@@ -127,7 +126,7 @@ def test_a_set_that_comes_back_owes_all_that_is_wanted(value: int) -> None:
 def test_a_new_set_owes_nothing_and_holds_nothing() -> None:
     """Status would count elements as missing from a set that nobody has filled yet, and speak of one that was replaced."""
     state = SetState(True)
-    assert (state.name, state.holds, state.all_owed, state.owed, state.away) == ("wanted", False, False, {}, 0)
+    assert (state.value, state.holds, state.all_owed, state.owed, state.away) == (WANTED, False, False, {}, 0)
     assert state.replaced is False and not state.usable
 
 

@@ -12,7 +12,7 @@ from ...netlink import conntrack
 from ..counters import Counters
 from ..sets.holders import Holders
 from ..sets.slot import MAX_LIVE
-from ..trouble import Trouble
+from ..trouble import Trouble, Troubled
 
 MYPY = False
 if MYPY:
@@ -71,7 +71,7 @@ def automatic(data: "Data", flow: "Record") -> tuple[int, int]:
     return found, data["protocols"].get(label_form(protocol) if isinstance(protocol, str) else "", NO_LABEL)
 
 
-class ConnectionSlot:
+class ConnectionSlot(Troubled):
     """The connections of one target. Its image data has `kind` (ctmark, ctlabel, or cut: nothing is set in those), `rank`,
     and `mark` and `mask`, or `labels` (bits), `auto`, `applications`, `protocols` and `log_errors`."""
 
@@ -95,7 +95,7 @@ class ConnectionSlot:
         """What to withdraw, with what finds it, and the reply tuple."""
         self.siblings: list[ConnectionSlot] = []
         """Slots of other targets of this kind."""
-        self.state = Trouble()
+        self.state: Trouble = Trouble()
         self.worked_at = 0
         self.begun_at = 0
         """The second in which a connection got the bits that did not carry them before, and `without_room`: how many others
@@ -119,16 +119,6 @@ class ConnectionSlot:
         self._latest = (self._latest or {}) if data["auto"] else None
 
     # -- the form of a Slot -----------------------------------------------------------------------------------------
-
-    @property
-    def trouble(self) -> str:
-        """Why the bits cannot be set now, in words; "" while they can."""
-        return self.state.words
-
-    @property
-    def trouble_code(self) -> str:
-        """The code of that."""
-        return self.state.code
 
     @property
     def present(self) -> int:

@@ -89,7 +89,8 @@ class KeptSets:
             return False
         slot.keep_carried(now)
         self.happens(slot, MADE)
-        self.works(slot)
+        if state.value != FULL:  # that it is there says nothing about its room
+            self.works(slot)
         return True
 
     def _make(self, slot: Slot, flush: bool, deleted: bool) -> int:

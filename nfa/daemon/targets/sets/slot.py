@@ -7,6 +7,7 @@ that one table of flows can hold elements of all sets. Whether the set can take 
 
 from ...base.portable import ORDERED
 from ..counters import Counters
+from ..trouble import Troubled
 from .holders import Holders
 from .states import SetState
 
@@ -33,7 +34,7 @@ def set_of(data: "dict[str, Any]") -> "tuple[Any, ...]":
     return (data["kind"], data["table_family"], data["table"], data["set"])
 
 
-class Slot:
+class Slot(Troubled):
     """One kernel set of one target and family, made from a slot of the policy image (see `provision`)."""
 
     def __init__(self, number: int, data: "dict[str, Any]", counters: Counters) -> None:
@@ -46,7 +47,7 @@ class Slot:
         """What is to be brought to the kernel at the end of this turn; the same for `refreshes` and `dels`."""
         self.refreshes: dict[bytes, None] = {}
         self.dels: dict[bytes, None] = {}
-        self.state = SetState(data["managed"])
+        self.state: SetState = SetState(data["managed"])
         self.carried_over = True
         """The set may hold elements that are not in `live` (of an earlier life of the daemon, or of another program): adding
         one of those must refresh it."""
@@ -162,16 +163,6 @@ class Slot:
             self._second = now
             self._end = now + self.ttl if self.ttl else 0
         return self._end
-
-    @property
-    def trouble(self) -> str:
-        """Why the set cannot be used now, in words; "" while it can."""
-        return self.state.words
-
-    @property
-    def trouble_code(self) -> str:
-        """The code of that."""
-        return self.state.code
 
     @property
     def present(self) -> int:

@@ -33,7 +33,6 @@ all are sent once `retry_at` has come: that is how the daemon notices that the s
 from ..trouble import Trouble
 
 WANTED, MAKING, MISSING, MISFIT, NOT_OURS, REFUSED, THERE, LOST, FULL = range(9)
-NAMES = ("wanted", "being created", "missing", "of another type", "not ours", "refused", "there", "lost", "full")
 
 SEND, OWE, REFUSE = 0, 1, 2
 """What becomes of an add; a refresh is sent or owed, a withdrawal sent or kept."""
@@ -84,11 +83,6 @@ class SetState(Trouble):
         """It was the daemon that deleted it, because it was of another type."""
 
     # -- what it allows -------------------------------------------------------------------------------------------------
-
-    @property
-    def name(self) -> str:
-        """The state in a word or two, for status."""
-        return NAMES[self.value]
 
     @property
     def usable(self) -> bool:
