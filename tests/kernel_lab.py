@@ -260,11 +260,14 @@ class Daemon:
         fresh.rename(self.config)
 
     def status(self) -> dict[str, Any]:
-        """Ask over the control socket, as `nfa status --json` does."""
+        return self.ask("status")
+
+    def ask(self, method: str) -> dict[str, Any]:
+        """Call a method over the control socket, as the commands do."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(PATIENCE)
             connection.connect(str(self.control))
-            connection.sendall(b'{"method": "status"}\n')
+            connection.sendall(json.dumps({"method": method}).encode() + b"\n")
             answer = b""
             while not answer.endswith(b"\n"):
                 chunk = connection.recv(1 << 16)

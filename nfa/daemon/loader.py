@@ -129,6 +129,7 @@ class Loader:
         if not self.wanted or self._began:
             return
         self.wanted = False
+        self._watched = []  # a change before now is in what the compiler reads; it tells what it read
         self._retry.move(NEVER)
         self._waiting += self._asked
         self._asked = []
@@ -181,7 +182,6 @@ class Loader:
             stamp = image.stamp(path)
             if stamp != read and stamp == last:
                 self._daemon.log.say("notice", path + " has changed")
-                self._watched = []
                 self.wanted = True
                 return
             watched[2] = stamp
