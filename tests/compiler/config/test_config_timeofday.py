@@ -42,6 +42,7 @@ def windows(load_config: Load, time_of_day: Any) -> tuple[list[Window] | None, R
         ),
         ({"day": None, "time_end": "24:00"}, [Window(ALL, 0, 86400, "inclusive")]),
         ({"day": "sun, monday"}, [Window((0, 6), 0, 86400, "inclusive")]),
+        ({"day": "sun,mon"}, [Window((0, 6), 0, 86400, "inclusive")]),
         ({"time_start": "22:00", "time_end": "06:00"}, [Window(ALL, 79200, 21600, "inclusive")]),
         (None, []),
         ([], []),

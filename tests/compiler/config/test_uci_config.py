@@ -320,6 +320,14 @@ def test_all_that_is_wrong_with_times_of_day_is_told_at_once_and_once(load_uci: 
     assert first.message == "time_of_day 'unused': unknown day 'tu'" and first.hint == "did you mean 'tue' or 'thu'?"
 
 
+def test_an_unknown_option_of_a_time_of_day_is_a_warning(load_uci: LoadUci) -> None:
+    """A misspelt option would be passed over, and the window last all day."""
+    _, reports = load_uci("config time_of_day evening\n\toption time_strat 20:00\n" + MINIMAL)
+    (warning,) = reports.warnings
+    assert (warning.code, warning.consequence) == ("unknown-option", "the window begins at 0:00")
+    assert warning.message == "unknown property 'time_strat' of a time of day"
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
