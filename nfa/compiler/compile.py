@@ -354,6 +354,14 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
     source += "".join(key_source(name, slot) for name, slot in zip(names, compiled.slots, strict=True))
     uses_categories = "categories(f)" in source
     reports = compiled.reports
+    last_good = compiled.keeping.good.pack()
+    if not last_good:
+        reports.warning(
+            "last-good-too-large",
+            None,
+            "the policy is too large for the daemon to keep the last good version of its sections",
+            consequence="a section that has an error later is left out",
+        )
     return {
         "format": image.FORMAT,
         "code": code_of(source),
@@ -394,7 +402,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         "log_level": policy.main["log_level"],
         "files": policy.files,
         "kept": [{"kind": kind, "name": name} for kind, name in compiled.keeping.kept],
-        "last_good": compiled.keeping.good.pack(),
+        "last_good": last_good,
         **findings_of(reports),
     }
 
