@@ -30,8 +30,8 @@ _DISABLED = (
 )
 
 _LAST_GOOD = (
-    "This is what the daemon does when it starts: a running daemon keeps the last good version of each section that has an error\n"
-    "(nfa reload, nfa status)."
+    "This is what a daemon does when it starts: a running daemon keeps the last good version of each section that has an\n"
+    "error, see: nfa status"
 )
 
 

@@ -6,7 +6,7 @@ checks. Every value keeps its place; nothing is converted, nothing is left out, 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from nfa.compiler.base.report import Place
@@ -28,7 +28,7 @@ SINGULARS = {
 }
 
 
-def is_slip(word: str, meant: Collection[str], others: Collection[str] = ()) -> bool:
+def is_slip(word: str, meant: Collection[str], others: Iterable[str] = ()) -> bool:
     """Whether a word is so like one of `meant` that hardly anything else can be meant; `others`: what else could be."""
     import difflib  # only a slip needs it
 

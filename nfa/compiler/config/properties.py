@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from nfa.compiler.base.report import Place, did_you_mean, nearest, quote
 from nfa.compiler.base.secrets import SECRET_OPTIONS
 from nfa.compiler.config.convert import Context, Invalid
-from nfa.compiler.config.document import Properties, Section
+from nfa.compiler.config.document import Properties, Section, is_slip
 from nfa.compiler.config.options import Option, Options
 from nfa.compiler.config.origins import Origin
 from nfa.compiler.config.spelling import built_in
@@ -20,6 +20,8 @@ from nfa.compiler.config.spelling import built_in
 BUILT_IN = "the built-in default is used"
 """The consequence of a wrong value where defaults hold."""
 
+# Options that keep an action or target from flows, or switch it off.
+_RESTRICTIONS = ("halt_on_match", "time_of_day", "interface", "enabled", "target_enabled")
 # What nft, ipset and sections of the firewall call some properties.
 _ELSEWHERE = {"timeout": "ttl", "maxelem": "size", "family": "set_family", "table": "table_name"}
 
@@ -62,11 +64,12 @@ def convert(what: str, properties: Properties, options: Options, context: Contex
     settings = Settings({}, [])
     for name, value in properties:
         option = known.get(name.value)
-        if option is None and "exemptions" in known and nearest(name.value, known)[:1] in (["exemptions"], ["exemption"]):
-            # A slip in this one word must not make the action act on flows that should be exempt.
+        meant = _restriction(name.value, known) if option is None else None
+        if meant is not None:
             message = f"{what}: unknown property {quote(name.value)}"
-            reports.error("unknown-option", name.place, message, hint="did you mean 'exemptions'?", consequence=consequence)
-            settings.broken.append("exemptions")
+            hint = f"did you mean {quote(meant.name)}?"
+            reports.error("unknown-option", name.place, message, hint=hint, consequence=_instead(meant, consequence))
+            settings.broken.append(meant.key)
             continue
         if option is None:
             settings.unknown.append(name.value)
@@ -101,6 +104,14 @@ def convert(what: str, properties: Properties, options: Options, context: Contex
                 message = f"{what}: {quote(name.value)}: {fault.bare if hidden else fault}"
                 reports.error(fault.code, fault.place, message, hint=fault.hint, consequence=instead)
     return settings
+
+
+def _restriction(slip: str, known: dict[str, Option]) -> Option | None:
+    """The option that an unknown property is meant to be, if without it a section would act on more than it should."""
+    if "exemptions" in known and nearest(slip, known)[:1] in (["exemptions"], ["exemption"]):
+        return known["exemptions"]
+    near = [name for name in _RESTRICTIONS if name in known and is_slip(slip, (name,), known.keys() - {name})]
+    return known[near[0]] if near else None
 
 
 def last_good(what: str, section: Section, options: Options, context: Context) -> Settings:

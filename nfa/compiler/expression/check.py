@@ -74,9 +74,13 @@ class _Value:
 
 @dataclass(frozen=True)
 class _Unsure:
-    """A value that a flow may have without our knowing. `value`: what it is compared with all the same, None for nothing."""
+    """A value that a flow may have without our knowing. `value`: what it is compared with all the same, None for nothing.
+
+    `unsaid`: see `Unknown`.
+    """
 
     value: object
+    unsaid: tuple[str, str, int, str] | None = None
 
 
 def _suggest(word: str, candidates: Iterable[str]) -> str:
@@ -169,7 +173,8 @@ class _Checker:
         """Return a comparison with a value that `resolve` gave."""
         if not isinstance(value, _Unsure):
             return Test(attribute.name, op, value, source)
-        unknown = Unknown(None if value.value is None else Test(attribute.name, "==", value.value, source), source)
+        test = None if value.value is None else Test(attribute.name, "==", value.value, source)
+        unknown = Unknown(test, source, value.unsaid)
         return Not(unknown, source) if op == "!=" else unknown
 
     def reachable(self, attribute: Attribute, op: str, value: _Value, word: Word) -> None:
@@ -243,10 +248,10 @@ class _Checker:
                 self.context.warn("unknown-risk", f"unknown risk '{value.value}'", self.base + word.start, hint)
                 return _Unsure(None)
             return number
-        if kind == "tag" and not self.known(text, word, self.context.catalogue.application(text), "application"):
-            return _Unsure(text)
-        if kind == "protocol" and not self.known(text, word, self.context.catalogue.protocols.get(text), "protocol"):
-            return _Unsure(text)
+        if kind == "tag":
+            return self.known(text, word, self.context.catalogue.application(text), "application")
+        if kind == "protocol":
+            return self.known(text, word, self.context.catalogue.protocols.get(text), "protocol")
         return str(value.value) if kind == "name" else text
 
     def broken_group(self, members: Members, word: Word) -> _Unsure:
@@ -256,10 +261,10 @@ class _Checker:
             raise self.error("address-group-unusable", message, word)
         return _Unsure(members)
 
-    def known(self, text: str, word: Word, found: int | None, what: str) -> bool:
-        """Return whether a list has the name; warn if not. An agent may know more names than its lists."""
+    def known(self, text: str, word: Word, found: int | None, what: str) -> str | _Unsure:
+        """Return a name; unsure if no list has it. An agent may know more names, but a near one looks like a slip: warn."""
         if found is not None or text == "unknown":
-            return True
+            return text
         import difflib  # only a slip needs it
 
         catalogue = self.context.catalogue
@@ -269,8 +274,11 @@ class _Checker:
         near = difflib.get_close_matches(text.removeprefix("netify."), names, n=1, cutoff=0.82)
         close = f"did you mean '{near[0]}'?" if near else ""
         code = "unknown-application" if what == "application" else "unknown-protocol"
-        self.context.warn(code, f"unknown {what} '{text}'", self.base + word.start, close)
-        return False
+        warning = (code, f"unknown {what} '{text}'", self.base + word.start, close)
+        if close or (what == "application" and catalogue.complete_applications):
+            self.context.warn(*warning)
+            return _Unsure(text)
+        return _Unsure(text, warning)
 
     def category(self, attribute: Attribute, text: str, word: Word) -> int | _Unsure:
         catalogue = self.context.catalogue
@@ -300,4 +308,4 @@ class _Checker:
 
 def check(statement: Statement, context: Context) -> Node:
     """Give a statement its meaning. Raises `ExpressionError`, with offsets in the text that the statement came from."""
-    return settle(_Checker(statement.text, statement.start, context).node(statement.tree))
+    return settle(_Checker(statement.text, statement.start, context).node(statement.tree), context.warn)

@@ -59,10 +59,14 @@ class Or:
 
 @dataclass(frozen=True)
 class Unknown:
-    """A comparison whose outcome is not known where `test` does not hold (None: nowhere); `unknown.settle` replaces it."""
+    """A comparison whose outcome is not known where `test` does not hold (None: nowhere); `unknown.settle` replaces it.
+
+    `unsaid`: the warning about it, if there was none yet, because it does no harm unless it is negated.
+    """
 
     test: Test | None
     source: str
+    unsaid: tuple[str, str, int, str] | None = None
 
 
 Node = Union[Everything, Nothing, Test, Unknown, Not, And, Or]

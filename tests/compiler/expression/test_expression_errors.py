@@ -80,6 +80,7 @@ UNKNOWN = [
     ("port == 1;\nrisks == «'clear-text credential'»;", "unknown risk 'clear-text credential'", ""),
     ("app == «'netify.youtub'»;", "unknown application 'netify.youtub'", "did you mean 'youtube'?"),
     ("app != «'nosuchthing'»;", "unknown application 'nosuchthing'", ""),
+    ("!(app == «'nosuchthing'» || port == 1);", "unknown application 'nosuchthing'", ""),
     ("proto == «'quicc'»;", "unknown protocol 'quicc'", "did you mean 'quic'?"),
 ]  # fmt: skip
 
