@@ -75,10 +75,10 @@ SHOWN_REPORTS = 50
 WATCH_EVERY = 0.9
 """Seconds between two looks at the JSON files of the configuration."""
 
-NOT_REMEMBERED = (
-    "this policy does not reach connections yet that began before this reload: the one before had no use for their records. "
-    "It does when netifyd next reports such a flow, or when its connection is opened again"
-)
+NOT_REMEMBERED = "this policy does not reach connections yet that began before this reload: "
+NO_USE = "the one before had no use for their records"
+NO_ROOM = " of their records were not kept, for lack of room"
+LATER = ". It reaches them when netifyd next reports such a flow, or when the connection is opened again"
 
 
 def _loaded(data: "Image") -> bool:
@@ -303,7 +303,9 @@ class Loader:
         # An edge that falls on a reload is an edge all the same.
         begins = policy.reprocess is not False or bool(turned)
         if begins and engine.evaluated and not old.keeps:
-            self._warn("flows-not-remembered", NOT_REMEMBERED)
+            self._warn("flows-not-remembered", NOT_REMEMBERED + NO_USE + LATER)
+        elif begins and engine.kept.lately_dropped:
+            self._warn("flows-not-remembered", NOT_REMEMBERED + str(engine.kept.lately_dropped) + NO_ROOM + LATER)
         daemon.begin_again(ended, begins)
 
     def _tell_active(self, policy: Policy) -> None:

@@ -196,6 +196,10 @@ def test_ten_thousand_elements_end_with_their_action(lab: Lab) -> None:
     disabled(made)
     reload(lab, made)
     blocked(lab)
+    # There is no room for all of their records: who switches it on again hears of that.
+    made["actions"]["block"]["enabled"] = True
+    (report,) = reload(lab, made)["reports"]
+    assert report["code"] == "flows-not-remembered" and "for lack of room" in report["message"]
 
 
 def test_a_pause_takes_back_what_was_done_and_ends_by_itself(lab: Lab) -> None:

@@ -96,6 +96,8 @@ class Kept:
         self.others = Records()
         self._per_flow = per_flow or KEPT_BYTES
         self._spare = spare
+        self._before = 0
+        """How many had been evicted when the present age began."""
         self._pack: Pack = _same
         self._unpack: Pack = _same
 
@@ -106,6 +108,11 @@ class Kept:
     def dropped(self) -> int:
         """How many were evicted that a known change concerns."""
         return self.concerned.dropped
+
+    @property
+    def lately_dropped(self) -> int:
+        """How many were evicted in the present age: their flows may live still."""
+        return self.concerned.dropped + self.others.dropped - self._before
 
     def pack_with(self, pack: "Pack", unpack: "Pack") -> None:
         """Take functions that make payloads small, and payloads again."""
@@ -173,6 +180,7 @@ class Kept:
 
     def age(self) -> None:
         """Begin a new age: forget flows that were not heard of for all of the last one."""
+        self._before = self.concerned.dropped + self.others.dropped
         self.concerned.age()
         self.others.age()
 
