@@ -17,6 +17,7 @@ from ..image import cpython as image
 from . import catalogue
 from .base.paths import FOLDERS, Paths
 from .base.report import Place, Reports, did_you_mean, excerpt, line_at, quote
+from .causes import causes
 from .config.actions import LEFT_OUT
 from .config.channels import channel_data
 from .config.document import GLOBAL
@@ -362,6 +363,8 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
             "the policy is too large for the daemon to keep the last good version of its sections",
             consequence="a section that has an error later is left out",
         )
+    applied = [(item.action, item.criteria, item.exemptions) for item in compiled.actions if not item.code and item.criteria]
+    cause, decides = causes(policy, compiled.exemptions, applied, compiled.schedules, compiled.slots)
     return {
         "format": image.FORMAT,
         "code": code_of(source),
@@ -381,6 +384,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
                 "cut": target.cut and target.type != "pftable",
                 "options": target.options if target.type == "log" else {},
                 "trouble": target.trouble,
+                "cause": cause[target.name],
                 "channel": channel_data(target) if target.channel else {},
                 "events": target.options.get("flow_events", ()),
                 "slots": tuple(i for i, slot in enumerate(compiled.slots) if slot["target"] == target.name),
@@ -396,6 +400,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         "zone_name": compiled.schedules.zone,
         "hours": [in_words(*windows) for windows in compiled.schedules.windows],
         "schedules": [compiled.schedules.of.get(item.action.name, -1) for item in compiled.actions],
+        "decides": decides,
         "reprocess": policy.reprocess_flows,
         "max_flows": policy.main["max_flows"],
         "names": json.dumps(catalogue.rows(compiled.catalogue), separators=(",", ":")).encode(),

@@ -227,6 +227,7 @@ def test_the_daemon_watches_no_more_files_than_it_has_time_for(house: House, tmp
 
 def test_a_reload_says_what_an_automatic_one_has_said_already(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     """Two seconds after the file was saved, `nfa reload` said "0 warnings": nobody saw those of the automatic reload."""
+    house.file.write_text(json.dumps(CONFIG | {"reprocess_flows": False}))
     house.result("reload")
     house.feed(samples.flow("HTTP/S", "netify.youtube"))
     video = CONFIG["actions"]["video"] | {"time_of_day": {"time_start": "1:00", "time_end": "2:00"}}
@@ -234,13 +235,13 @@ def test_a_reload_says_what_an_automatic_one_has_said_already(house: House, caps
     settle(house)
     assert house.daemon.loader.info["generation"] == 3
     told = [report["code"] for report in house.daemon.loader.info["reports"]]
-    assert "hours-not-remembered" in told and "unknown-category" in told
+    assert "flows-not-remembered" in told and "unknown-category" in told
     for _ in range(2):
         answer = house.result("reload")
         assert [report["code"] for report in answer["reports"]] == told
         assert answer["warnings"] == len(told)
-    house.file.write_text(json.dumps(CONFIG))
-    assert "hours-not-remembered" not in [report["code"] for report in house.result("reload")["reports"]]
+    house.file.write_text(json.dumps(CONFIG | {"actions": {}}))
+    assert "flows-not-remembered" not in [report["code"] for report in house.result("reload")["reports"]]
 
 
 def test_errors_come_first_where_there_is_not_room_for_all(house: House) -> None:
