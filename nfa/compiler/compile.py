@@ -15,18 +15,18 @@ from dataclasses import dataclass, field
 from ..image import cpython as image
 from . import catalogue
 from .base.paths import FOLDERS, Paths
-from .base.report import Place, Reports, did_you_mean, excerpt, line_at, quote
+from .base.report import Place, Reports, excerpt, line_at, quote
 from .config.channels import channel_data
 from .config.features import BROKEN, REASONS, inactive_code, target_is_active
 from .config.groups import load_groups
 from .config.members import members_of
 from .config.model import Action, Policy, Text
 from .config.sources import UCI_FOLDER, Sources, load
-from .expression import Context, understand
-from .expression.check import parse_address
+from .expression import Context, ExpressionError, understand
+from .expression.bare import bare_address
 from .expression.generate import Generator
 from .expression.index import Index
-from .expression.tree import And, Everything, Network, Node, Not, Or, Test, any_of
+from .expression.tree import And, Everything, Node, Not, Or, Test, any_of
 from .provision import conntrack, pf
 from .provision.kernel import Kernel
 from .provision.keys import key_source
@@ -68,7 +68,6 @@ def names_of_agent(paths: Paths) -> catalogue.Catalogue:
     return catalogue.load(dict.fromkeys((paths.state_persistent, *FOLDERS)))
 
 
-_ADDRESS_LIKE = re.compile(r"(?=.*[0-9])[0-9A-Fa-f.:/-]+")
 _COMPACT_LINE = re.compile(r"!?(?:ai|pi|ac|pc):[^\s;]+")
 
 
@@ -111,29 +110,13 @@ class _Compiler:
         return any_of(nodes), len(self.reports.errors) == before
 
     def address(self, text: Text, what: str, consequence: str) -> list[Node] | None:
-        """An exemption may be an address, a CIDR, a MAC address or a group: it exempts flows with it at either end.
-
-        None when it is none of these.
-        """
-        word = text.value.strip()
-        if word.startswith("@"):
-            members = self.groups.get(word[1:])
-            if members is None:
-                hint = did_you_mean(word[1:], self.groups) or "there are no address groups"
-                message = about(what, f"unknown address group {quote(word)}")
-                self.reports.error("unknown-address-group", text.place, message, hint=hint, consequence=consequence)
-                return []
-            return [Test("ip", "==", members, f"ip == {word}"), Test("mac", "==", members, f"mac == {word}")]
-        value = parse_address(word)
-        if isinstance(value, Network):
-            return [Test("ip", "==", value, f"ip == {word}")]
-        if isinstance(value, bytes):
-            return [Test("mac", "==", value, f"mac == {word}")]
-        if _ADDRESS_LIKE.fullmatch(word):
-            message = about(what, f"{quote(word)} is not an IP address, network or MAC address")
-            self.reports.error("bad-address", text.place, message, consequence=consequence)
+        """Understand an exemption that is an address or a group; None for one that is an expression."""
+        try:
+            return bare_address(text.value, self.groups)
+        except ExpressionError as error:
+            message = about(what, error.message)
+            self.reports.error(error.code, text.at(error.offset), message, hint=error.hint, consequence=consequence)
             return []
-        return None
 
     def expressions(self, text: Text, what: str, consequence: str) -> list[Node]:
         def shown(offset: int) -> tuple[Place, str]:

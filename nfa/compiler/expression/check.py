@@ -7,20 +7,19 @@ and value is looked up, so that nothing can fail on a user's typing later, when 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ..base.addresses import AddressError, mac_of, networks_of
 from ..base.report import nearest
 from ..catalogue import Catalogue
 from . import regex
-from .attributes import BY_NAME, COMPACT, CONSTANTS, Attribute
+from .attributes import BY_NAME, COMPACT, CONSTANT_ALIASES, CONSTANTS, Attribute
 from .grammar import Comparison, ExpressionError, Raw, Star, Statement, Word
 from .literal import needed
 from .tree import And, Everything, Members, Network, Node, Not, Or, Pattern, Test
 
-_MAC = re.compile(r"[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}\Z")
 _NUMBER = re.compile(r"(?:0x[0-9A-Fa-f]{1,16}|[0-9]{1,20})\Z")
 _FRIENDLY = {
     "regex": "a regular expression",
@@ -29,6 +28,7 @@ _FRIENDLY = {
     "boolean": "true or false",
     "address": "an IP address",
     "network": "a network",
+    "range": "a range of addresses",
     "mac": "a MAC address",
     "group": "an address group",
     "constant": "a constant",
@@ -72,15 +72,19 @@ def _suggest(word: str, candidates: Iterable[str]) -> str:
     return f"did you mean {' or '.join(repr(name) for name in close)}?" if close else ""
 
 
-def parse_address(text: str) -> Network | bytes | None:
-    """Return the network of an IP address or CIDR (host bits dropped), the 6 bytes of a MAC address, or None."""
-    if _MAC.match(text):
-        return bytes.fromhex(text.replace(":", "").replace("-", ""))
-    try:
-        network = ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return None
-    return Network(network.network_address.packed, network.prefixlen)
+def address_value(text: str) -> Network | Members | bytes | None:
+    """Return what an address, network or range is compared as: a network, or `Members` of several; 6 bytes for a MAC address.
+
+    None for a text that is nothing of these. Raises AddressError for a range whose ends do not fit each other.
+    """
+    mac = mac_of(text)
+    if mac is not None:
+        return mac
+    found = tuple(Network(network.network_address.packed, network.prefixlen) for network in networks_of(text))
+    if len(found) < 2:
+        return found[0] if found else None
+    # No group that an expression can name has such a name.
+    return Members(f"={''.join(text.split())}", found, frozenset())
 
 
 class _Checker:
@@ -144,11 +148,7 @@ class _Checker:
         value = self.classify(raw.value, attribute)
         if value.token not in kind.tokens:
             expected = f"{' or '.join(attribute.constants)}" if attribute.constants else kind.expected
-            hint = ""
-            if value.token == "string" and not attribute.constants:
-                inner = self.try_word(str(value.value))
-                hint = "write it without quotes" if inner and inner.token in kind.tokens else ""
-            raise self.error("bad-value", f"'{word.text}' expects {expected}, found {_FRIENDLY[value.token]}", raw.value, hint)
+            raise self.error("bad-value", f"'{word.text}' expects {expected}, found {_FRIENDLY[value.token]}", raw.value)
         self.reachable(attribute, raw.op, value, raw.value)
         return Test(attribute.name, raw.op, self.resolve(attribute, value, raw.value), source)
 
@@ -161,41 +161,51 @@ class _Checker:
             message = f"'{attribute.name} {op} {value.value}' matches no flow: the largest possible value is {largest}"
             self.context.warn("matches-nothing", message, self.base + word.start, "")
 
-    @staticmethod
-    def try_word(text: str) -> _Value | None:
-        """Understand an unquoted word, or return None."""
+    def try_word(self, word: Word) -> _Value | None:
+        """Understand a word that needs no quotes, or return None."""
+        text = word.text
         if text.lower() in ("true", "false"):
             return _Value("boolean", text.lower() == "true")
         if _NUMBER.match(text):
             return _Value("number", int(text, 16) if text.startswith("0x") else int(text))
         if text.startswith("@") and len(text) > 1:
             return _Value("group", text[1:])
-        found = parse_address(text)
+        try:
+            found = address_value(text)
+        except AddressError as fault:
+            raise self.error("bad-address", str(fault), word, fault.hint) from None
         if isinstance(found, bytes):
             return _Value("mac", found)
-        return _Value("network" if "/" in text else "address", found) if found else None
+        kind = "range" if isinstance(found, Members) else "network" if "/" in text else "address"
+        return _Value(kind, found) if found else None
 
     def classify(self, word: Word, attribute: Attribute) -> _Value:
+        text = word.text
         if word.kind == "string":
-            if self.text[word.start] == '"':
-                raise self.error("bad-expression", "double quotes", word, "put strings in single quotes: '" + word.text + "'")
-            if not word.text:
+            if not text:
                 raise self.error("bad-value", "an empty string", word, f"'!{attribute.name}' matches flows that have none")
-            if word.text.startswith("rx:"):
-                return _Value("regex", word.text[3:])
-            return _Value("string", word.text)
-        value = self.try_word(word.text)
+            if text.startswith("rx:"):
+                return _Value("regex", text[3:])
+            if "string" in attribute.kind.tokens:
+                return _Value("string", text)
+            # Quotes around what needs none, as the documentation of version 5 has it: they leave no doubt.
+            value = self.try_word(word)
+            if value is None and text not in attribute.constants and text not in CONSTANT_ALIASES:
+                return _Value("string", text)
+        else:
+            value = self.try_word(word)
         if value is not None:
             return value
-        if word.text in CONSTANTS or attribute.constants:
-            if word.text not in attribute.constants:
+        if text in CONSTANTS or text in CONSTANT_ALIASES or attribute.constants:
+            text = CONSTANT_ALIASES.get(text, text)
+            if text not in attribute.constants:
                 raise self.error(
                     "bad-value",
                     f"'{word.text}' is not a value of '{attribute.name}'",
                     word,
-                    _suggest(word.text, attribute.constants) or f"use one of {', '.join(attribute.constants)}",
+                    _suggest(text, attribute.constants) or f"use one of {', '.join(attribute.constants)}",
                 )
-            return _Value("constant", word.text)
+            return _Value("constant", text)
         hint = f"write '{word.text}' in single quotes" if "string" in attribute.kind.tokens else ""
         raise self.error("bad-value", f"expected {attribute.kind.expected}, found '{word.text}'", word, hint)
 

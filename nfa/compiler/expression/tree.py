@@ -63,7 +63,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Members:
-    """What an address group holds, for one attribute: networks and MAC addresses (6 bytes)."""
+    """What an address group holds, or a range of addresses: networks and MAC addresses (6 bytes)."""
 
     name: str
     networks: tuple[Network, ...]
