@@ -98,6 +98,8 @@ class _Compiler:
     def __init__(self, paths: Paths, reports: Reports) -> None:
         self.reports = reports
         self.catalogue = names_of_agent(paths)
+        for path, problem in self.catalogue.problems:
+            reports.warning("names-unreadable", Place(path, 0, 0), problem, consequence="the built-in names are used")
         self.groups = {name: members_of(group) for name, group in load_groups(paths, reports).items()}
 
     def texts(self, texts: list[Text], what: str, consequence: str, addresses: bool) -> tuple[Node | None, bool]:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from ..base.addresses import AddressError, mac_of, networks_of
 from ..base.report import nearest
 from ..catalogue import Catalogue
-from . import regex
+from . import listed, regex
 from .attributes import BY_NAME, COMPACT, CONSTANT_ALIASES, CONSTANTS, Attribute
+from .elsewhere import part_of, spelled
 from .grammar import Comparison, ExpressionError, Raw, Star, Statement, Word
 from .literal import needed
 from .tree import And, Everything, Members, Network, Node, Not, Or, Pattern, Test
@@ -92,6 +93,10 @@ class _Checker:
         self.text = text
         self.base = base
         self.context = context
+        self.named: dict[str, set[str]] = {}
+        """Names, to the attributes that they are compared with."""
+        self.misplaced: list[tuple[str, str, Word, str]] = []
+        """Names that the attribute never has, what it is, where, and how to write what was meant."""
 
     def error(self, code: str, message: str, word: Word, hint: str = "") -> ExpressionError:
         return ExpressionError(message, self.base + word.start, word.end - word.start, hint, code)
@@ -117,15 +122,15 @@ class _Checker:
             )
         return (And if raw.kind == "and" else Or)(items, self.source(raw))
 
-    def compact(self, raw: Comparison) -> Test:
+    def compact(self, raw: Comparison) -> Node:
         word = raw.attribute
         prefix, _, tag = word.text.partition(":")
         attribute = BY_NAME[COMPACT[prefix]]
         tag = tag.strip("'")
         value = _Value("number", int(tag)) if tag.isdecimal() and len(tag) < 20 else _Value("string", tag)
-        return Test(attribute.name, "==", self.resolve(attribute, value, word), self.source(raw))
+        return self.compare(attribute, "==", value, word, self.source(raw))
 
-    def comparison(self, raw: Comparison) -> Test:
+    def comparison(self, raw: Comparison) -> Node:
         word = raw.attribute
         attribute = BY_NAME.get(word.text)
         if attribute is None:
@@ -150,7 +155,26 @@ class _Checker:
             expected = f"{' or '.join(attribute.constants)}" if attribute.constants else kind.expected
             raise self.error("bad-value", f"'{word.text}' expects {expected}, found {_FRIENDLY[value.token]}", raw.value)
         self.reachable(attribute, raw.op, value, raw.value)
-        return Test(attribute.name, raw.op, self.resolve(attribute, value, raw.value), source)
+        return self.compare(attribute, raw.op, value, raw.value, source)
+
+    def compare(self, attribute: Attribute, op: str, value: _Value, word: Word, source: str) -> Node:
+        """The test of an attribute; a category that is only a list of the owner's becomes what is in the list."""
+        text = str(value.value).lower() if value.token == "string" else ""
+        self.named.setdefault(text.removeprefix("netify."), set()).add(attribute.name)
+        tag = text if attribute.kind.name == "category" else ""
+        files = self.context.catalogue.lists.get(tag, []) if attribute.name in listed.ATTRIBUTES else []
+        if not files or tag in self.context.catalogue.application_categories:
+            return Test(attribute.name, op, self.resolve(attribute, value, word), source)
+
+        def warn(message: str, hint: str) -> None:
+            self.context.warn("category-list", message, self.base + word.start, hint)
+
+        node = listed.tree_of(tag, files, attribute.name, source, warn)
+        if node is None:
+            what = f"the list '{tag}' has nothing that '{attribute.name}' could be compared with"
+            self.context.warn("matches-nothing", what, self.base + word.start, "")
+            node = Or((), source)
+        return Not(node, source) if op == "!=" else node
 
     def reachable(self, attribute: Attribute, op: str, value: _Value, word: Word) -> None:
         """Warn about a number that no packet can have."""
@@ -241,15 +265,19 @@ class _Checker:
         """Warn about a name that no list has: an agent may know more names, but a near one looks like a slip."""
         if found is not None or text == "unknown":
             return
+        catalogue = self.context.catalogue
+        elsewhere = spelled(catalogue, text, what, word.kind == "compact")
+        if elsewhere:
+            self.misplaced.append((text.removeprefix("netify."), what, word, elsewhere))
+            return
         import difflib  # only a slip needs it
 
-        catalogue = self.context.catalogue
         names: Iterable[str] = catalogue.protocols
         if what == "application":
             names = {name.partition(".")[2] or name for name in catalogue.applications}
         near = difflib.get_close_matches(text.removeprefix("netify."), names, n=1, cutoff=0.82)
-        close = f"did you mean '{near[0]}'?" if near else ""
-        if close or (what == "application" and catalogue.complete_applications):
+        close = f"did you mean '{near[0]}'?" if near else part_of(catalogue, text)
+        if near or (what == "application" and catalogue.complete_applications):
             code = "unknown-application" if what == "application" else "unknown-protocol"
             self.context.warn(code, f"unknown {what} '{text}'", self.base + word.start, close)
 
@@ -259,10 +287,8 @@ class _Checker:
         tags = catalogue.protocol_categories if protocol else catalogue.application_categories
         if text not in tags:
             hint = _suggest(text, tags)
-            other = catalogue.application_categories if protocol else catalogue.protocol_categories
-            if text in other:
-                hint = f"it is a category of {'applications' if protocol else 'protocols'}" + (hint and f"; {hint}")
-            raise self.error("unknown-category", f"unknown category '{text}'", word, hint)
+            elsewhere = spelled(catalogue, text, attribute.name, word.kind == "compact")
+            raise self.error("unknown-category", f"unknown category '{text}'", word, "; ".join(filter(None, (elsewhere, hint))))
         return tags[text]
 
     def pattern(self, text: str, word: Word) -> Pattern:
@@ -277,7 +303,17 @@ class _Checker:
             self.context.warn("regex-slow", plan.note, self.base + word.start, "")
         return Pattern(text, plan.as_data(), needed(text))
 
+    def report_misplaced(self) -> None:
+        """Warn of names that an attribute never has; not where both spellings are there, for agents of every kind."""
+        for name, what, word, hint in self.misplaced:
+            if len(self.named[name]) < 2:
+                message = f"'{name}' is not {'an' if what == 'application' else 'a'} {what}, so this matches no flow"
+                self.context.warn("wrong-attribute", message, self.base + word.start, hint)
+
 
 def check(statement: Statement, context: Context) -> Node:
     """Give a statement its meaning. Raises `ExpressionError`, with offsets in the text that the statement came from."""
-    return _Checker(statement.text, statement.start, context).node(statement.tree)
+    checker = _Checker(statement.text, statement.start, context)
+    node = checker.node(statement.tree)
+    checker.report_misplaced()
+    return node

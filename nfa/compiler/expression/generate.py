@@ -8,7 +8,7 @@ lower-cased strings.
 from __future__ import annotations
 
 from .attributes import Attribute, find
-from .tree import And, Everything, Members, Network, Node, Not, Or, Pattern, Test
+from .tree import And, Domains, Everything, Members, Network, Node, Not, Or, Pattern, Test
 
 Table = tuple[tuple[int, int, int, frozenset[bytes]], ...]
 
@@ -71,6 +71,8 @@ class Generator:
             return "True"
         if isinstance(node, Test):
             return self._test(node)
+        if isinstance(node, And | Or) and not node.items:
+            return str(isinstance(node, And))
         if isinstance(node, Not):
             return f"not {self._enclose(node.item)}"
         if isinstance(node, And):
@@ -155,6 +157,8 @@ class Generator:
             # What is not in a text of other letters may still be found in it, without case.
             self.lines[f"{local}_ascii = ascii_only({local})"] = None
             return f"({value.needed!r} in {local} or not {local}_ascii) and {find}({local})"
+        if isinstance(value, Domains):
+            return f"under({local}, {self.constant(value.names)})"
         if isinstance(value, Members):
             if kind == "mac":
                 return f"{local} in {self.constant(value.macs)}"

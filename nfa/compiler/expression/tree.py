@@ -22,7 +22,7 @@ class Test:
     """One comparison.
 
     `op` is `==`, `!=`, `<`, `<=`, `>`, `>=`, or "" for a bare attribute, which is true when it is set. `value` depends on
-    the attribute's kind (see `attributes.Kind`): int, str, bytes, `Network`, `Members`, `Pattern`.
+    the attribute's kind (see `attributes.Kind`): int, str, bytes, `Network`, `Members`, `Domains`, `Pattern`.
     """
 
     __test__ = False  # pytest: not a test class
@@ -68,6 +68,14 @@ class Members:
     name: str
     networks: tuple[Network, ...]
     macs: frozenset[bytes]
+
+
+@dataclass(frozen=True)
+class Domains:
+    """Names of domains, in lower case: each stands for itself and for all that is under it. `name`: of the list."""
+
+    name: str
+    names: frozenset[str]
 
 
 @dataclass(frozen=True)

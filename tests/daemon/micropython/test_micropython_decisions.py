@@ -16,7 +16,7 @@ from nfa.cli.recording import frames
 
 
 def config() -> dict[str, Any]:
-    return config_of(ACTIONS, timezone="UTC", targets=SETS, exemptions=["app == 'netify.zoom';", "192.168.1.77"])
+    return config_of(ACTIONS, timezone="UTC", targets=SETS, exemptions=["protocol == 'zoom';", "192.168.1.77"])
 
 
 def test_decisions_on_a_made_stream_are_those_of_cpython(micropython: MicroPython, tmp_path: Path) -> None:
