@@ -19,6 +19,8 @@ from .base.files import FileError, read_bytes, read_text
 from .base.paths import FOLDERS
 
 _LIMIT = 16 << 20
+_FOLDERS_OF_5 = ("plugins.d", "interfaces.d", "profiles.d")
+"""What netifyd 5 has in its folder, and 4 has not."""
 
 
 @dataclass
@@ -37,6 +39,8 @@ class Catalogue:
     sources: list[str] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
     """Files of the agent that could not be used, and why."""
+    agent: int = 0
+    """The version of netifyd on this machine: 4, 5, or 0 where its folder does not tell."""
     complete_applications: bool = False
     """True when the list is the running agent's own, so that a name missing from it is worth a warning."""
 
@@ -137,6 +141,8 @@ def load(folders: Iterable[str] = FOLDERS) -> Catalogue:
             catalogue.problems.append((path, 'expected a list: [{"id": 10000, "tag": "NAME"}]'))
     for folder in reversed(folders):
         catalogue.lists.update(categories.lists(folder))
+        if any(os.path.isdir(os.path.join(folder, name)) for name in _FOLDERS_OF_5):
+            catalogue.agent = 5
     return catalogue
 
 

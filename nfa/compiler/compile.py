@@ -26,7 +26,8 @@ from .expression import Context, ExpressionError, understand
 from .expression.bare import bare_address
 from .expression.generate import Generator
 from .expression.index import Index
-from .expression.tree import And, Everything, Node, Not, Or, Test, any_of
+from .expression.possible import by_address
+from .expression.tree import And, Everything, Members, Node, Not, Or, Test, any_of
 from .provision import conntrack, pf
 from .provision.kernel import Kernel
 from .provision.keys import key_source
@@ -114,7 +115,14 @@ class _Compiler:
     def address(self, text: Text, what: str, consequence: str) -> list[Node] | None:
         """Understand an exemption that is an address or a group; None for one that is an expression."""
         try:
-            return bare_address(text.value, self.groups)
+            found = bare_address(text.value, self.groups)
+            for node in found or ():
+                members = node.value if isinstance(node, Test) else None
+                if isinstance(members, Members) and not members.networks and not members.macs:
+                    message = about(what, f"the address group '@{members.name}' is empty, so no flow is exempt because of it")
+                    self.reports.warning("empty-group", text.place, message)
+                    break
+            return found
         except ExpressionError as error:
             message = about(what, error.message)
             self.reports.error(error.code, text.at(error.offset), message, hint=error.hint, consequence=consequence)
@@ -128,7 +136,11 @@ class _Compiler:
             place, lines = shown(offset)
             self.reports.warning(code, place, about(what, message), hint=hint, excerpt=lines)
 
-        context = Context(self.catalogue, self.groups, warn=warn)
+        def info(code: str, message: str, offset: int, hint: str) -> None:
+            place, lines = shown(offset)
+            self.reports.info(code, place, about(what, message), hint=hint, excerpt=lines)
+
+        context = Context(self.catalogue, self.groups, warn=warn, info=info)
         nodes, errors = understand(separate_lines(text.value), context)
         for error in errors:
             place, lines = shown(error.offset)
@@ -152,10 +164,29 @@ class _Compiler:
                 consequence="nearly every flow matches",
             )
         exemptions, fine = self.texts(action.exemptions, f"{name}: exemption", left_out, True)
+        self.ipv4_only(action, policy, criteria, exemptions)
         code = inactive_code(action, policy)
         if action.enabled and not (good and fine and criteria):
             code = BROKEN
         return CompiledAction(action, criteria, exemptions, code)
+
+    def ipv4_only(self, action: Action, policy: Policy, criteria: Node | None, exemptions: Node | None) -> None:
+        """Tell of criteria that an address makes hold for IPv4 only, beside a target that is for IPv6 too; so of exemptions."""
+        targets = [policy.targets[name] for name in action.targets if policy.targets[name].enabled]
+        sets = [target for target in targets if target.options.get("families") == (4, 6)]
+        if not action.enabled or not sets:
+            return
+        message = f"hold for IPv4 only, but the target {quote(sets[0].name)} is for IPv4 and IPv6"
+        hint = "a device has addresses of both: name it by its MAC address (local_mac == ...), or give its IPv6 addresses too"
+        what = f"action {quote(action.name)}"
+        if criteria and by_address(criteria, self.catalogue) == {4}:
+            gone = "IPv6 connections of the same devices do not match"
+            place = action.criteria[0].place
+            self.reports.warning("ipv4-only", place, f"{what}: its criteria {message}", hint=hint, consequence=gone)
+        if exemptions and by_address(exemptions, self.catalogue) == {4}:
+            gone = "IPv6 connections of the same devices are not exempt"
+            place = action.exemptions[0].place
+            self.reports.info("ipv4-only", place, f"{what}: its exemptions {message}", hint=hint, consequence=gone)
 
 
 def compile_policy(

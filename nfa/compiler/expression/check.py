@@ -8,14 +8,15 @@ and value is looked up, so that nothing can fail on a user's typing later, when 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from ..base.addresses import AddressError, mac_of, networks_of
 from ..base.report import nearest
-from ..catalogue import Catalogue
 from . import listed, regex
 from .attributes import BY_NAME, COMPACT, CONSTANT_ALIASES, CONSTANTS, Attribute
+from .context import Context
+from .doubts import Doubts
 from .elsewhere import part_of, spelled
 from .grammar import Comparison, ExpressionError, Raw, Star, Statement, Word
 from .literal import needed
@@ -47,19 +48,6 @@ _OTHER_WORDS = {
     "host": "detected_hostname",
     "sni": "client_sni",
 }
-_LARGEST = {"port": 65535, "local_port": 65535, "other_port": 65535, "ip_protocol": 255, "vlan_id": 4095}
-"""The largest number that a packet can have there."""
-Warn = Callable[[str, str, int, str], None]
-"""Takes a code (docs/codes.md), a message, an offset in the text, and a hint."""
-
-
-@dataclass
-class Context:
-    """What names mean: the catalogue, address groups by name, and where warnings go."""
-
-    catalogue: Catalogue
-    groups: Mapping[str, Members] = field(default_factory=dict)
-    warn: Warn = lambda code, message, offset, hint: None
 
 
 @dataclass(frozen=True)
@@ -93,10 +81,7 @@ class _Checker:
         self.text = text
         self.base = base
         self.context = context
-        self.named: dict[str, set[str]] = {}
-        """Names, to the attributes that they are compared with."""
-        self.misplaced: list[tuple[str, str, Word, str]] = []
-        """Names that the attribute never has, what it is, where, and how to write what was meant."""
+        self.doubts = Doubts(base, context)
 
     def error(self, code: str, message: str, word: Word, hint: str = "") -> ExpressionError:
         return ExpressionError(message, self.base + word.start, word.end - word.start, hint, code)
@@ -114,13 +99,13 @@ class _Checker:
         if raw.kind == "not":
             return Not(items[0], self.source(raw))
         if raw.mixed:
-            self.context.warn(
-                "mixed-operators",
-                "'&&' and '||' are mixed without parentheses: nfa binds '&&' tighter, netifyd 4.4 reads from right to left",
-                self.base + raw.start,
-                "add parentheses to say what you mean",
-            )
-        return (And if raw.kind == "and" else Or)(items, self.source(raw))
+            self.doubts.mixed(raw)
+        if raw.kind == "or":
+            every = any(isinstance(item, Everything) for item in items)
+            return Everything(self.source(raw)) if every else Or(items, self.source(raw))
+        node = And(tuple(item for item in items if not isinstance(item, Everything)), self.source(raw))
+        self.doubts.together(node, raw)
+        return node if node.items else Everything(node.source)
 
     def compact(self, raw: Comparison) -> Node:
         word = raw.attribute
@@ -143,6 +128,7 @@ class _Checker:
                 hint = "this is a value: compare an attribute with it"
             raise self.error("unknown-attribute", f"unknown attribute '{word.text}'", word, hint)
         source = " ".join(self.text[word.start : (raw.value or word).end].split())
+        self.doubts.sent(attribute, word)
         if raw.value is None:
             return Test(attribute.name, "", None, source)
         kind = attribute.kind
@@ -154,13 +140,16 @@ class _Checker:
         if value.token not in kind.tokens:
             expected = f"{' or '.join(attribute.constants)}" if attribute.constants else kind.expected
             raise self.error("bad-value", f"'{word.text}' expects {expected}, found {_FRIENDLY[value.token]}", raw.value)
-        self.reachable(attribute, raw.op, value, raw.value)
+        self.doubts.reachable(attribute, raw.op, value.value, raw.value)
         return self.compare(attribute, raw.op, value, raw.value, source)
 
     def compare(self, attribute: Attribute, op: str, value: _Value, word: Word, source: str) -> Node:
         """The test of an attribute; a category that is only a list of the owner's becomes what is in the list."""
+        if attribute.kind.name == "name" and value.value == "*":
+            # A generator writes it for "any".
+            return Not(Everything(source), source) if op == "!=" else Everything(source)
         text = str(value.value).lower() if value.token == "string" else ""
-        self.named.setdefault(text.removeprefix("netify."), set()).add(attribute.name)
+        self.doubts.name(attribute, text)
         tag = text if attribute.kind.name == "category" else ""
         files = self.context.catalogue.lists.get(tag, []) if attribute.name in listed.ATTRIBUTES else []
         if not files or tag in self.context.catalogue.application_categories:
@@ -172,18 +161,9 @@ class _Checker:
         node = listed.tree_of(tag, files, attribute.name, source, warn)
         if node is None:
             what = f"the list '{tag}' has nothing that '{attribute.name}' could be compared with"
-            self.context.warn("matches-nothing", what, self.base + word.start, "")
+            self.doubts.nothing(what, word)
             node = Or((), source)
         return Not(node, source) if op == "!=" else node
-
-    def reachable(self, attribute: Attribute, op: str, value: _Value, word: Word) -> None:
-        """Warn about a number that no packet can have."""
-        largest = _LARGEST.get(attribute.name)
-        if largest is None or not isinstance(value.value, int):
-            return
-        if (op in ("==", ">=") and value.value > largest) or (op == ">" and value.value >= largest):
-            message = f"'{attribute.name} {op} {value.value}' matches no flow: the largest possible value is {largest}"
-            self.context.warn("matches-nothing", message, self.base + word.start, "")
 
     def try_word(self, word: Word) -> _Value | None:
         """Understand a word that needs no quotes, or return None."""
@@ -241,6 +221,7 @@ class _Checker:
             if members is None:
                 hint = _suggest(str(value.value), self.context.groups) or "no group has a similar name"
                 raise self.error("unknown-address-group", f"unknown address group '@{value.value}'", word, hint)
+            self.doubts.fits(attribute, members, word)
             return members
         if value.token != "string":
             return value.value
@@ -268,7 +249,7 @@ class _Checker:
         catalogue = self.context.catalogue
         elsewhere = spelled(catalogue, text, what, word.kind == "compact")
         if elsewhere:
-            self.misplaced.append((text.removeprefix("netify."), what, word, elsewhere))
+            self.doubts.misplaced(text, what, word, elsewhere)
             return
         import difflib  # only a slip needs it
 
@@ -303,17 +284,10 @@ class _Checker:
             self.context.warn("regex-slow", plan.note, self.base + word.start, "")
         return Pattern(text, plan.as_data(), needed(text))
 
-    def report_misplaced(self) -> None:
-        """Warn of names that an attribute never has; not where both spellings are there, for agents of every kind."""
-        for name, what, word, hint in self.misplaced:
-            if len(self.named[name]) < 2:
-                message = f"'{name}' is not {'an' if what == 'application' else 'a'} {what}, so this matches no flow"
-                self.context.warn("wrong-attribute", message, self.base + word.start, hint)
-
 
 def check(statement: Statement, context: Context) -> Node:
     """Give a statement its meaning. Raises `ExpressionError`, with offsets in the text that the statement came from."""
     checker = _Checker(statement.text, statement.start, context)
     node = checker.node(statement.tree)
-    checker.report_misplaced()
+    checker.doubts.report_misplaced()
     return node

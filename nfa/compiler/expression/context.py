@@ -1,0 +1,22 @@
+"""What the checks of an expression are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ..catalogue import Catalogue
+from .tree import Members
+
+Warn = Callable[[str, str, int, str], None]
+"""Takes a code (docs/codes.md), a message, an offset in the text, and a hint."""
+
+
+@dataclass
+class Context:
+    """What names mean: the catalogue, address groups by name, and where warnings go."""
+
+    catalogue: Catalogue
+    groups: Mapping[str, Members] = field(default_factory=dict)
+    warn: Warn = lambda code, message, offset, hint: None
+    info: Warn = lambda code, message, offset, hint: None
