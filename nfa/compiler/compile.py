@@ -182,11 +182,11 @@ class _Compiler:
         if criteria and by_address(criteria, self.catalogue) == {4}:
             gone = "IPv6 connections of the same devices do not match"
             place = action.criteria[0].place
-            self.reports.warning("ipv4-only", place, f"{what}: its criteria {message}", hint=hint, consequence=gone)
+            self.reports.warning("one-ip-version", place, f"{what}: its criteria {message}", hint=hint, consequence=gone)
         if exemptions and by_address(exemptions, self.catalogue) == {4}:
             gone = "IPv6 connections of the same devices are not exempt"
             place = action.exemptions[0].place
-            self.reports.info("ipv4-only", place, f"{what}: its exemptions {message}", hint=hint, consequence=gone)
+            self.reports.info("one-ip-version", place, f"{what}: its exemptions {message}", hint=hint, consequence=gone)
 
 
 def compile_policy(

@@ -173,4 +173,4 @@ def test_a_condition_for_ipv4_beside_a_target_for_both_is_told(
     config = config_of({"a": {"criteria": criteria, "targets": ["t"], "exemptions": exemptions}})
     _, reports = compiled(tmp_path, config | {"targets": {"t": whole}})
     assert not reports.errors
-    assert [report.severity for report in reports.items if report.code == "ipv4-only"] == expected
+    assert [report.severity for report in reports.items if report.code == "one-ip-version"] == expected
