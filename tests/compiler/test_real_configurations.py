@@ -229,7 +229,8 @@ def test_a_policy_of_a_bsd_firewall_loads_beside_a_linux_one(tmp_path: Path) -> 
     config = {
         "version": 1, "reprocess_flows": True,
         "targets": {
-            "pf": {"target_type": "pftable", "table_name": "netify_block"}, "set": {"target_type": "nftset", "set_name": "block"},
+            "pf": {"target_type": "pftable", "table_name": "netify_block"},
+            "set": {"target_type": "nftset", "set_name": "block"},
         },
         "target_defaults": {"pftable": {"anchor_name": "*", "address_type": "other", "ttl": 60, "managed": True},
                             "nftset": {"set_family": "ipv4", "managed": True}},
