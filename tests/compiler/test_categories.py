@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -137,3 +140,26 @@ def test_the_command_lists_tags_of_lists(tmp_path: Path, capsys: pytest.CaptureF
     (tmp_path / "categories.d" / "50-mine.conf").write_text("dom:example.org\n")
     assert main(["categories", "mine", "--state-dir", str(tmp_path), "--control", str(tmp_path / "none")]) == 0
     assert "domain_category == 'mine'" in capsys.readouterr().out
+
+
+def test_a_list_has_the_same_digest_in_every_compilation(tmp_path: Path) -> None:
+    """Each reload would end the effects of its action and begin them again: the order of a set differs between processes."""
+    (tmp_path / "categories.d").mkdir()
+    (tmp_path / "categories.d" / "50-mine.conf").write_text("".join(f"dom:h{number}.example\n" for number in range(50)))
+    (tmp_path / "policy.json").write_text(json.dumps(config_of({"a": "category == 'mine';"})))
+    program = (
+        "import sys; from nfa.compiler.compile import *; from nfa.compiler.config.sources import Sources\n"
+        "paths = Paths(sys.argv[1], sys.argv[1])\n"
+        "made, _ = compile_policy(Sources(files=(sys.argv[1] + '/policy.json',)), paths, look=False)\n"
+        "print(sorted((t['name'], t['cause']) for t in image_of(made)['targets']))"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", program, str(tmp_path)],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(said) == 1

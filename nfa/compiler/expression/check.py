@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ..base.addresses import AddressError, mac_of, networks_of
 from ..base.report import nearest
 from . import listed, regex
-from .attributes import BY_NAME, COMPACT, CONSTANT_ALIASES, CONSTANTS, Attribute
+from .attributes import BY_NAME, COMPACT, CONSTANT_ALIASES, CONSTANTS, STRING, STRINGS, Attribute
 from .context import Context
 from .doubts import Doubts
 from .elsewhere import part_of, spelled
@@ -140,6 +140,8 @@ class _Checker:
                 "bad-operator", f"'{word.text}' cannot be compared with '{raw.op}'", word, f"use {' or '.join(kind.operators)}"
             )
         value = self.classify(raw.value, attribute)
+        if kind in (STRING, STRINGS) and value.token in ("address", "network", "mac"):
+            value = _Value("string", raw.value.text)  # a server that is named by its address
         if value.token not in kind.tokens:
             expected = f"{' or '.join(attribute.constants)}" if attribute.constants else kind.expected
             raise self.error("bad-value", f"'{word.text}' expects {expected}, found {_FRIENDLY[value.token]}", raw.value)

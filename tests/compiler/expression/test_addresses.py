@@ -32,6 +32,8 @@ def record(local: str = "192.168.1.35", **fields: object) -> samples.Record:
         ("other_port == '443';", True), ("other_port >= '0x1bb';", True), ("ip_nat == 'false';", True),
         ("other_type == 'other_remote';", True), ("origin == origin_remote;", False), ("!origin == 'origin_remote';", True),
         ('app == "youtube" && local_ip == "192.168.1.35";', True), ('detected_hostname == "it\'s";', False),
+        # a server that is named by its address
+        ("detected_hostname == 203.0.113.10;", False), ("!(detected_hostname == '203.0.113.10');", True),
         # ranges
         ("local_ip == 192.168.1.30-192.168.1.40;", True), ("local_ip == 192.168.1.36-192.168.1.40;", False),
         ("local_ip == 192.168.1.35-192.168.1.35;", True), ("local_ip != 192.168.1.30-192.168.1.40;", False),
@@ -129,3 +131,47 @@ def test_an_allow_rule_with_a_range_shields_from_the_block_below_it(tmp_path: Pa
     desk = Desk(made)
     assert desk.actions(record("192.168.1.20")) == desk.actions(record("192.168.1.40")) == ["allow_office"]
     assert desk.actions(record("192.168.1.41")) == ["block"]
+
+
+PUBLISHED = [
+    "application == 'youtube';",
+    "(application == 'youtube' || protocol == 'icmp') && local_ip == '192.168.1.10';",
+    "other_type == other_remote;",
+    "category == 'adult';",
+    "detected_hostname == 'rx:.*xxx';",
+    "ai:netify.facebook",
+    "!ai:youtube",
+    "ai:119",
+    "pi:5",
+    "!pi:5",
+    "ac:vpn-and-proxy",
+    "ac:31",
+    "pc:games",
+    "app == 'netify.playstation';",
+    "protocol == 'dns';",
+    "ip_nat == false && ssl_version == 0x0302;",
+    "app_id == 0 || proto_id == 0;",
+    "protocol == 'http/s' && other_type == other_remote;",
+    "other_type == other_local && (app_category == 'voip' || protocol_category == 'voip');",
+    "local_mac == '01:02:03:ab:cd:ef';",
+    "detected_hostname == 'rx:.*google.com';",
+    "origin == origin_remote;",
+    "tunnel_type == tunnel_gtp;",
+    "detection_complete;",
+    "!ip_nat;",
+    "tls_version == 0x0303;",
+    "detection_guessed || detection_complete;",
+    "local_ip == @iot;",
+    "10.0.0.0/8",
+    "*",
+]
+
+
+@pytest.mark.parametrize("text", PUBLISHED)
+def test_what_netify_publishes_is_understood(tmp_path: Path, text: str) -> None:
+    """A policy copied from the documents of versions 4 and 5 would be refused."""
+    (tmp_path / "address-groups.json").write_text('{"address_groups": [{"name": "iot", "ips": ["10.9.0.0/16"]}]}')
+    action = {"criteria": "*", "exemptions": [text]} if text == "10.0.0.0/8" else {"criteria": [text]}
+    _, reports = compiled(tmp_path, config_of({"a": action}))
+    assert not reports.errors
+    assert not [report for report in reports.warnings if report.code != "unknown-application"]
