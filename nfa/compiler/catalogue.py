@@ -65,7 +65,7 @@ def rows(catalogue: Catalogue) -> dict[str, list[dict[str, object]]]:
     """Return what a policy may name, for those who choose from lists: apps, protocols and categories, each sorted by name.
 
     A row has `name` and `id`; one of apps and protocols its `category`, if it has one; one of categories `of`, which says
-    whether it is one of applications or of protocols.
+    whether it is one of applications or of protocols, or only a list of the owner's (`list`, without an id).
     """
     found: dict[str, list[dict[str, object]]] = {"apps": [], "protocols": [], "categories": []}
     for kind, table, tags, category_of in (
@@ -78,6 +78,8 @@ def rows(catalogue: Catalogue) -> dict[str, list[dict[str, object]]]:
         for name, number in sorted(table.items()):
             category = tag_of.get(category_of.get(number, -1))
             found[kind].append({"name": name, "id": number, **({"category": category} if category else {})})
+    lists = sorted(tag for tag in catalogue.lists if tag not in catalogue.application_categories)
+    found["categories"] += [{"name": tag, "id": 0, "of": "list"} for tag in lists]
     return found
 
 

@@ -163,3 +163,12 @@ def test_a_list_has_the_same_digest_in_every_compilation(tmp_path: Path) -> None
         for seed in ("1", "2", "3")
     }
     assert len(said) == 1
+
+
+def test_who_chooses_from_lists_can_choose_a_list(tmp_path: Path) -> None:
+    """The pages would not offer a tag that can be written."""
+    (tmp_path / "categories.d").mkdir()
+    for name in ("50-mine.conf", "60-games.conf"):
+        (tmp_path / "categories.d" / name).write_text("dom:example.org\n")
+    rows = catalogue.rows(catalogue.load([str(tmp_path)]))["categories"]
+    assert [row for row in rows if row["of"] == "list"] == [{"name": "mine", "id": 0, "of": "list"}]
