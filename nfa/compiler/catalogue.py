@@ -11,7 +11,7 @@ import json
 import os
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from . import categories
@@ -103,9 +103,9 @@ def builtin() -> Catalogue:
     )
 
 
-def _find(name: str, folders: Iterable[str]) -> str | None:
+def _find(name: str, folders: Iterable[str], look: Callable[[str], str]) -> str | None:
     for folder in folders:
-        path = os.path.join(folder, name)
+        path = look(os.path.join(folder, name))
         if os.path.isfile(path):
             return path
     return None
@@ -118,11 +118,14 @@ def _read_applications(path: str) -> dict[str, int]:
     return {match[2].lower(): int(match[1]) for match in found if match}
 
 
-def load(folders: Iterable[str] = FOLDERS) -> Catalogue:
-    """Return the agent's names where its files are found and readable, the built-in ones otherwise."""
+def load(folders: Iterable[str] = FOLDERS, look: Callable[[str], str] = str) -> Catalogue:
+    """Return the agent's names where its files are found and readable, the built-in ones otherwise.
+
+    `look` is told of each file before it is read, also of one that is not there.
+    """
     folders = list(folders)
     catalogue = builtin()
-    if path := _find("netify-apps.conf", folders):
+    if path := _find("netify-apps.conf", folders, look):
         try:
             applications = _read_applications(path)
         except FileError as error:
@@ -132,9 +135,9 @@ def load(folders: Iterable[str] = FOLDERS) -> Catalogue:
             catalogue.applications = applications
             catalogue.complete_applications = True
             catalogue.sources.append(path)
-    if path := _find("netify-categories.json", folders):
+    if path := _find("netify-categories.json", folders, look):
         _take_categories(catalogue, path)
-    if path := _find("custom-categories.json", folders):
+    if path := _find("custom-categories.json", folders, look):
         own = _json(path)
         if isinstance(own, list):
             catalogue.application_categories.update(categories.custom(own))
@@ -142,7 +145,7 @@ def load(folders: Iterable[str] = FOLDERS) -> Catalogue:
         else:
             catalogue.problems.append((path, 'expected a list: [{"id": 10000, "tag": "NAME"}]'))
     for folder in reversed(folders):
-        catalogue.lists.update(categories.lists(folder))
+        catalogue.lists.update(categories.lists(folder, look))
         if any(os.path.isdir(os.path.join(folder, name)) for name in _FOLDERS_OF_5):
             catalogue.agent = 5
     return catalogue

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .base.addresses import AddressError, Network, networks_of
@@ -72,17 +73,17 @@ def custom(data: object) -> dict[str, int]:
     return found
 
 
-def lists(folder: str) -> dict[str, list[str]]:
-    """Return the files of owners' lists in netifyd's folder, by tag."""
+def lists(folder: str, look: Callable[[str], str] = str) -> dict[str, list[str]]:
+    """Return the files of owners' lists in netifyd's folder, by tag. `look` is told of each folder and file."""
     found: dict[str, list[str]] = {}
     for name in LIST_FOLDERS:
-        path = os.path.join(folder, name)
+        path = look(os.path.join(folder, name))
         try:
             names = sorted(os.listdir(path))
         except OSError:
             continue
         for match in filter(None, map(_FILE.fullmatch, names)):
-            found.setdefault(match[1].lower(), []).append(os.path.join(path, match[0]))
+            found.setdefault(match[1].lower(), []).append(look(os.path.join(path, match[0])))
     return found
 
 

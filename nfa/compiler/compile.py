@@ -1,8 +1,8 @@
 """The compiler: a configuration becomes a policy image. It runs as a child of the daemon and exits, or in a command.
 
 In: the sources of the configuration, netifyd's folders, and a look into the kernel. Out: `Compiled`, the checked policy
-with its expressions as trees (what `explain` walks), and from it the policy image (what the daemon loads). A broken
-action is left out, with a report that says so; the others work.
+with its expressions as trees (what `explain` walks), and from it the policy image (what the daemon loads). Of what has an
+error the last good version is used, where the daemon has one; see docs/configuration.md, "When something is wrong".
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
 
 from ..image import cpython as image
@@ -17,24 +18,29 @@ from . import catalogue
 from .base.paths import FOLDERS, Paths
 from .base.report import Place, Reports, excerpt, line_at, quote
 from .causes import causes
+from .config.actions import LEFT_OUT
 from .config.channels import channel_data
-from .config.features import BROKEN, REASONS, inactive_code, target_is_active
+from .config.document import GLOBAL
+from .config.features import BROKEN, EXEMPTIONS_BROKEN, INCOMPLETE, REASONS, inactive_code, target_is_active
 from .config.groups import load_groups
+from .config.lastgood import Keeping, LastGood
 from .config.members import members_of
 from .config.model import Action, Policy, Text
+from .config.servers import Server
 from .config.sources import UCI_FOLDER, Sources, load
 from .expression import Context, ExpressionError, understand
 from .expression.bare import bare_address
 from .expression.generate import Generator
 from .expression.index import Index
-from .expression.possible import by_address
 from .expression.tree import And, Everything, Members, Node, Not, Or, Test, any_of
+from .oneversion import report_one_version
 from .provision import conntrack, pf
 from .provision.kernel import Kernel
 from .provision.keys import key_source
 from .provision.provision import provision
 from .provision.slots import Slot
 from .schedules import Schedules, in_words, schedules
+from .shielding import hold_back
 
 
 @dataclass
@@ -45,10 +51,14 @@ class CompiledAction:
     criteria: Node | None
     exemptions: Node | None
     code: str
+    shield: str = ""
+    """The action that holds it back."""
 
     @property
     def reason(self) -> str:
         """Why it is not applied, in words."""
+        if self.shield:
+            return f"held back by {quote(self.shield)}, which has an error"
         return REASONS[self.code] if self.code else ""
 
 
@@ -61,15 +71,18 @@ class Compiled:
     exemptions: Node | None
     slots: list[Slot]
     catalogue: catalogue.Catalogue
+    keeping: Keeping
     schedules: Schedules = field(default_factory=Schedules)
     reports: Reports = field(default_factory=Reports)
 
 
 def names_of_agent(paths: Paths) -> catalogue.Catalogue:
     """Return the names that the running agent knows, found in its folders."""
-    return catalogue.load(dict.fromkeys((paths.state_persistent, *FOLDERS)))
+    return catalogue.load(dict.fromkeys((paths.state_persistent, *FOLDERS)), paths.look)
 
 
+NONE_ACTS = "no action acts until it is corrected"
+_UNKNOWN_NAMES = ("unknown-application", "unknown-protocol", "unknown-category", "unknown-risk")
 _COMPACT_LINE = re.compile(r"!?(?:ai|pi|ac|pc):[^\s;]+")
 
 
@@ -96,52 +109,81 @@ def about(what: str, message: str) -> str:
     return f"{what}: {message}" if what else message
 
 
+@dataclass
+class _Use:
+    """What expressions are for. `instead`: what an error in them leads to, and `unmet`: a condition that no flow meets.
+
+    `spares`: they keep flows from actions. `addresses`: they may be addresses, too.
+    """
+
+    what: str
+    instead: str
+    unmet: str = "no flow meets this condition"
+    spares: bool = False
+    addresses: bool = False
+
+
 class _Compiler:
-    def __init__(self, paths: Paths, reports: Reports) -> None:
+    def __init__(self, paths: Paths, reports: Reports, keeping: Keeping) -> None:
         self.reports = reports
+        self.keeping = keeping
         self.catalogue = names_of_agent(paths)
         for path, problem in self.catalogue.problems:
             reports.warning("names-unreadable", Place(path, 0, 0), problem, consequence="the built-in names are used")
-        self.groups = {name: members_of(group) for name, group in load_groups(paths, reports).items()}
+        self.found = load_groups(paths, reports, keeping.last.groups)
+        for name, group in self.found.items():
+            if group.broken and name in keeping.last.groups:
+                self.found[name] = keeping.last.groups[name]
+                keeping.kept["group", name] = None
+        self.groups = {name: members_of(group) for name, group in self.found.items()}
+        self.broken_groups = [name for name, group in self.found.items() if group.broken]
 
-    def texts(self, texts: list[Text], what: str, consequence: str, addresses: bool) -> tuple[Node | None, bool]:
+    def texts(self, texts: list[Text], use: _Use) -> tuple[Node | None, bool]:
         """Understand the entries of a criteria or exemption list. Returns the tree (None: nothing) and whether all is well."""
         before = len(self.reports.errors)
         nodes: list[Node] = []
         for text in texts:
-            found = self.address(text, what, consequence) if addresses else None
-            nodes += self.expressions(text, what, consequence) if found is None else found
+            found = self.address(text, use) if use.addresses else None
+            nodes += self.expressions(text, use) if found is None else found
         return any_of(nodes), len(self.reports.errors) == before
 
-    def address(self, text: Text, what: str, consequence: str) -> list[Node] | None:
+    def address(self, text: Text, use: _Use) -> list[Node] | None:
         """Understand an exemption that is an address or a group; None for one that is an expression."""
         try:
             found = bare_address(text.value, self.groups)
-            for node in found or ():
-                members = node.value if isinstance(node, Test) else None
-                if isinstance(members, Members) and not members.networks and not members.macs:
-                    message = about(what, f"the address group '@{members.name}' is empty, so no flow is exempt because of it")
-                    self.reports.warning("empty-group", text.place, message)
-                    break
-            return found
         except ExpressionError as error:
-            message = about(what, error.message)
-            self.reports.error(error.code, text.at(error.offset), message, hint=error.hint, consequence=consequence)
+            message = about(use.what, error.message)
+            self.reports.error(error.code, text.at(error.offset), message, hint=error.hint, consequence=use.instead)
             return []
+        for node in found or ():
+            members = node.value if isinstance(node, Test) else None
+            if not isinstance(members, Members):
+                continue
+            if members.name in self.broken_groups:
+                message = about(use.what, f"entries of the address group '@{members.name}' could not be read")
+                self.reports.error("address-group-unusable", text.place, message, consequence=use.instead)
+            elif not members.networks and not members.macs:
+                message = about(use.what, f"the address group '@{members.name}' is empty, so no flow is exempt because of it")
+                self.reports.warning("empty-group", text.place, message)
+            break
+        return found
 
-    def expressions(self, text: Text, what: str, consequence: str) -> list[Node]:
+    def expressions(self, text: Text, use: _Use) -> list[Node]:
+        what, consequence = use.what, use.instead
+
         def shown(offset: int) -> tuple[Place, str]:
             return text.at(offset), excerpt(*line_at(text.value, offset))
 
         def warn(code: str, message: str, offset: int, hint: str) -> None:
             place, lines = shown(offset)
-            self.reports.warning(code, place, about(what, message), hint=hint, excerpt=lines)
+            unmet = use.unmet if code in _UNKNOWN_NAMES else ""
+            self.reports.warning(code, place, about(what, message), hint=hint, consequence=unmet, excerpt=lines)
 
         def info(code: str, message: str, offset: int, hint: str) -> None:
             place, lines = shown(offset)
             self.reports.info(code, place, about(what, message), hint=hint, excerpt=lines)
 
-        context = Context(self.catalogue, self.groups, warn=warn, info=info)
+        context = Context(self.catalogue, self.groups, self.broken_groups, use.spares, warn, info)
         nodes, errors = understand(separate_lines(text.value), context)
         for error in errors:
             place, lines = shown(error.offset)
@@ -153,9 +195,11 @@ class _Compiler:
         return nodes
 
     def action(self, action: Action, policy: Policy) -> CompiledAction:
-        name = f"action {quote(action.name)}"
-        left_out = "the action is left out" if action.enabled else "the action is disabled anyway"
-        criteria, good = self.texts(action.criteria, f"{name}: criteria", left_out, False)
+        """Understand an action; of one that has an error, its last good version."""
+        name, halts = f"action {quote(action.name)}", action.halt_on_match
+        left_out = self.keeping.consequence("action", action.name, LEFT_OUT, not action.enabled)
+        unmet = "no flow meets this condition, so none is kept from later actions by it" if halts else _Use.unmet
+        criteria, good = self.texts(action.criteria, _Use(f"{name}: criteria", left_out, unmet, halts))
         if isinstance(criteria, Or) and len(criteria.items) > 1 and any(map(negative, criteria.items)):
             self.reports.warning(
                 "criteria-negative",
@@ -164,49 +208,73 @@ class _Compiler:
                 hint="join conditions that must all hold with '&&', or put exceptions into 'exemptions'",
                 consequence="nearly every flow matches",
             )
-        exemptions, fine = self.texts(action.exemptions, f"{name}: exemption", left_out, True)
-        self.ipv4_only(action, policy, criteria, exemptions)
+        exemptions, fine = self.texts(action.exemptions, _exemptions(f"{name}: exemption", left_out))
+        report_one_version(action, policy, criteria, exemptions, self.catalogue, self.reports)
         code = inactive_code(action, policy)
         if action.enabled and not (good and fine and criteria):
             code = BROKEN
+        last = self.keeping.action(action, policy.targets) if code == BROKEN or action.faulty else None
+        if last is not None:
+            return self.last_good(last, policy)
+        if action.enabled and code != BROKEN and not action.faulty:
+            self.keeping.good.actions[action.name] = action
         return CompiledAction(action, criteria, exemptions, code)
 
-    def ipv4_only(self, action: Action, policy: Policy, criteria: Node | None, exemptions: Node | None) -> None:
-        """Tell of criteria that an address makes hold for IPv4 only, beside a target that is for IPv6 too; so of exemptions."""
-        targets = [policy.targets[name] for name in action.targets if policy.targets[name].enabled]
-        sets = [target for target in targets if target.options.get("families") == (4, 6)]
-        if not action.enabled or not sets:
-            return
-        message = f"hold for IPv4 only, but the target {quote(sets[0].name)} is for IPv4 and IPv6"
-        hint = "a device has addresses of both: name it by its MAC address (local_mac == ...), or give its IPv6 addresses too"
-        what = f"action {quote(action.name)}"
-        if criteria and by_address(criteria, self.catalogue) == {4}:
-            gone = "IPv6 connections of the same devices do not match"
-            place = action.criteria[0].place
-            self.reports.warning("one-ip-version", place, f"{what}: its criteria {message}", hint=hint, consequence=gone)
-        if exemptions and by_address(exemptions, self.catalogue) == {4}:
-            gone = "IPv6 connections of the same devices are not exempt"
-            place = action.exemptions[0].place
-            self.reports.info("one-ip-version", place, f"{what}: its exemptions {message}", hint=hint, consequence=gone)
+    def last_good(self, action: Action, policy: Policy) -> CompiledAction:
+        """Understand the last good version of an action; what was said of it then is not repeated."""
+        self.keeping.good.actions[action.name] = action
+        criteria = self.kept(action.criteria, _Use("", "", spares=action.halt_on_match))
+        exemptions = self.kept(action.exemptions, _exemptions("", ""))
+        usable = criteria is not None and (exemptions is not None or not action.exemptions)
+        return CompiledAction(action, criteria, exemptions, inactive_code(action, policy) if usable else BROKEN)
+
+    def kept(self, texts: list[Text], use: _Use) -> Node | None:
+        """Understand expressions that were good before, with the groups of then where they are gone. None: they are not now."""
+        other = copy(self)
+        other.reports = Reports()
+        other.found = self.keeping.last.groups | self.found
+        other.groups = {name: members_of(group) for name, group in other.found.items()}
+        node, good = other.texts(texts, use)
+        return node if good else None
+
+
+def _exemptions(what: str, instead: str) -> _Use:
+    return _Use(what, instead, "no flow is exempt by it", spares=True, addresses=True)
 
 
 def compile_policy(
-    sources: Sources, paths: Paths, *, look: bool = True, reports: Reports | None = None
+    sources: Sources, paths: Paths, *, look: bool = True, reports: Reports | None = None, last_good: bytes = b""
 ) -> tuple[Compiled | None, Reports]:
     """Compile a configuration. None (with the reports) when a file cannot be read: the running policy stays active.
 
-    `look`: ask the kernel about sets that are there already.
+    `look`: ask the kernel about sets that are there already. `last_good`: of the image before this one.
     """
     reports = reports if reports is not None else Reports()
-    policy = load(sources, paths, reports)
-    return (understand_policy(policy, paths, reports, look=look, uci=sources.uci) if policy else None), reports
+    keeping = Keeping(LastGood.unpack(last_good, Server))
+    policy = load(sources, paths, reports, keeping)
+    if policy is None:
+        return None, reports
+    return understand_policy(policy, paths, reports, look=look, uci=sources.uci, keeping=keeping), reports
 
 
-def understand_policy(policy: Policy, paths: Paths, reports: Reports, *, look: bool, uci: str | None = UCI_FOLDER) -> Compiled:
+def understand_policy(
+    policy: Policy,
+    paths: Paths,
+    reports: Reports,
+    *,
+    look: bool,
+    uci: str | None = UCI_FOLDER,
+    keeping: Keeping | None = None,
+) -> Compiled:
     """Compile a policy that was read and merged. `look`: as for `compile_policy`; `uci`: the folder of UCI."""
-    compiler = _Compiler(paths, reports)
-    exemptions, _ = compiler.texts(policy.exemptions, "global exemption", "the exemption is ignored", True)
+    keeping = keeping or Keeping()
+    compiler = _Compiler(paths, reports, keeping)
+    exemptions, spared = _global_exemptions(compiler, policy)
     actions = [compiler.action(action, policy) for action in policy.actions]
+    actions.sort(key=lambda item: (item.action.priority, item.action.order))  # a last good version may have had another place
+    policy.actions = [item.action for item in actions]
+    hold_back(actions, INCOMPLETE if policy.incomplete else "" if spared else EXEMPTIONS_BROKEN, reports)
+    keeping.keep_groups(compiler.found)
     wanted = [target for target in policy.targets.values() if target.enabled]
     if look:
         with Kernel() as kernel:
@@ -214,14 +282,34 @@ def understand_policy(policy: Policy, paths: Paths, reports: Reports, *, look: b
     else:
         slots = provision(wanted, None, reports)
     slots += pf.provision(wanted, policy.target_globals["pftable"])
-    slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths.readable)
-    hours = schedules(policy, uci, reports)
-    return Compiled(policy, actions, exemptions, slots, compiler.catalogue, hours, reports)
+    slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths)
+    hours = schedules(policy, uci, reports, paths)
+    return Compiled(policy, actions, exemptions, slots, compiler.catalogue, keeping, hours, reports)
+
+
+def _global_exemptions(compiler: _Compiler, policy: Policy) -> tuple[Node | None, bool]:
+    """Understand the exemptions that hold for all actions, and return whether actions may act.
+
+    If one has an error, those of the last good version apply, and so do those that can be read.
+    """
+    keeping = compiler.keeping
+    instead = "the last good version of the global exemptions stays in use" if keeping.last.exemptions else NONE_ACTS
+    node, good = compiler.texts(policy.exemptions, _exemptions("global exemption", instead))
+    if good and not policy.exemptions_broken:
+        keeping.good.exemptions = policy.exemptions
+        return node, True
+    last = compiler.kept(keeping.last.exemptions, _exemptions("", "")) if keeping.last.exemptions else None
+    if last is None:
+        return node, False
+    keeping.kept["exemption", GLOBAL] = None
+    keeping.good.exemptions = keeping.last.exemptions
+    return any_of([last] + ([node] if node else [])), True
 
 
 def check_texts(texts: list[Text], what: str, paths: Paths, reports: Reports) -> None:
     """Check entries of a list of `criteria` or `exemptions` (`what`) that are not (yet) in a configuration."""
-    _Compiler(paths, reports).texts(texts, "", "", what == "exemptions")
+    use = _exemptions("", "") if what == "exemptions" else _Use("", "")
+    _Compiler(paths, reports, Keeping()).texts(texts, use)
 
 
 # -- the image ---------------------------------------------------------------------------------------------------------
@@ -267,6 +355,14 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
     source += "".join(key_source(name, slot) for name, slot in zip(names, compiled.slots, strict=True))
     uses_categories = "categories(f)" in source
     reports = compiled.reports
+    last_good = compiled.keeping.good.pack()
+    if not last_good:
+        reports.warning(
+            "last-good-too-large",
+            None,
+            "the policy is too large for the daemon to keep the last good version of its sections",
+            consequence="a section that has an error later is left out",
+        )
     applied = [(item.action, item.criteria, item.exemptions) for item in compiled.actions if not item.code and item.criteria]
     cause, decides = causes(policy, compiled.exemptions, applied, compiled.schedules, compiled.slots)
     return {
@@ -310,6 +406,8 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         "names": json.dumps(catalogue.rows(compiled.catalogue), separators=(",", ":")).encode(),
         "log_level": policy.main["log_level"],
         "files": policy.files,
+        "kept": [{"kind": kind, "name": name} for kind, name in compiled.keeping.kept],
+        "last_good": last_good,
         **findings_of(reports),
     }
 

@@ -20,7 +20,8 @@ from .doubts import Doubts
 from .elsewhere import part_of, spelled
 from .grammar import Comparison, ExpressionError, Raw, Star, Statement, Word
 from .literal import needed
-from .tree import And, Everything, Members, Network, Node, Not, Or, Pattern, Test
+from .tree import And, Everything, Members, Network, Node, Not, Nothing, Or, Pattern, Test, Unknown
+from .unknown import settle
 
 _NUMBER = re.compile(r"(?:0x[0-9A-Fa-f]{1,16}|[0-9]{1,20})\Z")
 _FRIENDLY = {
@@ -57,6 +58,17 @@ _OTHER_WORDS = {
 class _Value:
     token: str
     value: object
+
+
+@dataclass(frozen=True)
+class _Unsure:
+    """A value that a flow may have without our knowing. `value`: what it is compared with all the same, None for nothing.
+
+    `unsaid`: see `Unknown`.
+    """
+
+    value: object
+    unsaid: tuple[str, str, int, str] | None = None
 
 
 def _suggest(word: str, candidates: Iterable[str]) -> str:
@@ -148,6 +160,15 @@ class _Checker:
         self.doubts.reachable(attribute, raw.op, value.value, raw.value)
         return self.compare(attribute, raw.op, value, raw.value, source)
 
+    @staticmethod
+    def test(attribute: Attribute, op: str, value: object, source: str) -> Node:
+        """Return a comparison with a value that `resolve` gave."""
+        if not isinstance(value, _Unsure):
+            return Test(attribute.name, op, value, source)
+        test = None if value.value is None else Test(attribute.name, "==", value.value, source)
+        unknown = Unknown(test, source, value.unsaid)
+        return Not(unknown, source) if op == "!=" else unknown
+
     def compare(self, attribute: Attribute, op: str, value: _Value, word: Word, source: str) -> Node:
         """The test of an attribute; a category that is only a list of the owner's becomes what is in the list."""
         if attribute.kind.name == "name" and value.value == "*":
@@ -158,7 +179,7 @@ class _Checker:
         tag = text if attribute.kind.name == "category" else ""
         files = self.context.catalogue.lists.get(tag, []) if attribute.name in listed.ATTRIBUTES else []
         if not files or tag in self.context.catalogue.application_categories:
-            return Test(attribute.name, op, self.resolve(attribute, value, word), source)
+            return self.test(attribute, op, self.resolve(attribute, value, word), source)
 
         def warn(message: str, hint: str) -> None:
             self.context.warn("category-list", message, self.base + word.start, hint)
@@ -167,7 +188,7 @@ class _Checker:
         if node is None:
             what = f"the list '{tag}' has nothing that '{attribute.name}' could be compared with"
             self.doubts.nothing(what, word)
-            node = Or((), source)
+            node = Nothing(source)
         return Not(node, source) if op == "!=" else node
 
     def try_word(self, word: Word) -> _Value | None:
@@ -226,6 +247,8 @@ class _Checker:
             if members is None:
                 hint = _suggest(str(value.value), self.context.groups) or "no group has a similar name"
                 raise self.error("unknown-address-group", f"unknown address group '@{value.value}'", word, hint)
+            if value.value in self.context.broken_groups:
+                return self.broken_group(members, word)
             self.doubts.fits(attribute, members, word)
             return members
         if value.token != "string":
@@ -237,25 +260,32 @@ class _Checker:
         if kind == "risk":
             number = self.context.catalogue.risks.get(text)
             if number is None:
-                raise self.error(
-                    "unknown-risk", f"unknown risk '{value.value}'", word, _suggest(text, self.context.catalogue.risks)
-                )
+                hint = _suggest(text, self.context.catalogue.risks)
+                self.context.warn("unknown-risk", f"unknown risk '{value.value}'", self.base + word.start, hint)
+                return _Unsure(None)
             return number
         if kind == "tag":
-            self.known(text, word, self.context.catalogue.application(text), "application")
-        elif kind == "protocol":
-            self.known(text, word, self.context.catalogue.protocols.get(text), "protocol")
+            return self.known(text, word, self.context.catalogue.application(text), "application")
+        if kind == "protocol":
+            return self.known(text, word, self.context.catalogue.protocols.get(text), "protocol")
         return str(value.value) if kind == "name" else text
 
-    def known(self, text: str, word: Word, found: int | None, what: str) -> None:
-        """Warn about a name that no list has: an agent may know more names, but a near one looks like a slip."""
+    def broken_group(self, members: Members, word: Word) -> _Unsure:
+        """Return a group that lacks entries: a flow outside of it may be meant. Raises ExpressionError where that matters."""
+        if self.context.strict:
+            message = f"entries of the address group '@{members.name}' could not be read"
+            raise self.error("address-group-unusable", message, word)
+        return _Unsure(members)
+
+    def known(self, text: str, word: Word, found: int | None, what: str) -> str | _Unsure:
+        """Return a name; unsure if no list has it. An agent may know more names, but a near one looks like a slip: warn."""
         if found is not None or text == "unknown":
-            return
+            return text
         catalogue = self.context.catalogue
         elsewhere = spelled(catalogue, text, what, word.kind == "compact")
         if elsewhere:
             self.doubts.misplaced(text, what, word, elsewhere)
-            return
+            return _Unsure(text)
         import difflib  # only a slip needs it
 
         names: Iterable[str] = catalogue.protocols
@@ -263,18 +293,23 @@ class _Checker:
             names = {name.partition(".")[2] or name for name in catalogue.applications}
         near = difflib.get_close_matches(text.removeprefix("netify."), names, n=1, cutoff=0.82)
         close = f"did you mean '{near[0]}'?" if near else part_of(catalogue, text)
+        code = "unknown-application" if what == "application" else "unknown-protocol"
+        warning = (code, f"unknown {what} '{text}'", self.base + word.start, close)
         if near or (what == "application" and catalogue.complete_applications):
-            code = "unknown-application" if what == "application" else "unknown-protocol"
-            self.context.warn(code, f"unknown {what} '{text}'", self.base + word.start, close)
+            self.context.warn(*warning)
+            return _Unsure(text)
+        return _Unsure(text, warning)
 
-    def category(self, attribute: Attribute, text: str, word: Word) -> int:
+    def category(self, attribute: Attribute, text: str, word: Word) -> int | _Unsure:
         catalogue = self.context.catalogue
         protocol = attribute.name == "protocol_category"
         tags = catalogue.protocol_categories if protocol else catalogue.application_categories
         if text not in tags:
             hint = _suggest(text, tags)
             elsewhere = spelled(catalogue, text, attribute.name, word.kind == "compact")
-            raise self.error("unknown-category", f"unknown category '{text}'", word, "; ".join(filter(None, (elsewhere, hint))))
+            hint = "; ".join(filter(None, (elsewhere, hint)))
+            self.context.warn("unknown-category", f"unknown category '{text}'", self.base + word.start, hint)
+            return _Unsure(None)
         return tags[text]
 
     def pattern(self, text: str, word: Word) -> Pattern:
@@ -295,4 +330,4 @@ def check(statement: Statement, context: Context) -> Node:
     checker = _Checker(statement.text, statement.start, context)
     node = checker.node(statement.tree)
     checker.doubts.report_misplaced()
-    return node
+    return settle(node, context.warn)

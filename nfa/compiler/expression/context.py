@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from ..catalogue import Catalogue
@@ -18,5 +18,9 @@ class Context:
 
     catalogue: Catalogue
     groups: Mapping[str, Members] = field(default_factory=dict)
+    broken_groups: Collection[str] = ()
+    """Those of `groups` of which entries could not be read."""
+    strict: bool = False
+    """The expression spares flows, so a group that lacks entries cannot be used in it."""
     warn: Warn = lambda code, message, offset, hint: None
     info: Warn = lambda code, message, offset, hint: None

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from ..catalogue import Catalogue
 from .attributes import Attribute, find
 from .normal import Alternative, alternatives
-from .tree import And, Domains, Everything, Members, Network, Node, Not, Or, Pattern, Test
+from .tree import And, Domains, Everything, Members, Network, Node, Not, Nothing, Or, Pattern, Test
+from .unknown import has_unknown
 
 BOTH = frozenset((4, 6))
 _MOST = 64
@@ -28,6 +29,8 @@ _ORDERS: dict[str, Callable[[int, int], bool]] = {
 
 def versions(node: Node, catalogue: Catalogue) -> frozenset[int]:
     """Return the IP versions of the flows that can meet a condition."""
+    if has_unknown(node):
+        return BOTH
     found: frozenset[int] = frozenset()
     for alternative in alternatives(node):
         found |= _versions_of(alternative, catalogue)
@@ -83,8 +86,8 @@ def _any(tree: Node, values: Iterator[object], catalogue: Catalogue) -> bool:
 
 
 def _holds(node: Node, value: object, catalogue: Catalogue) -> bool:
-    if isinstance(node, Everything):
-        return True
+    if isinstance(node, Everything | Nothing):
+        return isinstance(node, Everything)
     if isinstance(node, Not):
         return not _holds(node.item, value, catalogue)
     if isinstance(node, And):
