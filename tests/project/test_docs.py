@@ -39,7 +39,7 @@ from nfa.compiler.config.options import (
 from nfa.compiler.config.sources import Sources
 from nfa.compiler.expression import Context, understand
 from nfa.compiler.expression.attributes import ATTRIBUTES, BY_NAME, CONSTANTS
-from nfa.compiler.expression.tree import Members
+from nfa.compiler.expression.tree import Members, Network
 from nfa.compiler.provision import nftset
 from nfa.daemon.bus import methods, news, status
 from nfa.daemon.daemon import Daemon
@@ -202,7 +202,8 @@ def test_every_attribute_alias_and_constant_is_documented_and_no_other() -> None
 
 
 def test_every_example_of_an_attribute_is_a_valid_expression_about_it() -> None:
-    groups = {name: Members(name, (), frozenset()) for name in ("servers", "tablets")}
+    members = (Network(bytes((192, 0, 2, 0)), 24),), frozenset({bytes(6)})
+    groups = {name: Members(name, *members) for name in ("servers", "tablets")}
     warnings: list[str] = []
     context = Context(builtin(), groups, warn=lambda code, message, offset, hint: warnings.append(message))
     for row in attribute_rows():

@@ -30,7 +30,8 @@ MAX_LABEL = 127
 
 _FIELD_ALIASES = {"local_ip": "local_addr", "other_ip": "other_addr"}
 _TC_HANDLE = re.compile(r"([0-9a-fA-F]{1,4}):([0-9a-fA-F]{1,4})")
-_LABEL = re.compile(r"[^\s#\x00-\x1f]+")
+# Blanks may stand inside of a name.
+_LABEL = re.compile(r"[^#\x00-\x1f\x7f]{1,255}")
 
 # The kernel's dev_valid_name, IFNAMSIZ 16 with the final NUL.
 interface = text(
