@@ -263,7 +263,7 @@ def understand_policy(
     else:
         slots = provision(wanted, None, reports)
     slots += pf.provision(wanted, policy.target_globals["pftable"])
-    slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths)
+    slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths, keeping)
     hours = schedules(policy, uci, reports, paths)
     return Compiled(policy, actions, exemptions, slots, compiler.catalogue, keeping, hours, reports)
 
@@ -338,12 +338,8 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
     reports = compiled.reports
     last_good = compiled.keeping.good.pack()
     if not last_good:
-        reports.warning(
-            "last-good-too-large",
-            None,
-            "the policy is too large for the daemon to keep the last good version of its sections",
-            consequence="a section that has an error later is left out",
-        )
+        message = "the policy is too large for the daemon to keep the last good version of its sections"
+        reports.warning("last-good-too-large", None, message, consequence="a section that has an error later is left out")
     applied = [(item.action, item.criteria, item.exemptions) for item in compiled.actions if not item.code and item.criteria]
     cause, decides = causes(policy, compiled.exemptions, applied, compiled.schedules, compiled.slots)
     return {
