@@ -236,7 +236,7 @@ def test_a_connection_is_cut_when_its_element_is_there(tmp_path: Path) -> None:
     registry = house.daemon.registry
     cuts: list[bytes] = []
     assert registry.connections is not None
-    registry.connections.cut = lambda packed, reply: cuts.append(packed)  # type: ignore[method-assign]
+    registry.connections.cut = lambda packed, *_: cuts.append(packed)  # type: ignore[method-assign]
     house.kernel.limits["video.v4"] = 0
     house.feed(daemon_house.youtube(1))
     assert not cuts
