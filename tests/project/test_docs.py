@@ -284,7 +284,7 @@ def test_the_fields_of_a_set_in_status_are_documented() -> None:
     counters = slot.Counters("t", "nftset")
     bound = SetTarget(counters, "*")
     bound.slots = [kernel_set]  # type: ignore[list-item]
-    registry = SimpleNamespace(counters=lambda name, kind: counters, targets={"t": bound})
+    registry = SimpleNamespace(counters=lambda name, kind: counters, targets={"t": bound}, connections=None)
     report = status._target({"name": "t", "type": "nftset", "enabled": True, "channel": {}}, registry, 1)
     row = next(row for row in rows(section(page("status.md"), "## targets")) if row[0] == "`sets`")
     assert set(report["sets"][0]) == set(ticked(row[1])) - {'""'}
