@@ -17,7 +17,6 @@ from nfa.compiler.provision.kernel import IpSet, Kernel, KernelUnavailable, NftS
 from nfa.compiler.provision.slots import Slot, alike, begun, name_of, skb
 from nfa.daemon.netlink import ipset_sets, nftables_sets
 from nfa.daemon.netlink.nftables_sets import (
-    NFT_SET_CONCAT,
     NFT_SET_CONSTANT,
     NFT_SET_INTERVAL,
     NFT_SET_MAP,
@@ -103,8 +102,8 @@ class _Provisioner:
             if (found.key_type, found.key_length) != (key.number, key.length):
                 return f"contains {nftset.type_text(found.key_type)} ({found.key_length} bytes), not {key.text}"
             unusable = NFT_SET_CONSTANT | NFT_SET_MAP | NFT_SET_OBJECT
-            # A single key in an interval set that is no concatenation is a range up to the highest address.
-            if not found.flags & NFT_SET_CONCAT or options["managed"]:
+            # In a set of ranges the daemon's elements are ranges too, where the set is not its own.
+            if options["managed"]:
                 unusable |= NFT_SET_INTERVAL
             words = [word for flag, word in _KINDS.items() if found.flags & unusable & flag]
             return f"is of the kind {', '.join(words)}, which cannot contain single elements" if words else ""

@@ -8,7 +8,7 @@ from typing import Any
 import house as daemon_house
 import pytest
 import samples
-from fake_kernel import Kernel, slot_data
+from fake_kernel import Kernel, Mute, slot_data
 
 from nfa.daemon.targets.registry import Registry
 from nfa.daemon.targets.sets.writer import Sets
@@ -40,6 +40,7 @@ class House:
         self.kernel = Kernel()
         sets = Sets(lambda level, text: None, lambda *news: None)
         sets._nft = sets._ipset = self.kernel  # type: ignore[assignment]
+        sets._dump = Mute()  # type: ignore[assignment]
         self.files: list[str] = []
         self.registry = Registry(sets, self.write, lambda level, text: None, lambda *news: None)
 

@@ -8,6 +8,7 @@ import errno
 
 from ...base.portable import EAFNOSUPPORT, EBUSY, ENFILE, ENOSPC, EPROTONOSUPPORT
 from ...netlink import ipset
+from ...netlink.socket import describe
 from .slot import Slot
 
 IS_FULL = "is full"
@@ -56,6 +57,13 @@ def label(slot: Slot) -> str:
         return "PF table " + (data["table"] + " " if data["table"] else "") + str(data["set"])
     kind = "ipset " if data["kind"] == "ipset" else "nftables set " + data["table"] + " "
     return kind + str(data["set"])
+
+
+def of_an_element(error: int) -> str:
+    """Return in words why the kernel does not take one element."""
+    if error == errno.EEXIST:
+        return "an element overlaps a range that the set has already"  # a single key that is there is no error
+    return describe(error)
 
 
 def advice(error: int, slot: Slot) -> str:

@@ -8,7 +8,7 @@ import errno
 
 from ...base.portable import EBUSY
 from ...netlink import nftables
-from ...netlink.socket import Netlink, describe
+from ...netlink.socket import Dump, Netlink, describe
 from ...netlink.wire import NLM_F_ACK, with_sequence
 from .errors import (
     CODE_FULL,
@@ -49,6 +49,7 @@ class KeptSets:
         self._tell = tell
         self._nft = Netlink(True)
         self._ipset = Netlink(False)
+        self._dump = Dump()
         self.changed = False
         """The state of some set has changed, so that `healing` may have something to do."""
         self.misfits: set[tuple[Any, ...]] = set()
@@ -61,6 +62,7 @@ class KeptSets:
     def close(self) -> None:
         self._nft.close()
         self._ipset.close()
+        self._dump.close()
 
     def lost_answers(self) -> int:
         """Return how often the kernel's answers overran a receive buffer."""
@@ -154,6 +156,8 @@ class KeptSets:
     def happens(self, slot: Slot, event: int) -> None:
         """Something has happened to a slot's set (see `states`)."""
         slot.state.happens(event, len(slot.live))
+        if event in (MADE, GONE):
+            slot.renew_form()
         self.changed = True
 
     def works(self, slot: Slot) -> None:
