@@ -81,6 +81,6 @@ def test_a_sink_that_fails_and_a_target_without_use_have_their_codes() -> None:
 
 def test_connections_that_wait_to_be_cut_are_a_trouble_of_their_target() -> None:
     """The user sees a block in force, and the video goes on."""
-    found = _status("log", uncut="connections cannot be cut: busy")
+    found = _status("nftset", uncut="connections cannot be cut: busy")
     assert (found["trouble"], found["code"], found["over"]) == ("connections cannot be cut: busy", "cut-refused", False)
     assert _status("ctmark", uncut="")["code"] == ""
