@@ -71,7 +71,8 @@ def test_options_are_converted(load_config: Load, written: dict[str, Any], key: 
     options, reports = target(load_config, written)
     assert options
     assert options[key] == value
-    assert not [report.text() for report in reports.errors + reports.warnings]
+    found = [report for report in reports.errors + reports.warnings if report.code != "mark-without-mask"]
+    assert not [report.text() for report in found]
 
 
 @pytest.mark.parametrize(
