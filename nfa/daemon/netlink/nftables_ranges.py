@@ -25,7 +25,7 @@ from .nftables import (
     packer,
     widths,
 )
-from .nftables_sets import NFT_SET_CONCAT, NFT_SET_INTERVAL, ask_set, read_set
+from .nftables_sets import NFT_SET_CONCAT, NFT_SET_INTERVAL, ask_set, note, read_set
 from .socket import Dump
 from .wire import (
     NLA_F_NESTED,
@@ -42,8 +42,13 @@ if MYPY:
     from collections.abc import Callable
 
 NFTA_SET_ELEM_KEY_END = 10
+NFTA_SET_ELEM_USERDATA = 6
 NFT_SET_ELEM_INTERVAL_END = 1
 _END = attribute(NFTA_SET_ELEM_FLAGS, struct.pack(">I", NFT_SET_ELEM_INTERVAL_END))
+_OPEN = note(1, struct.pack("=I", 1))
+"""NFTNL_UDATA_SET_ELEM_FLAGS with SET_ELEM_F_INTERVAL_OPEN."""
+_FILLER = 255
+"""A note that nft does not know, and passes over."""
 SINGLE, RANGES, CONCATENATED = 0, 1, 2
 """Forms of a set's elements: single keys; ranges of two elements each; ranges of one element with both of its ends."""
 
@@ -132,15 +137,13 @@ class Ranges(Elements):
             return _element(body + _value(NFTA_SET_ELEM_KEY_END, key))
         after = int.from_bytes(key, "big") + 1
         if after >> 8 * len(key):
-            return _element(body)
+            # Without an end: nft has a note about that. A second one makes it as long as all others, for `failed_index`.
+            rest = len(_element(_END + _value(NFTA_SET_ELEM_KEY, key))) - 4 - len(_OPEN) - 2
+            return _element(body + attribute(NFTA_SET_ELEM_USERDATA, _OPEN + note(_FILLER, bytes(rest))))
         return _element(body) + _element(_END + _value(NFTA_SET_ELEM_KEY, after.to_bytes(len(key), "big")))
 
     def encode(self, command: int, sequence: int, elements: list[bytes]) -> bytes:
-        """As `Elements.encode`. The highest key goes to the end of `elements`: it is shorter than all others."""
-        if self._form == RANGES:
-            for element in [one for one in elements if not one[2:].strip(b"\xff")]:
-                elements.remove(element)
-                elements.append(element)
+        """As `Elements.encode`."""
         expand = self._expand
         times = self._timeout if command == NEW else b""
         return self._message(command, sequence, [self._range(expand(element), times) for element in elements])

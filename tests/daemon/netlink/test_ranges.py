@@ -55,15 +55,20 @@ def test_a_range_of_a_single_field_is_two_elements() -> None:
     assert removed[16:].count(bytes((90, 1, 0, 1))) == removed[16:].count(bytes((90, 1, 0, 2))) == 1
 
 
-def test_the_highest_key_has_no_end_and_goes_last() -> None:
+@pytest.mark.parametrize("timeout", [-1, 5000])
+def test_the_highest_key_has_no_end_and_is_as_long_as_others(timeout: int) -> None:
     """255.255.255.255 + 1 is no address; and the place in an error would point at a neighbour of the element."""
-    made = encoder("plain", ("other_addr",), RANGES, -1)
+    made = encoder("plain", ("other_addr",), RANGES, timeout)
     keys = [b"\0\x09\xff\xff\xff\xff", b"\0\x09\x0a\0\0\x01", b"\0\x09\x0a\0\0\x03"]
-    message = made.encode(nftables.NEW, 1, keys)
-    assert keys[-1] == b"\0\x09\xff\xff\xff\xff"
-    offsets = [made.first, made.first + made.element, made.first + 2 * made.element]
-    assert [made.failed_index(offset) for offset in offsets] == [0, 1, 2]
-    assert message.endswith(b"\xff\xff\xff\xff") and len(message) == offsets[2] + 16
+    for command in (nftables.NEW, nftables.DEL):
+        message = made.encode(command, 1, list(keys))
+        own = made.element if command == nftables.NEW else made.element - 12 * (timeout >= 0)
+        assert len(message) == made.first + 3 * own
+        # nft's own note: there is no end, \x01\x04\x01\0\0\0.
+        assert message[made.first : made.first + own].count(b"\x01\x04\x01\0\0\0") == 1
+        assert message.count(b"\xff\xff\xff\xff") == 1
+    restored = made.restore(1, [key[2:] for key in keys], [7, 7, 7])
+    assert len(restored) == made.first + 3 * (made.element + nftables.EXPIRATION)
     carry = made.encode(nftables.NEW, 1, [b"\0\x09\x0a\0\xff\xff"])
     assert carry.endswith(b"\x0a\x01\0\0")
 
