@@ -29,7 +29,7 @@ def _status(kind: str, uncut: str | None = None, **bound: Any) -> dict[str, Any]
     held = Thing(**({"slots": [], "readers": lambda: 0, "waiting": lambda: 0} | bound))
     connections = Thing(cuts=Thing(trouble=lambda name: uncut)) if uncut is not None else None
     registry = Thing(counters=lambda name, kind: counters, targets={"t": held}, connections=connections)
-    return _target({"name": "t", "type": kind, "enabled": True, "trouble": ""}, registry, 9)
+    return _target({"name": "t", "type": kind, "enabled": True, "trouble": ""}, registry, Thing(until=lambda name: None), 9)
 
 
 @pytest.mark.parametrize("trouble", ["refused", ""])
@@ -75,7 +75,9 @@ def test_a_sink_that_fails_and_a_target_without_use_have_their_codes() -> None:
         (True, "x", "target-unusable"),
         (True, "", "target-unusable"),
     ):
-        found = _target({"name": "t", "type": "nftset", "enabled": enabled, "trouble": trouble}, registry, 9)
+        found = _target(
+            {"name": "t", "type": "nftset", "enabled": enabled, "trouble": trouble}, registry, Thing(until=lambda name: None), 9
+        )
         assert (found["active"], found["code"]) == (False, expected)
 
 
