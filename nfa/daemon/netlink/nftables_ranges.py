@@ -32,6 +32,7 @@ from .wire import (
     NLM_F_CREATE,
     NLM_F_REQUEST,
     NLMSG_ERROR,
+    WORD,
     attribute,
     message,
     messages,
@@ -45,7 +46,7 @@ NFTA_SET_ELEM_KEY_END = 10
 NFTA_SET_ELEM_USERDATA = 6
 NFT_SET_ELEM_INTERVAL_END = 1
 _END = attribute(NFTA_SET_ELEM_FLAGS, struct.pack(">I", NFT_SET_ELEM_INTERVAL_END))
-_OPEN = note(1, struct.pack("=I", 1))
+_OPEN = note(1, WORD.pack(1))
 """NFTNL_UDATA_SET_ELEM_FLAGS with SET_ELEM_F_INTERVAL_OPEN."""
 _FILLER = 255
 """A note that nft does not know, and passes over."""
