@@ -198,12 +198,12 @@ class _Compiler:
         if last is not None:
             return self.last_good(last, policy)
         if action.enabled and code != BROKEN and not action.faulty:
-            self.keeping.good.actions[action.name] = action
+            self.keeping.keep(action)
         return CompiledAction(action, criteria, exemptions, code)
 
     def last_good(self, action: Action, policy: Policy) -> CompiledAction:
         """Understand the last good version of an action; what was said of it then is not repeated."""
-        self.keeping.good.actions[action.name] = action
+        self.keeping.keep(action)
         criteria = self.kept(action.criteria, _Use("", "", spares=action.halt_on_match))
         exemptions = self.kept(action.exemptions, _exemptions("", ""))
         usable = criteria is not None and (exemptions is not None or not action.exemptions)

@@ -17,7 +17,7 @@ from typing import Any
 from nfa.compiler.base.report import Place
 from nfa.compiler.config.groups import STAYS, Group
 from nfa.compiler.config.model import Action, Channel, Target, Text, Window
-from nfa.compiler.config.origins import Origins
+from nfa.compiler.config.origins import Entry, Origin, Origins
 
 MAX_SIZE = 1 << 20
 """Bytes that the daemon keeps; a policy that needs more has no last good version."""
@@ -50,7 +50,8 @@ class LastGood:
     @classmethod
     def unpack(cls, raw: bytes, *more: type) -> LastGood:
         """What `pack` made; nothing where this release has another form. `more`: classes that options have values of."""
-        classes = {made.__name__: made for made in (Action, Channel, Group, Place, Target, Text, Window, *more)}
+        own = (Action, Channel, Entry, Group, Origin, Origins, Place, Target, Text, Window)
+        classes = {made.__name__: made for made in (*own, *more)}
         try:
             form, data = marshal.loads(zlib.decompressobj().decompress(raw, _MAX_UNPACKED))
             return cls(**{name: _object(value, classes) for name, value in data.items()}) if form == _FORMAT else cls()
@@ -91,6 +92,10 @@ class Keeping:
         reached = [name for name in found.targets if name in targets]
         return replace(found, place=action.place, order=action.order, targets=reached)
 
+    def keep(self, action: Action) -> None:
+        """An action is good, or stays in its last good version. Where its values were written is of no use later."""
+        self.good.actions[action.name] = replace(action, origins=Origins())
+
     def keep_groups(self, found: dict[str, Group]) -> None:
         """Keep the groups that good expressions name, for the case that they have an error next time."""
         texts = [*self.good.exemptions, *(text for one in self.good.actions.values() for text in one.criteria + one.exemptions)]
@@ -103,8 +108,7 @@ class Keeping:
 def _plain(value: object) -> object:
     """A value as what `marshal` takes: tuples (kind, content), anything else as it is."""
     if is_dataclass(value) and not isinstance(value, type):
-        own = [(one.name, getattr(value, one.name)) for one in fields(value)]
-        return type(value).__name__, {name: _plain(item) for name, item in own if not isinstance(item, Origins)}
+        return type(value).__name__, {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, ipaddress.IPv4Network | ipaddress.IPv6Network):
         return _NETWORK, str(value)
     if isinstance(value, dict):
