@@ -17,6 +17,7 @@ from nfa.compiler.base.paths import PathError, Paths
 from nfa.compiler.base.report import Fault, Place, Reports, did_you_mean, printable, quote
 from nfa.compiler.config.jsontext import Object, Value
 from nfa.compiler.config.model import Text, Window
+from nfa.daemon.base import allowed
 
 UINT32 = 0xFFFFFFFF
 T = TypeVar("T")
@@ -187,6 +188,21 @@ def path(value: Value, context: Context) -> str:
     if not expanded.startswith("/") or not expanded.isprintable():
         raise expected("an absolute path", value)
     return os.path.normpath(expanded)
+
+
+def folder_to_write(value: Value, context: Context) -> str:
+    """An absolute path of a folder that nfa may write files into."""
+    return writable(path(value, context), value)
+
+
+def writable(folder: str, value: Value) -> str:
+    """`folder` itself. Raises Invalid when nfa may not write files or sockets into it."""
+    try:
+        allowed.to_write(folder)
+    except allowed.NotAllowed as failure:
+        message = f"nothing may be written into {quote(folder)}: {failure.strerror}"
+        raise Invalid(scalar(value).place, message, failure.hint, code="path-not-allowed") from None
+    return folder
 
 
 def texts(value: Value, context: Context) -> list[Text]:

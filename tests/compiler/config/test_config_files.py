@@ -55,12 +55,13 @@ def test_what_cannot_be_read_is_reported_where_it_is_named(tmp_path: Path) -> No
     (tmp_path / "large").write_bytes(b" " * (MAX_SIZE + 1))
     os.mkfifo(tmp_path / "fifo")
     for entry, message in [
-        ("/nonexistent/x", "cannot read '/nonexistent/x': No such file or directory"),
+        (str(tmp_path / "none"), "No such file or directory"),
+        ("/nonexistent/x", "'/nonexistent/x' may not be read: it is not below"),
         ("/a\0b", "cannot read '/a\\x00b'"),
         (str(tmp_path / "empty"), "contains no files"),
         (str(tmp_path / "large"), "is larger than"),
         (str(tmp_path / "fifo"), "is not a regular file"),
-        ("/dev/zero", "is not a regular file"),
+        ("/dev/zero", "may not be read"),
     ]:
         texts, reports = expand(entry, tmp_path)
         assert not texts
