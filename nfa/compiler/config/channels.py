@@ -219,7 +219,6 @@ class _Finder:
             )
         return channel
 
-
     def _read_certificate(self, channel: Channel) -> bool:
         """Have the certificates themselves in `ca`: the daemon opens no file that a configuration names."""
         paths, reports, file = self.context.paths, self.context.reports, str(channel.options["ca_file"])
@@ -327,7 +326,9 @@ def channel_data(target: Target) -> dict[str, object]:
     """What the daemon needs to know of a sink target's channel: plain data, see `nfa.daemon.sinks.channel.Channel`."""
     channel = target.channel
     assert channel is not None
-    options = {key: value for key, value in channel.options.items() if key not in ("enable", "function", "default_port", "ca_file")}
+    options = {
+        key: value for key, value in channel.options.items() if key not in ("enable", "function", "default_port", "ca_file")
+    }
     kind = channel.kind
     if kind == "socket":
         kind = str(options["listen"]).partition(":")[0]

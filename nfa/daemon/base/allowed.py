@@ -86,7 +86,9 @@ def to_write(folder: str) -> str:
         raise NotAllowed(_outside(folder, real, WRITE), _how("write", real))
     for part in real.split("/"):
         if part.startswith(".") or part.endswith(".d") or part in _EXECUTED:
-            raise NotAllowed(_it(folder, real) + " is in '" + part + "', whose files other programs run or read", "name another folder")
+            raise NotAllowed(
+                _it(folder, real) + " is in '" + part + "', whose files other programs run or read", "name another folder"
+            )
     return real
 
 

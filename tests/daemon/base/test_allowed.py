@@ -52,7 +52,9 @@ def test_nothing_is_written_where_something_executes_it(folder: str) -> None:
     assert write_whole(folder, "99.json", b"$(reboot)", ".99.tmp") != ""
 
 
-@pytest.mark.parametrize("folder", ["/tmp", "/tmp/nfa-logs", "/var/log/nfa", "/var/run/nfa", "/run/nfa", "/mnt/usb/logs", "/srv/x"])
+@pytest.mark.parametrize(
+    "folder", ["/tmp", "/tmp/nfa-logs", "/var/log/nfa", "/var/run/nfa", "/run/nfa", "/mnt/usb/logs", "/srv/x"]
+)
 def test_logs_go_where_logs_go(folder: str) -> None:
     assert allowed.to_write(folder) == os.path.realpath(folder)
 
