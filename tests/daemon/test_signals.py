@@ -108,7 +108,7 @@ def hooked(folder: Path, number: int) -> str:
 
 
 def test_a_sighup_at_every_import_of_nfa_run_does_not_end_it(folder: Path) -> None:
-    """`service nfa reload` right after a start ended the daemon with the word "Hangup": a router imports for a second or two."""
+    """`service nfa reload` right after a start ended the daemon ("Hangup"): a router imports for a second or two."""
     command = [sys.executable, "-m", "nfa", "run", *arguments(folder)]
     with Started(command, folder, PYTHONPATH=hooked(folder, signal.SIGHUP)) as daemon:
         eventually(daemon.generation)

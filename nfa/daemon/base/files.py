@@ -1,4 +1,4 @@
-"""Writes files atomically, and only where that is allowed: a reader sees the whole file or none, and no symbolic link is followed.
+"""Writes files atomically, where that is allowed: a reader sees the whole file or none, and no symbolic link is followed.
 
 Logs go to /tmp by default, where strangers may have put links of the same name; and who may write the configuration must not
 be able to write elsewhere (see `nfa.daemon.base.allowed`).

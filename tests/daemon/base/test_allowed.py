@@ -100,11 +100,10 @@ def test_a_link_that_is_put_in_place_after_the_check_leads_nowhere(
         return found
 
     def stepped(part: str, handle: int, make: bool) -> int:
-        if part == "x":
-            if moment == "while":
-                found = step(part, handle, make)
-                exchange()
-                return found
+        if part == "x" and moment == "while":
+            found = step(part, handle, make)
+            exchange()
+            return found
         return step(part, handle, make)
 
     monkeypatch.setattr(allowed, "to_write", checked)
