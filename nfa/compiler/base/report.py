@@ -28,13 +28,15 @@ QUOTE_WIDTH = 60
 class Place:
     """A character of a file: line and column from 1, columns in characters; line 0 is the file as a whole.
 
-    `option` is the name that users of UCI know the place by, `package.section.option` or `package.section`.
+    `option` is the name that users of UCI know the place by, `package.section.option` or `package.section`; `pointer` that of
+    a value in a JSON file, a JSON pointer (RFC 6901).
     """
 
     file: str
     line: int
     column: int
     option: str = ""
+    pointer: str = ""
 
     def __str__(self) -> str:
         if self.option:
@@ -52,6 +54,7 @@ class Place:
             "package": package,
             "section": section,
             "property": name,
+            "pointer": printable(self.pointer),
             "text": printable(str(self)),
         }
 
