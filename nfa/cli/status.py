@@ -29,9 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add_control_argument(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument(
-        "--health", action="store_true", help="print one line that says whether all is well; see the exit codes"
-    )
+    parser.add_argument("--health", action="store_true", help="print one line for monitoring; see the exit codes")
 
 
 def _ago(moment: Any, now: float) -> str:
@@ -120,7 +118,8 @@ def _health(status: dict[str, Any]) -> str:
         words = problems[0]["text"] + (f"; {plural(more, 'more problem')}" if more else "")
     else:
         active = sum(target["active"] for target in status["targets"].values())
-        words = f"connected to {status['source']['uri']}, {plural(active, 'target')} in use"
+        state = "connected" if status["source"]["connected"] else "connecting"
+        words = f"{state} to {status['source']['uri']}, {plural(active, 'target')} in use"
     elements = sum(target["elements"] for target in status["targets"].values())
     numbers = (
         f"flows={flows['live']} elements={elements} records={status['source']['records']}c rss={status['memory']['rss_kb']}KB"
