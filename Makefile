@@ -40,6 +40,7 @@ endef
 
 define Package/nfa/conffiles
 /etc/config/netify-proc-flow-actions
+/etc/nfa/allowed_folders
 endef
 
 define Build/Prepare
@@ -56,6 +57,10 @@ define Py3Package/nfa/install
 	$(INSTALL_BIN) ./files/etc/init.d/nfa $(1)/etc/init.d/nfa
 	$(INSTALL_DIR) $(1)/etc/capabilities
 	$(INSTALL_DATA) ./files/etc/capabilities/nfa.json $(1)/etc/capabilities/nfa.json
+	$(INSTALL_DIR) $(1)/etc/nfa
+	$(INSTALL_DATA) ./files/etc/nfa/allowed_folders $(1)/etc/nfa/allowed_folders
+	$(INSTALL_DIR) $(1)/usr/share/nfa
+	$(INSTALL_DATA) ./files/usr/share/nfa/netify-proc-flow-actions.schema.json $(1)/usr/share/nfa/
 	$(INSTALL_DIR) $(1)/etc/uci-defaults
 	$(INSTALL_BIN) ./files/etc/uci-defaults/60-nfa $(1)/etc/uci-defaults/60-nfa
 endef

@@ -66,7 +66,9 @@ def _document(top: Object, path: str, reports: Reports) -> Document:
             key = _MISSPELT[key]
             message = f"{quote(name.value)} is misspelt"
             reports.warning("misspelt-option", name.place, message, consequence=f"it is read as '{key}'")
-        if value.value is None:
+        if name.value == "$schema" and isinstance(value.value, Text):
+            continue  # for editors
+        if value.value is None and (key in GLOBALS or key in SECTIONS or key == "exemptions"):
             continue
         if key in GLOBALS:
             document.globals.append((name, value))
