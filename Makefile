@@ -60,7 +60,7 @@ define Py3Package/nfa/install
 	$(INSTALL_DIR) $(1)/etc/nfa
 	$(INSTALL_DATA) ./files/etc/nfa/allowed_folders $(1)/etc/nfa/allowed_folders
 	$(INSTALL_DIR) $(1)/usr/share/nfa
-	$(INSTALL_DATA) ./files/usr/share/nfa/netify-proc-flow-actions.schema.json $(1)/usr/share/nfa/
+	$(INSTALL_DATA) ./files/usr/share/nfa/netify-proc-flow-actions.schema.json $(1)/usr/share/nfa/netify-proc-flow-actions.schema.json
 	$(INSTALL_DIR) $(1)/etc/uci-defaults
 	$(INSTALL_BIN) ./files/etc/uci-defaults/60-nfa $(1)/etc/uci-defaults/60-nfa
 endef
