@@ -123,7 +123,13 @@ sleep() {{ [ -e {tmp_path}/again ] || exit 0; rm {tmp_path}/again; echo 'srwxrwx
 
     socket = "/var/run/netifyd/netifyd.sock"
     assert run(socket) == f"chgrp nfa {socket}\nchmod g+w {socket}\n", "once for each socket that is made"
-    for other in ("/var/run/ubus/ubus.sock", "/var/run/netifyd/../ubus.sock", "/var/run/netifyd/x/y.sock", "tcp://1.2.3.4:5", ""):
+    for other in (
+        "/var/run/ubus/ubus.sock",
+        "/var/run/netifyd/../ubus.sock",
+        "/var/run/netifyd/x/y.sock",
+        "tcp://1.2.3.4:5",
+        "",
+    ):
         assert run(other) == ""
 
 
@@ -176,7 +182,13 @@ def test_a_change_of_the_configuration_reloads(tmp_path: Path) -> None:
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="there is no shellcheck")
 @pytest.mark.parametrize(
     "script",
-    [INIT, ROOT / "files/usr/libexec/nfa-sockets", *sorted((ROOT / "files/etc/uci-defaults").iterdir()), *ROOT.glob("test.sh"), *ROOT.glob("feeds/*/test.sh")],
+    [
+        INIT,
+        ROOT / "files/usr/libexec/nfa-sockets",
+        *sorted((ROOT / "files/etc/uci-defaults").iterdir()),
+        *ROOT.glob("test.sh"),
+        *ROOT.glob("feeds/*/test.sh"),
+    ],
     ids=lambda script: str(script.relative_to(ROOT)),
 )
 def test_shellcheck_finds_nothing_in_the_scripts(script: Path) -> None:
