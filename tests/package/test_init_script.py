@@ -109,7 +109,11 @@ chgrp() {{ echo "chgrp $*" >>{notes}; }}
 chmod() {{ echo "chmod $*" >>{notes}; }}
 ls() {{ cat {tmp_path}/listed; }}
 test_socket() {{ true; }}
-sleep() {{ [ -e {tmp_path}/again ] || exit 0; rm {tmp_path}/again; echo 'srwxrwxr-x 1 root nfa 0 netifyd.sock' >{tmp_path}/listed; }}
+sleep() {{
+    [ -e {tmp_path}/again ] || exit 0
+    rm {tmp_path}/again
+    echo 'srwxrwxr-x 1 root nfa 0 netifyd.sock' >{tmp_path}/listed
+}}
 """
     script = (ROOT / "files/usr/libexec/nfa-sockets").read_text().replace('[ -S "$1" ]', "test_socket")
     (tmp_path / "script").write_text(program + script)
@@ -125,7 +129,7 @@ sleep() {{ [ -e {tmp_path}/again ] || exit 0; rm {tmp_path}/again; echo 'srwxrwx
     assert run(socket) == f"chgrp nfa {socket}\nchmod g+w {socket}\n", "once for each socket that is made"
     for other in (
         "/var/run/ubus/ubus.sock",
-        "/var/run/netifyd/../ubus.sock",
+        f"{socket}/../../u.sock",
         "/var/run/netifyd/x/y.sock",
         "tcp://1.2.3.4:5",
         "",
