@@ -238,7 +238,7 @@ def test_health_is_one_line_and_an_exit_code(house: House, capsys: Capture) -> N
     """Monitoring takes a line and a number (Nagios: 0 ok, 1 warning, 2 critical); `nfa status` is 0 while nothing works."""
     assert main(["status", "--health"]) == 0
     line = capsys.readouterr().out
-    assert line.count("\n") == 1 and line.startswith("OK - connected to ") and line.count("|") == 1
+    assert line.count("\n") == 1 and line.startswith("OK - connecting to ") and line.count("|") == 1
     house.daemon.started -= 10
     house.daemon.client.last_error = "no | such\nfile"
     assert main(["status", "--health"]) == 2

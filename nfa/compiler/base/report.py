@@ -160,10 +160,12 @@ class Reports:
 
     def _outside(self, report: Report) -> Finding:
         file = report.place.file if report.place and report.place.line else ""
-        if file and file not in self.open and file not in self.asked:
+        if report.place and file and file not in self.open and file not in self.asked:
             consequence = "" if "'" in report.consequence else report.consequence
             message = "something in this file is wrong"
-            report = replace(report, message=message, hint="'nfa check' on this machine shows it", consequence=consequence)
+            hint = "'nfa check' on this machine shows it"
+            where = replace(report.place, pointer="")  # there are names of the file in it
+            report = replace(report, place=where, message=message, hint=hint, consequence=consequence)
         return replace(report, excerpt=report.excerpt if file in self.asked else "").as_dict()
 
     def soften(self, first: int) -> None:
