@@ -161,9 +161,9 @@ def test_what_the_schema_refuses_nfa_check_tells(data: st.DataObject) -> None:
         if how == "remove":
             del parent[path[-1]]
         elif how == "add" and isinstance(parent, dict):
-            parent[data.draw(st.sampled_from(NAMES))] = data.draw(VALUES)
+            parent[data.draw(st.sampled_from(NAMES))] = copy.deepcopy(data.draw(VALUES))
         else:
-            parent[path[-1]] = data.draw(VALUES)
+            parent[path[-1]] = copy.deepcopy(data.draw(VALUES))
     refused = faults(document)
     if refused:
         assert checked(document), refused[0].message[:500]
