@@ -1,8 +1,11 @@
 """Files that a configuration names: expressions, folders, address groups, netifyd's own configuration."""
 
+import errno
 import ipaddress
 import os
+import pwd
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +14,7 @@ from nfa.compiler.base.report import Place, Reports
 from nfa.compiler.config.entries import MAX_SIZE, expand_entries
 from nfa.compiler.config.groups import load_groups
 from nfa.compiler.config.model import Text
+from nfa.daemon.base import allowed
 
 PLACE = Place("nfa.json", 4, 20)
 
@@ -185,3 +189,18 @@ def test_damaged_groups_are_reported(tmp_path: Path, content: str) -> None:
     reports = Reports()
     assert load_groups(Paths(str(tmp_path), "/run"), reports) == {}
     assert reports.errors
+
+
+def test_the_service_says_how_to_let_it_read_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon is no longer root: a list that only root reads worked before an upgrade, and the log would not say what to do."""
+    (tmp_path / "x").write_text("port == 1;")
+    monkeypatch.setattr(os, "geteuid", lambda: 7150)
+    monkeypatch.setattr(pwd, "getpwuid", lambda number: SimpleNamespace(pw_name="nfa"))
+
+    def refused(path: str) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr(allowed, "open_file", refused)
+    _, reports = expand(str(tmp_path / "x"), tmp_path)
+    assert reports.errors[0].hint == f"give it to the group of the user nfa: chgrp nfa {tmp_path}/x; chmod g+r {tmp_path}/x"
+    assert reports.errors[0].code == "file-unreadable"
