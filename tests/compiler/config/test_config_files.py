@@ -192,7 +192,7 @@ def test_damaged_groups_are_reported(tmp_path: Path, content: str) -> None:
 
 
 def test_the_service_says_how_to_let_it_read_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The daemon is no longer root: a list that only root reads worked before an upgrade, and the log would not say what to do."""
+    """The daemon is no longer root: a list that only root reads worked before an upgrade, and nothing would say what to do."""
     (tmp_path / "x").write_text("port == 1;")
     monkeypatch.setattr(os, "geteuid", lambda: 7150)
     monkeypatch.setattr(pwd, "getpwuid", lambda number: SimpleNamespace(pw_name="nfa"))
