@@ -232,6 +232,7 @@ def compile_policy(
     """
     reports = reports if reports is not None else Reports()
     keeping = Keeping(LastGood.unpack(last_good, Server))
+    paths = sources.confine(paths)
     policy = load(sources, paths, reports, keeping)
     if policy is None:
         return None, reports
@@ -392,7 +393,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
 def findings_of(reports: Reports) -> dict[str, object]:
     """Return the part of an image that tells of the compilation: all that there is of one that failed."""
     return {
-        "reports": [report.as_dict() for report in reports.items],
+        "reports": reports.outside(),
         "errors": len(reports.errors),
         "warnings": len(reports.warnings),
     }

@@ -131,10 +131,11 @@ def settle(house: House) -> None:
         eventually(done)
 
 
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
 GAMES: dict[str, Any] = {
     "version": 1,
     "actions": {"games": {"criteria": ["category == 'games';"], "targets": ["log.x"]}},
-    "targets": {"log.x": {"target_type": "log", "path": "/nowhere"}},
+    "targets": {"log.x": {"target_type": "log", "path": "/tmp"}},
 }
 
 
@@ -172,7 +173,7 @@ def test_every_file_that_went_into_the_policy_is_watched(house: House, tmp_path:
     (lists / "10.list").write_text("port == 1;\n")
     (groups / "10-kids.conf").write_text("10.0.0.1\n")
     labels.write_text("3 games\n")
-    ca.write_text("x")
+    ca.write_text(CERTIFICATE)
     (tmp_path / "netify-sink-http.json").write_text(json.dumps({"url": "https://h/", "ca_file": str(ca)}))
     config: dict[str, Any] = {
         "version": 1,
@@ -204,7 +205,12 @@ def test_every_file_that_went_into_the_policy_is_watched(house: House, tmp_path:
     assert any(name.endswith("zoneinfo/Europe/Berlin") for name in watched)
     for change in (lists / "20.list", groups / "20-more.conf", tmp_path / "address-groups.json", ca):
         before = house.daemon.loader.info["generation"]
-        write(change, {"20.list": "port == 3;", "address-groups.json": '{"address_groups": []}'}.get(change.name, ""))
+        write(
+            change,
+            {"20.list": "port == 3;", "address-groups.json": '{"address_groups": []}', "ca.pem": CERTIFICATE * 2}.get(
+                change.name, ""
+            ),
+        )
         settle(house)
         assert house.daemon.loader.info["generation"] == before + 1, change
 

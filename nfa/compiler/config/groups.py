@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from nfa.compiler.base.addresses import AddressError, Network, mac_of, networks_of
-from nfa.compiler.base.files import FileError, read_text
+from nfa.compiler.base.files import FileError, list_folder, read_text
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Place, Reports, did_you_mean, quote
 from nfa.compiler.config.jsontext import MAX_SIZE, JsonError, Object, Value, parse
@@ -65,7 +65,7 @@ def load_groups(paths: Paths, reports: Reports, kept: Collection[str] = ()) -> d
         return found.setdefault(name, _Members(place, STAYS if name in kept else _SKIPPED))
 
     _read_folder(os.path.join(paths.state_persistent, "address-groups.d"), members, paths, reports)
-    _read_json(paths.look(os.path.join(paths.state_persistent, "address-groups.json")), members, reports)
+    _read_json(paths.look(os.path.join(paths.state_persistent, "address-groups.json")), members, paths, reports)
     return {
         name: Group(name, tuple(members.networks), tuple(members.macs), members.place, members.broken)
         for name, members in found.items()
@@ -74,8 +74,11 @@ def load_groups(paths: Paths, reports: Reports, kept: Collection[str] = ()) -> d
 
 def _read_folder(folder: str, members_of: Finder, paths: Paths, reports: Reports) -> None:
     try:
-        names = sorted(os.listdir(paths.look(folder)))
+        names = list_folder(paths.look(folder), paths.folders)
     except FileNotFoundError:
+        return
+    except FileError as error:
+        _unreadable(error, reports, "the folder is skipped")
         return
     except OSError as error:
         reports.error("file-unreadable", Place(folder, 0, 0), f"cannot read the folder: {error.strerror}")
@@ -95,7 +98,7 @@ def _read_folder(folder: str, members_of: Finder, paths: Paths, reports: Reports
             continue
         members = members_of(match[1], Place(file, 1, 1))
         try:
-            content = read_text(paths.look(file), MAX_SIZE)
+            content = read_text(paths.look(file), MAX_SIZE, paths.folders)
         except FileError as error:
             _unreadable(error, reports, members.skipped)
             members.broken = True
@@ -108,11 +111,11 @@ def _read_folder(folder: str, members_of: Finder, paths: Paths, reports: Reports
                 _add(Text(entry.strip(), Place(file, number, column)), members, reports)
 
 
-def _read_json(file: str, members_of: Finder, reports: Reports) -> None:
+def _read_json(file: str, members_of: Finder, paths: Paths, reports: Reports) -> None:
     if not os.path.exists(file):
         return
     try:
-        document = parse(read_text(file, MAX_SIZE), file, reports)
+        document = parse(read_text(file, MAX_SIZE, paths.folders), file, reports)
     except FileError as error:
         _unreadable(error, reports, "the file is skipped")
         return
@@ -188,4 +191,4 @@ def _add(entry: Text, members: _Members, reports: Reports) -> None:
 
 
 def _unreadable(error: FileError, reports: Reports, consequence: str) -> None:
-    reports.error(error.code, error.place, str(error), consequence=consequence, excerpt=error.excerpt)
+    reports.error(error.code, error.place, str(error), hint=error.hint, consequence=consequence, excerpt=error.excerpt)

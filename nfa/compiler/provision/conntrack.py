@@ -99,17 +99,17 @@ class Names:
     """The names of labels, read from their files. `bits`: name to bit; `files`: those that were read."""
 
     def __init__(self, globals_: dict[str, object], reports: Reports, paths: Paths | None = None) -> None:
-        paths = paths or Paths()
         given: Any = globals_["connlabel_conf"]
         limit: Any = globals_["max_bits"]
         self.limit: int = limit
+        self.folders = paths.folders + CONNLABEL_CONF if paths is not None and given else None
         self.wanted = (given,) if given else CONNLABEL_CONF
         self.files: list[str] = []
         self.bits: dict[str, int] = {}
         self.checked = False
         self.high: dict[str, int] = {}
         """Names whose bits `max_bits` forbids."""
-        self.unread = bool(given) and not paths.readable
+        self.unread = bool(given) and paths is not None and not paths.readable
         """The file is not read in this check: any name counts as one that it has."""
         if self.unread:
             reports.info(
@@ -120,14 +120,15 @@ class Names:
             )
             return
         for path in self.wanted:
-            if os.path.exists(paths.look(path)) or given:
+            if os.path.exists(paths.look(path) if paths is not None else path) or given:
                 self._read(path, reports)
 
     def _read(self, path: str, reports: Reports) -> None:
         try:
-            lines = read_text(path, MAX_FILE).split("\n")
+            lines = read_text(path, MAX_FILE, self.folders).split("\n")
         except FileError as error:
-            reports.warning(error.code, error.place, str(error), consequence="only labels given as bits can be used")
+            consequence = "only labels given as bits can be used"
+            reports.warning(error.code, error.place, str(error), hint=error.hint, consequence=consequence)
             return
         self.files.append(path)
         for number, line in enumerate(lines, 1):

@@ -4,6 +4,7 @@ import time
 
 from ... import __version__
 from ..base.portable import monotonic, ordered_dict
+from . import health
 
 MYPY = False
 if MYPY:
@@ -84,7 +85,7 @@ def report(daemon: "Reporting", budget: int) -> "Data":
     policy.update(_clock(engine.policy))
     bad = dict(engine.bad)
     bad.update(client.bad_counts())
-    return {
+    found = {
         "version": __version__,
         "uptime": int(monotonic() - daemon.started),
         "time": int(time.time()),
@@ -125,6 +126,8 @@ def report(daemon: "Reporting", budget: int) -> "Data":
         "faults": daemon.dispatcher.status(),
         "memory": memory(),
     }
+    found["health"] = health.report(found)
+    return found
 
 
 def _clock(policy: "Policy | None") -> "Data":
