@@ -125,7 +125,7 @@ class Forms:
     def option(self, option: Option) -> Schema:
         """The schema of an option's value."""
         made = isinstance(option.convert, convert.Of)
-        form = option.convert.schema if made else FORMS[option.convert]  # type: ignore[attr-defined]  # one that was made
+        form = option.convert.schema() if made else FORMS[option.convert]  # type: ignore[attr-defined]  # one that was made
         ways: list[Any] = [form, {"type": "null"}]
         if option.convert not in _LISTS:
             ways.insert(1, {"type": "array", "items": form, "minItems": 1, "maxItems": 1})

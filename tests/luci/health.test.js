@@ -89,12 +89,12 @@ test('a report leads to the page where it is mended', () => {
 	const uci = (section, text) => ({ package: 'netify-proc-flow-actions', section, text });
 	const kind = name => ({ games: 'action' })[name];
 	const item = health.report(finding('error', "unknown attribute 'ap'", {
-		consequence: 'the action is left out', excerpt: '  ap == 1;\n  ^', code: 'unknown-attribute',
+		consequence: 'the action is left out', code: 'unknown-attribute',
 		place: uci('games', 'netify-proc-flow-actions.games.criteria (line 6)')
 	}), kind);
 	assert.deepEqual(item, {
 		severity: 'error', code: 'unknown-attribute', place: 'netify-proc-flow-actions.games.criteria (line 6)',
-		text: "Unknown attribute 'ap'. The action is left out.", excerpt: '  ap == 1;\n  ^', page: 'policies'
+		text: "Unknown attribute 'ap'. The action is left out.", page: 'policies'
 	});
 	assert.equal(health.report(finding('warning', 'x', { place: uci('cfg02abcd', 'x') }), kind).page, 'targets');
 	assert.equal(health.report(finding('error', 'x', { place: { package: '', section: '', text: 'a.json:4:6' } }), kind).page, '');

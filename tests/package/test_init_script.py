@@ -88,6 +88,15 @@ def test_with_ujail_the_daemon_is_a_user_of_its_own(tmp_path: Path, source: str,
     assert f"procd_set_param command /usr/libexec/nfa-sockets {socket}" in helper and "user" not in helper
 
 
+def test_the_service_shares_the_packages_that_the_compiler_reads() -> None:
+    """Warnings would be missing that a daemon as root has: of offloading, of marks that others use, of the time zone."""
+    from nfa.compiler.config.marks import _PACKAGES
+
+    (line,) = [line for line in INIT.read_text().splitlines() if "for name in" in line]
+    shared = set(line.split(" in ")[1].removesuffix("; do").split())
+    assert shared == {'"$CONFIG"', "system", *_PACKAGES}
+
+
 @needs_ash
 @pytest.mark.parametrize("lacking", ["accounts", "ujail"])
 def test_without_ujail_or_its_user_the_daemon_runs_as_root(tmp_path: Path, lacking: str) -> None:

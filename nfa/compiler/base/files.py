@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import pwd
 import stat
 
 from nfa.compiler.base.report import Place, excerpt, quote
@@ -70,6 +69,8 @@ def _hint(error: Exception, path: str) -> str:
     """What to do where the rights of a file are in the way: the service has a user of its own."""
     if not isinstance(error, OSError) or error.errno != errno.EACCES or not os.geteuid():
         return ""
+    import pwd  # only then
+
     try:
         user = pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:

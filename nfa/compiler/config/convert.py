@@ -64,10 +64,10 @@ Converter = Callable[[Value, Context], object]
 
 @dataclass(frozen=True)
 class Of:
-    """A converter that was made for certain values. `schema` says which, as the JSON schema of one value."""
+    """A converter that was made for certain values. `schema` gives which, as the JSON schema of one value."""
 
     read: Converter
-    schema: Mapping[str, object] = field(hash=False)
+    schema: Callable[[], dict[str, object]]
 
     def __call__(self, value: Value, context: Context) -> Any:
         return self.read(value, context)
@@ -143,8 +143,11 @@ def integer(lowest: int, highest: int, unit: str = "") -> Of:
             raise expected(what, value)
         return plain
 
-    number = {"type": "integer", "minimum": lowest, "maximum": highest}
-    return Of(convert, {"anyOf": [number, {"type": "string", "pattern": r"^\s*[+-]?[0-9]{1,20}\s*$"}]})
+    def schema() -> dict[str, object]:
+        number = {"type": "integer", "minimum": lowest, "maximum": highest}
+        return {"anyOf": [number, {"type": "string", "pattern": r"^\s*[+-]?[0-9]{1,20}\s*$"}]}
+
+    return Of(convert, schema)
 
 
 def mark(value: Value, context: Context) -> int:
@@ -174,7 +177,7 @@ def text(what: str, pattern: str, hint: str = "") -> Of:
             raise expected(what, value, hint)
         return plain
 
-    return Of(convert, {"type": "string", "pattern": f"^(?:{pattern})$"})
+    return Of(convert, lambda: {"type": "string", "pattern": f"^(?:{pattern})$"})
 
 
 def choice(*choices: str) -> Of:
@@ -189,7 +192,7 @@ def choice(*choices: str) -> Of:
             raise expected(" or ".join(map(quote, choices)), value, hint)
         return plain.strip().lower()
 
-    return Of(convert, one_of(choices))
+    return Of(convert, lambda: one_of(choices))
 
 
 def one_of(choices: Iterable[str]) -> dict[str, object]:

@@ -81,8 +81,8 @@ class _Reader:
         self.at = 0
         self.depth = 0
         self.secret: Text | None = None  # the name of the member that is being read, if nobody is to see its value
-        self.pointer: list[str] = []
-        """Where the value is that is being read: names and numbers, as a JSON pointer has them."""
+        self.pointers = [""]
+        """Where the value is that is being read, as a JSON pointer; before that, where those are that it is in."""
         self.lines = [0, *(match.end() for match in re.finditer("\n", text))]
 
     def document(self) -> Value:
@@ -125,11 +125,10 @@ class _Reader:
         def member() -> None:
             if self.peek() != '"':
                 raise self.wrong_item("a name in double quotes")
-            self.pointer.append("")
             name = self.string()
             # The reader is at the member from now on, and so is its name.
-            self.pointer[-1] = name.value.replace("~", "~0").replace("/", "~1")
-            name = replace(name, place=replace(name.place, pointer=self.path()))
+            self.enter(name.value.replace("~", "~0").replace("/", "~1"))
+            name = replace(name, place=replace(name.place, pointer=self.pointers[-1]))
             if self.peek() != ":":
                 raise self.error(self.at, f"missing ':' after the name {quote(name.value)}")
             self.at += 1
@@ -146,7 +145,7 @@ class _Reader:
                     consequence="the later one is used",
                 )
             found[name.value] = (name, value)
-            self.pointer.pop()
+            self.pointers.pop()
 
         self.items(start, "}", member)
         return Object(list(found.values()))
@@ -155,9 +154,9 @@ class _Reader:
         found: list[Value] = []
 
         def element() -> None:
-            self.pointer.append(str(len(found)))
+            self.enter(str(len(found)))
             found.append(self.value())
-            self.pointer.pop()
+            self.pointers.pop()
 
         self.items(start, "]", element)
         return found
@@ -239,10 +238,11 @@ class _Reader:
 
     def place(self, offset: int) -> Place:
         line = bisect.bisect_right(self.lines, offset)
-        return Place(self.file, line, offset - self.lines[line - 1] + 1, pointer=self.path())
+        return Place(self.file, line, offset - self.lines[line - 1] + 1, pointer=self.pointers[-1])
 
-    def path(self) -> str:
-        return "".join(["/" + part for part in self.pointer])
+    def enter(self, part: str) -> None:
+        """Go on with a member or an element."""
+        self.pointers.append(self.pointers[-1] + "/" + part)
 
     # What is wrong there
 

@@ -73,7 +73,7 @@ function agent(source) {
 }
 
 /*
- * A finding of the configuration (docs/bus.md): { severity, code, place, text, excerpt, page }. `kind` gives the type of a UCI
+ * A finding of the configuration (docs/bus.md): { severity, code, place, text, page }. `kind` gives the type of a UCI
  * section by its name. A page of "" is one that no page can mend: a JSON file.
  */
 function report(found, kind) {
@@ -83,7 +83,6 @@ function report(found, kind) {
 		code: found.code,
 		place: found.place?.text ?? '',
 		text: [ found.message, found.hint, found.consequence ].filter(text => text).map(words.sentence).join(' '),
-		excerpt: found.excerpt,
 		page: section ? (PAGES[kind(section)] ?? 'targets') : ''
 	};
 }
@@ -93,7 +92,7 @@ function of_policy(policy, kind) {
 	const left = (policy.errors ?? 0) + (policy.warnings ?? 0) - found.length;
 	if (policy.failed_at != null)
 		found.unshift({
-			severity: 'error', place: '', excerpt: '',
+			severity: 'error', place: '',
 			// A file that cannot be read is opened by no page either.
 			page: found.some(item => item.severity === 'error' && !item.page) ? '' : 'policies',
 			text: policy.generation
@@ -102,7 +101,7 @@ function of_policy(policy, kind) {
 		});
 	if (left > 0)
 		found.push({
-			severity: 'warning', place: '', excerpt: '', page: 'log', text: N_(left,
+			severity: 'warning', place: '', page: 'log', text: N_(left,
 				'%d more error or warning is not listed. The command nfa check shows all.',
 				'%d more errors and warnings are not listed. The command nfa check shows all.').format(left)
 		});
@@ -157,13 +156,13 @@ const MENDED = {
 /* What the daemon calls a problem; of the policy, its findings say more. */
 function of_health(status, now) {
 	return (status.health?.problems ?? []).filter(item => item.of != 'policy').map(item => ({
-		severity: item.severity == 'critical' ? 'error' : 'warning', code: item.code, place: '', excerpt: '',
+		severity: item.severity == 'critical' ? 'error' : 'warning', code: item.code, place: '',
 		page: MENDED[item.code] ?? MENDED[item.of] ?? '',
 		text: (TEXTS[item.code] ?? TEXTS[item.of])?.(item, status, now) ?? item.text
 	}));
 }
 
-/* What is wrong, the worst first: { severity: error or warning, text, place, excerpt, page }. `now`: the router's clock. */
+/* What is wrong, the worst first: { severity: error or warning, text, place, page }. `now`: the router's clock. */
 function problems(status, now, kind) {
 	const found = [
 		...of_policy(status.policy, kind),
