@@ -10,16 +10,18 @@ from typing import Any
 
 from ..compiler.base.report import Reports, excerpt, line_at
 from ..compiler.catalogue import category_rows
-from ..compiler.compile import names_of_agent
+from ..compiler.compile import device_rows, named_devices, names_of_agent
+from ..compiler.config.devices import numbered
 from ..compiler.config.groups import load_groups
 from ..compiler.config.members import members_of
 from ..compiler.expression import Context, understand
 from ..compiler.expression.generate import Generator
 from ..compiler.expression.tree import Node, any_of
+from ..daemon.devices.configured import Devices
 from ..daemon.engine.policy import namespace
 from ..daemon.engine.rx import finder
 from ..daemon.engine.view import View
-from .common import Recording, fail, flow_of, paint, paths_of, print_reports, shown, title
+from .common import Recording, add_config_arguments, fail, flow_of, paint, paths_of, print_reports, shown, sources_of, title
 
 _EPILOG = """\
 examples:
@@ -44,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bits", action="store_true", help="print one character a record for each expression (0, 1), or E when it is invalid"
     )
-    parser.add_argument("--state-dir", metavar="DIR", help="netifyd's folder (names and address groups)")
+    add_config_arguments(parser)
 
 
 def predicate(nodes: list[Node], view: View) -> Predicate:
@@ -71,21 +73,24 @@ def predicate(nodes: list[Node], view: View) -> Predicate:
     return matches
 
 
-def _context(arguments: argparse.Namespace) -> tuple[Context, View]:
-    """Return what an expression may name, and how records are read."""
+def _context(arguments: argparse.Namespace, texts: list[str]) -> tuple[Context, View]:
+    """Return what expressions may name, and how records are read. `texts`: the expressions, or where they are."""
     paths = paths_of(arguments)
     reports = Reports()
-    groups = {name: members_of(group) for name, group in load_groups(paths, reports).items()}
+    found = load_groups(paths, reports)
+    groups = {name: members_of(group) for name, group in found.items()}
+    named = named_devices(sources_of(arguments), paths, texts) or ({}, {})
+    devices, meaning = numbered(*named, {name: group.place for name, group in found.items()}, reports)
     print_reports(reports)
     known = names_of_agent(paths)
-    return Context(known, groups), View(*category_rows(known))
+    return Context(known, groups, meaning), View(*category_rows(known), Devices(device_rows(devices)))
 
 
 def _bits(arguments: argparse.Namespace) -> int:
     if not arguments.expressions or not arguments.flows:
         print("nfa eval: --bits needs --expressions FILE and --flows FILE", file=sys.stderr)
         return 2
-    context, view = _context(arguments)
+    context, view = _context(arguments, ["@"])
     flows = []
     with open(arguments.flows, encoding="utf-8") as file:
         for line in file:
@@ -127,7 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _filter(arguments: argparse.Namespace) -> int:
     text = arguments.expression
-    context, view = _context(arguments)
+    context, view = _context(arguments, [text])
     context.warn = lambda code, message, offset, hint: _tell(text, "warning", message, offset, hint)
     nodes, errors = understand(text, context)
     for error in errors:

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from ..image import cpython as image
 from . import catalogue
 from .base.paths import FOLDERS, Paths
 from .base.report import Place, Reports, did_you_mean, excerpt, line_at, quote
 from .config.channels import channel_data
+from .config.devices import numbered
 from .config.features import BROKEN, REASONS, inactive_code, target_is_active
 from .config.groups import load_groups
 from .config.members import members_of
-from .config.model import Action, Policy, Text
+from .config.model import Action, Device, DeviceGroup, Policy, Text
 from .config.sources import UCI_FOLDER, Sources, load
 from .expression import Context, understand
 from .expression.check import parse_address
@@ -60,6 +61,8 @@ class Compiled:
     slots: list[Slot]
     catalogue: catalogue.Catalogue
     schedules: Schedules = field(default_factory=Schedules)
+    devices: list[Device] = field(default_factory=list)
+    """The devices that can be used, in the order of their numbers."""
     reports: Reports = field(default_factory=Reports)
 
 
@@ -95,11 +98,21 @@ def about(what: str, message: str) -> str:
     return f"{what}: {message}" if what else message
 
 
+Row = tuple[str, str, tuple[bytes, ...], tuple[tuple[bytes, int], ...], tuple[str, ...]]
+"""A device as the daemon's `Devices` takes it."""
+Named = tuple[dict[str, Device], dict[str, DeviceGroup]]
+"""Devices, and groups of devices, by name."""
+
+
 class _Compiler:
-    def __init__(self, paths: Paths, reports: Reports) -> None:
+    def __init__(self, paths: Paths, reports: Reports, named: Named | None) -> None:
+        """`named`: the devices that expressions may name."""
         self.reports = reports
         self.catalogue = names_of_agent(paths)
-        self.groups = {name: members_of(group) for name, group in load_groups(paths, reports).items()}
+        groups = load_groups(paths, reports)
+        self.groups = {name: members_of(group) for name, group in groups.items()}
+        places = {name: group.place for name, group in groups.items()}
+        self.devices, self.named = numbered(*(named or ({}, {})), places, reports)
 
     def texts(self, texts: list[Text], what: str, consequence: str, addresses: bool) -> tuple[Node | None, bool]:
         """Understand the entries of a criteria or exemption list. Returns the tree (None: nothing) and whether all is well."""
@@ -117,10 +130,18 @@ class _Compiler:
         """
         word = text.value.strip()
         if word.startswith("@"):
-            members = self.groups.get(word[1:])
+            name = word[1:]
+            members = self.groups.get(name)
+            if name in self.named:
+                device = self.named[name]
+                if device is None:
+                    message = about(what, f"the device {quote(name)} cannot be used")
+                    hint = "its error is reported at its own place"
+                    self.reports.error("device-unusable", text.place, message, hint=hint, consequence=consequence)
+                return [Test("device", "==", device, f"device == {word}")] if device else []
             if members is None:
-                hint = did_you_mean(word[1:], self.groups) or "there are no address groups"
-                message = about(what, f"unknown address group {quote(word)}")
+                hint = did_you_mean(name, (*self.groups, *self.named)) or "there are no address groups or devices"
+                message = about(what, f"unknown address group or device {quote(word)}")
                 self.reports.error("unknown-address-group", text.place, message, hint=hint, consequence=consequence)
                 return []
             return [Test("ip", "==", members, f"ip == {word}"), Test("mac", "==", members, f"mac == {word}")]
@@ -143,7 +164,7 @@ class _Compiler:
             place, lines = shown(offset)
             self.reports.warning(code, place, about(what, message), hint=hint, excerpt=lines)
 
-        context = Context(self.catalogue, self.groups, warn=warn)
+        context = Context(self.catalogue, self.groups, self.named, warn=warn)
         nodes, errors = understand(separate_lines(text.value), context)
         for error in errors:
             place, lines = shown(error.offset)
@@ -187,7 +208,7 @@ def compile_policy(
 
 def understand_policy(policy: Policy, paths: Paths, reports: Reports, *, look: bool, uci: str | None = UCI_FOLDER) -> Compiled:
     """Compile a policy that was read and merged. `look`: as for `compile_policy`; `uci`: the folder of UCI."""
-    compiler = _Compiler(paths, reports)
+    compiler = _Compiler(paths, reports, (policy.devices, policy.device_groups))
     exemptions, _ = compiler.texts(policy.exemptions, "global exemption", "the exemption is ignored", True)
     actions = [compiler.action(action, policy) for action in policy.actions]
     wanted = [target for target in policy.targets.values() if target.enabled]
@@ -199,12 +220,23 @@ def understand_policy(policy: Policy, paths: Paths, reports: Reports, *, look: b
     slots += pf.provision(wanted, policy.target_globals["pftable"])
     slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths.readable)
     hours = schedules(policy, uci, reports)
-    return Compiled(policy, actions, exemptions, slots, compiler.catalogue, hours, reports)
+    return Compiled(policy, actions, exemptions, slots, compiler.catalogue, hours, compiler.devices, reports)
 
 
-def check_texts(texts: list[Text], what: str, paths: Paths, reports: Reports) -> None:
-    """Check entries of a list of `criteria` or `exemptions` (`what`) that are not (yet) in a configuration."""
-    _Compiler(paths, reports).texts(texts, "", "", what == "exemptions")
+def check_texts(texts: list[Text], what: str, paths: Paths, reports: Reports, named: Named | None = None) -> None:
+    """Check entries of a list of `criteria` or `exemptions` (`what`) that are not (yet) in a configuration.
+
+    `named`: the devices and groups of devices that they may name.
+    """
+    _Compiler(paths, reports, named).texts(texts, "", "", what == "exemptions")
+
+
+def named_devices(sources: Sources, paths: Paths, texts: Sequence[object]) -> Named | None:
+    """Return the devices of the configuration that expressions may name; None when they name none, or there is none."""
+    if not any(word in str(text) for text in texts for word in ("@", "device")):
+        return None
+    policy = load(replace(sources, salvage=True), paths, Reports())
+    return (policy.devices, policy.device_groups) if policy else None
 
 
 # -- the image ---------------------------------------------------------------------------------------------------------
@@ -278,6 +310,8 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         # `note` is for status displays; the daemon does not use it.
         "slots": [{key: value for key, value in slot.items() if key != "note"} for slot in compiled.slots],
         "categories": catalogue.category_rows(compiled.catalogue) if uses_categories else (b"", b""),
+        "devices": device_rows(compiled.devices),
+        "leases": (policy.lease_files, [(host.mac, host.name, host.address) for host in policy.hosts]),
         **meaning,
         "windows": compiled.schedules.windows,
         "zone": compiled.schedules.changes,
@@ -291,6 +325,15 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         "files": policy.files,
         **findings_of(reports),
     }
+
+
+def device_rows(devices: list[Device]) -> list[Row]:
+    """Return the devices as the daemon's `Devices` takes them: name, title, MAC addresses, networks, host names of each."""
+    rows: list[Row] = []
+    for device in devices:
+        networks = tuple((network.packed, network.prefix) for network in device.networks)
+        rows.append((device.name, device.title, device.macs, networks, device.names))
+    return rows
 
 
 def findings_of(reports: Reports) -> dict[str, object]:

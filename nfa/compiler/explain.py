@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..daemon.devices.configured import Devices
 from ..daemon.engine.hours import shown
 from ..daemon.engine.policy import namespace
 from ..daemon.engine.view import View
@@ -18,7 +19,7 @@ from ..daemon.targets.connections.slot import NO_LABEL, automatic
 from ..daemon.targets.target import interface_test
 from ..daemon.targets.texts import reader
 from .catalogue import category_rows
-from .compile import Compiled, CompiledAction
+from .compile import Compiled, CompiledAction, device_rows
 from .config.features import target_is_active
 from .expression.walk import Walker
 from .provision.keys import key_source
@@ -79,7 +80,9 @@ class Explainer:
 
     def __init__(self, compiled: Compiled) -> None:
         self._compiled = compiled
-        self._view = View(*category_rows(compiled.catalogue))
+        self.devices = Devices(device_rows(compiled.devices))
+        """By their MAC addresses and the addresses of the configuration, and by what somebody tells them."""
+        self._view = View(*category_rows(compiled.catalogue), self.devices)
         self._walker = Walker(self._view)
         self._keys: dict[str, Callable[[dict[str, Any], dict[str, Any]], bytes]] = {}
         """Functions that make elements, by their source, as the daemon has them."""

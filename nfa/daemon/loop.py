@@ -23,6 +23,7 @@ MYPY = False
 if MYPY:
     from collections.abc import Iterator
 
+    from .devices.learning import Learner
     from .engine.policy import Policy
 
 TURN_SECONDS = 0.02
@@ -51,6 +52,8 @@ class Loop:
         self.registry = registry
         self.healing = healing
         self.control = control
+        self.learner: Learner | None = None
+        """Who learns the addresses of devices; None as long as nobody needs it."""
         self.running = True
         self._again: Iterator[Exception | None] | None = None
         """The live flows that are being re-evaluated."""
@@ -118,6 +121,8 @@ class Loop:
         """Nothing new comes in any more."""
         self.disconnect()
         self.dispatcher.end_steps()
+        if self.learner is not None:
+            self.learner.close()
         for timer in (self._second, self._reconnection, self._edge, self._healing_due):
             self.dispatcher.cancel(timer)
 
@@ -183,8 +188,30 @@ class Loop:
     def activated(self, policy: "Policy", again: bool) -> None:
         """A policy was activated. `again`: live flows are to be re-evaluated."""
         self._edge.move(self.dispatcher.moment if policy.windows else NEVER)
+        if policy.devices is not None or self.learner is not None:
+            self.learn(policy)
         if again:
             self.begin_again()
+
+    def learn(self, policy: "Policy | None") -> "Learner":
+        """Learn the addresses of the devices of a policy, and of others in the local network."""
+        learner = self.learner
+        if learner is None:
+            from .devices.learning import Learner  # most policies have no devices
+
+            learner = self.learner = Learner(self.dispatcher, self.log.say, self.forget_devices, self.begin_again)
+        files, hosts = policy.leases if policy is not None else ((), [])
+        learner.follow(policy.devices if policy is not None else None, files, hosts)
+        return learner
+
+    def learner_now(self) -> "Learner":
+        """Return who learns; from now on, if nobody did."""
+        return self.learner or self.learn(self.engine.policy)
+
+    def forget_devices(self) -> None:
+        """An address belongs to another device now, perhaps."""
+        if self.engine.policy is not None:
+            self.engine.policy.view.forget_devices()
 
     def watch_clock(self) -> None:
         """Check at each second of the wall clock whether schedules start or end."""

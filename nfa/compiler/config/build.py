@@ -16,6 +16,7 @@ from nfa.compiler.base.report import Place, Reports, quote
 from nfa.compiler.config.actions import GLOBAL, read_actions
 from nfa.compiler.config.channels import connect_targets
 from nfa.compiler.config.convert import Context, Invalid, elements, texts
+from nfa.compiler.config.devices import read_devices, read_groups
 from nfa.compiler.config.document import Document, Section
 from nfa.compiler.config.entries import expand_entries
 from nfa.compiler.config.features import report_inactive
@@ -53,6 +54,14 @@ def build(documents: list[Document], reports: Reports, paths: Paths) -> Policy:
     actions = read_actions(sections, targets, declared, named, context)
     for action in actions:
         action.origins.replaces = replaced_actions.get(action.name, ())
+    sections, replaced_devices = _merge("device", (document.devices for document in documents), reports)
+    devices = read_devices(sections, context)
+    sections, replaced_groups = _merge("group", (document.groups for document in documents), reports)
+    device_groups = read_groups(sections, devices, context)
+    for name, device in devices.items():
+        device.origins.replaces = replaced_devices.get(name, ())
+    for name, group in device_groups.items():
+        group.origins.replaces = replaced_groups.get(name, ())
     policy = Policy(
         files=[document.file for document in documents],
         reprocess_flows=bool(settings.values["reprocess_flows"]),
@@ -65,6 +74,8 @@ def build(documents: list[Document], reports: Reports, paths: Paths) -> Policy:
         global_origins={kind: Origins(found.origins) for kind, found in of_types.items()},
         main={option.key: settings.values[option.key] for option in MAIN_OPTIONS},
         looked_at=netify.looked_at,
+        devices=devices,
+        device_groups=device_groups,
     )
     report_inactive(policy, reports)
     return policy

@@ -20,6 +20,8 @@ SINGULARS = {
     "target_default": "target_defaults",
     "target_global": "target_globals",
     "exemption": "exemptions",
+    "device": "devices",
+    "group": "groups",
 }
 
 
@@ -52,3 +54,5 @@ class Document:
     target_globals: list[Section] = field(default_factory=list)
     sinks: list[Section] = field(default_factory=list)
     channels: list[Section] = field(default_factory=list)
+    devices: list[Section] = field(default_factory=list)
+    groups: list[Section] = field(default_factory=list)

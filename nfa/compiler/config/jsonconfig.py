@@ -14,7 +14,7 @@ from nfa.compiler.config.jsontext import MAX_SIZE, JsonError, Object, Value, par
 from nfa.compiler.config.model import Text
 
 GLOBALS = ("version", "reprocess_flows", "timezone", "max_flows")
-SECTIONS = ("actions", "targets", "target_defaults", "target_globals")
+SECTIONS = ("actions", "targets", "target_defaults", "target_globals", "devices", "groups")
 
 _NOT_USED = "the file is not used"
 # What no line of JSON begins with.

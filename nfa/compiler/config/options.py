@@ -101,6 +101,24 @@ ACTION_OPTIONS: Options = (
     Option("time_of_day", windows, ()),
 )
 
+DEVICE_OPTIONS: Options = (
+    # The MAC addresses of its network cards.
+    Option("mac", kinds.macs, (), ("macs",), stored="macs"),
+    # Addresses and networks that it always has.
+    Option("ip", kinds.networks, (), ("ips",), stored="networks"),
+    # Host names that DHCP leases have for it.
+    Option("name", kinds.host_names, (), ("names",), stored="names"),
+    # What people call it.
+    Option("title", kinds.title, ""),
+)
+
+GROUP_OPTIONS: Options = (
+    # Names of devices, and of other groups.
+    Option("device", texts, None, ("devices",), required=True, stored="members"),
+    # What people call it.
+    Option("title", kinds.title, ""),
+)
+
 COMMON_OPTIONS: Options = (
     # Whether the target is used.
     Option("target_enabled", boolean, True),

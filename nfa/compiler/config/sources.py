@@ -12,7 +12,7 @@ from typing import cast
 
 from nfa.compiler.base.paths import JSON_NAME, Paths
 from nfa.compiler.base.report import Place, Reports, quote
-from nfa.compiler.config import jsonconfig, offloading, uciconfig
+from nfa.compiler.config import dhcp, jsonconfig, offloading, uciconfig
 from nfa.compiler.config.build import build
 from nfa.compiler.config.convert import Context
 from nfa.compiler.config.document import Document
@@ -68,6 +68,10 @@ def load(sources: Sources, paths: Paths, reports: Reports) -> Policy | None:
     if not documents or (broken and not sources.salvage):
         return None
     policy = build(documents, reports, paths)
+    servers = dhcp.read(sources.uci)
+    policy.hosts, policy.lease_files = servers.hosts, servers.lease_files
+    if policy.devices:
+        policy.looked_at += servers.stamps
     if sources.uci is not None:
         offloading.report(sources.uci, policy, reports)
     return policy

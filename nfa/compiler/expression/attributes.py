@@ -33,6 +33,7 @@ STRINGS = Kind("strings", EQUALITY, ("string", "regex"), "a string in single quo
 NAME = Kind("name", EQUALITY, ("string", "regex"), "a device name in single quotes")
 ADDRESS = Kind("address", EQUALITY, ("address", "network", "group"), "an IP address, a CIDR or an @group, without quotes")
 MAC = Kind("mac", EQUALITY, ("mac", "group"), "a MAC address or an @group, without quotes")
+DEVICE = Kind("device", EQUALITY, ("string", "group"), "a device or group of devices: its name in single quotes, or @NAME")
 INTEGER = Kind("integer", ORDER, ("number",), "a number (443 or 0x1bb)")
 BOOLEAN = Kind("boolean", EQUALITY, ("boolean",), "true or false")
 CONSTANT = Kind("constant", EQUALITY, ("constant",), "a constant")
@@ -123,6 +124,8 @@ _LOCAL_IP = _plain("local_ip", ADDRESS, "address(f['local_ip'])", "f['local_ip']
 _OTHER_IP = _plain("other_ip", ADDRESS, "address(f['other_ip'])", "f['other_ip']")
 _LOCAL_MAC = _plain("local_mac", MAC, "mac(f['local_mac']) if f.get('local_mac') else b''", "f.get('local_mac')")
 _OTHER_MAC = _plain("other_mac", MAC, "mac(f['other_mac']) if f.get('other_mac') else b''", "f.get('other_mac')")
+_LOCAL_DEVICE = _plain("local_device", DEVICE, "device_of(f['local_ip'], f.get('local_mac'))")
+_OTHER_DEVICE = _plain("other_device", DEVICE, "device_of(f['other_ip'], f.get('other_mac'))")
 _LOCAL_PORT = _plain("local_port", INTEGER, "f.get('local_port', 0)")
 _OTHER_PORT = _plain("other_port", INTEGER, "f.get('other_port', 0)")
 _SSL = "v_ssl = f.get('ssl', NOTHING)"
@@ -163,6 +166,9 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _LOCAL_MAC,
     _OTHER_MAC,
     _either("mac", MAC, _LOCAL_MAC, _OTHER_MAC),
+    _LOCAL_DEVICE,
+    _OTHER_DEVICE,
+    _either("device", DEVICE, _LOCAL_DEVICE, _OTHER_DEVICE),
     _LOCAL_PORT,
     _OTHER_PORT,
     _either("port", INTEGER, _LOCAL_PORT, _OTHER_PORT),
@@ -234,6 +240,8 @@ ATTRIBUTES: tuple[Attribute, ...] = (
 SIDE = _plain("side", INTEGER, "(r.get('internal') is True) - (r.get('internal') is False)")
 """1 where the interface is one of the local network, -1 where it is none: what an action's `interface` may ask for."""
 
+OF_DEVICES = {f"{end}{of}": f"{end}device" for end in ("", "local_", "other_") for of in ("ip", "mac", "device")}
+"""What reads the device at an end of a flow, for each attribute that may be compared with one."""
 BY_NAME: dict[str, Attribute] = {name: attribute for attribute in ATTRIBUTES for name in attribute.names}
 COMPACT = {"ai": "application", "pi": "protocol", "ac": "application_category", "pc": "protocol_category"}
 CONSTANTS = tuple(constant for attribute in ATTRIBUTES for constant in attribute.constants)

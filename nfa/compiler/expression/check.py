@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from ..base.report import nearest
 from ..catalogue import Catalogue
 from . import regex
-from .attributes import BY_NAME, COMPACT, CONSTANTS, Attribute
+from .attributes import BY_NAME, COMPACT, CONSTANTS, OF_DEVICES, Attribute
 from .grammar import Comparison, ExpressionError, Raw, Star, Statement, Word
 from .literal import needed
-from .tree import And, Everything, Members, Network, Node, Not, Or, Pattern, Test
+from .tree import And, Devices, Everything, Members, Network, Node, Not, Or, Pattern, Test
 
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}\Z")
 _NUMBER = re.compile(r"(?:0x[0-9A-Fa-f]{1,16}|[0-9]{1,20})\Z")
@@ -54,10 +54,14 @@ Warn = Callable[[str, str, int, str], None]
 
 @dataclass
 class Context:
-    """What names mean: the catalogue, address groups by name, and where warnings go."""
+    """What names mean: the catalogue, address groups and devices by name, and where warnings go.
+
+    `devices` are groups of devices, too; None: one with an error, which has been reported.
+    """
 
     catalogue: Catalogue
     groups: Mapping[str, Members] = field(default_factory=dict)
+    devices: Mapping[str, Devices | None] = field(default_factory=dict)
     warn: Warn = lambda code, message, offset, hint: None
 
 
@@ -149,6 +153,10 @@ class _Checker:
                 inner = self.try_word(str(value.value))
                 hint = "write it without quotes" if inner and inner.token in kind.tokens else ""
             raise self.error("bad-value", f"'{word.text}' expects {expected}, found {_FRIENDLY[value.token]}", raw.value, hint)
+        name = str(value.value)
+        if kind.name == "device" or (value.token == "group" and name in self.context.devices):
+            # A device is more than one address, whichever of them was asked for.
+            return Test(OF_DEVICES[attribute.name], raw.op, self.device(name, raw.value), source)
         self.reachable(attribute, raw.op, value, raw.value)
         return Test(attribute.name, raw.op, self.resolve(attribute, value, raw.value), source)
 
@@ -205,8 +213,9 @@ class _Checker:
         if value.token == "group":
             members = self.context.groups.get(str(value.value))
             if members is None:
-                hint = _suggest(str(value.value), self.context.groups) or "no group has a similar name"
-                raise self.error("unknown-address-group", f"unknown address group '@{value.value}'", word, hint)
+                known = (*self.context.groups, *self.context.devices)
+                hint = _suggest(str(value.value), known) or "no group or device has a similar name"
+                raise self.error("unknown-address-group", f"unknown address group or device '@{value.value}'", word, hint)
             return members
         if value.token != "string":
             return value.value
@@ -226,6 +235,19 @@ class _Checker:
         elif kind == "protocol":
             self.known(text, word, self.context.catalogue.protocols.get(text), "protocol")
         return str(value.value) if kind == "name" else text
+
+    def device(self, name: str, word: Word) -> Devices:
+        """The device, or the group of devices, of this name."""
+        found = self.context.devices.get(name)
+        if found is not None:
+            return found
+        if name in self.context.devices:
+            hint = "its error is reported at its own place"
+            raise self.error("device-unusable", f"the device '{name}' cannot be used", word, hint)
+        hint = _suggest(name, self.context.devices) or "nfa devices lists the devices of the configuration"
+        if name in self.context.groups:
+            hint = f"it is an address group: write ip == @{name}"
+        raise self.error("unknown-device", f"unknown device '{name}'", word, hint)
 
     def known(self, text: str, word: Word, found: int | None, what: str) -> None:
         """Warn about a name that no list has: an agent may know more names, but a near one looks like a slip."""

@@ -22,7 +22,7 @@ class Test:
     """One comparison.
 
     `op` is `==`, `!=`, `<`, `<=`, `>`, `>=`, or "" for a bare attribute, which is true when it is set. `value` depends on
-    the attribute's kind (see `attributes.Kind`): int, str, bytes, `Network`, `Members`, `Pattern`.
+    the attribute's kind (see `attributes.Kind`): int, str, bytes, `Network`, `Members`, `Devices`, `Pattern`.
     """
 
     __test__ = False  # pytest: not a test class
@@ -68,6 +68,14 @@ class Members:
     name: str
     networks: tuple[Network, ...]
     macs: frozenset[bytes]
+
+
+@dataclass(frozen=True)
+class Devices:
+    """A device, or a group of devices: the numbers that the policy's devices have."""
+
+    name: str
+    numbers: frozenset[int]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ if MYPY:
     from collections.abc import Callable, Generator, Iterable
     from typing import Any, Protocol
 
+    from ..devices.learning import Learner
+    from ..engine.policy import Policy
+
     Data = dict[str, Any]
     Reply = Callable[[int, Data | None], object]
     Work = Generator[None, None, Data]
@@ -36,6 +39,7 @@ if MYPY:
         @property
         def loader(self) -> Loading: ...
         def work(self, generator: Work, reply: Reply) -> None: ...
+        def learner_now(self) -> Learner: ...
 
 
 MAX_LIMIT = 1000
@@ -220,16 +224,21 @@ def _matches(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     _, limit = _window(given, 50)
     recent = list(daemon.engine.recent)
     now = daemon.now()
-    made = page("matches", [match_of(item, now) for item in recent[::-1][:limit]], 0, limit)
+    policy = daemon.engine.policy
+    made = page("matches", [match_of(item, now, policy) for item in recent[::-1][:limit]], 0, limit)
     return {"matches": made["matches"], "total": len(recent), "more": len(made["matches"]) < len(recent)}
 
 
-def match_of(item: "tuple[Any, ...]", now: int) -> "Data":
-    """Return a decision of `Engine.recent` as plain data."""
+def match_of(item: "tuple[Any, ...]", now: int, policy: "Policy | None") -> "Data":
+    """Return a decision of `Engine.recent` as plain data. `policy`: the active one, which knows the devices."""
     second, names, reached, kept = item
     record = _record_of(kept)
     flow = kept if isinstance(kept, dict) else brief(record) if record else {}
-    return {"time": status.wall(second, now), "flow": flow, "actions": list(names), "targets": list(reached)}
+    made: Data = {"time": status.wall(second, now), "flow": flow, "actions": list(names), "targets": list(reached)}
+    if policy is not None and policy.devices is not None:
+        for end in ("local", "other"):
+            made[end + "_device"] = ", ".join(policy.device_names(record["flow"] if record else flow, end))
+    return made
 
 
 def _record_of(kept: "bytes | Data") -> "Data | None":
@@ -241,6 +250,22 @@ def _record_of(kept: "bytes | Data") -> "Data | None":
         return None if isinstance(kept, dict) else read(kept)[1]
     except BadRecord:
         return None
+
+
+def _devices(daemon: "Answering", given: "Data", reply: "Reply") -> None:
+    """The devices of the configuration, and others in the local network: addresses, and where they are known from."""
+    offset, limit = _window(given, MAX_LIMIT)
+    daemon.work(_listing_of_devices(daemon.learner_now(), given.get("search", "").lower(), offset, limit), reply)
+
+
+def _listing_of_devices(learner: "Learner", search: str, offset: int, limit: int) -> "Work":
+    """List devices, those with a text in them, as soon as the kernel has told its neighbours. Returns the answer."""
+    from ..devices.listing import rows  # hardly anybody asks
+
+    while not learner.complete:
+        yield
+    found = rows(learner.devices, learner.known)
+    return page("devices", [row for row in found if search in json.dumps(row).lower()], offset, limit)
 
 
 # -- names -------------------------------------------------------------------------------------------------------------
@@ -268,7 +293,16 @@ def _explain(daemon: "Answering", given: "Data", reply: "Reply") -> None:
         flow = _recent_record(daemon, flow)
     if not isinstance(flow, dict):
         raise Refused(INVALID_ARGUMENT, "'flow' must be the digest of a recent decision (see matches), or a flow record")
-    daemon.loader.ask("explain", {"flow": flow}, reply)
+    daemon.loader.ask("explain", {"flow": flow, "devices": _devices_of(daemon, flow)}, reply)
+
+
+def _devices_of(daemon: "Answering", given: "Data") -> dict[str, list[str]]:
+    """Return the devices that the addresses of a record (or of its part `flow`) are known to belong to, by name."""
+    policy = daemon.engine.policy
+    flow = given.get("flow", given)
+    if policy is None or policy.devices is None or not isinstance(flow, dict):
+        return {}
+    return {str(flow.get(end + "_ip")): policy.device_names(flow, end) for end in ("local", "other")}
 
 
 def _recent_record(daemon: "Answering", digest: str) -> "Data":
@@ -334,6 +368,7 @@ METHODS: "dict[str, tuple[dict[str, str], Method]]" = {
     "matches": ({"limit": "integer"}, _matches),
     "explain": ({"flow": "any"}, _explain),
     "check": ({"criteria": "any", "exemptions": "any", "config": "any"}, _check),
+    "devices": (_SEARCH, _devices),
     "apps": (_SEARCH, _names("apps")),
     "protocols": (_SEARCH, _names("protocols")),
     "categories": (_SEARCH, _names("categories")),

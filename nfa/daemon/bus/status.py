@@ -10,6 +10,7 @@ if MYPY:
     from typing import Any, Protocol
 
     from ..base.dispatcher import Dispatcher
+    from ..devices.learning import Learner
     from ..engine.engine import Engine
     from ..engine.policy import Policy
     from ..stream.client import Client
@@ -37,6 +38,7 @@ if MYPY:
         engine: Engine
         client: Client
         registry: Registry
+        learner: Learner | None
 
         @property
         def loader(self) -> Loaded: ...
@@ -111,6 +113,7 @@ def report(daemon: "Reporting", budget: int) -> "Data":
         "targets": shown_targets,
         "targets_left_out": more_targets,
         "kernel": _kernel(registry),
+        "devices": daemon.learner.status() if daemon.learner is not None else {},
         "ubus": daemon.news.status(),
         "loop": {"longest_ms": daemon.longest_turn()},
         "faults": daemon.dispatcher.status(),
