@@ -15,7 +15,7 @@ _EPILOG = """\
 examples:
   nfa devices
   nfa devices tablet                  only devices with this text in a name or address
-  nfa devices --uci 00:11:22          what to add to /etc/config/netify-proc-flow-actions
+  nfa devices --snippet 00:11:22      what to add to /etc/config/netify-proc-flow-actions
   nfa devices --json | jq '.[] | select(.name == "") | .macs[]'
 
 exit codes: 0 done, 1 no daemon answers, 2 wrong usage"""
@@ -24,12 +24,12 @@ exit codes: 0 done, 1 no daemon answers, 2 wrong usage"""
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Show the devices of the configuration with all addresses that belong to them, and where each is known from: the\n"
-        "configuration (config), the kernel's neighbours (neighbour; recent: gone for less than 10 minutes), a DHCP lease (lease)\n"
-        "or a static one (static lease). Then show the others in the local network, which have no name yet."
+        "configuration (config), the kernel's neighbours (neighbour; recent: gone for less than 10 minutes), a DHCP lease\n"
+        "(lease) or a static one (static lease). Then show the others in the local network, which have no name yet."
     )
     parser.epilog = _EPILOG
     parser.add_argument("search", nargs="?", default="", metavar="SEARCH", help="only devices with this text")
-    parser.add_argument("--uci", action="store_true", help="print those without a name as sections of UCI")
+    parser.add_argument("--snippet", action="store_true", help="print those without a name as sections of UCI")
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     add_control_argument(parser)
 
@@ -72,14 +72,14 @@ def run(arguments: argparse.Namespace) -> int:
     others = [device for device in found if not device["name"]]
     if arguments.json:
         print(json.dumps(found, indent=2))
-    elif arguments.uci:
+    elif arguments.snippet:
         taken = {device["name"] for device in named}
         print("\n".join(section(device, taken) for device in others), end="")
     else:
         for device in named:
             _print(device)
         if others:
-            print(f"{plural(len(others), 'other device')} in the network; to name one: nfa devices --uci SEARCH")
+            print(f"{plural(len(others), 'other device')} in the network; to name one: nfa devices --snippet SEARCH")
         for device in others:
             _print(device)
         if not found:

@@ -131,7 +131,7 @@ class Learner:
             self._changed()
 
     def _settle(self) -> None:
-        """Forget what was remembered of the ends of flows, if something has changed; note whether flows are to be re-evaluated."""
+        """If something has changed, forget what was remembered of the ends of flows; note whether to re-evaluate flows."""
         known = self.known
         if not known.touched and not known.renamed:
             return

@@ -1,7 +1,7 @@
 """The lease files of dnsmasq and odhcpd: which address has which MAC address and host name.
 
 In: the bytes of a file. Out: (address, MAC address or b"", host name in lower case or "") of each lease. Strangers choose the
-names: whatever a line holds, it is a lease or it is passed over. Lines are those of dnsmasq's lease.c and odhcpd's statefiles.c:
+names: whatever a line holds, it is a lease or it is passed over. The lines, from dnsmasq's lease.c and odhcpd's statefiles.c:
 
     EXPIRY MAC ADDRESS NAME|* CLIENT|*                                  dnsmasq, DHCPv4
     EXPIRY IAID ADDRESS NAME|* DUID                                     dnsmasq, DHCPv6, after a line `duid ...`

@@ -790,7 +790,7 @@ def test_memory_that_is_freed_is_all_of_the_caches_and_changes_no_decision(tmp_p
     made.take(*records)
     engine, policy = made.engine, made.engine.policy
     assert policy is not None
-    view, counts, matched = policy._view, policy.action_counts(), engine.matched
+    view, counts, matched = policy.view, policy.action_counts(), engine.matched
     caches = [view._addresses, view._numbers, view._categories, engine.recent, policy.verdicts, policy.plans, *policy._memos]
     caches += [finder._rows for finder in policy._finders if hasattr(finder, "_rows")]
     assert all(caches)
