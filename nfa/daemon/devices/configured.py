@@ -44,7 +44,8 @@ class Devices:
     def of(self, address: bytes, mac: bytes) -> tuple[int, ...]:
         """Return the devices that an end of a flow is, by its address and its MAC address (b"": not known).
 
-        The MAC address of a flow record may be the router's own, or that of an access point: then the address decides.
+        A record with a device's MAC address is the device's. In others it may be the router's own, or that of an access point:
+        there the owner of the address decides. A neighbour's counts more than what the kernel no longer has.
         """
         found: set[int] = set(self.told.get(address, ()))
         for packed, prefix, number in self.networks:
@@ -54,9 +55,10 @@ class Devices:
         if known is None:
             found.update(self.macs.get(mac, ()))
         else:
-            if mac not in self.macs and not known.has(mac):
-                mac = known.owner(address)
-            found.update(self.of_mac(mac))
+            own = self.of_mac(mac)
+            if not own and (known.lives(address) or not known.has(mac)):
+                own = self.of_mac(known.owner(address))
+            found.update(own)
             found.update(self.hosts.get(known.name_at(address), ()))
         return tuple(sorted(found))
 

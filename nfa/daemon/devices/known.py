@@ -52,6 +52,11 @@ class Known:
         """Return whether a MAC address is that of a neighbour."""
         return mac in self.of
 
+    def lives(self, address: bytes) -> bool:
+        """Return whether the kernel has a neighbour of this address."""
+        mac, until, _ = self.addresses.get(address, NOBODY)
+        return bool(mac) and not until
+
     def owner(self, address: bytes) -> bytes:
         """Return the MAC address that has an address; b"" when that is not known."""
         mac, until, _ = self.addresses.get(address, NOBODY)
