@@ -37,7 +37,7 @@ _LABEL = re.compile(r"[^\s#\x00-\x1f]+")
 
 # The kernel's dev_valid_name, IFNAMSIZ 16 with the final NUL.
 interface = text(
-    "'*', 'lan', 'wan' or the name of a device (at most 15 characters)",
+    "'*', 'lan', 'wan' or the name of a network interface (at most 15 characters)",
     r"\*|(?!\.{1,2}$)[^\s/:\x00-\x1f\x7f]{1,15}",
 )
 # IPSET_MAXNAMELEN 32 with the final NUL, less the '.v4' that is added.

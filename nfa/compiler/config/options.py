@@ -87,7 +87,7 @@ ACTION_OPTIONS: Options = (
     Option("targets", texts, None, ("target",), required=True),
     # Flow expressions or addresses that never match.
     Option("exemptions", texts, (), ("exemption",)),
-    # A device, or the role lan or wan; * is every interface.
+    # A network interface, or the role lan or wan; * is every interface.
     Option("interface", kinds.interface, "*"),
     # Whether a match ends the search: later actions are not tried.
     Option("halt_on_match", boolean, False),
@@ -122,7 +122,7 @@ GROUP_OPTIONS: Options = (
 COMMON_OPTIONS: Options = (
     # Whether the target is used.
     Option("target_enabled", boolean, True),
-    # Only flows of this device or role (lan, wan) reach the target.
+    # Only flows of this interface or role (lan, wan) reach the target.
     Option("interface", kinds.interface, "*"),
     # Delete the conntrack entry of a flow that begins to match, after all other effects.
     Option("cut", boolean, False),

@@ -50,6 +50,10 @@ if MYPY:
         def longest_turn(self) -> float: ...
 
 
+NO_DEVICES = {"configured": 0, "neighbours": 0, "leases": 0, "changes": 0, "dropped": 0, "trouble": "", "code": ""}
+"""What `devices` is as long as nobody learns their addresses."""
+
+
 def memory() -> dict[str, int]:
     """Return the resident memory now and at its highest, in kB; 0 where /proc does not tell."""
     found = {"rss_kb": 0, "peak_kb": 0}
@@ -113,7 +117,7 @@ def report(daemon: "Reporting", budget: int) -> "Data":
         "targets": shown_targets,
         "targets_left_out": more_targets,
         "kernel": _kernel(registry),
-        "devices": daemon.learner.status() if daemon.learner is not None else {},
+        "devices": daemon.learner.status() if daemon.learner is not None else dict(NO_DEVICES),
         "ubus": daemon.news.status(),
         "loop": {"longest_ms": daemon.longest_turn()},
         "faults": daemon.dispatcher.status(),
