@@ -30,7 +30,9 @@ ROWS: dict[str, list[str]] = {
     "caches of addresses, names, numbers": ["daemon.engine.view:CACHE_LIMIT"],
     "devices of a configuration": ["compiler.config.devices:MAX_DEVICES"],
     "addresses and MAC addresses of the network": ["daemon.devices.known:MAX_ADDRESSES", "daemon.devices.known:MAX_OF_ONE"],
-    "lease files": ["daemon.devices.leases:MAX_SIZE KiB", "daemon.devices.leases:MAX_LEASES", "daemon.devices.learning:MAX_FILES"],
+    "lease files": [
+        "daemon.devices.leases:MAX_SIZE KiB", "daemon.devices.leases:MAX_LEASES", "daemon.devices.learning:MAX_FILES",
+    ],
     "masks of one attribute's values (up to 20 such tables)": [
         "daemon.base.portable:ROOM", "daemon.engine.index:MASKS KiB",
     ],
