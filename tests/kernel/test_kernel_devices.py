@@ -238,3 +238,27 @@ def test_a_router_without_any_configured_device_lists_its_neighbours(lab: Lab, n
         [{"address": SIX[1], "from": ["neighbour"]}]
     ]
     assert GATES[4][0] not in json.dumps(rows), "the router itself is no neighbour"
+
+
+def test_why_and_matches_know_what_the_daemon_has_learnt(lab: Lab, namespace: Namespace, lan: Network) -> None:
+    """ "Why?" would say that a flow does not match which the daemon has blocked, and the list show a number for a tablet."""
+    namespace.run("ip", "neigh", "add", SIX[1], "lladdr", "02:aa:00:00:00:01", "dev", "lan", "nud", "stale")
+    devices = {"tablet": {"mac": "02:aa:00:00:00:01"}}
+    lab.start(policy({"t": nftset("block", "local_addr")}, "local_ip == @tablet;", devices=devices))
+    neighbours(lab, SIX[1])
+    lab.feed(video(SIX[1]), video(SIX[2]))
+    match = lab.daemon.ask("matches")["matches"][0]
+    assert (match["local_device"], match["other_device"]) == ("tablet", "")
+    for flow_, outcome in (
+        (match["flow"]["digest"], "matched"),
+        (video(SIX[2]), "no match"),
+        (video(SIX[1])["flow"], "matched"),
+    ):
+        step = lab.daemon.ask("explain", flow=flow_)["steps"][0]
+        assert step["outcome"] == outcome, step
+    assert lab.daemon.ask("check", criteria="local_ip == @tablet;")["ok"]
+    assert lab.daemon.ask("check", exemptions=["@tablet", "!local_device;"])["ok"]
+    wrong = lab.daemon.ask("check", criteria="local_ip == @table;")["reports"][0]
+    assert (wrong["code"], wrong["hint"]) == ("unknown-address-group", "did you mean 'tablet'?")
+    shown = namespace.run(*lab.nfa("matches", "--control", str(lab.daemon.control)))
+    assert "tablet" in shown

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import samples
 
+from nfa.cli import main
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Report, Reports
 from nfa.compiler.compile import Compiled, compile_policy, image_of
@@ -234,3 +235,15 @@ def test_a_broken_dhcp_file_is_its_own_affair(tmp_path: Path, content: str) -> N
     (tmp_path / "dhcp").write_text(content)
     made, reports = from_uci(tmp_path)
     assert not reports.items and made.policy.lease_files == dhcp.LEASE_FILES and not made.policy.hosts
+
+
+def test_eval_knows_the_devices_of_the_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An expression that names a device could not be tried on a recording."""
+    (tmp_path / "netify-proc-flow-actions").write_text(UCI)
+    flows = [samples.flow(local="192.168.1.9", local_mac=TABLET), samples.flow(local="192.168.1.30", local_mac=""), samples.flow()]
+    (tmp_path / "flows.jsonl").write_text("".join(json.dumps(flow) + "\n" for flow in flows))
+    folder = ["-u", str(tmp_path), "--state-dir", str(tmp_path)]
+    assert main(["eval", "local_ip == @kids && device != 'console';", str(tmp_path / "flows.jsonl"), *folder]) == 0
+    assert "1 of 3 flow records match" in capsys.readouterr().err
+    assert main(["eval", "local_ip == @kid;", str(tmp_path / "flows.jsonl"), *folder]) == 2
+    assert "Did you mean 'kids'?" in capsys.readouterr().err
