@@ -138,7 +138,8 @@ class Learner:
         self._forget()
         if self.devices is not None and not self._due:
             self._due = self._concerned()
-            self.changes += self._due
+            if self._due:
+                self.changes += 1
         known.touched.clear()
         known.renamed.clear()
 

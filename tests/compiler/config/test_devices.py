@@ -240,7 +240,11 @@ def test_a_broken_dhcp_file_is_its_own_affair(tmp_path: Path, content: str) -> N
 def test_eval_knows_the_devices_of_the_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An expression that names a device could not be tried on a recording."""
     (tmp_path / "netify-proc-flow-actions").write_text(UCI)
-    flows = [samples.flow(local="192.168.1.9", local_mac=TABLET), samples.flow(local="192.168.1.30", local_mac=""), samples.flow()]
+    flows = [
+        samples.flow(local="192.168.1.9", local_mac=TABLET),
+        samples.flow(local="192.168.1.30", local_mac=""),
+        samples.flow(),
+    ]
     (tmp_path / "flows.jsonl").write_text("".join(json.dumps(flow) + "\n" for flow in flows))
     folder = ["-u", str(tmp_path), "--state-dir", str(tmp_path)]
     assert main(["eval", "local_ip == @kids && device != 'console';", str(tmp_path / "flows.jsonl"), *folder]) == 0
