@@ -262,3 +262,29 @@ def test_why_and_matches_know_what_the_daemon_has_learnt(lab: Lab, namespace: Na
     assert (wrong["code"], wrong["hint"]) == ("unknown-address-group", "did you mean 'tablet'?")
     shown = namespace.run(*lab.nfa("matches", "--control", str(lab.daemon.control)))
     assert "tablet" in shown
+
+
+def test_a_link_local_address_is_nobodys(lab: Lab, namespace: Namespace, lan: Network) -> None:
+    """fe80::1 is another device on each interface: a stranger's flow would be the tablet's."""
+    namespace.run("ip", "neigh", "add", "fe80::77", "lladdr", "02:aa:00:00:00:01", "dev", "lan", "nud", "permanent")
+    namespace.run("ip", "neigh", "add", SIX[1], "lladdr", "02:aa:00:00:00:01", "dev", "lan", "nud", "permanent")
+    devices = {"tablet": {"mac": "02:aa:00:00:00:01"}}
+    lab.start(policy({"t": nftset("block", "local_addr")}, "local_ip == @tablet;", devices=devices))
+    neighbours(lab, SIX[1])
+    lab.feed(video("fe80::77"), video(SIX[1]))
+    assert elements(lab) == {(SIX[1],)}
+
+
+def test_thousands_of_devices_are_listed_in_pages(lab: Lab, namespace: Namespace, lan: Network) -> None:
+    """The answer for a large network would be too long for ubus."""
+    crowd = [
+        f"neigh add fd00:1::{n:x}:1 lladdr 02:cc:00:00:{n >> 8:02x}:{n & 255:02x} dev lan nud permanent" for n in range(4000)
+    ]
+    namespace.run("ip", "-batch", "-", text="\n".join(crowd) + "\n")
+    lab.start(policy({"t": nftset("block", "local_addr")}, devices={"tablet": {"mac": "02:aa:00:00:00:01"}}))
+    lab.daemon.until(lambda status: status["devices"]["neighbours"] >= 4000)
+    first = lab.daemon.ask("devices", limit=1000)
+    assert first["total"] > 4000 and len(first["devices"]) == 1000 and first["more"]
+    found = lab.daemon.ask("devices", search="02:cc:00:00:0f:9f")["devices"]
+    assert [row["macs"] for row in found] == [["02:cc:00:00:0f:9f"]]
+    assert not lab.daemon.status()["faults"]["count"]

@@ -47,6 +47,8 @@ PAGE_BYTES = 400 << 10
 """JSON bytes of the items of one answer: with what stands around them, well below ubus's limit."""
 SLICE = 1000
 """Elements that a search looks at in one turn of the loop: some milliseconds on a slow router."""
+ROWS = 100
+"""Devices that are described in one turn."""
 SESSION = "ubus_rpc_session"
 """uhttpd adds this argument to every call that comes from a browser."""
 
@@ -264,8 +266,13 @@ def _listing_of_devices(learner: "Learner", search: str, offset: int, limit: int
 
     while not learner.complete:
         yield
-    found = rows(learner.devices, learner.known)
-    return page("devices", [row for row in found if search in json.dumps(row).lower()], offset, limit)
+    found = []
+    for number, row in enumerate(rows(learner.devices, learner.known)):
+        if number % ROWS == 0:
+            yield
+        if not search or search in json.dumps(row).lower():
+            found.append(row)
+    return page("devices", found, offset, limit)
 
 
 # -- names -------------------------------------------------------------------------------------------------------------

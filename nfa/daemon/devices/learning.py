@@ -72,6 +72,8 @@ class Learner:
         self._missing: dict[bytes, None] | None = None
         """While the kernel answers: the addresses that it has not named yet."""
         self._asked = 0
+        self._stale = False
+        """News of the kernel were lost: what is known may be wrong."""
         self.complete = False
         """The kernel has told all of its neighbours once."""
         self.trouble = ""
@@ -91,16 +93,14 @@ class Learner:
         self.devices = devices
         if devices is not None:
             devices.known = self.known
-        self._files = list(files)[:MAX_FILES]
-        for path in [one for one in self._stamps if one not in self._files]:
-            self._stamps.pop(path)
-            self._leases.pop(path, None)
+        others = list(files)[:MAX_FILES] != self._files
+        if others:
+            self._files = list(files)[:MAX_FILES]
+            self._stamps = {}
+            self._leases = {}
         self.known.reserve(list(hosts))
-        self._read_leases()
-        self.known.touched.clear()
-        self.known.renamed.clear()
-        self._due = False  # a new policy has evaluated nothing yet
-        self._forget()
+        self._read_leases(others)
+        self._settle()
         if self._news is None:
             self._open()
         self._second.move(monotonic() + 1.0)
@@ -121,6 +121,8 @@ class Learner:
         self._second.move(moment + 1.0)
         if self._news is None and moment >= self._retry_at:
             self._open()
+        if self._stale and self._missing is None and self._news is not None:
+            self._ask()
         if moment >= self._look_at:
             self._look_at = moment + LOOK_EVERY
             self._read_leases()
@@ -172,6 +174,8 @@ class Learner:
             self._news = None
         self._dump.close()
         self._missing = None
+        for address in self.known.present():
+            self.known.vanished(address, int(monotonic()) + 1)
         self.complete = True  # nobody needs to wait for what does not come
         self._retry_at = monotonic() + RETRY
         if why != self.trouble:
@@ -184,6 +188,7 @@ class Learner:
     def _ask(self) -> None:
         """Ask for all neighbours."""
         self._dump.close()  # an answer that is under way is not this one
+        self._stale = False
         self._asked += 1
         self._dump.ask(ask_neighbours(self._asked))
         self._missing = dict.fromkeys(self.known.present())
@@ -196,7 +201,7 @@ class Learner:
         for kind, payload in self._news.read(DATAGRAMS):
             self._take(kind, payload, int(moment) + 1)
         if self._news.lost != lost:
-            self._ask()
+            self._stale = True  # asked for by the tick: under a flood, not again and again
         self._settle()
 
     def _read_answer(self) -> None:
@@ -231,6 +236,8 @@ class Learner:
         if found is None:
             return
         index, state, address, mac = found
+        if len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80:
+            return  # fe80::/10 means another one on each interface
         if self._missing is not None:
             self._missing.pop(address, None)
         if kind == RTM_DELNEIGH or state & _NO_NEIGHBOUR or not mac or not any(mac):
@@ -240,9 +247,8 @@ class Learner:
 
     # -- leases -----------------------------------------------------------------------------------------------------
 
-    def _read_leases(self) -> None:
-        """Read the lease files that have changed."""
-        news = False
+    def _read_leases(self, news: bool = False) -> None:
+        """Read the lease files that have changed. `news`: they are others than before."""
         for path in self._files:
             stamp = _stamp(path)
             if self._stamps.get(path, "") == stamp:

@@ -1,7 +1,9 @@
 """The devices that are known, for people: those of the configuration, and strangers in the local network.
 
 In: the devices of the policy, and what is known of the network. Out: a row of plain data for each configured device, in their
-order, then one for each other MAC address, sorted.
+order, then one for each other MAC address, sorted. In each: name ("" for a stranger), title, macs, those of them that are
+private, host names, interfaces, and addresses, each with where it is known from: config, neighbour, recent (it was one),
+lease, static lease.
 """
 
 import socket
@@ -11,62 +13,72 @@ from .known import Known
 
 MYPY = False
 if MYPY:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
+    Row = dict[str, Any]
+    Addresses = dict[str, list[str]]
 
-def rows(devices: "Devices | None", known: Known) -> "list[dict[str, Any]]":
-    """Return the rows. In each: name ("" for a stranger), title, macs, those of them that are private, host names, interfaces,
-    and addresses, each with where it is known from: config, neighbour, recent (it was one), lease, static lease."""
-    found: list[dict[str, Any]] = []
+
+def rows(devices: "Devices | None", known: Known) -> "Iterator[Row]":
+    """Yield the rows, one after the other: there may be thousands. What is known may change between two of them."""
+    owned: dict[bytes, list[tuple[bytes, str]]] = {}
+    """MAC address to the addresses that it has by leases, with the kind of lease."""
+    for address, (mac, _) in known.leases.items():
+        owned.setdefault(mac, []).append((address, "lease"))
+    for mac, _, address in known.hosts:
+        owned.setdefault(mac, []).extend([(address, "static lease")] if address else [])
+    nameless = owned.pop(b"", [])
     strangers = dict.fromkeys(known.of)
-    strangers.update(dict.fromkeys([mac for mac, _ in known.leases.values() if mac]))
-    strangers.update(dict.fromkeys([mac for mac, _, _ in known.hosts]))
+    strangers.update(dict.fromkeys(owned))
     if devices is not None:
-        own: list[dict[bytes, None]] = [{} for _ in devices.names]
+        macs: list[dict[bytes, None]] = [{} for _ in devices.names]
         for mac in [*devices.macs, *strangers]:
             for number in devices.of_mac(mac):
-                own[number][mac] = None
+                macs[number][mac] = None
                 strangers.pop(mac, None)
+        addresses: list[Addresses] = [{} for _ in devices.names]
+        for packed, prefix, number in devices.networks:
+            text = _text(packed) + ("" if prefix == 8 * len(packed) else "/" + str(prefix))
+            addresses[number].setdefault(text, []).append("config")
+        for address, kind in nameless:
+            for number in devices.hosts.get(known.name_at(address), ()):
+                addresses[number].setdefault(_text(address), []).append(kind)
+        hosts: list[dict[str, None]] = [{} for _ in devices.names]
+        for host, numbers in devices.hosts.items():
+            for number in numbers:
+                hosts[number][host] = None
         for number, name in enumerate(devices.names):
-            addresses: dict[str, list[str]] = {}
-            for packed, prefix, owner in devices.networks:
-                if owner == number:
-                    text = _text(packed) + ("" if prefix == 8 * len(packed) else "/" + str(prefix))
-                    addresses.setdefault(text, []).append("config")
-            hosts = [host for host, numbers in devices.hosts.items() if number in numbers]
-            for address, (mac, host) in known.leases.items():
-                if not mac and host in hosts:
-                    addresses.setdefault(_text(address), []).append("lease")
-            found.append(_row(name, devices.titles[number], own[number], hosts, addresses, known))
-    return found + [_row("", "", (mac,), (), {}, known) for mac in sorted(strangers)]
+            yield _row(name, devices.titles[number], macs[number], hosts[number], addresses[number], known, owned)
+    for mac in sorted(strangers):
+        yield _row("", "", (mac,), {}, {}, known, owned)
 
 
 def _row(
-    name: str, title: str, macs: "Iterable[bytes]", hosts: "Iterable[str]", addresses: dict[str, list[str]], known: Known
-) -> "dict[str, Any]":
+    name: str,
+    title: str,
+    macs: "Iterable[bytes]",
+    hosts: "dict[str, None]",
+    addresses: "Addresses",
+    known: Known,
+    owned: "dict[bytes, list[tuple[bytes, str]]]",
+) -> "Row":
     macs = list(macs)
-    names = dict.fromkeys(hosts)
     interfaces: dict[str, None] = {}
     for mac in macs:
-        names.update(dict.fromkeys(known.names_of(mac)))
+        hosts.update(dict.fromkeys(known.names_of(mac)))
         for address in known.of.get(mac, ()):
             _, until, index = known.addresses[address]
             addresses.setdefault(_text(address), []).append("recent" if until else "neighbour")
             interfaces[_interface(index)] = None
-    for kind, owned in (
-        ("lease", [(address, mac) for address, (mac, _) in known.leases.items()]),
-        ("static lease", [(address, mac) for mac, _, address in known.hosts if address]),
-    ):
-        for address, mac in owned:
-            if mac in macs:
-                addresses.setdefault(_text(address), []).append(kind)
+        for address, kind in owned.get(mac, ()):
+            addresses.setdefault(_text(address), []).append(kind)
     return {
         "name": name,
         "title": title,
         "macs": [mac.hex(":") for mac in macs],
         "private": [mac.hex(":") for mac in macs if mac[0] & PRIVATE],
-        "hosts": list(names),
+        "hosts": list(hosts),
         "interfaces": [one for one in interfaces if one],
         "addresses": [{"address": address, "from": list(dict.fromkeys(how))} for address, how in addresses.items()],
     }
