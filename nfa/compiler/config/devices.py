@@ -67,7 +67,7 @@ def read_groups(sections: list[Section], devices: Mapping[str, Device], context:
     for section in sections:
         name = section.name
         values, broken, origins = _values(f"group {quote(name.value)}", section, GROUP_OPTIONS, context)
-        members[name.value] = cast("list[Text]", values["members"] or [])
+        members[name.value] = cast("list[Text]", values["devices"] or [])
         if name.value in devices:
             _report_clash(name.value, "group of devices", name.place, "device", devices[name.value].place, reports)
             devices[name.value].broken = broken = True

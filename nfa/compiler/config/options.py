@@ -114,7 +114,7 @@ DEVICE_OPTIONS: Options = (
 
 GROUP_OPTIONS: Options = (
     # Names of devices, and of other groups.
-    Option("device", texts, None, ("devices",), required=True, stored="members"),
+    Option("device", texts, None, ("devices",), required=True, stored="devices"),
     # What people call it.
     Option("title", kinds.title, ""),
 )

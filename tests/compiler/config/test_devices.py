@@ -251,3 +251,23 @@ def test_eval_knows_the_devices_of_the_configuration(tmp_path: Path, capsys: pyt
     assert "1 of 3 flow records match" in capsys.readouterr().err
     assert main(["eval", "local_ip == @kid;", str(tmp_path / "flows.jsonl"), *folder]) == 2
     assert "Did you mean 'kids'?" in capsys.readouterr().err
+
+
+def test_show_has_the_devices_as_a_person_writes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who wonders why a rule does not hold could not see what a name stands for."""
+    (tmp_path / "netify-proc-flow-actions").write_text(UCI)
+    main(["check", "--show", "-u", str(tmp_path), "--state-dir", str(tmp_path)])
+    shown = capsys.readouterr().out
+    for line in (
+        "device tablet   on",
+        "00:11:22:33:44:55, 00-11-22-33-44-56",
+        "group of devices kids   on",
+        "192.168.1.30 fd00::30",
+    ):
+        assert line in shown
+    main(["check", "--show", "--json", "-u", str(tmp_path), "--state-dir", str(tmp_path)])
+    data = json.loads(capsys.readouterr().out)["policy"]["devices"]
+    assert [one["name"] for one in data] == ["tablet", "console", "printer", "boys", "kids"]
+    assert data[0]["values"]["mac"]["value"] == ["00:11:22:33:44:55", TABLET]
+    assert data[1]["values"]["ip"]["value"] == ["192.168.1.30", "fd00::30"]
+    assert data[4]["values"]["device"]["value"] == ["tablet", "console"]
