@@ -27,6 +27,7 @@ from .engine.engine import Engine
 from .loader import Loader
 from .loop import Loop
 from .netlink.filter import attach
+from .pauses import Pauses
 from .processes.child import Children
 from .processes.lookups import Lookups
 from .stream.client import DEFAULT_SOURCE, Client
@@ -45,6 +46,21 @@ if MYPY:
 
     Reply = Callable[[int, dict[str, Any] | None], object]
     Work = Generator[None, None, dict[str, Any]]
+
+
+def pack(payload: bytes) -> bytes:
+    """Return a record packed. zlib and its dictionary are loaded when there is something to pack."""
+    from .base import packing
+
+    return packing.pack(payload)
+
+
+def unpack(packed: bytes) -> bytes:
+    """Return the record of `pack`."""
+    from .base import packing
+
+    return packing.unpack(packed)
+
 
 MAX_WORK = 32
 """Lists of elements that are prepared at the same time."""
@@ -92,10 +108,12 @@ class Daemon(Loop):
             sets, write_whole, log.say, self.tell_target, self.make_hub, make_tables=self.make_tables, insist=dispatcher.insist
         )
         engine = Engine(registry.refresh, registry.release)
+        engine.kept.pack_with(pack, unpack)
         self.decoder = use_fast_json(settings.get("orjson", ""), engine, log)
         healing = Healing(registry, sets, log.say, attach)
         control = Control(settings["control"], self.call)
         super().__init__(log, dispatcher, Client(DEFAULT_SOURCE), engine, registry, healing, control)
+        self.pauses = Pauses(dispatcher, self.paused)
         self.children = Children(dispatcher)
         self.lookups = Lookups(dispatcher)
         bus = settings.get("ubus", "")
@@ -206,6 +224,17 @@ class Daemon(Loop):
         from .targets.pf import Tables
 
         return Tables(Program(self.dispatcher), self.log.say, self.tell_target)
+
+    def paused(self, words: str) -> None:
+        """Something was paused, or is no longer."""
+        self.log.say("notice", words)
+        policy = self.engine.policy
+        if policy is None:
+            return
+        targets = policy.paused_targets()
+        changed = policy.pause(self.pauses.names())
+        if changed:
+            self.begin_again(policy.ended(changed).union(policy.paused_targets() - targets))
 
     # -- the source -----------------------------------------------------------------------------------------------------
 

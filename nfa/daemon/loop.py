@@ -21,13 +21,15 @@ from .targets.sets.healing import Healing
 
 MYPY = False
 if MYPY:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from .devices.learning import Learner
     from .engine.policy import Policy
 
 TURN_SECONDS = 0.02
 """How long a turn may be for the sake of records, live flows that are re-evaluated, or elements that are restored."""
+PACKED = 32
+"""Records that are packed in one turn: a third of a millisecond."""
 _FAULT = "a fault in nfa"
 
 
@@ -56,7 +58,9 @@ class Loop:
         """Who learns the addresses of devices; None as long as nobody needs it."""
         self.running = True
         self._again: Iterator[Exception | None] | None = None
-        """The live flows that are being re-evaluated."""
+        """The live flows that are being re-evaluated; `_ended` and `_begins`: with these arguments of `begin_again`."""
+        self._ended: set[int] = set()
+        self._begins = False
         self._payloads: list[bytes] = []
         """Records that the last turn had no time for: of one read of the socket at the most."""
         self._read_at = 0.0
@@ -73,7 +77,7 @@ class Loop:
         self._reconnection = dispatcher.at(NEVER, self._client_timeout)
         self._edge = dispatcher.at(NEVER, self.watch_clock)
         self._healing_due = dispatcher.at(NEVER, self._wake)
-        for step in (self.take_rest, self.match_again, self.release, self.commit, self.heal):
+        for step in (self.take_rest, self.match_again, self.release, self.commit, self.heal, self.pack):
             dispatcher.step(step)
 
     # -- what others add --------------------------------------------------------------------------------------------
@@ -156,6 +160,7 @@ class Loop:
             if self.soon():
                 return True
         self._again = None
+        self._ended, self._begins = set(), False
         return False
 
     def release(self) -> bool:
@@ -168,8 +173,11 @@ class Loop:
     def commit(self) -> bool:
         """Commit the effects of this turn to the kernel."""
         self.registry.commit(self.turn_now())
-        connections = self.registry.connections
-        return connections is not None and connections.busy
+        return self.registry.busy
+
+    def pack(self) -> bool:
+        """Pack records of live flows, when no others come meanwhile."""
+        return self._read_at != self.dispatcher.moment and not self._payloads and self.engine.kept.pack_some(PACKED)
 
     def heal(self) -> bool:
         """Restore what others removed from sets."""
@@ -185,13 +193,11 @@ class Loop:
 
     # -- hours ------------------------------------------------------------------------------------------------------
 
-    def activated(self, policy: "Policy", again: bool) -> None:
-        """A policy was activated. `again`: live flows are to be re-evaluated."""
+    def activated(self, policy: "Policy") -> None:
+        """A policy was activated."""
         self._edge.move(self.dispatcher.moment if policy.windows else NEVER)
         if policy.devices is not None or self.learner is not None:
             self.learn(policy)
-        if again:
-            self.begin_again()
 
     def learn(self, policy: "Policy | None") -> "Learner":
         """Learn the addresses of the devices of a policy, and of others in the local network."""
@@ -199,7 +205,7 @@ class Loop:
         if learner is None:
             from .devices.learning import Learner  # most policies have no devices
 
-            learner = self.learner = Learner(self.dispatcher, self.log.say, self.forget_devices, self.begin_again)
+            learner = self.learner = Learner(self.dispatcher, self.log.say, self.forget_devices, self.devices_changed)
         files, hosts = policy.leases if policy is not None else ((), [])
         learner.follow(policy.devices if policy is not None else None, files, hosts)
         return learner
@@ -213,6 +219,10 @@ class Loop:
         if self.engine.policy is not None:
             self.engine.policy.view.forget_devices()
 
+    def devices_changed(self) -> None:
+        """Addresses belong to other devices now. A flow whose record is not kept may still be the same device's: it stays."""
+        self.begin_again(())
+
     def watch_clock(self) -> None:
         """Check at each second of the wall clock whether schedules start or end."""
         policy = self.engine.policy
@@ -224,11 +234,20 @@ class Loop:
         if schedules:
             flows = str(len(self.engine.kept)) + " live flows"
             self.log.say("notice", "schedule: " + policy.turn_words(schedules, int(clock)) + "; re-evaluating " + flows)
-            self.begin_again()
+            self.begin_again(policy.ended(policy.scheduled(schedules)))
 
-    def begin_again(self) -> None:
-        """Re-evaluate the live flows, some in each turn of the loop; from the beginning, if that is under way already."""
-        self._again = self.engine.match_again(self.now)
+    def begin_again(self, ended: "Iterable[str]", begins: bool = True) -> None:
+        """Re-evaluate the live flows, some in each turn of the loop; from the beginning, if that is under way already.
+
+        `ended`: targets that flows may have to leave; `begins`: flows also reach what they did not reach before.
+        """
+        self._ended = self._ended.union(self.registry.numbers_of(ended))
+        self._begins = self._begins or begins
+        self._again = self._evaluate()
+
+    def _evaluate(self) -> "Iterator[Exception | None]":
+        yield from self.engine.match_again(self.now, self._ended, self._begins)
+        yield from self.registry.withdraw_idle(self._ended, self.now)
 
     # -- netifyd ----------------------------------------------------------------------------------------------------
 

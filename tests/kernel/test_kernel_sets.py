@@ -207,7 +207,8 @@ def _earlier(namespace: Namespace) -> None:
 
 
 def test_flush_on_create_and_on_destroy(lab: Lab) -> None:
-    """What a set held before is kept or dropped as configured; a kept element of a live flow gets its full life again."""
+    """What a set held before is kept or dropped as configured; a kept element of a live flow gets its full life again. When the
+    daemon ends, none of it has an effect any longer."""
     _earlier(lab.namespace)
     ends: dict[str, Any] = {"set_family": "ipv4", "ttl": 1000}
     daemon = lab.start(
@@ -234,7 +235,7 @@ def test_flush_on_create_and_on_destroy(lab: Lab) -> None:
     assert lab.namespace.nft_set("nfa keep.v4").left(("203.0.113.10",)) > 500
     assert lab.namespace.ipset("ikeep.v4").left("203.0.113.10") > 500
     assert daemon.stop() == 0
-    assert held() == [both, set()] * 2
+    assert held() == [set(), set()] * 2
 
 
 def test_a_deleted_set_comes_back_with_the_flows_that_live(lab: Lab) -> None:

@@ -7,7 +7,7 @@ and marked `broken`, so that what names it is known not to be understood, instea
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 from nfa.compiler.base.report import Place, Reports, did_you_mean, quote
@@ -147,16 +147,22 @@ def numbered(
     number_of = {device.name: number for number, device in enumerate(usable)}
     meaning: dict[str, Devices | None] = {}
     for device in devices.values():
-        meaning[device.name] = None if device.broken else Devices(device.name, frozenset((number_of[device.name],)))
+        meaning[device.name] = None if device.broken else _meaning(device.name, (device.name,), number_of, devices)
     for group in groups.values():
-        numbers = frozenset(number_of[name] for name in group.devices if name in number_of)
-        meaning[group.name] = None if group.broken else Devices(group.name, numbers)
+        meaning[group.name] = None if group.broken else _meaning(group.name, group.devices, number_of, devices)
     for name in [name for name in meaning if name in others]:
         kind = "device" if name in devices else "group of devices"
         place = devices[name].place if name in devices else groups[name].place
         _report_clash(name, kind, place, "address group", others[name], reports)
         meaning[name] = None
     return usable, meaning
+
+
+def _meaning(name: str, names: Iterable[str], number_of: Mapping[str, int], devices: Mapping[str, Device]) -> Devices:
+    """What the name of a device or group stands for; `names` are its devices, all of which can be used."""
+    found = [devices[one] for one in names]
+    members = sorted(((device.macs, device.networks, device.names) for device in found), key=repr)
+    return Devices(name, frozenset(number_of[device.name] for device in found), tuple(members))
 
 
 def _report_clash(name: str, kind: str, place: Place, other: str, there: Place, reports: Reports) -> None:

@@ -138,6 +138,8 @@ class _Checker:
                 hint = "this is a value: compare an attribute with it"
             raise self.error("unknown-attribute", f"unknown attribute '{word.text}'", word, hint)
         source = " ".join(self.text[word.start : (raw.value or word).end].split())
+        if raw.value is None and attribute.kind.name == "device":
+            return Test(attribute.name, "==", self.any_device(), source)
         if raw.value is None:
             return Test(attribute.name, "", None, source)
         kind = attribute.kind
@@ -235,6 +237,12 @@ class _Checker:
         elif kind == "protocol":
             self.known(text, word, self.context.catalogue.protocols.get(text), "protocol")
         return str(value.value) if kind == "name" else text
+
+    def any_device(self) -> Devices:
+        """All devices of the configuration: what a device alone asks for."""
+        found = [one for one in self.context.devices.values() if one is not None]
+        numbers = frozenset(number for one in found for number in one.numbers)
+        return Devices("*", numbers, tuple(one.members for one in found))
 
     def device(self, name: str, word: Word) -> Devices:
         """The device, or the group of devices, of this name."""

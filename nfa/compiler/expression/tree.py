@@ -72,10 +72,11 @@ class Members:
 
 @dataclass(frozen=True)
 class Devices:
-    """A device, or a group of devices: the numbers that the policy's devices have."""
+    """A device, or a group of devices: the numbers that the policy's devices have, and all that makes them what they are."""
 
     name: str
     numbers: frozenset[int]
+    members: tuple[object, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ What takes long is done in slices of the loop's turns or by a child; answers are
 import json
 
 from ..engine.engine import brief
+from ..engine.policy import ALL
 from ..stream.records import BadRecord, read
 from ..targets.texts import reader
 from . import status
@@ -33,11 +34,20 @@ if MYPY:
         def ask(self, question: str, given: Data, reply: Reply) -> None: ...
         def names(self, kind: str) -> list[Data]: ...
 
+    class Pausing(status.Paused, Protocol):
+        """Who pauses actions and targets."""
+
+        def names(self) -> set[str]: ...
+        def pause(self, name: str, seconds: int) -> int: ...
+        def resume(self, name: str) -> list[str]: ...
+
     class Answering(status.Reporting, Protocol):
         """The daemon, as far as calls need it."""
 
         @property
         def loader(self) -> Loading: ...
+        @property
+        def pauses(self) -> Pausing: ...
         def work(self, generator: Work, reply: Reply) -> None: ...
         def learner_now(self) -> Learner: ...
 
@@ -364,6 +374,39 @@ def _flush(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     return {"target": name, "kind": slots[0].data["kind"], "sets": len(slots), "withdrawn": withdrawn}
 
 
+def _pause(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
+    """Pause an action, a target or everything: it does nothing for a while, and what it has done is taken back."""
+    name, seconds = _pausable(daemon, given), given.get("seconds")
+    if seconds is None:
+        raise Refused(INVALID_ARGUMENT, "'seconds' is required: how long the pause is to last")
+    try:
+        return {"name": name, "until": daemon.pauses.pause(name, seconds)}
+    except ValueError as problem:
+        raise Refused(INVALID_ARGUMENT, str(problem)) from None
+
+
+def _resume(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
+    """End a pause, or all of them."""
+    name = given.get("name", "")
+    if name not in daemon.pauses.names():
+        name = _pausable(daemon, given)
+    return {"resumed": daemon.pauses.resume(name)}
+
+
+def _pausable(daemon: "Answering", given: "Data") -> str:
+    """Return the name of an action or target that a call gives, or ALL. Raises Refused."""
+    name: str = given.get("name", "")
+    if not name:
+        raise Refused(INVALID_ARGUMENT, "'name' is required: an action, a target, or " + ALL)
+    policy = daemon.engine.policy
+    actions = [action[0] for action in policy.actions] if policy is not None else []
+    targets = [target["name"] for target in daemon.registry.described]
+    if name not in [ALL] + actions + targets:
+        known = ", ".join((actions + targets)[:20]) or "none"
+        raise Refused(NOT_FOUND, "no such action or target: " + repr(name[:128]) + "; known: " + known)
+    return name
+
+
 _PAGE = {"offset": "integer", "limit": "integer"}
 _SEARCH = {"search": "string", **_PAGE}
 
@@ -381,5 +424,7 @@ METHODS: "dict[str, tuple[dict[str, str], Method]]" = {
     "categories": (_SEARCH, _names("categories")),
     "reload": ({}, _reload),
     "flush": ({"target": "string"}, _flush),
+    "pause": ({"name": "string", "seconds": "integer"}, _pause),
+    "resume": ({"name": "string"}, _resume),
 }
 """Method to (argument to type, function). `any`: text or a structure."""

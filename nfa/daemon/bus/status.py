@@ -29,6 +29,12 @@ if MYPY:
 
         info: Data
 
+    class Paused(Protocol):
+        """Who knows what is paused."""
+
+        def listed(self) -> list[Data]: ...
+        def until(self, name: str) -> int | None: ...
+
     class Reporting(Protocol):
         """The daemon, as far as its status needs it."""
 
@@ -44,6 +50,8 @@ if MYPY:
         def loader(self) -> Loaded: ...
         @property
         def news(self) -> Facts: ...
+        @property
+        def pauses(self) -> Paused: ...
         @property
         def lag(self) -> float | None: ...
         def now(self) -> int: ...
@@ -112,6 +120,7 @@ def report(daemon: "Reporting", budget: int) -> "Data":
             "dropped": engine.flows.dropped + engine.kept.dropped,
             "max": engine.max_flows,
         },
+        "paused": daemon.pauses.listed(),
         "actions": shown_actions,
         "actions_left_out": more_actions,
         "targets": shown_targets,
@@ -163,6 +172,7 @@ def actions(daemon: "Reporting") -> "Data":
             "in_hours": policy.in_hours(number),
             "hours": policy.hours[schedule] if schedule >= 0 else "",
             "until": edges[schedule] if schedule >= 0 else "",
+            "paused_until": daemon.pauses.until(name),
             "targets": list(reached),
             "matches": before + count,
             "last_match": wall(max(last, then), now),
@@ -186,7 +196,7 @@ def targets(daemon: "Reporting") -> "Data":
     now = daemon.now()
     found: Data = ordered_dict()
     for target in daemon.registry.described:
-        found[target["name"]] = _target(target, daemon.registry, now)
+        found[target["name"]] = _target(target, daemon.registry, daemon.pauses, now)
     return found
 
 
@@ -215,7 +225,7 @@ def _trouble(target: "Data", bound: "Any", counters: "Counters") -> tuple[str, s
     return trouble, code, not trouble and target["type"] != "log"
 
 
-def _target(target: "Data", registry: "Registry", now: int) -> "Data":
+def _target(target: "Data", registry: "Registry", pauses: "Paused", now: int) -> "Data":
     counters = registry.counters(target["name"], target["type"])
     bound: Any = registry.targets.get(target["name"])
     slots = bound.slots if bound is not None else []
@@ -229,6 +239,7 @@ def _target(target: "Data", registry: "Registry", now: int) -> "Data":
         "enabled": target["enabled"],
         "active": bound is not None,
         "reason": reason,
+        "paused_until": pauses.until(target["name"]),
         "elements": sum([slot.present for slot in slots]) + pending,
         "sets": [
             {

@@ -162,10 +162,12 @@ class Known:
     def reserve(self, hosts: "list[tuple[bytes, str, bytes]]") -> None:
         """Take the static leases of the configuration: MAC address, name, address."""
         if hosts != self.hosts:
+            for mac, name, _ in self.hosts + hosts:
+                self.touched.add(mac)
+                self.renamed.add(name)
             self.hosts = hosts
             self._static = {address: mac for mac, _, address in hosts if address}
             self._name()
-            self.renamed.update([name for _, name, _ in hosts])
 
     def _name(self) -> None:
         """Find the host names of each MAC address."""

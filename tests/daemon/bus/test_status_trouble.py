@@ -28,7 +28,7 @@ def _status(kind: str, **bound: Any) -> dict[str, Any]:
     counters.last_error, counters.error_time = "refused", 5
     held = Thing(**({"slots": [], "readers": lambda: 0, "waiting": lambda: 0} | bound))
     registry = Thing(counters=lambda name, kind: counters, targets={"t": held})
-    return _target({"name": "t", "type": kind, "enabled": True, "trouble": ""}, registry, 9)
+    return _target({"name": "t", "type": kind, "enabled": True, "trouble": ""}, registry, Thing(until=lambda name: None), 9)
 
 
 @pytest.mark.parametrize("trouble", ["refused", ""])
@@ -74,5 +74,7 @@ def test_a_sink_that_fails_and_a_target_without_use_have_their_codes() -> None:
         (True, "x", "target-unusable"),
         (True, "", "target-unusable"),
     ):
-        found = _target({"name": "t", "type": "nftset", "enabled": enabled, "trouble": trouble}, registry, 9)
+        found = _target(
+            {"name": "t", "type": "nftset", "enabled": enabled, "trouble": trouble}, registry, Thing(until=lambda name: None), 9
+        )
         assert (found["active"], found["code"]) == (False, expected)

@@ -132,6 +132,13 @@ class KeptSets:
         slot.clear()
         return 0 if error == errno.ENOENT else error
 
+    def refill(self, slot: Slot) -> None:
+        """Empty a set of what nobody knows. What flows want in it, `healing` restores."""
+        if not self._command(slot, [slot.data["flush"]]):
+            slot.carried_over = False
+            for one in [slot] + slot.siblings:
+                self.lost(one)
+
     def _command(self, slot: Slot, messages: list[bytes]) -> int:
         nft = slot.data["kind"] == "nftset"
         netlink = self._nft if nft else self._ipset

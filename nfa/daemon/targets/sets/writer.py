@@ -320,6 +320,12 @@ class Sets(KeptSets):
         if not unit.slot.state.usable and error != errno.ENOENT and unit.what in (ADD, REFRESH):
             unit.slot.counters.errors += len(keys)
 
+    def withdraw(self, slot: Slot, keys: list[bytes], now: int) -> None:
+        """Withdraw elements of a slot that is out of use, whatever its state. Those that the kernel did not give up now are in
+        `dels` again."""
+        send = self._send_nft if slot.data["kind"] == "nftset" else self._send_ipset
+        self._rounds(self._units(slot, keys, REMOVE), send, now)
+
     def restore(self, slot: Slot, keys: list[bytes], now: int) -> tuple[int, list[bytes]]:
         """Restore elements with the time they have left.
 

@@ -28,6 +28,8 @@ const callCategories = rpc.declare({ object: 'nfa', method: 'categories', params
 const callDevices = rpc.declare({ object: 'nfa', method: 'devices', params: [ 'search', 'offset', 'limit' ] });
 const callReload = rpc.declare({ object: 'nfa', method: 'reload' });
 const callFlush = rpc.declare({ object: 'nfa', method: 'flush', params: [ 'target' ] });
+const callPause = rpc.declare({ object: 'nfa', method: 'pause', params: [ 'name', 'seconds' ] });
+const callResume = rpc.declare({ object: 'nfa', method: 'resume', params: [ 'name' ] });
 const callService = rpc.declare({ object: 'service', method: 'list', params: [ 'name' ], expect: { '': {} } });
 const callHints = rpc.declare({ object: 'luci-rpc', method: 'getHostHints', expect: { '': {} } });
 
@@ -109,6 +111,8 @@ return baseclass.extend({
 	checkExemptions: text => asked(callCheck(undefined, text, undefined)),
 	reload: () => asked(callReload()),
 	flush: target => asked(callFlush(target)),
+	pause: (name, seconds) => asked(callPause(name, seconds)),
+	resume: name => asked(callResume(name)),
 
 	/* The names that the running agent knows: lists of { name, id, category } or { name, id, of }; empty without the daemon.
 	   `devices`: of the configuration, and others, whose name is empty. */
