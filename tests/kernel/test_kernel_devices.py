@@ -123,7 +123,7 @@ def elements(lab: Lab) -> set[Any]:
 def test_an_address_that_is_learnt_later_concerns_flows_that_are_known(lab: Lab, namespace: Namespace, lan: Network) -> None:
     """netifyd may tell of a flow before the kernel's entry is there, and tells of it once: it would go on for hours."""
     devices = {"tablet": {"mac": "02:aa:00:00:00:01"}}
-    lab.start(policy({"t": nftset("block", "local_addr")}, "device == 'tablet';", devices=devices, reprocess_flows=True))
+    lab.start(policy({"t": nftset("block", "local_addr")}, "device == 'tablet';", devices=devices))
     lab.feed(*map(video, SIX))
     assert not elements(lab)
     for address in SIX[:2]:
@@ -136,7 +136,7 @@ def test_an_address_that_belongs_to_another_now_is_taken_away(lab: Lab, namespac
     """A guest who gets the address that the tablet had yesterday would be blocked."""
     devices = {"tablet": {"mac": "02:aa:00:00:00:01"}}
     namespace.run("ip", "neigh", "add", SIX[1], "lladdr", "02:aa:00:00:00:01", "dev", "lan", "nud", "reachable")
-    lab.start(policy({"t": nftset("block", "local_addr")}, "local_ip == @tablet;", devices=devices, reprocess_flows=True))
+    lab.start(policy({"t": nftset("block", "local_addr")}, "local_ip == @tablet;", devices=devices))
     neighbours(lab, SIX[1])
     lab.feed(*map(video, SIX))
     assert elements(lab) == {(SIX[1],)}
@@ -148,7 +148,7 @@ def test_what_the_kernel_did_while_nobody_listened_is_asked_for(lab: Lab, namesp
     """After a burst of news some are lost: addresses of before would hold for ever, and new ones never."""
     devices = {"tablet": {"mac": "02:aa:00:00:00:01"}}
     namespace.run("ip", "neigh", "add", SIX[0], "lladdr", "02:aa:00:00:00:01", "dev", "lan", "nud", "permanent")
-    lab.start(policy({"t": nftset("block", "local_addr")}, "local_ip == @tablet;", devices=devices, reprocess_flows=True))
+    lab.start(policy({"t": nftset("block", "local_addr")}, "local_ip == @tablet;", devices=devices))
     neighbours(lab, SIX[0])
     lab.feed(*map(video, SIX))
     lab.daemon.signal(19)  # SIGSTOP
@@ -180,7 +180,7 @@ def test_a_lease_names_the_device(lab: Lab, namespace: Namespace, tmp_path: Path
     (tmp_path / "dhcp").write_text(f"config dnsmasq\n\toption leasefile '{leases}'\n")
     (tmp_path / "netify-proc-flow-actions").write_text("config device 'tablet'\n\tlist name 'toms-tablet'\n")
     lab.start(
-        policy({"t": nftset("block", "local_addr")}, "local_ip == @tablet;", reprocess_flows=True),
+        policy({"t": nftset("block", "local_addr")}, "local_ip == @tablet;"),
         options=("-u", str(tmp_path)),
     )
     ours, other = (flow(local=f"192.168.1.{n}", other=AWAY[4], local_mac=ROUTER) for n in (77, 78))
@@ -288,3 +288,24 @@ def test_thousands_of_devices_are_listed_in_pages(lab: Lab, namespace: Namespace
     found = lab.daemon.ask("devices", search="02:cc:00:00:0f:9f")["devices"]
     assert [row["macs"] for row in found] == [["02:cc:00:00:0f:9f"]]
     assert not lab.daemon.status()["faults"]["count"]
+
+
+def test_a_device_that_gets_other_addresses_is_another_one_at_once(lab: Lab, namespace: Namespace, tmp_path: Path) -> None:
+    """The owner corrects a MAC address: the wrong device would stay blocked, the right one pass, for hours."""
+
+    def config(mac: str, *criteria: str) -> dict[str, Any]:
+        devices = {"tablet": {"mac": mac}}
+        return policy({"t": nftset("block", "local_addr")}, *criteria, devices=devices, groups={"kids": {"device": "tablet"}})
+
+    macs = ["00:11:22:33:44:01", "00:11:22:33:44:02"]
+    flows = [flow(local=f"192.168.1.{n}", other=AWAY[4], local_mac=mac) for n, mac in enumerate(macs)]
+    lab.start(config(macs[0], "device == 'kids';"))
+    lab.feed(*flows)
+    assert elements(lab) == {("192.168.1.0",)}
+    lab.daemon.configure(config(macs[1], "device == 'kids';"))
+    eventually(lambda: elements(lab) == {("192.168.1.1",)}, what="the other device")
+    lab.daemon.configure(config(macs[0], "!local_device;"))
+    lab.daemon.loaded(3)
+    eventually(lambda: elements(lab) == {("192.168.1.1",)}, what="the one that is not known")
+    lab.daemon.configure(config(macs[1], "!local_device;"))
+    eventually(lambda: elements(lab) == {("192.168.1.0",)}, what="now the other one")
