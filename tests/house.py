@@ -56,7 +56,7 @@ class House:
         data = image_of(compiled) | {"watch": []}
         self.daemon.loader.wanted = False
         self.daemon.loader.take(data, self.daemon.now())
-        self.daemon.loader._look.move(NEVER)  # tests say themselves when it is to be compiled anew
+        self.daemon.loader._watched._timer.move(NEVER)  # tests say themselves when it is to be compiled anew
 
     def feed(self, *records: Record) -> None:
         """Let records come in, as one turn of the loop."""

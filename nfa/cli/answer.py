@@ -1,7 +1,8 @@
 """Answers to calls that need the compiler: a child of the daemon, which reads a question, answers, and exits.
 
 In: the name of a question and the options that name the configuration, as arguments; the rest of the question as JSON on
-standard input. Out: the answer as JSON on standard output, or {"refused": words} for a question that makes no sense.
+a line of standard input, followed by what the daemon keeps of last good versions. Out: the answer as JSON on standard output,
+or {"refused": words} for a question that makes no sense.
 
 The question may come from a browser, from somebody who may look but not change anything. So no file is read that it names,
 and whatever it asks, the child cannot take the memory or the time of the router: see `_modest`.
@@ -63,10 +64,10 @@ def _record(flow: Answer) -> Answer:
     return dict(value)
 
 
-def _explain(given: Answer, sources: Sources, paths: Paths) -> Answer:
+def _explain(given: Answer, sources: Sources, paths: Paths, last_good: bytes) -> Answer:
     """What the configuration, as it is now, makes of a flow record."""
     record = _record(given["flow"])
-    compiled, reports = compile_policy(sources, paths, look=False)
+    compiled, reports = compile_policy(sources, paths, look=False, last_good=last_good)
     if compiled is None:
         return {"digest": record["flow"]["digest"], **_findings(reports)}
     try:
@@ -92,7 +93,7 @@ def _telling(steps: list[Answer]) -> tuple[list[Answer], int]:
     return kept[:MAX_STEPS], len(steps) - len(kept[:MAX_STEPS])
 
 
-def _check(given: Answer, sources: Sources, paths: Paths) -> Answer:
+def _check(given: Answer, sources: Sources, paths: Paths, last_good: bytes) -> Answer:
     """What is wrong with criteria, exemptions or a configuration; without any, with the files."""
     reports = Reports()
     for name in ("criteria", "exemptions"):
@@ -103,7 +104,7 @@ def _check(given: Answer, sources: Sources, paths: Paths) -> Answer:
             check_texts(texts, name, paths, reports, named_devices(sources, paths, values))
             return _findings(reports)
     if "config" not in given:
-        compile_policy(sources, paths, reports=reports)
+        compile_policy(sources, paths, reports=reports, last_good=last_good)
         return _findings(reports)
     text = given["config"] if isinstance(given["config"], str) else json.dumps(given["config"], indent=1)
     if jsonconfig.is_uci(text):
@@ -137,7 +138,8 @@ def main() -> int:
     arguments = parser.parse_args()
     answer_to = {"explain": _explain, "check": _check}[arguments.question]
     try:
-        answer = answer_to(json.load(sys.stdin), sources_of(arguments), paths_of(arguments))
+        question, _, last_good = sys.stdin.buffer.read().partition(b"\n")
+        answer = answer_to(json.loads(question), sources_of(arguments), paths_of(arguments), last_good)
     except Refused as refusal:
         answer = {"refused": str(refusal)}
     except MemoryError:

@@ -29,6 +29,11 @@ _DISABLED = (
     f"uci set {uciconfig.PACKAGE}.main.enabled=1; uci commit {uciconfig.PACKAGE}; service nfa start"
 )
 
+_LAST_GOOD = (
+    "This is what a daemon does when it starts: a running daemon keeps the last good version of each section that has an\n"
+    "error, see: nfa status"
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
@@ -120,6 +125,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{len(compiled.actions)} actions, {active} active; {len(compiled.policy.targets)} targets")
         _summary(compiled)
     words = f"{plural(errors, 'error')}, {plural(warnings, 'warning')}"
+    if errors and not arguments.quiet:
+        print(_LAST_GOOD)
     if not arguments.quiet:
         print(paint(words, "error" if errors else "warning" if warnings else "good"))
         if compiled is not None and not compiled.policy.main["enabled"]:

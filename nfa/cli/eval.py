@@ -10,8 +10,8 @@ from typing import Any
 
 from ..compiler.base.report import Reports, excerpt, line_at
 from ..compiler.catalogue import category_rows
-from ..compiler.compile import device_rows, named_devices, names_of_agent
-from ..compiler.config.devices import numbered
+from ..compiler.compile import named_devices, names_of_agent
+from ..compiler.config.devices import device_rows, numbered
 from ..compiler.config.groups import load_groups
 from ..compiler.config.members import members_of
 from ..compiler.expression import Context, understand
@@ -80,10 +80,11 @@ def _context(arguments: argparse.Namespace, texts: list[str]) -> tuple[Context, 
     found = load_groups(paths, reports)
     groups = {name: members_of(group) for name, group in found.items()}
     named = named_devices(sources_of(arguments), paths, texts) or ({}, {})
-    devices, meaning = numbered(*named, {name: group.place for name, group in found.items()}, reports)
+    devices = numbered(*named, {name: group.place for name, group in found.items()}, reports)
     print_reports(reports)
     known = names_of_agent(paths)
-    return Context(known, groups, meaning), View(*category_rows(known), Devices(device_rows(devices)))
+    context = Context(known, groups, devices.meaning, devices.every)
+    return context, View(*category_rows(known), Devices(device_rows(devices.devices)))
 
 
 def _bits(arguments: argparse.Namespace) -> int:

@@ -14,14 +14,15 @@ _EPILOG = """\
 examples:
   nfa reload
 
-exit codes: 0 the configuration is active, 1 it cannot be used, or no daemon answers, 2 wrong usage"""
+exit codes: 0 the configuration is active as it is written (there may be warnings), 1 it has errors, so that a part of it is
+left out or stays in its last good version, or no daemon answers, 2 wrong usage"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Make the running daemon reload its configuration, wait for the result, and print the findings.\n"
-        "If the configuration cannot be used, the running policy stays active. On OpenWrt, service nfa reload does the\n"
-        "same without waiting."
+        "If the configuration cannot be used, the running policy stays active; of a section that has an error, its last\n"
+        "good version. On OpenWrt, service nfa reload does the same without waiting."
     )
     parser.epilog = _EPILOG
     add_control_argument(parser)
@@ -43,4 +44,4 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     colour = "error" if errors else "warning" if warnings else "good"
     print(f"policy {answer['generation']} is active: {paint(found, colour)}")
-    return 0
+    return 1 if errors else 0

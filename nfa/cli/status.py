@@ -63,6 +63,8 @@ def _print(status: dict[str, Any], now: float) -> None:
                 state += f" until {action['until']}" * bool(action["until"]) + f" ({action['hours']})"
             if action["active"] and not any(status["targets"].get(target, {}).get("active") for target in action["targets"]):
                 state = "on, but none of its targets work"
+            if action["last_good"]:
+                state += ", in its last good version"
             if action["active"] and action["paused_until"]:
                 state = f"paused until {_clock(action['paused_until'])}"
             rows.append([shown(name), str(action["matches"]), _ago(action["last_match"], now), state])
@@ -77,6 +79,8 @@ def _print(status: dict[str, Any], now: float) -> None:
             if target["last_error"]:
                 over = f" ({_ago(target['last_error_at'], now)}{', over' if target['over'] else ''})"
                 state = target["last_error"] + over
+            if target["last_good"]:
+                state = ", ".join(filter(None, (state, "in its last good version")))
             if target["active"] and target["paused_until"]:
                 state = f"paused until {_clock(target['paused_until'])}"
             if target["trouble"]:
@@ -98,6 +102,10 @@ def _print_policy(policy: dict[str, Any]) -> None:
             print(f"         {shown(in_words(report).partition(chr(10))[0])}")
     else:
         print(f"policy   generation {policy['generation']}, {words}; {shown(', '.join(policy['files']))}")
+    for kept in policy["last_good"]:
+        print(f"         {paint(shown(kept['kind'] + ' ' + kept['name']), 'warning')} is in its last good version")
+    for number, watched in enumerate(watched for watched in policy["watched"] if watched["time"] is not None):
+        print(f"{'' if number else 'files':<9}{shown(watched['file'])} ({_clock(watched['time'])})")
 
 
 def _clock(moment: int) -> str:

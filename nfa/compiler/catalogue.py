@@ -11,7 +11,7 @@ import json
 import os
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from .base.files import FileError, read_bytes, read_text
@@ -92,9 +92,9 @@ def builtin() -> Catalogue:
     )
 
 
-def _find(name: str, folders: Iterable[str]) -> str | None:
+def _find(name: str, folders: Iterable[str], look: Callable[[str], str]) -> str | None:
     for folder in folders:
-        path = os.path.join(folder, name)
+        path = look(os.path.join(folder, name))
         if os.path.isfile(path):
             return path
     return None
@@ -116,11 +116,14 @@ def _index(rows: object) -> dict[int, int]:
     return table
 
 
-def load(folders: Iterable[str] = FOLDERS) -> Catalogue:
-    """Return the agent's names where its files are found and readable, the built-in ones otherwise."""
+def load(folders: Iterable[str] = FOLDERS, look: Callable[[str], str] = str) -> Catalogue:
+    """Return the agent's names where its files are found and readable, the built-in ones otherwise.
+
+    `look` is told of each file before it is read, also of one that is not there.
+    """
     folders = list(folders)
     catalogue = builtin()
-    if path := _find("netify-apps.conf", folders):
+    if path := _find("netify-apps.conf", folders, look):
         try:
             applications = _read_applications(path)
         except FileError:
@@ -129,7 +132,7 @@ def load(folders: Iterable[str] = FOLDERS) -> Catalogue:
             catalogue.applications = applications
             catalogue.complete_applications = True
             catalogue.sources.append(path)
-    if path := _find("netify-categories.json", folders):
+    if path := _find("netify-categories.json", folders, look):
         try:
             data = json.loads(read_text(path, _LIMIT))
         except (FileError, ValueError, RecursionError):

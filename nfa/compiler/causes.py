@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable
 
 from .config.model import Action, Policy
-from .expression.tree import And, Devices, Members, Node, Not, Or, Pattern, Test
+from .expression.tree import And, Devices, Members, Node, Not, Nothing, Or, Pattern, Test
 from .provision.slots import Slot
 from .schedules import Schedules
 
@@ -34,6 +34,8 @@ def _words(node: Node | None) -> str:
         return f"!{_words(node.item)}"
     if isinstance(node, And | Or):
         return f"{type(node).__name__}({','.join(map(_words, node.items))})"
+    if isinstance(node, Nothing):
+        return "0"
     return "*" if node else "-"
 
 

@@ -1,8 +1,8 @@
 """The compiler: a configuration becomes a policy image. It runs as a child of the daemon and exits, or in a command.
 
 In: the sources of the configuration, netifyd's folders, and a look into the kernel. Out: `Compiled`, the checked policy
-with its expressions as trees (what `explain` walks), and from it the policy image (what the daemon loads). A broken
-action is left out, with a report that says so; the others work.
+with its expressions as trees (what `explain` walks), and from it the policy image (what the daemon loads). Of what has an
+error the last good version is used, where the daemon has one; see docs/configuration.md, "When something is wrong".
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 from ..image import cpython as image
@@ -17,12 +18,16 @@ from . import catalogue
 from .base.paths import FOLDERS, Paths
 from .base.report import Place, Reports, did_you_mean, excerpt, line_at, quote
 from .causes import causes
+from .config.actions import LEFT_OUT
 from .config.channels import channel_data
-from .config.devices import numbered
-from .config.features import BROKEN, REASONS, inactive_code, target_is_active
+from .config.devices import Named, device_rows, numbered
+from .config.document import GLOBAL
+from .config.features import BROKEN, EXEMPTIONS_BROKEN, INCOMPLETE, REASONS, inactive_code, target_is_active
 from .config.groups import load_groups
+from .config.lastgood import Keeping, LastGood
 from .config.members import members_of
-from .config.model import Action, Device, DeviceGroup, Policy, Text
+from .config.model import Action, Device, Policy, Text
+from .config.servers import Server
 from .config.sources import UCI_FOLDER, Sources, load
 from .expression import Context, understand
 from .expression.check import parse_address
@@ -35,6 +40,7 @@ from .provision.keys import key_source
 from .provision.provision import provision
 from .provision.slots import Slot
 from .schedules import Schedules, in_words, schedules
+from .shielding import hold_back
 
 
 @dataclass
@@ -45,10 +51,14 @@ class CompiledAction:
     criteria: Node | None
     exemptions: Node | None
     code: str
+    shield: str = ""
+    """The action that holds it back."""
 
     @property
     def reason(self) -> str:
         """Why it is not applied, in words."""
+        if self.shield:
+            return f"held back by {quote(self.shield)}, which has an error"
         return REASONS[self.code] if self.code else ""
 
 
@@ -61,6 +71,7 @@ class Compiled:
     exemptions: Node | None
     slots: list[Slot]
     catalogue: catalogue.Catalogue
+    keeping: Keeping
     schedules: Schedules = field(default_factory=Schedules)
     devices: list[Device] = field(default_factory=list)
     """The devices that can be used, in the order of their numbers."""
@@ -69,10 +80,12 @@ class Compiled:
 
 def names_of_agent(paths: Paths) -> catalogue.Catalogue:
     """Return the names that the running agent knows, found in its folders."""
-    return catalogue.load(dict.fromkeys((paths.state_persistent, *FOLDERS)))
+    return catalogue.load(dict.fromkeys((paths.state_persistent, *FOLDERS)), paths.look)
 
 
+NONE_ACTS = "no action acts until it is corrected"
 _ADDRESS_LIKE = re.compile(r"(?=.*[0-9])[0-9A-Fa-f.:/-]+")
+_UNKNOWN_NAMES = ("unknown-application", "unknown-protocol", "unknown-category", "unknown-risk")
 _COMPACT_LINE = re.compile(r"!?(?:ai|pi|ac|pc):[^\s;]+")
 
 
@@ -99,32 +112,45 @@ def about(what: str, message: str) -> str:
     return f"{what}: {message}" if what else message
 
 
-Row = tuple[str, str, tuple[bytes, ...], tuple[tuple[bytes, int], ...], tuple[str, ...]]
-"""A device as the daemon's `Devices` takes it."""
-Named = tuple[dict[str, Device], dict[str, DeviceGroup]]
-"""Devices, and groups of devices, by name."""
+@dataclass
+class _Use:
+    """What expressions are for. `instead`: what an error in them leads to, and `unmet`: a condition that no flow meets.
+
+    `spares`: they keep flows from actions. `addresses`: they may be addresses, too.
+    """
+
+    what: str
+    instead: str
+    unmet: str = "no flow meets this condition"
+    spares: bool = False
+    addresses: bool = False
 
 
 class _Compiler:
-    def __init__(self, paths: Paths, reports: Reports, named: Named | None) -> None:
-        """`named`: the devices that expressions may name."""
+    def __init__(self, paths: Paths, reports: Reports, keeping: Keeping, devices: Named | None) -> None:
+        """`devices`: what expressions may name, besides address groups."""
         self.reports = reports
+        self.keeping = keeping
         self.catalogue = names_of_agent(paths)
-        groups = load_groups(paths, reports)
-        self.groups = {name: members_of(group) for name, group in groups.items()}
-        places = {name: group.place for name, group in groups.items()}
-        self.devices, self.named = numbered(*(named or ({}, {})), places, reports)
+        self.found = load_groups(paths, reports, keeping.last.groups)
+        for name, group in self.found.items():
+            if group.broken and name in keeping.last.groups:
+                self.found[name] = keeping.last.groups[name]
+                keeping.kept["group", name] = None
+        self.groups = {name: members_of(group) for name, group in self.found.items()}
+        self.broken_groups = [name for name, group in self.found.items() if group.broken]
+        self.named = numbered(*(devices or ({}, {})), {name: group.place for name, group in self.found.items()}, reports)
 
-    def texts(self, texts: list[Text], what: str, consequence: str, addresses: bool) -> tuple[Node | None, bool]:
+    def texts(self, texts: list[Text], use: _Use) -> tuple[Node | None, bool]:
         """Understand the entries of a criteria or exemption list. Returns the tree (None: nothing) and whether all is well."""
         before = len(self.reports.errors)
         nodes: list[Node] = []
         for text in texts:
-            found = self.address(text, what, consequence) if addresses else None
-            nodes += self.expressions(text, what, consequence) if found is None else found
+            found = self.address(text, use) if use.addresses else None
+            nodes += self.expressions(text, use) if found is None else found
         return any_of(nodes), len(self.reports.errors) == before
 
-    def address(self, text: Text, what: str, consequence: str) -> list[Node] | None:
+    def address(self, text: Text, use: _Use) -> list[Node] | None:
         """An exemption may be an address, a CIDR, a MAC address or a group: it exempts flows with it at either end.
 
         None when it is none of these.
@@ -133,18 +159,21 @@ class _Compiler:
         if word.startswith("@"):
             name = word[1:]
             members = self.groups.get(name)
-            if name in self.named:
-                device = self.named[name]
+            if name in self.named.meaning:
+                device = self.named.meaning[name]
                 if device is None:
-                    message = about(what, f"the device {quote(name)} cannot be used")
+                    message = about(use.what, f"the device {quote(name)} cannot be used")
                     hint = "its error is reported at its own place"
-                    self.reports.error("device-unusable", text.place, message, hint=hint, consequence=consequence)
+                    self.reports.error("device-unusable", text.place, message, hint=hint, consequence=use.instead)
                 return [Test("device", "==", device, f"device == {word}")] if device else []
             if members is None:
-                hint = did_you_mean(name, (*self.groups, *self.named)) or "there are no address groups or devices"
-                message = about(what, f"unknown address group or device {quote(word)}")
-                self.reports.error("unknown-address-group", text.place, message, hint=hint, consequence=consequence)
+                hint = did_you_mean(name, (*self.groups, *self.named.meaning)) or "there are no address groups or devices"
+                message = about(use.what, f"unknown address group or device {quote(word)}")
+                self.reports.error("unknown-address-group", text.place, message, hint=hint, consequence=use.instead)
                 return []
+            if word[1:] in self.broken_groups:
+                message = about(use.what, f"entries of the address group {quote(word)} could not be read")
+                self.reports.error("address-group-unusable", text.place, message, consequence=use.instead)
             return [Test("ip", "==", members, f"ip == {word}"), Test("mac", "==", members, f"mac == {word}")]
         value = parse_address(word)
         if isinstance(value, Network):
@@ -152,20 +181,24 @@ class _Compiler:
         if isinstance(value, bytes):
             return [Test("mac", "==", value, f"mac == {word}")]
         if _ADDRESS_LIKE.fullmatch(word):
-            message = about(what, f"{quote(word)} is not an IP address, network or MAC address")
-            self.reports.error("bad-address", text.place, message, consequence=consequence)
+            message = about(use.what, f"{quote(word)} is not an IP address, network or MAC address")
+            self.reports.error("bad-address", text.place, message, consequence=use.instead)
             return []
         return None
 
-    def expressions(self, text: Text, what: str, consequence: str) -> list[Node]:
+    def expressions(self, text: Text, use: _Use) -> list[Node]:
+        what, consequence = use.what, use.instead
+
         def shown(offset: int) -> tuple[Place, str]:
             return text.at(offset), excerpt(*line_at(text.value, offset))
 
         def warn(code: str, message: str, offset: int, hint: str) -> None:
             place, lines = shown(offset)
-            self.reports.warning(code, place, about(what, message), hint=hint, excerpt=lines)
+            unmet = use.unmet if code in _UNKNOWN_NAMES else ""
+            self.reports.warning(code, place, about(what, message), hint=hint, consequence=unmet, excerpt=lines)
 
-        context = Context(self.catalogue, self.groups, self.named, warn=warn)
+        named = self.named
+        context = Context(self.catalogue, self.groups, named.meaning, named.every, self.broken_groups, use.spares, warn)
         nodes, errors = understand(separate_lines(text.value), context)
         for error in errors:
             place, lines = shown(error.offset)
@@ -177,9 +210,11 @@ class _Compiler:
         return nodes
 
     def action(self, action: Action, policy: Policy) -> CompiledAction:
-        name = f"action {quote(action.name)}"
-        left_out = "the action is left out" if action.enabled else "the action is disabled anyway"
-        criteria, good = self.texts(action.criteria, f"{name}: criteria", left_out, False)
+        """Understand an action; of one that has an error, its last good version."""
+        name, halts = f"action {quote(action.name)}", action.halt_on_match
+        left_out = self.keeping.consequence("action", action.name, LEFT_OUT, not action.enabled)
+        unmet = "no flow meets this condition, so none is kept from later actions by it" if halts else _Use.unmet
+        criteria, good = self.texts(action.criteria, _Use(f"{name}: criteria", left_out, unmet, halts))
         if isinstance(criteria, Or) and len(criteria.items) > 1 and any(map(negative, criteria.items)):
             self.reports.warning(
                 "criteria-negative",
@@ -188,30 +223,72 @@ class _Compiler:
                 hint="join conditions that must all hold with '&&', or put exceptions into 'exemptions'",
                 consequence="nearly every flow matches",
             )
-        exemptions, fine = self.texts(action.exemptions, f"{name}: exemption", left_out, True)
+        exemptions, fine = self.texts(action.exemptions, _exemptions(f"{name}: exemption", left_out))
         code = inactive_code(action, policy)
         if action.enabled and not (good and fine and criteria):
             code = BROKEN
+        last = self.keeping.action(action, policy.targets) if code == BROKEN or action.faulty else None
+        if last is not None:
+            return self.last_good(last, policy)
+        if action.enabled and code != BROKEN and not action.faulty:
+            self.keeping.good.actions[action.name] = action
         return CompiledAction(action, criteria, exemptions, code)
+
+    def last_good(self, action: Action, policy: Policy) -> CompiledAction:
+        """Understand the last good version of an action; what was said of it then is not repeated."""
+        self.keeping.good.actions[action.name] = action
+        criteria = self.kept(action.criteria, _Use("", "", spares=action.halt_on_match))
+        exemptions = self.kept(action.exemptions, _exemptions("", ""))
+        usable = criteria is not None and (exemptions is not None or not action.exemptions)
+        return CompiledAction(action, criteria, exemptions, inactive_code(action, policy) if usable else BROKEN)
+
+    def kept(self, texts: list[Text], use: _Use) -> Node | None:
+        """Understand expressions that were good before, with the groups of then where they are gone. None: they are not now."""
+        other = copy(self)
+        other.reports = Reports()
+        other.found = self.keeping.last.groups | self.found
+        other.groups = {name: members_of(group) for name, group in other.found.items()}
+        node, good = other.texts(texts, use)
+        return node if good else None
+
+
+def _exemptions(what: str, instead: str) -> _Use:
+    return _Use(what, instead, "no flow is exempt by it", spares=True, addresses=True)
 
 
 def compile_policy(
-    sources: Sources, paths: Paths, *, look: bool = True, reports: Reports | None = None
+    sources: Sources, paths: Paths, *, look: bool = True, reports: Reports | None = None, last_good: bytes = b""
 ) -> tuple[Compiled | None, Reports]:
     """Compile a configuration. None (with the reports) when a file cannot be read: the running policy stays active.
 
-    `look`: ask the kernel about sets that are there already.
+    `look`: ask the kernel about sets that are there already. `last_good`: of the image before this one.
     """
     reports = reports if reports is not None else Reports()
-    policy = load(sources, paths, reports)
-    return (understand_policy(policy, paths, reports, look=look, uci=sources.uci) if policy else None), reports
+    keeping = Keeping(LastGood.unpack(last_good, Server))
+    policy = load(sources, paths, reports, keeping)
+    if policy is None:
+        return None, reports
+    return understand_policy(policy, paths, reports, look=look, uci=sources.uci, keeping=keeping), reports
 
 
-def understand_policy(policy: Policy, paths: Paths, reports: Reports, *, look: bool, uci: str | None = UCI_FOLDER) -> Compiled:
+def understand_policy(
+    policy: Policy,
+    paths: Paths,
+    reports: Reports,
+    *,
+    look: bool,
+    uci: str | None = UCI_FOLDER,
+    keeping: Keeping | None = None,
+) -> Compiled:
     """Compile a policy that was read and merged. `look`: as for `compile_policy`; `uci`: the folder of UCI."""
-    compiler = _Compiler(paths, reports, (policy.devices, policy.device_groups))
-    exemptions, _ = compiler.texts(policy.exemptions, "global exemption", "the exemption is ignored", True)
+    keeping = keeping or Keeping()
+    compiler = _Compiler(paths, reports, keeping, (policy.devices, policy.device_groups))
+    exemptions, spared = _global_exemptions(compiler, policy)
     actions = [compiler.action(action, policy) for action in policy.actions]
+    actions.sort(key=lambda item: (item.action.priority, item.action.order))  # a last good version may have had another place
+    policy.actions = [item.action for item in actions]
+    hold_back(actions, INCOMPLETE if policy.incomplete else "" if spared else EXEMPTIONS_BROKEN, reports)
+    keeping.keep_groups(compiler.found)
     wanted = [target for target in policy.targets.values() if target.enabled]
     if look:
         with Kernel() as kernel:
@@ -219,9 +296,28 @@ def understand_policy(policy: Policy, paths: Paths, reports: Reports, *, look: b
     else:
         slots = provision(wanted, None, reports)
     slots += pf.provision(wanted, policy.target_globals["pftable"])
-    slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths.readable)
-    hours = schedules(policy, uci, reports)
-    return Compiled(policy, actions, exemptions, slots, compiler.catalogue, hours, compiler.devices, reports)
+    slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths)
+    hours = schedules(policy, uci, reports, paths)
+    return Compiled(policy, actions, exemptions, slots, compiler.catalogue, keeping, hours, compiler.named.devices, reports)
+
+
+def _global_exemptions(compiler: _Compiler, policy: Policy) -> tuple[Node | None, bool]:
+    """Understand the exemptions that hold for all actions, and return whether actions may act.
+
+    If one has an error, those of the last good version apply, and so do those that can be read.
+    """
+    keeping = compiler.keeping
+    instead = "the last good version of the global exemptions stays in use" if keeping.last.exemptions else NONE_ACTS
+    node, good = compiler.texts(policy.exemptions, _exemptions("global exemption", instead))
+    if good and not policy.exemptions_broken:
+        keeping.good.exemptions = policy.exemptions
+        return node, True
+    last = compiler.kept(keeping.last.exemptions, _exemptions("", "")) if keeping.last.exemptions else None
+    if last is None:
+        return node, False
+    keeping.kept["exemption", GLOBAL] = None
+    keeping.good.exemptions = keeping.last.exemptions
+    return any_of([last] + ([node] if node else [])), True
 
 
 def check_texts(texts: list[Text], what: str, paths: Paths, reports: Reports, named: Named | None = None) -> None:
@@ -229,7 +325,8 @@ def check_texts(texts: list[Text], what: str, paths: Paths, reports: Reports, na
 
     `named`: the devices and groups of devices that they may name.
     """
-    _Compiler(paths, reports, named).texts(texts, "", "", what == "exemptions")
+    use = _exemptions("", "") if what == "exemptions" else _Use("", "")
+    _Compiler(paths, reports, Keeping(), named).texts(texts, use)
 
 
 def named_devices(sources: Sources, paths: Paths, texts: Sequence[object]) -> Named | None:
@@ -283,6 +380,14 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
     source += "".join(key_source(name, slot) for name, slot in zip(names, compiled.slots, strict=True))
     uses_categories = "categories(f)" in source
     reports = compiled.reports
+    last_good = compiled.keeping.good.pack()
+    if not last_good:
+        reports.warning(
+            "last-good-too-large",
+            None,
+            "the policy is too large for the daemon to keep the last good version of its sections",
+            consequence="a section that has an error later is left out",
+        )
     applied = [(item.action, item.criteria, item.exemptions) for item in compiled.actions if not item.code and item.criteria]
     cause, decides = causes(policy, compiled.exemptions, applied, compiled.schedules, compiled.slots)
     return {
@@ -328,17 +433,10 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         "names": json.dumps(catalogue.rows(compiled.catalogue), separators=(",", ":")).encode(),
         "log_level": policy.main["log_level"],
         "files": policy.files,
+        "kept": [{"kind": kind, "name": name} for kind, name in compiled.keeping.kept],
+        "last_good": last_good,
         **findings_of(reports),
     }
-
-
-def device_rows(devices: list[Device]) -> list[Row]:
-    """Return the devices as the daemon's `Devices` takes them: name, title, MAC addresses, networks, host names of each."""
-    rows: list[Row] = []
-    for device in devices:
-        networks = tuple((network.packed, network.prefix) for network in device.networks)
-        rows.append((device.name, device.title, device.macs, networks, device.names))
-    return rows
 
 
 def findings_of(reports: Reports) -> dict[str, object]:

@@ -19,7 +19,8 @@ from ..daemon.targets.connections.slot import NO_LABEL, automatic
 from ..daemon.targets.target import interface_test
 from ..daemon.targets.texts import reader
 from .catalogue import category_rows
-from .compile import Compiled, CompiledAction, device_rows
+from .compile import Compiled, CompiledAction
+from .config.devices import device_rows
 from .config.features import target_is_active
 from .expression.walk import Walker
 from .provision.keys import key_source

@@ -20,6 +20,7 @@ from .compile import Compiled, image_of
 from .config.features import inactive_code
 from .expression.regex import RegexError, compile_pattern
 from .expression.tree import And, Node, Not, Or, Pattern, Test
+from .shielding import hold_back
 
 MAX_PIECE = 4096
 """Characters of source that MicroPython compiles at once, if it can be cut: what it needs for that is many times as much."""
@@ -55,6 +56,7 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
         )
     for item in compiled.actions:
         item.code = item.code or inactive_code(item.action, compiled.policy)
+    hold_back(compiled.actions, "", reports)
     data: dict[str, Any] = image_of(compiled, _pieces)
     data["patterns"] = [automaton(pattern) for pattern in data["patterns"]]
     data["reports"] = data["reports"][:_REPORTS]
@@ -63,7 +65,8 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
     data["sigma"] = sigma_rows() if _compares_sigma(compiled, data) else b""
     data["reprocess"] = False  # there is no reload
     data["order"] = sys.byteorder
-    del data["names"]
+    for name in ("names", "last_good", "kept"):
+        del data[name]
     return seal(dump(data))
 
 

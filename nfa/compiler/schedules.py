@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..daemon.engine.hours import DAY, DAYS, Zone, applies, shown
 from .base.files import FileError, read_text
+from .base.paths import Paths
 from .base.report import Reports, quote
 from .config.model import Action, Policy, Window
 from .config.ucitext import UciError, parse
@@ -87,7 +88,7 @@ def wall_time(text: str, weekday: int) -> tuple[int, int]:
     return weekday, then.tm_hour * 3600 + then.tm_min * 60
 
 
-def schedules(policy: Policy, uci: str | None, reports: Reports) -> Schedules:
+def schedules(policy: Policy, uci: str | None, reports: Reports, paths: Paths | None = None) -> Schedules:
     """Return the schedules of all actions that have hours; actions with the same hours share one."""
     made = Schedules()
     for action in policy.actions:
@@ -99,7 +100,7 @@ def schedules(policy: Policy, uci: str | None, reports: Reports) -> Schedules:
     if made.windows:
         from .config import zone  # with zoneinfo, most of a megabyte
 
-        found = _zone(policy, uci, reports)
+        found = _zone(policy, uci, reports, paths or Paths())
         made.changes = zone.changes(found)
         made.zone = found.key if found else made.zone
     return made
@@ -113,19 +114,19 @@ def _windows(action: Action) -> tuple[list[Packed], list[Packed]]:
     return inclusive, [packed(window) for window in action.time_of_day if window.policy == "exclusive"]
 
 
-def _zone(policy: Policy, uci: str | None, reports: Reports) -> zoneinfo.ZoneInfo | None:
+def _zone(policy: Policy, uci: str | None, reports: Reports, paths: Paths) -> zoneinfo.ZoneInfo | None:
     """Return the zone that the policy names, else the system's."""
     from .config import zone
 
-    system = _system_settings(uci)
+    system = _system_settings(uci, paths)
     if policy.timezone:
         try:
-            return zone.find(policy.timezone)
+            return zone.find(policy.timezone, paths.look)
         except ValueError:
             same = system.get("zonename", "").replace(" ", "_") == policy.timezone
             if not same:
                 origin = policy.origins.values.get("timezone")
-                used = zone.system(system)
+                used = zone.system(system, paths.look)
                 clock = Zone(zone.changes(used)).wall(int(time.time()))
                 reports.warning(
                     "timezone-not-installed",
@@ -136,7 +137,7 @@ def _zone(policy: Policy, uci: str | None, reports: Reports) -> zoneinfo.ZoneInf
                     consequence=f"the system's time zone is used: {used.key if used else 'UTC'}, where it is {shown(*clock)}",
                 )
                 return used
-    found = zone.system(system)
+    found = zone.system(system, paths.look)
     if found is None:
         reports.warning(
             "system-timezone-unknown", None, "the time zone of this system is unknown", consequence="schedules use UTC"
@@ -144,11 +145,11 @@ def _zone(policy: Policy, uci: str | None, reports: Reports) -> zoneinfo.ZoneInf
     return found
 
 
-def _system_settings(uci: str | None) -> dict[str, str]:
+def _system_settings(uci: str | None, paths: Paths) -> dict[str, str]:
     """Return the options of the section of type `system` in OpenWrt's package `system`."""
     path = os.path.join(uci or "", "system")
     try:
-        sections = parse(read_text(path, 1 << 20), path, "system", Reports()) if uci else []
+        sections = parse(read_text(paths.look(path), 1 << 20), path, "system", Reports()) if uci else []
     except (FileError, UciError):
         return {}
     for section in sections:

@@ -14,6 +14,7 @@ from .bus import methods
 from .bus.ubus import INVALID_ARGUMENT, OK, UNKNOWN_ERROR
 from .engine.policy import Policy
 from .processes.child import Job
+from .watching import Watched
 
 MYPY = False
 if MYPY:
@@ -73,8 +74,6 @@ MAX_ASKED = 32
 MAX_ANSWER = 512 << 10
 """Bytes of such an answer: with ubus's own form around it, below the 1 MiB of one message."""
 SHOWN_REPORTS = 50
-WATCH_EVERY = 0.9
-"""Seconds between two looks at the JSON files of the configuration."""
 
 NOT_REMEMBERED = "this policy does not reach connections yet that began before this reload: "
 NO_USE = "the one before had no use for their records"
@@ -101,8 +100,13 @@ class Loader:
             "errors": 0,
             "warnings": 0,
             "reports": [],
+            "last_good": [],
+            "watched": [],
         }
-        """What `status` tells of the policy. `compiling`: since when the compiler has been running, epoch seconds."""
+        """What `status` tells of the policy. `compiling`: since when the compiler has been running, epoch seconds.
+
+        `last_good`: kind and name of each section in its last good version; `watched`: see `Watched.files`.
+        """
         self.wanted = True
         """The configuration is to be compiled."""
         self._asked: list[Reply] = []
@@ -112,14 +116,18 @@ class Loader:
         """The stream was begun: only after the first compilation, because records would pass by unseen before."""
         self._names = b"{}"
         """What a policy may name, as JSON: `apps`, `protocols` and `categories`, each a list of rows."""
-        self._watched: list[list[Any]] = []
-        """JSON files of the configuration: [path, stamp when it was read, stamp at the last look]."""
+        self._last_good = b""
+        """The last good version of each section of the policy, for the next compilation: see `nfa.compiler.config.lastgood`."""
+        self._found: tuple[int, int, list[Finding]] = (0, 0, [])
+        """What the last compilation found: how many errors and warnings, and the first of them, errors before others."""
+        self._own: dict[str, Finding] = {}
+        """What only the daemon knows of the active policy, by code."""
+        self._watched = Watched(daemon.dispatcher, self._changed)
         self._began = 0.0
         """When the present compilation began, monotonic seconds; 0.0: there is none."""
         at = daemon.dispatcher.at
         self._retry = at(NEVER, self._try_again)
         self._slow = at(NEVER, self._tell_slow)
-        self._look = at(time.monotonic() + WATCH_EVERY, self._watch_files)
 
     def reload(self, reply: "Reply") -> None:
         """Compile the configuration again, and reply with the result once there is one."""
@@ -133,13 +141,13 @@ class Loader:
         if not self.wanted or self._began:
             return
         self.wanted = False
-        self._watched = []  # a change before now is in what the compiler reads; it tells what it read
+        self._watched.forget()  # the compiler tells what it reads
         self._retry.move(NEVER)
         self._waiting += self._asked
         self._asked = []
-        arguments = ["compile", "--image-to-stdout", *self._config_arguments()]
+        arguments = ["compile", "--image-to-stdout", "--last-good", *self._config_arguments()]
         if not self.info["generation"]:
-            # There is no policy that could stay active despite a broken file: what can be read is better than nothing.
+            # There is no policy that could stay active despite a broken file: its sets and status are better than nothing.
             arguments.append("--salvage")
         if self._daemon.settings["source"]:
             arguments += ["-s", self._daemon.settings["source"]]
@@ -147,7 +155,7 @@ class Loader:
         self.info["compiling"] = int(time.time())
         self._slow.move(self._began + SLOW)
         try:
-            job = Job("the compiler", "nfa.cli", arguments, b"", COMPILE_LIMIT, image.MAX_SIZE, self.compiled)
+            job = Job("the compiler", "nfa.cli", arguments, self._last_good, COMPILE_LIMIT, image.MAX_SIZE, self.compiled)
             self._daemon.children.add(job, first=True)
         except Exception:
             self._ended()
@@ -178,17 +186,10 @@ class Loader:
             "warning", "the compiler has been running for " + str(int(SLOW)) + " seconds; it is stopped after " + given_up
         )
 
-    def _watch_files(self) -> None:
-        """Reload when a JSON file of the configuration has changed, and has not gone on changing since the last look."""
-        self._look.move(time.monotonic() + WATCH_EVERY)
-        for watched in self._watched:
-            path, read, last = watched
-            stamp = image.stamp(path)
-            if stamp != read and stamp == last:
-                self._daemon.log.say("notice", path + " has changed")
-                self.wanted = True
-                return
-            watched[2] = stamp
+    def _changed(self, path: str) -> None:
+        """A file that the policy was made from is another one now."""
+        self._daemon.log.say("notice", path + " has changed")
+        self.wanted = True
 
     # -- the image --------------------------------------------------------------------------------------------------
 
@@ -260,6 +261,8 @@ class Loader:
         old, daemon.engine.policy = daemon.engine.policy, policy
         daemon.engine.max_flows = data["max_flows"]
         self._names = data["names"]
+        self._last_good = data["last_good"]
+        self.info["last_good"] = data["kept"]
         self.info["files"] = data["files"]
         self.info["generation"] += 1
         self.info["loaded_at"] = int(time.time())
@@ -270,6 +273,7 @@ class Loader:
             insist(daemon.log_level, data["log_level"])
         insist(daemon.healing.watch)
         insist(self._succeed, policy, old, causes)
+        insist(self._join_reports, self._own.values())
         insist(daemon.registry.retire, unused)
         insist(self._tell_active, policy)
 
@@ -291,6 +295,7 @@ class Loader:
         daemon.activated(policy)
         if not policy.keeps:
             engine.kept.clear()
+            self._own.clear()
         if old is None:
             daemon.take_over()
             return
@@ -298,6 +303,7 @@ class Loader:
         turned = policy.turned(old)
         if policy.decides == old.decides and not turned:
             return
+        self._own.clear()
         ended = policy.ended(turned)
         for target in daemon.registry.described:
             if causes.get(target["name"], target["cause"]) != target["cause"]:
@@ -317,21 +323,31 @@ class Loader:
 
     def _tell_reports(self, data: "Image") -> None:
         """Report the compiler's findings."""
-        say, info = self._daemon.log.say, self.info
+        say = self._daemon.log.say
         reports: list[Finding] = data["reports"]
-        for found in reports[:SHOWN_REPORTS]:
+        more = len(reports) - SHOWN_REPORTS
+        if more > 0:
+            reports = sorted(reports, key=lambda found: found["severity"] != "error")[:SHOWN_REPORTS]
+        for found in reports:
             say(*log_line(found))
-        if len(reports) > SHOWN_REPORTS:
-            say("warning", "config: " + str(len(reports) - SHOWN_REPORTS) + " more; see: nfa check")
-        info["errors"], info["warnings"] = data["errors"], data["warnings"]
-        info["reports"] = reports[:SHOWN_REPORTS]
-        self._watched = [[path, stamp, stamp] for path, stamp in data["watch"]]
+        if more > 0:
+            say("warning", "config: " + str(more) + " more; see: nfa check")
+        self._found = data["errors"], data["warnings"], reports
+        self._join_reports(() if data.get("failed") else self._own.values())
+        self._watched.use(data["watch"])
+        self.info["watched"] = self._watched.files
+
+    def _join_reports(self, own: "Iterable[Finding]") -> None:
+        """Put together what the compiler found, and the warnings of what only the daemon knows."""
+        warnings = list(own)
+        errors, others, reports = self._found
+        self.info["errors"], self.info["warnings"] = errors, others + len(warnings)
+        self.info["reports"] = (warnings + reports)[:SHOWN_REPORTS]
 
     def _warn(self, code: str, text: str) -> None:
         """Report what only the daemon can know of a policy, along with the compiler's warnings."""
         self._daemon.log.say("warning", text)
-        self.info["warnings"] += 1
-        self.info["reports"] = [finding("warning", code, text), *self.info["reports"]][:SHOWN_REPORTS]
+        self._own[code] = finding("warning", code, text)
 
     def _use_source(self, uri: str, name: str) -> None:
         """Read from where the configuration (or the command line) says: `uri`, "" when the host of `name` has no address now.
@@ -371,9 +387,10 @@ class Loader:
             raise methods.Refused(
                 UNKNOWN_ERROR, "the compiler has been running for " + seconds + "; try again when it has finished"
             )
-        encoded = json.dumps(given).encode()
+        encoded = json.dumps(given).encode() + b"\n"
         if len(encoded) > MAX_QUESTION:
             raise methods.Refused(INVALID_ARGUMENT, "the request is longer than " + str(MAX_QUESTION) + " bytes")
+        encoded += self._last_good
         job = Job(name, "nfa.cli.answer", arguments, encoded, ANSWER_LIMIT, MAX_ANSWER, done)
         if not self._daemon.children.add(job):
             raise methods.Refused(UNKNOWN_ERROR, "too many requests at the same time; try again")

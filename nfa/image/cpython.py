@@ -23,13 +23,17 @@ class ImageError(ValueError):
     """Bytes that are no whole image for this Python."""
 
 
-def stamp(path: str) -> tuple[int, int, int] | None:
-    """Return what changes when a file does: inode, size, time of change (ns); None when it cannot be looked at."""
+Stamp = tuple[int, int, int, int] | None
+"""What changes when a file does: inode, size, time of modification and of change (ns); None: it cannot be looked at."""
+
+
+def stamp(path: str) -> Stamp:
+    """Return the stamp of a file or folder."""
     try:
         found = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a NUL in the path
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def compile_source(source: str) -> bytes:

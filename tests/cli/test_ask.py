@@ -205,9 +205,10 @@ def test_reload_prints_the_outcome_and_what_is_wrong(house: House, capsys: Captu
     assert main(["reload"]) == 0
     assert re.search(r"^policy 2 is active: 0 errors, \d warnings?$", capsys.readouterr().out, re.MULTILINE)
     house.file.write_text(json.dumps(CONFIG | {"actions": {"video": {"criteria": "ap == 'x';", "targets": ["log.video"]}}}))
-    assert main(["reload"]) == 0
+    assert main(["reload"]) == 1
     printed = capsys.readouterr().out
     assert f"{house.file}:1:" in printed and "policy 3 is active: 1 error" in printed
+    assert "Its last good version stays in use" in printed
     house.file.write_text("{")
     assert main(["reload"]) == 1
     printed = capsys.readouterr().out

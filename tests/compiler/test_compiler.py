@@ -31,7 +31,7 @@ def test_a_broken_action_is_left_out_and_the_others_work(tmp_path: Path) -> None
         config_of(
             {
                 "syntax": ["app = 'youtube';"],
-                "name": ["category == 'game';"],
+                "name": ["categry == 'games';"],
                 "exemption": {"criteria": ["*"], "exemptions": ["nonsense"]},
                 "second entry": ["port == 443;", "port == x;"],
                 "no target": {"criteria": ["*"], "targets": ["log.none"]},
@@ -96,7 +96,7 @@ def test_a_wrong_global_exemption_is_told_and_the_rest_holds(tmp_path: Path) -> 
     made, reports = compiled(tmp_path, config_of({"a": ["*"]}, exemptions=["192.168.1.300", "203.0.113.10"]))
     assert Desk(made).actions(WEB) is None
     (error,) = reports.errors
-    assert "the exemption is ignored" in error.text().lower()
+    assert "no action acts until it is corrected" in error.text().lower()
 
 
 def place_of(report: Any) -> tuple[str, int, int]:
@@ -123,14 +123,14 @@ def test_criteria_from_files_and_folders_with_their_places(tmp_path: Path) -> No
     """A list kept in a file could not be used, or a mistake in it not be found."""
     folder = tmp_path / "lists.d"
     folder.mkdir()
-    (folder / "20-b.list").write_text("# names\n\nai:youtube\n!ai:netfli\n  ac:gamez\n")
+    (folder / "20-b.list").write_text("# names\n\nai:youtube\n!ai:netfli\n  ac:\n!ai:netflix\n")
     (folder / "10-a.list").write_text("port == 1;\n  port == x;\r\nport == 2;")
     (folder / ".hidden").write_text("nonsense")
     (tmp_path / "one.list").write_text("app == 'youtube'\napp == 'netflix'\n")
     made, reports = compiled(
         tmp_path, config_of({"folder": ["${path_state_persistent}/lists.d"], "file": [str(tmp_path / "one.list")]})
     )
-    assert [place_of(error) for error in reports.errors] == [("10-a.list", 2, 11), ("20-b.list", 5, 3)]
+    assert [place_of(error) for error in reports.errors] == [("10-a.list", 2, 11), ("20-b.list", 5, 5)]
     assert [place_of(warning) for warning in reports.warnings] == [("20-b.list", 4, 2), ("10-a.list", 1, 1)]
     assert "nearly every flow matches" in reports.warnings[1].text().lower()
     desk = Desk(made)

@@ -246,8 +246,8 @@ def test_a_zone_without_its_package_is_one_warning_with_the_time_that_is_used(
 ) -> None:
     """Two warnings of one cause, and neither said which hours hold now."""
     monkeypatch.setattr("zoneinfo.available_timezones", set)
-    monkeypatch.setattr(zone, "find", zone.posix)
-    monkeypatch.setattr(zone, "system", lambda settings: zone.posix("JST-9"))
+    monkeypatch.setattr(zone, "find", lambda name, look: zone.posix(name))
+    monkeypatch.setattr(zone, "system", lambda settings, look: zone.posix("JST-9"))
     config = config_of({"a": {"criteria": "*", "time_of_day": NIGHT}}, timezone="Nowhere/Land")
     _, reports = compiled(tmp_path, config)
     [warning] = [report.text() for report in reports.warnings if "zone" in report.message]

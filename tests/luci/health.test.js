@@ -167,6 +167,11 @@ test('the state of an action is a word', () => {
 	assert.equal(text({ enabled: false, active: false, reason: 'disabled' }), 'off');
 	assert.match(text({ active: false, reason: 'WORTE', code: 'action-broken' }), /not in use .* it has an error/);
 	assert.match(text({ active: false, reason: 'WORTE', code: 'regex-too-large' }), /not in use .* WORTE/);
+	assert.match(text({ active: false, reason: "held back by 'allow', which has an error", code: 'action-held-back' }),
+		/not in use .* held back: allow comes before it and has an error/);
+	assert.match(text({ active: false, reason: 'WORTE', code: 'exemptions-broken' }), /not in use .* held back: the exemptions/);
+	assert.match(text({ last_good: true }), /on warning it has an error: its last good version stays in use/);
+	assert.match(text({ last_good: true, in_hours: false, until: 'sat 22:00' }), /outside its schedule warning .* last good/);
 	assert.match(text({ in_hours: false, until: 'sat 22:00' }), /outside its schedule .* starts Saturday 22:00/);
 	assert.match(text({ in_hours: true, until: 'sun 06:00' }), /on .* until Sunday 06:00/);
 	assert.match(text({ in_hours: false, hours: 'never' }), /never/);
@@ -182,6 +187,7 @@ test('a target that an error keeps out of the policy is told from one that is no
 test('the state of a target is a word', () => {
 	const text = changes => health.target({ ...target({}), type: 'nftset', ...changes }).text;
 	assert.equal(text({}), 'works');
+	assert.match(health.target({ ...target({}), type: 'nftset', last_good: true }).note, /last good version/);
 	assert.equal(text({ enabled: false }), 'off');
 	assert.equal(text({ active: false }), 'not in use');
 	assert.equal(text({ trouble: 'is full' }), 'trouble');

@@ -90,6 +90,8 @@ ROWS: dict[str, list[str]] = {
     "connecting to netifyd": ["daemon.stream.client:CONNECT_TIMEOUT s"],
     "compilation": ["daemon.loader:COMPILE_LIMIT s", "image.cpython:MAX_SIZE MiB"],
     "reports kept by the daemon": ["daemon.loader:SHOWN_REPORTS"],
+    "files and folders watched": ["cli.compile:MAX_WATCHED"],
+    "last good versions kept by the daemon": ["compiler.config.lastgood:MAX_SIZE MiB"],
     "configuration file": ["compiler.config.jsontext:MAX_SIZE MiB", "compiler.config.jsontext:MAX_DEPTH"],
     "file of expressions, folder": ["compiler.config.entries:MAX_SIZE MiB", "compiler.config.entries:MAX_FILES"],
     "one expression": ["compiler.expression.grammar:MAX_LENGTH", "compiler.expression.grammar:MAX_DEPTH"],

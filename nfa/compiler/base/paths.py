@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nfa.compiler.base.files import FileError, read_text
 from nfa.compiler.base.report import Place, Reports, did_you_mean, quote
+from nfa.image import cpython as image
 
 CONF = "/etc/netifyd.conf"
 MAX_CONF_SIZE = 1 << 20
@@ -43,13 +44,21 @@ class Paths:
 
     `readable`: whether the files that a configuration names are read. They are not when it comes over the bus: who sends it
     is not trusted as root is, and what is in a file shows in findings. `unused`: another folder of netifyd that holds a
-    policy or address groups, which nobody reads; "" for none.
+    policy or address groups, which nobody reads; "" for none. `looked_at`: files and folders that the policy is made from, or
+    would be if they were there, each with its stamp (see `nfa.image.cpython`) of before it was read.
     """
 
     state_persistent: str = "/etc/netifyd"
     state_volatile: str = "/var/run/netifyd"
     readable: bool = True
     unused: str = ""
+    looked_at: dict[str, image.Stamp] = field(default_factory=dict, compare=False, repr=False)
+
+    def look(self, path: str) -> str:
+        """The path itself, which is about to be read: the daemon watches it, also where there is nothing (yet)."""
+        if path not in self.looked_at:
+            self.looked_at[path] = image.stamp(path)
+        return path
 
     @classmethod
     def read(cls, conf: str = CONF, override: Mapping[str, str] | None = None, reports: Reports | None = None) -> Paths:
@@ -59,7 +68,8 @@ class Paths:
         or a path that is not absolute falls back to the default; `reports`, when given, gets a warning for
         the latter.
         """
-        default, other = _default_folder()
+        looked_at = {conf: image.stamp(conf)}
+        default, other = _default_folder(looked_at)
         found = {"path_state_persistent": default, "path_state_volatile": cls.state_volatile}
         try:
             lines = read_text(conf, MAX_CONF_SIZE).split("\n")
@@ -76,7 +86,7 @@ class Paths:
                     reports.warning("bad-value", place, message, consequence=f"{found[name]} is used instead")
         found.update(override or {})
         persistent = found["path_state_persistent"]
-        return cls(persistent, found["path_state_volatile"], unused=other if persistent == default else "")
+        return cls(persistent, found["path_state_volatile"], unused=other if persistent == default else "", looked_at=looked_at)
 
     def expand(self, text: str) -> str:
         """`text` with every `${name}` replaced. Raises PathError for an unknown name or a missing '}'."""
@@ -97,11 +107,13 @@ class Paths:
         return _VARIABLE.sub(replace, text)
 
 
-def _default_folder() -> tuple[str, str]:
+def _default_folder(looked_at: dict[str, image.Stamp]) -> tuple[str, str]:
     """netifyd's folder when its configuration names none, and another one that holds a policy too ("" for none).
 
     What is in the folders decides: an empty /etc/netifyd must not hide what is in /etc/netify.d.
     """
+    for path in (os.path.join(folder, name) for folder in FOLDERS for name in _POLICY_FILES):
+        looked_at[path] = image.stamp(path)
     policies, agents = (
         [folder for folder in FOLDERS if any(os.path.lexists(os.path.join(folder, name)) for name in names)]
         for names in (_POLICY_FILES, _AGENT_FILES)

@@ -12,20 +12,18 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import cast
 
-from nfa.compiler.base.report import did_you_mean, quote
+from nfa.compiler.base.report import did_you_mean, printable, quote
 from nfa.compiler.config.convert import Context
-from nfa.compiler.config.document import Section
+from nfa.compiler.config.document import GLOBAL, Section
 from nfa.compiler.config.entries import expand_entries
 from nfa.compiler.config.model import Action, Target, Text, Window
 from nfa.compiler.config.options import ACTION_OPTIONS
 from nfa.compiler.config.origins import Entry, Origins
-from nfa.compiler.config.properties import complete, convert
-from nfa.compiler.config.targets import usable_name
+from nfa.compiler.config.properties import complete, convert, is_off
+from nfa.compiler.config.targets import MAX_NAME, usable_name
 from nfa.compiler.expression.attributes import BY_NAME
 
 LEFT_OUT = "the action is left out"
-GLOBAL = "global"
-"""The name of the exemptions that hold for all actions."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -34,19 +32,15 @@ def read_actions(
     sections: list[Section],
     targets: dict[str, Target],
     declared: Collection[str],
-    exemptions: dict[str, list[Text]],
+    exemptions: dict[str, list[Text] | None],
     context: Context,
 ) -> list[Action]:
     """The actions, by priority and then in the order of the files.
 
     `declared` are the names of all targets, the broken ones too; `exemptions` the named lists of exemptions
-    that an action may use by their names.
+    that an action may use by their names, None for one that has an error.
     """
-    actions = []
-    for order, section in enumerate(sections):
-        action = _action(section, order, targets, declared, exemptions, context)
-        if action is not None:
-            actions.append(action)
+    actions = [_action(section, order, targets, declared, exemptions, context) for order, section in enumerate(sections)]
     return sorted(actions, key=lambda action: (action.priority, action.order))
 
 
@@ -55,49 +49,61 @@ def _action(
     order: int,
     targets: dict[str, Target],
     declared: Collection[str],
-    exemptions: dict[str, list[Text]],
+    exemptions: dict[str, list[Text] | None],
     context: Context,
-) -> Action | None:
+) -> Action:
     name, reports = section.name, context.reports
     what = f"action {quote(name.value)}"
-    named = usable_name("an action", name, LEFT_OUT, reports)
-    own = convert(what, section.properties, ACTION_OPTIONS, context, LEFT_OUT)
-    found = complete(what, name.place, ACTION_OPTIONS, [own], context, LEFT_OUT)
-    if not named:
-        return None
+    off = is_off("enabled", section, ACTION_OPTIONS, context)
+    left_out = context.keeping.consequence("action", name.value, LEFT_OUT, off)
+    named = usable_name("an action", name, left_out, reports)
+    own = convert(what, section.properties, ACTION_OPTIONS, context, left_out)
+    if section.broken:
+        reports.error("bad-value", section.broken, f"{what} is not an object", consequence=left_out)
+        own.broken += [option.key for option in ACTION_OPTIONS]
+    found = complete(what, name.place, ACTION_OPTIONS, [own], context, left_out)
     values: dict[str, object] = {option.key: option.default for option in ACTION_OPTIONS}
     values |= found.values if found else {key: setting.value for key, setting in own.values.items()}
     origins = Origins(found.origins if found else {})
     enabled = cast(bool, values["enabled"])
     first = len(reports.items)
-    criteria, origins.entries["criteria"] = expand_entries(cast("list[Text]", values["criteria"] or []), context.paths, reports)
+    written = cast("list[Text]", values["criteria"] or [])
+    criteria, origins.entries["criteria"] = expand_entries(written, context.paths, reports, left_out)
     if not criteria and "criteria" in own.values:
         place = own.values["criteria"].place
-        reports.error("no-criteria", place, f"{what} has no criteria", consequence=LEFT_OUT)
+        reports.error("no-criteria", place, f"{what} has no criteria", consequence=left_out)
     exempt, origins.entries["exemptions"], readable = _exemptions(
-        what, cast("list[Text]", values["exemptions"]), exemptions, context
+        what, cast("list[Text]", values["exemptions"]), exemptions, context, left_out
     )
+    whole = all(report.severity != "error" for report in reports.items[first:])
     if not enabled:
         # A sample action may name files that do not exist on routers where it is never enabled.
         reports.soften(first)
     if not values["targets"] and "targets" in own.values:
         place = own.values["targets"].place
-        reports.error("no-target", place, f"{what} names no target", consequence=LEFT_OUT)
+        reports.error("no-target", place, f"{what} names no target", consequence=left_out)
+    names = cast("list[Text]", values["targets"] or [])
+    halts = cast(bool, values["halt_on_match"])
+    reached, known = _targets(what, names, targets, declared, context, left_out, halts)
     action = Action(
-        name=name.value,
+        name=name.value if named else printable(name.value.strip())[:MAX_NAME] or "?",
         place=name.place,
         enabled=enabled,
         criteria=criteria,
-        targets=_targets(what, cast("list[Text]", values["targets"] or []), targets, declared, context),
+        targets=reached,
         exemptions=exempt,
         interface=cast(str, values["interface"]),
-        halt_on_match=cast(bool, values["halt_on_match"]),
+        halt_on_match=halts,
         priority=cast(int, values["priority"]),
         order=order,
         time_of_day=list(cast("list[Window]", values["time_of_day"])),
+        faulty=not known,
+        unsure=tuple(own.broken),
         origins=origins,
     )
-    action.broken = bool(own.broken) or not (readable and action.criteria and action.targets)
+    # One whose targets are all left out may still halt.
+    works = bool(reached or (known and names and halts))
+    action.broken = not (named and whole and readable and criteria and works) or bool(own.broken)
     if action.enabled and action.targets and not any(targets[target].enabled for target in action.targets):
         message = f"{what} is enabled, but none of its targets is"
         reports.warning("targets-disabled", name.place, message, consequence="the action does nothing")
@@ -105,22 +111,30 @@ def _action(
 
 
 def _targets(
-    what: str, names: list[Text], targets: dict[str, Target], declared: Collection[str], context: Context
-) -> list[str]:
-    """The usable targets among `names`, each once; an error for every other."""
+    what: str,
+    names: list[Text],
+    targets: dict[str, Target],
+    declared: Collection[str],
+    context: Context,
+    left_out: str,
+    halts: bool,
+) -> tuple[list[str], bool]:
+    """The usable targets among `names`, each once; an error for every other. Also whether those are there, but left out."""
     usable = list(dict.fromkeys(name.value for name in names if name.value in targets))
-    consequence = "the action keeps its other targets" if usable else LEFT_OUT
+    known = all(name.value in declared for name in names)
+    keeps = "the action keeps its other targets" if usable else "the action only halts" if known and halts else left_out
+    consequence = keeps if left_out == LEFT_OUT else left_out
     for name in names:
         if name.value in targets:
             continue
         if name.value in declared:
             message = f"{what} names the target {quote(name.value)}, which was left out"
-            context.reports.error("target-unusable", name.place, message, consequence=consequence)
+            context.reports.error("target-unusable", name.place, message, consequence=keeps if known else consequence)
         else:
             message = f"{what} names the target {quote(name.value)}, which does not exist"
             hint = _split_hint(name, declared) or did_you_mean(name.value, declared)
             context.reports.error("unknown-target", name.place, message, hint=hint, consequence=consequence)
-    return usable
+    return usable, known
 
 
 def _split_hint(name: Text, declared: Collection[str]) -> str:
@@ -135,7 +149,7 @@ def _split_hint(name: Text, declared: Collection[str]) -> str:
 
 
 def _exemptions(
-    what: str, entries: list[Text], named: dict[str, list[Text]], context: Context
+    what: str, entries: list[Text], named: dict[str, list[Text] | None], context: Context, left_out: str
 ) -> tuple[list[Text], list[Entry], bool]:
     """The exemptions of an action, with named lists and files replaced by what they hold, and whether all can be read.
 
@@ -157,12 +171,16 @@ def _exemptions(
             context.reports.error("unknown-exemption", entry.place, message, hint=hint)
             continue
         through = name if name in named else ""
-        found, written = expand_entries(named.get(name, [entry]), context.paths, context.reports)
+        listed = named.get(name, [entry])
+        if listed is None:
+            context.reports.error("exemption-unusable", entry.place, f"{what}: the exemption {quote(name)} has an error")
+            continue
+        found, written = expand_entries(listed, context.paths, context.reports, left_out)
         texts += found
         origins += [replace(origin, through=through) for origin in written]
     readable = len(context.reports.errors) == before
     if not readable:
         message = f"{what}: exemptions could not be read"
-        consequence = "the action is left out, because it would act on exempt flows"
+        consequence = f"{LEFT_OUT}, because it would act on exempt flows" if left_out == LEFT_OUT else left_out
         context.reports.error("exemption-unusable", entries[0].place, message, consequence=consequence)
     return texts, origins, readable

@@ -10,16 +10,18 @@ one, or the built-in one. Exemptions of all documents add up, because each of th
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Place, Reports, quote
-from nfa.compiler.config.actions import GLOBAL, read_actions
+from nfa.compiler.config.actions import read_actions
 from nfa.compiler.config.channels import connect_targets
 from nfa.compiler.config.convert import Context, Invalid, elements, texts
 from nfa.compiler.config.devices import read_devices, read_groups
-from nfa.compiler.config.document import Document, Section
+from nfa.compiler.config.document import GLOBAL, Document, Section
 from nfa.compiler.config.entries import expand_entries
-from nfa.compiler.config.features import report_inactive
+from nfa.compiler.config.features import report_inactive, target_is_active
+from nfa.compiler.config.lastgood import Keeping
 from nfa.compiler.config.model import Policy, Text
 from nfa.compiler.config.options import GLOBAL_OPTIONS, MAIN_OPTIONS
 from nfa.compiler.config.origins import Origins
@@ -29,25 +31,34 @@ from nfa.compiler.config.timeofday import named_window
 from nfa.daemon.bus import SOCKETS as UBUS_SOCKETS
 
 
-def build(documents: list[Document], reports: Reports, paths: Paths) -> Policy:
-    """Merge and check `documents`, a later one before an earlier one; what is wrong is reported, left out."""
-    context = Context(paths, reports)
+def build(documents: list[Document], reports: Reports, paths: Paths, keeping: Keeping | None = None) -> Policy:
+    """Merge and check `documents`, a later one before an earlier one; what is wrong is reported.
+
+    Of a target that has an error its last good version is used, if `keeping` has one; the other sections are
+    `nfa.compiler.compile`'s to decide, because errors in their expressions are found there.
+    """
+    keeping = keeping or Keeping()
+    context = Context(paths, reports, {}, keeping)
     times = [item for document in documents for item in document.times_of_day]
-    context = Context(paths, reports, {name.value: named_window(name, value, context) for name, value in times})
+    context = replace(context, times_of_day={name.value: named_window(name, value, context) for name, value in times})
     settings = _globals(documents, context)
-    exemptions = _exemptions(documents, context)
-    of_types = target_globals([s for document in documents for s in document.target_globals], context)
+    exemptions, broken = _exemptions(documents, context)
+    of_types = target_globals(_of_types("target_globals", documents, keeping), context)
     globals_ = {kind: found.values for kind, found in of_types.items()}
     sections, replaced_targets = _merge("target", (document.targets for document in documents), reports)
-    defaults = [section for document in documents for section in document.target_defaults]
+    sections += _lost("targets", sections, documents, keeping.last.targets)
+    defaults = _of_types("target_defaults", documents, keeping)
     targets = read_targets(sections, defaults, globals_, context)
     for name, target in targets.items():
         target.origins.replaces = replaced_targets.get(name, ())
-    netify = connect_targets(targets, documents, context, _own_sockets(settings))
+    connect_targets(targets, documents, context, _own_sockets(settings))
     declared = [section.name.value for section in sections]
+    before = len(reports.errors)
     exempt, entries = expand_entries(exemptions.get(GLOBAL, []), paths, reports)
-    named = {name: entries for name, entries in exemptions.items() if name != GLOBAL}
+    readable = GLOBAL not in broken and len(reports.errors) == before
+    named = {name: None if name in broken else entries for name, entries in exemptions.items() if name != GLOBAL}
     sections, replaced_actions = _merge("action", (document.actions for document in documents), reports)
+    sections += _lost("actions", sections, documents, keeping.last.actions)
     if not sections:
         place = Place(documents[-1].file, 0, 0) if documents else None
         reports.warning("no-action", place, "the configuration has no actions", consequence="no flow matches")
@@ -55,8 +66,9 @@ def build(documents: list[Document], reports: Reports, paths: Paths) -> Policy:
     for action in actions:
         action.origins.replaces = replaced_actions.get(action.name, ())
     sections, replaced_devices = _merge("device", (document.devices for document in documents), reports)
-    devices = read_devices(sections, context)
+    devices = read_devices(sections + _lost("devices", sections, documents, keeping.last.devices), context)
     sections, replaced_groups = _merge("group", (document.groups for document in documents), reports)
+    sections += _lost("groups", sections, documents, keeping.last.device_groups)
     device_groups = read_groups(sections, devices, context)
     for name, device in devices.items():
         device.origins.replaces = replaced_devices.get(name, ())
@@ -73,12 +85,32 @@ def build(documents: list[Document], reports: Reports, paths: Paths) -> Policy:
         origins=Origins(settings.origins, {"exemptions": entries}),
         global_origins={kind: Origins(found.origins) for kind, found in of_types.items()},
         main={option.key: settings.values[option.key] for option in MAIN_OPTIONS},
-        looked_at=netify.looked_at,
         devices=devices,
         device_groups=device_groups,
+        exemptions_broken=not readable,
+        incomplete=not keeping.last.actions and any("actions" in document.lost for document in documents),
     )
     report_inactive(policy, reports)
+    keeping.good.targets.update((name, target) for name, target in targets.items() if target_is_active(target))
     return policy
+
+
+def _lost(key: str, sections: list[Section], documents: list[Document], last: Iterable[str]) -> list[Section]:
+    """The sections that were there before, where a file has something else instead of all of them: each of them is broken."""
+    there = {section.name.value for section in sections}
+    place = next((document.lost[key] for document in documents if key in document.lost), None)
+    return [Section(Text(name, place), [], place) for name in last if name not in there] if place else []
+
+
+def _of_types(key: str, documents: list[Document], keeping: Keeping) -> list[Section]:
+    """The sections `target_defaults` or `target_globals` of all documents."""
+    sections: list[Section] = []
+    for document in documents:
+        own: list[Section] = getattr(document, key)
+        kinds = dict.fromkeys(what for what, file, _ in keeping.last.options if file == document.file)
+        before = [what.removeprefix(f"{key} of ") for what in kinds if what.startswith(f"{key} of ")]
+        sections += own + _lost(key, own, [document], before)
+    return sections
 
 
 def _own_sockets(settings: Complete) -> dict[str, str]:
@@ -110,19 +142,22 @@ def _globals(documents: list[Document], context: Context) -> Complete:
     return complete("configuration", place, every, layers, context, "") or Complete({}, {})
 
 
-def _exemptions(documents: list[Document], context: Context) -> dict[str, list[Text]]:
-    """The lists of exemptions by name, those of one name added up."""
+def _exemptions(documents: list[Document], context: Context) -> tuple[dict[str, list[Text]], set[str]]:
+    """The lists of exemptions by name, those of one name added up; and the names of those that have an error."""
     found: dict[str, list[Text]] = {}
+    broken: set[str] = set()
     for document in documents:
+        broken |= document.broken_exemptions
         for name, value in document.exemptions:
             entries = found.setdefault(name.value, [])
             for element in elements(value):
                 try:
                     entries += texts(element, context)
                 except Invalid as error:
+                    broken.add(name.value)
                     message = f"'exemptions': {error}"
                     context.reports.error(error.code, error.place, message, consequence="this exemption does not apply")
-    return found
+    return found, broken
 
 
 def _merge(

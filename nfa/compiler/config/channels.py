@@ -18,12 +18,14 @@ from nfa.compiler.base.report import did_you_mean, quote
 from nfa.compiler.config import netifysinks
 from nfa.compiler.config.convert import Context
 from nfa.compiler.config.document import Document, Properties, Section
+from nfa.compiler.config.groups import STAYS
 from nfa.compiler.config.jsontext import Object, Value
 from nfa.compiler.config.model import Channel, Target, Text
 from nfa.compiler.config.options import CHANNEL_OPTIONS
 from nfa.compiler.config.origins import Origins
-from nfa.compiler.config.properties import complete, convert
+from nfa.compiler.config.properties import complete, convert, is_off
 from nfa.compiler.config.servers import HTTP_PORTS, MQTT_PORTS, Server, is_exposed, with_port
+from nfa.image import cpython as image
 
 NO_FLOW = "no flow reaches the target"
 _VARIABLE = re.compile(r"\$\{(uuid_agent|uuid_serial|uuid_site|channel|sink)\}")
@@ -43,10 +45,8 @@ class _Sink:
     channels: dict[str, Section]
 
 
-def connect_targets(
-    targets: dict[str, Target], documents: list[Document], context: Context, sockets: dict[str, str]
-) -> netifysinks.NetifySinks:
-    """Give each enabled target of type sink its channel. Returns which of netifyd's files were read.
+def connect_targets(targets: dict[str, Target], documents: list[Document], context: Context, sockets: dict[str, str]) -> None:
+    """Give each enabled target of type sink its channel; where that has an error, the one of its last good version.
 
     `sockets`: the paths of those that no sink may listen on, to what they are.
     """
@@ -58,7 +58,12 @@ def connect_targets(
         if target.type != "sink" or not target.enabled:
             continue
         elsewhere = finder.elsewhere(target)
+        last = finder.last_good(target)
+        finder.instead = STAYS if last else NO_FLOW
         channel = None if elsewhere else finder.channel(target)
+        if channel is None and last is not None and not elsewhere and _names(target) not in finder.off:
+            target.options, target.interface, target.cut, channel = last.options, last.interface, last.cut, last.channel
+            context.keeping.kept["target", target.name] = None
         if channel is None and not elsewhere:
             target.trouble = "its sink or channel cannot be used"
             continue
@@ -78,7 +83,6 @@ def connect_targets(
             )
         else:
             target.channel = channel
-    return finder.netify
 
 
 def _names(target: Target) -> tuple[str, str]:
@@ -108,6 +112,20 @@ class _Finder:
         self.channels = [section for document in documents for section in document.channels]
         self.sinks: dict[str, _Sink | None] = {}
         self.found: dict[tuple[str, str], Channel | None] = {}
+        self.off: set[tuple[str, str]] = set()
+        """Sink and channel of those that are disabled."""
+        self.instead = NO_FLOW
+        """What an error in the sink or channel of the present target leads to."""
+
+    def last_good(self, target: Target) -> Target | None:
+        """The last good version of a target, unless its sink is gone."""
+        last = self.context.keeping.last.targets.get(target.name)
+        if last is None or last.channel is None:
+            return None
+        name = normal(last.channel.sink)
+        there = any(normal(section.name.value) == name for section in self.declared)
+        file = self.netify.files.get(last.channel.sink, ("", ""))[1]
+        return last if there or os.path.lexists(file) else None
 
     def elsewhere(self, target: Target) -> bool:
         """Whether the sink of a target may be in files, which are not read: see `Paths.readable`."""
@@ -134,7 +152,7 @@ class _Finder:
             kind = self.netify.files.get(name, ("", ""))[1]
             near = near if near.startswith("did") and not kind else f"create {kind}, or a UCI section 'sink'" if kind else ""
             message = f"target {quote(target.name)} names the sink {quote(name)}, which does not exist"
-            self.context.reports.error("unknown-sink", place, message, hint=near, consequence=NO_FLOW)
+            self.context.reports.error("unknown-sink", place, message, hint=near, consequence=self.instead)
             return None
         if (key, normal(channel)) not in self.found:
             self.found[key, normal(channel)] = self._channel(sink, channel, target)
@@ -153,7 +171,7 @@ class _Finder:
             meant = "log" if kind == "file" else kind
             hint = did_you_mean(meant, CHANNEL_OPTIONS) if given is not None else f"known: {', '.join(CHANNEL_OPTIONS)}"
             message = f"sink {quote(section.name.value)} has {what}"
-            self.context.reports.error("unknown-sink-type", place, message, hint=hint, consequence="the sink is not used")
+            self.context.reports.error("unknown-sink-type", place, message, hint=hint, consequence=self.instead)
             return _Sink(section.name, "", [], {})
         channels = {}
         for channel in self.channels:
@@ -181,28 +199,33 @@ class _Finder:
             there = f"which sink {quote(sink.name.value)} does not have"
             message = f"target {quote(target.name)} names the channel {quote(name)}, {there}"
             hint = did_you_mean(name, [channel.name.value for channel in sink.channels.values()])
-            reports.error("unknown-channel", place, message, hint=hint, consequence=NO_FLOW)
+            reports.error("unknown-channel", place, message, hint=hint, consequence=self.instead)
             return None
         options = CHANNEL_OPTIONS[sink.kind]
-        values = {"channel": name, "sink": sink.name.value}
-        expand = _Expander(values, context)
-        own = convert(what, expand.all(section.properties if section else []), options, context, NO_FLOW)
-        inherited = convert(f"sink {quote(sink.name.value)}", expand.all(sink.properties), options, context, NO_FLOW)
         place = section.name.place if section else sink.name.place
-        found = complete(what, place, options, [own], context, NO_FLOW, [inherited])
-        if found is None or own.broken or inherited.broken or expand.failed:
-            return None
-        if not found.values["enable"]:
+        ways = [section, Section(sink.name, sink.properties)] if section else [Section(sink.name, sink.properties)]
+        given = next((way for way in ways if any(key.value in ("enable", "enabled") for key, _ in way.properties)), ways[-1])
+        if is_off("enable", given, options, context):
+            self.off.add((normal(sink.name.value), normal(name)))
             reports.warning("channel-disabled", place, f"{what} is disabled", consequence=NO_FLOW)
+            return None
+        values = {"channel": name, "sink": sink.name.value}
+        expand = _Expander(values, context, self.instead)
+        own = convert(what, expand.all(section.properties if section else []), options, context, self.instead)
+        inherited = convert(f"sink {quote(sink.name.value)}", expand.all(sink.properties), options, context, self.instead)
+        found = complete(what, place, options, [own], context, self.instead, [inherited])
+        if found is None or own.broken or inherited.broken or expand.failed:
             return None
         for option in options:
             default = found.values[option.key]
             if option.key not in found.origins and isinstance(default, str):
                 found.values[option.key] = _VARIABLE.sub(lambda match: values.get(match[1], ""), default)
         channel = Channel(sink.name.value, name, sink.kind, place, found.values, Origins(found.origins))
+        if found.values.get("ca_file"):
+            context.paths.look(str(found.values["ca_file"]))
         problem = _CHECKS[sink.kind](channel) if sink.kind in _CHECKS else ""
         if problem:
-            reports.error("options-conflict", place, f"{what} {problem}", consequence=NO_FLOW)
+            reports.error("options-conflict", place, f"{what} {problem}", consequence=self.instead)
             return None
         if sink.kind == "socket" and is_exposed(str(channel.options["listen"])):
             message = f"{what} listens on {channel.options['listen']}: anyone who can connect sees all flows of the target"
@@ -226,7 +249,8 @@ def _without(properties: Properties, name: str) -> Properties:
 class _Expander:
     """Replaces `${uuid_agent}`, `${channel}` and so on in values; `failed` when one is not known."""
 
-    def __init__(self, values: dict[str, str], context: Context) -> None:
+    def __init__(self, values: dict[str, str], context: Context, instead: str) -> None:
+        self._instead = instead
         self._values = values
         self._context = context
         self.failed = False
@@ -250,16 +274,18 @@ class _Expander:
             return self._values[name]
         if not self._context.paths.readable:
             return "0"  # any UUID will do for a check
-        file = os.path.join(self._context.paths.state_persistent, _UUID_FILES[name])
+        file = self._context.paths.look(os.path.join(self._context.paths.state_persistent, _UUID_FILES[name]))
         try:
             found = read_text(file, 1024).strip()
         except FileError as error:
-            self._context.reports.error(error.code, text.place, f"'${{{name}}}' has no value: {error}", consequence=NO_FLOW)
+            self._context.reports.error(
+                error.code, text.place, f"'${{{name}}}' has no value: {error}", consequence=self._instead
+            )
         else:
             if _UUID.fullmatch(found):
                 return found
             self._context.reports.error(
-                "bad-value", text.place, f"'${{{name}}}': {quote(file)} does not contain a UUID", consequence=NO_FLOW
+                "bad-value", text.place, f"'${{{name}}}': {quote(file)} does not contain a UUID", consequence=self._instead
             )
         self.failed = True
         return ""
@@ -315,4 +341,7 @@ def channel_data(target: Target) -> dict[str, object]:
             if key == "url":
                 options |= {"path": server.path, "authority": server.authority}
     shape = {key: target.options[key] for key in _SHAPE}
+    if options.get("ca_file"):
+        # A channel reads it once: with another certificate, it is another channel.
+        shape["ca"] = image.stamp(str(options["ca_file"]))
     return {"sink": channel.sink, "channel": channel.name, "kind": kind, "options": options, **shape}

@@ -16,6 +16,7 @@ from typing import TypeVar
 from nfa.compiler.base.paths import PathError, Paths
 from nfa.compiler.base.report import Fault, Place, Reports, did_you_mean, printable, quote
 from nfa.compiler.config.jsontext import Object, Value
+from nfa.compiler.config.lastgood import Keeping
 from nfa.compiler.config.model import Text, Window
 
 UINT32 = 0xFFFFFFFF
@@ -31,12 +32,14 @@ _HEXADECIMAL = re.compile(r"(0[xX])?[0-9a-fA-F]{1,16}")
 class Context:
     """What a converter may need besides the value.
 
-    `times_of_day` are windows that may be named instead of written, None one that cannot be used.
+    `times_of_day` are windows that may be named instead of written, None one that cannot be used. `keeping` has the last good
+    versions of what has an error.
     """
 
     paths: Paths
     reports: Reports
     times_of_day: Mapping[str, Window | None] = field(default_factory=dict)
+    keeping: Keeping = field(default_factory=Keeping)
 
 
 class Invalid(Fault):

@@ -8,24 +8,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import cast
 
 from nfa.compiler.base.report import Place, Reports, did_you_mean, quote
 from nfa.compiler.config.convert import Context
 from nfa.compiler.config.document import Section
+from nfa.compiler.config.groups import STAYS
 from nfa.compiler.config.model import Device, DeviceGroup, Text
 from nfa.compiler.config.options import DEVICE_OPTIONS, GROUP_OPTIONS, Options
 from nfa.compiler.config.origins import Origins
 from nfa.compiler.config.properties import Complete, complete, convert
 from nfa.compiler.expression.tree import Devices, Network
+from nfa.daemon.devices.configured import is_private
 
 LEFT_OUT = "what names it cannot be used"
 MAX_DEVICES = 1024
 MAX_DEPTH = 16
 """Groups in groups."""
-PRIVATE = 0x02
-"""The bit of a MAC address's first byte that says that no manufacturer gave it."""
+Named = tuple[dict[str, Device], dict[str, DeviceGroup]]
+"""Devices, and groups of devices, by name."""
+Row = tuple[str, str, tuple[bytes, ...], tuple[tuple[bytes, int], ...], tuple[str, ...]]
+"""A device as the daemon's `Devices` takes it."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+@dataclass
+class Numbered:
+    """The devices that can be used, in the order of their numbers, and what each name of a device or group means.
+
+    None is what a name means that has an error. `every`: all devices; None when one of them has an error.
+    """
+
+    devices: list[Device]
+    meaning: dict[str, Devices | None]
+    every: Devices | None
 
 
 def read_devices(sections: list[Section], context: Context) -> dict[str, Device]:
@@ -35,7 +52,8 @@ def read_devices(sections: list[Section], context: Context) -> dict[str, Device]
     for section in sections:
         name = section.name
         what = f"device {quote(name.value)}"
-        values, broken, origins = _values(what, section, DEVICE_OPTIONS, context)
+        last = context.keeping.last.devices.get(name.value)
+        values, broken, origins = _values(what, section, DEVICE_OPTIONS, context, STAYS if last else LEFT_OUT)
         device = Device(
             name.value,
             name.place,
@@ -52,7 +70,12 @@ def read_devices(sections: list[Section], context: Context) -> dict[str, Device]
         if len(found) == MAX_DEVICES:
             message = f"there are more than {MAX_DEVICES} devices"
             reports.error("too-many-devices", name.place, message, consequence=f"this and later ones: {LEFT_OUT}")
-        device.broken = broken or len(found) >= MAX_DEVICES
+            device.broken = True
+        elif broken and last:
+            device = replace(last, place=name.place)
+            context.keeping.kept["device", name.value] = None
+        if not device.broken:
+            context.keeping.good.devices[name.value] = device
         found[name.value] = device
     _report_shared(found, reports)
     _report_private(found, reports)
@@ -66,26 +89,41 @@ def read_groups(sections: list[Section], devices: Mapping[str, Device], context:
     members: dict[str, list[Text]] = {}
     for section in sections:
         name = section.name
-        values, broken, origins = _values(f"group {quote(name.value)}", section, GROUP_OPTIONS, context)
+        instead = STAYS if name.value in context.keeping.last.device_groups else LEFT_OUT
+        values, broken, origins = _values(f"group {quote(name.value)}", section, GROUP_OPTIONS, context, instead)
         members[name.value] = cast("list[Text]", values["devices"] or [])
         if name.value in devices:
             _report_clash(name.value, "group of devices", name.place, "device", devices[name.value].place, reports)
             devices[name.value].broken = broken = True
         found[name.value] = DeviceGroup(name.value, name.place, cast(str, values["title"]), (), broken, origins)
-    reader = _Groups(devices, found, members, reports)
+    reader = _Groups(devices, found, members, context)
     for group in found.values():
         reader.resolve(group, ())
+    keeping = context.keeping
+    for group in found.values():
+        last = keeping.last.device_groups.get(group.name)
+        if group.broken and last and group.name not in devices and all(one in devices for one in last.devices):
+            group.title, group.devices = last.title, last.devices
+            group.broken = any(devices[one].broken for one in last.devices)
+            keeping.kept["group of devices", group.name] = None
+        if not group.broken:
+            keeping.good.device_groups[group.name] = group
     return found
 
 
-def _values(what: str, section: Section, options: Options, context: Context) -> tuple[dict[str, object], bool, Origins]:
-    """A value for each option, whether something is wrong, and where the values come from."""
-    own = convert(what, section.properties, options, context, LEFT_OUT)
-    done = complete(what, section.name.place, options, [own], context, LEFT_OUT)
+def _values(
+    what: str, section: Section, options: Options, context: Context, instead: str
+) -> tuple[dict[str, object], bool, Origins]:
+    """A value for each option, whether something is wrong, and where the values come from. `instead`: what errors lead to."""
+    own = convert(what, section.properties, options, context, instead)
+    if section.broken:
+        context.reports.error("bad-value", section.broken, f"{what} is not an object", consequence=instead)
+        own.broken += [option.key for option in options]
+    done = complete(what, section.name.place, options, [own], context, instead)
     named = _NAME.fullmatch(section.name.value) is not None
     if not named:
         message, hint = f"{what}: the name cannot be used", "expected 1 to 64 letters, digits, '_', '-' or '.'"
-        context.reports.error("bad-name", section.name.place, message, hint=hint, consequence=LEFT_OUT)
+        context.reports.error("bad-name", section.name.place, message, hint=hint, consequence=instead)
     given = {option.key: option.default for option in options} | {key: one.value for key, one in own.values.items()}
     found = done or Complete(given, {})
     return found.values, bool(done is None or own.broken or not named), Origins(found.origins)
@@ -95,12 +133,13 @@ class _Groups:
     """Finds the devices of groups, those of groups in groups included."""
 
     def __init__(
-        self, devices: Mapping[str, Device], groups: dict[str, DeviceGroup], members: dict[str, list[Text]], reports: Reports
+        self, devices: Mapping[str, Device], groups: dict[str, DeviceGroup], members: dict[str, list[Text]], context: Context
     ) -> None:
         self.devices = devices
         self.groups = groups
         self.members = members
-        self.reports = reports
+        self.reports = context.reports
+        self.kept = context.keeping.last.device_groups
         self.done: set[str] = set()
 
     def resolve(self, group: DeviceGroup, above: tuple[str, ...]) -> None:
@@ -109,15 +148,16 @@ class _Groups:
             return
         names: dict[str, None] = {}
         inside = (*above, group.name)
+        instead = STAYS if group.name in self.kept else LEFT_OUT
         for member in self.members[group.name]:
             word = member.value.strip().removeprefix("@")
             if word in self.groups and word in inside:
                 message = f"group {quote(group.name)} contains itself: {' > '.join(map(quote, (*inside, word)))}"
-                self.reports.error("group-cycle", member.place, message, consequence=LEFT_OUT)
+                self.reports.error("group-cycle", member.place, message, consequence=instead)
                 group.broken = True
             elif word in self.groups and len(inside) > MAX_DEPTH:
                 message = f"group {quote(group.name)}: groups are nested more than {MAX_DEPTH} deep here"
-                self.reports.error("group-cycle", member.place, message, consequence=LEFT_OUT)
+                self.reports.error("group-cycle", member.place, message, consequence=instead)
                 group.broken = True
             elif word in self.groups:
                 self.resolve(self.groups[word], inside)
@@ -129,7 +169,7 @@ class _Groups:
             else:
                 message = f"group {quote(group.name)}: there is no device or group {quote(word)}"
                 hint = did_you_mean(word, (*self.devices, *self.groups))
-                self.reports.error("unknown-device", member.place, message, hint=hint, consequence=LEFT_OUT)
+                self.reports.error("unknown-device", member.place, message, hint=hint, consequence=instead)
                 group.broken = True
         group.devices = tuple(names)
         self.done.add(group.name)
@@ -137,10 +177,9 @@ class _Groups:
 
 def numbered(
     devices: Mapping[str, Device], groups: Mapping[str, DeviceGroup], others: Mapping[str, Place], reports: Reports
-) -> tuple[list[Device], dict[str, Devices | None]]:
-    """The devices that can be used, in the order of their numbers, and what each name of a device or group means.
+) -> Numbered:
+    """Give each device that can be used its number.
 
-    None is what a name means that has an error.
     `others` are the places of netifyd's address groups, by name: one of the same name makes the name ambiguous.
     """
     usable = [device for device in devices.values() if not device.broken]
@@ -155,7 +194,17 @@ def numbered(
         place = devices[name].place if name in devices else groups[name].place
         _report_clash(name, kind, place, "address group", others[name], reports)
         meaning[name] = None
-    return usable, meaning
+    whole = len(usable) == len(devices) and all(meaning[name] for name in devices)
+    return Numbered(usable, meaning, _meaning("*", devices, number_of, devices) if whole else None)
+
+
+def device_rows(devices: list[Device]) -> list[Row]:
+    """The devices as the daemon's `Devices` takes them: name, title, MAC addresses, networks, host names of each."""
+    rows: list[Row] = []
+    for device in devices:
+        networks = tuple((network.packed, network.prefix) for network in device.networks)
+        rows.append((device.name, device.title, device.macs, networks, device.names))
+    return rows
 
 
 def _meaning(name: str, names: Iterable[str], number_of: Mapping[str, int], devices: Mapping[str, Device]) -> Devices:
@@ -192,7 +241,7 @@ def _shown(thing: object) -> str:
 def _report_private(devices: Mapping[str, Device], reports: Reports) -> None:
     """Warn of MAC addresses that a device makes up, and another one for each network or from time to time."""
     for device in devices.values():
-        private = [mac.hex(":") for mac in device.macs if mac[0] & PRIVATE]
+        private = [mac.hex(":") for mac in device.macs if is_private(mac)]
         if private:
             message = f"device {quote(device.name)}: {', '.join(private)} is a private address, which changes with the network"
             hint = "on the device, switch private (random) MAC addresses off for this network"

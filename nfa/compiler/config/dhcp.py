@@ -12,11 +12,11 @@ import re
 from dataclasses import dataclass
 
 from nfa.compiler.base.files import FileError, read_bytes
+from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Reports
 from nfa.compiler.config.model import Host, Text
 from nfa.compiler.config.uciconfig import MAX_SIZE
 from nfa.compiler.config.ucitext import UciError, UciSection, parse
-from nfa.image.cpython import stamp
 
 PACKAGE = "dhcp"
 LEASE_FILES = ("/tmp/dhcp.leases", "/tmp/odhcpd.leases", "/tmp/hosts/odhcpd", "/var/lib/misc/dnsmasq.leases")
@@ -29,26 +29,29 @@ _NAME = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.-]{0,62}")
 
 @dataclass(frozen=True)
 class Dhcp:
-    """`stamps`: the file that was read, and its stamp of before (see nfa.image.cpython)."""
+    """What is said of static leases, and of the files of the others."""
 
     lease_files: tuple[str, ...] = LEASE_FILES
     hosts: tuple[Host, ...] = ()
-    stamps: tuple[tuple[str, tuple[int, int, int] | None], ...] = ()
 
 
-def read(folder: str | None) -> Dhcp:
-    """Return what the package `dhcp` in a folder of UCI says; without one, what holds by default."""
+def read(folder: str | None, paths: Paths | None) -> Dhcp:
+    """Return what the package `dhcp` in a folder of UCI says; without one, what holds by default.
+
+    `paths`: has the daemon watch the file; None: it is not part of the policy.
+    """
     if folder is None:
         return Dhcp()
     file = os.path.join(folder, PACKAGE)
-    stamps = ((file, stamp(file)),)
+    if paths is not None:
+        paths.look(file)
     try:
         sections = parse(read_bytes(file, MAX_SIZE).decode(errors="replace"), file, PACKAGE, Reports())
     except (FileError, UciError):
-        return Dhcp(stamps=stamps)
+        return Dhcp()
     files = [path for section in sections for path in _lease_file(section)]
     hosts = [host for section in sections if section.type.value == "host" for host in _hosts(section)]
-    return Dhcp(tuple(dict.fromkeys((*files, *LEASE_FILES)))[:MAX_FILES], tuple(hosts[:MAX_HOSTS]), stamps)
+    return Dhcp(tuple(dict.fromkeys((*files, *LEASE_FILES)))[:MAX_FILES], tuple(hosts[:MAX_HOSTS]))
 
 
 def _values(section: UciSection, name: str) -> list[str]:

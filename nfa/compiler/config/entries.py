@@ -24,19 +24,21 @@ _COMMENT = re.compile(r"^[ \t]*#.*$|\r$", re.MULTILINE)
 _LEFT_OUT = "the entry is left out"
 
 
-def expand_entries(texts: list[Text], paths: Paths, reports: Reports) -> tuple[list[Text], list[Entry]]:
+def expand_entries(
+    texts: list[Text], paths: Paths, reports: Reports, consequence: str = _LEFT_OUT
+) -> tuple[list[Text], list[Entry]]:
     """Replace the entries that are paths by the content of their files; also give for each entry what it is read from.
 
     An entry is a path when it starts with '/' or '${'. In a file, lines that start with '#' are comments;
-    they are blanked, so every character keeps its place. What cannot be read is an error and left out; a file
-    without an expression is a warning. Files whose names start with '.' and folders inside a folder are
-    skipped.
+    they are blanked, so every character keeps its place. What cannot be read is an error, of which `consequence` says what it
+    leads to, and left out; a file without an expression is a warning. Files whose names start with '.' and folders inside a
+    folder are skipped.
     """
     found: list[Text] = []
     entries: list[Entry] = []
     for text in texts:
         if text.value.lstrip().startswith(("/", "${")):
-            read = _read(text, paths, reports)
+            read = _read(text, paths, reports, consequence)
             entries.append(Entry(text.value, text.place, tuple(part.place.file for part in read)))
             found += read
         else:
@@ -45,13 +47,13 @@ def expand_entries(texts: list[Text], paths: Paths, reports: Reports) -> tuple[l
     return found, entries
 
 
-def _read(entry: Text, paths: Paths, reports: Reports) -> list[Text]:
+def _read(entry: Text, paths: Paths, reports: Reports, consequence: str) -> list[Text]:
     """The texts of the file or folder that `entry` names."""
     try:
         path = paths.expand(entry.value.strip())
     except PathError as error:
         lead = len(entry.value) - len(entry.value.lstrip())
-        reports.error(error.code, entry.at(lead + error.offset), str(error), hint=error.hint, consequence=_LEFT_OUT)
+        reports.error(error.code, entry.at(lead + error.offset), str(error), hint=error.hint, consequence=consequence)
         return []
     if not paths.readable:
         reports.info(
@@ -62,9 +64,9 @@ def _read(entry: Text, paths: Paths, reports: Reports) -> list[Text]:
         )
         return [Text("*", entry.place)]
     texts: list[Text] = []
-    for file in _files(path, entry, reports):
+    for file in _files(paths.look(path), entry, reports, consequence):
         try:
-            content = read_text(file, MAX_SIZE)
+            content = read_text(paths.look(file), MAX_SIZE)
         except FileError as error:
             inside = error.place.line > 0
             named = f" (named at {entry.place})" if inside else ""
@@ -72,7 +74,7 @@ def _read(entry: Text, paths: Paths, reports: Reports) -> list[Text]:
                 error.code,
                 error.place if inside else entry.place,
                 f"{error}{named}",
-                consequence=_LEFT_OUT,
+                consequence=consequence,
                 excerpt=error.excerpt,
             )
             continue
@@ -85,7 +87,7 @@ def _read(entry: Text, paths: Paths, reports: Reports) -> list[Text]:
     return texts
 
 
-def _files(path: str, entry: Text, reports: Reports) -> list[str]:
+def _files(path: str, entry: Text, reports: Reports, consequence: str) -> list[str]:
     """The files to read for `path`: itself, or what is in it."""
     try:
         if not os.path.isdir(path):
@@ -93,14 +95,14 @@ def _files(path: str, entry: Text, reports: Reports) -> list[str]:
         names = [name for name in sorted(os.listdir(path)) if not name.startswith(".")]
     except OSError as error:
         reports.error(
-            "file-unreadable", entry.place, f"cannot read the folder {quote(path)}: {error.strerror}", consequence=_LEFT_OUT
+            "file-unreadable", entry.place, f"cannot read the folder {quote(path)}: {error.strerror}", consequence=consequence
         )
         return []
     files = [file for name in names if not os.path.isdir(file := os.path.join(path, name))]
     if not files:
-        reports.error("empty-folder", entry.place, f"the folder {quote(path)} contains no files", consequence=_LEFT_OUT)
+        reports.error("empty-folder", entry.place, f"the folder {quote(path)} contains no files", consequence=consequence)
     if len(files) > MAX_FILES:
         message = f"the folder {quote(path)} contains {len(files)} files; the limit is {MAX_FILES}"
-        reports.error("too-many-files", entry.place, message, consequence=_LEFT_OUT)
+        reports.error("too-many-files", entry.place, message, consequence=consequence)
         return []
     return files

@@ -13,12 +13,19 @@ from nfa.compiler.base.report import Reports, quote
 from nfa.compiler.config.model import Action, Policy, Target
 
 BROKEN = "action-broken"
+HELD_BACK = "action-held-back"
+EXEMPTIONS_BROKEN = "exemptions-broken"
+INCOMPLETE = "configuration-incomplete"
+TOO_LARGE = "regex-too-large"
 REASONS = {
     "action-disabled": "the action is disabled",
     BROKEN: "it has an error",
+    HELD_BACK: "held back by an action that has an error",
+    EXEMPTIONS_BROKEN: "held back: the exemptions that hold for all actions have an error",
+    INCOMPLETE: "held back: a file of the configuration cannot be used, and nobody knows what it exempts",
     "targets-disabled": "all its targets are disabled",
     "target-unusable": "none of its targets can be used",
-    "regex-too-large": "MicroPython cannot match its regular expression",
+    TOO_LARGE: "MicroPython cannot match its regular expression",
 }
 """Why an action is not applied, by code (docs/codes.md), in words that follow its name."""
 NO_PF = "there is no PF on this system"
@@ -46,9 +53,9 @@ def inactive_code(action: Action, policy: Policy) -> str:
     if action.broken:
         return BROKEN
     targets = [policy.targets[name] for name in action.targets]
-    if not any(target.enabled for target in targets):
-        return "targets-disabled"
-    return "" if any(map(target_is_active, targets)) else "target-unusable"
+    if action.halt_on_match or any(map(target_is_active, targets)):
+        return ""  # one that halts has an effect without any target
+    return "target-unusable" if any(target.enabled for target in targets) or not targets else "targets-disabled"
 
 
 def report_inactive(policy: Policy, reports: Reports) -> None:

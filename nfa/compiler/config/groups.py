@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from nfa.compiler.base.files import FileError, read_text
@@ -23,39 +24,60 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _FILE = re.compile(r"[0-9]+-(.+)\.conf")
 _MAC = re.compile(r"[0-9a-fA-F]{2}([:-])[0-9a-fA-F]{2}(\1[0-9a-fA-F]{2}){4}")
 _SKIPPED = "the entry is skipped"
+STAYS = "its last good version stays in use"
+"""The consequence of an error in a section, of a group too, that has a last good version."""
 _MEMBERS = ("name", "ips", "macs")
 
 
 @dataclass(frozen=True)
 class Group:
-    """Addresses under one name; MAC addresses in lower case with colons. `place` is the first definition."""
+    """Addresses under one name; MAC addresses in lower case with colons. `place` is the first definition.
+
+    `broken`: entries of it could not be read.
+    """
 
     name: str
     networks: tuple[Network, ...]
     macs: tuple[str, ...]
     place: Place
+    broken: bool = False
 
 
 @dataclass
 class _Members:
-    """A group while it is read; dicts keep the order and drop repetitions."""
+    """A group while it is read; dicts keep the order and drop repetitions. `skipped`: what a bad entry leads to."""
 
     place: Place
+    skipped: str
     networks: dict[Network, None] = field(default_factory=dict)
     macs: dict[str, None] = field(default_factory=dict)
+    broken: bool = False
 
 
-def load_groups(paths: Paths, reports: Reports) -> dict[str, Group]:
-    """Every address group, by name. A name defined more than once has the members of all definitions."""
+Finder = Callable[[str, Place], _Members]
+
+
+def load_groups(paths: Paths, reports: Reports, kept: Collection[str] = ()) -> dict[str, Group]:
+    """Every address group, by name. A name defined more than once has the members of all definitions.
+
+    `kept`: those of which there is a last good version, in case entries cannot be read.
+    """
     found: dict[str, _Members] = {}
-    _read_folder(os.path.join(paths.state_persistent, "address-groups.d"), found, reports)
-    _read_json(os.path.join(paths.state_persistent, "address-groups.json"), found, reports)
-    return {name: Group(name, tuple(members.networks), tuple(members.macs), members.place) for name, members in found.items()}
+
+    def members(name: str, place: Place) -> _Members:
+        return found.setdefault(name, _Members(place, STAYS if name in kept else _SKIPPED))
+
+    _read_folder(os.path.join(paths.state_persistent, "address-groups.d"), members, paths, reports)
+    _read_json(paths.look(os.path.join(paths.state_persistent, "address-groups.json")), members, reports)
+    return {
+        name: Group(name, tuple(members.networks), tuple(members.macs), members.place, members.broken)
+        for name, members in found.items()
+    }
 
 
-def _read_folder(folder: str, found: dict[str, _Members], reports: Reports) -> None:
+def _read_folder(folder: str, members_of: Finder, paths: Paths, reports: Reports) -> None:
     try:
-        names = sorted(os.listdir(folder))
+        names = sorted(os.listdir(paths.look(folder)))
     except FileNotFoundError:
         return
     except OSError as error:
@@ -74,13 +96,14 @@ def _read_folder(folder: str, found: dict[str, _Members], reports: Reports) -> N
                 consequence="the file is skipped",
             )
             continue
+        members = members_of(match[1], Place(file, 1, 1))
         try:
-            content = read_text(file, MAX_SIZE)
+            content = read_text(paths.look(file), MAX_SIZE)
         except FileError as error:
-            _unreadable(error, reports)
+            _unreadable(error, reports, members.skipped)
+            members.broken = True
             continue
         reports.add_source(file, content)
-        members = found.setdefault(match[1], _Members(Place(file, 1, 1)))
         for number, line in enumerate(content.split("\n"), 1):
             entry = line.partition("#")[0]
             column = len(entry) - len(entry.lstrip()) + 1
@@ -88,13 +111,13 @@ def _read_folder(folder: str, found: dict[str, _Members], reports: Reports) -> N
                 _add(Text(entry.strip(), Place(file, number, column)), members, reports)
 
 
-def _read_json(file: str, found: dict[str, _Members], reports: Reports) -> None:
+def _read_json(file: str, members_of: Finder, reports: Reports) -> None:
     if not os.path.exists(file):
         return
     try:
         document = parse(read_text(file, MAX_SIZE), file, reports)
     except FileError as error:
-        _unreadable(error, reports)
+        _unreadable(error, reports, "the file is skipped")
         return
     except JsonError as error:
         reports.error(error.code, error.place, str(error), hint=error.hint, consequence="the file is skipped")
@@ -107,12 +130,16 @@ def _read_json(file: str, found: dict[str, _Members], reports: Reports) -> None:
             place = name.place if name else group.place
             reports.error("missing-option", place, "an address group needs a name", consequence="the group is skipped")
             continue
-        members = found.setdefault(name.value.value, _Members(name.place))
+        members = members_of(name.value.value, name.place)
+        for kind in ("ips", "macs"):
+            lists = values.get(kind)
+            members.broken |= lists is not None and lists.value is not None and not isinstance(lists.value, list)
         for entry in _list(values.get("ips"), reports) + _list(values.get("macs"), reports):
             if isinstance(entry.value, Text):
                 _add(entry.value, members, reports)
             else:
-                reports.error("bad-value", entry.place, "expected an address in double quotes", consequence=_SKIPPED)
+                members.broken = True
+                reports.error("bad-value", entry.place, "expected an address in double quotes", consequence=members.skipped)
 
 
 def _object(value: Value, known: tuple[str, ...], reports: Reports) -> dict[str, Value]:
@@ -149,14 +176,15 @@ def _add(entry: Text, members: _Members, reports: Reports) -> None:
         # A router's own address with its prefix length is the usual way to name a network.
         members.networks[ipaddress.ip_network(entry.value, strict=False)] = None
     except ValueError:
+        members.broken = True
         reports.error(
             "bad-address",
             entry.place,
             f"{quote(entry.value)} is not an address",
             hint="expected an IPv4 or IPv6 address or network, or a MAC address",
-            consequence=_SKIPPED,
+            consequence=members.skipped,
         )
 
 
-def _unreadable(error: FileError, reports: Reports) -> None:
-    reports.error(error.code, error.place, str(error), consequence="the file is skipped", excerpt=error.excerpt)
+def _unreadable(error: FileError, reports: Reports, consequence: str) -> None:
+    reports.error(error.code, error.place, str(error), consequence=consequence, excerpt=error.excerpt)

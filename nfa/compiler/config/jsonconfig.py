@@ -9,8 +9,8 @@ import re
 
 from nfa.compiler.base.files import FileError, read_text
 from nfa.compiler.base.report import Place, Reports, did_you_mean, quote
-from nfa.compiler.config.document import SINGULARS, Document, Section
-from nfa.compiler.config.jsontext import MAX_SIZE, JsonError, Object, Value, parse
+from nfa.compiler.config.document import GLOBAL, SINGULARS, Document, Section, is_slip
+from nfa.compiler.config.jsontext import MAX_SIZE, JsonError, Object, parse
 from nfa.compiler.config.model import Text
 
 GLOBALS = ("version", "reprocess_flows", "timezone", "max_flows")
@@ -70,7 +70,18 @@ def _document(top: Object, path: str, reports: Reports) -> Document:
         elif key == "exemptions":
             document.exemptions.append((Text("global", name.place), value))
         elif key in SECTIONS:
-            getattr(document, key).extend(_sections(key, value, reports))
+            if not isinstance(value.value, Object):
+                document.lost[key] = value.place
+                consequence = "what it had stays in its last good version; if there is none, no action acts"
+                reports.error("bad-value", value.place, f"'{key}' is not an object", consequence=consequence)
+            else:
+                getattr(document, key).extend(_sections(value.value))
+        elif is_slip(name.value, ("exemptions", "exemption"), (*GLOBALS, *SECTIONS)):
+            # Without them, every action would act on flows that should be exempt.
+            document.broken_exemptions.add(GLOBAL)
+            message = f"unknown property {quote(name.value)}"
+            consequence = "these exemptions do not apply"
+            reports.error("unknown-option", name.place, message, hint="did you mean 'exemptions'?", consequence=consequence)
         else:
             reports.warning(
                 "unknown-option",
@@ -82,16 +93,12 @@ def _document(top: Object, path: str, reports: Reports) -> Document:
     return document
 
 
-def _sections(key: str, value: Value, reports: Reports) -> list[Section]:
-    """The members of `actions`, `targets` and so on, each of which is an object itself."""
-    if not isinstance(value.value, Object):
-        reports.error("bad-value", value.place, f"'{key}' is not an object", consequence="it is left out")
-        return []
+def _sections(value: Object) -> list[Section]:
+    """The members of `actions`, `targets` and so on, each of which is an object itself, or broken."""
     sections = []
-    for name, member in value.value.members:
+    for name, member in value.members:
         if isinstance(member.value, Object):
             sections.append(Section(name, member.value.members))
         elif member.value is not None:
-            message = f"{quote(name.value)} in '{key}' is not an object"
-            reports.error("bad-value", member.place, message, consequence="it is left out")
+            sections.append(Section(name, [], member.place))
     return sections

@@ -62,7 +62,8 @@ class Action:
 
     Actions are tried in the order of `priority`, the lowest number first; equal ones in the order of the file
     (`order`). `targets` are names of `Policy.targets`; `interface` is '*', 'lan', 'wan' or a device. A `broken`
-    one has had an error reported and is not applied. Criteria and exemptions have their files read in already.
+    one has had an error reported and cannot be used, a `faulty` one could be used in part; `unsure` are the keys of options
+    whose value is wrong, so that it is the default here. Criteria and exemptions have their files read in already.
     """
 
     name: str
@@ -77,6 +78,8 @@ class Action:
     order: int
     time_of_day: list[Window]
     broken: bool = False
+    faulty: bool = False
+    unsure: tuple[str, ...] = ()
     origins: Origins = field(default_factory=Origins)
 
 
@@ -157,9 +160,9 @@ class Policy:
     """A whole configuration. `files` are the configuration files; `timezone` is '' for the system's.
 
     `reprocess_flows`: whether a reload reaches known flows also with what begins, None where nobody says.
-    `main` holds the options of the service itself (MAIN_OPTIONS of options.py). `looked_at` are files of netifyd that
-    say something, or would if they were there, each with its stamp (see nfa.image.cpython) of before it was read.
-    `hosts` and `lease_files`: what the DHCP servers are told, and the files in which they note who has which address.
+    `main` holds the options of the service itself (MAIN_OPTIONS of options.py). `exemptions_broken`: some of the exemptions
+    could not be read; `incomplete`: a file of the configuration could not be used. `hosts` and `lease_files`: what the DHCP
+    servers are told, and the files in which they note who has which address.
     `origins` are those of the global settings and exemptions, `global_origins` those of `target_globals` by type.
     """
 
@@ -173,8 +176,9 @@ class Policy:
     origins: Origins = field(default_factory=Origins)
     global_origins: dict[str, Origins] = field(default_factory=dict)
     main: dict[str, object] = field(default_factory=dict)
-    looked_at: list[tuple[str, tuple[int, int, int] | None]] = field(default_factory=list)
     devices: dict[str, Device] = field(default_factory=dict)
     device_groups: dict[str, DeviceGroup] = field(default_factory=dict)
     hosts: tuple[Host, ...] = ()
     lease_files: tuple[str, ...] = ()
+    exemptions_broken: bool = False
+    incomplete: bool = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from nfa.compiler.base.files import FileError, read_text
 from nfa.compiler.base.paths import PathError, Paths
@@ -19,7 +19,6 @@ from nfa.compiler.config.document import Properties, Section
 from nfa.compiler.config.jsontext import MAX_SIZE, JsonError, Object, parse
 from nfa.compiler.config.model import Text
 from nfa.compiler.config.options import CHANNEL_OPTIONS
-from nfa.image import cpython as image
 
 MAX_LOADER = 1 << 16  # bytes of a file of plugins.d
 
@@ -27,23 +26,19 @@ _SECTION = re.compile(r"\s*\[([!-~]{1,128})\]\s*")
 _SETTING = re.compile(r"\s*(plugin_library|conf_filename)\s*=\s*(.*?)\s*")
 _KIND = re.compile(rf"netify-sink-({'|'.join(CHANNEL_OPTIONS)})\b")
 
-Stamp = tuple[int, int, int] | None
-
 
 @dataclass
 class NetifySinks:
-    """The sinks that netifyd's folder may tell of: name to (kind, file). `looked_at`: files that were read or missing."""
+    """The sinks that netifyd's folder may tell of: name to (kind, file)."""
 
     files: dict[str, tuple[str, str]]
-    looked_at: list[tuple[str, Stamp]] = field(default_factory=list)
 
     def read(self, name: str, context: Context) -> tuple[str, Text, Properties, list[Section]] | None:
         """The kind of a sink, its place, what it says for all channels, and its channels. None when there is no file."""
         if name not in self.files:
             return None
         kind, file = self.files[name]
-        self.looked_at.append((file, image.stamp(file)))
-        if not os.path.lexists(file):
+        if not os.path.lexists(context.paths.look(file)):
             return None
         reports = context.reports
         try:
@@ -79,13 +74,13 @@ def find(paths: Paths) -> NetifySinks:
     found = {f"sink-{kind}": (kind, os.path.join(folder, f"netify-sink-{kind}.json")) for kind in CHANNEL_OPTIONS}
     loaders = os.path.join(folder, "plugins.d")
     try:
-        names = sorted(os.listdir(loaders))
+        names = sorted(os.listdir(paths.look(loaders)))
     except OSError:
         names = []
     for name in names:
         if name.endswith(".conf"):
             try:
-                text = read_text(os.path.join(loaders, name), MAX_LOADER)
+                text = read_text(paths.look(os.path.join(loaders, name)), MAX_LOADER)
             except FileError:
                 continue  # it is netifyd's to tell
             found.update(_loaded(text, paths))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from nfa.compiler.base.files import FileError, read_bytes
+from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Reports, quote
 from nfa.compiler.config.features import inactive_code, target_is_active
 from nfa.compiler.config.model import Policy, Target, Text
@@ -23,12 +24,12 @@ _LOCAL = {"local_addr", "local_mac"}
 _NAMED = 3
 
 
-def report(folder: str, policy: Policy, reports: Reports) -> None:
+def report(folder: str, policy: Policy, reports: Reports, paths: Paths) -> None:
     """Warn of offloading if a target that is in use is about connections that run, for rules, and does not end them (`cut`)."""
     used = {name for action in policy.actions if not inactive_code(action, policy) for name in action.targets}
     targets = [target for name, target in policy.targets.items() if name in used and target_is_active(target)]
     missed = [target.name for target in targets if _waits_for_rules(target) and not target.cut]
-    option = _switch(folder, reports) if missed else None
+    option = _switch(folder, reports, paths) if missed else None
     if option is None:
         return
     named = ", ".join(map(quote, missed[:_NAMED])) + (f" and {len(missed) - _NAMED} more" if len(missed) > _NAMED else "")
@@ -56,9 +57,9 @@ def _waits_for_rules(target: Target) -> bool:
     return target.type == "nftset" and isinstance(kind, tuple) and "other_addr" in kind and not _LOCAL.isdisjoint(kind)
 
 
-def _switch(folder: str, reports: Reports) -> Text | None:
+def _switch(folder: str, reports: Reports, paths: Paths) -> Text | None:
     """The option that turns offloading on, None where none does or where that is not known."""
-    file = os.path.join(folder, PACKAGE)
+    file = paths.look(os.path.join(folder, PACKAGE))
     try:
         text = read_bytes(file, MAX_SIZE).decode(errors="replace")
         sections = parse(text, file, PACKAGE, Reports())

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from nfa.compiler.base.report import Place, did_you_mean, nearest, quote
 from nfa.compiler.base.secrets import SECRET_OPTIONS
 from nfa.compiler.config.convert import Context, Invalid
-from nfa.compiler.config.document import Properties
+from nfa.compiler.config.document import Properties, Section, is_slip
 from nfa.compiler.config.options import Option, Options
 from nfa.compiler.config.origins import Origin
 from nfa.compiler.config.spelling import built_in
@@ -20,6 +20,8 @@ from nfa.compiler.config.spelling import built_in
 BUILT_IN = "the built-in default is used"
 """The consequence of a wrong value where defaults hold."""
 
+# Options that keep an action or target from flows, or switch it off.
+_RESTRICTIONS = ("halt_on_match", "time_of_day", "interface", "enabled", "target_enabled")
 # What nft, ipset and sections of the firewall call some properties.
 _ELSEWHERE = {"timeout": "ttl", "maxelem": "size", "family": "set_family", "table": "table_name"}
 
@@ -62,11 +64,12 @@ def convert(what: str, properties: Properties, options: Options, context: Contex
     settings = Settings({}, [])
     for name, value in properties:
         option = known.get(name.value)
-        if option is None and "exemptions" in known and nearest(name.value, known)[:1] in (["exemptions"], ["exemption"]):
-            # A slip in this one word must not make the action act on flows that should be exempt.
+        meant = _restriction(name.value, known) if option is None else None
+        if meant is not None:
             message = f"{what}: unknown property {quote(name.value)}"
-            reports.error("unknown-option", name.place, message, hint="did you mean 'exemptions'?", consequence=consequence)
-            settings.broken.append("exemptions")
+            hint = f"did you mean {quote(meant.name)}?"
+            reports.error("unknown-option", name.place, message, hint=hint, consequence=_instead(meant, consequence))
+            settings.broken.append(meant.key)
             continue
         if option is None:
             settings.unknown.append(name.value)
@@ -87,15 +90,66 @@ def convert(what: str, properties: Properties, options: Options, context: Contex
             reports.warning("given-twice", name.place, message, consequence="the later one is used")
         try:
             settings.values[option.key] = Setting(option.convert(value, context), name.place, value.plain())
+            if consequence == BUILT_IN:
+                context.keeping.good.options[what, name.place.file, option.key] = settings.values[option.key].value
         except Invalid as error:
             settings.broken.append(option.key)
+            instead = _instead(option, consequence)
+            if consequence == BUILT_IN and _keep(what, option, settings, name.place, context):
+                instead = "its last good value stays in use"
             for fault in (error, *error.more):
                 hidden = option.name in SECRET_OPTIONS or fault.secret
                 if hidden:
                     reports.hide(fault.place)
                 message = f"{what}: {quote(name.value)}: {fault.bare if hidden else fault}"
-                reports.error(fault.code, fault.place, message, hint=fault.hint, consequence=_instead(option, consequence))
+                reports.error(fault.code, fault.place, message, hint=fault.hint, consequence=instead)
     return settings
+
+
+def _restriction(slip: str, known: dict[str, Option]) -> Option | None:
+    """The option that an unknown property is meant to be, if without it a section would act on more than it should."""
+    if "exemptions" in known and nearest(slip, known)[:1] in (["exemptions"], ["exemption"]):
+        return known["exemptions"]
+    near = [name for name in _RESTRICTIONS if name in known and is_slip(slip, (name,), known.keys() - {name})]
+    return known[near[0]] if near else None
+
+
+def last_good(what: str, section: Section, options: Options, context: Context) -> Settings:
+    """The last good settings of a section that is none, after saying so."""
+    settings = Settings({}, [])
+    kept = [option for option in options if _keep(what, option, settings, section.name.place, context)]
+    consequence = "its last good values stay in use" if kept else "the built-in defaults are used"
+    context.reports.error("bad-value", section.broken, f"{what} is not an object", consequence=consequence)
+    return settings
+
+
+def _keep(what: str, option: Option, settings: Settings, place: Place, context: Context) -> bool:
+    """Use the last good value of a setting. Returns False when there is none."""
+    value = last_value(what, option, place, context)
+    if value is None:
+        return False
+    settings.values[option.key] = Setting(value, place, None)
+    context.keeping.good.options[what, place.file, option.key] = value
+    context.keeping.kept[what, option.name] = None
+    return True
+
+
+def last_value(what: str, option: Option, place: Place, context: Context) -> object:
+    """The last good value of a setting in the file of `place`; None when there is none."""
+    return context.keeping.last.options.get((what, place.file, option.key))
+
+
+def is_off(name: str, section: Section, options: Options, context: Context) -> bool:
+    """Whether a section is switched off by its option `name`, whatever else is wrong with it."""
+    option = next(option for option in options if option.name == name)
+    for key, value in section.properties:
+        if key.value in (option.name, *option.aliases) and value.value is not None:
+            try:
+                if not option.convert(value, context):
+                    return True
+            except Invalid:
+                pass
+    return False
 
 
 def _near(slip: str, option: Option) -> str:

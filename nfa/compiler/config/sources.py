@@ -14,11 +14,12 @@ from nfa.compiler.base.paths import JSON_NAME, Paths
 from nfa.compiler.base.report import Place, Reports, quote
 from nfa.compiler.config import dhcp, jsonconfig, offloading, uciconfig
 from nfa.compiler.config.build import build
-from nfa.compiler.config.convert import Context
+from nfa.compiler.config.convert import Context, Invalid
 from nfa.compiler.config.document import Document
+from nfa.compiler.config.lastgood import Keeping
 from nfa.compiler.config.model import Policy
 from nfa.compiler.config.options import MAIN_OPTIONS
-from nfa.compiler.config.properties import convert
+from nfa.compiler.config.properties import convert, last_value
 
 UCI_FOLDER = "/etc/config"
 
@@ -29,8 +30,7 @@ class Sources:
 
     `uci`: the folder of UCI's packages; None: UCI is not read. `uci_required`: the user named the folder, so the package
     must be there. `files`: JSON files, and folders of them; none: those that json_config of UCI names, else the default one.
-    `salvage`: use what can be read when some of it cannot; without, a broken part means that the running policy is the
-    better one.
+    `salvage`: use what can be read when some of it cannot, for a daemon without a policy; its actions are held back.
     """
 
     uci: str | None = None
@@ -39,51 +39,45 @@ class Sources:
     salvage: bool = False
 
 
-def load(sources: Sources, paths: Paths, reports: Reports) -> Policy | None:
+def load(sources: Sources, paths: Paths, reports: Reports, keeping: Keeping | None = None) -> Policy | None:
     """Read and check the configuration: JSON first, then UCI, which wins where both say something.
 
-    None when there is none, or when a file cannot be read or is not of its format: the running policy then stays in
-    force. Everything smaller is reported and left out. `paths` gives the values of `${path_...}`.
+    None when there is none, or when a file cannot be read or is not of its format: the running policy then stays active.
+    Where there is none (`salvage`), the policy is `incomplete`. Of anything smaller the last good version is used (`keeping`),
+    or it is left out. `paths` gives the values of `${path_...}`.
     """
     if paths.unused:
         message = f"there is a policy, or address groups, in {quote(paths.state_persistent)} too"
         hint = "keep them in one of the two folders"
         reports.warning("two-folders", Place(paths.unused, 0, 0), message, hint=hint, consequence="this folder is not read")
     folder = _uci_folder(sources)
+    if sources.uci is not None:
+        paths.look(uciconfig.file_of(sources.uci))
     package = uciconfig.read(folder, reports) if folder is not None else None
     broken = folder is not None and package is None
     if broken and not sources.salvage:
         return None
-    chosen = _chosen_json(sources, package, paths)
+    keeping = keeping or Keeping()
+    chosen, unknown = _chosen_json(sources, package, Context(paths, Reports(), {}, keeping))
     if chosen is None:
-        default = _default_json(paths)
+        default = paths.look(_default_json(paths))
         chosen = [default] if os.path.lexists(default) else []
-    files = [file for path in chosen for file in _json_of(path, reports)]
+    files = [file for path in chosen for file in _json_of(paths.look(path), reports)]
     if not files and package is None and not broken:
         _report_nothing(sources, paths, reports)
         return None
-    read = [jsonconfig.read(file, reports) for file in files] + ([package] if package else [])
+    read = [jsonconfig.read(paths.look(file), reports) for file in files] + ([package] if package else [])
     documents = [document for document in read if document is not None]
     broken = broken or len(documents) < len(read)
     if not documents or (broken and not sources.salvage):
         return None
-    policy = build(documents, reports, paths)
-    servers = dhcp.read(sources.uci)
+    policy = build(documents, reports, paths, keeping)
+    servers = dhcp.read(sources.uci, paths if policy.devices else None)
     policy.hosts, policy.lease_files = servers.hosts, servers.lease_files
-    if policy.devices:
-        policy.looked_at += servers.stamps
+    policy.incomplete = policy.incomplete or broken or unknown
     if sources.uci is not None:
-        offloading.report(sources.uci, policy, reports)
+        offloading.report(sources.uci, policy, reports, paths)
     return policy
-
-
-def json_files(sources: Sources, paths: Paths) -> list[str]:
-    """The JSON files that belong to the configuration, the default one also when it is not there (yet), and their folders."""
-    chosen = _chosen_json(sources, _package(sources, Reports()), paths)
-    if chosen is None:
-        return [_default_json(paths)]
-    files = [file for path in chosen for file in _json_of(path, Reports())]
-    return list(dict.fromkeys([*chosen, *files]))
 
 
 def read_main(sources: Sources, paths: Paths, reports: Reports) -> dict[str, object]:
@@ -111,13 +105,22 @@ def _main(package: Document | None, context: Context) -> dict[str, object]:
     return {option.key: given.get(option.key, option.default) for option in MAIN_OPTIONS}
 
 
-def _chosen_json(sources: Sources, package: Document | None, paths: Paths) -> list[str] | None:
-    """The JSON files and folders that the command line names, or else UCI; None: neither says anything."""
+def _chosen_json(sources: Sources, package: Document | None, context: Context) -> tuple[list[str] | None, bool]:
+    """The JSON files and folders that the command line names, or else UCI; None: neither says anything.
+
+    Also whether what UCI says makes no sense and is unknown; it is reported when the policy is built.
+    """
     if sources.files:
-        return list(sources.files)
-    # What is wrong with the value is reported when the policy is built.
-    files = cast("tuple[str, ...] | None", _main(package, Context(paths, Reports()))["json_config"])
-    return None if files is None else list(files)
+        return list(sources.files), False
+    option = next(option for option in MAIN_OPTIONS if option.name == "json_config")
+    for name, value in package.globals if package else []:
+        if name.value == option.name and value.value is not None:
+            try:
+                return list(cast("tuple[str, ...]", option.convert(value, context))), False
+            except Invalid:
+                kept = last_value("configuration", option, name.place, context)
+                return (None, True) if kept is None else (list(cast("tuple[str, ...]", kept)), False)
+    return None, False
 
 
 def _json_of(path: str, reports: Reports) -> list[str]:

@@ -14,9 +14,10 @@ from nfa.compiler.config.document import Section
 from nfa.compiler.config.model import Target, Text
 from nfa.compiler.config.options import COMMON_OPTIONS, TARGET_GLOBALS, TARGET_OPTIONS, Options
 from nfa.compiler.config.origins import Origins
-from nfa.compiler.config.properties import Complete, Settings, complete, convert
+from nfa.compiler.config.properties import BUILT_IN, Complete, Settings, complete, convert, is_off, last_good
 
 LEFT_OUT = "the target is left out"
+MAX_NAME = 128  # characters of the name of an action or target
 MAX_NFT_KEY = 64  # bytes; NFT_DATA_VALUE_MAXLEN
 
 # Bytes of a field in a concatenated key, where each takes whole 32-bit registers.
@@ -50,19 +51,22 @@ def read_targets(
     )
     targets = {}
     for section in sections:
-        target = _target(section, layers, globals_, context)
+        off = is_off("target_enabled", section, COMMON_OPTIONS, context)
+        left_out = context.keeping.consequence("target", section.name.value, LEFT_OUT, off)
+        target = _target(section, layers, globals_, context, left_out)
+        target = target or context.keeping.target(section.name.value, section.name.place, off)
         if target is not None:
             targets[target.name] = target
-    _check_shared_sets(targets, context.reports)
+    _check_shared_sets(targets, context)
     return targets
 
 
 def usable_name(what: str, name: Text, consequence: str, reports: Reports) -> bool:
     """Whether actions and reports can use the name of an action or target; an error when not."""
-    if name.value.strip() and name.value.isprintable() and len(name.value) <= 128:
+    if name.value.strip() and name.value.isprintable() and len(name.value) <= MAX_NAME:
         return True
     problem = "an empty name" if not name.value.strip() else f"the name {quote(name.value)} cannot be used"
-    hint = "expected 1 to 128 printable characters"
+    hint = f"expected 1 to {MAX_NAME} printable characters"
     reports.error("bad-name", name.place, f"{what} has {problem}", hint=hint, consequence=consequence)
     return False
 
@@ -76,7 +80,9 @@ def _layers(sections: list[Section], key: str, tables: dict[str, Options], conte
             # A section of UCI may name its type a second time.
             properties = [item for item in section.properties if item[0].value != "target_type"]
             what = f"{key} of {kind}"
-            settings = convert(what, properties, tables[kind], context, "the built-in default is used")
+            settings = convert(what, properties, tables[kind], context, BUILT_IN)
+            if section.broken:
+                settings = last_good(what, section, tables[kind], context)
             layers[kind].insert(0, settings)
         else:
             context.reports.warning(
@@ -94,17 +100,21 @@ def _target(
     defaults: dict[str, list[Settings]],
     globals_: dict[str, dict[str, object]],
     context: Context,
+    left_out: str,
 ) -> Target | None:
     name, reports = section.name, context.reports
     what = f"target {quote(name.value)}"
-    named = usable_name("a target", name, LEFT_OUT, reports)
-    kind = _type(what, section, reports)
+    named = usable_name("a target", name, left_out, reports)
+    if section.broken:
+        reports.error("bad-value", section.broken, f"{what} is not an object", consequence=left_out)
+        return None
+    kind = _type(what, section, reports, left_out)
     if kind is None:
         return None
     options = COMMON_OPTIONS + TARGET_OPTIONS[kind]
     properties = [item for item in section.properties if item[0].value != "target_type"]
-    own = convert(what, properties, options, context, LEFT_OUT)
-    found = complete(what, name.place, options, [own], context, LEFT_OUT, defaults[kind])
+    own = convert(what, properties, options, context, left_out)
+    found = complete(what, name.place, options, [own], context, left_out, defaults[kind])
     if found is None or own.broken or not named:
         return None
     values = found.values
@@ -113,12 +123,12 @@ def _target(
     target = Target(name.value, name.place, kind, enabled, interface, values, Origins(found.origins), cut)
     problem = _CHECKS[kind](found, own, globals_) if kind in _CHECKS else ""
     if problem:
-        reports.error("options-conflict", name.place, f"{what}: {problem}", consequence=LEFT_OUT)
+        reports.error("options-conflict", name.place, f"{what}: {problem}", consequence=left_out)
         return None
     return target
 
 
-def _type(what: str, section: Section, reports: Reports) -> str | None:
+def _type(what: str, section: Section, reports: Reports, left_out: str) -> str | None:
     """The target's type; None, with an error, when there is none or it is unknown."""
     given = next((value for name, value in section.properties if name.value == "target_type"), None)
     if given is None or given.value is None:
@@ -126,7 +136,7 @@ def _type(what: str, section: Section, reports: Reports) -> str | None:
         hint = f"known: {', '.join(TARGET_OPTIONS)}"
         if other in TARGET_OPTIONS:
             hint = f"'type' is what a set contains: write target_type {quote(str(other))}"
-        reports.error("missing-option", section.name.place, f"{what} has no 'target_type'", hint=hint, consequence=LEFT_OUT)
+        reports.error("missing-option", section.name.place, f"{what} has no 'target_type'", hint=hint, consequence=left_out)
         return None
     kind = given.value.value.strip().lower() if isinstance(given.value, Text) else ""
     if kind in TARGET_OPTIONS:
@@ -136,7 +146,7 @@ def _type(what: str, section: Section, reports: Reports) -> str | None:
         given.place,
         f"{what}: unknown target type {quote(kind or str(given.plain()))}",
         hint=did_you_mean(kind, TARGET_OPTIONS),
-        consequence=LEFT_OUT,
+        consequence=left_out,
     )
     return None
 
@@ -200,8 +210,9 @@ _CHECKS = {
 }
 
 
-def _check_shared_sets(targets: dict[str, Target], reports: Reports) -> None:
+def _check_shared_sets(targets: dict[str, Target], context: Context) -> None:
     """Enabled managed targets that share a set must agree on what it is; the first one decides."""
+    reports = context.reports
     first: dict[tuple[object, ...], Target] = {}
     for target in list(targets.values()):
         options = target.options
@@ -217,7 +228,9 @@ def _check_shared_sets(targets: dict[str, Target], reports: Reports) -> None:
             f"target {quote(target.name)} manages the same set as {quote(other.name)} ({other.place}), but differs in {names}"
         )
         if any(name in _SHAPE for name in differing):
+            # Its last good version would share the set as well, or be in no relation to what the other is now.
             reports.error("set-shared", target.place, message, consequence=LEFT_OUT)
+            context.keeping.kept.pop(("target", target.name), None)
             del targets[target.name]
         else:
             consequence = f"the set is created as {quote(other.name)} specifies"

@@ -13,7 +13,7 @@ from nfa.compiler.base.files import FileError, read_bytes
 from nfa.compiler.base.report import Place, Reports, did_you_mean, quote
 from nfa.compiler.config import libuci
 from nfa.compiler.config.convert import elements
-from nfa.compiler.config.document import SINGULARS, Document, Properties, Section
+from nfa.compiler.config.document import GLOBAL, SINGULARS, Document, Properties, Section, is_slip
 from nfa.compiler.config.jsontext import Object, Value
 from nfa.compiler.config.model import Text
 from nfa.compiler.config.ucitext import UciError, UciOption, UciSection, parse
@@ -155,7 +155,7 @@ def _document(sections: list[UciSection], file: str, reports: Reports) -> Docume
         if section.anonymous and kind in ("action", "target", "time_of_day", "device", "group"):
             _report_anonymous(section, reports)
         if kind == "exemption":
-            document.exemptions.append((name, _exemptions(section, reports)))
+            document.exemptions.append((name, _exemptions(section, document, reports)))
         elif kind in SINGULARS:
             getattr(document, SINGULARS[kind]).append(Section(name, _properties(section)))
         elif kind == "time_of_day":
@@ -169,6 +169,12 @@ def _document(sections: list[UciSection], file: str, reports: Reports) -> Docume
             reports.warning(
                 "bad-name", name.place, "a section 'nfa' that is not named 'main'", hint=hint, consequence="it is ignored"
             )
+        elif is_slip(kind, ("exemption", "exemptions"), _TYPES):
+            # Without them, actions would act on flows that should be exempt.
+            document.broken_exemptions.add(GLOBAL if section.anonymous else name.value)
+            message, hint = f"unknown section type {quote(kind)}", "did you mean 'exemption'?"
+            consequence = "these exemptions do not apply"
+            reports.error("unknown-section", section.type.place, message, hint=hint, consequence=consequence)
         else:
             reports.warning(
                 "unknown-section",
@@ -203,10 +209,11 @@ def _value(option: UciOption) -> Value:
     return Value([Value(text, text.place) for text in option.value], option.value[0].place)
 
 
-def _exemptions(section: UciSection, reports: Reports) -> Value:
+def _exemptions(section: UciSection, document: Document, reports: Reports) -> Value:
     """The entries of a list of exemptions. A slip is an error: a flow would not be exempt."""
     name, consequence = section.name, "these exemptions do not apply"
     if section.anonymous:
+        document.broken_exemptions.add(GLOBAL)  # the likeliest
         hint = "write: config exemption 'global', or a name that actions refer to"
         reports.error("section-unnamed", name.place, "a section 'exemption' without a name", hint=hint, consequence=consequence)
     entries: list[Value] = []
@@ -214,6 +221,7 @@ def _exemptions(section: UciSection, reports: Reports) -> Value:
         if option.name.value in ("exemption", "exemptions"):
             entries += elements(_value(option))
         else:
+            document.broken_exemptions.add(name.value)
             message = f"exemption {quote(name.value)}: unknown property {quote(option.name.value)}"
             reports.error(
                 "unknown-option", option.name.place, message, hint="did you mean 'exemption'?", consequence=consequence

@@ -11,6 +11,7 @@ import os
 import re
 import struct
 import zoneinfo
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -27,6 +28,7 @@ _UTC = ("UTC", "GMT")
 """What OpenWrt's `timezone` may be without the offset that a POSIX string has."""
 
 Changes = list[tuple[int, int]]
+Look = Callable[[str], str]
 
 
 def posix(text: str) -> zoneinfo.ZoneInfo:
@@ -43,12 +45,15 @@ def posix(text: str) -> zoneinfo.ZoneInfo:
     return _of_file(empty + empty + b"\n" + text.encode("ascii") + b"\n", text)
 
 
-def named(name: str) -> zoneinfo.ZoneInfo:
-    """Return the zone of a name of the database. Raises ValueError when it is none, or its file is broken."""
+def named(name: str, look: Look = str) -> zoneinfo.ZoneInfo:
+    """Return the zone of a name of the database. Raises ValueError when it is none, or its file is broken.
+
+    `look` is told of each file before it is read, also of one that is not there.
+    """
     if not _NAME.fullmatch(name):
         raise ValueError("not the name of a time zone")
     for folder in zoneinfo.TZPATH:
-        path = os.path.join(folder, name)
+        path = look(os.path.join(folder, name))
         if os.path.isfile(path):
             try:
                 return _of_file(read_bytes(path, MAX_FILE), name)
@@ -60,10 +65,10 @@ def named(name: str) -> zoneinfo.ZoneInfo:
         raise ValueError(str(failure)) from None
 
 
-def find(name: str) -> zoneinfo.ZoneInfo:
+def find(name: str, look: Look = str) -> zoneinfo.ZoneInfo:
     """Return the zone of a name of the database, or of a POSIX string. Raises ValueError when it is neither."""
     try:
-        return named(name)
+        return named(name, look)
     except ValueError:
         return posix(name)
 
@@ -96,26 +101,26 @@ def _content(path: str) -> bytes:
     return read_bytes(path, MAX_FILE)
 
 
-def system(settings: dict[str, str]) -> zoneinfo.ZoneInfo | None:
+def system(settings: dict[str, str], look: Look = str) -> zoneinfo.ZoneInfo | None:
     """Return the zone of this machine; `settings`: zonename and timezone of OpenWrt's `system`. None: not known, so UTC."""
     for name in (settings.get("zonename", "").replace(" ", "_"), settings.get("timezone", "")):
         if name:
             try:
-                return find(name)
+                return find(name, look)
             except ValueError:
                 continue
     for path in SYSTEM_FILES:
         try:
-            return _of_file(_content(path), os.path.realpath(path).partition("/zoneinfo/")[2] or path)
+            return _of_file(_content(look(path)), os.path.realpath(path).partition("/zoneinfo/")[2] or path)
         except (FileError, OSError, ValueError):
             continue
     for path in POSIX_FILES:
         try:
-            return find(decode(_content(path), path).strip().lstrip(":"))
+            return find(decode(_content(look(path)), path).strip().lstrip(":"), look)
         except (FileError, OSError, ValueError):
             continue
     try:
-        return find(os.environ.get("TZ", "").lstrip(":"))
+        return find(os.environ.get("TZ", "").lstrip(":"), look)
     except ValueError:
         return None
 

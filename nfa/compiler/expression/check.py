@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..base.report import nearest
@@ -18,7 +18,8 @@ from . import regex
 from .attributes import BY_NAME, COMPACT, CONSTANTS, OF_DEVICES, Attribute
 from .grammar import Comparison, ExpressionError, Raw, Star, Statement, Word
 from .literal import needed
-from .tree import And, Devices, Everything, Members, Network, Node, Not, Or, Pattern, Test
+from .tree import And, Devices, Everything, Members, Network, Node, Not, Or, Pattern, Test, Unknown
+from .unknown import settle
 
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}\Z")
 _NUMBER = re.compile(r"(?:0x[0-9A-Fa-f]{1,16}|[0-9]{1,20})\Z")
@@ -62,6 +63,12 @@ class Context:
     catalogue: Catalogue
     groups: Mapping[str, Members] = field(default_factory=dict)
     devices: Mapping[str, Devices | None] = field(default_factory=dict)
+    every_device: Devices | None = field(default_factory=lambda: Devices("*", frozenset()))
+    """All of them; None when one has an error."""
+    broken_groups: Collection[str] = ()
+    """Those of `groups` of which entries could not be read."""
+    strict: bool = False
+    """The expression spares flows, so a group that lacks entries cannot be used in it."""
     warn: Warn = lambda code, message, offset, hint: None
 
 
@@ -69,6 +76,17 @@ class Context:
 class _Value:
     token: str
     value: object
+
+
+@dataclass(frozen=True)
+class _Unsure:
+    """A value that a flow may have without our knowing. `value`: what it is compared with all the same, None for nothing.
+
+    `unsaid`: see `Unknown`.
+    """
+
+    value: object
+    unsaid: tuple[str, str, int, str] | None = None
 
 
 def _suggest(word: str, candidates: Iterable[str]) -> str:
@@ -117,15 +135,15 @@ class _Checker:
             )
         return (And if raw.kind == "and" else Or)(items, self.source(raw))
 
-    def compact(self, raw: Comparison) -> Test:
+    def compact(self, raw: Comparison) -> Node:
         word = raw.attribute
         prefix, _, tag = word.text.partition(":")
         attribute = BY_NAME[COMPACT[prefix]]
         tag = tag.strip("'")
         value = _Value("number", int(tag)) if tag.isdecimal() and len(tag) < 20 else _Value("string", tag)
-        return Test(attribute.name, "==", self.resolve(attribute, value, word), self.source(raw))
+        return self.test(attribute, "==", self.resolve(attribute, value, word), self.source(raw))
 
-    def comparison(self, raw: Comparison) -> Test:
+    def comparison(self, raw: Comparison) -> Node:
         word = raw.attribute
         attribute = BY_NAME.get(word.text)
         if attribute is None:
@@ -139,7 +157,9 @@ class _Checker:
             raise self.error("unknown-attribute", f"unknown attribute '{word.text}'", word, hint)
         source = " ".join(self.text[word.start : (raw.value or word).end].split())
         if raw.value is None and attribute.kind.name == "device":
-            return Test(attribute.name, "==", self.any_device(), source)
+            if self.context.every_device is None:
+                raise self.error("device-unusable", f"'{word.text}' stands for any device, and one has an error", word)
+            return Test(attribute.name, "==", self.context.every_device, source)
         if raw.value is None:
             return Test(attribute.name, "", None, source)
         kind = attribute.kind
@@ -160,7 +180,16 @@ class _Checker:
             # A device is more than one address, whichever of them was asked for.
             return Test(OF_DEVICES[attribute.name], raw.op, self.device(name, raw.value), source)
         self.reachable(attribute, raw.op, value, raw.value)
-        return Test(attribute.name, raw.op, self.resolve(attribute, value, raw.value), source)
+        return self.test(attribute, raw.op, self.resolve(attribute, value, raw.value), source)
+
+    @staticmethod
+    def test(attribute: Attribute, op: str, value: object, source: str) -> Node:
+        """Return a comparison with a value that `resolve` gave."""
+        if not isinstance(value, _Unsure):
+            return Test(attribute.name, op, value, source)
+        test = None if value.value is None else Test(attribute.name, "==", value.value, source)
+        unknown = Unknown(test, source, value.unsaid)
+        return Not(unknown, source) if op == "!=" else unknown
 
     def reachable(self, attribute: Attribute, op: str, value: _Value, word: Word) -> None:
         """Warn about a number that no packet can have."""
@@ -218,6 +247,8 @@ class _Checker:
                 known = (*self.context.groups, *self.context.devices)
                 hint = _suggest(str(value.value), known) or "no group or device has a similar name"
                 raise self.error("unknown-address-group", f"unknown address group or device '@{value.value}'", word, hint)
+            if value.value in self.context.broken_groups:
+                return self.broken_group(members, word)
             return members
         if value.token != "string":
             return value.value
@@ -228,21 +259,15 @@ class _Checker:
         if kind == "risk":
             number = self.context.catalogue.risks.get(text)
             if number is None:
-                raise self.error(
-                    "unknown-risk", f"unknown risk '{value.value}'", word, _suggest(text, self.context.catalogue.risks)
-                )
+                hint = _suggest(text, self.context.catalogue.risks)
+                self.context.warn("unknown-risk", f"unknown risk '{value.value}'", self.base + word.start, hint)
+                return _Unsure(None)
             return number
         if kind == "tag":
-            self.known(text, word, self.context.catalogue.application(text), "application")
-        elif kind == "protocol":
-            self.known(text, word, self.context.catalogue.protocols.get(text), "protocol")
+            return self.known(text, word, self.context.catalogue.application(text), "application")
+        if kind == "protocol":
+            return self.known(text, word, self.context.catalogue.protocols.get(text), "protocol")
         return str(value.value) if kind == "name" else text
-
-    def any_device(self) -> Devices:
-        """All devices of the configuration: what a device alone asks for."""
-        found = [one for one in self.context.devices.values() if one is not None]
-        numbers = frozenset(number for one in found for number in one.numbers)
-        return Devices("*", numbers, tuple(one.members for one in found))
 
     def device(self, name: str, word: Word) -> Devices:
         """The device, or the group of devices, of this name."""
@@ -257,10 +282,17 @@ class _Checker:
             hint = f"it is an address group: write ip == @{name}"
         raise self.error("unknown-device", f"unknown device '{name}'", word, hint)
 
-    def known(self, text: str, word: Word, found: int | None, what: str) -> None:
-        """Warn about a name that no list has: an agent may know more names, but a near one looks like a slip."""
+    def broken_group(self, members: Members, word: Word) -> _Unsure:
+        """Return a group that lacks entries: a flow outside of it may be meant. Raises ExpressionError where that matters."""
+        if self.context.strict:
+            message = f"entries of the address group '@{members.name}' could not be read"
+            raise self.error("address-group-unusable", message, word)
+        return _Unsure(members)
+
+    def known(self, text: str, word: Word, found: int | None, what: str) -> str | _Unsure:
+        """Return a name; unsure if no list has it. An agent may know more names, but a near one looks like a slip: warn."""
         if found is not None or text == "unknown":
-            return
+            return text
         import difflib  # only a slip needs it
 
         catalogue = self.context.catalogue
@@ -269,11 +301,14 @@ class _Checker:
             names = {name.partition(".")[2] or name for name in catalogue.applications}
         near = difflib.get_close_matches(text.removeprefix("netify."), names, n=1, cutoff=0.82)
         close = f"did you mean '{near[0]}'?" if near else ""
+        code = "unknown-application" if what == "application" else "unknown-protocol"
+        warning = (code, f"unknown {what} '{text}'", self.base + word.start, close)
         if close or (what == "application" and catalogue.complete_applications):
-            code = "unknown-application" if what == "application" else "unknown-protocol"
-            self.context.warn(code, f"unknown {what} '{text}'", self.base + word.start, close)
+            self.context.warn(*warning)
+            return _Unsure(text)
+        return _Unsure(text, warning)
 
-    def category(self, attribute: Attribute, text: str, word: Word) -> int:
+    def category(self, attribute: Attribute, text: str, word: Word) -> int | _Unsure:
         catalogue = self.context.catalogue
         protocol = attribute.name == "protocol_category"
         tags = catalogue.protocol_categories if protocol else catalogue.application_categories
@@ -282,7 +317,8 @@ class _Checker:
             other = catalogue.application_categories if protocol else catalogue.protocol_categories
             if text in other:
                 hint = f"it is a category of {'applications' if protocol else 'protocols'}" + (hint and f"; {hint}")
-            raise self.error("unknown-category", f"unknown category '{text}'", word, hint)
+            self.context.warn("unknown-category", f"unknown category '{text}'", self.base + word.start, hint)
+            return _Unsure(None)
         return tags[text]
 
     def pattern(self, text: str, word: Word) -> Pattern:
@@ -300,4 +336,4 @@ class _Checker:
 
 def check(statement: Statement, context: Context) -> Node:
     """Give a statement its meaning. Raises `ExpressionError`, with offsets in the text that the statement came from."""
-    return _Checker(statement.text, statement.start, context).node(statement.tree)
+    return settle(_Checker(statement.text, statement.start, context).node(statement.tree), context.warn)

@@ -8,7 +8,7 @@ lower-cased strings.
 from __future__ import annotations
 
 from .attributes import Attribute, find
-from .tree import And, Devices, Everything, Members, Network, Node, Not, Or, Pattern, Test
+from .tree import And, Devices, Everything, Members, Network, Node, Not, Nothing, Or, Pattern, Test
 
 Table = tuple[tuple[int, int, int, frozenset[bytes]], ...]
 
@@ -69,12 +69,15 @@ class Generator:
         """Return the source of a boolean expression, in parentheses where needed."""
         if isinstance(node, Everything):
             return "True"
+        if isinstance(node, Nothing):
+            return "False"
         if isinstance(node, Test):
             return self._test(node)
         if isinstance(node, Not):
             return f"not {self._enclose(node.item)}"
         if isinstance(node, And):
             return " and ".join(self._enclose(item) for item in node.items)
+        assert isinstance(node, Or)  # unknown names are settled
         return " or ".join(self._alternatives(node.items))
 
     def _enclose(self, node: Node) -> str:

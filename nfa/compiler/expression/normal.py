@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .attributes import Attribute, find
-from .tree import And, Devices, Everything, Members, Node, Not, Or, Pattern, Test
+from .tree import And, Devices, Everything, Members, Node, Not, Nothing, Or, Pattern, Test
 
 MAX_PRODUCT = 16
 """Alternatives that one conjunction may become."""
@@ -37,6 +37,9 @@ def key_of(node: Node) -> object:
         return "not", key_of(node.item)
     if isinstance(node, Everything):
         return "*"
+    if isinstance(node, Nothing):
+        return "nothing"
+    assert isinstance(node, And | Or)  # unknown names are settled
     return type(node).__name__, tuple(dict.fromkeys(key_of(item) for item in node.items))
 
 
@@ -50,7 +53,9 @@ def alternatives(node: Node, most: int = MAX_ALTERNATIVES) -> list[Alternative]:
 def _pushed(node: Node, negated: bool) -> Node:
     """Push NOT down to the tests, and replace a test of either end by tests of both."""
     if isinstance(node, Everything):
-        return Or((), node.source) if negated else node
+        return Nothing(node.source) if negated else node
+    if isinstance(node, Nothing):
+        return Everything(node.source) if negated else node
     if isinstance(node, Not):
         return _pushed(node.item, not negated)
     attribute = _attribute(node)
@@ -83,12 +88,13 @@ def _ends(node: Node, attribute: Attribute, negated: bool) -> Node:
 
 def _attribute(node: Node) -> Attribute | None:
     """Return the attribute that a tree looks at, if it is only one."""
-    if isinstance(node, Everything):
+    if isinstance(node, Everything | Nothing):
         return None
     if isinstance(node, Not):
         return _attribute(node.item)
     if isinstance(node, Test):
         return find(node.attribute)
+    assert isinstance(node, And | Or)  # unknown names are settled
     found = [_attribute(item) for item in node.items]
     return found[0] if found and all(one is not None and one is found[0] for one in found) else None
 
@@ -99,6 +105,8 @@ def _alternatives(node: Node) -> list[Alternative]:
         return [Alternative({attribute.name: node})]
     if isinstance(node, Everything):
         return [Alternative({})]
+    if isinstance(node, Nothing):
+        return []
     assert isinstance(node, And | Or)  # NOT stands only before what looks at one attribute
     return _any(node) if isinstance(node, Or) else _all(node)
 

@@ -1,4 +1,4 @@
-"""What a parsed and checked expression is: a tree of four kinds of nodes.
+"""What a parsed and checked expression is: a tree.
 
 Leaves are `Test`s of one attribute; their values are already what records are compared with (ids, bytes, networks), so
 neither the code generator nor the tree walker knows of catalogues, groups or spelling.
@@ -15,6 +15,13 @@ class Everything:
     """The expression `*`."""
 
     source: str = "*"
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """What holds for no flow: a comparison with an unknown name, or its negation."""
+
+    source: str
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,19 @@ class Or:
     source: str
 
 
-Node = Union[Everything, Test, Not, And, Or]
+@dataclass(frozen=True)
+class Unknown:
+    """A comparison whose outcome is not known where `test` does not hold (None: nowhere); `unknown.settle` replaces it.
+
+    `unsaid`: the warning about it, if there was none yet, because it does no harm unless it is negated.
+    """
+
+    test: Test | None
+    source: str
+    unsaid: tuple[str, str, int, str] | None = None
+
+
+Node = Union[Everything, Nothing, Test, Unknown, Not, And, Or]
 
 
 @dataclass(frozen=True)

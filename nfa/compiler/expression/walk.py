@@ -16,7 +16,7 @@ from typing import Any
 from ...daemon.engine.rx import Automaton, Backtracking, finder
 from ...daemon.engine.view import View
 from .attributes import BY_NAME, Attribute
-from .tree import And, Devices, Everything, Members, Network, Node, Not, Pattern, Test
+from .tree import And, Devices, Everything, Members, Network, Node, Not, Nothing, Or, Pattern, Test
 
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -114,11 +114,14 @@ class Walker:
         """Return whether a record matches a tree."""
         if isinstance(node, Everything):
             return True
+        if isinstance(node, Nothing):
+            return False
         if isinstance(node, Test):
             attribute = BY_NAME[node.attribute]
             return self.holds(node, attribute, self.read(attribute, record))
         if isinstance(node, Not):
             return not self.truth(node.item, record)
+        assert isinstance(node, And | Or)  # unknown names are settled
         results = (self.truth(item, record) for item in node.items)
         return all(results) if isinstance(node, And) else any(results)
 
@@ -126,6 +129,8 @@ class Walker:
         """Return whether a record matches, and the tests that decided it, each with what the record has."""
         if isinstance(node, Everything):
             return True, ["every flow matches '*'"]
+        if isinstance(node, Nothing):
+            return False, [f"{node.source} (an unknown name: it never holds)"]
         if isinstance(node, Test):
             attribute = BY_NAME[node.attribute]
             found = self.read(attribute, record)
@@ -134,6 +139,7 @@ class Walker:
         if isinstance(node, Not):
             result, why = self.reasons(node.item, record)
             return not result, [f"not {reason}" for reason in why]
+        assert isinstance(node, And | Or)  # unknown names are settled
         results = [self.reasons(item, record) for item in node.items]
         decisive = not isinstance(node, And)
         matched = any(r for r, _ in results) if decisive else all(r for r, _ in results)

@@ -159,6 +159,7 @@ def actions(daemon: "Reporting") -> "Data":
         return found
     now = daemon.now()
     counts = policy.action_counts()
+    kept = _in_last_good(daemon, "action")
     edges = policy.edges(int(time.time()))
     for number, (name, enabled, reason, reached, code) in enumerate(policy.actions):
         count, last = counts[number]
@@ -169,6 +170,7 @@ def actions(daemon: "Reporting") -> "Data":
             "active": not reason,
             "reason": reason,
             "code": code,
+            "last_good": name in kept,
             "in_hours": policy.in_hours(number),
             "hours": policy.hours[schedule] if schedule >= 0 else "",
             "until": edges[schedule] if schedule >= 0 else "",
@@ -195,9 +197,16 @@ def targets(daemon: "Reporting") -> "Data":
     """Return the targets of the active policy by name."""
     now = daemon.now()
     found: Data = ordered_dict()
+    kept = _in_last_good(daemon, "target")
     for target in daemon.registry.described:
         found[target["name"]] = _target(target, daemon.registry, daemon.pauses, now)
+        found[target["name"]]["last_good"] = target["name"] in kept
     return found
+
+
+def _in_last_good(daemon: "Reporting", kind: str) -> "list[str]":
+    """Return the names of the sections of a kind that have an error and are in their last good version."""
+    return [row["name"] for row in daemon.loader.info.get("last_good", ()) if row["kind"] == kind]
 
 
 def _why_not(target: "Data", bound: "Any") -> tuple[str, str]:

@@ -8,7 +8,7 @@ lease, static lease.
 
 import socket
 
-from .configured import PRIVATE, Devices
+from .configured import Devices, is_private
 from .known import Known
 
 MYPY = False
@@ -77,7 +77,7 @@ def _row(
         "name": name,
         "title": title,
         "macs": [mac.hex(":") for mac in macs],
-        "private": [mac.hex(":") for mac in macs if mac[0] & PRIVATE],
+        "private": [mac.hex(":") for mac in macs if is_private(mac)],
         "hosts": list(hosts),
         "interfaces": [one for one in interfaces if one],
         "addresses": [{"address": address, "from": list(dict.fromkeys(how))} for address, how in addresses.items()],

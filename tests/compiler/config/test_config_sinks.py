@@ -32,13 +32,13 @@ def uci(target: str = "", *sections: str) -> str:
     return text
 
 
-def loaded(folder: Path, text: str, **files: Any) -> tuple[Policy, Reports]:
+def loaded(folder: Path, text: str, paths: Paths | None = None, **files: Any) -> tuple[Policy, Reports]:
     """Load a package; `files` are Netify's, by the kind of sink."""
     (folder / "netify-proc-flow-actions").write_text(text)
     for kind, body in files.items():
         (folder / f"netify-sink-{kind}.json").write_text(body if isinstance(body, str) else json.dumps(body))
     reports = Reports()
-    policy = load(Sources(str(folder), True), Paths(str(folder), str(folder)), reports)
+    policy = load(Sources(str(folder), True), paths or Paths(str(folder), str(folder)), reports)
     assert policy is not None
     return policy, reports
 
@@ -270,10 +270,12 @@ def test_of_a_disabled_target_nothing_is_wanted(tmp_path: Path) -> None:
 
 def test_netifys_files_are_looked_at_for_changes(tmp_path: Path) -> None:
     """Whoever corrects netify-sink-socket.json would have to know that a reload is needed."""
-    policy, _ = loaded(tmp_path, uci("sink sink-socket"))
-    assert policy.looked_at == [(str(tmp_path / "netify-sink-socket.json"), None)]
-    policy, _ = loaded(tmp_path, uci("sink sink-socket"), socket="{}")
-    assert policy.looked_at[0][1] == image.stamp(str(tmp_path / "netify-sink-socket.json"))
+    file = str(tmp_path / "netify-sink-socket.json")
+    for made in ({}, {"socket": "{}"}):
+        paths = Paths(str(tmp_path), str(tmp_path))
+        loaded(tmp_path, uci("sink sink-socket"), paths, **made)
+        assert paths.looked_at[file] == image.stamp(file)
+    assert paths.looked_at[file]
 
 
 SECRETS = {

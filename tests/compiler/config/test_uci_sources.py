@@ -14,7 +14,7 @@ from nfa.cli import main
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Reports
 from nfa.compiler.config.model import Policy
-from nfa.compiler.config.sources import Sources, json_files, load, read_main
+from nfa.compiler.config.sources import Sources, load, read_main
 
 Capture = pytest.CaptureFixture[str]
 
@@ -213,7 +213,7 @@ def test_a_folder_of_json_files_stands_for_them_in_the_order_of_their_names(rout
     assert router.good().files == [*files, str(router.package)]
     assert router.good(str(folder), uci=False).files == files
     # The folder itself is watched for files that come and go.
-    assert json_files(Sources(str(router.config)), router.paths) == [str(folder), *files]
+    assert {str(folder), *files} <= router.paths.looked_at.keys()
 
 
 def test_a_folder_without_json_files_is_told(router: Router) -> None:
@@ -260,14 +260,20 @@ def test_a_default_json_that_cannot_be_read_is_not_passed_over(router: Router) -
 
 
 def test_the_json_files_to_watch(router: Router) -> None:
-    """A change of a JSON file would not be noticed."""
-    sources = Sources(str(router.config))
-    assert json_files(sources, router.paths) == [str(router.default)]
+    """A change of a file of the configuration, or one that appears, would not be noticed."""
+
+    def watched(*files: str) -> list[str]:
+        router.paths = Paths(str(router.folder), str(router.folder))
+        router.load(*files)
+        return list(router.paths.looked_at)
+
+    uci, default = str(router.package), str(router.default)
+    assert watched() == [uci, default]
     router.uci(UCI + "config nfa 'main'\n\tlist json_config '/a.json'\n\tlist json_config '/b.json'\n")
-    assert json_files(sources, router.paths) == ["/a.json", "/b.json"]
-    assert json_files(Sources(str(router.config), files=("c.json",)), router.paths) == ["c.json"]
+    assert watched() == [uci, "/a.json", "/b.json"]
+    assert watched("c.json") == [uci, "c.json"]
     router.uci("broken")
-    assert json_files(sources, router.paths) == [str(router.default)]
+    assert watched() == [uci]
 
 
 def test_main_is_read_before_the_policy(router: Router) -> None:

@@ -176,16 +176,34 @@ function moment(text) {
 /* Why a policy or target is not in use, by its code. Of others the daemon's words are shown. */
 const UNUSED = {
 	'action-broken': _('it has an error'),
+	'exemptions-broken': _('held back: the exemptions that hold for all policies have an error'),
+	'configuration-incomplete': _('held back: a file of the configuration cannot be used'),
 	'targets-disabled': _('its targets are disabled'),
 	'target-unusable': _('the target cannot be used')
 };
 
+/* What holds a policy back that has no error itself: the name is in the daemon's words. */
+function held_back(item) {
+	const name = item.code == 'action-held-back' && item.reason.match(/'(.*)'/);
+	return name ? _('held back: %s comes before it and has an error').format(name[1]) : null;
+}
+
+/* A state of what has an error and goes on in its last good version. */
+function kept(item, state) {
+	return item.active && item.last_good
+		? { ...state, style: 'warning', note: _('it has an error: its last good version stays in use') } : state;
+}
+
 /* The state of an action, as a cell: { text, style, note }. */
 function action(item) {
+	return kept(item, state_of_action(item));
+}
+
+function state_of_action(item) {
 	if (!item.enabled)
 		return { text: _('off'), style: '', note: '' };
 	if (!item.active)
-		return { text: _('not in use'), style: 'warning', note: UNUSED[item.code] ?? item.reason };
+		return { text: _('not in use'), style: 'warning', note: held_back(item) ?? UNUSED[item.code] ?? item.reason };
 	if (item.paused_until)
 		return { text: _('paused'), style: 'notice', note: _('until %s').format(new Date(item.paused_until * 1000).toLocaleString()) };
 	if (item.in_hours === false)
@@ -203,6 +221,10 @@ function left_out(policy, section) {
 
 /* The state of a target, likewise. */
 function target(item) {
+	return kept(item, state_of_target(item));
+}
+
+function state_of_target(item) {
 	if (!item.enabled)
 		return { text: _('off'), style: '', note: '' };
 	if (!item.active)
