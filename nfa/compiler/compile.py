@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from ..image import cpython as image
 from . import catalogue
 from .base.paths import FOLDERS, Paths
-from .base.report import Place, Reports, did_you_mean, excerpt, line_at, quote
+from .base.report import Place, Reports, excerpt, line_at, quote
 from .causes import causes
 from .config.actions import LEFT_OUT
 from .config.channels import channel_data
@@ -29,11 +29,12 @@ from .config.members import members_of
 from .config.model import Action, Device, Policy, Text
 from .config.servers import Server
 from .config.sources import UCI_FOLDER, Sources, load
-from .expression import Context, understand
-from .expression.check import parse_address
+from .expression import Context, ExpressionError, understand
+from .expression.bare import bare_address
 from .expression.generate import Generator
 from .expression.index import Index
-from .expression.tree import And, Everything, Network, Node, Not, Or, Test, any_of
+from .expression.tree import And, Everything, Members, Node, Not, Or, Test, any_of
+from .oneversion import report_one_version
 from .provision import conntrack, pf
 from .provision.kernel import Kernel
 from .provision.keys import key_source
@@ -84,7 +85,6 @@ def names_of_agent(paths: Paths) -> catalogue.Catalogue:
 
 
 NONE_ACTS = "no action acts until it is corrected"
-_ADDRESS_LIKE = re.compile(r"(?=.*[0-9])[0-9A-Fa-f.:/-]+")
 _UNKNOWN_NAMES = ("unknown-application", "unknown-protocol", "unknown-category", "unknown-risk")
 _COMPACT_LINE = re.compile(r"!?(?:ai|pi|ac|pc):[^\s;]+")
 
@@ -132,6 +132,8 @@ class _Compiler:
         self.reports = reports
         self.keeping = keeping
         self.catalogue = names_of_agent(paths)
+        for path, problem in self.catalogue.problems:
+            reports.warning("names-unreadable", Place(path, 0, 0), problem, consequence="the built-in names are used")
         self.found = load_groups(paths, reports, keeping.last.groups)
         for name, group in self.found.items():
             if group.broken and name in keeping.last.groups:
@@ -151,40 +153,25 @@ class _Compiler:
         return any_of(nodes), len(self.reports.errors) == before
 
     def address(self, text: Text, use: _Use) -> list[Node] | None:
-        """An exemption may be an address, a CIDR, a MAC address or a group: it exempts flows with it at either end.
-
-        None when it is none of these.
-        """
-        word = text.value.strip()
-        if word.startswith("@"):
-            name = word[1:]
-            members = self.groups.get(name)
-            if name in self.named.meaning:
-                device = self.named.meaning[name]
-                if device is None:
-                    message = about(use.what, f"the device {quote(name)} cannot be used")
-                    hint = "its error is reported at its own place"
-                    self.reports.error("device-unusable", text.place, message, hint=hint, consequence=use.instead)
-                return [Test("device", "==", device, f"device == {word}")] if device else []
-            if members is None:
-                hint = did_you_mean(name, (*self.groups, *self.named.meaning)) or "there are no address groups or devices"
-                message = about(use.what, f"unknown address group or device {quote(word)}")
-                self.reports.error("unknown-address-group", text.place, message, hint=hint, consequence=use.instead)
-                return []
-            if word[1:] in self.broken_groups:
-                message = about(use.what, f"entries of the address group {quote(word)} could not be read")
-                self.reports.error("address-group-unusable", text.place, message, consequence=use.instead)
-            return [Test("ip", "==", members, f"ip == {word}"), Test("mac", "==", members, f"mac == {word}")]
-        value = parse_address(word)
-        if isinstance(value, Network):
-            return [Test("ip", "==", value, f"ip == {word}")]
-        if isinstance(value, bytes):
-            return [Test("mac", "==", value, f"mac == {word}")]
-        if _ADDRESS_LIKE.fullmatch(word):
-            message = about(use.what, f"{quote(word)} is not an IP address, network or MAC address")
-            self.reports.error("bad-address", text.place, message, consequence=use.instead)
+        """Understand an exemption that is an address, a device or a group; None for one that is an expression."""
+        try:
+            found = bare_address(text.value, self.groups, self.named.meaning)
+        except ExpressionError as error:
+            message = about(use.what, error.message)
+            self.reports.error(error.code, text.at(error.offset), message, hint=error.hint, consequence=use.instead)
             return []
-        return None
+        for node in found or ():
+            members = node.value if isinstance(node, Test) else None
+            if not isinstance(members, Members):
+                continue
+            if members.name in self.broken_groups:
+                message = about(use.what, f"entries of the address group '@{members.name}' could not be read")
+                self.reports.error("address-group-unusable", text.place, message, consequence=use.instead)
+            elif not members.networks and not members.macs:
+                message = about(use.what, f"the address group '@{members.name}' is empty, so no flow is exempt because of it")
+                self.reports.warning("empty-group", text.place, message)
+            break
+        return found
 
     def expressions(self, text: Text, use: _Use) -> list[Node]:
         what, consequence = use.what, use.instead
@@ -197,8 +184,12 @@ class _Compiler:
             unmet = use.unmet if code in _UNKNOWN_NAMES else ""
             self.reports.warning(code, place, about(what, message), hint=hint, consequence=unmet, excerpt=lines)
 
+        def info(code: str, message: str, offset: int, hint: str) -> None:
+            place, lines = shown(offset)
+            self.reports.info(code, place, about(what, message), hint=hint, excerpt=lines)
+
         named = self.named
-        context = Context(self.catalogue, self.groups, named.meaning, named.every, self.broken_groups, use.spares, warn)
+        context = Context(self.catalogue, self.groups, named.meaning, named.every, self.broken_groups, use.spares, warn, info)
         nodes, errors = understand(separate_lines(text.value), context)
         for error in errors:
             place, lines = shown(error.offset)
@@ -224,6 +215,7 @@ class _Compiler:
                 consequence="nearly every flow matches",
             )
         exemptions, fine = self.texts(action.exemptions, _exemptions(f"{name}: exemption", left_out))
+        report_one_version(action, policy, criteria, exemptions, self.catalogue, self.reports)
         code = inactive_code(action, policy)
         if action.enabled and not (good and fine and criteria):
             code = BROKEN

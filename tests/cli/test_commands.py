@@ -283,3 +283,23 @@ def test_no_colours_in_a_pipe(tmp_path: Path, command: list[str]) -> None:
     )  # fmt: skip
     assert b"\x1b" not in done.stdout + done.stderr
     assert done.stdout
+
+
+def test_names_of_all_kinds_are_searched_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who looked for Zoom among the applications was asked whether he meant Zattoo; it is a protocol."""
+    where = ["--state-dir", str(tmp_path), "--control", str(tmp_path / "none")]
+    assert main(["apps", "zoom", *where]) == 0
+    out, err = capsys.readouterr()
+    assert out.split() == ["248", "protocol", "==", "'zoom'"]
+    assert err == "no application has 'zoom' in its name\n"
+    assert main(["protocols", "Games", *where]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("protocol == 'riot/games'")
+    assert "    12  application_category == 'games'" in lines
+    assert "     7  protocol_category == 'games'" in lines
+    assert main(["apps", "zoom", "--json", *where]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["application"] == {}
+    assert data["protocol"] == {"zoom": 248}
+    assert main(["apps", *where]) == 0
+    assert "protocol ==" not in capsys.readouterr().out

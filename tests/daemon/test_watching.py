@@ -227,7 +227,7 @@ def test_the_daemon_watches_no_more_files_than_it_has_time_for(house: House, tmp
 
 def test_a_reload_says_what_an_automatic_one_has_said_already(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     """Two seconds after the file was saved, `nfa reload` said "0 warnings": nobody saw those of the automatic reload."""
-    house.file.write_text(json.dumps(CONFIG | {"reprocess_flows": False}))
+    house.file.write_text(json.dumps(GAMES))
     house.result("reload")
     house.feed(samples.flow("HTTP/S", "netify.youtube"))
     video = CONFIG["actions"]["video"] | {"time_of_day": {"time_start": "1:00", "time_end": "2:00"}}
@@ -240,7 +240,7 @@ def test_a_reload_says_what_an_automatic_one_has_said_already(house: House, caps
         answer = house.result("reload")
         assert [report["code"] for report in answer["reports"]] == told
         assert answer["warnings"] == len(told)
-    house.file.write_text(json.dumps(CONFIG | {"actions": {}}))
+    house.file.write_text(json.dumps(GAMES))
     assert "flows-not-remembered" not in [report["code"] for report in house.result("reload")["reports"]]
 
 

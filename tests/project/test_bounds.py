@@ -96,6 +96,9 @@ ROWS: dict[str, list[str]] = {
     "file of expressions, folder": ["compiler.config.entries:MAX_SIZE MiB", "compiler.config.entries:MAX_FILES"],
     "one expression": ["compiler.expression.grammar:MAX_LENGTH", "compiler.expression.grammar:MAX_DEPTH"],
     "netify-apps.conf, netify-categories.json": ["compiler.catalogue:_LIMIT MiB"],
+    "a list of a category that netifyd has no number for": [
+        "compiler.expression.listed:MAX_FILE MiB", "compiler.categories:MAX_ENTRIES",
+    ],
 }  # fmt: skip
 
 

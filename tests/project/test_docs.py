@@ -41,7 +41,7 @@ from nfa.compiler.config.options import (
 from nfa.compiler.config.sources import Sources
 from nfa.compiler.expression import Context, understand
 from nfa.compiler.expression.attributes import ATTRIBUTES, BY_NAME, CONSTANTS
-from nfa.compiler.expression.tree import Devices, Members
+from nfa.compiler.expression.tree import Devices, Members, Network
 from nfa.compiler.provision import nftset
 from nfa.daemon.bus import methods, news, status
 from nfa.daemon.daemon import Daemon
@@ -210,7 +210,8 @@ def test_every_attribute_alias_and_constant_is_documented_and_no_other() -> None
 
 
 def test_every_example_of_an_attribute_is_a_valid_expression_about_it() -> None:
-    groups = {name: Members(name, (), frozenset()) for name in ("servers", "tablets")}
+    members = (Network(bytes((192, 0, 2, 0)), 24),), frozenset({bytes(6)})
+    groups = {name: Members(name, *members) for name in ("servers", "tablets")}
     devices = {name: Devices(name, frozenset((0,))) for name in ("kids_tablet", "printers", "kids")}
     warnings: list[str] = []
     context = Context(builtin(), groups, devices, warn=lambda code, message, offset, hint: warnings.append(message))

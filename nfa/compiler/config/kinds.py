@@ -33,7 +33,8 @@ _FIELD_ALIASES = {"local_ip": "local_addr", "other_ip": "other_addr"}
 _TC_HANDLE = re.compile(r"([0-9a-fA-F]{1,4}):([0-9a-fA-F]{1,4})")
 _MAC = re.compile(r"[0-9a-fA-F]{2}([:-])[0-9a-fA-F]{2}(?:\1[0-9a-fA-F]{2}){4}")
 _HOST_NAME = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.-]{0,252}")
-_LABEL = re.compile(r"[^\s#\x00-\x1f]+")
+# Blanks may stand inside of a name.
+_LABEL = re.compile(r"[^#\x00-\x1f\x7f]{1,255}")
 
 # The kernel's dev_valid_name, IFNAMSIZ 16 with the final NUL.
 interface = text(

@@ -31,8 +31,8 @@ RISK = Kind("risk", EQUALITY, ("string", "number"), "a risk name in single quote
 STRING = Kind("string", EQUALITY, ("string", "regex"), "a string in single quotes, or a pattern 'rx:...'")
 STRINGS = Kind("strings", EQUALITY, ("string", "regex"), "a string in single quotes, or a pattern 'rx:...'")
 NAME = Kind("name", EQUALITY, ("string", "regex"), "the name of a network interface in single quotes")
-ADDRESS = Kind("address", EQUALITY, ("address", "network", "group"), "an IP address, a CIDR or an @group, without quotes")
-MAC = Kind("mac", EQUALITY, ("mac", "group"), "a MAC address or an @group, without quotes")
+ADDRESS = Kind("address", EQUALITY, ("address", "network", "range", "group"), "an IP address, a CIDR, a range a-b or an @group")
+MAC = Kind("mac", EQUALITY, ("mac", "group"), "a MAC address or an @group")
 DEVICE = Kind("device", EQUALITY, ("string", "group"), "a device or group of devices: its name in single quotes, or @NAME")
 INTEGER = Kind("integer", ORDER, ("number",), "a number (443 or 0x1bb)")
 BOOLEAN = Kind("boolean", EQUALITY, ("boolean",), "true or false")
@@ -245,6 +245,8 @@ OF_DEVICES = {f"{end}{of}": f"{end}device" for end in ("", "local_", "other_") f
 BY_NAME: dict[str, Attribute] = {name: attribute for attribute in ATTRIBUTES for name in attribute.names}
 COMPACT = {"ai": "application", "pi": "protocol", "ac": "application_category", "pc": "protocol_category"}
 CONSTANTS = tuple(constant for attribute in ATTRIBUTES for constant in attribute.constants)
+CONSTANT_ALIASES = {"origin_remote": "origin_other"}
+"""Names of older documents."""
 
 
 def find(name: str) -> Attribute:

@@ -29,7 +29,7 @@ class Test:
     """One comparison.
 
     `op` is `==`, `!=`, `<`, `<=`, `>`, `>=`, or "" for a bare attribute, which is true when it is set. `value` depends on
-    the attribute's kind (see `attributes.Kind`): int, str, bytes, `Network`, `Members`, `Devices`, `Pattern`.
+    the attribute's kind (see `attributes.Kind`): int, str, bytes, `Network`, `Members`, `Devices`, `Domains`, `Pattern`.
     """
 
     __test__ = False  # pytest: not a test class
@@ -82,7 +82,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Members:
-    """What an address group holds, for one attribute: networks and MAC addresses (6 bytes)."""
+    """What an address group holds, or a range of addresses: networks and MAC addresses (6 bytes)."""
 
     name: str
     networks: tuple[Network, ...]
@@ -96,6 +96,14 @@ class Devices:
     name: str
     numbers: frozenset[int]
     members: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True)
+class Domains:
+    """Names of domains, in lower case: each stands for itself and for all that is under it. `name`: of the list."""
+
+    name: str
+    names: frozenset[str]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from nfa.compiler.config.options import CONNLABEL_CONF
 from nfa.compiler.provision.slots import Slot
 
 MAX_FILE = 1 << 16
-_LINE = re.compile(r"([0-9]{1,9})\s+(\S+)")
+_LINE = re.compile(r"([0-9]{1,9})\s+(\S.*)")
 _UNUSED: dict[str, object] = {
     "family": 0,
     "table": "",

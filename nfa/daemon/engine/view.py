@@ -53,8 +53,8 @@ class View:
         """Return what generated code may call, by name."""
         return {
             "NOTHING": NOTHING, "address": self.address, "mac": self.mac, "app_names": self.app_names, "number": self.number,
-            "text": text, "texts": texts, "member": member, "categories": self.categories, "mark_bytes": mark_bytes,
-            "ascii_only": ascii_only, "connection": self.connection, "device_of": self.device_of,
+            "text": text, "texts": texts, "member": member, "under": under, "categories": self.categories,
+            "mark_bytes": mark_bytes, "ascii_only": ascii_only, "connection": self.connection, "device_of": self.device_of,
         }  # fmt: skip
 
     def forget(self) -> None:
@@ -231,4 +231,13 @@ def member(packed: bytes, table: tuple[tuple[int, int, int, frozenset[bytes]], .
                 prefix += bytes((packed[whole] & mask,))
             if prefix in prefixes:
                 return True
+    return False
+
+
+def under(name: str, domains: frozenset[str]) -> bool:
+    """Return whether a host's name (lower case) is one of some domains, or under one of them."""
+    while name:
+        if name in domains:
+            return True
+        name = name.partition(".")[2]
     return False

@@ -71,8 +71,8 @@ def lines(loaded: Loaded) -> list[str]:
 def sample(tmp_path: Path, changes: str = "") -> str:
     """The sample with the files that its actions name, and with what `uci set` would make of it."""
     (tmp_path / "nfa-games.d").mkdir()
-    (tmp_path / "nfa-games.d" / "10").write_text("ai:steam\n")
-    (tmp_path / "nfa-external.conf").write_text("app == 'zoom';\n")
+    (tmp_path / "nfa-games.d" / "10").write_text("pi:steam\n")
+    (tmp_path / "nfa-external.conf").write_text("protocol == 'zoom';\n")
     return SAMPLE.read_text() + changes
 
 
@@ -82,7 +82,7 @@ def test_the_sample_loads_as_it_stands(load_uci: LoadUci, tmp_path: Path) -> Non
     assert [action.name for action in policy.actions] == ["games", "auto_label", "external"]
     games, auto_label, external = policy.actions
     assert (games.enabled, games.priority, games.interface, games.halt_on_match) == (False, 100, "*", True)
-    assert [text.value for text in games.criteria] == ["category == 'games';", "ai:steam\n"]
+    assert [text.value for text in games.criteria] == ["category == 'games';", "pi:steam\n"]
     assert games.targets == ["log_games", "ipset_games", "ctlabel_games", "nftset_games"]
     assert [text.value for text in games.exemptions] == ["app == 'netify.playstation';"]
     assert (auto_label.interface, [text.value for text in auto_label.criteria]) == ("lan", ["*"])
