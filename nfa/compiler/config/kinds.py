@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from nfa.compiler.base.addresses import AddressError, networks_of
 from nfa.compiler.base.report import did_you_mean, quote
 from nfa.compiler.config.convert import UINT32, Context, Invalid, elements, expected, flags, scalar, text, words
 from nfa.compiler.config.jsontext import Value
@@ -150,15 +151,17 @@ def macs(value: Value, context: Context) -> tuple[bytes, ...]:
 
 
 def networks(value: Value, context: Context) -> tuple[Network, ...]:
-    """Addresses and networks: a list, or a text with blanks or commas between them."""
+    """Addresses, networks and ranges: a list, or a text with blanks or commas between them."""
     found: dict[Network, None] = {}
     for word in words(value, ","):
         try:
-            network = ipaddress.ip_network(word.value, strict=False)
-        except ValueError:
-            message = f"expected an IPv4 or IPv6 address or network, found {quote(word.value)}"
-            raise Invalid(word.place, message, code="bad-address") from None
-        found[Network(network.network_address.packed, network.prefixlen)] = None
+            own = networks_of(word.value)
+        except AddressError as fault:
+            raise Invalid(word.place, f"{quote(word.value)}: {fault}", fault.hint, code="bad-address") from None
+        if not own:
+            message = f"expected an IPv4 or IPv6 address, network or range, found {quote(word.value)}"
+            raise Invalid(word.place, message, code="bad-address")
+        found.update((Network(network.network_address.packed, network.prefixlen), None) for network in own)
     return tuple(found)
 
 

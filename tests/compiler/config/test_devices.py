@@ -109,11 +109,15 @@ def test_devices_of_json_are_those_of_uci(tmp_path: Path) -> None:
     assert matched(made, local="10.0.0.7", local_mac="") == ["a"]
     assert matched(made, local="10.0.0.8", local_mac="") == []
     assert matched(made, local="10.0.0.7", local_mac=TABLET) == []
+    made, _ = from_json(tmp_path, "device == 'tv';", devices={"tv": {"ip": ["10.0.0.5-10.0.0.9", "10.0.1.5-6"]}})
+    assert [matched(made, local=f"10.0.0.{n}", local_mac="") for n in (4, 5, 9, 10)] == [[], ["a"], ["a"], []]
+    assert matched(made, local="10.0.1.6", local_mac="") == ["a"]
 
 
 WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "a MAC address": ({"devices": {"d": {"mac": ["00:11:22:33:44"]}}}, "bad-address", "expected a MAC address such as"),
     "nobody's MAC address": ({"devices": {"d": {"mac": ["ff:ff:ff:ff:ff:ff"]}}}, "bad-address", "MAC address of no device"),
+    "a range": ({"devices": {"d": {"ip": ["192.168.1.9-192.168.1.2"]}}}, "bad-address", "192.168.1.9-192.168.1.2"),
     "an address": ({"devices": {"d": {"ip": ["192.168.1.256"]}}}, "bad-address", "expected an IPv4 or IPv6 address"),
     "a host name": ({"devices": {"d": {"name": ["tom's"]}}}, "bad-value", "expected a host name such as"),
     "a name": ({"devices": {"d d": {"mac": [TABLET]}}}, "bad-name", "the name cannot be used"),
