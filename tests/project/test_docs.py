@@ -296,7 +296,7 @@ def test_the_fields_of_a_set_in_status_are_documented() -> None:
     counters = slot.Counters("t", "nftset")
     bound = SetTarget(counters, "*")
     bound.slots = [kernel_set]  # type: ignore[list-item]
-    registry = SimpleNamespace(counters=lambda name, kind: counters, targets={"t": bound})
+    registry = SimpleNamespace(counters=lambda name, kind: counters, targets={"t": bound}, connections=None)
     report = status._target(
         {"name": "t", "type": "nftset", "enabled": True, "channel": {}}, registry, SimpleNamespace(until=lambda name: None), 1
     )
@@ -325,7 +325,15 @@ def test_what_must_be_done_about_a_trouble_is_documented_by_its_code() -> None:
     """Who reads a code in status would not find what to do."""
     text = section(page("status.md"), "## targets").partition("\n`trouble` is")[2]
     codes = {word for row in rows(text) for word in ticked(row[0])}
-    assert codes >= {"set-full", "set-missing", "set-other-type", "labels-no-room", "no-permission", "kernel-refused"}
+    assert codes >= {
+        "set-full",
+        "set-missing",
+        "set-other-type",
+        "labels-no-room",
+        "no-permission",
+        "kernel-refused",
+        "cut-refused",
+    }
     assert codes <= set(
         re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs" / "codes.md").read_text(encoding="utf-8"), re.MULTILINE)
     )

@@ -12,7 +12,7 @@ from typing import cast
 
 from nfa.compiler.base.paths import JSON_NAME, Paths
 from nfa.compiler.base.report import Place, Reports, quote
-from nfa.compiler.config import dhcp, jsonconfig, offloading, uciconfig
+from nfa.compiler.config import dhcp, jsonconfig, marks, offloading, uciconfig
 from nfa.compiler.config.build import build
 from nfa.compiler.config.convert import Context, Invalid
 from nfa.compiler.config.document import Document
@@ -77,6 +77,7 @@ def load(sources: Sources, paths: Paths, reports: Reports, keeping: Keeping | No
     policy.incomplete = policy.incomplete or broken or unknown
     if sources.uci is not None:
         offloading.report(sources.uci, policy, reports, paths)
+    marks.report(sources.uci, policy, reports)
     return policy
 
 

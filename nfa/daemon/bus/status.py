@@ -189,6 +189,7 @@ def _kernel(registry: "Registry") -> "Data":
         "batches": sets.batches + (connections.batches if connections is not None else 0),
         "lost_answers": sets.lost_answers() + (connections.netlink.lost if connections is not None else 0),
         "cut": connections.cut_count if connections is not None else 0,
+        "cut_later": len(connections.cuts.later) if connections is not None else 0,
         "searches": connections.search.readings if connections is not None else 0,
     }
 
@@ -239,6 +240,9 @@ def _target(target: "Data", registry: "Registry", pauses: "Paused", now: int) ->
     bound: Any = registry.targets.get(target["name"])
     slots = bound.slots if bound is not None else []
     trouble, code, over = _trouble(target, bound, counters)
+    if not trouble and bound is not None and registry.connections is not None:
+        trouble = registry.connections.cuts.trouble(target["name"])
+        code, over = ("cut-refused", False) if trouble else (code, over)
     reason, inactive = _why_not(target, bound)
     pending = 0
     if bound is not None and target["type"] in ("log", "sink"):
