@@ -8,7 +8,6 @@ error the last good version is used, where the daemon has one; see docs/configur
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -33,7 +32,8 @@ from .expression import Context, ExpressionError, understand
 from .expression.bare import bare_address
 from .expression.generate import Generator
 from .expression.index import Index
-from .expression.tree import And, Everything, Members, Node, Not, Or, Test, any_of
+from .expression.lines import negative, separate_lines
+from .expression.tree import And, Everything, Members, Node, Or, Test, any_of
 from .oneversion import report_one_version
 from .provision import conntrack, pf
 from .provision.kernel import Kernel
@@ -86,25 +86,6 @@ def names_of_agent(paths: Paths) -> catalogue.Catalogue:
 
 NONE_ACTS = "no action acts until it is corrected"
 _UNKNOWN_NAMES = ("unknown-application", "unknown-protocol", "unknown-category", "unknown-risk")
-_COMPACT_LINE = re.compile(r"!?(?:ai|pi|ac|pc):[^\s;]+")
-
-
-def separate_lines(text: str) -> str:
-    """Return a text of several lines (a file) with a `;` for the end of each line that is an expression of its own.
-
-    Lists of compact expressions have none, and a file without any `;` holds one expression a line. No offset changes.
-    """
-    lines = text.split("\n")
-    alone = ";" not in text
-    ended = [line.strip() and (alone or _COMPACT_LINE.fullmatch(line.strip())) for line in lines]
-    return "".join(line + (";" if end else "\n") for line, end in zip(lines, ended, strict=True))[:-1]
-
-
-def negative(node: Node) -> bool:
-    """Return whether an expression only says what a flow is not: nearly every flow matches it."""
-    if isinstance(node, Not):
-        return True
-    return isinstance(node, Test) and node.op == "!="
 
 
 def about(what: str, message: str) -> str:
@@ -288,7 +269,7 @@ def understand_policy(
     else:
         slots = provision(wanted, None, reports)
     slots += pf.provision(wanted, policy.target_globals["pftable"])
-    slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths)
+    slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths, keeping)
     hours = schedules(policy, uci, reports, paths)
     return Compiled(policy, actions, exemptions, slots, compiler.catalogue, keeping, hours, compiler.named.devices, reports)
 
@@ -374,12 +355,8 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
     reports = compiled.reports
     last_good = compiled.keeping.good.pack()
     if not last_good:
-        reports.warning(
-            "last-good-too-large",
-            None,
-            "the policy is too large for the daemon to keep the last good version of its sections",
-            consequence="a section that has an error later is left out",
-        )
+        message = "the policy is too large for the daemon to keep the last good version of its sections"
+        reports.warning("last-good-too-large", None, message, consequence="a section that has an error later is left out")
     applied = [(item.action, item.criteria, item.exemptions) for item in compiled.actions if not item.code and item.criteria]
     cause, decides = causes(policy, compiled.exemptions, applied, compiled.schedules, compiled.slots)
     return {
