@@ -178,6 +178,7 @@ class Daemon(Loop):
         the others from being done."""
         guard = self.dispatcher.guard
         guard(self.end)
+        guard(self._hand_over)
         guard(self.children.close)
         guard(self.lookups.close)
         guard(self.registry.finish, self.now())
@@ -187,6 +188,23 @@ class Daemon(Loop):
             guard(self.ubus.close)
         guard(self.control.close)
         self.log.say("notice", "stopped")
+
+    def _hand_over(self) -> None:
+        """Leave the records of live flows to the next daemon."""
+        from . import handover
+
+        problem = handover.leave(os.path.dirname(self.settings["control"]), self.engine)
+        if problem:
+            self.log.say("warning", "the records of live flows cannot be left to the next start: " + problem)
+
+    def take_over(self) -> None:
+        """The first policy is active: apply it to the flows that an earlier daemon knew."""
+        from . import handover
+
+        count = handover.take(os.path.dirname(self.settings["control"]), self.engine)
+        if count:
+            self.log.say("notice", "going on with " + str(count) + " live flows that were known before the restart")
+            self.begin_again(())
 
     # -- steps of each turn ---------------------------------------------------------------------------------------------
 

@@ -172,6 +172,36 @@ def test_what_the_daemon_did_ends_with_it(lab: Lab) -> None:
     assert lab.namespace.nft_set("fw4 mine").keys == {("192.0.2.9",)}
 
 
+def test_a_restart_goes_on_with_the_flows_that_it_knew(lab: Lab) -> None:
+    """An upgrade would set free what is blocked: netifyd does not repeat what it has said."""
+    made = config(block=dict(BLOCK))
+    lab.start(made)
+    ended = film(3)
+    lab.feed(film(), flow("DNS", other="203.0.113.53"), film(2), ended, purge(ended["flow"]["digest"]))
+    assert lab.daemon.stop() == 0
+    assert keys(lab) == (set(), set())
+    lab.start(made)
+    blocked(lab, FILM, "203.0.113.2")
+    assert lab.daemon.said("notice", "going on with 3 live flows")
+    assert not (lab.folder / "flows").exists(), "it is read once"
+    lab.feed(purge(film()["flow"]["digest"]))
+    assert lab.daemon.stop() == 0
+    lab.start(config(block=BLOCK | {"enabled": False}))
+    assert keys(lab) == (set(), set()), "the policy of now decides"
+
+
+@pytest.mark.parametrize(
+    "left", [b"", b"nfa flows 1\n\xff\xff\xff\xff", b"nfa flows 1\n\0\0\0\4abcd" * 9, b"nfa flows 2\n", b"x" * (3 << 20)]
+)
+def test_what_another_left_in_that_place_is_no_record(lab: Lab, left: bytes) -> None:
+    """A damaged file would keep the daemon from starting."""
+    (lab.folder / "flows").write_bytes(left)
+    lab.start(config(block=dict(BLOCK)))
+    lab.feed(film())
+    blocked(lab, FILM)
+    assert not lab.daemon.said("fault")
+
+
 def test_what_a_killed_daemon_left_ends_with_the_policy(lab: Lab) -> None:
     """After a crash nobody knows what is in the set: switched off, it would block for the rest of ten minutes."""
     made = config(block=dict(BLOCK))
