@@ -13,7 +13,6 @@ from ..compiler.base.paths import Paths
 from ..compiler.base.report import Reports, printable
 from ..compiler.config.sources import UCI_FOLDER, Sources
 from ..daemon.stream.records import FLOW_TYPES, BadRecord, classify
-from .recording import records
 
 _COLOURS = {"error": "31", "warning": "33", "info": "36", "good": "32", "dim": "2", "bold": "1"}
 
@@ -128,6 +127,8 @@ class Recording:
             print("reading flow records from the terminal; name a FILE, or pipe one in (Ctrl-D ends)", file=sys.stderr)
         begun = told = time.monotonic()
         quiet = not sys.stderr.isatty() or sys.stdout.isatty()
+        from .recording import records  # with gzip and zlib, which the compiler must not take along
+
         for record in records(self.file, self.damage.append):
             self.count += 1
             flow = flow_of(record)

@@ -245,6 +245,8 @@ OF_DEVICES = {f"{end}{of}": f"{end}device" for end in ("", "local_", "other_") f
 BY_NAME: dict[str, Attribute] = {name: attribute for attribute in ATTRIBUTES for name in attribute.names}
 COMPACT = {"ai": "application", "pi": "protocol", "ac": "application_category", "pc": "protocol_category"}
 CONSTANTS = tuple(constant for attribute in ATTRIBUTES for constant in attribute.constants)
+LISTED = ("category", "domain_category", "local_network_category", "other_network_category")
+"""What an owner's list may be compared with: names of domains with the first two, addresses with all but the second."""
 CONSTANT_ALIASES = {"origin_remote": "origin_other"}
 """Names of older documents."""
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from ..base.addresses import AddressError, mac_of, networks_of
 from ..base.report import nearest
-from . import listed, regex
-from .attributes import BY_NAME, COMPACT, CONSTANT_ALIASES, CONSTANTS, OF_DEVICES, STRING, STRINGS, Attribute
+from . import regex
+from .attributes import BY_NAME, COMPACT, CONSTANT_ALIASES, CONSTANTS, LISTED, OF_DEVICES, STRING, STRINGS, Attribute
 from .context import Context
 from .doubts import Doubts
 from .elsewhere import part_of, spelled
@@ -185,9 +185,11 @@ class _Checker:
         text = str(value.value).lower() if value.token == "string" else ""
         self.doubts.name(attribute, text)
         tag = text if attribute.kind.name == "category" else ""
-        files = self.context.catalogue.lists.get(tag, []) if attribute.name in listed.ATTRIBUTES else []
+        files = self.context.catalogue.lists.get(tag, []) if attribute.name in LISTED else []
         if not files or tag in self.context.catalogue.application_categories:
             return self.test(attribute, op, self.resolve(attribute, value, word), source)
+
+        from . import listed  # only an owner's list needs it
 
         def warn(message: str, hint: str) -> None:
             self.context.warn("category-list", message, self.base + word.start, hint)
