@@ -61,8 +61,9 @@ class Loop:
         self._taken_at = 0.0
         self._descriptor = -1
         """netifyd's socket, as it is watched; `_followed`: the client's state that is known."""
-        self._followed: tuple[str, int, int] = ("waiting", 0, 0)
+        self._followed: tuple[str, int, int, int] = ("waiting", 0, 0, 0)
         self._told = ""
+        """Why there is no connection, as was said last; "" when it was said that there is one."""
         self._longest = [0.0, 0.0]
         """The longest turn in this minute and in the one before, seconds."""
         dispatcher.on_memory_error = self.free_memory
@@ -130,7 +131,7 @@ class Loop:
         if self._descriptor >= 0:
             self.dispatcher.unwatch(self._descriptor)
             self._descriptor = -1
-        self._followed = "closed", 0, 0
+        self._followed = "closed", 0, 0, 0
         self.client.close()
 
     # -- the steps of each turn: they return whether they have more to do -------------------------------------------
@@ -249,7 +250,7 @@ class Loop:
         client's calls that may change that: before its descriptor, if it was closed, is given to somebody else."""
         client = self.client
         self._reconnection.move(client.deadline or NEVER)
-        state = client.state, client.connects, client.failures
+        state = client.state, client.connects, client.failures, client.fruitless
         if state == self._followed:
             return
         self._followed = state
@@ -260,7 +261,8 @@ class Loop:
         if descriptor >= 0:
             event = select.POLLOUT if client.state == "connecting" else select.POLLIN
             self.dispatcher.watch(descriptor, event, self.read, self._client_broken)
-        if client.state == "connected":
+        # One that is closed again and again before it brought anything is reported once, not four times a second.
+        if client.state == "connected" and client.fruitless < 2 and (self._told or client.fruitless):
             self._told = ""
             self.log.say("notice", "connected to " + client.uri)
             self.tell_connected()

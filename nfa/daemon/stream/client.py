@@ -14,7 +14,9 @@ from .framing import Framer
 
 DEFAULT_SOURCE = "unix:///var/run/netifyd/netifyd.sock"
 FIRST_WAIT = 0.25
+"""Seconds before the next attempt. netifyd reports a flow once: what begins before nfa is connected again goes by unseen."""
 LONGEST_WAIT = 30.0
+"""The same for a remote host, at the most. Nobody else is bothered by attempts to reach a local one."""
 _CODES = {
     errno.ENOENT: "source-missing",
     errno.ECONNREFUSED: "source-refused",
@@ -46,6 +48,12 @@ def parse_source(uri: str, lowest_port: int = 1) -> tuple[int, object]:
     return socket.AF_INET6 if ":" in host else socket.AF_INET, (host, int(port))
 
 
+def is_local(family: int, address: object) -> bool:
+    """Return whether a source is on this machine: a unix socket, or a loopback address."""
+    host = str(address[0]) if isinstance(address, tuple) else ""
+    return family == socket.AF_UNIX or host == "::1" or host.startswith("127.")
+
+
 def code_of(error: "int | None") -> str:
     """Return the kind of an error of a connection (docs/codes.md) by its number."""
     return _CODES.get(error or 0, "source-unreachable")
@@ -69,6 +77,8 @@ class Client:
         """The kind of the last error, one of docs/codes.md."""
         self.bad = {"length": 0, "oversize": 0, "resync_bytes": 0}
         """Totals over all connections; those of the framer are of the present one."""
+        self.fruitless = 0
+        """Connections in a row that brought no payload, the present one included."""
         self._wait = FIRST_WAIT
 
     def change(self, uri: str) -> None:
@@ -78,6 +88,7 @@ class Client:
         self.state = "waiting"
         self.deadline = 0.0
         self.last_error = self.code = ""
+        self.fruitless = 0
         self._wait = FIRST_WAIT
 
     def start(self, now: float) -> None:
@@ -109,6 +120,7 @@ class Client:
     def _connected(self) -> None:
         self.state = "connected"
         self.connects += 1
+        self.fruitless += 1
         self.deadline = 0.0
 
     def timeout(self, now: float) -> None:
@@ -142,10 +154,12 @@ class Client:
         payloads = self.framer.feed(chunk)
         if payloads:
             self._wait = FIRST_WAIT
+            self.fruitless = 0
         return payloads
 
     def lose(self, now: float, why: str, code: str) -> None:
-        """Close, and wait before the next attempt: 0.25 s, doubled each time up to 30 s, and a quarter more or less.
+        """Close, and wait before the next attempt: up to 0.25 s, and for a remote host twice as long each time, up to 30 s, and
+        a quarter more or less.
 
         `why`: in words; `code`: one of docs/codes.md.
         """
@@ -154,6 +168,9 @@ class Client:
         self.last_error = why
         self.code = code
         self.state = "waiting"
+        if is_local(self._family, self._address):
+            self.deadline = now + FIRST_WAIT
+            return
         self.deadline = now + self._wait * (0.75 + os.urandom(1)[0] / 510)
         self._wait = min(self._wait * 2, LONGEST_WAIT)
 
