@@ -23,10 +23,11 @@ from .config.members import members_of
 from .config.model import Action, Policy, Text
 from .config.sources import UCI_FOLDER, Sources, load
 from .expression import Context, understand
+from .expression.attributes import SIDES, find
 from .expression.check import parse_address
 from .expression.generate import Generator
 from .expression.index import Index
-from .expression.tree import And, Everything, Network, Node, Not, Or, Test, any_of
+from .expression.tree import And, Everything, Network, Node, Not, Or, Test, any_of, attributes_of
 from .provision import conntrack, pf
 from .provision.kernel import Kernel
 from .provision.keys import key_source
@@ -215,8 +216,22 @@ def interface_test(interface: str) -> Node:
     if interface == "*":
         return Everything()
     if interface in ("lan", "wan"):
-        return Test("side", "==", 1 if interface == "lan" else -1, interface)
+        return Test("side", "==", "side_" + interface, interface)
     return Test("interface", "==", interface, interface)
+
+
+def chooses_side(item: CompiledAction, policy: Policy) -> bool:
+    """Return whether an action says from which interface its flows come, or one of its targets does.
+
+    Such an action also gets the second record of a flow that two interfaces report.
+    """
+    interfaces = [
+        item.action.interface,
+        *(policy.targets[name].interface for name in item.action.targets if name in policy.targets),
+    ]
+    if any(interface != "*" for interface in interfaces):
+        return True
+    return item.criteria is not None and any(find(name).name in SIDES for name in attributes_of(item.criteria))
 
 
 def decision(compiled: Compiled, generator: Generator) -> tuple[str, dict[str, object]]:
@@ -237,6 +252,7 @@ def decision(compiled: Compiled, generator: Generator) -> tuple[str, dict[str, o
         "everywhere": tuple(everywhere),
         "criteria": criteria,
         "exemptions": exemptions,
+        "sided": tuple(number for number, item in enumerate(compiled.actions) if chooses_side(item, compiled.policy)),
         "halts": tuple(number for number, item in enumerate(compiled.actions) if item.action.halt_on_match),
     }
 

@@ -124,6 +124,7 @@ class Daemon(Loop):
         self.log.say("notice", "version " + __version__ + " started")
         insist = self.dispatcher.insist
         insist(self.healing.open, self.dispatcher)
+        insist(self.interfaces.open, self.dispatcher)
         if self.ubus is not None:
             insist(self.ubus.open, self.dispatcher)
         try:

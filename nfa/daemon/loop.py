@@ -15,6 +15,7 @@ from .base.messages import Log
 from .base.portable import monotonic
 from .bus.control import Control
 from .engine.engine import Engine
+from .netlink.interfaces import Interfaces
 from .stream.client import Client
 from .targets.registry import Registry
 from .targets.sets.healing import Healing
@@ -51,6 +52,7 @@ class Loop:
         self.registry = registry
         self.healing = healing
         self.control = control
+        self.interfaces = Interfaces(engine.networks.learn, log.say)
         self.running = True
         self._again: Iterator[Exception | None] | None = None
         """The live flows that are being re-evaluated."""
@@ -118,6 +120,7 @@ class Loop:
     def end(self) -> None:
         """Nothing new comes in any more."""
         self.disconnect()
+        self.dispatcher.guard(self.interfaces.close)
         self.dispatcher.end_steps()
         for timer in (self._second, self._reconnection, self._edge, self._healing_due):
             self.dispatcher.cancel(timer)

@@ -218,6 +218,13 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _part("iface_nfq_src", NAME, _NFQ, "v_nfq.get('src_iface', '')"),
     _part("iface_nfq_dst", NAME, _NFQ, "v_nfq.get('dst_iface', '')"),
     _plain("interface iface", NAME, "r.get('interface', '')"),
+    _plain(
+        "side",
+        CONSTANT,
+        "'side_lan' if r.get('internal') is True else 'side_wan' if r.get('internal') is False else 'side_unknown'",
+        constants=("side_lan", "side_wan", "side_unknown"),
+        unknown="side_unknown",
+    ),
     _list("alpn", STRINGS, f"texts({_ALPN[0]}, {_ALPN[1]})", _ALPN, _SSL),
     _text("client_sni", "v_ssl.get('client_sni', '')", _SSL),
     _text("server_cn", "v_ssl.get('server_cn', '')", _SSL),
@@ -231,8 +238,8 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _list("tags", STRINGS, "texts(f.get('tags', []))", ("f.get('tags', [])",)),
 )
 
-SIDE = _plain("side", INTEGER, "(r.get('internal') is True) - (r.get('internal') is False)")
-"""1 where the interface is one of the local network, -1 where it is none: what an action's `interface` may ask for."""
+SIDES = ("side", "interface")
+"""Attributes that choose from which interface a record comes."""
 
 BY_NAME: dict[str, Attribute] = {name: attribute for attribute in ATTRIBUTES for name in attribute.names}
 COMPACT = {"ai": "application", "pi": "protocol", "ac": "application_category", "pc": "protocol_category"}
@@ -241,4 +248,4 @@ CONSTANTS = tuple(constant for attribute in ATTRIBUTES for constant in attribute
 
 def find(name: str) -> Attribute:
     """Return an attribute by any of its names."""
-    return SIDE if name == "side" else BY_NAME[name]
+    return BY_NAME[name]

@@ -80,6 +80,18 @@ class Pattern:
     """Lower-case ASCII; for texts of that alone."""
 
 
+def attributes_of(node: Node) -> set[str]:
+    """Return the names of the attributes that a tree reads."""
+    if isinstance(node, Test):
+        return {node.attribute}
+    if isinstance(node, Not):
+        return attributes_of(node.item)
+    found: set[str] = set()
+    for item in node.items if isinstance(node, And | Or) else ():
+        found |= attributes_of(item)
+    return found
+
+
 def any_of(nodes: list[Node]) -> Node | None:
     """Join several expressions: a match of any one is a match. None for none."""
     if not nodes:

@@ -13,6 +13,7 @@ from collections import deque
 
 from ..stream.records import BAD_KINDS, BadRecord, catalogue, digest_key, read
 from .flows import MAX_FLOWS, Flows, Records
+from .networks import TURNED, TWICE, Networks
 from .policy import Plan, Policy
 from .view import MALFORMED
 
@@ -82,6 +83,8 @@ class Engine:
     ) -> None:
         """`recent`: decisions that are remembered; `kept_bytes`: of kept records for each of `max_flows`, 0 for KEPT_BYTES."""
         self.policy: Policy | None = None
+        self.networks = Networks()
+        self.networks.on_twice = self._found_twice
         self._refresh = refresh
         self._release = release
         self._pack: Callable[[bytes], bytes] = _same
@@ -96,6 +99,8 @@ class Engine:
         self._ending: dict[int, Held] = {}
         """Flows that were not heard of for long, and what they have yet to let go of."""
         self._age_at = 0
+        self._now = 0
+        """Second of the loop's clock of the records that are worked on, or that came last."""
         self.records = 0
         self.evaluated = 0
         self.matched = 0
@@ -128,10 +133,12 @@ class Engine:
 
     def take(self, payloads: list[bytes], now: int) -> None:
         """Work on payloads in order. Nothing that is in them raises."""
+        self._now = now
         policy = self.policy
         mask = policy.mask if policy is not None else None
         kinds = self.kinds
         fast = self._fast
+        orient = self.networks.orient
         last = None
         for payload in payloads:
             self.records += 1
@@ -140,10 +147,16 @@ class Engine:
                 kinds[kind] += 1
                 if kind == "flow":
                     last = value["flow"]
+                    how = orient(value, last, now)
                     if policy is None or mask is None:
                         continue
                     self.evaluated += 1
                     found = mask(value, last)  # policy.decide, without its call
+                    if how:
+                        if how & TURNED:
+                            payload = json.dumps(value).encode()
+                        if how & TWICE:
+                            found |= policy.twice
                     verdict = policy.verdicts.get(found) or policy.judge(found)
                     digest = digest_key(last["digest"])
                     if policy.keeps:
@@ -255,7 +268,11 @@ class Engine:
             yield None
 
     def _again(self, policy: Policy, digest: int, record: "Record", payload: bytes, now: int) -> None:
-        plan = policy.decide(record, record["flow"]).plan
+        flow = record["flow"]
+        found = policy.mask(record, flow)
+        if self.networks.again(record, flow) & TWICE:
+            found |= policy.twice
+        plan = policy.judged(found).plan
         if plan is None:
             self._end(digest, now, True)
             return
@@ -293,6 +310,13 @@ class Engine:
             held = self._pop_former(digest)
         if held is not None:
             self._release(held, now, withdraw)
+
+    def _found_twice(self, digests: list[str]) -> None:
+        """These flows are reported by another interface, too: what they hold is not their own."""
+        for digest in digests:
+            key = digest_key(digest)
+            self._end(key, self._now, True)
+            self.kept.pop(key)
 
     def _renamed(self, flow: "Record", now: int) -> None:
         """A flow goes on under another digest (netifyd 5, when it is reclassified): what the old one held is not its own."""
