@@ -218,13 +218,6 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _part("iface_nfq_src", NAME, _NFQ, "v_nfq.get('src_iface', '')"),
     _part("iface_nfq_dst", NAME, _NFQ, "v_nfq.get('dst_iface', '')"),
     _plain("interface iface", NAME, "r.get('interface', '')"),
-    _plain(
-        "side",
-        CONSTANT,
-        "'side_lan' if r.get('internal') is True else 'side_wan' if r.get('internal') is False else 'side_unknown'",
-        constants=("side_lan", "side_wan", "side_unknown"),
-        unknown="side_unknown",
-    ),
     _list("alpn", STRINGS, f"texts({_ALPN[0]}, {_ALPN[1]})", _ALPN, _SSL),
     _text("client_sni", "v_ssl.get('client_sni', '')", _SSL),
     _text("server_cn", "v_ssl.get('server_cn', '')", _SSL),
@@ -235,6 +228,13 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _text("user_agent", "v_http.get('user_agent', '')", _HTTP),
     _text("url", "v_http.get('url', '')", _HTTP),
     _text("bt_info_hash", "f.get('bt', NOTHING).get('info_hash', '')"),
+    _plain(
+        "side",
+        CONSTANT,
+        "'side_lan' if r.get('internal') is True else 'side_wan' if r.get('internal') is False else 'side_unknown'",
+        constants=("side_lan", "side_wan", "side_unknown"),
+        unknown="side_unknown",
+    ),
     _list("tags", STRINGS, "texts(f.get('tags', []))", ("f.get('tags', [])",)),
 )
 
