@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 from ..image import cpython as image
 from . import catalogue
@@ -27,7 +28,7 @@ from .expression.attributes import SIDES, find
 from .expression.check import parse_address
 from .expression.generate import Generator
 from .expression.index import Index
-from .expression.tree import And, Everything, Network, Node, Not, Or, Test, any_of, attributes_of
+from .expression.tree import And, Everything, Network, Node, Not, Or, Test, any_of, attributes_of, equalities
 from .provision import conntrack, pf
 from .provision.kernel import Kernel
 from .provision.keys import key_source
@@ -234,6 +235,30 @@ def chooses_side(item: CompiledAction, policy: Policy) -> bool:
     return item.criteria is not None and any(find(name).name in SIDES for name in attributes_of(item.criteria))
 
 
+MAX_WANTED = 256
+"""Conditions on interfaces and networks of which the daemon tells when no record comes from there."""
+
+
+def wanted(compiled: Compiled) -> list[tuple[str, str, str]]:
+    """Return what active actions ask of where flows come from: (action, "interface", "side" or "network", which)."""
+    found: dict[tuple[str, str, str], None] = {}
+    for item in compiled.actions:
+        if item.code or item.criteria is None:
+            continue
+        name, where = item.action.name, item.action.interface
+        if where != "*":
+            found[(name, "side" if where in ("lan", "wan") else "interface", where)] = None
+        for test in equalities(item.criteria):
+            attribute = find(test.attribute).name
+            if attribute == "interface" and isinstance(test.value, str):
+                found[(name, "interface", test.value)] = None
+            elif attribute == "side" and test.value in ("side_lan", "side_wan"):
+                found[(name, "side", str(test.value)[5:])] = None
+            elif attribute in ("local_ip", "ip") and isinstance(test.value, Network):
+                found[(name, "network", f"{ip_address(test.value.packed)}/{test.value.prefix}")] = None
+    return list(found)[:MAX_WANTED]
+
+
 def decision(compiled: Compiled, generator: Generator) -> tuple[str, dict[str, object]]:
     """Return the source of `mask(r, f)` (see `expression.index`), and what its bits mean: part of the image."""
     index = Index(generator)
@@ -252,6 +277,7 @@ def decision(compiled: Compiled, generator: Generator) -> tuple[str, dict[str, o
         "everywhere": tuple(everywhere),
         "criteria": criteria,
         "exemptions": exemptions,
+        "wanted": wanted(compiled),
         "sided": tuple(number for number, item in enumerate(compiled.actions) if chooses_side(item, compiled.policy)),
         "halts": tuple(number for number, item in enumerate(compiled.actions) if item.action.halt_on_match),
     }

@@ -53,6 +53,7 @@ class Loop:
         self.healing = healing
         self.control = control
         self.interfaces = Interfaces(engine.networks.learn, log.say)
+        registry.networks = engine.networks
         self.running = True
         self._again: Iterator[Exception | None] | None = None
         """The live flows that are being re-evaluated."""
@@ -219,6 +220,8 @@ class Loop:
             payloads = self.client.ready(moment)
         finally:
             self.follow_client()
+        if payloads:
+            self.engine.heard_at = moment
         self.take(payloads, int(moment) + 1)
 
     def take(self, payloads: list[bytes], now: int) -> None:
@@ -256,6 +259,8 @@ class Loop:
         state = client.state, client.connects, client.failures, client.fruitless
         if state == self._followed:
             return
+        if client.state == "connected" and state[:2] != self._followed[:2]:
+            self.engine.census.begin(self.turn_now())
         self._followed = state
         descriptor = client.socket.fileno() if client.socket else -1
         if self._descriptor not in (-1, descriptor):

@@ -92,6 +92,13 @@ def attributes_of(node: Node) -> set[str]:
     return found
 
 
+def equalities(node: Node) -> list[Test]:
+    """Return the tests for equality that are not under a NOT."""
+    if isinstance(node, Test):
+        return [node] if node.op == "==" else []
+    return [test for item in node.items for test in equalities(item)] if isinstance(node, And | Or) else []
+
+
 def any_of(nodes: list[Node]) -> Node | None:
     """Join several expressions: a match of any one is a match. None for none."""
     if not nodes:

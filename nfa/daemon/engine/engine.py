@@ -11,7 +11,8 @@ order of priority, what they reach. So what follows costs the same however many 
 import json
 from collections import deque
 
-from ..stream.records import BAD_KINDS, BadRecord, catalogue, digest_key, read
+from ..stream.records import BAD_KINDS, MAX_RENAMED, BadRecord, agent_facts, catalogue, digest_key, previous_keys, read
+from .census import Census
 from .flows import MAX_FLOWS, Flows, Records
 from .networks import TURNED, TWICE, Networks
 from .policy import Plan, Policy
@@ -26,8 +27,6 @@ if MYPY:
     Record = dict[str, Any]
     Held = bytes | tuple[bytes, ...]
 
-MAX_RENAMED = 8
-"""Earlier digests of a flow that are looked at."""
 RECENT = 200
 """Decisions that are remembered for `matches`, each with its record: about 300 kB of usual ones."""
 MAX_KEPT_RECORD = 4096
@@ -44,6 +43,7 @@ BRIEF = (
     "other_ip", "other_port", "detected_protocol_name", "detected_application_name", "host_server_name", "dns_host_name",
 )  # fmt: skip
 """The fields of a record that `matches` shows: netifyd's names, the first two of the envelope."""
+_PREVIOUS = b'"digest_prev"'
 LIFETIME = 600
 """A flow that was not heard of for one to two of these (seconds) is forgotten; netifyd purges idle flows after 30 to 300."""
 
@@ -83,8 +83,7 @@ class Engine:
     ) -> None:
         """`recent`: decisions that are remembered; `kept_bytes`: of kept records for each of `max_flows`, 0 for KEPT_BYTES."""
         self.policy: Policy | None = None
-        self.networks = Networks()
-        self.networks.on_twice = self._found_twice
+        self.networks = Networks(self._found_twice)
         self._refresh = refresh
         self._release = release
         self._pack: Callable[[bytes], bytes] = _same
@@ -112,6 +111,11 @@ class Engine:
         """The agent's own names, as JSON (a fifth of the memory that dictionaries take): applications, protocols, id to tag."""
         self.seen_at: object = None
         """When netifyd last saw a packet of the flow whose record came last, epoch milliseconds."""
+        self.heard_at = 0.0
+        """When the last records came, by the loop's clock."""
+        self.census = Census()
+        self._renames = False
+        """The agent is netifyd 5, which changes digests."""
         self.recent: deque[tuple[int, tuple[str, ...], tuple[str, ...], bytes | dict[str, object]]] = deque((), recent)  # noqa: RUF037 (MicroPython takes no keywords)
         """The last decisions, oldest first: (second of the loop's clock, names of actions, of targets, payload).
 
@@ -139,6 +143,7 @@ class Engine:
         kinds = self.kinds
         fast = self._fast
         orient = self.networks.orient
+        census = self.census
         last = None
         for payload in payloads:
             self.records += 1
@@ -147,6 +152,8 @@ class Engine:
                 kinds[kind] += 1
                 if kind == "flow":
                     last = value["flow"]
+                    if census.active:
+                        census.flow(digest_key(last["digest"]))
                     how = orient(value, last, now)
                     if policy is None or mask is None:
                         continue
@@ -173,14 +180,22 @@ class Engine:
                     if "digest_prev" in last:
                         self._renamed(last, now)
                 elif kind == "stats":
+                    if self._renames and _PREVIOUS in payload:
+                        self._goes_on(value, payload, now)
                     held = self.flows.renew(value)
                     if self.kept:
                         self.kept.renew(value)
                     if held is not None:
                         self._refresh(held, now)
+                    elif census.active:
+                        census.stats(value)
                 elif kind == "purge":
                     self._end(value, now, False)
                     self.kept.pop(value)
+                    if census.active:
+                        census.purge(value)
+                    if self._renames and _PREVIOUS in payload:
+                        self._gone(payload, now)
                 elif kind != "other":
                     self._agent(kind, value)
             except BadRecord as bad:
@@ -189,6 +204,7 @@ class Engine:
                 self.bad["types"] += 1
         if last is not None:
             self.seen_at = last.get("last_seen_at")
+            self._renames = self._renames or "digest_prev" in last
 
     def _count(self, plan: Plan, record: "Record", payload: bytes, now: int) -> None:
         """Note a decision: for the counters, for those who ask and for those who listen."""
@@ -268,9 +284,8 @@ class Engine:
             yield None
 
     def _again(self, policy: Policy, digest: int, record: "Record", payload: bytes, now: int) -> None:
-        flow = record["flow"]
-        found = policy.mask(record, flow)
-        if self.networks.again(record, flow) & TWICE:
+        found = policy.mask(record, record["flow"])
+        if self.networks.again(record, record["flow"]) & TWICE:
             found |= policy.twice
         plan = policy.judged(found).plan
         if plan is None:
@@ -305,18 +320,15 @@ class Engine:
 
     def _end(self, digest: int, now: int, withdraw: bool) -> None:
         """This flow holds nothing (any longer): what it held is withdrawn, or ends with its time."""
-        held = self.flows.young.pop(digest, None)
-        if held is None and (self.flows.older or self._ending):
-            held = self._pop_former(digest)
+        held = self._pop_held(digest)
         if held is not None:
             self._release(held, now, withdraw)
 
     def _found_twice(self, digests: list[str]) -> None:
         """These flows are reported by another interface, too: what they hold is not their own."""
         for digest in digests:
-            key = digest_key(digest)
-            self._end(key, self._now, True)
-            self.kept.pop(key)
+            self._end(digest_key(digest), self._now, True)
+            self.kept.pop(digest_key(digest))
 
     def _renamed(self, flow: "Record", now: int) -> None:
         """A flow goes on under another digest (netifyd 5, when it is reclassified): what the old one held is not its own."""
@@ -326,6 +338,31 @@ class Engine:
             if key != present:
                 self._end(key, now, True)
                 self.kept.pop(key)
+
+    def _goes_on(self, digest: int, payload: bytes, now: int) -> None:
+        """Statistics name earlier digests of a flow: without a flow record since, it holds what it held under those."""
+        for key in previous_keys(payload, digest):
+            self.census.renamed(key, digest)
+            held, packed = self._pop_held(key), self.kept.pop(key)
+            if held is not None and self.flows.get(digest) is not None:
+                self._release(held, now, True)
+            elif held is not None:
+                self.flows.young[digest] = held
+            if packed is not None and self.kept.get(digest) is None:
+                self.kept.put(digest, packed)
+
+    def _gone(self, payload: bytes, now: int) -> None:
+        """A flow has ended, under whichever of its digests it was known."""
+        for key in previous_keys(payload, 0):
+            self._end(key, now, False)
+            self.kept.pop(key)
+
+    def _pop_held(self, digest: int) -> "Held | None":
+        """Return what a flow holds, and forget it."""
+        held: Held | None = self.flows.young.pop(digest, None)
+        if held is None and (self.flows.older or self._ending):
+            return self._pop_former(digest)
+        return held
 
     def _pop_former(self, digest: int) -> "Held | None":
         """Return what a flow holds that was not heard of for a while, and forget it."""
@@ -337,7 +374,9 @@ class Engine:
         if now >= self._age_at:
             self._ending.update(self.flows.age())
             self.kept.age()
+            self.census.age()
             self._age_at = now + LIFETIME
+        self.census.tick(now)
 
     @property
     def busy(self) -> bool:
@@ -358,9 +397,5 @@ class Engine:
         if kind == "names":
             self.names = json.dumps(catalogue(record)).encode()
             return
-        for key in ("agent_version", "build_version", "json_version", "uptime", "flow_count"):
-            value = record.get(key)
-            if isinstance(value, int) or (isinstance(value, float) and value - value == 0):  # no NaN, no infinity: JSON
-                self.agent[key] = value
-            elif isinstance(value, str):
-                self.agent[key] = value[:128]
+        self.census.agent(self.agent.get("uptime"), record.get("uptime"))
+        self.agent.update(agent_facts(record))

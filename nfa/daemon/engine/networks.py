@@ -116,7 +116,8 @@ def is_special(packed: bytes) -> bool:
 class Networks:
     """What is ours. `original(flow)`: the inner address of a connection that has the router's own address outside, or None."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_twice: "Callable[[list[str]], object] | None" = None) -> None:
+        """`on_twice`: called with digests of flows of which it turns out later that another interface reports them, too."""
         self.known = False
         """Some networks are ours. As long as none is known, records stay as netifyd has them."""
         self.seen: dict[str, Seen] = {}
@@ -131,8 +132,7 @@ class Networks:
         self.twice = 0
         """Records of flows that another interface reports, too."""
         self.original: Callable[[Flow], bytes | None] | None = None
-        self.on_twice: Callable[[list[str]], object] | None = None
-        """Called with digests of flows of which it turns out later that another interface reports them, too."""
+        self._on_twice = on_twice
         self._early: dict[str, str] = {}
         """Digests of a WAN's flows that came before any LAN was known to be captured, and the interface behind which their
         local end is, "" with NAT."""
@@ -260,8 +260,13 @@ class Networks:
         return self._outside
 
     def forbids(self, packed: bytes) -> bool:
-        """Return whether an address must not be a set's element of its own: ours, the router's, or no single host's."""
+        """Return whether an address must not be an element by itself, as the other end: a rule that drops what is in the set
+        would cut a device of ours off, the router, or a group of hosts."""
         return is_special(packed) or self.place_of(packed).kind != OUTSIDE
+
+    def forbids_local(self, packed: bytes) -> bool:
+        """Return the same for a local end, which may be a device of ours."""
+        return is_special(packed) or packed in self._own
 
     # -- records ----------------------------------------------------------------------------------------------------
 
@@ -327,13 +332,13 @@ class Networks:
                 return self.seen[name]
         seen = self.seen[name] = Seen(internal if isinstance(internal, bool) and name != OTHERS else None)
         self._build()
-        if self._captured and self._early and self.on_twice is not None:
+        if self._captured and self._early and self._on_twice is not None:
             twice = [digest for digest, where in self._early.items() if where == name]
             if self._all_captured or not self.known:
                 twice += [digest for digest, where in self._early.items() if not where]
             for digest in twice:
                 del self._early[digest]
-            self.on_twice(twice)
+            self._on_twice(twice)
         return seen
 
     def _decide(self, flow: "Flow", name: str, seen: Seen, local: Place, other: Place, now: int) -> int:

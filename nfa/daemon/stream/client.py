@@ -71,6 +71,8 @@ class Client:
         self.deadline = 0.0
         self.bytes = 0
         self.connects = 0
+        self.connected_at = self.first_at = 0.0
+        """When the present connection was made, and the first one, by the loop's clock."""
         self.failures = 0
         self.last_error = ""
         self.code = ""
@@ -110,15 +112,17 @@ class Client:
         self.state = "connecting"
         problem = connect(self.socket, self._family, self._address)
         if problem == 0:
-            self._connected()
+            self._connected(now)
         elif problem not in (errno.EINPROGRESS, errno.EAGAIN):
             self.lose(now, strerror(problem), code_of(problem))
         elif problem == errno.EAGAIN:
             # A unix socket whose backlog is full says so; it does not connect later by itself.
             self.lose(now, "its backlog is full", "source-busy")
 
-    def _connected(self) -> None:
+    def _connected(self, now: float) -> None:
         self.state = "connected"
+        self.connected_at = now
+        self.first_at = self.first_at or now
         self.connects += 1
         self.fruitless += 1
         self.deadline = 0.0
@@ -138,7 +142,7 @@ class Client:
             if problem:
                 self.lose(now, strerror(problem), code_of(problem))
                 return []
-            self._connected()
+            self._connected(now)
         try:
             chunk = receive(self.socket, CHUNK)
         except OSError as failure:
