@@ -235,6 +235,18 @@ def chooses_side(item: CompiledAction, policy: Policy) -> bool:
     return item.criteria is not None and any(find(name).name in SIDES for name in attributes_of(item.criteria))
 
 
+def reads_marks(compiled: Compiled) -> list[str]:
+    """Return what reads conntrack marks: actions and targets, as they are called in messages."""
+    found = []
+    for item in compiled.actions:
+        trees = [tree for tree in (item.criteria, item.exemptions) if tree is not None and not item.code]
+        if any("fwmark" in (find(name).name for name in attributes_of(tree)) for tree in trees):
+            found.append(f"action {quote(item.action.name)}")
+    if compiled.exemptions is not None and any(find(name).name == "fwmark" for name in attributes_of(compiled.exemptions)):
+        found.append("a global exemption")
+    return found + [f"target {quote(slot['target'])}" for slot in compiled.slots if "mark" in slot["fields"]]
+
+
 MAX_WANTED = 256
 """Conditions on interfaces and networks of which the daemon tells when no record comes from there."""
 
@@ -278,6 +290,7 @@ def decision(compiled: Compiled, generator: Generator) -> tuple[str, dict[str, o
         "criteria": criteria,
         "exemptions": exemptions,
         "wanted": wanted(compiled),
+        "marks": bool(reads_marks(compiled)),
         "sided": tuple(number for number, item in enumerate(compiled.actions) if chooses_side(item, compiled.policy)),
         "halts": tuple(number for number, item in enumerate(compiled.actions) if item.action.halt_on_match),
     }

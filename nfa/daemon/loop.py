@@ -11,8 +11,10 @@ import select
 import time
 
 from .base.dispatcher import NEVER, Dispatcher
+from .base.findings import sentences
 from .base.messages import Log
 from .base.portable import monotonic
+from .bus import origins
 from .bus.control import Control
 from .engine.engine import Engine
 from .netlink.interfaces import Interfaces
@@ -23,8 +25,12 @@ from .targets.sets.healing import Healing
 MYPY = False
 if MYPY:
     from collections.abc import Iterator
+    from typing import Any
 
     from .engine.policy import Policy
+    from .targets.connections.entries import Entries
+
+    Flow = dict[str, Any]
 
 TURN_SECONDS = 0.02
 """How long a turn may be for the sake of records, live flows that are re-evaluated, or elements that are restored."""
@@ -54,6 +60,9 @@ class Loop:
         self.control = control
         self.interfaces = Interfaces(engine.networks.learn, log.say)
         registry.networks = engine.networks
+        self.entries: Entries | None = None
+        engine.networks.original = self._inner_end
+        engine.find_mark = self._mark
         self.running = True
         self._again: Iterator[Exception | None] | None = None
         """The live flows that are being re-evaluated."""
@@ -67,6 +76,8 @@ class Loop:
         self._followed: tuple[str, int, int, int] = ("waiting", 0, 0, 0)
         self._told = ""
         """Why there is no connection, as was said last; "" when it was said that there is one."""
+        self._silent_told = 0
+        """The connection of which it was reported that nothing comes, by its number."""
         self._longest = [0.0, 0.0]
         """The longest turn in this minute and in the one before, seconds."""
         dispatcher.on_memory_error = self.free_memory
@@ -76,6 +87,22 @@ class Loop:
         self._healing_due = dispatcher.at(NEVER, self._wake)
         for step in (self.take_rest, self.match_again, self.release, self.commit, self.heal):
             dispatcher.step(step)
+
+    # -- conntrack ----------------------------------------------------------------------------------------------------
+
+    def _asked(self) -> "Entries":
+        """Return what asks conntrack about flows: only those who need that have it in memory."""
+        if self.entries is None:
+            from .targets.connections.entries import Entries
+
+            self.entries = Entries()
+        return self.entries
+
+    def _inner_end(self, flow: "Flow") -> bytes | None:
+        return self._asked().inner(flow)
+
+    def _mark(self, flow: "Flow") -> int:
+        return self._asked().mark(flow)
 
     # -- what others add --------------------------------------------------------------------------------------------
 
@@ -115,13 +142,23 @@ class Loop:
         guard(self.engine.tick, now)
         guard(self.registry.tick, now)
         guard(self.healing.tick, moment)
+        guard(self._tell_silence)
         if now % 60 == 0:
             self._longest = [0.0, self._longest[0]]
+
+    def _tell_silence(self) -> None:
+        """Report once for each connection that netifyd sends nothing."""
+        silence = origins.silent(self) if self._silent_told != self.client.connects else None
+        if silence is not None:
+            self._silent_told = self.client.connects
+            self.log.say("warning", sentences(silence))
 
     def end(self) -> None:
         """Nothing new comes in any more."""
         self.disconnect()
         self.dispatcher.guard(self.interfaces.close)
+        if self.entries is not None:
+            self.dispatcher.guard(self.entries.close)
         self.dispatcher.end_steps()
         for timer in (self._second, self._reconnection, self._edge, self._healing_due):
             self.dispatcher.cancel(timer)

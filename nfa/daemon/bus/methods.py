@@ -7,7 +7,7 @@ What takes long is done in slices of the loop's turns or by a child; answers are
 
 import json
 
-from ..engine.engine import brief
+from ..engine.brief import brief
 from ..stream.records import BadRecord, read
 from ..targets.texts import reader
 from . import status

@@ -5,18 +5,35 @@ In: the daemon. Out: plain data, and findings (`base.findings`) that only the ru
 
 from ..base.findings import finding
 from ..base.portable import monotonic
-from ..engine.networks import OURS, network_of
+from ..engine.addresses import network_of
+from ..engine.networks import OURS
 
 MYPY = False
 if MYPY:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Protocol
 
     from ..base.findings import Finding
+    from ..engine.engine import Engine
     from ..engine.networks import Networks
-    from .status import Reporting
+    from ..netlink.interfaces import Interfaces
+    from ..stream.client import Client
 
     Data = dict[str, Any]
+
+    class Hearing(Protocol):
+        """Who hears netifyd."""
+
+        client: Client
+        engine: Engine
+
+    class Knowing(Hearing, Protocol):
+        """Who knows the router's networks, too."""
+
+        interfaces: Interfaces
+
+        def now(self) -> int: ...
+
 
 SILENT = 60.0
 """Seconds in which a netifyd that is connected sends something: 4.x has a status every 15 seconds."""
@@ -27,7 +44,7 @@ MAX_TOLD = 8
 """Findings of one kind."""
 
 
-def networks(daemon: "Reporting", wall: "Callable[[int, int], int | None]") -> "Data":
+def networks(daemon: "Knowing", wall: "Callable[[int, int], int | None]") -> "Data":
     """Return our networks, and which interfaces and networks flow records came from. `wall`: that of `status`."""
     known: Networks = daemon.engine.networks
     now = daemon.now()
@@ -57,7 +74,7 @@ def networks(daemon: "Reporting", wall: "Callable[[int, int], int | None]") -> "
     }
 
 
-def findings(daemon: "Reporting") -> "list[Finding]":
+def findings(daemon: "Knowing") -> "list[Finding]":
     """Return what the daemon has noticed of its source and of what the policy asks for."""
     found: list[Finding] = []
     silence = silent(daemon)
@@ -83,7 +100,7 @@ def findings(daemon: "Reporting") -> "list[Finding]":
     return found + _missing(daemon)
 
 
-def silent(daemon: "Reporting") -> "Finding | None":
+def silent(daemon: "Hearing") -> "Finding | None":
     """Return the finding that a connected source sends nothing."""
     since = monotonic() - max(daemon.client.connected_at, daemon.engine.heard_at)
     if daemon.client.state != "connected" or since < SILENT:
@@ -97,7 +114,7 @@ def silent(daemon: "Reporting") -> "Finding | None":
     )  # fmt: skip
 
 
-def _missing(daemon: "Reporting") -> "list[Finding]":
+def _missing(daemon: "Knowing") -> "list[Finding]":
     """Return the interfaces and networks that actions ask for, and no flow record came from, while others did."""
     engine, known = daemon.engine, daemon.engine.networks
     if engine.policy is None or engine.kinds["flow"] < ENOUGH_FLOWS or monotonic() - daemon.client.first_at < ENOUGH_TIME:

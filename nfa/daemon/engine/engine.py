@@ -12,11 +12,12 @@ import json
 from collections import deque
 
 from ..stream.records import BAD_KINDS, MAX_RENAMED, BadRecord, agent_facts, catalogue, digest_key, previous_keys, read
+from .brief import brief
 from .census import Census
 from .flows import MAX_FLOWS, Flows, Records
 from .networks import TURNED, TWICE, Networks
 from .policy import Plan, Policy
-from .view import MALFORMED
+from .view import MALFORMED, NOTHING
 
 MYPY = False
 if MYPY:
@@ -31,34 +32,15 @@ RECENT = 200
 """Decisions that are remembered for `matches`, each with its record: about 300 kB of usual ones."""
 MAX_KEPT_RECORD = 4096
 """Bytes of a record that is remembered whole; of a longer one (strangers choose host names) only the fields of BRIEF are."""
-MAX_BRIEF_TEXT = 256
 KEPT_BYTES = 400
 """Bytes of a kept record, on average: those of usual ones are about 200."""
 PART = 8
 """Payloads that are worked on between two looks at the clock."""
 RELEASED = 64
 """Flows that end between two looks at the clock."""
-BRIEF = (
-    "interface", "internal", "digest", "ip_version", "ip_protocol", "local_ip", "local_mac", "local_port", "local_origin",
-    "other_ip", "other_port", "detected_protocol_name", "detected_application_name", "host_server_name", "dns_host_name",
-)  # fmt: skip
-"""The fields of a record that `matches` shows: netifyd's names, the first two of the envelope."""
 _PREVIOUS = b'"digest_prev"'
 LIFETIME = 600
 """A flow that was not heard of for one to two of these (seconds) is forgotten; netifyd purges idle flows after 30 to 300."""
-
-
-def brief(record: "Record") -> dict[str, object]:
-    """Return the fields of a flow record that a person needs to know the flow again, long texts cut."""
-    flow = record["flow"]
-    found: dict[str, object] = {}
-    for name in BRIEF:
-        value = record.get(name) if name in ("interface", "internal") else flow.get(name)
-        if isinstance(value, str):
-            found[name] = value[:MAX_BRIEF_TEXT]
-        elif isinstance(value, int):
-            found[name] = value
-    return found
 
 
 def _same(payload: bytes) -> bytes:
@@ -113,9 +95,11 @@ class Engine:
         """When netifyd last saw a packet of the flow whose record came last, epoch milliseconds."""
         self.heard_at = 0.0
         """When the last records came, by the loop's clock."""
+        self.find_mark: Callable[[Record], int] | None = None
+        """Returns the conntrack mark of a flow."""
         self.census = Census()
         self._renames = False
-        """The agent is netifyd 5, which changes digests."""
+        """netifyd 5: it changes digests."""
         self.recent: deque[tuple[int, tuple[str, ...], tuple[str, ...], bytes | dict[str, object]]] = deque((), recent)  # noqa: RUF037 (MicroPython takes no keywords)
         """The last decisions, oldest first: (second of the loop's clock, names of actions, of targets, payload).
 
@@ -158,6 +142,8 @@ class Engine:
                     if policy is None or mask is None:
                         continue
                     self.evaluated += 1
+                    if policy.marks:
+                        self._look_mark_up(last)
                     found = mask(value, last)  # policy.decide, without its call
                     if how:
                         if how & TURNED:
@@ -230,12 +216,7 @@ class Engine:
                 target.counters.skipped += 1  # it lacks what this target needs; the others get theirs
                 continue
             if key is not None:
-                if held is None:
-                    held = key
-                elif isinstance(held, tuple):
-                    held += (key,)
-                else:
-                    held = (held, key)
+                held = key if held is None else (held + (key,) if isinstance(held, tuple) else (held, key))
         if before is not None and before != held:
             self._release_rest(before, held, now)
         if held is not None:
@@ -284,6 +265,8 @@ class Engine:
             yield None
 
     def _again(self, policy: Policy, digest: int, record: "Record", payload: bytes, now: int) -> None:
+        if policy.marks:
+            self._look_mark_up(record["flow"])
         found = policy.mask(record, record["flow"])
         if self.networks.again(record, record["flow"]) & TWICE:
             found |= policy.twice
@@ -323,6 +306,13 @@ class Engine:
         held = self._pop_held(digest)
         if held is not None:
             self._release(held, now, withdraw)
+
+    def _look_mark_up(self, flow: "Record") -> None:
+        """Put the connection's mark into a record that has none: netifyd often knows none, and never on a LAN."""
+        if self.find_mark is not None and not (flow.get("ct_mark") or flow.get("conntrack", NOTHING).get("mark")):
+            mark = self.find_mark(flow)
+            if mark:
+                flow["ct_mark"] = mark
 
     def _found_twice(self, digests: list[str]) -> None:
         """These flows are reported by another interface, too: what they hold is not their own."""

@@ -10,6 +10,7 @@ interface that netifyd captures as external, or one with a default route that ne
 """
 
 from ..base.portable import ROOM, SECRET_HASH
+from .addresses import cut, is_special, network_of, text_of
 from .view import address
 
 MYPY = False
@@ -32,8 +33,8 @@ ROUTER = "router"
 """In place of a network: the router itself."""
 MAX_ORIGINS = 128
 """Pairs of interface and network that are counted each by itself."""
-MAX_EARLY = 256
-"""Flows of a WAN that are remembered until it is known whether a LAN is captured, too."""
+MAX_OPEN = 256
+"""Flows of a WAN that are remembered for the case that a LAN reports them a moment later."""
 TABLE_MAIN = 254
 _DEFAULT = 1
 """A route with a prefix no longer than this is a default route: VPNs set two halves, 0.0.0.0/1 and 128.0.0.0/1."""
@@ -73,46 +74,6 @@ class Seen:
         self.twice = 0
 
 
-def network_of(text: str) -> tuple[bytes, int]:
-    """Return (packed network, prefix length) of "192.168.1.0/24", or of an address. Raises ValueError with words."""
-    where, slash, length = text.strip().partition("/")
-    try:
-        packed = address(where)
-        prefix = int(length) if slash else 8 * len(packed)
-    except (ValueError, OSError):
-        packed, prefix = b"", -1
-    if not packed or not 0 <= prefix <= 8 * len(packed):
-        raise ValueError(
-            "'" + text[:64] + "' is not a network: expected an address and a prefix length, such as 192.168.1.0/24"
-        )
-    return packed, prefix
-
-
-def cut(packed: bytes, prefix: int) -> bytes:
-    """Return the bytes that addresses of a network begin with, the bits beyond its prefix 0."""
-    whole, bits = prefix // 8, prefix % 8
-    return packed[:whole] + bytes((packed[whole] & (0xFF00 >> bits & 0xFF),)) if bits else packed[:whole]
-
-
-def text_of(packed: bytes, prefix: int) -> str:
-    """Return a network as people write it, "192.168.1.0/24"; the zeros of IPv6 are not all left out."""
-    whole = cut(packed, prefix)
-    whole += bytes(len(packed) - len(whole))
-    if len(packed) == 4:
-        return ".".join([str(byte) for byte in whole]) + "/" + str(prefix)
-    words = [hex(whole[index] << 8 | whole[index + 1])[2:] for index in range(0, 16, 2)]
-    while words and words[-1] == "0":
-        words.pop()
-    return ":".join(words) + ("/" if len(words) == 8 else "::/") + str(prefix)
-
-
-def is_special(packed: bytes) -> bool:
-    """Return whether an address is no single host's elsewhere: multicast, broadcast, link-local, loopback, unspecified."""
-    if len(packed) == 4:
-        return packed[0] in (0, 127) or packed[0] >= 224 or packed[:2] == b"\xa9\xfe"
-    return packed[0] == 0xFF or (packed[0] == 0xFE and packed[1] & 0xC0 == 0x80) or not any(packed[:15])
-
-
 class Networks:
     """What is ours. `original(flow)`: the inner address of a connection that has the router's own address outside, or None."""
 
@@ -125,17 +86,13 @@ class Networks:
         """By interface and network."""
         self.places: list[Place] = []
         """Our networks."""
-        self.left_out = 0
-        self.turned = 0
-        """Records whose ends were the wrong way round; `retyped`: those where only `other_type` was wrong."""
-        self.retyped = 0
-        self.twice = 0
-        """Records of flows that another interface reports, too."""
+        self.left_out = self.turned = self.retyped = self.twice = 0
+        """Networks beyond the bound; records whose ends were the wrong way round; those where only `other_type` was wrong;
+        and those of flows that another interface reports, too."""
         self.original: Callable[[Flow], bytes | None] | None = None
         self._on_twice = on_twice
-        self._early: dict[str, str] = {}
-        """Digests of a WAN's flows that came before any LAN was known to be captured, and the interface behind which their
-        local end is, "" with NAT."""
+        self._open: dict[object, str] = {}
+        """Digests of a WAN's flows that may be reported by a LAN yet, by what both records have in common."""
         self._facts: tuple[Any, ...] = ({}, [], [])
         self._named: list[tuple[bytes, int]] = []
         self._own: dict[bytes, Place] = {}
@@ -149,8 +106,8 @@ class Networks:
         self._inner: list[str] = []
         """Interfaces of our networks."""
         self._captured = False
-        """A LAN is captured; `_outer`: a WAN is."""
-        self._outer = False
+        """A LAN is captured; `_remembers`: a WAN is, or may be: what a LAN reports is remembered."""
+        self._remembers = True
         self._all_captured = False
         self._twins: dict[object, None] = {}
         """Flows that a LAN reported lately, without the local address, which NAT changes; `_older`: those before."""
@@ -227,7 +184,7 @@ class Networks:
     def _look_around(self) -> None:
         """Note what is captured."""
         self._captured = any(seen.internal is True for seen in self.seen.values())
-        self._outer = any(seen.internal is False for seen in self.seen.values())
+        self._remembers = self._remembers or any(seen.internal is False for seen in self.seen.values())
         self._all_captured = self._captured and all(self._is_captured(name) for name in self._inner)
 
     def _is_captured(self, name: str) -> bool:
@@ -282,7 +239,7 @@ class Networks:
             return self._unusual(record, flow, key, now)
         origin.count += 1
         origin.last = now
-        if self._outer:
+        if self._remembers:
             self._remember(flow)
         return 0
 
@@ -332,13 +289,6 @@ class Networks:
                 return self.seen[name]
         seen = self.seen[name] = Seen(internal if isinstance(internal, bool) and name != OTHERS else None)
         self._build()
-        if self._captured and self._early and self._on_twice is not None:
-            twice = [digest for digest, where in self._early.items() if where == name]
-            if self._all_captured or not self.known:
-                twice += [digest for digest, where in self._early.items() if not where]
-            for digest in twice:
-                del self._early[digest]
-            self._on_twice(twice)
         return seen
 
     def _decide(self, flow: "Flow", name: str, seen: Seen, local: Place, other: Place, now: int) -> int:
@@ -366,37 +316,39 @@ class Networks:
                 if now:
                     self.turned += turned
                     self.retyped += not turned
-        if seen.internal is True and self._outer and now:
+        if seen.internal is True and self._remembers and now:
             self._remember(flow)
-        if not self._captured:
-            inner = local.kind == OURS or flow.get("ip_nat") is True
-            if now and inner and seen.internal is False and len(self._early) < MAX_EARLY:
-                self._early[flow["digest"]] = local.interface if local.kind == OURS else ""
-        elif self._is_twice(flow, name, seen, local):
+        if self._is_twice(flow, name, seen, local):
             found |= TWICE
             if now:
                 self.twice += 1
                 seen.twice += 1
+        elif now and seen.internal is False:
+            if len(self._open) >= MAX_OPEN:
+                self._open.clear()
+            self._open[self._common(flow)] = flow["digest"]
         return found
 
     # -- flows that are reported twice ------------------------------------------------------------------------------
 
-    def _twin(self, flow: "Flow") -> object:
-        """Return what the two records of a connection that goes through the router have in common; None without ports."""
-        port, far = flow.get("local_port", 0), flow.get("other_port", 0)
-        if not port or not far:
-            return None
-        key = flow["ip_protocol"], port, far, flow["other_ip"]
+    def _common(self, flow: "Flow") -> object:
+        """Return what the two records of a connection that goes through the router have in common."""
+        key = flow["ip_protocol"], flow.get("local_port", 0), flow.get("other_port", 0), flow["other_ip"]
         return hash(key) if SECRET_HASH else key
 
     def _remember(self, flow: "Flow") -> None:
-        """Remember a flow that a LAN reported."""
-        key = self._twin(flow)
-        if key is None or key in self._twins:
+        """Remember a flow that a LAN reported. Its record of the WAN may have come before."""
+        key = self._common(flow)
+        if key in self._twins:
             return
         if len(self._twins) >= ROOM:
-            self._older, self._twins = self._twins, {}
+            # A thousand flows, and none from a WAN: it is not captured.
+            self._remembers = any(seen.internal is False for seen in self.seen.values())
+            self._older, self._twins = self._twins if self._remembers else {}, {}
         self._twins[key] = None
+        digest = self._open.pop(key, None)
+        if digest is not None and self._on_twice is not None and flow.get("local_port"):
+            self._on_twice([digest])
 
     def _is_twice(self, flow: "Flow", name: str, seen: Seen, local: Place) -> bool:
         """Return whether another interface reports this flow, too: the one that its local end is behind.
@@ -405,12 +357,12 @@ class Networks:
         """
         if local.kind == OURS:
             return local.interface != name and self._is_captured(local.interface)
-        if seen.internal is not False:
+        if seen.internal is not False or not self._captured:
             return False
         if flow.get("ip_nat") is True and (self._all_captured or not self.known):
             return True
-        key = self._twin(flow)
-        if key is not None and (key in self._twins or key in self._older):
+        key = self._common(flow)
+        if (key in self._twins or key in self._older) and flow.get("local_port"):  # ICMP has none: it may be the router's own
             return True
         if local.kind == OWN and self.original is not None:
             inner = self.original(flow)
@@ -436,8 +388,7 @@ def turn(flow: "Flow") -> None:
 
 
 def _swap(table: "Flow", mine: str, far: str) -> None:
-    first, second = table.pop(mine, None), table.pop(far, None)
-    if second is not None:
-        table[mine] = second
-    if first is not None:
-        table[far] = first
+    """Exchange two fields, of which one may be missing."""
+    for name, value in ((mine, table.pop(far, None)), (far, table.pop(mine, None))):
+        if value is not None:
+            table[name] = value

@@ -124,6 +124,8 @@ class Policy:
         self.twice = 1 << alternatives
         """One more bit of a mask: another interface reports this flow, too. Only the actions in `_sided` match it."""
         self._sided = data["sided"]
+        self.marks: bool = data["marks"]
+        """It reads conntrack marks."""
         self.wanted: list[tuple[str, str, str]] = data["wanted"]
         """What actions ask of where flows come from: (action, "interface", "side" or "network", which)."""
         self._criteria = _owners(data["criteria"])

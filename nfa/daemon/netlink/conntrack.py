@@ -161,12 +161,12 @@ def entries(data: bytes, sequence: int, protocol: int) -> tuple[list[tuple[bytes
                 tuples = dict(attributes(data[position + 20 : position + length]))
                 if CTA_TUPLE_ORIG in tuples and CTA_TUPLE_REPLY in tuples:
                     original = tuples[CTA_TUPLE_ORIG]
-                    found.append((_addresses(original), _addresses(tuples[CTA_TUPLE_REPLY]), original))
+                    found.append((addresses(original), addresses(tuples[CTA_TUPLE_REPLY]), original))
         position += (length + 3) & ~3
     return found, -1
 
 
-def _addresses(payload: bytes) -> bytes:
+def addresses(payload: bytes) -> bytes:
     """Return source and destination of a tuple, one after the other; b"" where one of them is missing."""
     found = dict(attributes(dict(attributes(payload)).get(CTA_TUPLE_IP, b"")))
     if CTA_IP_V4_SRC in found and CTA_IP_V4_DST in found:

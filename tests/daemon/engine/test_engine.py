@@ -15,18 +15,16 @@ from policies import Desk, Noted, compiled, config_of
 
 from nfa.daemon.base import packing
 from nfa.daemon.engine import index
+from nfa.daemon.engine.brief import BRIEF, MAX_BRIEF_TEXT, brief
 from nfa.daemon.engine.engine import (
-    BRIEF,
     KEPT_BYTES,
     LIFETIME,
-    MAX_BRIEF_TEXT,
     MAX_KEPT_RECORD,
     MAX_RENAMED,
     PART,
     RECENT,
     RELEASED,
     Engine,
-    brief,
 )
 from nfa.daemon.engine.view import View
 from nfa.daemon.stream.records import digest_key

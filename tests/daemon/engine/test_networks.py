@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from policies import Desk, compiled, config_of
 
-from nfa.daemon.engine import networks
-from nfa.daemon.engine.networks import MAX_EARLY, MAX_INTERFACES, MAX_NETWORKS, MAX_ORIGINS, TURNED, TWICE, Networks
+from nfa.daemon.engine import addresses, networks
+from nfa.daemon.engine.networks import MAX_INTERFACES, MAX_NETWORKS, MAX_OPEN, MAX_ORIGINS, TURNED, TWICE, Networks
 from nfa.daemon.engine.view import address
 from nfa.daemon.stream.records import digest_key
 
@@ -284,13 +284,16 @@ def test_between_two_networks_of_ours_a_flow_counts_where_its_local_end_is() -> 
     assert made.orient(guest, guest["flow"], 1) == TWICE
 
 
-def test_a_wan_record_that_comes_first_is_made_good(tmp_path: Path) -> None:
-    """At the start, a set would keep the router's own address for as long as the connection lasts."""
+@pytest.mark.parametrize("nat", [True, False])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_wan_record_that_comes_first_is_made_good(tmp_path: Path, nat: bool, known: bool) -> None:
+    """A set would keep the router's own address for as long as the connection lasts."""
     config = config_of({"all": {"criteria": ["*"]}})
     desk = Desk(compiled(tmp_path, config)[0], {"log.x": b"\0\0held"})
     made = desk.engine.networks
-    made.learn(NAMES, LAB, DEFAULT)
-    first, routers = wan("81.2.3.1", "77.7.7.7", ip_nat=True), wan("81.2.3.1", "9.9.9.9")
+    if known:
+        made.learn(NAMES, LAB, DEFAULT)
+    first, routers = wan("81.2.3.1", "77.7.7.7", ip_nat=nat), wan("81.2.3.1", "9.9.9.9")
     desk.take(first, routers)
     assert desk.engine.matched == 2
     desk.take(case("192.168.1.10", "77.7.7.7", "remote", True))
@@ -375,7 +378,7 @@ def test_what_is_remembered_is_bounded() -> None:
             "other_port": number + 1,
         }
         made.orient(outer, outer["flow"], 1)
-    assert len(made._early) <= MAX_EARLY and len(made._cache) <= networks.ROOM
+    assert len(made._open) <= MAX_OPEN and len(made._cache) <= networks.ROOM
     lan = case("192.168.1.10", "77.7.7.7", "remote", True)
     for number in range(5000):
         lan["flow"] |= {"other_port": number + 1, "other_ip": f"77.7.{number % 250}.{number // 250}"}
@@ -387,10 +390,10 @@ def test_what_is_remembered_is_bounded() -> None:
 def test_networks_are_shown_as_people_write_them(where: Any, prefix: int) -> None:
     """Status would name another network than it means."""
     prefix = min(prefix, where.max_prefixlen)
-    shown = networks.text_of(where.packed, prefix)
+    shown = addresses.text_of(where.packed, prefix)
     assert ip_network(shown) == ip_network((where.packed, prefix), strict=False)
-    packed, length = networks.network_of(shown)
-    assert (networks.cut(packed, length), length) == (networks.cut(where.packed, prefix), prefix)
+    packed, length = addresses.network_of(shown)
+    assert (addresses.cut(packed, length), length) == (addresses.cut(where.packed, prefix), prefix)
 
 
 @given(st.ip_addresses())
@@ -398,11 +401,11 @@ def test_special_addresses_are_those_of_the_registries(where: Any) -> None:
     """A set would take an address that is nobody's, or leave out somebody's."""
     special = where.is_multicast or where.is_loopback or where.is_link_local or where.is_unspecified
     special = special or (where.version == 4 and (where.packed[0] in (0, 127) or where.packed[0] >= 224))
-    assert networks.is_special(where.packed) == special or where.packed[:15] == bytes(15)
+    assert addresses.is_special(where.packed) == special or where.packed[:15] == bytes(15)
 
 
 @pytest.mark.parametrize("text", ["", "x", "192.168.1.0/33", "192.168.1.0/-1", "fe80::/129", "192.168.1/24", "1.2.3.4/x"])
 def test_what_is_no_network_is_refused_with_words(text: str) -> None:
     """A slip in --networks would be another network."""
     with pytest.raises(ValueError, match="is not a network"):
-        networks.network_of(text)
+        addresses.network_of(text)
