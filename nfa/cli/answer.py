@@ -69,7 +69,7 @@ def _explain(given: Answer, sources: Sources, paths: Paths) -> Answer:
     if compiled is None:
         return {"digest": record["flow"]["digest"], **_findings(reports)}
     try:
-        answer = explain(compiled, record).as_dict()
+        answer = explain(compiled, record, twice=given.get("twice") is True).as_dict()
     except (TypeError, AttributeError, ValueError, KeyError, OSError):
         raise Refused("a field of this flow record is malformed") from None
     answer["steps"], answer["steps_left_out"] = _telling(cast("list[Answer]", answer["steps"]))

@@ -8,7 +8,9 @@ What takes long is done in slices of the loop's turns or by a child; answers are
 import json
 
 from ..engine.brief import brief
-from ..stream.records import BadRecord, read
+from ..engine.networks import TWICE
+from ..engine.view import MALFORMED
+from ..stream.records import BadRecord, classify, read
 from ..targets.texts import reader
 from . import status
 from .ubus import INVALID_ARGUMENT, METHOD_NOT_FOUND, NOT_FOUND, OK, UNKNOWN_ERROR
@@ -268,7 +270,22 @@ def _explain(daemon: "Answering", given: "Data", reply: "Reply") -> None:
         flow = _recent_record(daemon, flow)
     if not isinstance(flow, dict):
         raise Refused(INVALID_ARGUMENT, "'flow' must be the digest of a recent decision (see matches), or a flow record")
-    daemon.loader.ask("explain", {"flow": flow}, reply)
+    record, twice = _oriented(daemon, flow)
+    daemon.loader.ask("explain", {"flow": record, "twice": twice}, reply)
+
+
+def _oriented(daemon: "Answering", given: "Data") -> "tuple[Data, bool]":
+    """Return a record as the daemon has it, by the networks that are ours, and whether another interface reports its flow, too.
+
+    One that is none is for the child to refuse.
+    """
+    whole = isinstance(given.get("flow"), dict)
+    record = {"type": "flow", "interface": "", "internal": True, "flow": given} if not whole else given
+    try:
+        copy = classify(json.loads(json.dumps({"type": "flow", **record})))[1]
+        return copy, bool(daemon.engine.networks.again(copy, copy["flow"]) & TWICE)
+    except (BadRecord,) + MALFORMED:
+        return given, False
 
 
 def _recent_record(daemon: "Answering", digest: str) -> "Data":

@@ -355,11 +355,11 @@ class Networks:
 
         `ip_nat` false is not sure: netifyd asks conntrack, whose entry may be gone.
         """
-        if local.kind == OURS:
+        if local.kind == OURS and local.interface:
             return local.interface != name and self._is_captured(local.interface)
         if seen.internal is not False or not self._captured:
             return False
-        if flow.get("ip_nat") is True and (self._all_captured or not self.known):
+        if flow.get("ip_nat") is True and (self._all_captured or not any(self._inner)):
             return True
         key = self._common(flow)
         if (key in self._twins or key in self._older) and flow.get("local_port"):  # ICMP has none: it may be the router's own

@@ -180,13 +180,13 @@ class Prepared:
             bound.append((slot, make if isinstance(slot, Slot) else slot.key_function(make)))
         made.bind(bound)
         networks = self._registry.networks
-        end = _only_address(self._image["slots"][target["slots"][0]])
+        end = only_address(self._image["slots"][target["slots"][0]])
         if end and networks is not None:
             made.forbids = networks.forbids if end == "other" else networks.forbids_local
         return made
 
 
-def _only_address(data: "Data") -> str:
+def only_address(data: "Data") -> str:
     """Return whose address an element of a slot is, "other" or "local"; "" when it is more, or something else."""
     if data["kind"] == "pftable":
         return str(data["type"])

@@ -198,6 +198,15 @@ def test_a_strangers_long_name_is_cut_and_the_record_not_kept(house: House) -> N
     assert (code, "too long" in data["error"]) == (NOT_FOUND, True)
 
 
+def test_explain_has_the_flow_as_the_daemon_has_it(house: House) -> None:
+    """It would say that a device's flow matches nothing, because netifyd calls the other end local."""
+    house.daemon.engine.networks.name(["192.168.1.0/24"])
+    flow = youtube(1, other_type="local")
+    flow["flow"] |= {"local_ip": "203.0.113.1", "other_ip": "192.168.1.20", "local_origin": False, "local_port": 443}
+    for given in (flow, flow["flow"]):
+        assert "203.0.113.1 . " in str(house.result("explain", flow=given)["effects"])
+
+
 def test_explain_takes_a_digest_of_a_recent_decision_or_a_record(house: House) -> None:
     """A click on a match says why."""
     record = youtube(7)
