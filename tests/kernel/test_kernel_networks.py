@@ -133,7 +133,8 @@ def test_a_network_that_comes_up_later_is_ours_from_then_on(lab: Lab) -> None:
 def net(lab: Lab) -> Iterator[Network]:
     with network(lab.namespace, lab.folder, {}) as made:
         # The kernel tracks connections only where a rule wants to know of them.
-        lab.namespace.nft("table ip nat { chain post { type nat hook postrouting priority srcnat; oifname wan masquerade; }; }")
+        nat = "oifname wan meta l4proto tcp masquerade to :20000-29999;"
+        lab.namespace.nft("table ip nat { chain post { type nat hook postrouting priority srcnat; " + nat + " }; }")
         lab.namespace.nft("add table inet track", "add chain inet track pre { type filter hook prerouting priority -100; }")
         lab.namespace.nft("add rule inet track pre ct state new counter")
         lab.namespace.run("ip", "route", "add", "default", "via", AWAY[4])
@@ -147,10 +148,9 @@ def test_conntrack_tells_whose_a_connection_on_the_wan_is(lab: Lab, net: Network
         lab.namespace.run("ip", *command.split())
     daemon = lab.start(policy({"t": nftset("t", "local_addr", "local_port")}))
     net.away.do("serve", "tcp", 4, 443)
-    lan = samples.flow(local=HOME[4], other=AWAY[4], other_port=80, interface="lan")
     wan = {"interface": "wan", "internal": False, "local": "203.0.113.1", "other": AWAY[4]}
-    lab.feed(lan)
     port = net.home.open("tcp", 4, AWAY[4], 443)
+    lab.feed(samples.flow(local=HOME[4], local_port=port, other=AWAY[4], interface="lan"))
     outer = net.entry("tcp", port).reply[3]
     for nat in (True, False):
         lab.feed(samples.flow(**wan, local_port=int(outer), ip_nat=nat, digest=f"{nat:040x}"))

@@ -75,7 +75,8 @@ class Seen:
 
 
 class Networks:
-    """What is ours. `original(flow)`: the inner address of a connection that has the router's own address outside, or None."""
+    """What is ours. `original(flow)`: inner address and port (packed) of a connection that has the router's address outside, or
+    None."""
 
     def __init__(self, on_twice: "Callable[[list[str]], object] | None" = None) -> None:
         """`on_twice`: called with digests of flows of which it turns out later that another interface reports them, too."""
@@ -318,22 +319,22 @@ class Networks:
                     self.retyped += not turned
         if seen.internal is True and self._remembers and now:
             self._remember(flow)
-        if self._is_twice(flow, name, seen, local):
+        if self._is_twice(flow, name, seen, local, now):
             found |= TWICE
             if now:
                 self.twice += 1
                 seen.twice += 1
-        elif now and seen.internal is False:
-            if len(self._open) >= MAX_OPEN:
-                self._open.clear()
-            self._open[self._common(flow)] = flow["digest"]
         return found
 
     # -- flows that are reported twice ------------------------------------------------------------------------------
 
     def _common(self, flow: "Flow") -> object:
         """Return what the two records of a connection that goes through the router have in common."""
-        key = flow["ip_protocol"], flow.get("local_port", 0), flow.get("other_port", 0), flow["other_ip"]
+        return self._key(flow, flow.get("local_port", 0))
+
+    @staticmethod
+    def _key(flow: "Flow", port: int) -> object:
+        key = flow["ip_protocol"], port, flow.get("other_port", 0), flow["other_ip"]
         return hash(key) if SECRET_HASH else key
 
     def _remember(self, flow: "Flow") -> None:
@@ -347,43 +348,49 @@ class Networks:
             self._older, self._twins = self._twins if self._remembers else {}, {}
         self._twins[key] = None
         digest = self._open.pop(key, None)
-        if digest is not None and self._on_twice is not None and flow.get("local_port"):
+        if digest is not None and self._on_twice is not None:
             self._on_twice([digest])
 
-    def _is_twice(self, flow: "Flow", name: str, seen: Seen, local: Place) -> bool:
+    def _is_twice(self, flow: "Flow", name: str, seen: Seen, local: Place, now: int) -> bool:
         """Return whether another interface reports this flow, too: the one that its local end is behind.
 
-        `ip_nat` false is not sure: netifyd asks conntrack, whose entry may be gone.
+        What only the WAN shows must not be missed: its record is a duplicate if netifyd says that it is behind NAT and
+        captures where it comes from, or if the LAN's record was seen; that may come a moment later.
         """
-        if local.kind == OURS and local.interface:
-            return local.interface != name and self._is_captured(local.interface)
-        if seen.internal is not False or not self._captured:
-            return False
-        if flow.get("ip_nat") is True and (self._all_captured or not any(self._inner)):
+        inside = local.kind == OURS and local.interface != ""
+        if seen.internal is not False:
+            return inside and local.interface != name and self._is_captured(local.interface)
+        nat = flow.get("ip_nat") is True and self._captured
+        if nat and (self._all_captured or not any(self._inner)):
             return True
         key = self._common(flow)
-        if (key in self._twins or key in self._older) and flow.get("local_port"):  # ICMP has none: it may be the router's own
-            return True
-        if local.kind == OWN and self.original is not None:
+        if local.kind == OWN and key not in self._twins and self.original is not None:
             inner = self.original(flow)
-            if inner is not None and inner not in self._own:
-                return self._is_captured(self.place_of(inner).interface)
+            if inner is not None:
+                if inner[:-2] in self._own:
+                    return False  # the router's own
+                if nat and self._is_captured(self.place_of(inner[:-2]).interface):
+                    return True
+                key = self._key(flow, int.from_bytes(inner[-2:], "big"))
+        if not inside and not flow.get("local_port"):
+            return False  # ICMP has no ports: it may be the router's own
+        if key in self._twins or key in self._older:
+            return True
+        if now:
+            if len(self._open) >= MAX_OPEN:
+                self._open.clear()
+            self._open[key] = flow["digest"]
         return False
-
-
-_PAIRS = ("ip", "mac", "port", "bytes", "packets", "rate")
 
 
 def turn(flow: "Flow") -> None:
     """Exchange the two ends of a flow."""
-    for name in _PAIRS:
-        mine, far = "local_" + name, "other_" + name
-        if mine in flow or far in flow:
-            _swap(flow, mine, far)
+    for name in ("ip", "mac", "port", "bytes", "packets", "rate"):
+        _swap(flow, "local_" + name, "other_" + name)
     if isinstance(flow.get("local_origin"), bool):
         flow["local_origin"] = not flow["local_origin"]
     category = flow.get("category")
-    if isinstance(category, dict) and ("local_network" in category or "other_network" in category):
+    if isinstance(category, dict):
         _swap(category, "local_network", "other_network")
 
 

@@ -174,3 +174,9 @@ def addresses(payload: bytes) -> bytes:
     if CTA_IP_V6_SRC in found and CTA_IP_V6_DST in found:
         return found[CTA_IP_V6_SRC] + found[CTA_IP_V6_DST]
     return b""
+
+
+def ports(payload: bytes) -> bytes:
+    """Return source and destination port of a tuple, one after the other in network order; zeros where it has none."""
+    found = dict(attributes(dict(attributes(payload)).get(CTA_TUPLE_PROTO, b"")))
+    return found.get(CTA_PROTO_SRC_PORT, b"\0\0") + found.get(CTA_PROTO_DST_PORT, b"\0\0")

@@ -14,14 +14,22 @@ REST = 1000
 
 
 class Entry:
-    """An entry: source and destination of either direction, one after the other, and its mark (0: it has none)."""
+    """An entry: the ends of either direction, each an address and a port (packed), and its mark (0: it has none)."""
 
     __slots__ = ("mark", "original", "reply")
 
     def __init__(self, original: bytes, reply: bytes, mark: int) -> None:
-        self.original = original
-        self.reply = reply
+        """`original`, `reply`: payloads of its tuples."""
+        self.original = _ends(original)
+        self.reply = _ends(reply)
         self.mark = mark
+
+
+def _ends(payload: bytes) -> tuple[bytes, bytes]:
+    """Return source and destination of a tuple, each with its port."""
+    addresses, ports = conntrack.addresses(payload), conntrack.ports(payload)
+    half = len(addresses) // 2
+    return addresses[:half] + ports[:2], addresses[half:] + ports[2:]
 
 
 class Lookup:
@@ -64,6 +72,4 @@ def _entry(found: "dict[int, bytes]") -> "Entry | None":
     original, reply = found.get(conntrack.CTA_TUPLE_ORIG), found.get(conntrack.CTA_TUPLE_REPLY)
     if original is None or reply is None:
         return None
-    return Entry(
-        conntrack.addresses(original), conntrack.addresses(reply), int.from_bytes(found.get(conntrack.CTA_MARK, b""), "big")
-    )
+    return Entry(original, reply, int.from_bytes(found.get(conntrack.CTA_MARK, b""), "big"))

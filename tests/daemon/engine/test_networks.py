@@ -257,23 +257,37 @@ def test_what_only_the_wan_shows_is_no_duplicate() -> None:
 def test_a_network_that_is_not_captured_is_not_missed_on_the_wan() -> None:
     """The children's network, which netifyd's autoconfiguration leaves out, would match nothing at all."""
     made = lab(DEFAULT, own(GUEST, "192.168.9.1/24"), own(GUEST, "fd00:9::1/64"))
-    lan = case("192.168.1.10", "77.7.7.7", "remote", True)
+    lan = case("192.168.1.10", "77.7.7.8", "remote", True)
     made.orient(lan, lan["flow"], 1)
     asked = []
+    inner = {5: ("192.168.9.7", 5), 6: ("192.168.1.10", 1000), 7: ("81.2.3.1", 7), 9: ("192.168.1.10", 77)}
 
-    def original(flow: Record) -> bytes:
+    def original(flow: Record) -> bytes | None:
         asked.append(flow["local_port"])
-        return address("192.168.9.7" if flow["local_port"] == 5 else "192.168.1.10" if flow["local_port"] == 6 else "81.2.3.1")
+        where, port = inner.get(flow["local_port"], ("", 0))
+        return address(where) + port.to_bytes(2, "big") if where else None
 
     made.original = original
-    for port, nat, expected in ((5, True, 0), (6, True, TWICE), (5, False, 0), (6, False, TWICE), (7, False, 0)):
+    cases = [
+        (5, True, 0),
+        (6, True, TWICE),
+        (5, False, 0),
+        (6, False, TWICE),
+        (7, False, 0),
+        (8, False, 0),
+        (8, True, 0),
+        (9, False, 0),
+    ]
+    for port, nat, expected in cases:
         record = wan("81.2.3.1", "77.7.7.8", ip_nat=nat)
         record["flow"]["local_port"] = port
         assert made.orient(record, record["flow"], 1) == expected, (port, nat)
-    assert asked == [5, 6, 5, 6, 7]
-    for where, expected in (("fd00:9::7", 0), ("fd00:1::7", TWICE)):
-        record = wan(where, "2a0a::1", ip_version=6)
-        assert made.orient(record, record["flow"], 1) == expected, where
+    assert asked == [port for port, _, _ in cases]
+    lan["flow"] |= {"local_ip": "fd00:1::7", "other_ip": "2a0a::1", "ip_version": 6}
+    made.orient(lan, lan["flow"], 1)
+    for where, far, expected in (("fd00:9::7", "2a0a::2", 0), ("fd00:1::7", "2a0a::1", TWICE), ("fd00:1::7", "2a0a::3", 0)):
+        record = wan(where, far, ip_version=6)
+        assert made.orient(record, record["flow"], 1) == expected, (where, far)
 
 
 def test_between_two_networks_of_ours_a_flow_counts_where_its_local_end_is() -> None:

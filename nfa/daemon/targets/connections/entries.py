@@ -23,13 +23,13 @@ class Entries:
         self.lookup = Lookup()
 
     def inner(self, flow: "Flow") -> bytes | None:
-        """Return the address of the inner end of a connection that has the router's own address as its local end."""
+        """Return address and port of the inner end of a connection that has the router's own address as its local end."""
         entry = self._find(flow, incoming)
         if entry is None:
             return None
-        half = len(entry.original) // 2
-        opened_outside = entry.original[:half] == incoming(flow)[2 : 2 + half]
-        return entry.reply[:half] if opened_outside else entry.original[:half]
+        outside = incoming(flow)
+        opened_outside = entry.original[0][:-2] == outside[2 : len(entry.original[0])]
+        return entry.reply[0] if opened_outside else entry.original[0]
 
     def mark(self, flow: "Flow") -> int:
         """Return the mark of a flow's connection, 0 when it has none."""
