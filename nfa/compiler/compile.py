@@ -102,6 +102,8 @@ class _Compiler:
         self.reports = reports
         self.catalogue = names_of_agent(paths)
         self.groups = {name: members_of(group) for name, group in load_groups(paths, reports).items()}
+        self._told: set[str] = set()
+        """What is said once."""
 
     def texts(self, texts: list[Text], what: str, consequence: str, addresses: bool) -> tuple[Node | None, bool]:
         """Understand the entries of a criteria or exemption list. Returns the tree (None: nothing) and whether all is well."""
@@ -152,9 +154,26 @@ class _Compiler:
             self.reports.error(
                 error.code, place, about(what, error.message), hint=error.hint, consequence=consequence, excerpt=lines
             )
+        read = {find(name).name for node in nodes for name in attributes_of(node)}
+        if "fwmark" in read:
+            self.tell_of_marks(text.place, what)
+        if "ja3" in read and "ja3" not in self._told:
+            self._told.add("ja3")
+            self.reports.info(
+                "no-ja3", text.place, about(what, "netifyd 5 sends no ja3: there this never matches"), hint="use ja4"
+            )
         if not nodes and not errors:
             self.reports.error("empty-text", text.place, f"{what or 'the text'} is empty", consequence=consequence)
         return nodes
+
+    def tell_of_marks(self, place: Place | None, what: str) -> None:
+        """Say once that marks are asked for."""
+        if "marks" in self._told:
+            return
+        self._told.add("marks")
+        message = about(what, "netifyd knows no conntrack marks on the LAN, and OpenWrt's build knows none at all")
+        consequence = "the daemon asks conntrack for the mark of each flow that has none: some 10 microseconds each"
+        self.reports.info("marks-looked-up", place, message, consequence=consequence)
 
     def action(self, action: Action, policy: Policy) -> CompiledAction:
         name = f"action {quote(action.name)}"
@@ -200,6 +219,9 @@ def understand_policy(policy: Policy, paths: Paths, reports: Reports, *, look: b
         slots = provision(wanted, None, reports)
     slots += pf.provision(wanted, policy.target_globals["pftable"])
     slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths.readable)
+    for slot in slots:
+        if "mark" in slot["fields"]:
+            compiler.tell_of_marks(policy.targets[slot["target"]].place, f"target {quote(slot['target'])}")
     hours = schedules(policy, uci, reports)
     return Compiled(policy, actions, exemptions, slots, compiler.catalogue, hours, reports)
 

@@ -267,8 +267,8 @@ def test_every_field_of_status_is_documented_and_no_other(tmp_path: Path) -> Non
     daemon = Daemon({"source": "unix:///nowhere", "files": [], "control": "/nowhere", "ubus": "none"})
     daemon.loader.take(image_of(compiled) | {"watch": []}, 1)
     report = status.report(daemon, methods.PAGE_BYTES)
-    flat = ("source", "policy", "flows", "kernel", "ubus", "loop", "memory", "faults")
-    nested = {*flat, "actions", "targets"}
+    flat = ("source", "policy", "flows", "networks", "kernel", "ubus", "loop", "memory", "faults")
+    nested = {*flat, "actions", "targets", "findings"}
     text = page("status.md")
     fields = {"Top": set(report) - nested, "actions": set(report["actions"]["a"]), "targets": set(report["targets"]["l"])}
     fields.update({name: set(report[name]) for name in flat})
