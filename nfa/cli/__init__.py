@@ -23,6 +23,7 @@ COMMANDS = {
     "matches": "show the last flows that matched",
     "elements": "show the elements in the running daemon's sets",
     "flush": "flush the sets of a target",
+    "adopt": "have connections that began before nfa begin again",
     "reload": "make the running daemon reload its configuration",
     "apps": "list the applications a policy may name",
     "protocols": "list the protocols a policy may name",

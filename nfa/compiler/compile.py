@@ -365,6 +365,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         "max_flows": policy.main["max_flows"],
         "names": json.dumps(catalogue.rows(compiled.catalogue), separators=(",", ":")).encode(),
         "log_level": policy.main["log_level"],
+        "adopt": policy.main["adopt"],
         "files": policy.files,
         **findings_of(reports),
     }

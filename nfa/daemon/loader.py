@@ -101,6 +101,8 @@ class Loader:
         """What `status` tells of the policy. `compiling`: since when the compiler has been running, epoch seconds."""
         self.wanted = True
         """The configuration is to be compiled."""
+        self.adopts = False
+        """Connections that began before are to begin again when netifyd is first connected to."""
         self._asked: list[Reply] = []
         """Who waits for the outcome of the next compilation; `_waiting`: of the present one."""
         self._waiting: list[Reply] = []
@@ -254,6 +256,7 @@ class Loader:
             return
         old, daemon.engine.policy = daemon.engine.policy, policy
         daemon.engine.max_flows = data["max_flows"]
+        self.adopts = data["adopt"]
         self._names = data["names"]
         self.info["files"] = data["files"]
         self.info["generation"] += 1

@@ -13,7 +13,7 @@ from nfa.compiler.config.document import SINGULARS, Document, Section
 from nfa.compiler.config.jsontext import MAX_SIZE, JsonError, Object, Value, parse
 from nfa.compiler.config.model import Text
 
-GLOBALS = ("version", "reprocess_flows", "timezone", "max_flows")
+GLOBALS = ("version", "reprocess_flows", "timezone", "max_flows", "adopt")
 SECTIONS = ("actions", "targets", "target_defaults", "target_globals")
 
 _NOT_USED = "the file is not used"

@@ -38,6 +38,7 @@ if MYPY:
         @property
         def loader(self) -> Loading: ...
         def work(self, generator: Work, reply: Reply) -> None: ...
+        def adopt(self, dry: bool, reply: Reply) -> None: ...
 
 
 MAX_LIMIT = 1000
@@ -340,6 +341,11 @@ def _flush(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     return {"target": name, "kind": slots[0].data["kind"], "sets": len(slots), "withdrawn": withdrawn}
 
 
+def _adopt(daemon: "Answering", given: "Data", reply: "Reply") -> None:
+    """Have the connections that began before nfa begin again: see docs/connections.md."""
+    daemon.adopt(bool(given.get("dry_run")), reply)
+
+
 _PAGE = {"offset": "integer", "limit": "integer"}
 _SEARCH = {"search": "string", **_PAGE}
 
@@ -356,5 +362,6 @@ METHODS: "dict[str, tuple[dict[str, str], Method]]" = {
     "categories": (_SEARCH, _names("categories")),
     "reload": ({}, _reload),
     "flush": ({"target": "string"}, _flush),
+    "adopt": ({"dry_run": "boolean"}, _adopt),
 }
 """Method to (argument to type, function). `any`: text or a structure."""

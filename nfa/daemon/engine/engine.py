@@ -243,6 +243,11 @@ class Engine:
         while len(kept) > self.max_flows or kept.size > self.max_flows * self._kept_bytes:
             kept.evict(self.max_flows)
 
+    def kept_payload(self, digest: int) -> bytes | None:
+        """Return the last record of a flow, if it is kept."""
+        packed = self.kept.get(digest)
+        return None if packed is None else self._unpack(packed)
+
     def match_again(self, now: "Callable[[], int]") -> "Iterator[Exception | None]":
         """Re-evaluate all kept flows: a generator that gives back the loop after each flow. `now()`: the loop's clock.
 

@@ -114,6 +114,11 @@ class Networks:
         """Flows that a LAN reported lately, without the local address, which NAT changes; `_older`: those before."""
         self._older: dict[object, None] = {}
 
+    @property
+    def own(self) -> dict[bytes, Place]:
+        """The router's own addresses."""
+        return self._own
+
     # -- what is ours -----------------------------------------------------------------------------------------------
 
     def name(self, texts: "Iterable[str]") -> None:

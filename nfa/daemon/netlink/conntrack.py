@@ -176,7 +176,16 @@ def addresses(payload: bytes) -> bytes:
     return b""
 
 
-def ports(payload: bytes) -> bytes:
-    """Return source and destination port of a tuple, one after the other in network order; zeros where it has none."""
+def ends(payload: bytes) -> tuple[bytes, bytes]:
+    """Return source and destination of a tuple, each an address and a port in network order; no port is zeros."""
+    packed = addresses(payload)
     found = dict(attributes(dict(attributes(payload)).get(CTA_TUPLE_PROTO, b"")))
-    return found.get(CTA_PROTO_SRC_PORT, b"\0\0") + found.get(CTA_PROTO_DST_PORT, b"\0\0")
+    half = len(packed) // 2
+    none = b"\0\0"
+    return packed[:half] + found.get(CTA_PROTO_SRC_PORT, none), packed[half:] + found.get(CTA_PROTO_DST_PORT, none)
+
+
+def protocol_of(payload: bytes) -> int:
+    """Return the protocol of a tuple, 0 when it has none."""
+    found = dict(attributes(dict(attributes(payload)).get(CTA_TUPLE_PROTO, b"")))
+    return int.from_bytes(found.get(CTA_PROTO_NUM, b""), "big")

@@ -20,16 +20,9 @@ class Entry:
 
     def __init__(self, original: bytes, reply: bytes, mark: int) -> None:
         """`original`, `reply`: payloads of its tuples."""
-        self.original = _ends(original)
-        self.reply = _ends(reply)
+        self.original = conntrack.ends(original)
+        self.reply = conntrack.ends(reply)
         self.mark = mark
-
-
-def _ends(payload: bytes) -> tuple[bytes, bytes]:
-    """Return source and destination of a tuple, each with its port."""
-    addresses, ports = conntrack.addresses(payload), conntrack.ports(payload)
-    half = len(addresses) // 2
-    return addresses[:half] + ports[:2], addresses[half:] + ports[2:]
 
 
 class Lookup:
