@@ -155,6 +155,8 @@ class Network:
             self._up(host.namespace, "eth0", addresses[4], addresses[6])
             for version in (4, 6):
                 host.namespace.run("ip", f"-{version}", "route", "add", "default", "via", GATES[version][side])
+        for version in (4, 6):  # the world is where the router's own default route leads to
+            router.run("ip", f"-{version}", "route", "add", "default", "via", AWAY[version])
 
     @staticmethod
     def _up(namespace: Namespace, card: str, *addresses: str) -> None:

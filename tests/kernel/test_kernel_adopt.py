@@ -30,8 +30,6 @@ CONFIG = policy({"t": nftset("t")})
 def net(lab: Lab) -> Iterator[Network]:
     with network(lab.namespace, lab.folder, {}) as made:
         lab.namespace.nft(FIREWALL)
-        lab.namespace.run("ip", "route", "add", "default", "via", AWAY[4])
-        lab.namespace.run("ip", "-6", "route", "add", "default", "via", AWAY[6])
         for version in (4, 6):
             made.away.do("serve", "tcp", version, PORT[version])
             made.away.do("serve", "udp", version, PORT[version])

@@ -137,7 +137,6 @@ def net(lab: Lab) -> Iterator[Network]:
         lab.namespace.nft("table ip nat { chain post { type nat hook postrouting priority srcnat; " + nat + " }; }")
         lab.namespace.nft("add table inet track", "add chain inet track pre { type filter hook prerouting priority -100; }")
         lab.namespace.nft("add rule inet track pre ct state new counter")
-        lab.namespace.run("ip", "route", "add", "default", "via", AWAY[4])
         yield made
 
 
