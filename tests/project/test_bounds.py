@@ -31,6 +31,10 @@ ROWS: dict[str, list[str]] = {
     "our networks": ["daemon.engine.networks:MAX_NETWORKS", "daemon.netlink.interfaces:MAX_ROUTES"],
     "interfaces that records came from": ["daemon.engine.networks:MAX_INTERFACES", "daemon.engine.networks:MAX_ORIGINS"],
     "flows remembered to recognise duplicates": ["daemon.engine.networks:MAX_OPEN"],
+    "connections that one `adopt` takes": [
+        "daemon.targets.connections.adopt:MAX_ADOPTED", "daemon.targets.connections.adopt:BATCH",
+        "daemon.targets.connections.adopt:LASTING s",
+    ],
     "flows that began before": ["daemon.engine.census:MAX_BEFORE", "daemon.engine.census:WINDOW s"],
     "masks of one attribute's values (up to 20 such tables)": [
         "daemon.base.portable:ROOM", "daemon.engine.index:MASKS KiB",

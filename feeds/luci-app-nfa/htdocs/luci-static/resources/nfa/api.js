@@ -27,6 +27,7 @@ const callProtocols = rpc.declare({ object: 'nfa', method: 'protocols', params: 
 const callCategories = rpc.declare({ object: 'nfa', method: 'categories', params: [ 'search', 'offset', 'limit' ] });
 const callReload = rpc.declare({ object: 'nfa', method: 'reload' });
 const callFlush = rpc.declare({ object: 'nfa', method: 'flush', params: [ 'target' ] });
+const callAdopt = rpc.declare({ object: 'nfa', method: 'adopt', params: [ 'dry_run' ] });
 const callService = rpc.declare({ object: 'service', method: 'list', params: [ 'name' ], expect: { '': {} } });
 const callHints = rpc.declare({ object: 'luci-rpc', method: 'getHostHints', expect: { '': {} } });
 
@@ -108,6 +109,7 @@ return baseclass.extend({
 	checkExemptions: text => asked(callCheck(undefined, text, undefined)),
 	reload: () => asked(callReload()),
 	flush: target => asked(callFlush(target)),
+	adopt: dry => asked(callAdopt(dry)),
 
 	/* The names that the running agent knows: lists of { name, id, category } or { name, id, of }; empty without the daemon. */
 	apps: () => everything(callApps, 'apps', 10000).then(L.toArray),
