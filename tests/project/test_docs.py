@@ -321,7 +321,7 @@ def test_the_rights_for_a_browser_are_about_every_method() -> None:
     (block,) = [json.loads(text) for text in blocks((ROOT / "docs" / "bus.md").read_text(encoding="utf-8"), "json")]
     named = [method for right in ("read", "write") for method in block["nfa"][right]["ubus"]["nfa"]]
     assert sorted(named) == sorted(methods.signatures())
-    assert block["nfa"]["write"]["ubus"]["nfa"] == ["reload", "flush"]
+    assert block["nfa"]["write"]["ubus"]["nfa"] == ["reload", "flush", "adopt"]
 
 
 def test_the_limits_and_events_of_the_bus_are_documented() -> None:
