@@ -24,13 +24,15 @@ COMMANDS = {
     "elements": "show the elements in the running daemon's sets",
     "flush": "flush the sets of a target",
     "adopt": "have connections that began before nfa begin again",
+    "pause": "let an action or target do nothing for a while",
+    "resume": "end a pause",
     "reload": "make the running daemon reload its configuration",
     "apps": "list the applications a policy may name",
     "protocols": "list the protocols a policy may name",
     "categories": "list the categories a policy may name",
     "compile": "compile a configuration to a policy image (used by the daemon)",
 }
-_MODULES = {"apps": "names", "protocols": "names", "categories": "names"}
+_MODULES = {"apps": "names", "protocols": "names", "categories": "names", "resume": "pause"}
 
 _EPILOG = """\
 examples:

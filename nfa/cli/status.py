@@ -67,6 +67,8 @@ def _print(status: dict[str, Any], now: float) -> None:
                 state += f" until {action['until']}" * bool(action["until"]) + f" ({action['hours']})"
             if action["active"] and not any(status["targets"].get(target, {}).get("active") for target in action["targets"]):
                 state = "on, but none of its targets work"
+            if action["active"] and action["paused_until"]:
+                state = f"paused until {_clock(action['paused_until'])}"
             rows.append([shown(name), str(action["matches"]), _ago(action["last_match"], now), state])
         print_table(rows, right=range(1, len(rows[0]) - 1))
     if status["targets"]:
@@ -79,6 +81,8 @@ def _print(status: dict[str, Any], now: float) -> None:
             if target["last_error"]:
                 over = f" ({_ago(target['last_error_at'], now)}{', over' if target['over'] else ''})"
                 state = target["last_error"] + over
+            if target["active"] and target["paused_until"]:
+                state = f"paused until {_clock(target['paused_until'])}"
             if target["trouble"]:
                 state = "now: " + target["trouble"]
             rows.append([shown(name), target["type"], *counts, shown(state)])

@@ -17,6 +17,7 @@ from ..image import cpython as image
 from . import catalogue
 from .base.paths import FOLDERS, Paths
 from .base.report import Place, Reports, did_you_mean, excerpt, line_at, quote
+from .causes import causes
 from .config.channels import channel_data
 from .config.features import BROKEN, REASONS, inactive_code, target_is_active
 from .config.groups import load_groups
@@ -327,6 +328,8 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
     source += "".join(key_source(name, slot) for name, slot in zip(names, compiled.slots, strict=True))
     uses_categories = "categories(f)" in source
     reports = compiled.reports
+    applied = [(item.action, item.criteria, item.exemptions) for item in compiled.actions if not item.code and item.criteria]
+    cause, decides = causes(policy, compiled.exemptions, applied, compiled.schedules, compiled.slots)
     return {
         "format": image.FORMAT,
         "code": code_of(source),
@@ -346,6 +349,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
                 "cut": target.cut and target.type != "pftable",
                 "options": target.options if target.type == "log" else {},
                 "trouble": target.trouble,
+                "cause": cause[target.name],
                 "channel": channel_data(target) if target.channel else {},
                 "events": target.options.get("flow_events", ()),
                 "slots": tuple(i for i, slot in enumerate(compiled.slots) if slot["target"] == target.name),
@@ -361,6 +365,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         "zone_name": compiled.schedules.zone,
         "hours": [in_words(*windows) for windows in compiled.schedules.windows],
         "schedules": [compiled.schedules.of.get(item.action.name, -1) for item in compiled.actions],
+        "decides": decides,
         "reprocess": policy.reprocess_flows,
         "max_flows": policy.main["max_flows"],
         "names": json.dumps(catalogue.rows(compiled.catalogue), separators=(",", ":")).encode(),

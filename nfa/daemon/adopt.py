@@ -89,8 +89,8 @@ class Adopter:
     def _known(self, known: set[bytes]) -> "Generator[None, None, None]":
         """Collect the connections of the flows whose records are kept: policies are applied to them."""
         engine = self._daemon.engine
-        for number, digest in enumerate(list(engine.kept.young) + list(engine.kept.older)):
-            payload = engine.kept_payload(digest)
+        for number, digest in enumerate(engine.kept.digests()):
+            payload = engine.kept.get(digest)
             try:
                 if payload is not None:
                     known.add(connection(read(payload)[1]["flow"]))

@@ -27,6 +27,7 @@ from .engine.engine import Engine
 from .loader import Loader
 from .loop import Loop
 from .netlink.filter import attach
+from .pauses import Pauses
 from .processes.child import Children
 from .processes.lookups import Lookups
 from .stream.client import DEFAULT_SOURCE, Client
@@ -46,6 +47,21 @@ if MYPY:
 
     Reply = Callable[[int, dict[str, Any] | None], object]
     Work = Generator[None, None, dict[str, Any]]
+
+
+def pack(payload: bytes) -> bytes:
+    """Return a record packed. zlib and its dictionary are loaded when there is something to pack."""
+    from .base import packing
+
+    return packing.pack(payload)
+
+
+def unpack(packed: bytes) -> bytes:
+    """Return the record of `pack`."""
+    from .base import packing
+
+    return packing.unpack(packed)
+
 
 MAX_WORK = 32
 """Lists of elements that are prepared at the same time."""
@@ -93,10 +109,12 @@ class Daemon(Loop):
             sets, write_whole, log.say, self.tell_target, self.make_hub, make_tables=self.make_tables, insist=dispatcher.insist
         )
         engine = Engine(registry.refresh, registry.release)
+        engine.kept.pack_with(pack, unpack)
         self.decoder = use_fast_json(settings.get("orjson", ""), engine, log)
         healing = Healing(registry, sets, log.say, attach)
         control = Control(settings["control"], self.call)
         super().__init__(log, dispatcher, Client(DEFAULT_SOURCE), engine, registry, healing, control)
+        self.pauses = Pauses(dispatcher, self.paused)
         self.children = Children(dispatcher)
         self.lookups = Lookups(dispatcher)
         bus = settings.get("ubus", "")
@@ -165,6 +183,7 @@ class Daemon(Loop):
         if self._adoption is not None:
             guard(self._adoption.close)
         guard(self.end)
+        guard(self._hand_over)
         guard(self.children.close)
         guard(self.lookups.close)
         guard(self.registry.finish, self.now())
@@ -174,6 +193,23 @@ class Daemon(Loop):
             guard(self.ubus.close)
         guard(self.control.close)
         self.log.say("notice", "stopped")
+
+    def _hand_over(self) -> None:
+        """Leave the records of live flows to the next daemon."""
+        from . import handover
+
+        problem = handover.leave(os.path.dirname(self.settings["control"]), self.engine)
+        if problem:
+            self.log.say("warning", "the records of live flows cannot be left to the next start: " + problem)
+
+    def take_over(self) -> None:
+        """The first policy is active: apply it to the flows that an earlier daemon knew."""
+        from . import handover
+
+        count = handover.take(os.path.dirname(self.settings["control"]), self.engine)
+        if count:
+            self.log.say("notice", "going on with " + str(count) + " live flows that were known before the restart")
+            self.begin_again(())
 
     # -- steps of each turn ---------------------------------------------------------------------------------------------
 
@@ -211,6 +247,17 @@ class Daemon(Loop):
         from .targets.pf import Tables
 
         return Tables(Program(self.dispatcher), self.log.say, self.tell_target)
+
+    def paused(self, words: str) -> None:
+        """Something was paused, or is no longer."""
+        self.log.say("notice", words)
+        policy = self.engine.policy
+        if policy is None:
+            return
+        targets = policy.paused_targets()
+        changed = policy.pause(self.pauses.names())
+        if changed:
+            self.begin_again(policy.ended(changed).union(policy.paused_targets() - targets))
 
     # -- the source -----------------------------------------------------------------------------------------------------
 

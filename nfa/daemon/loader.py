@@ -17,7 +17,7 @@ from .processes.child import Job
 
 MYPY = False
 if MYPY:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any, Protocol
 
     from .base.dispatcher import Dispatcher
@@ -25,6 +25,7 @@ if MYPY:
     from .base.messages import Log
     from .bus.news import News
     from .engine.engine import Engine
+    from .pauses import Pauses
     from .processes.child import Children
     from .stream.client import Client
     from .targets.prepared import Prepared
@@ -44,12 +45,15 @@ if MYPY:
         engine: Engine
         registry: Registry
         healing: Healing
+        pauses: Pauses
         children: Children
         news: News
 
         def now(self) -> int: ...
         def log_level(self, name: str) -> None: ...
-        def activated(self, policy: Policy, again: bool) -> None: ...
+        def activated(self, policy: Policy) -> None: ...
+        def take_over(self) -> None: ...
+        def begin_again(self, ended: Iterable[str], begins: bool = True) -> None: ...
         def use_source(self, uri: str) -> None: ...
         def no_source(self, uri: str) -> None: ...
 
@@ -72,10 +76,10 @@ SHOWN_REPORTS = 50
 WATCH_EVERY = 0.9
 """Seconds between two looks at the JSON files of the configuration."""
 
-NOT_REMEMBERED = (
-    "schedules do not apply yet to connections that began before this reload: their flows are not remembered. "
-    "They apply when netifyd next reports such a flow, or when its connection is opened again"
-)
+NOT_REMEMBERED = "this policy does not reach connections yet that began before this reload: "
+NO_USE = "the one before had no use for their records"
+NO_ROOM = " of their records were not kept, for lack of room"
+LATER = ". It reaches them when netifyd next reports such a flow, or when the connection is opened again"
 
 
 def _loaded(data: "Image") -> bool:
@@ -248,6 +252,7 @@ class Loader:
                 "the configuration cannot be used" + ("; the running policy stays active" if held else "; no policy is active"),
             )
             return
+        causes = {target["name"]: target["cause"] for target in daemon.registry.described}
         try:
             policy, made = self._build(data)
             unused = daemon.registry.adopt(made, now)
@@ -267,7 +272,7 @@ class Loader:
         if not daemon.settings.get("verbose"):
             insist(daemon.log_level, data["log_level"])
         insist(daemon.healing.watch)
-        insist(self._succeed, policy, old)
+        insist(self._succeed, policy, old, causes)
         insist(daemon.registry.retire, unused)
         insist(self._tell_active, policy)
 
@@ -279,27 +284,34 @@ class Loader:
         made = registry.prepare(data, numbers, policy.key_functions)
         policy.targets = made.targets
         policy.keep_hours(int(time.time()))
-        if policy.keeps:
-            from .base import packing  # noqa: F401 (with zlib, whose memory belongs to those who need it)
+        policy.pause(self._daemon.pauses.names())
         return policy, made
 
-    def _succeed(self, policy: Policy, old: Policy | None) -> None:
-        """Go on from where the old policy ends."""
-        engine = self._daemon.engine
-        again = policy.reprocess
-        if policy.keeps:
-            from .base.packing import pack, unpack
-
-            engine.pack_with(pack, unpack)
-        else:
+    def _succeed(self, policy: Policy, old: Policy | None, causes: "dict[str, bytes]") -> None:
+        """Go on from where the old policy ends. `causes`: of its targets."""
+        daemon = self._daemon
+        engine = daemon.engine
+        daemon.activated(policy)
+        if not policy.keeps:
             engine.kept.clear()
-        if old is not None:
-            # An edge that falls on a reload is an edge all the same.
-            again = again or policy.hours_differ(old)
-            if policy.keeps and not old.keeps and engine.evaluated:
-                self._warn("hours-not-remembered", NOT_REMEMBERED)
-            policy.succeed(old)
-        self._daemon.activated(policy, again)
+        if old is None:
+            daemon.take_over()
+            return
+        policy.succeed(old)
+        turned = policy.turned(old)
+        if policy.decides == old.decides and not turned:
+            return
+        ended = policy.ended(turned)
+        for target in daemon.registry.described:
+            if causes.get(target["name"], target["cause"]) != target["cause"]:
+                ended.add(target["name"])
+        # An edge that falls on a reload is an edge all the same.
+        begins = policy.reprocess is not False or bool(turned)
+        if begins and engine.evaluated and not old.keeps:
+            self._warn("flows-not-remembered", NOT_REMEMBERED + NO_USE + LATER)
+        elif begins and engine.kept.lately_dropped:
+            self._warn("flows-not-remembered", NOT_REMEMBERED + str(engine.kept.lately_dropped) + NO_ROOM + LATER)
+        daemon.begin_again(ended, begins)
 
     def _tell_active(self, policy: Policy) -> None:
         active = [action for action in policy.actions if not action[2]]

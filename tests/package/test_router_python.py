@@ -117,6 +117,8 @@ RUNS = {
     "matches": (["--control", "NOWHERE"], 1),
     "elements": (["--control", "NOWHERE"], 1),
     "flush": (["--control", "NOWHERE", "l"], 1),
+    "pause": (["--control", "NOWHERE", "l", "30m"], 1),
+    "resume": (["--control", "NOWHERE", "l"], 1),
     "reload": (["--control", "NOWHERE"], 1),
     "replay": (["RECORDING", "--listen", "tcp://localhost:0", "--wait", "0"], 0),
 }

@@ -266,11 +266,13 @@ def test_every_field_of_status_is_documented_and_no_other(tmp_path: Path) -> Non
     assert compiled is not None
     daemon = Daemon({"source": "unix:///nowhere", "files": [], "control": "/nowhere", "ubus": "none"})
     daemon.loader.take(image_of(compiled) | {"watch": []}, 1)
+    daemon.pauses.pause("a", 60)
     report = status.report(daemon, methods.PAGE_BYTES)
     flat = ("source", "policy", "flows", "networks", "kernel", "ubus", "loop", "memory", "faults")
-    nested = {*flat, "actions", "targets", "findings"}
+    nested = {*flat, "actions", "targets", "findings", "paused"}
     text = page("status.md")
     fields = {"Top": set(report) - nested, "actions": set(report["actions"]["a"]), "targets": set(report["targets"]["l"])}
+    fields["paused"] = set(report["paused"][0])
     fields.update({name: set(report[name]) for name in flat})
     for name, expected in fields.items():
         table = section(text, f"## {name}").partition("\n`trouble` is")[0]
@@ -284,8 +286,10 @@ def test_the_fields_of_a_set_in_status_are_documented() -> None:
     counters = slot.Counters("t", "nftset")
     bound = SetTarget(counters, "*")
     bound.slots = [kernel_set]  # type: ignore[list-item]
-    registry = SimpleNamespace(counters=lambda name, kind: counters, targets={"t": bound})
-    report = status._target({"name": "t", "type": "nftset", "enabled": True, "channel": {}}, registry, 1)
+    registry = SimpleNamespace(counters=lambda name, kind: counters, targets={"t": bound}, connections=None)
+    report = status._target(
+        {"name": "t", "type": "nftset", "enabled": True, "channel": {}}, registry, SimpleNamespace(until=lambda name: None), 1
+    )
     row = next(row for row in rows(section(page("status.md"), "## targets")) if row[0] == "`sets`")
     assert set(report["sets"][0]) == set(ticked(row[1])) - {'""'}
 
@@ -311,7 +315,15 @@ def test_what_must_be_done_about_a_trouble_is_documented_by_its_code() -> None:
     """Who reads a code in status would not find what to do."""
     text = section(page("status.md"), "## targets").partition("\n`trouble` is")[2]
     codes = {word for row in rows(text) for word in ticked(row[0])}
-    assert codes >= {"set-full", "set-missing", "set-other-type", "labels-no-room", "no-permission", "kernel-refused"}
+    assert codes >= {
+        "set-full",
+        "set-missing",
+        "set-other-type",
+        "labels-no-room",
+        "no-permission",
+        "kernel-refused",
+        "cut-refused",
+    }
     assert codes <= set(
         re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs" / "codes.md").read_text(encoding="utf-8"), re.MULTILINE)
     )
@@ -321,7 +333,7 @@ def test_the_rights_for_a_browser_are_about_every_method() -> None:
     (block,) = [json.loads(text) for text in blocks((ROOT / "docs" / "bus.md").read_text(encoding="utf-8"), "json")]
     named = [method for right in ("read", "write") for method in block["nfa"][right]["ubus"]["nfa"]]
     assert sorted(named) == sorted(methods.signatures())
-    assert block["nfa"]["write"]["ubus"]["nfa"] == ["reload", "flush", "adopt"]
+    assert block["nfa"]["write"]["ubus"]["nfa"] == ["reload", "flush", "adopt", "pause", "resume"]
 
 
 def test_the_limits_and_events_of_the_bus_are_documented() -> None:

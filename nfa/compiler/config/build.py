@@ -55,7 +55,7 @@ def build(documents: list[Document], reports: Reports, paths: Paths) -> Policy:
         action.origins.replaces = replaced_actions.get(action.name, ())
     policy = Policy(
         files=[document.file for document in documents],
-        reprocess_flows=bool(settings.values["reprocess_flows"]),
+        reprocess_flows=None if settings.values["reprocess_flows"] is None else bool(settings.values["reprocess_flows"]),
         timezone=str(settings.values["timezone"]),
         exemptions=exempt,
         actions=actions,

@@ -52,7 +52,7 @@ def inactive_code(action: Action, policy: Policy) -> str:
 
 
 def report_inactive(policy: Policy, reports: Reports) -> None:
-    """An info for each enabled part that does nothing here; a target that cannot be used here is in trouble."""
+    """A finding for each enabled part that does nothing here, or too much; one that cannot be used is in trouble."""
     for target in policy.targets.values():
         if not target.enabled:
             continue
@@ -64,6 +64,14 @@ def report_inactive(policy: Policy, reports: Reports) -> None:
                 f"target {quote(target.name)}: {NO_PF}, only on FreeBSD",
                 hint="on Linux, use a target of type nftset or ipset",
                 consequence="no flow reaches the target",
+            )
+        elif target.cut and target.type in ("log", "sink"):
+            reports.warning(
+                "cut-alone",
+                target.place,
+                f"target {quote(target.name)}: 'cut' makes connections meet rules of a set or mark; a {target.type} has none",
+                hint="remove 'cut', or use a target of type nftset, ipset or ctmark",
+                consequence="each connection that matches is cut, and goes on",
             )
         elif target.type == "pftable" and target.cut:
             reports.info(

@@ -117,13 +117,14 @@ class Target:
 class Policy:
     """A whole configuration. `files` are the configuration files; `timezone` is '' for the system's.
 
+    `reprocess_flows`: whether a reload reaches known flows also with what begins, None where nobody says.
     `main` holds the options of the service itself (MAIN_OPTIONS of options.py). `looked_at` are files of netifyd that
     say something, or would if they were there, each with its stamp (see nfa.image.cpython) of before it was read.
     `origins` are those of the global settings and exemptions, `global_origins` those of `target_globals` by type.
     """
 
     files: list[str]
-    reprocess_flows: bool
+    reprocess_flows: bool | None
     timezone: str
     exemptions: list[Text]
     actions: list[Action]

@@ -42,8 +42,8 @@ class Option:
 
 Options = tuple[Option, ...]
 
-# Match the flows that are already known again after a reload.
-_REPROCESS_FLOWS = Option("reprocess_flows", boolean, False)
+# Whether what begins with a reload reaches the flows that are already known; None: as far as their records are kept.
+_REPROCESS_FLOWS = Option("reprocess_flows", boolean, None)
 # The time zone of time_of_day; the system's when missing.
 _TIMEZONE = Option("timezone", timezone, "")
 # How many live flows are remembered; the oldest are forgotten first.

@@ -12,7 +12,7 @@ from typing import cast
 
 from nfa.compiler.base.paths import JSON_NAME, Paths
 from nfa.compiler.base.report import Place, Reports, quote
-from nfa.compiler.config import jsonconfig, offloading, uciconfig
+from nfa.compiler.config import jsonconfig, marks, offloading, uciconfig
 from nfa.compiler.config.build import build
 from nfa.compiler.config.convert import Context
 from nfa.compiler.config.document import Document
@@ -70,6 +70,7 @@ def load(sources: Sources, paths: Paths, reports: Reports) -> Policy | None:
     policy = build(documents, reports, paths)
     if sources.uci is not None:
         offloading.report(sources.uci, policy, reports)
+    marks.report(sources.uci, policy, reports)
     return policy
 
 

@@ -9,6 +9,7 @@ import json
 
 from ..engine.brief import brief
 from ..engine.networks import TWICE
+from ..engine.policy import ALL
 from ..engine.view import MALFORMED
 from ..stream.records import BadRecord, classify, read
 from ..targets.texts import reader
@@ -32,11 +33,20 @@ if MYPY:
         def ask(self, question: str, given: Data, reply: Reply) -> None: ...
         def names(self, kind: str) -> list[Data]: ...
 
+    class Pausing(status.Paused, Protocol):
+        """Who pauses actions and targets."""
+
+        def names(self) -> set[str]: ...
+        def pause(self, name: str, seconds: int) -> int: ...
+        def resume(self, name: str) -> list[str]: ...
+
     class Answering(status.Reporting, Protocol):
         """The daemon, as far as calls need it."""
 
         @property
         def loader(self) -> Loading: ...
+        @property
+        def pauses(self) -> Pausing: ...
         def work(self, generator: Work, reply: Reply) -> None: ...
         def adopt(self, dry: bool, reply: Reply) -> None: ...
 
@@ -343,7 +353,42 @@ def _flush(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
 
 def _adopt(daemon: "Answering", given: "Data", reply: "Reply") -> None:
     """Have the connections that began before nfa begin again: see docs/connections.md."""
-    daemon.adopt(bool(given.get("dry_run")), reply)
+    if "dry_run" not in given:
+        raise Refused(INVALID_ARGUMENT, "'dry_run' is required: true to count connections, false to interrupt them")
+    daemon.adopt(bool(given["dry_run"]), reply)
+
+
+def _pause(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
+    """Pause an action, a target or everything: it does nothing for a while, and what it has done is taken back."""
+    name, seconds = _pausable(daemon, given), given.get("seconds")
+    if seconds is None:
+        raise Refused(INVALID_ARGUMENT, "'seconds' is required: how long the pause is to last")
+    try:
+        return {"name": name, "until": daemon.pauses.pause(name, seconds)}
+    except ValueError as problem:
+        raise Refused(INVALID_ARGUMENT, str(problem)) from None
+
+
+def _resume(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
+    """End a pause, or all of them."""
+    name = given.get("name", "")
+    if name not in daemon.pauses.names():
+        name = _pausable(daemon, given)
+    return {"resumed": daemon.pauses.resume(name)}
+
+
+def _pausable(daemon: "Answering", given: "Data") -> str:
+    """Return the name of an action or target that a call gives, or ALL. Raises Refused."""
+    name: str = given.get("name", "")
+    if not name:
+        raise Refused(INVALID_ARGUMENT, "'name' is required: an action, a target, or " + ALL)
+    policy = daemon.engine.policy
+    actions = [action[0] for action in policy.actions] if policy is not None else []
+    targets = [target["name"] for target in daemon.registry.described]
+    if name not in [ALL] + actions + targets:
+        known = ", ".join((actions + targets)[:20]) or "none"
+        raise Refused(NOT_FOUND, "no such action or target: " + repr(name[:128]) + "; known: " + known)
+    return name
 
 
 _PAGE = {"offset": "integer", "limit": "integer"}
@@ -363,5 +408,7 @@ METHODS: "dict[str, tuple[dict[str, str], Method]]" = {
     "reload": ({}, _reload),
     "flush": ({"target": "string"}, _flush),
     "adopt": ({"dry_run": "boolean"}, _adopt),
+    "pause": ({"name": "string", "seconds": "integer"}, _pause),
+    "resume": ({"name": "string"}, _resume),
 }
 """Method to (argument to type, function). `any`: text or a structure."""

@@ -30,6 +30,12 @@ if MYPY:
 
         info: Data
 
+    class Paused(Protocol):
+        """Who knows what is paused."""
+
+        def listed(self) -> list[Data]: ...
+        def until(self, name: str) -> int | None: ...
+
     class Reporting(Protocol):
         """The daemon, as far as its status needs it."""
 
@@ -45,6 +51,8 @@ if MYPY:
         def loader(self) -> Loaded: ...
         @property
         def news(self) -> Facts: ...
+        @property
+        def pauses(self) -> Paused: ...
         @property
         def lag(self) -> float | None: ...
         def now(self) -> int: ...
@@ -118,6 +126,7 @@ def report(daemon: "Reporting", budget: int) -> "Data":
             "max": engine.max_flows,
         },
         "networks": origins.networks(daemon, wall),
+        "paused": daemon.pauses.listed(),
         "actions": shown_actions,
         "actions_left_out": more_actions,
         "targets": shown_targets,
@@ -168,6 +177,7 @@ def actions(daemon: "Reporting") -> "Data":
             "in_hours": policy.in_hours(number),
             "hours": policy.hours[schedule] if schedule >= 0 else "",
             "until": edges[schedule] if schedule >= 0 else "",
+            "paused_until": daemon.pauses.until(name),
             "targets": list(reached),
             "matches": before + count,
             "last_match": wall(max(last, then), now),
@@ -182,6 +192,7 @@ def _kernel(registry: "Registry") -> "Data":
         "batches": sets.batches + (connections.batches if connections is not None else 0),
         "lost_answers": sets.lost_answers() + (connections.netlink.lost if connections is not None else 0),
         "cut": connections.cut_count if connections is not None else 0,
+        "cut_later": len(connections.cuts.later) if connections is not None else 0,
         "searches": connections.search.readings if connections is not None else 0,
     }
 
@@ -191,7 +202,7 @@ def targets(daemon: "Reporting") -> "Data":
     now = daemon.now()
     found: Data = ordered_dict()
     for target in daemon.registry.described:
-        found[target["name"]] = _target(target, daemon.registry, now)
+        found[target["name"]] = _target(target, daemon.registry, daemon.pauses, now)
     return found
 
 
@@ -220,11 +231,14 @@ def _trouble(target: "Data", bound: "Any", counters: "Counters") -> tuple[str, s
     return trouble, code, not trouble and target["type"] != "log"
 
 
-def _target(target: "Data", registry: "Registry", now: int) -> "Data":
+def _target(target: "Data", registry: "Registry", pauses: "Paused", now: int) -> "Data":
     counters = registry.counters(target["name"], target["type"])
     bound: Any = registry.targets.get(target["name"])
     slots = bound.slots if bound is not None else []
     trouble, code, over = _trouble(target, bound, counters)
+    if not trouble and bound is not None and registry.connections is not None:
+        trouble = registry.connections.cuts.trouble(target["name"])
+        code, over = ("cut-refused", False) if trouble else (code, over)
     reason, inactive = _why_not(target, bound)
     pending = 0
     if bound is not None and target["type"] in ("log", "sink"):
@@ -234,6 +248,7 @@ def _target(target: "Data", registry: "Registry", now: int) -> "Data":
         "enabled": target["enabled"],
         "active": bound is not None,
         "reason": reason,
+        "paused_until": pauses.until(target["name"]),
         "elements": sum([slot.present for slot in slots]) + pending,
         "sets": [
             {

@@ -14,7 +14,8 @@ from collections import deque
 from ..stream.records import BAD_KINDS, MAX_RENAMED, BadRecord, agent_facts, catalogue, digest_key, previous_keys, read
 from .brief import brief
 from .census import Census
-from .flows import MAX_FLOWS, Flows, Records
+from .flows import MAX_FLOWS, Flows
+from .kept import SPARE, Kept
 from .networks import TURNED, TWICE, Networks
 from .policy import Plan, Policy
 from .view import MALFORMED, NOTHING
@@ -22,6 +23,7 @@ from .view import MALFORMED, NOTHING
 MYPY = False
 if MYPY:
     from collections.abc import Callable, Iterator
+    from collections.abc import Set as AbstractSet
     from typing import Any
 
     Decode = Callable[[bytes], object]
@@ -32,8 +34,6 @@ RECENT = 200
 """Decisions that are remembered for `matches`, each with its record: about 300 kB of usual ones."""
 MAX_KEPT_RECORD = 4096
 """Bytes of a record that is remembered whole; of a longer one (strangers choose host names) only the fields of BRIEF are."""
-KEPT_BYTES = 400
-"""Bytes of a kept record, on average: those of usual ones are about 200."""
 PART = 8
 """Payloads that are worked on between two looks at the clock."""
 RELEASED = 64
@@ -43,9 +43,10 @@ LIFETIME = 600
 """A flow that was not heard of for one to two of these (seconds) is forgotten; netifyd purges idle flows after 30 to 300."""
 
 
-def _same(payload: bytes) -> bytes:
-    """Keep a payload as it is."""
-    return payload
+def _within(held: "Held", before: "Held | None") -> bool:
+    """Return whether all that a flow holds is among what it held before."""
+    known = before if isinstance(before, tuple) else (before,)
+    return not [key for key in (held if isinstance(held, tuple) else (held,)) if key not in known]
 
 
 class Engine:
@@ -62,19 +63,17 @@ class Engine:
         max_flows: int = MAX_FLOWS,
         recent: int = RECENT,
         kept_bytes: int = 0,
+        spare: int = SPARE,
     ) -> None:
-        """`recent`: decisions that are remembered; `kept_bytes`: of kept records for each of `max_flows`, 0 for KEPT_BYTES."""
+        """`recent`: decisions that are remembered; `kept_bytes`, `spare`: as for `Kept`."""
         self.policy: Policy | None = None
         self.networks = Networks(self._found_twice)
         self._refresh = refresh
         self._release = release
-        self._pack: Callable[[bytes], bytes] = _same
-        self._unpack: Callable[[bytes], bytes] = _same
         self._fast: Decode | None = None
-        self.kept = Records()
-        """The last record of each live flow that may have to be re-evaluated, packed."""
+        self.kept = Kept(kept_bytes, spare)
+        """The last records of live flows, for when they have to be evaluated again."""
         self.max_flows = max_flows
-        self._kept_bytes = kept_bytes or KEPT_BYTES
         self.flows = Flows()
         """Live flows that hold elements: to one packed element, or to a tuple of several."""
         self._ending: dict[int, Held] = {}
@@ -153,7 +152,7 @@ class Engine:
                     verdict = policy.verdicts.get(found) or policy.judge(found)
                     digest = digest_key(last["digest"])
                     if policy.keeps:
-                        self._keep(policy.reprocess or verdict.concerned, digest, payload)
+                        self.kept.put(digest, payload, verdict.concerned or policy.reprocess is True, self.max_flows)
                     plan = verdict.plan
                     if plan is not None:
                         self._hold(digest, value, plan.targets, now)
@@ -169,11 +168,10 @@ class Engine:
                     if self._renames and _PREVIOUS in payload:
                         self._goes_on(value, payload, now)
                     held = self.flows.renew(value)
-                    if self.kept:
-                        self.kept.renew(value)
+                    self.kept.renew(value)
                     if held is not None:
                         self._refresh(held, now)
-                    elif census.active:
+                    elif census.active and not self.kept.has(value):
                         census.stats(value)
                 elif kind == "purge":
                     self._end(value, now, False)
@@ -228,48 +226,40 @@ class Engine:
             self.flows.young[digest] = held
         elif before is not None:
             self.flows.young.pop(digest, None)
-        return held is not None and held != before
+        return held is not None and held != before and not _within(held, before)
 
     # -- flows that are re-evaluated --------------------------------------------------------------------------------
 
-    def _keep(self, concerned: bool, digest: int, payload: bytes) -> None:
-        """Remember the record of a flow, if an edge of a schedule, or a reload, may concern it."""
-        kept = self.kept
-        if not concerned:
-            if kept:
-                kept.pop(digest)
-            return
-        kept.put(digest, self._pack(payload))
-        while len(kept) > self.max_flows or kept.size > self.max_flows * self._kept_bytes:
-            kept.evict(self.max_flows)
+    def match_again(self, now: "Callable[[], int]", ended: "AbstractSet[int]", begins: bool) -> "Iterator[Exception | None]":
+        """Evaluate live flows again: a generator that gives back the loop after each flow. `now()`: the loop's clock.
 
-    def kept_payload(self, digest: int) -> bytes | None:
-        """Return the last record of a flow, if it is kept."""
-        packed = self.kept.get(digest)
-        return None if packed is None else self._unpack(packed)
-
-    def match_again(self, now: "Callable[[], int]") -> "Iterator[Exception | None]":
-        """Re-evaluate all kept flows: a generator that gives back the loop after each flow. `now()`: the loop's clock.
-
-        It yields None, or the fault that a flow came to.
+        `ended`: numbers of slots and sinks that flows may have to leave. `begins`: flows also reach what they did not reach
+        before. It yields None, or the fault that a flow came to.
 
         Each flow is evaluated against the policy that is active at its turn: it may change meanwhile, and an old one has ended.
         """
-        for digest in list(self.kept.young) + list(self.kept.older):
-            packed = self.kept.get(digest)
-            if packed is None or self.policy is None:
-                continue
+        if ended:
+            # What cannot be decided again, since its record is not kept, must not last longer than what caused it.
+            for digest in list(self.flows.young) + list(self.flows.older):
+                if not self.kept.has(digest):
+                    self._leave(digest, ended, now())
+                    yield None
+        for digest in self.kept.digests():
+            if self.policy is None:
+                return
             try:
-                payload = self._unpack(packed)
+                payload = self.kept.get(digest)
+                if payload is None:
+                    continue
                 record = read(payload, self._fast)[1]
-                self._again(self.policy, digest, record, payload, now())
+                self._again(self.policy, digest, record, payload, now(), begins)
             except (BadRecord,) + MALFORMED:
                 self.kept.pop(digest)  # it matched no better when it came
             except Exception as failure:
                 yield failure
             yield None
 
-    def _again(self, policy: Policy, digest: int, record: "Record", payload: bytes, now: int) -> None:
+    def _again(self, policy: Policy, digest: int, record: "Record", payload: bytes, now: int, begins: bool) -> None:
         if policy.marks:
             self._look_mark_up(record["flow"])
         found = policy.mask(record, record["flow"])
@@ -281,12 +271,44 @@ class Engine:
             return
         # A log has had its entry when the record came.
         lasting = [target.lasting for target in plan.targets]
-        if self._hold(digest, record, [target for target in lasting if target is not None], now):
+        targets = [target for target in lasting if target is not None]
+        if not begins:
+            self._hold_less(digest, record, targets, now)
+        elif self._hold(digest, record, targets, now):
             self._count(plan, record, payload, now)
 
-    def pack_with(self, pack: "Callable[[bytes], bytes]", unpack: "Callable[[bytes], bytes]") -> None:
-        """Take functions that make payloads small, and payloads again, for the flows that are kept."""
-        self._pack, self._unpack = pack, unpack
+    def _hold_less(self, digest: int, record: "Record", targets: "list[Any]", now: int) -> None:
+        """Let a flow hold nothing that the targets of its plan do not say, and nothing new."""
+        flow = record["flow"]
+        wanted = []
+        for target in targets:
+            try:
+                wanted.append(target.key_of(record, flow))
+            except MALFORMED:
+                continue
+        self._keep_only(digest, wanted, now)
+
+    def _leave(self, digest: int, ended: "AbstractSet[int]", now: int) -> None:
+        """Let a flow hold nothing of these slots and sinks."""
+        held = self.flows.get(digest)
+        keys = held if isinstance(held, tuple) else () if held is None else (held,)
+        self._keep_only(digest, [key for key in keys if (key[0] << 8 | key[1]) not in ended], now)
+
+    def _keep_only(self, digest: int, wanted: "list[Any]", now: int) -> None:
+        """Release what a flow holds besides these keys."""
+        before = self.flows.get(digest)
+        if before is None:
+            return
+        keys = before if isinstance(before, tuple) else (before,)
+        left = tuple([key for key in keys if key in wanted])
+        if len(left) == len(keys):
+            return
+        if left:
+            table = self.flows.young if digest in self.flows.young else self.flows.older
+            table[digest] = left if len(left) > 1 else left[0]
+        else:
+            self.flows.pop(digest)
+        self._release_rest(before, left, now)
 
     def decode_with(self, fast: "Decode | None") -> None:
         """Decode records with this function first (see `stream.records.parse`), for instance orjson's; None: with none."""
@@ -338,13 +360,15 @@ class Engine:
         """Statistics name earlier digests of a flow: without a flow record since, it holds what it held under those."""
         for key in previous_keys(payload, digest):
             self.census.renamed(key, digest)
-            held, packed = self._pop_held(key), self.kept.pop(key)
+            held, payload_then = self._pop_held(key), self.kept.get(key)
+            concerned = self.kept.concerned.get(key) is not None
+            self.kept.pop(key)
             if held is not None and self.flows.get(digest) is not None:
                 self._release(held, now, True)
             elif held is not None:
                 self.flows.young[digest] = held
-            if packed is not None and self.kept.get(digest) is None:
-                self.kept.put(digest, packed)
+            if payload_then is not None and not self.kept.has(digest):
+                self.kept.put(digest, payload_then, concerned, self.max_flows)
 
     def _gone(self, payload: bytes, now: int) -> None:
         """A flow has ended, under whichever of its digests it was known."""

@@ -57,48 +57,14 @@ class Flows:
 
     def evict(self, most: int) -> "list[Any]":
         """Make room in a table for `most` flows: evict a sixteenth, at most MAX_EVICTED. Returns what was remembered."""
-        table = self.older or self.young
         count = max(1, min(MAX_EVICTED, most >> 4))
         digests = []
-        for digest in table:
+        for digest in self.older or self.young:
             digests.append(digest)
             if len(digests) >= count:
                 break
         self.dropped += len(digests)
-        return [table.pop(digest) for digest in digests]
+        return [self.pop(digest) for digest in digests]
 
     def clear(self) -> None:
         self.young, self.older = {}, {}
-
-
-class Records(Flows):
-    """The records of live flows, packed: bounded in bytes, too, because strangers choose how long a URL is."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.size = 0
-        """Bytes of all records."""
-
-    def put(self, digest: int, value: "Any") -> None:
-        super().put(digest, value)
-        self.size += len(value)
-
-    def pop(self, digest: int) -> "Any":
-        found = super().pop(digest)
-        if found is not None:
-            self.size -= len(found)
-        return found
-
-    def age(self) -> "dict[int, Any]":
-        forgotten = super().age()
-        self.size -= sum([len(packed) for packed in forgotten.values()])
-        return forgotten
-
-    def evict(self, most: int) -> "list[Any]":
-        dropped = super().evict(most)
-        self.size -= sum([len(packed) for packed in dropped])
-        return dropped
-
-    def clear(self) -> None:
-        super().clear()
-        self.size = 0

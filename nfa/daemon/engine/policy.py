@@ -14,7 +14,8 @@ from .view import View
 
 MYPY = False
 if MYPY:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from collections.abc import Set as AbstractSet
     from typing import Any
 
 MAX_PLANS = 4 * ROOM
@@ -24,6 +25,8 @@ VERDICTS = 1024 * ROOM
 MAX_PLANNED = 100000
 """Actions of all remembered combinations: what a look at the counts has to add up."""
 
+ALL = "all"
+"""Pauses every action."""
 MAX_TOLD = 8
 """Actions named when schedules begin or end."""
 MAX_EDGES = 100
@@ -78,7 +81,7 @@ class Verdict:
         self.plan = plan
         """None: no action matches."""
         self.concerned = concerned
-        """An action with hours matches, within them or not."""
+        """An action with hours matches, within them or not, or one that is paused."""
 
 
 class Policy:
@@ -114,9 +117,16 @@ class Policy:
         """What the windows of each schedule are, for people; `zone_name`: the zone that they are in."""
         self.zone_name: str = data["zone_name"]
         self._zone = Zone(data["zone"])
-        self.reprocess: bool = data["reprocess"]
-        self.keeps = bool(self.windows) or self.reprocess
-        """Live flows may have to be re-evaluated."""
+        self.reprocess: bool | None = data["reprocess"]
+        """Whether a reload reaches live flows also with what begins; None: as far as their records are kept."""
+        sinks = [target for target in data["targets"] if target["type"] == "sink" and target["active"]]
+        self.keeps = bool(self.windows or self.reprocess or numbers or sinks)
+        """Flows may hold something, or an edge may concern them: their records are kept."""
+        self.decides: bytes = data["decides"]
+        """A digest of all that decides what flows reach."""
+        self._paused: set[int] = set()
+        """Actions that are paused, by number; `_paused_targets`: targets, by name."""
+        self._paused_targets: set[str] = set()
         self.mask = names["mask"]
         """Called with a record and its flow: the alternatives that hold, as bits of a number; `verdicts`: what they lead to."""
         self.verdicts: dict[int, Verdict] = {}
@@ -165,10 +175,52 @@ class Policy:
         more = ", " + str(len(told) - MAX_TOLD) + " more" if len(told) > MAX_TOLD else ""
         return ", ".join(told[:MAX_TOLD]) + more + " (" + self.local_time(clock) + ")" if told else ""
 
-    def hours_differ(self, old: "Policy") -> bool:
-        """Return whether an action is within its hours now and was not in an earlier policy's last look, or the reverse."""
+    def turned(self, old: "Policy") -> list[int]:
+        """Return the actions that are within their hours now and were not in an earlier policy's last look, or the reverse."""
         before = {action[0]: old.in_hours(number) for number, action in enumerate(old.actions)}
-        return bool([1 for number, action in enumerate(self.actions) if before.get(action[0]) is not self.in_hours(number)])
+        return [n for n, action in enumerate(self.actions) if before.get(action[0]) is not self.in_hours(n)]
+
+    def scheduled(self, schedules: list[int]) -> list[int]:
+        """Return the actions that have one of these schedules."""
+        return [number for number, schedule in enumerate(self.schedules) if schedule in schedules]
+
+    def ended(self, actions: "Iterable[int]") -> set[str]:
+        """Some actions have begun or ended to be applied. Return the targets that flows may have to leave because of that.
+
+        They are those of an action that ended, and where an action began that halts, those of all after it.
+        """
+        found: set[str] = set()
+        for number in actions:
+            if not self._applies(number):
+                found.update(self.actions[number][3])
+            elif number in self._halts:
+                for later in self.actions[number + 1 :]:
+                    found.update(later[3])
+        return found
+
+    # -- pauses ---------------------------------------------------------------------------------------------------------
+
+    def pause(self, names: "AbstractSet[str]") -> list[int]:
+        """Pause the actions and targets of these names (ALL: every action), and no others. Returns the actions that this
+        concerns: those that are paused now and were not, or the reverse, and those that reach such a target."""
+        paused = {number for number, action in enumerate(self.actions) if ALL in names or action[0] in names}
+        targets = {name for name in self.targets if name in names}
+        changed = paused ^ self._paused
+        turned = targets ^ self._paused_targets
+        for number, action in enumerate(self.actions):
+            if turned.intersection(action[3]):
+                changed.add(number)
+        self._paused, self._paused_targets = paused, targets
+        self.fold()
+        return sorted(changed)
+
+    def paused_targets(self) -> set[str]:
+        """Return the names of the targets that are paused."""
+        return set(self._paused_targets)
+
+    def _applies(self, number: int) -> bool:
+        """Return whether an action is applied now: within its hours, and not paused."""
+        return number not in self._paused and self.in_hours(number) is not False
 
     def in_hours(self, number: int) -> bool | None:
         """Return whether an action is within its hours now; None for one that has none."""
@@ -204,14 +256,18 @@ class Policy:
             for action in sorted(found - exempt_from):
                 if mask & self.twice and action not in self._sided:
                     continue
-                concerned = concerned or self.schedules[action] >= 0
-                if not halted and self.in_hours(action) is not False:
+                concerned = concerned or self.schedules[action] >= 0 or self._is_paused(action)
+                if not halted and self._applies(action):
                     actions.append(action)
                     halted = action in self._halts
         matched = tuple(actions)
         plan = (self.plans.get(matched) or self.plan(matched)) if matched else None
         verdict = self.verdicts[mask] = Verdict(exempt, plan, concerned)
         return verdict
+
+    def _is_paused(self, number: int) -> bool:
+        """Return whether an action, or a target of it, is paused: the end of the pause concerns its flows."""
+        return number in self._paused or bool(self._paused_targets.intersection(self.actions[number][3]))
 
     def decide(self, record: "dict[str, Any]", flow: "dict[str, Any]") -> Verdict:
         """Return what a flow record leads to."""
@@ -239,7 +295,7 @@ class Policy:
         if len(self.plans) >= MAX_PLANS or self._weight + len(actions) > MAX_PLANNED:
             self.fold()
         self._weight += len(actions)
-        reached = tuple([name for name in names if name in self.targets])
+        reached = tuple([name for name in names if name in self.targets and name not in self._paused_targets])
         matched = tuple([self.actions[number][0] for number in actions])
         told = []
         for target in [self.targets[name] for name in reached]:

@@ -33,7 +33,6 @@ from .signals import open_signals
 MYPY = False
 if MYPY:
     from collections.abc import Callable
-    from socket import socket
     from typing import Any
 
     Reply = Callable[[int, dict[str, Any] | None], object]
@@ -54,13 +53,19 @@ METHOD_NOT_FOUND, UNKNOWN_ERROR = 3, 9
 
 
 class _Facts:
-    """What `status.report` asks a daemon's loader and news for."""
+    """What `status.report` asks a daemon's loader, news and pauses for."""
 
     def __init__(self, info: "dict[str, Any]") -> None:
         self.info = info
 
     def status(self) -> "dict[str, Any]":
         return {"state": "not there", "calls": 0, "events": 0}
+
+    def listed(self) -> "list[dict[str, Any]]":
+        return []  # nothing can be paused
+
+    def until(self, name: str) -> int | None:
+        return None
 
 
 class MicroDaemon(Loop):
@@ -71,9 +76,9 @@ class MicroDaemon(Loop):
         dispatcher = Dispatcher(log)
         sets = Sets(log.say, self.tell)
         registry = Registry(sets, None, log.say, self.tell, insist=dispatcher.insist)
-        engine = Engine(registry.refresh, registry.release, recent=1, kept_bytes=KEPT_BYTES)
+        engine = Engine(registry.refresh, registry.release, recent=1, kept_bytes=KEPT_BYTES, spare=0)
         listener = Control(control, self.call, listen_unix, remove_unix, MAX_REQUEST)
-        healing = Healing(registry, sets, log.say, self.attach)
+        healing = Healing(registry, sets, log.say, attach)
         super().__init__(log, dispatcher, Client(source), engine, registry, healing, listener)
         self.decoder = "json of MicroPython"
         clock = int(time.time())
@@ -87,7 +92,7 @@ class MicroDaemon(Loop):
         }
         info["errors"], info["warnings"] = data["errors"], data["warnings"]
         info["reports"] = data["reports"]
-        self.loader = self.news = _Facts(info)
+        self.loader = self.news = self.pauses = _Facts(info)
         self._signals = -1
         self._room_told = -60.0
         """When lack of memory was last reported, monotonic seconds."""
@@ -110,7 +115,7 @@ class MicroDaemon(Loop):
         policy.keep_hours(int(time.time()))
         self.engine.policy = policy
         self.healing.watch()
-        self.activated(policy, False)
+        self.activated(policy)
         active = [action for action in policy.actions if not action[2]]
         self.log.say("notice", "policy loaded: " + str(len(active)) + " of " + str(len(policy.actions)) + " actions active")
 
@@ -178,11 +183,6 @@ class MicroDaemon(Loop):
         if monotonic() >= self._room_told + 60.0:
             self._room_told = monotonic()
             self.log.say("warning", "out of memory: flows are evicted; allow more: micropython -X heapsize=8M")
-
-    @staticmethod
-    def attach(connection: "socket", port: int, tables: set[str]) -> None:
-        """Give a socket a filter that is short: the program is made of many small things."""
-        attach(connection, port, tables, (20, 8))
 
     def bound(self, free: int) -> None:
         """Remember as many flows and elements as the memory has room for. `free`: its bytes."""

@@ -41,6 +41,10 @@ class Matched:
         """Tell of the flow. Returns its key."""
         return self._target.apply(self, record, flow, held)
 
+    def key_of(self, record: "Record", flow: "Record") -> "bytes | None":
+        """Return the flow's key without telling of it."""
+        return self._target.key_of(record, flow)
+
 
 class SinkTarget:
     """One sink target. `packer`: of all sinks."""
@@ -81,6 +85,12 @@ class SinkTarget:
         return Matched(self, actions, targets)
 
     # -- events ---------------------------------------------------------------------------------------------------------
+
+    def key_of(self, record: "Record", flow: "Record") -> bytes | None:
+        """Return the flow's key; None when it is not for this target."""
+        if self._takes is not None and not self._takes(record):
+            return None
+        return self._prefix + _packed_digest(flow["digest"])
 
     def apply(self, matched: Matched, record: "Record", flow: "Record", held: "Held | None") -> "Held | None":
         """A record matches: the flow is new unless it holds its key already. Returns the key."""

@@ -140,7 +140,7 @@ class Tables:
         self._slots: list[TableSlot] = []
         """Those of the active policy; the next one to be served comes first."""
         self._leaving: list[TableSlot] = []
-        """Those that a reload has put out of use: what they hold stays until its time is over."""
+        """Those that a reload has put out of use, while what they hold is being withdrawn."""
         self._run: tuple[TableSlot, str, list[bytes], int] | None = None
         """What pfctl does now: (slot, what, its addresses, how many of them are new)."""
         self.runs = 0
@@ -175,7 +175,7 @@ class Tables:
         return slot.trouble
 
     def retire(self, slot: TableSlot) -> None:
-        """A slot goes out of use. What it holds is withdrawn when it expires, or when the daemon ends."""
+        """A slot goes out of use: what it holds is withdrawn."""
         self._slots.remove(slot)
         if "replace" in slot.tasks:
             # Nothing of it is in the table, which is not empty yet.
@@ -183,8 +183,8 @@ class Tables:
                 other.tasks.insert(0, "replace")
             return
         slot.tasks = [task for task in slot.tasks if task == "flush"]
-        slot.withdraw_adds()
-        if slot.ttl or slot.tasks:
+        slot.withdraw_each(list(slot.live))
+        if slot.dels or slot.tasks or (self._run and self._run[0] is slot):
             self._leaving.append(slot)
 
     def tick(self, now: int) -> None:

@@ -9,6 +9,7 @@ import time
 from ..engine.view import MALFORMED, NOTHING, connection, reply_connection
 from ..netlink.socket import describe
 from .counters import Counters
+from .leaving import Leaving
 from .log import Log
 from .prepared import Prepared
 from .sets.errors import label
@@ -18,7 +19,7 @@ from .target import LogTarget
 
 MYPY = False
 if MYPY:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from ..engine.networks import Networks
@@ -40,6 +41,8 @@ def call(function: "Callable[..., object]", *arguments: object) -> bool:
     return True
 
 
+IDLE_PART = 1024
+"""Elements that are withdrawn between two looks at the clock."""
 MAX_CUTS = 4096
 """Connections that wait to be cut until the set is there that their element is in."""
 
@@ -84,7 +87,8 @@ class Registry:
         self._cuts: dict[bytes, tuple[FilledSlot, bytes, bytes]] = {}
         """Connections to cut at the end of this turn: to the slot, the element, and the reply tuple."""
         self._leaving: list[ConnectionSlot] = []
-        """Slots that are out of use, while connections have their bits still."""
+        """Slots that are out of use, while connections have their bits still; `_leaving_sets`: the same for elements."""
+        self._leaving_sets = Leaving(sets, say)
 
     def counters(self, name: str, kind: str) -> Counters:
         """Return the counters of a target, kept over reloads as long as its type stays."""
@@ -223,13 +227,14 @@ class Registry:
             pending.append(slot)
         if pending:
             self.sets.commit(pending, now)
+        self._leaving_sets.drain(now)
         if self._cuts:
             waiting: dict[bytes, tuple[FilledSlot, bytes, bytes]] = {}
             for packed, cut in self._cuts.items():
                 filled, key, reply = cut
                 # The connection is cut when the element is there that it is to meet; what the kernel refused, it never meets.
                 if self.connections is not None and filled.has(key):
-                    self.connections.cut(packed, reply)
+                    self.connections.cut(packed, reply, filled, key)
                 elif key in filled.live and self.by_number.get(filled.number) is filled and len(waiting) < MAX_CUTS:
                     waiting[packed] = cut
             self._cuts = waiting
@@ -241,18 +246,24 @@ class Registry:
         if self.tables is not None:
             self.tables.turn(now)
 
+    @property
+    def busy(self) -> bool:
+        """Whether there is more to commit at once."""
+        return self._leaving_sets.busy or (self.connections is not None and self.connections.busy)
+
     def finish(self, now: int) -> None:
-        """Commit all changes of connections now, however many there are."""
+        """Commit all changes now, however many there are."""
         self.commit(now)
-        while self._leaving or (self.connections is not None and self.connections.more):
+        while self._leaving_sets.busy or self._leaving or (self.connections is not None and self.connections.more):
             self.commit(now)
 
     def tick(self, now: int) -> None:
         """What has to happen each second: forget expired elements, write logs whose interval is over."""
         for slot in self.by_number.values():
             slot.expire(now)
+        self._leaving_sets.tick(now)
         if self.connections is not None:
-            self.connections.tick(self._connection_slots(), now)
+            self.connections.tick(self._connection_slots(), self.by_number, now)  # type: ignore[arg-type]  # dict is invariant
         if self.tables is not None:
             self.tables.tick(now)
         for target in self.targets.values():
@@ -269,26 +280,61 @@ class Registry:
         return [slot for slot in self.by_number.values() if not isinstance(slot, Slot)]
 
     def retire(self, slots: "list[AnySlot]") -> None:
-        """Slots go out of use: empty the sets that are to be empty then, unless another target fills them.
-
-        Connections give back the bits of a target that is no longer there. When the daemon ends they keep them: a new one
-        would not hear of them again before their flows have something new to tell.
-        """
-        gone = [slot for slot in slots if not isinstance(slot, Slot) and slot.number not in self.by_number]
-        self._leaving += [slot for slot in gone if slot.withdraw_all()]  # brought to the kernel in the next turns
-        used = [set_of(slot.data) for slot in self.by_number.values() if slot not in slots]
+        """Slots go out of use: what they brought about ends. Elements are withdrawn and connections give back their bits, some
+        in each of the next turns, unless another target has them there as well."""
+        connections = [slot for slot in self._connection_slots() if slot not in slots]
+        for slot in slots:
+            if not isinstance(slot, Slot):
+                # What another target wants on the same connection stays on it.
+                slot.siblings = [other for other in connections if other.data["kind"] == slot.data["kind"]]
+                if slot.withdraw_all():
+                    self._leaving.append(slot)
+        active = [slot for slot in self.by_number.values() if isinstance(slot, Slot) and slot not in slots]
         for slot in slots:
             if isinstance(slot, Slot):
-                self._insist(self._retire_set, slot, used)
+                self._insist(self._retire_set, slot, active)
 
-    def _retire_set(self, slot: Slot, used: "list[tuple[Any, ...]]") -> None:
-        """Empty a set, or a table, that is to be empty from now on. `used`: those that others fill."""
+    def _retire_set(self, slot: Slot, active: "list[Slot]") -> None:
+        """The same for a slot of a set or table. `active`: all of those that are in use."""
         if slot.data["kind"] == "pftable":
             self._tables().retire(slot)  # type: ignore[arg-type]  # it is a TableSlot
-        elif slot.data["flush_on_destroy"] and set_of(slot.data) not in used:
+            return
+        shared = set_of(slot.data) in [set_of(other.data) for other in active]
+        if not shared and (slot.data["flush_on_destroy"] or _left_over(slot)):
             error = self.sets.flush(slot)
             if error:
                 self.sets.fail(slot, error, 0)
+        else:
+            self._leaving_sets.add(slot, active)
+
+    def numbers_of(self, names: "Iterable[str]") -> set[int]:
+        """Return the numbers of the slots, and of the sinks, of targets: what the keys begin with that flows hold of them."""
+        found: set[int] = set()
+        for name in names:
+            target: Any = self.targets.get(name)
+            if target is None:
+                continue
+            if target in self.sinks.values():
+                found.add(target.number)
+            for one in (target, getattr(target, "cutting", None)):
+                found.update([slot.number for slot in one.slots] if one is not None else [])
+        return found
+
+    def withdraw_idle(self, numbers: "Iterable[int]", now: "Callable[[], int]") -> "Iterator[None]":
+        """Withdraw the elements of these slots that no flow holds any longer: a generator that gives back the loop at times.
+
+        In a set of the daemon's own may be what an earlier life of it left: the set is emptied, and filled again.
+        """
+        for number in numbers:
+            slot = self.by_number.get(number)
+            if slot is None:
+                continue
+            keys = slot.idle()
+            if isinstance(slot, Slot) and _left_over(slot):
+                self.sets.refill(slot)
+            for start in range(0, len(keys), IDLE_PART):
+                slot.withdraw_idle(keys[start : start + IDLE_PART], now())
+                yield
 
     def flush_slots(self, slots: "list[AnySlot]") -> tuple[int, str]:
         """Flush sets on request. Returns how many elements were withdrawn, and what went wrong or ""."""
@@ -315,11 +361,17 @@ class Registry:
             if isinstance(target, LogTarget):
                 insist(target.log.write_file, time.time())
         insist(self.retire, list(self.by_number.values()))
+        insist(self.finish, now)
         if self.tables is not None:
             insist(self.tables.close, now)
         insist(self.sets.close)
         if self.connections is not None:
             insist(self.connections.close)
+
+
+def _left_over(slot: Slot) -> bool:
+    """Return whether a set of the daemon's own may have elements that an earlier life of it left: nobody knows which."""
+    return slot.carried_over and slot.data["managed"] and slot.data["kind"] != "pftable" and slot.state.usable
 
 
 def _identity(data: "Data") -> "tuple[Any, ...]":

@@ -87,6 +87,13 @@ class SetTarget:
             slot.hold(key, now)
         return held if key == held else key  # one object for as long as the flow lives
 
+    def key_of(self, record: "Record", flow: "Record") -> "bytes | None":
+        """Return the flow's element without wanting it. Raises as `apply` does."""
+        if self._takes is not None and not self._takes(record):
+            return None
+        make = self._key4 if flow["ip_version"] == 4 else self._key6
+        return make(record, flow) if make is not None else None
+
     def _same(self, key: bytes) -> bytes:
         """Return one object for an element that many flows hold: 48 bytes less for each of them."""
         found = self._lately.get(key)

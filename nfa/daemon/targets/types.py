@@ -59,6 +59,15 @@ class FilledSlot(Protocol):
     def release(self, key: bytes, now: int, withdraw: bool) -> None:
         """A flow no longer holds this element. `withdraw`: it goes with its last holder, else with its time."""
 
+    def idle(self) -> list[bytes]:
+        """Return the elements that no flow holds any longer."""
+
+    def withdraw_idle(self, keys: list[bytes], now: int) -> None:
+        """Withdraw those of these elements that are idle still."""
+
+    def withdraw_all(self) -> int:
+        """What the slot has in effect is to end. Returns how many elements that are."""
+
     def has(self, key: bytes) -> bool:
         """Return whether an element is in effect, as far as is known, or on its way."""
 

@@ -428,3 +428,16 @@ def test_a_slip_in_the_word_exemptions_leaves_the_action_out(load_config: Load, 
     assert policy
     assert not [action for action in policy.actions if not action.broken]
     assert "did you mean 'exemptions'?" in reports.errors[0].text().replace("Did", "did")
+
+
+@pytest.mark.parametrize("kind", ["log", "nftset"])
+def test_a_log_that_cuts_is_told(load_config: Load, kind: str) -> None:
+    """The type of a target was changed from nftset to log, and its 'cut' stayed: every connection stumbles, none is blocked."""
+    _, reports = load_config(
+        {
+            "version": 1,
+            "actions": {"a": {"criteria": "*", "targets": "t"}},
+            "targets": {"t": {"target_type": kind, "cut": True} | ({"set_name": "s"} if kind == "nftset" else {})},
+        }
+    )
+    assert [report.code for report in reports.warnings] == (["cut-alone"] if kind == "log" else [])

@@ -247,7 +247,7 @@ def test_main_has_defaults(load_uci: LoadUci) -> None:
         "enabled": True,
         "source": "unix:///var/run/netifyd/netifyd.sock",
         "json_config": None,
-        "reprocess_flows": False,
+        "reprocess_flows": None,
         "timezone": "",
         "max_flows": 65536,
         "log_level": "notice",

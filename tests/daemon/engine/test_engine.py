@@ -17,7 +17,6 @@ from nfa.daemon.base import packing
 from nfa.daemon.engine import index
 from nfa.daemon.engine.brief import BRIEF, MAX_BRIEF_TEXT, brief
 from nfa.daemon.engine.engine import (
-    KEPT_BYTES,
     LIFETIME,
     MAX_KEPT_RECORD,
     MAX_RENAMED,
@@ -26,6 +25,7 @@ from nfa.daemon.engine.engine import (
     RELEASED,
     Engine,
 )
+from nfa.daemon.engine.kept import KEPT_BYTES
 from nfa.daemon.engine.view import View
 from nfa.daemon.stream.records import digest_key
 
@@ -246,8 +246,8 @@ def test_records_that_are_kept_are_bounded_in_bytes(tmp_path: Path) -> None:
     made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, max_flows=100, reprocess_flows=True)
     for port in range(200):
         made.take(samples.flow(local_port=1 + port, http={"url": f"{port:04}" * 1000}))
-        assert made.engine.kept.size <= 100 * KEPT_BYTES
-    kept = made.engine.kept
+        assert made.engine.kept.concerned.size <= 100 * KEPT_BYTES
+    kept = made.engine.kept.concerned
     assert kept.size == sum(map(len, [*kept.young.values(), *kept.older.values()])) > 0
     assert kept.dropped == 200 - len(kept)
     made.engine.tick(LIFETIME)
@@ -283,7 +283,7 @@ def test_many_flows_that_end_at_once_let_go_over_many_turns(tmp_path: Path) -> N
 
 def test_the_oldest_flows_are_forgotten_first_and_few_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One flow too many would have let go of half of them, the youngest among them, in one long turn."""
-    monkeypatch.setattr("nfa.daemon.engine.engine.KEPT_BYTES", 4000)  # nothing packs them here
+    monkeypatch.setattr("nfa.daemon.engine.kept.KEPT_BYTES", 4000)  # nothing packs them here
     made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, max_flows=3200, reprocess_flows=True)
     flows = [samples.flow(local_port=port) for port in range(1, 3402)]
     digests = [digest_key(one["flow"]["digest"]) for one in flows]
@@ -299,7 +299,7 @@ def test_the_oldest_flows_are_forgotten_first_and_few_at_once(tmp_path: Path, mo
     made.take(*flows[3201:3401])
     left = {*made.engine.flows.young, *made.engine.flows.older}
     assert left == set(digests[400:]), "of the older table first"
-    kept = {*made.engine.kept.young, *made.engine.kept.older}
+    kept = {*made.engine.kept.concerned.young, *made.engine.kept.concerned.older}
     assert kept == left
 
 
@@ -319,10 +319,10 @@ def test_a_flow_that_goes_on_under_another_digest_lets_go_of_what_it_held_under_
     made = desk(tmp_path, {"a": ["app == 'youtube';"]}, {"log.x": KEY}, reprocess_flows=True)
     first, second = digest_key("a" * 40), digest_key("b" * 40)
     made.take(renamed(WEB, "a" * 40))
-    assert list(made.engine.flows.young) == list(made.engine.kept.young) == [first]
+    assert list(made.engine.flows.young) == list(made.engine.kept.concerned.young) == [first]
     made.take(renamed(WEB, "b" * 40, "a" * 40), now=3)
     assert made.released == [(KEY, True)]
-    assert list(made.engine.flows.young) == list(made.engine.kept.young) == [second]
+    assert list(made.engine.flows.young) == list(made.engine.kept.concerned.young) == [second]
     made.take(renamed(samples.flow("DNS"), "c" * 40, "f" * 40, "c" * 40, "b" * 40), now=4)
     assert made.released_at == [3, 4]
     assert made.released == [(KEY, True)] * 2 and made.engine.live() == 0, "whatever it is now, and whichever it was called"
@@ -444,7 +444,7 @@ def test_a_flow_that_is_matched_again_counts_only_when_it_holds_something_new(tm
     """Each edge of a schedule would count every flow that runs, and `matches` show nothing else."""
     made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, reprocess_flows=True)
     made.take(WEB)
-    again = lambda now: list(made.engine.match_again(lambda: now))  # noqa: E731
+    again = lambda now: list(made.engine.match_again(lambda: now, set(), True))  # noqa: E731
     assert again(5) == [None] and made.engine.matched == 1
     made.targets["log.x"].key = OTHER
     traced: list[Any] = []
@@ -465,7 +465,7 @@ def test_a_target_that_does_not_last_has_had_its_turn(tmp_path: Path) -> None:
     assert made.engine.policy is not None
     made.engine.policy.targets["log.x"] = once
     made.take(WEB)
-    assert list(made.engine.match_again(lambda: 2)) == [None]
+    assert list(made.engine.match_again(lambda: 2, set(), True)) == [None]
     assert len(once.digests) == 1 and len(made.targets["log.y"].digests) == 2
 
 
@@ -480,11 +480,11 @@ def test_a_flow_is_matched_again_with_what_stands_around_it(tmp_path: Path) -> N
     made = desk(tmp_path, {"a": {"criteria": ["*"], "interface": "br-lan"}}, {"log.x": KEY}, reprocess_flows=True)
     made.take(samples.flow(local_port=1), samples.flow(local_port=2, interface="br-guest"))
     made.targets["log.x"].digests.clear()
-    assert list(made.engine.match_again(lambda: 1)) == [None, None]
+    assert list(made.engine.match_again(lambda: 1, set(), True)) == [None, None]
     assert made.targets["log.x"].digests == [samples.flow(local_port=1)["flow"]["digest"]] and made.engine.live() == 1
 
 
-def test_a_flow_that_cannot_be_matched_again_costs_no_other(tmp_path: Path) -> None:
+def test_a_flow_that_cannot_be_matched_again_costs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One fault in the middle of an edge: the flows after it would not be blocked at bedtime."""
     made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, reprocess_flows=True)
     flows = [samples.flow(local_port=port) for port in range(1, 6)]
@@ -497,41 +497,58 @@ def test_a_flow_that_cannot_be_matched_again_costs_no_other(tmp_path: Path) -> N
             raise fault
         return b"{" if b'"local_port":4,' in packed else packed
 
-    made.engine.pack_with(lambda payload: payload, unpack)
+    made.engine.kept.pack_with(lambda payload: payload, unpack)
+    monkeypatch.setattr("nfa.daemon.engine.kept.QUIET_RAW", 0)
+    made.engine.kept.pack_some(5)
     made.targets["log.x"].digests.clear()
-    assert list(made.engine.match_again(lambda: 1)) == [None, fault, None, None, None, None]
+    assert list(made.engine.match_again(lambda: 1, set(), True)) == [None, fault, None, None, None, None]
     assert made.targets["log.x"].digests == [flows[n]["flow"]["digest"] for n in (0, 2, 4)]
-    assert list(made.engine.kept.young) == [keys[n] for n in (0, 1, 2, 4)], "what is no record is kept no longer"
+    assert list(made.engine.kept.concerned.young) == [keys[n] for n in (0, 1, 2, 4)], "what is no record is kept no longer"
     made.engine.policy = None
-    assert list(made.engine.match_again(lambda: 1)) == []
+    assert list(made.engine.match_again(lambda: 1, set(), True)) == []
 
 
-def test_only_flows_that_hours_concern_are_kept(tmp_path: Path) -> None:
-    """Each flow of the house would take memory, and time at each edge."""
+def test_flows_that_hours_concern_are_kept_apart(tmp_path: Path) -> None:
+    """A flood of others would take the place of the film that bedtime has to end."""
     night = {"day": ["mon"], "time_start": "21:00", "time_end": "23:00"}
     made = desk(tmp_path, {"a": {"criteria": ["app == 'youtube';"], "time_of_day": night}}, timezone="UTC")
-    made.take(samples.flow("DNS"), WEB)
-    assert list(made.engine.kept.young.values()) == [samples.payload(WEB)]
+    other = samples.flow("DNS", local_port=1)
+    made.take(other, WEB)
+    kept = made.engine.kept
+    assert list(kept.concerned.young.values()) == [samples.payload(WEB)]
+    assert list(kept.others.young.values()) == [samples.payload(other)]
     made.take(samples.flow())
-    assert len(made.engine.kept) == 0, "it turned out to be something else"
+    assert (len(kept.concerned), len(kept.others)) == (0, 2), "it turned out to be something else"
 
 
-def test_kept_records_may_be_as_many_as_flows_and_as_long_as_the_bound_says(tmp_path: Path) -> None:
-    """A flow would be forgotten though there is room, and not be blocked at bedtime."""
-    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, max_flows=16, reprocess_flows=True)
-    made.engine.pack_with(lambda payload: b"x" * KEPT_BYTES, lambda packed: packed)
-    made.take(*[samples.flow(local_port=port) for port in range(1, 17)])
-    assert (len(made.engine.kept), made.engine.kept.size, made.engine.kept.dropped) == (16, 16 * KEPT_BYTES, 0)
-    made.engine.pack_with(lambda payload: b"x" * (KEPT_BYTES + 1), lambda packed: packed)
-    made.take(samples.flow(local_port=1))
-    assert (len(made.engine.kept), made.engine.kept.dropped) == (15, 1), "one byte too many"
-    made.engine.pack_with(lambda payload: b"", lambda packed: packed)
-    made.take(samples.flow(local_port=17), samples.flow(local_port=18))
-    assert (len(made.engine.kept), made.engine.kept.dropped) == (16, 2), "one record too many"
-    few = Engine(lambda held, now: None, lambda held, now, withdraw: None, max_flows=16, kept_bytes=10)
-    few.policy = made.engine.policy
-    few.take([samples.payload(WEB)], 1)
-    assert len(few.kept) == 0
+def test_what_no_longer_has_a_cause_ends_and_nothing_begins(tmp_path: Path) -> None:
+    """With reprocess_flows off, a reload takes back what it no longer says, and leaves running flows alone otherwise."""
+    both = {"a": {"criteria": ["app == 'youtube';"], "targets": ["log.x", "log.y"]}}
+    made = desk(tmp_path, both, {"log.x": KEY, "log.y": OTHER}, reprocess_flows=True)
+    made.take(WEB, samples.flow("DNS", local_port=1))
+    made.use(compiled(tmp_path, config_of({"a": ["*"]}))[0])
+    again = lambda begins: list(made.engine.match_again(lambda: 5, set(), begins))  # noqa: E731
+    assert again(False) == [None, None]
+    assert made.released == [(OTHER, True)], "log.y is no longer reached; log.x goes on"
+    assert list(made.engine.flows.young.values()) == [KEY], "and does not begin for the other flow"
+    assert again(True) == [None, None]
+    assert list(made.engine.flows.young.values()) == [KEY, KEY]
+
+
+def test_a_flow_whose_record_is_not_kept_leaves_what_ended(tmp_path: Path) -> None:
+    """Where memory was too short for its record, a flow would stay blocked by an action that is gone."""
+    both = {"a": {"criteria": ["*"], "targets": ["log.x", "log.y"]}}
+    made = desk(tmp_path, both, {"log.x": KEY, "log.y": OTHER}, reprocess_flows=True)
+    made.take(WEB, samples.flow("DNS", local_port=1))
+    made.engine.kept.pop(digest_key(WEB["flow"]["digest"]))
+    number = OTHER[0] << 8 | OTHER[1]
+    assert list(made.engine.match_again(lambda: 5, {number}, True)) == [None, None]
+    assert made.released == [(OTHER, True)]
+    assert sorted(map(len, made.engine.flows.young.values())) == [2, len(KEY)], (
+        "the other flow was decided again: it holds both"
+    )
+    assert list(made.engine.match_again(lambda: 6, {number, KEY[0] << 8 | KEY[1]}, True)) == [None, None]
+    assert made.released == [(OTHER, True), (KEY, True)] and made.engine.live() == 1
 
 
 def test_the_last_decisions_are_remembered_and_long_records_in_brief(tmp_path: Path) -> None:
@@ -583,7 +600,7 @@ def test_a_quicker_decoder_is_asked_for_each_record(tmp_path: Path) -> None:
 
     made.engine.decode_with(fast)
     made.take(WEB)
-    assert list(made.engine.match_again(lambda: 1)) == [None]
+    assert list(made.engine.match_again(lambda: 1, set(), True)) == [None]
     assert asked == [samples.payload(WEB)] * 2
     made.engine.decode_with(None)
     made.take(WEB)
@@ -816,7 +833,7 @@ def test_flows_are_matched_again_against_the_policy_that_is_in_force_by_then(tmp
     made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY})
     made.use(first)
     made.take(*[samples.flow(local_port=port) for port in range(1, 6)])
-    going = made.engine.match_again(lambda: 1)
+    going = made.engine.match_again(lambda: 1, set(), True)
     next(going)
     old = made.engine.policy
     assert old is not None
@@ -830,7 +847,7 @@ def test_flows_are_matched_again_against_the_policy_that_is_in_force_by_then(tmp
 def test_a_flow_that_is_kept_takes_400_bytes(tmp_path: Path) -> None:
     """A router of 128 MB has to hold 50,000 of them when there are schedules."""
     made = desk(tmp_path, {"a": ["*"]}, max_flows=50000, reprocess_flows=True)
-    made.engine.pack_with(packing.pack, packing.unpack)
+    made.engine.kept.pack_with(packing.pack, packing.unpack)
     payloads = [samples.payload(record) for record in samples.stream(seed=3, flows=12000) if record["type"] == "flow"]
     made.take(*payloads[:100])
     before = len(made.engine.kept)

@@ -11,7 +11,8 @@ from policies import Desk, compiled, config_of
 
 from nfa.daemon.engine import flows as tables
 from nfa.daemon.engine.engine import LIFETIME
-from nfa.daemon.engine.flows import Flows, Records
+from nfa.daemon.engine.flows import Flows
+from nfa.daemon.engine.kept import Records
 from nfa.daemon.stream.records import digest_key
 
 KEY = b"\0\0\x0a\0\0\1"
@@ -40,7 +41,7 @@ def edge(desk: Desk, clock: int, now: int = 1) -> None:
     """Let the clock be at a moment, and match the flows again that run."""
     assert desk.engine.policy is not None
     if desk.engine.policy.keep_hours(clock):
-        for _ in desk.engine.match_again(lambda: now):
+        for _ in desk.engine.match_again(lambda: now, set(), True):
             pass
 
 
@@ -51,11 +52,11 @@ def test_an_edge_reaches_flows_of_both_ages(tmp_path: Path) -> None:
     desk.take(*FLOWS, now=2)
     desk.engine.tick(1 + LIFETIME)
     desk.take(stats(FLOWS[0]))
-    assert list(desk.engine.kept.young) == KEYS[:1] and list(desk.engine.kept.older) == KEYS[1:]
+    assert list(desk.engine.kept.concerned.young) == KEYS[:1] and list(desk.engine.kept.concerned.older) == KEYS[1:]
     edge(desk, WITHIN, 700)
     assert sorted(desk.engine.flows.young) == sorted(KEYS)
     desk.engine.tick(1 + 2 * LIFETIME)
-    assert list(desk.engine.kept.older) == KEYS[:1], "a match is no news of a flow: it ages all the same"
+    assert list(desk.engine.kept.concerned.older) == KEYS[:1], "a match is no news of a flow: it ages all the same"
     assert len(desk.engine.flows.older) == 3
     edge(desk, BEFORE, 1300)
     assert desk.released_at == [1300]
@@ -70,7 +71,7 @@ def test_an_edge_passes_over_flows_that_end_while_others_are_matched(tmp_path: P
     desk = bedtime(tmp_path, BEFORE)
     desk.take(*FLOWS)
     assert desk.engine.policy is not None and desk.engine.policy.keep_hours(WITHIN)
-    going = desk.engine.match_again(lambda: 1)
+    going = desk.engine.match_again(lambda: 1, set(), True)
     next(going)
     desk.take(samples.purge(FLOWS[1]["flow"]["digest"]))
     assert len(list(going)) == 1
@@ -88,7 +89,7 @@ def test_a_purge_ends_a_flow_of_any_age_and_withdraws_nothing(tmp_path: Path, ag
     assert desk.engine.busy is (ages == 2)
     desk.take(samples.purge(FLOWS[0]["flow"]["digest"]))
     assert desk.released == [(KEY, False)]
-    assert desk.engine.live() == len(desk.engine.kept) == desk.engine.kept.size == 0
+    assert desk.engine.live() == len(desk.engine.kept) == desk.engine.kept.concerned.size == 0
     desk.take(samples.purge(FLOWS[0]["flow"]["digest"]), stats(FLOWS[0]))
     assert desk.released == [(KEY, False)] and not desk.refreshed
 
@@ -103,7 +104,7 @@ def test_a_record_of_a_flow_of_any_age_makes_it_young_and_keeps_what_it_holds(tm
         desk.engine.tick(1 + age * LIFETIME)
     desk.take(FLOWS[0])
     assert list(desk.engine.flows.young) == KEYS[:1] and desk.engine.live() == 1
-    assert list(desk.engine.kept.young) == KEYS[:1] and len(desk.engine.kept) == 1
+    assert list(desk.engine.kept.concerned.young) == KEYS[:1] and len(desk.engine.kept) == 1
     desk.engine.go_on(1, lambda: False)
     assert not desk.released
 

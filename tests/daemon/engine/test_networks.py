@@ -367,7 +367,7 @@ def test_kept_duplicates_are_not_matched_when_a_schedule_turns(tmp_path: Path) -
     desk.take(*agent_streams.records("nat-lan-wan-pairs"))
     seen = len(desk.targets["log.x"].digests)
     made = set(desk.targets["log.x"].digests)
-    list(desk.engine.match_again(lambda: 5))
+    list(desk.engine.match_again(lambda: 5, frozenset(), True))
     assert set(desk.targets["log.x"].digests[seen:]) <= made
 
 

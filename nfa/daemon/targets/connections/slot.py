@@ -255,6 +255,13 @@ class ConnectionSlot(Troubled):
             if now <= until:
                 self.adds[key] = None
 
+    def idle(self) -> list[bytes]:
+        """Return nothing: bits go with the last flow that holds them."""
+        return []
+
+    def withdraw_idle(self, keys: list[bytes], now: int) -> None:
+        """There are none."""
+
     def withdraw_all(self) -> int:
         """Withdraw the bits of all connections, and forget them. Returns of how many."""
         count = len(self.live)

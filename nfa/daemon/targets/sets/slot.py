@@ -73,7 +73,14 @@ class Slot(Troubled):
         self._complements: dict[int, int] = {}
         self.encoder: Any = None
         self.expand: Any = None
-        """Both made by `writer` when first needed; `expand` turns a packed element into the key of an nftables set."""
+        self.pack: Any = None
+        """All made by `encoders` when first needed; `expand` turns a packed element into the key of an nftables set, `pack` a
+        key into a packed element."""
+
+    def renew_form(self) -> None:
+        """A set of somebody else may be another one now: whether its elements are ranges is to be asked for again."""
+        if not self.data["managed"]:
+            self.encoder = None
 
     def hold(self, key: bytes, now: int) -> None:
         """A flow that did not hold this element wants it in the set."""
@@ -143,6 +150,40 @@ class Slot(Troubled):
             del self.adds[key]
         elif staying:
             self.dels[key] = None
+
+    def idle(self) -> list[bytes]:
+        """Return the elements that no flow holds any longer: they are left to expire."""
+        return [key for key, deadline in self.live.items() if deadline < 0]
+
+    def withdraw_idle(self, keys: list[bytes], now: int) -> None:
+        """Withdraw those of these that are idle still."""
+        for key in keys:
+            deadline = self.live.get(key, 0)
+            if deadline < 0:
+                del self.live[key]
+                if self.state.owed:
+                    self.state.forget(key)
+                self.withdraw(key, ~deadline - now > LET_EXPIRE)
+
+    def withdraw_all(self) -> int:
+        """The slot goes out of use: what it has brought into the set is to leave it. Returns how many elements that are."""
+        # What is asleep the kernel may have still, with another timeout.
+        kept = [key for key in list(self.live) + list(self.holders.asleep) if key not in self.adds]
+        self.adds, self.refreshes = {}, {}
+        self.live = {}
+        self.holders = Holders()
+        for key in kept:
+            self.dels[key] = None
+        if not self.state.holds:
+            self.dels = {}
+        return len(self.dels)
+
+    def take_dels(self, most: int) -> list[bytes]:
+        """Return up to `most` elements to withdraw; they are no longer pending."""
+        keys = list(self.dels)[:most]
+        for key in keys:
+            del self.dels[key]
+        return keys
 
     def evict(self, keys: list[bytes]) -> None:
         """Too many elements: forget these. The kernel keeps them until they expire."""
@@ -245,14 +286,17 @@ class Slot(Troubled):
             self._earliest = earliest
         return gone
 
-    def keep_of_siblings(self) -> None:
-        """Leave in the set what flows hold through another target that fills the same set."""
+    def of_no_sibling(self, keys: list[bytes]) -> list[bytes]:
+        """Return those of some elements that no flow holds through another target that fills the same set."""
         for other in self.siblings:
             if other.data["fields"] == self.data["fields"]:
                 prefix = other.number.to_bytes(2, "big")
-                for key in list(self.dels):
-                    if other.live.get(prefix + key[2:], -1) >= 0:
-                        del self.dels[key]
+                keys = [key for key in keys if other.live.get(prefix + key[2:], -1) < 0]
+        return keys
+
+    def keep_of_siblings(self) -> None:
+        """Leave in the set what flows hold through another target that fills the same set."""
+        self.dels = dict.fromkeys(self.of_no_sibling(list(self.dels)))
 
     def owe_pending(self) -> None:
         """The set cannot take elements now: what is wanted waits in `live`, and what is to be withdrawn in `dels`."""

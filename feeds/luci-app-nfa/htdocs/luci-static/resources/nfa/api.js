@@ -28,6 +28,8 @@ const callCategories = rpc.declare({ object: 'nfa', method: 'categories', params
 const callReload = rpc.declare({ object: 'nfa', method: 'reload' });
 const callFlush = rpc.declare({ object: 'nfa', method: 'flush', params: [ 'target' ] });
 const callAdopt = rpc.declare({ object: 'nfa', method: 'adopt', params: [ 'dry_run' ] });
+const callPause = rpc.declare({ object: 'nfa', method: 'pause', params: [ 'name', 'seconds' ] });
+const callResume = rpc.declare({ object: 'nfa', method: 'resume', params: [ 'name' ] });
 const callService = rpc.declare({ object: 'service', method: 'list', params: [ 'name' ], expect: { '': {} } });
 const callHints = rpc.declare({ object: 'luci-rpc', method: 'getHostHints', expect: { '': {} } });
 
@@ -110,6 +112,8 @@ return baseclass.extend({
 	reload: () => asked(callReload()),
 	flush: target => asked(callFlush(target)),
 	adopt: dry => asked(callAdopt(dry)),
+	pause: (name, seconds) => asked(callPause(name, seconds)),
+	resume: name => asked(callResume(name)),
 
 	/* The names that the running agent knows: lists of { name, id, category } or { name, id, of }; empty without the daemon. */
 	apps: () => everything(callApps, 'apps', 10000).then(L.toArray),

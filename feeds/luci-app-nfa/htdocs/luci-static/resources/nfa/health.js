@@ -40,7 +40,7 @@ function state(status, service, may_run) {
 		return { key: 'off', text: _('Disabled'), advice: _('The service is disabled in the configuration. Enable it first.') };
 	if (service.known)
 		return { key: 'failed', text: _('Exited unexpectedly'), advice: _('It restarts automatically after some seconds. The log says why it exited.') };
-	return { key: 'stopped', text: _('Stopped'), advice: _('No flow is evaluated. Elements stay in sets until they expire. Press Start.') };
+	return { key: 'stopped', text: _('Stopped'), advice: _('No flow is evaluated. Nothing is blocked, marked or prioritised. Press Start.') };
 }
 
 /* What can be done to the service. One that ends by itself is started again and again: that can be stopped. */
@@ -193,6 +193,8 @@ function action(item) {
 		return { text: _('off'), style: '', note: '' };
 	if (!item.active)
 		return { text: _('not in use'), style: 'warning', note: UNUSED[item.code] ?? item.reason };
+	if (item.paused_until)
+		return { text: _('paused'), style: 'notice', note: _('until %s').format(new Date(item.paused_until * 1000).toLocaleString()) };
 	if (item.in_hours === false)
 		return { text: _('outside its schedule'), style: 'notice', note: item.until ? _('starts %s').format(moment(item.until)) : item.hours };
 	if (item.in_hours === true)

@@ -1,0 +1,71 @@
+"""What causes the effects of each target, as digests: a reload then ends what no longer has the same cause, and only that.
+
+In: a policy, understood. Out: for each target a digest of the actions that reach it, with all that they compare with (the
+members of groups, the numbers of categories), and one of all that decides what flows reach.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from .config.model import Action, Policy
+from .expression.tree import And, Members, Node, Not, Or, Pattern, Test
+from .provision.slots import Slot
+from .schedules import Schedules
+
+SIZE = 8
+"""Bytes of a digest: it only has to differ from the one before."""
+
+
+def _value(value: object) -> str:
+    if isinstance(value, Members):
+        return f"{sorted(value.networks, key=repr)}{sorted(value.macs)}"
+    return value.text if isinstance(value, Pattern) else repr(value)
+
+
+def _words(node: Node | None) -> str:
+    """Return an expression with the values that it compares with."""
+    if isinstance(node, Test):
+        return f"({node.attribute} {node.op} {_value(node.value)})"
+    if isinstance(node, Not):
+        return f"!{_words(node.item)}"
+    if isinstance(node, And | Or):
+        return f"{type(node).__name__}({','.join(map(_words, node.items))})"
+    return "*" if node else "-"
+
+
+def _digest(*parts: object) -> bytes:
+    return hashlib.blake2b("\0".join(map(str, parts)).encode("utf-8", "replace"), digest_size=SIZE).digest()
+
+
+def causes(
+    policy: Policy,
+    exemptions: Node | None,
+    actions: Iterable[tuple[Action, Node, Node | None]],
+    schedules: Schedules,
+    slots: list[Slot],
+) -> tuple[dict[str, bytes], bytes]:
+    """Return the digest of each target's cause, by name, and the one of all that decides.
+
+    `actions`: those that are applied, in order, with their criteria and exemptions. One that halts is part of the cause of all
+    targets that actions after it reach.
+    """
+    halting = _words(exemptions)
+    found: dict[str, list[object]] = {name: [] for name in policy.targets}
+    everything: list[object] = [halting]
+    for action, criteria, exempt in actions:
+        schedule = schedules.of.get(action.name, -1)
+        windows = schedules.windows[schedule] if schedule >= 0 else ()
+        own = _digest(action.interface, _words(criteria), _words(exempt), windows)
+        for name in action.targets:
+            found.setdefault(name, []).append((own, halting))
+        everything += [action.name, own, action.targets, action.halt_on_match]
+        if action.halt_on_match:
+            halting = repr(_digest(halting, own))
+    for target in policy.targets.values():
+        found[target.name].append(target.interface)
+        everything.append((target.name, target.type, target.enabled, target.trouble, target.interface, target.cut))
+    everything.append(schedules.changes)
+    everything += [sorted((key, repr(value)) for key, value in slot.items()) for slot in slots]
+    return {name: _digest(*parts) for name, parts in found.items()}, _digest(*everything)

@@ -1,0 +1,65 @@
+"""Slots that are out of use, while what they brought about is being withdrawn: an effect ends with its cause.
+
+In: slots that no target of the policy fills any longer. Out: removals of their elements, some in each turn of the loop.
+"""
+
+from .sets.errors import label
+from .sets.slot import Slot, set_of
+from .sets.writer import Sets
+
+MYPY = False
+if MYPY:
+    from .types import Say
+
+PART = 2048
+"""Elements that are withdrawn in one turn of the loop."""
+TRIES = 5
+"""How often the kernel is asked to give up elements, once a second."""
+
+
+class Leaving:
+    """Slots of sets that are out of use. Those of connections are drained by what writes connections."""
+
+    def __init__(self, sets: Sets, say: "Say") -> None:
+        self._sets = sets
+        self._say = say
+        self._slots: list[Slot] = []
+        self._later: list[tuple[Slot, int]] = []
+        """Slots whose elements the kernel did not give up, and how often it was asked."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to do at once."""
+        return bool(self._slots)
+
+    def add(self, slot: Slot, active: "list[Slot]") -> None:
+        """A slot goes out of use. `active`: all slots of sets that are in use."""
+        slot.siblings = [other for other in active if other is not slot and set_of(other.data) == set_of(slot.data)]
+        if slot.withdraw_all():
+            self._slots.append(slot)
+
+    def drain(self, now: int) -> None:
+        """Withdraw some elements."""
+        if not self._slots:
+            return
+        slot = self._slots[0]
+        rest = slot.take_dels(len(slot.dels))
+        self._sets.withdraw(slot, slot.of_no_sibling(rest[:PART]), now)
+        if slot.dels:  # the kernel does not give them up now
+            self._later.append((slot, 1))
+            self._slots.pop(0)
+        elif len(rest) <= PART:
+            self._slots.pop(0)
+        slot.dels.update(dict.fromkeys(rest[PART:]))
+
+    def tick(self, now: int) -> None:
+        """Try again what the kernel did not give up. To be called each second."""
+        later, self._later = self._later, []
+        for slot, tries in later:
+            keys = slot.take_dels(len(slot.dels))
+            self._sets.withdraw(slot, slot.of_no_sibling(keys), now)
+            if slot.dels and tries < TRIES:
+                self._later.append((slot, tries + 1))
+            elif slot.dels:
+                count = str(len(slot.dels))
+                self._say("error", "target '" + slot.counters.name + "': " + count + " elements remain in " + label(slot))
