@@ -11,7 +11,7 @@ order of priority, what they reach. So what follows costs the same however many 
 import json
 from collections import deque
 
-from ..stream.records import BAD_KINDS, MAX_RENAMED, BadRecord, agent_facts, catalogue, digest_key, previous_keys, read
+from ..stream.records import BAD_KINDS, BadRecord, agent_facts, catalogue, digest_key, parse, previous_keys, read
 from .brief import brief
 from .census import Census
 from .flows import MAX_FLOWS, Flows
@@ -78,9 +78,8 @@ class Engine:
         """Live flows that hold elements: to one packed element, or to a tuple of several."""
         self._ending: dict[int, Held] = {}
         """Flows that were not heard of for long, and what they have yet to let go of."""
-        self._age_at = 0
-        self._now = 0
-        """Second of the loop's clock of the records that are worked on, or that came last."""
+        self._age_at = self._now = 0
+        """Seconds of the loop's clock: when flows age again, and when the last records came."""
         self.records = 0
         self.evaluated = 0
         self.matched = 0
@@ -96,9 +95,8 @@ class Engine:
         """When the last records came, by the loop's clock."""
         self.find_mark: Callable[[Record], int] | None = None
         """Returns the conntrack mark of a flow."""
-        self.census = Census()
-        self._renames = False
-        """netifyd 5: it changes digests."""
+        self.census, self._renames = Census(), False
+        """`_renames`: it is netifyd 5, which changes digests."""
         self.recent: deque[tuple[int, tuple[str, ...], tuple[str, ...], bytes | dict[str, object]]] = deque((), recent)  # noqa: RUF037 (MicroPython takes no keywords)
         """The last decisions, oldest first: (second of the loop's clock, names of actions, of targets, payload).
 
@@ -144,11 +142,10 @@ class Engine:
                     if policy.marks:
                         self._look_mark_up(last)
                     found = mask(value, last)  # policy.decide, without its call
-                    if how:
-                        if how & TURNED:
-                            payload = json.dumps(value).encode()
-                        if how & TWICE:
-                            found |= policy.twice
+                    if how & TURNED:
+                        payload = json.dumps(value).encode()
+                    if how & TWICE:
+                        found |= policy.twice
                     verdict = policy.verdicts.get(found) or policy.judge(found)
                     digest = digest_key(last["digest"])
                     if policy.keeps:
@@ -163,7 +160,7 @@ class Engine:
                         # It may have matched before: what it held then is withdrawn.
                         self._end(digest, now, True)
                     if "digest_prev" in last:
-                        self._renamed(last, now)
+                        self._end_all(previous_keys(value, digest), now, True)
                 elif kind == "stats":
                     if self._renames and _PREVIOUS in payload:
                         self._goes_on(value, payload, now)
@@ -179,7 +176,7 @@ class Engine:
                     if census.active:
                         census.purge(value)
                     if self._renames and _PREVIOUS in payload:
-                        self._gone(payload, now)
+                        self._end_all(previous_keys(parse(payload), 0), now, False)
                 elif kind != "other":
                     self._agent(kind, value)
             except BadRecord as bad:
@@ -260,12 +257,11 @@ class Engine:
             yield None
 
     def _again(self, policy: Policy, digest: int, record: "Record", payload: bytes, now: int, begins: bool) -> None:
+        flow = record["flow"]
         if policy.marks:
-            self._look_mark_up(record["flow"])
-        found = policy.mask(record, record["flow"])
-        if self.networks.again(record, record["flow"]) & TWICE:
-            found |= policy.twice
-        plan = policy.judged(found).plan
+            self._look_mark_up(flow)
+        twice = self.networks.again(record, flow) & TWICE
+        plan = policy.judged(policy.mask(record, flow) | (policy.twice if twice else 0)).plan
         if plan is None:
             self._end(digest, now, True)
             return
@@ -337,44 +333,28 @@ class Engine:
     def _look_mark_up(self, flow: "Record") -> None:
         """Put the connection's mark into a record that has none: netifyd often knows none, and never on a LAN."""
         if self.find_mark is not None and not (flow.get("ct_mark") or flow.get("conntrack", NOTHING).get("mark")):
-            mark = self.find_mark(flow)
-            if mark:
-                flow["ct_mark"] = mark
+            flow["ct_mark"] = self.find_mark(flow)
 
     def _found_twice(self, digests: list[str]) -> None:
         """These flows are reported by another interface, too: what they hold is not their own."""
-        for digest in digests:
-            self._end(digest_key(digest), self._now, True)
-            self.kept.pop(digest_key(digest))
+        self._end_all([digest_key(digest) for digest in digests], self._now, True)
 
-    def _renamed(self, flow: "Record", now: int) -> None:
-        """A flow goes on under another digest (netifyd 5, when it is reclassified): what the old one held is not its own."""
-        present = digest_key(flow["digest"])
-        for digest in flow["digest_prev"][:MAX_RENAMED]:
-            key = digest_key(digest)
-            if key != present:
-                self._end(key, now, True)
-                self.kept.pop(key)
+    def _end_all(self, digests: list[int], now: int, withdraw: bool) -> None:
+        """Flows hold nothing any longer: they ended, or go on under another digest (netifyd 5, when it reclassifies them)."""
+        for digest in digests:
+            self._end(digest, now, withdraw)
+            self.kept.pop(digest)
 
     def _goes_on(self, digest: int, payload: bytes, now: int) -> None:
         """Statistics name earlier digests of a flow: without a flow record since, it holds what it held under those."""
-        for key in previous_keys(payload, digest):
+        for key in previous_keys(parse(payload), digest):
             self.census.renamed(key, digest)
-            held, payload_then = self._pop_held(key), self.kept.get(key)
-            concerned = self.kept.concerned.get(key) is not None
-            self.kept.pop(key)
+            self.kept.rename(key, digest, self.max_flows)
+            held = self._pop_held(key)
             if held is not None and self.flows.get(digest) is not None:
                 self._release(held, now, True)
             elif held is not None:
                 self.flows.young[digest] = held
-            if payload_then is not None and not self.kept.has(digest):
-                self.kept.put(digest, payload_then, concerned, self.max_flows)
-
-    def _gone(self, payload: bytes, now: int) -> None:
-        """A flow has ended, under whichever of its digests it was known."""
-        for key in previous_keys(payload, 0):
-            self._end(key, now, False)
-            self.kept.pop(key)
 
     def _pop_held(self, digest: int) -> "Held | None":
         """Return what a flow holds, and forget it."""

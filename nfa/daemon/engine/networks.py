@@ -11,6 +11,7 @@ interface that netifyd captures as external, or one with a default route that ne
 
 from ..base.portable import ROOM, SECRET_HASH
 from .addresses import cut, is_special, network_of, text_of
+from .ends import turn
 from .view import address
 
 MYPY = False
@@ -386,21 +387,3 @@ class Networks:
                 self._open.clear()
             self._open[key] = flow["digest"]
         return False
-
-
-def turn(flow: "Flow") -> None:
-    """Exchange the two ends of a flow."""
-    for name in ("ip", "mac", "port", "bytes", "packets", "rate"):
-        _swap(flow, "local_" + name, "other_" + name)
-    if isinstance(flow.get("local_origin"), bool):
-        flow["local_origin"] = not flow["local_origin"]
-    category = flow.get("category")
-    if isinstance(category, dict):
-        _swap(category, "local_network", "other_network")
-
-
-def _swap(table: "Flow", mine: str, far: str) -> None:
-    """Exchange two fields, of which one may be missing."""
-    for name, value in ((mine, table.pop(far, None)), (far, table.pop(mine, None))):
-        if value is not None:
-            table[name] = value

@@ -107,9 +107,8 @@ def _counters(payload: bytes) -> int | None:
         return None
 
 
-def previous_keys(payload: bytes, present: int) -> list[int]:
-    """Return the keys of the digests that a flow had before the one of this record, by its `digest_prev`. Raises BadRecord."""
-    record = parse(payload)
+def previous_keys(record: object, present: int) -> list[int]:
+    """Return the keys of the digests that a flow had before that of this record, by its `digest_prev`. Raises BadRecord."""
     flow = record.get("flow") if isinstance(record, dict) else None
     before = flow.get("digest_prev") if isinstance(flow, dict) else None
     if not isinstance(before, list) or [1 for digest in before[:MAX_RENAMED] if not isinstance(digest, str)]:

@@ -19,7 +19,6 @@ from nfa.daemon.engine.brief import BRIEF, MAX_BRIEF_TEXT, brief
 from nfa.daemon.engine.engine import (
     LIFETIME,
     MAX_KEPT_RECORD,
-    MAX_RENAMED,
     PART,
     RECENT,
     RELEASED,
@@ -27,7 +26,7 @@ from nfa.daemon.engine.engine import (
 )
 from nfa.daemon.engine.kept import KEPT_BYTES
 from nfa.daemon.engine.view import View
-from nfa.daemon.stream.records import digest_key
+from nfa.daemon.stream.records import MAX_RENAMED, digest_key
 
 KEY = b"\0\0\x0a\0\0\1"
 WEB = samples.flow("HTTP/S", "netify.youtube")
