@@ -173,7 +173,7 @@ class _Compiler:
             return
         self._told.add("marks")
         message = about(what, "netifyd knows no conntrack marks on the LAN, and OpenWrt's build knows none at all")
-        consequence = "the daemon asks conntrack for the mark of each flow that has none: some 10 microseconds each"
+        consequence = "the daemon asks conntrack for the mark of each flow that has none: some 15 microseconds each"
         self.reports.info("marks-looked-up", place, message, consequence=consequence)
 
     def action(self, action: Action, policy: Policy) -> CompiledAction:

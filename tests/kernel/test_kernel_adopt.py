@@ -75,7 +75,12 @@ def test_forwarded_connections_begin_again_and_the_routers_own_go_on(lab: Lab, n
         assert tables(lab) == {"fw4", "nfa"} and all(net.home.do("talk", index) for index, _ in old), "nothing was done"
         said = command(lab)
         assert "2 TCP connections will be reset" in said and "entries deleted: 4" in said
-        assert "nfa_adopt" in tables(lab)
+        listed = lab.namespace.run("nft", "list", "chain", "inet", "nfa_adopt", "forward")
+        assert [line.strip() for line in listed.splitlines()[2:5]] == [
+            "type filter hook forward priority filter - 1; policy accept;",
+            "ip saddr . tcp sport . ip daddr . tcp dport @v4 reject with tcp reset",
+            "ip6 saddr . tcp sport . ip6 daddr . tcp dport @v6 reject with tcp reset",
+        ], "as nft itself would have it"
         for index, _ in old[:2]:
             assert net.home.do("talk", index) is False, "reset at its next packet"
         assert router_talks() == "x"

@@ -1,7 +1,7 @@
 """Looks single entries of conntrack up: whose connection it is before NAT, and its mark.
 
 In: packed connections (see `conntrack`). Out: what the kernel has of an entry. It writes its answer while it is asked, so
-nothing waits; a question takes some 10 microseconds. Source: linux/netfilter/nfnetlink_conntrack.h.
+nothing waits; a question takes some 15 microseconds. Source: linux/netfilter/nfnetlink_conntrack.h.
 """
 
 from . import conntrack
