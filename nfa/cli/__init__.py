@@ -25,6 +25,7 @@ COMMANDS = {
     "devices": "list the devices that are known, with their addresses",
     "elements": "show the elements in the running daemon's sets",
     "flush": "flush the sets of a target",
+    "adopt": "have connections that began before nfa begin again",
     "pause": "let an action or target do nothing for a while",
     "resume": "end a pause",
     "reload": "make the running daemon reload its configuration",

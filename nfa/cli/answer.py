@@ -75,7 +75,7 @@ def _explain(given: Answer, sources: Sources, paths: Paths, last_good: bytes) ->
         for ip, names in given.get("devices", {}).items():
             if names:
                 explainer.devices.tell(address(ip), names)  # what the daemon has learnt
-        answer = explainer.explain(record).as_dict()
+        answer = explainer.explain(record, twice=given.get("twice") is True).as_dict()
     except (TypeError, AttributeError, ValueError, KeyError, OSError):
         raise Refused("a field of this flow record is malformed") from None
     answer["steps"], answer["steps_left_out"] = _telling(cast("list[Answer]", answer["steps"]))

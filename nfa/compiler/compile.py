@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 
 from ..image import cpython as image
 from . import catalogue
@@ -29,11 +30,12 @@ from .config.model import Action, Device, Policy, Text
 from .config.servers import Server
 from .config.sources import UCI_FOLDER, Sources, load
 from .expression import Context, ExpressionError, understand
+from .expression.attributes import SIDES, find
 from .expression.bare import bare_address
 from .expression.generate import Generator
 from .expression.index import Index
 from .expression.lines import negative, separate_lines
-from .expression.tree import And, Everything, Members, Node, Or, Test, any_of
+from .expression.tree import And, Everything, Members, Network, Node, Or, Test, any_of, attributes_of, equalities
 from .oneversion import report_one_version
 from .provision import conntrack, pf
 from .provision.kernel import Kernel
@@ -123,6 +125,7 @@ class _Compiler:
         self.groups = {name: members_of(group) for name, group in self.found.items()}
         self.broken_groups = [name for name, group in self.found.items() if group.broken]
         self.named = numbered(*(devices or ({}, {})), {name: group.place for name, group in self.found.items()}, reports)
+        self._marks_told = False
 
     def texts(self, texts: list[Text], use: _Use) -> tuple[Node | None, bool]:
         """Understand the entries of a criteria or exemption list. Returns the tree (None: nothing) and whether all is well."""
@@ -177,9 +180,21 @@ class _Compiler:
             self.reports.error(
                 error.code, place, about(what, error.message), hint=error.hint, consequence=consequence, excerpt=lines
             )
+        read = {find(name).name for node in nodes for name in attributes_of(node)}
+        if "fwmark" in read:
+            self.tell_of_marks(text.place, what)
         if not nodes and not errors:
             self.reports.error("empty-text", text.place, f"{what or 'the text'} is empty", consequence=consequence)
         return nodes
+
+    def tell_of_marks(self, place: Place | None, what: str) -> None:
+        """Say once that marks are asked for."""
+        if self._marks_told:
+            return
+        self._marks_told = True
+        message = about(what, "netifyd knows no conntrack marks on the LAN, and OpenWrt's build knows none at all")
+        consequence = "the daemon asks conntrack for the mark of each flow that has none: some 15 microseconds each"
+        self.reports.info("marks-looked-up", place, message, consequence=consequence)
 
     def action(self, action: Action, policy: Policy) -> CompiledAction:
         """Understand an action; of one that has an error, its last good version."""
@@ -270,6 +285,9 @@ def understand_policy(
         slots = provision(wanted, None, reports)
     slots += pf.provision(wanted, policy.target_globals["pftable"])
     slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths, keeping)
+    for slot in slots:
+        if "mark" in slot["fields"]:
+            compiler.tell_of_marks(policy.targets[slot["target"]].place, f"target {quote(slot['target'])}")
     hours = schedules(policy, uci, reports, paths)
     return Compiled(policy, actions, exemptions, slots, compiler.catalogue, keeping, hours, compiler.named.devices, reports)
 
@@ -318,8 +336,58 @@ def interface_test(interface: str) -> Node:
     if interface == "*":
         return Everything()
     if interface in ("lan", "wan"):
-        return Test("side", "==", 1 if interface == "lan" else -1, interface)
+        return Test("side", "==", "side_" + interface, interface)
     return Test("interface", "==", interface, interface)
+
+
+def chooses_side(item: CompiledAction, policy: Policy) -> bool:
+    """Return whether an action says from which interface its flows come, or one of its targets does.
+
+    Such an action also gets the second record of a flow that two interfaces report.
+    """
+    interfaces = [
+        item.action.interface,
+        *(policy.targets[name].interface for name in item.action.targets if name in policy.targets),
+    ]
+    if any(interface != "*" for interface in interfaces):
+        return True
+    return item.criteria is not None and any(find(name).name in SIDES for name in attributes_of(item.criteria))
+
+
+def reads_marks(compiled: Compiled) -> list[str]:
+    """Return what reads conntrack marks: actions and targets, as they are called in messages."""
+    found = []
+    for item in compiled.actions:
+        trees = [tree for tree in (item.criteria, item.exemptions) if tree is not None and not item.code]
+        if any("fwmark" in (find(name).name for name in attributes_of(tree)) for tree in trees):
+            found.append(f"action {quote(item.action.name)}")
+    if compiled.exemptions is not None and any(find(name).name == "fwmark" for name in attributes_of(compiled.exemptions)):
+        found.append("a global exemption")
+    return found + [f"target {quote(slot['target'])}" for slot in compiled.slots if "mark" in slot["fields"]]
+
+
+MAX_WANTED = 256
+"""Conditions on interfaces and networks of which the daemon tells when no record comes from there."""
+
+
+def wanted(compiled: Compiled) -> list[tuple[str, str, str]]:
+    """Return what active actions ask of where flows come from: (action, "interface", "side" or "network", which)."""
+    found: dict[tuple[str, str, str], None] = {}
+    for item in compiled.actions:
+        if item.code or item.criteria is None:
+            continue
+        name, where = item.action.name, item.action.interface
+        if where != "*":
+            found[(name, "side" if where in ("lan", "wan") else "interface", where)] = None
+        for test in equalities(item.criteria):
+            attribute = find(test.attribute).name
+            if attribute == "interface" and isinstance(test.value, str):
+                found[(name, "interface", test.value)] = None
+            elif attribute == "side" and test.value in ("side_lan", "side_wan"):
+                found[(name, "side", str(test.value)[5:])] = None
+            elif attribute in ("local_ip", "ip") and isinstance(test.value, Network):
+                found[(name, "network", f"{ip_address(test.value.packed)}/{test.value.prefix}")] = None
+    return list(found)[:MAX_WANTED]
 
 
 def decision(compiled: Compiled, generator: Generator) -> tuple[str, dict[str, object]]:
@@ -340,6 +408,9 @@ def decision(compiled: Compiled, generator: Generator) -> tuple[str, dict[str, o
         "everywhere": tuple(everywhere),
         "criteria": criteria,
         "exemptions": exemptions,
+        "wanted": wanted(compiled),
+        "marks": bool(reads_marks(compiled)),
+        "sided": tuple(number for number, item in enumerate(compiled.actions) if chooses_side(item, compiled.policy)),
         "halts": tuple(number for number, item in enumerate(compiled.actions) if item.action.halt_on_match),
     }
 
@@ -401,6 +472,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         "max_flows": policy.main["max_flows"],
         "names": json.dumps(catalogue.rows(compiled.catalogue), separators=(",", ":")).encode(),
         "log_level": policy.main["log_level"],
+        "adopt": policy.main["adopt"],
         "files": policy.files,
         "kept": [{"kind": kind, "name": name} for kind, name in compiled.keeping.kept],
         "last_good": last_good,

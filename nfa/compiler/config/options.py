@@ -49,12 +49,16 @@ _TIMEZONE = Option("timezone", timezone, "")
 # How many live flows are remembered; the oldest are forgotten first.
 _MAX_FLOWS = Option("max_flows", integer(1024, 1 << 20), MAX_FLOWS)
 
+# Have connections that began before nfa begin again when it starts.
+_ADOPT = Option("adopt", boolean, False)
+
 GLOBAL_OPTIONS: Options = (
     # The version of the format, always 1.
     Option("version", integer(1, 1), 1),
     _REPROCESS_FLOWS,
     _TIMEZONE,
     _MAX_FLOWS,
+    _ADOPT,
 )
 
 # The section nfa 'main' of UCI, which has the place of JSON's globals.
@@ -72,6 +76,7 @@ MAIN_OPTIONS: Options = (
     _REPROCESS_FLOWS,
     _TIMEZONE,
     _MAX_FLOWS,
+    _ADOPT,
     # What is logged: error, warning, notice or debug.
     Option("log_level", service.log_level, "notice"),
     # The control socket, an absolute path.

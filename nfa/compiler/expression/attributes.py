@@ -234,11 +234,18 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _text("user_agent", "v_http.get('user_agent', '')", _HTTP),
     _text("url", "v_http.get('url', '')", _HTTP),
     _text("bt_info_hash", "f.get('bt', NOTHING).get('info_hash', '')"),
+    _plain(
+        "side",
+        CONSTANT,
+        "'side_lan' if r.get('internal') is True else 'side_wan' if r.get('internal') is False else 'side_unknown'",
+        constants=("side_lan", "side_wan", "side_unknown"),
+        unknown="side_unknown",
+    ),
     _list("tags", STRINGS, "texts(f.get('tags', []))", ("f.get('tags', [])",)),
 )
 
-SIDE = _plain("side", INTEGER, "(r.get('internal') is True) - (r.get('internal') is False)")
-"""1 where the interface is one of the local network, -1 where it is none: what an action's `interface` may ask for."""
+SIDES = ("side", "interface")
+"""Attributes that choose from which interface a record comes."""
 
 OF_DEVICES = {f"{end}{of}": f"{end}device" for end in ("", "local_", "other_") for of in ("ip", "mac", "device")}
 """What reads the device at an end of a flow, for each attribute that may be compared with one."""
@@ -253,4 +260,4 @@ CONSTANT_ALIASES = {"origin_remote": "origin_other"}
 
 def find(name: str) -> Attribute:
     """Return an attribute by any of its names."""
-    return SIDE if name == "side" else BY_NAME[name]
+    return BY_NAME[name]

@@ -116,6 +116,25 @@ class Pattern:
     """Lower-case ASCII; for texts of that alone."""
 
 
+def attributes_of(node: Node) -> set[str]:
+    """Return the names of the attributes that a tree reads."""
+    if isinstance(node, Test):
+        return {node.attribute}
+    if isinstance(node, Not):
+        return attributes_of(node.item)
+    found: set[str] = set()
+    for item in node.items if isinstance(node, And | Or) else ():
+        found |= attributes_of(item)
+    return found
+
+
+def equalities(node: Node) -> list[Test]:
+    """Return the tests for equality that are not under a NOT."""
+    if isinstance(node, Test):
+        return [node] if node.op == "==" else []
+    return [test for item in node.items for test in equalities(item)] if isinstance(node, And | Or) else []
+
+
 def any_of(nodes: list[Node]) -> Node | None:
     """Join several expressions: a match of any one is a match. None for none."""
     if not nodes:

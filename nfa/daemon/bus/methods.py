@@ -7,9 +7,11 @@ What takes long is done in slices of the loop's turns or by a child; answers are
 
 import json
 
-from ..engine.engine import brief
+from ..engine.brief import brief
+from ..engine.networks import TWICE
 from ..engine.policy import ALL
-from ..stream.records import BadRecord, read
+from ..engine.view import MALFORMED
+from ..stream.records import BadRecord, classify, read
 from ..targets.texts import reader
 from . import status
 from .ubus import INVALID_ARGUMENT, METHOD_NOT_FOUND, NOT_FOUND, OK, UNKNOWN_ERROR
@@ -50,6 +52,7 @@ if MYPY:
         def pauses(self) -> Pausing: ...
         def work(self, generator: Work, reply: Reply) -> None: ...
         def learner_now(self) -> Learner: ...
+        def adopt(self, dry: bool, reply: Reply) -> None: ...
 
 
 MAX_LIMIT = 1000
@@ -310,7 +313,8 @@ def _explain(daemon: "Answering", given: "Data", reply: "Reply") -> None:
         flow = _recent_record(daemon, flow)
     if not isinstance(flow, dict):
         raise Refused(INVALID_ARGUMENT, "'flow' must be the digest of a recent decision (see matches), or a flow record")
-    daemon.loader.ask("explain", {"flow": flow, "devices": _devices_of(daemon, flow)}, reply)
+    record, twice = _oriented(daemon, flow)
+    daemon.loader.ask("explain", {"flow": record, "twice": twice, "devices": _devices_of(daemon, record)}, reply)
 
 
 def _devices_of(daemon: "Answering", given: "Data") -> dict[str, list[str]]:
@@ -320,6 +324,20 @@ def _devices_of(daemon: "Answering", given: "Data") -> dict[str, list[str]]:
     if policy is None or policy.devices is None or not isinstance(flow, dict):
         return {}
     return {str(flow.get(end + "_ip")): policy.device_names(flow, end) for end in ("local", "other")}
+
+
+def _oriented(daemon: "Answering", given: "Data") -> "tuple[Data, bool]":
+    """Return a record as the daemon has it, by the networks that are ours, and whether another interface reports its flow, too.
+
+    One that is none is for the child to refuse.
+    """
+    whole = isinstance(given.get("flow"), dict)
+    record = {"type": "flow", "interface": "", "internal": True, "flow": given} if not whole else given
+    try:
+        copy = classify(json.loads(json.dumps({"type": "flow", **record})))[1]
+        return copy, bool(daemon.engine.networks.again(copy, copy["flow"]) & TWICE)
+    except (BadRecord,) + MALFORMED:
+        return given, False
 
 
 def _recent_record(daemon: "Answering", digest: str) -> "Data":
@@ -374,6 +392,13 @@ def _flush(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     return {"target": name, "kind": slots[0].data["kind"], "sets": len(slots), "withdrawn": withdrawn}
 
 
+def _adopt(daemon: "Answering", given: "Data", reply: "Reply") -> None:
+    """Have the connections that began before nfa begin again: see docs/connections.md."""
+    if "dry_run" not in given:
+        raise Refused(INVALID_ARGUMENT, "'dry_run' is required: true to count connections, false to interrupt them")
+    daemon.adopt(bool(given["dry_run"]), reply)
+
+
 def _pause(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     """Pause an action, a target or everything: it does nothing for a while, and what it has done is taken back."""
     name, seconds = _pausable(daemon, given), given.get("seconds")
@@ -424,6 +449,7 @@ METHODS: "dict[str, tuple[dict[str, str], Method]]" = {
     "categories": (_SEARCH, _names("categories")),
     "reload": ({}, _reload),
     "flush": ({"target": "string"}, _flush),
+    "adopt": ({"dry_run": "boolean"}, _adopt),
     "pause": ({"name": "string", "seconds": "integer"}, _pause),
     "resume": ({"name": "string"}, _resume),
 }

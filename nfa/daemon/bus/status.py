@@ -4,6 +4,7 @@ import time
 
 from ... import __version__
 from ..base.portable import monotonic, ordered_dict
+from . import origins
 
 MYPY = False
 if MYPY:
@@ -13,6 +14,7 @@ if MYPY:
     from ..devices.learning import Learner
     from ..engine.engine import Engine
     from ..engine.policy import Policy
+    from ..netlink.interfaces import Interfaces
     from ..stream.client import Client
     from ..targets.counters import Counters
     from ..targets.registry import Registry
@@ -43,6 +45,7 @@ if MYPY:
         dispatcher: Dispatcher
         engine: Engine
         client: Client
+        interfaces: Interfaces
         registry: Registry
         learner: Learner | None
 
@@ -88,6 +91,10 @@ def report(daemon: "Reporting", budget: int) -> "Data":
     shown_targets, more_targets = _fitting(targets(daemon), budget // 2)
     policy = dict(daemon.loader.info)
     policy.update(_clock(engine.policy))
+    found = origins.findings(daemon)
+    code = client.code
+    if client.state == "connected":
+        code = "source-silent" if [1 for one in found if one["code"] == "source-silent"] else ""
     bad = dict(engine.bad)
     bad.update(client.bad_counts())
     return {
@@ -107,9 +114,11 @@ def report(daemon: "Reporting", budget: int) -> "Data":
             "reconnects": max(0, client.connects - 1),
             "decoder": daemon.decoder,
             "lag": daemon.lag,
+            "last_record": int(time.time() - (monotonic() - engine.heard_at)) if engine.heard_at else None,
             "last_error": client.last_error,
-            "code": "" if client.state == "connected" else client.code,
+            "code": code,
         },
+        "findings": found,
         "policy": policy,
         "flows": {
             "live": engine.live(),
@@ -117,9 +126,12 @@ def report(daemon: "Reporting", budget: int) -> "Data":
             "evaluated": engine.evaluated,
             "matched": engine.matched,
             "exempt": engine.exempt,
+            "duplicates": engine.networks.twice,
+            "before": len(engine.census.late),
             "dropped": engine.flows.dropped + engine.kept.dropped,
             "max": engine.max_flows,
         },
+        "networks": origins.networks(daemon, wall),
         "paused": daemon.pauses.listed(),
         "actions": shown_actions,
         "actions_left_out": more_actions,

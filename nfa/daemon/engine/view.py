@@ -183,6 +183,12 @@ def connection(flow: "dict[str, Any]", packed: "Callable[[str], bytes]" = addres
     return _connection(flow, packed(local) + packed(other), ports[0], ports[1])
 
 
+def incoming(flow: "dict[str, Any]") -> bytes:
+    """Return the connection of a flow record as packets of its other end have it: behind NAT, conntrack knows no other."""
+    local, other = flow["local_ip"], flow["other_ip"]
+    return _connection(flow, address(other) + address(local), flow.get("other_port", 0), flow.get("local_port", 0))
+
+
 def reply_connection(flow: "dict[str, Any]") -> bytes:
     """Return the reply tuple of a record of netifyd 5, in the same form; b"" when it brings none that can be used."""
     found = flow["conntrack"]

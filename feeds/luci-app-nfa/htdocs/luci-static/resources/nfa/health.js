@@ -142,10 +142,17 @@ function of_stream(status) {
 	const bad = Object.entries(source.bad ?? {}).reduce((sum, [ name, count ]) => sum + (name == 'resync_bytes' ? 0 : count), 0);
 	if (!source.connected && status.uptime >= 5)
 		warn(_('netifyd is not connected, so no flow is evaluated. %s').format(agent(source).advice), 'log');
+	else if (source.code == 'source-silent')
+		warn(_('netifyd is connected, but nothing comes. The command socket of netifyd 5 streams nothing: name a channel of its sink-socket plugin as the source.'), 'log');
 	else if (status.uptime > 120 && !source.kinds?.flow)
 		warn(_('netifyd is connected but has reported no flow. It sees no traffic, or captures on the wrong device.'), '');
 	if (bad > 0)
 		warn(_('%s records from netifyd could not be used.').format(words.count(bad)), 'log');
+	for (const item of status.findings ?? [])
+		if (item.code == 'never-seen' || item.code == 'networks-unknown')
+			warn([ item.message, item.consequence, item.hint ].filter(text => text).join('. '), 'policies');
+	if (flows.before > 0)
+		warn(_('%s live connections began before nfa: no policy applies to them until they begin again. The command nfa adopt interrupts them, so that they do.').format(words.count(flows.before)), '');
 	if (flows.dropped > 0)
 		warn(_('There were more flows at once than max_flows (%s) allows: %s were evicted.').format(words.count(flows.max), words.count(flows.dropped)), 'policies');
 	if (status.loop?.longest_ms > 500)
