@@ -289,6 +289,7 @@ def test_a_policy_that_needs_marks_or_ja3_is_told_what_the_agent_has_of_them(tmp
     made, reports = compiled(tmp_path, config_of(actions))
     assert [(report.code, report.severity) for report in reports.items] == [
         ("marks-looked-up", "info"),
+        ("not-reported", "info"),
     ]
     assert image_of(made)["marks"] is True
     targets = {"t": {"target_type": "nftset", "set_name": "t", "type": ["local_addr", "mark"], "managed": True}}
