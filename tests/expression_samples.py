@@ -26,8 +26,10 @@ WORDS: dict[str, list[str]] = {
     "strings": ["'h2'", "'h3'", "'H3-29'", "'rx:^h3'", "'kids'", "'rx:.'"],
     "name": ["'br-lan'", "'BR-lan'", "'wan'", "'rx:^br'"],
     "address": [*ADDRESSES[4], *ADDRESSES[6], "192.168.4.0/24", "192.168.4.16/29", "10.0.0.0/7", "0.0.0.0/0", "::/0",
-                "2001:db8::/45", "2001:db8:4000::/35", "203.0.113.10/31", "@guests", "@nobody"],
-    "mac": ["02:00:5e:10:00:14", "02-00-5e-10-00-15", "ff:ff:ff:ff:ff:ff", "@guests", "@nobody"],
+                "2001:db8::/45", "2001:db8:4000::/35", "203.0.113.10/31", "@guests", "@nobody",
+                "@printer", "@rooms"],
+    "mac": ["02:00:5e:10:00:14", "02-00-5e-10-00-15", "ff:ff:ff:ff:ff:ff", "@guests", "@nobody", "@tablet"],
+    "device": ["'tablet'", "@printer", "'phone'", "@rooms", "'away'"],
     "integer": INTEGERS,
     "boolean": ["true", "FALSE", "True", "false"],
 }  # fmt: skip
@@ -47,6 +49,7 @@ def record_of(seed: int) -> dict[str, Any]:
         local_origin=some([True, False]), detection_guessed=some([True, False]), detection_updated=some([True, False]),
         ip_nat=some([True, False]),
     )  # fmt: skip
+    record["internal"] = some([True, False, None])
     flow = record["flow"]
     flow["category"] = {name: some(CATEGORIES) for name in ("application", "protocol", "domain")}
     if rng.random() < 0.6:

@@ -266,12 +266,12 @@ class Daemon:
     def status(self) -> dict[str, Any]:
         return self.ask("status")
 
-    def ask(self, method: str) -> dict[str, Any]:
+    def ask(self, method: str, **arguments: object) -> dict[str, Any]:
         """Call a method over the control socket, as the commands do."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(PATIENCE)
             connection.connect(str(self.control))
-            connection.sendall(json.dumps({"method": method}).encode() + b"\n")
+            connection.sendall(json.dumps({"method": method, "args": arguments}).encode() + b"\n")
             answer = b""
             while not answer.endswith(b"\n"):
                 chunk = connection.recv(1 << 16)

@@ -33,10 +33,17 @@ kinds = {"tcp": (socket.SOCK_STREAM, 6), "udp": (socket.SOCK_DGRAM, 17), "udplit
 families = {4: socket.AF_INET, 6: socket.AF_INET6}
 opened = []
 
+def answer(talk):
+    try:
+        for data in iter(lambda: talk.recv(100), b""):
+            talk.sendall(data)
+    except OSError:
+        pass
+
 def echo(server, stream):
     while stream:
         talk = server.accept()[0]
-        threading.Thread(target=lambda: [talk.sendall(data) for data in iter(lambda: talk.recv(100), b"")], daemon=True).start()
+        threading.Thread(target=answer, args=(talk,), daemon=True).start()
     while True:
         data, peer = server.recvfrom(100)
         server.sendto(data, peer)
@@ -148,6 +155,8 @@ class Network:
             self._up(host.namespace, "eth0", addresses[4], addresses[6])
             for version in (4, 6):
                 host.namespace.run("ip", f"-{version}", "route", "add", "default", "via", GATES[version][side])
+        for version in (4, 6):  # the world is where the router's own default route leads to
+            router.run("ip", f"-{version}", "route", "add", "default", "via", AWAY[version])
 
     @staticmethod
     def _up(namespace: Namespace, card: str, *addresses: str) -> None:

@@ -20,12 +20,13 @@ from typing import Any, cast
 
 from ..compiler.base.paths import Paths
 from ..compiler.base.report import Reports
-from ..compiler.compile import check_texts, compile_policy, understand_policy
+from ..compiler.compile import check_texts, compile_policy, named_devices, understand_policy
 from ..compiler.config import jsonconfig, uciconfig
 from ..compiler.config.build import build
 from ..compiler.config.model import Text
 from ..compiler.config.sources import Sources
-from ..compiler.explain import explain
+from ..compiler.explain import Explainer
+from ..daemon.engine.view import address
 from ..daemon.stream.records import BadRecord, classify
 from .common import add_config_arguments, paths_of, sources_of
 
@@ -70,7 +71,11 @@ def _explain(given: Answer, sources: Sources, paths: Paths, last_good: bytes) ->
     if compiled is None:
         return {"digest": record["flow"]["digest"], **_findings(reports)}
     try:
-        answer = explain(compiled, record).as_dict()
+        explainer = Explainer(compiled)
+        for ip, names in given.get("devices", {}).items():
+            if names:
+                explainer.devices.tell(address(ip), names)  # what the daemon has learnt
+        answer = explainer.explain(record, twice=given.get("twice") is True).as_dict()
     except (TypeError, AttributeError, ValueError, KeyError, OSError):
         raise Refused("a field of this flow record is malformed") from None
     answer["steps"], answer["steps_left_out"] = _telling(cast("list[Answer]", answer["steps"]))
@@ -96,7 +101,8 @@ def _check(given: Answer, sources: Sources, paths: Paths, last_good: bytes) -> A
             values = [given[name]] if isinstance(given[name], str) else given[name]
             places = [f"{name}[{number}]" for number in range(len(values))] if len(values) > 1 else [name]
             reports.asked.update(places)
-            check_texts([Text.of_file(*item) for item in zip(values, places, strict=False)], name, paths, reports)
+            texts = [Text.of_file(*item) for item in zip(values, places, strict=False)]
+            check_texts(texts, name, paths, reports, named_devices(sources, paths, values))
             return _findings(reports)
     if "config" not in given:
         compile_policy(sources, paths, reports=reports, last_good=last_good)

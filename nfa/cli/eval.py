@@ -10,21 +10,36 @@ from typing import Any
 
 from ..compiler.base.report import Reports, excerpt, line_at
 from ..compiler.catalogue import category_rows
-from ..compiler.compile import names_of_agent
+from ..compiler.compile import named_devices, names_of_agent
+from ..compiler.config.devices import device_rows, numbered
 from ..compiler.config.groups import load_groups
 from ..compiler.config.members import members_of
 from ..compiler.expression import Context, understand
 from ..compiler.expression.generate import Generator
 from ..compiler.expression.tree import Node, any_of
+from ..daemon.devices.configured import Devices
 from ..daemon.engine.policy import namespace
 from ..daemon.engine.rx import finder
 from ..daemon.engine.view import View
-from .common import Recording, fail, flow_of, paint, paths_of, print_reports, shown, title
+from .common import (
+    Recording,
+    add_config_arguments,
+    add_networks_argument,
+    fail,
+    flow_of,
+    paint,
+    paths_of,
+    print_reports,
+    shown,
+    sources_of,
+    title,
+)
 
 _EPILOG = """\
 examples:
   nfa eval "app == 'youtube' || category == 'games';" recording.bin.gz
   ssh router socat -u UNIX-CONNECT:/var/run/netifyd/netifyd.sock - | nfa eval "!app;"
+  nfa eval --networks 192.168.1.0/24,fd00:1::/64 "other_type == other_remote;" recording.bin.gz
   nfa eval "port == 443;" flows.jsonl --json | jq .flow.host_server_name
   nfa eval --expressions expr.jsonl --flows flows.jsonl --bits
 
@@ -39,12 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("expression", nargs="?", metavar="EXPR", help="the expression")
     parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="a recording, or - (default: standard input)")
     parser.add_argument("--json", action="store_true", help="print whole records, one a line")
+    add_networks_argument(parser)
     parser.add_argument("--expressions", metavar="FILE", help='with --bits: a file of lines {"expr": "..."}')
     parser.add_argument("--flows", metavar="FILE", help="with --bits: a file of records, one a line")
     parser.add_argument(
         "--bits", action="store_true", help="print one character a record for each expression (0, 1), or E when it is invalid"
     )
-    parser.add_argument("--state-dir", metavar="DIR", help="netifyd's folder (names and address groups)")
+    add_config_arguments(parser)
 
 
 def predicate(nodes: list[Node], view: View) -> Predicate:
@@ -71,29 +87,36 @@ def predicate(nodes: list[Node], view: View) -> Predicate:
     return matches
 
 
-def _context(arguments: argparse.Namespace) -> tuple[Context, View]:
-    """Return what an expression may name, and how records are read."""
+def _context(arguments: argparse.Namespace, texts: list[str]) -> tuple[Context, View]:
+    """Return what expressions may name, and how records are read. `texts`: the expressions, or where they are."""
     paths = paths_of(arguments)
     reports = Reports()
-    groups = {name: members_of(group) for name, group in load_groups(paths, reports).items()}
+    found = load_groups(paths, reports)
+    groups = {name: members_of(group) for name, group in found.items()}
+    named = named_devices(sources_of(arguments), paths, texts) or ({}, {})
+    devices = numbered(*named, {name: group.place for name, group in found.items()}, reports)
     print_reports(reports)
     known = names_of_agent(paths)
-    return Context(known, groups), View(*category_rows(known))
+    context = Context(known, groups, devices.meaning, devices.every)
+    return context, View(*category_rows(known), Devices(device_rows(devices.devices)))
 
 
 def _bits(arguments: argparse.Namespace) -> int:
     if not arguments.expressions or not arguments.flows:
         print("nfa eval: --bits needs --expressions FILE and --flows FILE", file=sys.stderr)
         return 2
-    context, view = _context(arguments)
+    context, view = _context(arguments, ["@"])
     flows = []
     with open(arguments.flows, encoding="utf-8") as file:
         for line in file:
             if line.strip():
                 try:
-                    flows.append(flow_of(json.loads(line)))
+                    flow = flow_of(json.loads(line))
                 except ValueError:
-                    flows.append(None)
+                    flow = None
+                if flow is not None and arguments.networks is not None:
+                    arguments.networks.orient(flow, flow["flow"], 1)
+                flows.append(flow)
     with open(arguments.expressions, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
@@ -127,7 +150,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _filter(arguments: argparse.Namespace) -> int:
     text = arguments.expression
-    context, view = _context(arguments)
+    context, view = _context(arguments, [text])
     context.warn = lambda code, message, offset, hint: _tell(text, "warning", message, offset, hint)
     nodes, errors = understand(text, context)
     for error in errors:
@@ -138,7 +161,7 @@ def _filter(arguments: argparse.Namespace) -> int:
         return 2
     match = predicate(nodes, view)
     seen = matched = 0
-    recording = Recording(arguments.file)
+    recording = Recording(arguments.file, arguments.networks)
     for record in recording.flows():
         seen += 1
         if match(record):

@@ -47,7 +47,13 @@ def _row(match: dict[str, Any], now: float) -> list[str]:
     flow = match["flow"]
     names = [str(flow.get(f"detected_{kind}_name") or "Unknown") for kind in ("application", "protocol")]
     application = next((name for name in names if name != "Unknown"), "-")
-    cells = [ends(flow), application, ", ".join(match["actions"]), ", ".join(match["targets"]) or "-"]
+    cells = [
+        *([match["local_device"] or "-"] if "local_device" in match else []),
+        ends(flow),
+        application,
+        ", ".join(match["actions"]),
+        ", ".join(match["targets"]) or "-",
+    ]
     return [_moment(match["time"], now), *map(shown, cells)]
 
 
@@ -61,7 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(answer, indent=2))
     elif answer["matches"]:
         now = time.time()
-        print_table([["time", "flow", "application", "actions", "targets"], *(_row(match, now) for match in answer["matches"])])
+        heading = ["time", "flow", "application", "actions", "targets"]
+        if "local_device" in answer["matches"][0]:
+            heading.insert(1, "device")
+        print_table([heading, *(_row(match, now) for match in answer["matches"])])
     else:
         print("no flow has matched yet; nfa status shows whether flows arrive")
     return 0

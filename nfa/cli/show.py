@@ -1,7 +1,7 @@
 """`nfa check --show`: the merged policy, and where each value of it came from.
 
 In: a compiled policy, whose parts know their origins. Out: lines for people, or plain data for `--json`: the global
-settings, the actions in the order in which they are tried, the targets, and what holds for all targets of a type.
+settings, the devices, the actions in the order in which they are tried, the targets, and what holds for all targets of a type.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from ..compiler.base.report import Place
 from ..compiler.base.secrets import SECRET_OPTIONS
 from ..compiler.compile import Compiled, CompiledAction
 from ..compiler.config.features import target_is_active
-from ..compiler.config.model import Policy, Target
+from ..compiler.config.model import Device, DeviceGroup, Policy, Target
 from ..compiler.config.options import (
     ACTION_OPTIONS,
     CHANNEL_OPTIONS,
     COMMON_OPTIONS,
+    DEVICE_OPTIONS,
     GLOBAL_OPTIONS,
+    GROUP_OPTIONS,
     MAIN_OPTIONS,
     TARGET_GLOBALS,
     TARGET_OPTIONS,
@@ -81,6 +83,7 @@ def policy_data(compiled: Compiled) -> dict[str, object]:
     policy = compiled.policy
     return {
         "settings": _settings(policy).data(),
+        "devices": [part.data() for part in _devices(policy)],
         "actions": [_action(item).data() for item in compiled.actions],
         "targets": [_target(target).data() for target in policy.targets.values()],
         "channels": [part.data() for part in _channels(policy)],
@@ -91,7 +94,7 @@ def policy_data(compiled: Compiled) -> dict[str, object]:
 def print_policy(compiled: Compiled) -> None:
     """Print the merged policy in columns."""
     policy = compiled.policy
-    parts = [_settings(policy), *map(_action, compiled.actions), *map(_target, policy.targets.values())]
+    parts = [_settings(policy), *_devices(policy), *map(_action, compiled.actions), *map(_target, policy.targets.values())]
     parts += [*_channels(policy), *_types(policy)]
     names = max(len(value.option) for part in parts for value in part.values)
     texts = min(COLUMN, max(len(shown(value.text)) for part in parts for value in part.values))
@@ -153,6 +156,20 @@ def _action(item: CompiledAction) -> _Part:
         else:
             part.values.append(_value(option, getattr(action, option.key), action.origins))
     return part
+
+
+def _devices(policy: Policy) -> list[_Part]:
+    """The devices, then the groups of devices."""
+    parts = []
+    found: list[Device | DeviceGroup] = [*policy.devices.values(), *policy.device_groups.values()]
+    for one in found:
+        reason = "an error in it was reported" if one.broken else ""
+        part = _Part("device" if isinstance(one, Device) else "group of devices", one.name, _state(reason), reason)
+        part.place, part.replaces = one.place, one.origins.replaces
+        for option in DEVICE_OPTIONS if isinstance(one, Device) else GROUP_OPTIONS:
+            part.values.append(_value(option, getattr(one, option.key), one.origins))
+        parts.append(part)
+    return parts
 
 
 def _target(target: Target) -> _Part:

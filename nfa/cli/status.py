@@ -59,6 +59,10 @@ def _print(status: dict[str, Any], now: float) -> None:
     if policy["local_time"]:
         print(f"zone     {shown(policy['zone'])}, where it is {policy['local_time']}")
     print(f"flows    {words}{paint(many, 'warning') if many else ''}")
+    _print_networks(status["networks"])
+    for found in status["findings"]:
+        words = in_words(found)
+        print(f"         {paint(shown(words), 'warning') if found['severity'] != 'info' else shown(words)}")
     if status["actions"]:
         rows = [["action", "matches", "last match", "state"]]
         for name, action in status["actions"].items():
@@ -93,6 +97,19 @@ def _print(status: dict[str, Any], now: float) -> None:
                 state = "now: " + target["trouble"]
             rows.append([shown(name), target["type"], *counts, shown(state)])
         print_table(rows, right=range(1, len(rows[0]) - 1))
+
+
+def _print_networks(networks: dict[str, Any]) -> None:
+    """Print which interfaces records came from, and how often netifyd's view of a flow was not the router's."""
+    rows = []
+    for name, seen in networks["interfaces"].items():
+        twice = f", {seen['duplicates']} duplicates" if seen["duplicates"] else ""
+        rows.append(f"{shown(name)} ({seen['side'] or 'side unknown'}) {seen['records']}{twice}")
+    if rows:
+        print(f"records  from {'; '.join(rows)}")
+    if networks["turned"] or networks["retyped"]:
+        count = networks["turned"] + networks["retyped"]
+        print(f"         {count} with the local end or the type that the router's networks say, not netifyd")
 
 
 def _print_policy(policy: dict[str, Any]) -> None:

@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     notes: list[str] = []
     plain = top.plain()
-    if isinstance(plain, dict) and fwa.is_fwa(list(plain)):
+    if isinstance(plain, dict) and jsonconfig.is_of_fwa(set(plain)):
         translation = fwa.translate(plain)
         notes += translation.notes
         text = json.dumps(translation.config, indent=2)

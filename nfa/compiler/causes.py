@@ -1,7 +1,7 @@
 """What causes the effects of each target, as digests: a reload then ends what no longer has the same cause, and only that.
 
 In: a policy, understood. Out: for each target a digest of the actions that reach it, with all that they compare with (the
-members of groups, the numbers of categories), and one of all that decides what flows reach.
+members of groups, the addresses of devices, the numbers of categories), and one of all that decides what flows reach.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable
 
 from .config.model import Action, Policy
-from .expression.tree import And, Domains, Members, Node, Not, Nothing, Or, Pattern, Test
+from .expression.tree import And, Devices, Domains, Members, Node, Not, Nothing, Or, Pattern, Test
 from .provision.slots import Slot
 from .schedules import Schedules
 
@@ -21,6 +21,8 @@ SIZE = 8
 def _value(value: object) -> str:
     if isinstance(value, Members):
         return f"{sorted(value.networks, key=repr)}{sorted(value.macs)}"
+    if isinstance(value, Devices):
+        return repr(value.members)
     if isinstance(value, Domains):
         return repr(sorted(value.names))
     return value.text if isinstance(value, Pattern) else repr(value)

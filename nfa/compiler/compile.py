@@ -8,9 +8,10 @@ error the last good version is used, where the daemon has one; see docs/configur
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 
 from ..image import cpython as image
 from . import catalogue
@@ -19,20 +20,22 @@ from .base.report import Place, Reports, excerpt, line_at, quote
 from .causes import causes
 from .config.actions import LEFT_OUT
 from .config.channels import channel_data
+from .config.devices import Named, device_rows, numbered
 from .config.document import GLOBAL
 from .config.features import BROKEN, EXEMPTIONS_BROKEN, INCOMPLETE, REASONS, inactive_code, target_is_active
 from .config.groups import load_groups
 from .config.lastgood import Keeping, LastGood
 from .config.members import members_of
-from .config.model import Action, Policy, Text
+from .config.model import Action, Device, Policy, Text
 from .config.servers import Server
 from .config.sources import UCI_FOLDER, Sources, load
 from .expression import Context, ExpressionError, understand
+from .expression.attributes import SIDES, find
 from .expression.bare import bare_address
 from .expression.generate import Generator
 from .expression.index import Index
 from .expression.lines import negative, separate_lines
-from .expression.tree import And, Everything, Members, Node, Or, Test, any_of
+from .expression.tree import And, Everything, Members, Network, Node, Or, Test, any_of, attributes_of, equalities
 from .oneversion import report_one_version
 from .provision import conntrack, pf
 from .provision.kernel import Kernel
@@ -73,6 +76,8 @@ class Compiled:
     catalogue: catalogue.Catalogue
     keeping: Keeping
     schedules: Schedules = field(default_factory=Schedules)
+    devices: list[Device] = field(default_factory=list)
+    """The devices that can be used, in the order of their numbers."""
     reports: Reports = field(default_factory=Reports)
 
 
@@ -105,7 +110,8 @@ class _Use:
 
 
 class _Compiler:
-    def __init__(self, paths: Paths, reports: Reports, keeping: Keeping) -> None:
+    def __init__(self, paths: Paths, reports: Reports, keeping: Keeping, devices: Named | None) -> None:
+        """`devices`: what expressions may name, besides address groups."""
         self.reports = reports
         self.keeping = keeping
         self.catalogue = names_of_agent(paths)
@@ -118,6 +124,8 @@ class _Compiler:
                 keeping.kept["group", name] = None
         self.groups = {name: members_of(group) for name, group in self.found.items()}
         self.broken_groups = [name for name, group in self.found.items() if group.broken]
+        self.named = numbered(*(devices or ({}, {})), {name: group.place for name, group in self.found.items()}, reports)
+        self._marks_told = False
 
     def texts(self, texts: list[Text], use: _Use) -> tuple[Node | None, bool]:
         """Understand the entries of a criteria or exemption list. Returns the tree (None: nothing) and whether all is well."""
@@ -129,9 +137,9 @@ class _Compiler:
         return any_of(nodes), len(self.reports.errors) == before
 
     def address(self, text: Text, use: _Use) -> list[Node] | None:
-        """Understand an exemption that is an address or a group; None for one that is an expression."""
+        """Understand an exemption that is an address, a device or a group; None for one that is an expression."""
         try:
-            found = bare_address(text.value, self.groups)
+            found = bare_address(text.value, self.groups, self.named.meaning)
         except ExpressionError as error:
             message = about(use.what, error.message)
             self.reports.error(error.code, text.at(error.offset), message, hint=error.hint, consequence=use.instead)
@@ -164,16 +172,29 @@ class _Compiler:
             place, lines = shown(offset)
             self.reports.info(code, place, about(what, message), hint=hint, excerpt=lines)
 
-        context = Context(self.catalogue, self.groups, self.broken_groups, use.spares, warn, info)
+        named = self.named
+        context = Context(self.catalogue, self.groups, named.meaning, named.every, self.broken_groups, use.spares, warn, info)
         nodes, errors = understand(separate_lines(text.value), context)
         for error in errors:
             place, lines = shown(error.offset)
             self.reports.error(
                 error.code, place, about(what, error.message), hint=error.hint, consequence=consequence, excerpt=lines
             )
+        read = {find(name).name for node in nodes for name in attributes_of(node)}
+        if "fwmark" in read:
+            self.tell_of_marks(text.place, what)
         if not nodes and not errors:
             self.reports.error("empty-text", text.place, f"{what or 'the text'} is empty", consequence=consequence)
         return nodes
+
+    def tell_of_marks(self, place: Place | None, what: str) -> None:
+        """Say once that marks are asked for."""
+        if self._marks_told:
+            return
+        self._marks_told = True
+        message = about(what, "netifyd knows no conntrack marks on the LAN, and OpenWrt's build knows none at all")
+        consequence = "the daemon asks conntrack for the mark of each flow that has none: some 15 microseconds each"
+        self.reports.info("marks-looked-up", place, message, consequence=consequence)
 
     def action(self, action: Action, policy: Policy) -> CompiledAction:
         """Understand an action; of one that has an error, its last good version."""
@@ -250,7 +271,7 @@ def understand_policy(
 ) -> Compiled:
     """Compile a policy that was read and merged. `look`: as for `compile_policy`; `uci`: the folder of UCI."""
     keeping = keeping or Keeping()
-    compiler = _Compiler(paths, reports, keeping)
+    compiler = _Compiler(paths, reports, keeping, (policy.devices, policy.device_groups))
     exemptions, spared = _global_exemptions(compiler, policy)
     actions = [compiler.action(action, policy) for action in policy.actions]
     actions.sort(key=lambda item: (item.action.priority, item.action.order))  # a last good version may have had another place
@@ -265,8 +286,11 @@ def understand_policy(
         slots = provision(wanted, None, reports)
     slots += pf.provision(wanted, policy.target_globals["pftable"])
     slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths, keeping)
+    for slot in slots:
+        if "mark" in slot["fields"]:
+            compiler.tell_of_marks(policy.targets[slot["target"]].place, f"target {quote(slot['target'])}")
     hours = schedules(policy, uci, reports, paths)
-    return Compiled(policy, actions, exemptions, slots, compiler.catalogue, keeping, hours, reports)
+    return Compiled(policy, actions, exemptions, slots, compiler.catalogue, keeping, hours, compiler.named.devices, reports)
 
 
 def _global_exemptions(compiler: _Compiler, policy: Policy) -> tuple[Node | None, bool]:
@@ -288,10 +312,21 @@ def _global_exemptions(compiler: _Compiler, policy: Policy) -> tuple[Node | None
     return any_of([last] + ([node] if node else [])), True
 
 
-def check_texts(texts: list[Text], what: str, paths: Paths, reports: Reports) -> None:
-    """Check entries of a list of `criteria` or `exemptions` (`what`) that are not (yet) in a configuration."""
+def check_texts(texts: list[Text], what: str, paths: Paths, reports: Reports, named: Named | None = None) -> None:
+    """Check entries of a list of `criteria` or `exemptions` (`what`) that are not (yet) in a configuration.
+
+    `named`: the devices and groups of devices that they may name.
+    """
     use = _exemptions("", "") if what == "exemptions" else _Use("", "")
-    _Compiler(paths, reports, Keeping()).texts(texts, use)
+    _Compiler(paths, reports, Keeping(), named).texts(texts, use)
+
+
+def named_devices(sources: Sources, paths: Paths, texts: Sequence[object]) -> Named | None:
+    """Return the devices of the configuration that expressions may name; None when they name none, or there is none."""
+    if not any(word in str(text) for text in texts for word in ("@", "device")):
+        return None
+    policy = load(replace(sources, salvage=True), paths, Reports())
+    return (policy.devices, policy.device_groups) if policy else None
 
 
 # -- the image ---------------------------------------------------------------------------------------------------------
@@ -302,8 +337,58 @@ def interface_test(interface: str) -> Node:
     if interface == "*":
         return Everything()
     if interface in ("lan", "wan"):
-        return Test("side", "==", 1 if interface == "lan" else -1, interface)
+        return Test("side", "==", "side_" + interface, interface)
     return Test("interface", "==", interface, interface)
+
+
+def chooses_side(item: CompiledAction, policy: Policy) -> bool:
+    """Return whether an action says from which interface its flows come, or one of its targets does.
+
+    Such an action also gets the second record of a flow that two interfaces report.
+    """
+    interfaces = [
+        item.action.interface,
+        *(policy.targets[name].interface for name in item.action.targets if name in policy.targets),
+    ]
+    if any(interface != "*" for interface in interfaces):
+        return True
+    return item.criteria is not None and any(find(name).name in SIDES for name in attributes_of(item.criteria))
+
+
+def reads_marks(compiled: Compiled) -> list[str]:
+    """Return what reads conntrack marks: actions and targets, as they are called in messages."""
+    found = []
+    for item in compiled.actions:
+        trees = [tree for tree in (item.criteria, item.exemptions) if tree is not None and not item.code]
+        if any("fwmark" in (find(name).name for name in attributes_of(tree)) for tree in trees):
+            found.append(f"action {quote(item.action.name)}")
+    if compiled.exemptions is not None and any(find(name).name == "fwmark" for name in attributes_of(compiled.exemptions)):
+        found.append("a global exemption")
+    return found + [f"target {quote(slot['target'])}" for slot in compiled.slots if "mark" in slot["fields"]]
+
+
+MAX_WANTED = 256
+"""Conditions on interfaces and networks of which the daemon tells when no record comes from there."""
+
+
+def wanted(compiled: Compiled) -> list[tuple[str, str, str]]:
+    """Return what active actions ask of where flows come from: (action, "interface", "side" or "network", which)."""
+    found: dict[tuple[str, str, str], None] = {}
+    for item in compiled.actions:
+        if item.code or item.criteria is None:
+            continue
+        name, where = item.action.name, item.action.interface
+        if where != "*":
+            found[(name, "side" if where in ("lan", "wan") else "interface", where)] = None
+        for test in equalities(item.criteria):
+            attribute = find(test.attribute).name
+            if attribute == "interface" and isinstance(test.value, str):
+                found[(name, "interface", test.value)] = None
+            elif attribute == "side" and test.value in ("side_lan", "side_wan"):
+                found[(name, "side", str(test.value)[5:])] = None
+            elif attribute in ("local_ip", "ip") and isinstance(test.value, Network):
+                found[(name, "network", f"{ip_address(test.value.packed)}/{test.value.prefix}")] = None
+    return list(found)[:MAX_WANTED]
 
 
 def decision(compiled: Compiled, generator: Generator) -> tuple[str, dict[str, object]]:
@@ -324,6 +409,9 @@ def decision(compiled: Compiled, generator: Generator) -> tuple[str, dict[str, o
         "everywhere": tuple(everywhere),
         "criteria": criteria,
         "exemptions": exemptions,
+        "wanted": wanted(compiled),
+        "marks": bool(reads_marks(compiled)),
+        "sided": tuple(number for number, item in enumerate(compiled.actions) if chooses_side(item, compiled.policy)),
         "halts": tuple(number for number, item in enumerate(compiled.actions) if item.action.halt_on_match),
     }
 
@@ -372,6 +460,8 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         # `note` is for status displays; the daemon does not use it.
         "slots": [{key: value for key, value in slot.items() if key != "note"} for slot in compiled.slots],
         "categories": catalogue.category_rows(compiled.catalogue) if uses_categories else (b"", b""),
+        "devices": device_rows(compiled.devices),
+        "leases": (policy.lease_files, [(host.mac, host.name, host.address) for host in policy.hosts]),
         **meaning,
         "windows": compiled.schedules.windows,
         "zone": compiled.schedules.changes,
@@ -383,6 +473,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         "max_flows": policy.main["max_flows"],
         "names": json.dumps(catalogue.rows(compiled.catalogue), separators=(",", ":")).encode(),
         "log_level": policy.main["log_level"],
+        "adopt": policy.main["adopt"],
         "files": policy.files,
         "kept": [{"kind": kind, "name": name} for kind, name in compiled.keeping.kept],
         "last_good": last_good,

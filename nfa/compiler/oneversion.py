@@ -21,7 +21,7 @@ def report_one_version(
     if not action.enabled or not sets:
         return
     message = f"hold for IPv4 only, but the target {quote(sets[0].name)} is for IPv4 and IPv6"
-    hint = "a device has addresses of both: name it by its MAC address (local_mac == ...), or give its IPv6 addresses too"
+    hint = "a device has addresses of both: give it a section 'config device' with its MAC address, and write local_ip == @NAME"
     what = f"action {quote(action.name)}"
     if criteria and by_address(criteria, catalogue) == {4}:
         gone = "IPv6 connections of the same devices do not match"

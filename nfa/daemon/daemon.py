@@ -41,6 +41,7 @@ if MYPY:
     from collections.abc import Callable, Generator
     from typing import Any
 
+    from .adopt import Adopter
     from .engine.policy import Plan
     from .sinks.hub import Hub
     from .targets.pf import Tables
@@ -127,6 +128,7 @@ class Daemon(Loop):
         self._work: list[tuple[Work, Reply]] = []
         """Lists that are made in slices: (generator, reply)."""
         self._connected = False
+        self._adoption: Adopter | None = None
         for step in (self.tell_matches, self.go_on, self.loader.begin):
             dispatcher.step(step)
         self.log_level(settings.get("log_level", "") or "notice")
@@ -143,6 +145,7 @@ class Daemon(Loop):
         self.log.say("notice", "version " + __version__ + " started")
         insist = self.dispatcher.insist
         insist(self.healing.open, self.dispatcher)
+        insist(self.interfaces.open, self.dispatcher)
         if self.ubus is not None:
             insist(self.ubus.open, self.dispatcher)
         try:
@@ -181,6 +184,8 @@ class Daemon(Loop):
         """End: nothing new comes in, what is pending goes out, flush_on_destroy is honoured. A fault in one part keeps none of
         the others from being done."""
         guard = self.dispatcher.guard
+        if self._adoption is not None:
+            guard(self._adoption.close)
         guard(self.end)
         guard(self._hand_over)
         guard(self.children.close)
@@ -261,8 +266,19 @@ class Daemon(Loop):
     # -- the source -----------------------------------------------------------------------------------------------------
 
     def tell_connected(self) -> None:
+        if self.loader.adopts and self.client.connects == 1:
+            self.adopt(False, self._tell_adopted)
         self._connected = True
         self.news.tell("source", {"state": "connected", "uri": self.client.uri})
+
+    def _tell_adopted(self, status: int, data: "dict[str, Any] | None") -> None:
+        """Report what the option `adopt` did."""
+        found = data or {}
+        if status != OK:
+            self.log.say("warning", "option adopt: " + str(found.get("error")))
+            return
+        told = str(found["tcp"]) + " TCP connections will be reset, " + str(found["deleted"]) + " conntrack entries deleted"
+        self.log.say("notice", "option adopt: connections that began before nfa begin again: " + told)
 
     def tell_lost(self, why: str) -> None:
         """Tell those who listen that the source is lost, if it was there."""
@@ -310,6 +326,14 @@ class Daemon(Loop):
         if len(self._work) >= MAX_WORK:
             raise methods.Refused(UNKNOWN_ERROR, "too many searches at the same time; try again")
         self._work.append((generator, reply))
+
+    def adopt(self, dry: bool, reply: "Reply") -> None:
+        """Have the connections that began before nfa begin again; `dry`: only count them. Raises Refused."""
+        if self._adoption is None:
+            from .adopt import Adopter
+
+            self._adoption = Adopter(self)
+        self._adoption.begin(dry, reply)
 
     def tell_target(self, target: str, where: str, trouble: str) -> None:
         """A target's set cannot be used, or (trouble "") can be again."""

@@ -108,6 +108,8 @@ class Loader:
         """
         self.wanted = True
         """The configuration is to be compiled."""
+        self.adopts = False
+        """Connections that began before are to begin again when netifyd is first connected to."""
         self._asked: list[Reply] = []
         """Who waits for the outcome of the next compilation; `_waiting`: of the present one."""
         self._waiting: list[Reply] = []
@@ -256,6 +258,7 @@ class Loader:
             return
         old, daemon.engine.policy = daemon.engine.policy, policy
         daemon.engine.max_flows = data["max_flows"]
+        self.adopts = data["adopt"]
         self._names = data["names"]
         self._last_good = data["last_good"]
         self.info["last_good"] = data["kept"]

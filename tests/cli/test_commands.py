@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import agent_streams
 import pytest
 import samples
 from policies import config_of
@@ -356,3 +357,60 @@ def test_names_of_all_kinds_are_searched_together(tmp_path: Path, capsys: pytest
     assert data["protocol"] == {"zoom": 248}
     assert main(["apps", *where]) == 0
     assert "protocol ==" not in capsys.readouterr().out
+
+
+# -- the networks of a recording -----------------------------------------------------------------------------------------
+
+REVERSED = str(Path(agent_streams.__file__).with_name("static-route-reversed.jsonl"))
+PAIRS = str(Path(agent_streams.__file__).with_name("nat-lan-wan-pairs.jsonl"))
+LAB = "192.168.1.0/24,fd00:1::/64,81.2.3.1"
+
+
+def test_eval_orients_a_recording_by_networks_only_when_they_are_named(capsys: Capture) -> None:
+    """Truth vectors would change with the machine; or nobody could try an expression as the router evaluates it."""
+    expression = "local_ip == 192.168.1.10 && other_type == other_remote && other_port == 443;"
+    assert main(["eval", expression, REVERSED]) == 1
+    assert main(["eval", "--networks", LAB, "--json", expression, REVERSED]) == 0
+    out, err = capsys.readouterr()
+    assert "12 of 24 flow records match" in err
+    assert {json.loads(line)["flow"]["local_ip"] for line in out.splitlines()} == {"192.168.1.10"}
+
+
+def test_explain_orients_a_recording_by_networks_and_says_what_is_no_element(tmp_path: Path, capsys: Capture) -> None:
+    """It would show other effects than the daemon has."""
+    config = {
+        "version": 1,
+        "actions": {
+            "all": {"criteria": ["*"], "targets": ["far"]},
+            "wan": {"criteria": ["*"], "targets": ["far"], "interface": "wan"},
+        },
+        "targets": {"far": {"target_type": "nftset", "set_name": "far", "type": ["other_addr"], "managed": True}},
+    }
+    policy = tmp_path / "p.json"
+    policy.write_text(json.dumps(config))
+    usual = ["explain", "--no-uci", "-c", str(policy), "--json"]
+
+    def explained(*arguments: str) -> list[dict[str, Any]]:
+        assert main([*usual, *arguments]) == 0
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    assert {element for one in explained("--networks", LAB, REVERSED) for element in one["effects"].get("far", [])} == {
+        f"nftables set nfa far.v4: 77.77.77.{number} for 60 s" for number in (1, 2)
+    }
+    records = agent_streams.flows("nat-lan-wan-pairs")
+    outcomes = {}
+    for record, one in zip(records, explained("--networks", LAB, PAIRS), strict=True):
+        outcomes[record["flow"]["digest"][:6]] = [step["outcome"] for step in one["steps"]]
+        if record["flow"]["other_ip"] in ("fd00:1::10", "ff02::2", "ff02::1:ff00:1"):
+            assert "our own networks" in one["skipped"]["far"] and not one["targets"]
+    assert outcomes["64e9a5"] == outcomes["1f8f88"] == ["duplicate", "matched"]
+    assert outcomes["9b8363"] == ["matched", "matched"] and outcomes["ffb63d"] == ["matched", "other interface"]
+    assert not [one for one in explained(PAIRS) if "duplicate" in [step["outcome"] for step in one["steps"]]]
+
+
+@pytest.mark.parametrize("networks", ["", ",", "192.168.1.0/33", "lan", "192.168.1.0/24;10.0.0.0/8"])
+def test_wrong_networks_are_wrong_usage(networks: str, capsys: Capture) -> None:
+    """They would be no networks at all, and the answer another one."""
+    with pytest.raises(SystemExit) as end:
+        main(["eval", "--networks", networks, "*;", REVERSED])
+    assert end.value.code == 2 and "192.168.1.0/24" in capsys.readouterr().err

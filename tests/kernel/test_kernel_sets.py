@@ -141,11 +141,14 @@ def _number(text: str, name: str) -> str:
 def test_elements_match_packets_that_the_kernel_classifies(lab: Lab) -> None:
     """The proof of key layout that no listing gives: a packet with the element's addresses and port hits the rule."""
     run = lab.namespace.run
-    run("ip", "link", "set", "lo", "up")
-    run("ip", "addr", "add", "203.0.113.10/32", "dev", "lo")
+    run("ip", "link", "add", "ext0", "type", "veth", "peer", "name", "ext1")
+    for card in ("ext0", "ext1"):
+        run("ip", "link", "set", card, "up")
+    run("ip", "addr", "add", "198.51.100.1/24", "dev", "ext0")
+    run("ip", "route", "add", "default", "dev", "ext0")
     fields = ("interface", "other_addr", "ip_proto", "other_port")
     lab.start(policy({"t": nftset("s", *fields), "u": nftset("m", "mark", "other_addr")}))
-    lab.feed(flow(other="203.0.113.10", other_port=4444, ip_protocol=17, interface="lo", ct_mark=0x1234))
+    lab.feed(flow(other="203.0.113.10", other_port=4444, ip_protocol=17, interface="ext0", ct_mark=0x1234))
     lab.namespace.nft(
         "add chain inet nfa out { type filter hook output priority 0; }",
         'add rule inet nfa out oifname . ip daddr . meta l4proto . udp dport @s.v4 counter comment "interface"',

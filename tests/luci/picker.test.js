@@ -97,6 +97,14 @@ test('a part of a name stays in the field, and is said not to be used', () => {
 	}
 });
 
+test('devices of the configuration can be chosen by name', () => {
+	const { configured } = load('nfa.checked');
+	const rows = [ { name: 'tablet', title: "Tom's", addresses: [ { address: '192.168.1.7' }, { address: 'fe80::1' }, { address: 'fd00::1' } ] },
+		{ name: 'tv', title: '', addresses: [] }, { name: '', title: '', addresses: [] } ];
+	assert.deepEqual(configured(rows).map(({ value, label, note }) => [ value, label, note ]),
+		[ [ '@tablet', "Tom's (tablet)", '192.168.1.7, fe80::1' ], [ '@tv', 'tv', '' ] ]);
+});
+
 test('networks are those of the devices that are known', () => {
 	const { networks } = load('nfa.checked');
 	const hints = { a: { ipaddrs: [ '192.168.1.7', '192.168.1.8' ] }, b: { ipaddrs: [ '192.168.1.9', '10.0.0.1' ] }, c: { ip6addrs: [ 'fe80::1' ] }, d: { ipaddrs: [ 'x' ] } };

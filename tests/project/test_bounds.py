@@ -28,6 +28,19 @@ ROWS: dict[str, list[str]] = {
     "a flow not heard from": ["daemon.engine.engine:LIFETIME"],
     "elements remembered for one set": ["daemon.targets.sets.slot:MAX_LIVE"],
     "caches of addresses, names, numbers": ["daemon.engine.view:CACHE_LIMIT"],
+    "devices of a configuration": ["compiler.config.devices:MAX_DEVICES"],
+    "addresses and MAC addresses of the network": ["daemon.devices.known:MAX_ADDRESSES", "daemon.devices.known:MAX_OF_ONE"],
+    "lease files": [
+        "daemon.devices.leases:MAX_SIZE KiB", "daemon.devices.leases:MAX_LEASES", "daemon.devices.learning:MAX_FILES",
+    ],
+    "our networks": ["daemon.engine.networks:MAX_NETWORKS", "daemon.netlink.interfaces:MAX_ROUTES"],
+    "interfaces that records came from": ["daemon.engine.networks:MAX_INTERFACES", "daemon.engine.networks:MAX_ORIGINS"],
+    "flows remembered to recognise duplicates": ["daemon.engine.networks:MAX_OPEN"],
+    "connections that one `adopt` takes": [
+        "daemon.targets.connections.adopt:MAX_ADOPTED", "daemon.targets.connections.adopt:BATCH",
+        "daemon.targets.connections.adopt:LASTING s",
+    ],
+    "flows that began before": ["daemon.engine.census:MAX_BEFORE", "daemon.engine.census:WINDOW s"],
     "masks of one attribute's values (up to 20 such tables)": [
         "daemon.base.portable:ROOM", "daemon.engine.index:MASKS KiB",
     ],
@@ -82,7 +95,7 @@ ROWS: dict[str, list[str]] = {
     ],
     "ubus": ["daemon.bus.blob:MAX_BODY MiB", "daemon.bus.ubus:MAX_QUEUED KiB", "daemon.bus.ubus:MAX_QUEUE MiB"],
     "remembered decisions": [
-        "daemon.engine.engine:RECENT", "daemon.engine.engine:MAX_KEPT_RECORD KiB", "daemon.engine.engine:MAX_BRIEF_TEXT",
+        "daemon.engine.engine:RECENT", "daemon.engine.engine:MAX_KEPT_RECORD KiB", "daemon.engine.brief:MAX_BRIEF_TEXT",
     ],
     "events of matches": ["daemon.bus.news:MATCHES_A_SECOND"],
     "connecting to netifyd": ["daemon.stream.client:CONNECT_TIMEOUT s"],

@@ -29,7 +29,9 @@ from nfa.compiler.config.options import (
     ACTION_OPTIONS,
     CHANNEL_OPTIONS,
     COMMON_OPTIONS,
+    DEVICE_OPTIONS,
     GLOBAL_OPTIONS,
+    GROUP_OPTIONS,
     MAIN_OPTIONS,
     TARGET_GLOBALS,
     TARGET_OPTIONS,
@@ -39,7 +41,7 @@ from nfa.compiler.config.options import (
 from nfa.compiler.config.sources import Sources
 from nfa.compiler.expression import Context, understand
 from nfa.compiler.expression.attributes import ATTRIBUTES, BY_NAME, CONSTANTS
-from nfa.compiler.expression.tree import Members, Network
+from nfa.compiler.expression.tree import Devices, Members, Network
 from nfa.compiler.provision import nftset
 from nfa.daemon.bus import methods, news, status
 from nfa.daemon.daemon import Daemon
@@ -135,6 +137,12 @@ def test_every_global_and_action_property_is_documented_with_its_default_and_no_
     compare(ACTION_OPTIONS, rows(actions))
 
 
+def test_every_property_of_a_device_is_documented_with_its_default_and_no_other() -> None:
+    text = page("configuration.md")
+    compare(DEVICE_OPTIONS, rows(section(text, "## Devices").partition("\n### ")[0]))
+    compare(GROUP_OPTIONS, rows(section(text, "### Groups of devices")))
+
+
 def test_every_target_option_is_documented_with_its_default_and_no_other() -> None:
     text = page("configuration.md")
     common = [row for row in rows(section(text, "## Targets").partition("\n### ")[0]) if ticked(row[0]) != ["target_type"]]
@@ -204,8 +212,9 @@ def test_every_attribute_alias_and_constant_is_documented_and_no_other() -> None
 def test_every_example_of_an_attribute_is_a_valid_expression_about_it() -> None:
     members = (Network(bytes((192, 0, 2, 0)), 24),), frozenset({bytes(6)})
     groups = {name: Members(name, *members) for name in ("servers", "tablets")}
+    devices = {name: Devices(name, frozenset((0,))) for name in ("kids_tablet", "printers", "kids")}
     warnings: list[str] = []
-    context = Context(builtin(), groups, warn=lambda code, message, offset, hint: warnings.append(message))
+    context = Context(builtin(), groups, devices, warn=lambda code, message, offset, hint: warnings.append(message))
     for row in attribute_rows():
         example = ticked(row[3])[0]
         nodes, errors = understand(example + ";", context)
@@ -269,8 +278,8 @@ def test_every_field_of_status_is_documented_and_no_other(tmp_path: Path) -> Non
     daemon.loader.take(image_of(compiled) | {"watch": []}, 1)
     daemon.pauses.pause("a", 60)
     report = status.report(daemon, methods.PAGE_BYTES)
-    flat = ("source", "policy", "flows", "kernel", "ubus", "loop", "memory", "faults", "health")
-    nested = {*flat, "actions", "targets", "paused"}
+    flat = ("source", "policy", "flows", "networks", "kernel", "devices", "ubus", "loop", "memory", "faults", "health")
+    nested = {*flat, "actions", "targets", "findings", "paused"}
     text = page("status.md")
     fields = {"Top": set(report) - nested, "actions": set(report["actions"]["a"]), "targets": set(report["targets"]["l"])}
     fields["paused"] = set(report["paused"][0])
@@ -334,7 +343,7 @@ def test_the_rights_for_a_browser_are_about_every_method() -> None:
     (block,) = [json.loads(text) for text in blocks((ROOT / "docs" / "bus.md").read_text(encoding="utf-8"), "json")]
     named = [method for right in ("read", "write") for method in block["nfa"][right]["ubus"]["nfa"]]
     assert sorted(named) == sorted(methods.signatures())
-    assert block["nfa"]["write"]["ubus"]["nfa"] == ["reload", "flush", "pause", "resume"]
+    assert block["nfa"]["write"]["ubus"]["nfa"] == ["reload", "flush", "adopt", "pause", "resume"]
 
 
 def test_the_limits_and_events_of_the_bus_are_documented() -> None:

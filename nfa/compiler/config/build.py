@@ -17,6 +17,7 @@ from nfa.compiler.base.report import Place, Reports, quote
 from nfa.compiler.config.actions import read_actions
 from nfa.compiler.config.channels import connect_targets
 from nfa.compiler.config.convert import Context, Invalid, elements, texts
+from nfa.compiler.config.devices import read_devices, read_groups
 from nfa.compiler.config.document import GLOBAL, Document, Section
 from nfa.compiler.config.entries import expand_entries
 from nfa.compiler.config.features import report_inactive, target_is_active
@@ -64,6 +65,15 @@ def build(documents: list[Document], reports: Reports, paths: Paths, keeping: Ke
     actions = read_actions(sections, targets, declared, named, context)
     for action in actions:
         action.origins.replaces = replaced_actions.get(action.name, ())
+    sections, replaced_devices = _merge("device", (document.devices for document in documents), reports)
+    devices = read_devices(sections + _lost("devices", sections, documents, keeping.last.devices), context)
+    sections, replaced_groups = _merge("group", (document.groups for document in documents), reports)
+    sections += _lost("groups", sections, documents, keeping.last.device_groups)
+    device_groups = read_groups(sections, devices, context)
+    for name, device in devices.items():
+        device.origins.replaces = replaced_devices.get(name, ())
+    for name, group in device_groups.items():
+        group.origins.replaces = replaced_groups.get(name, ())
     policy = Policy(
         files=[document.file for document in documents],
         reprocess_flows=None if settings.values["reprocess_flows"] is None else bool(settings.values["reprocess_flows"]),
@@ -75,6 +85,8 @@ def build(documents: list[Document], reports: Reports, paths: Paths, keeping: Ke
         origins=Origins(settings.origins, {"exemptions": entries}),
         global_origins={kind: Origins(found.origins) for kind, found in of_types.items()},
         main={option.key: settings.values[option.key] for option in MAIN_OPTIONS},
+        devices=devices,
+        device_groups=device_groups,
         exemptions_broken=not readable,
         incomplete=not keeping.last.actions and any("actions" in document.lost for document in documents),
     )

@@ -25,6 +25,8 @@ SINGULARS = {
     "target_default": "target_defaults",
     "target_global": "target_globals",
     "exemption": "exemptions",
+    "device": "devices",
+    "group": "groups",
 }
 
 
@@ -72,3 +74,5 @@ class Document:
     target_globals: list[Section] = field(default_factory=list)
     sinks: list[Section] = field(default_factory=list)
     channels: list[Section] = field(default_factory=list)
+    devices: list[Section] = field(default_factory=list)
+    groups: list[Section] = field(default_factory=list)

@@ -27,11 +27,6 @@ EXEMPT = [
 """Flows that netify-fwa passed over: those without a remote end, other protocols than TCP, UDP, SCTP and UDP-Lite, and DNS."""
 
 
-def is_fwa(names: list[str]) -> bool:
-    """Return whether a JSON object with these members is a configuration of netify-fwa."""
-    return bool({"rules", "whitelist"} & set(names)) and not {"actions", "targets"} & set(names)
-
-
 @dataclass
 class Translation:
     """A configuration of Flow Actions, and a line for each thing that means something else there, or nothing."""

@@ -9,13 +9,12 @@ import re
 
 from nfa.compiler.base.files import FileError, Folders, read_text
 from nfa.compiler.base.report import Place, Reports, did_you_mean, quote
-from nfa.compiler.config import fwa
 from nfa.compiler.config.document import GLOBAL, SINGULARS, Document, Section, is_slip
 from nfa.compiler.config.jsontext import MAX_SIZE, JsonError, Object, parse
 from nfa.compiler.config.model import Text
 
-GLOBALS = ("version", "reprocess_flows", "timezone", "max_flows")
-SECTIONS = ("actions", "targets", "target_defaults", "target_globals")
+GLOBALS = ("version", "reprocess_flows", "timezone", "max_flows", "adopt")
+SECTIONS = ("actions", "targets", "target_defaults", "target_globals", "devices", "groups")
 
 _NOT_USED = "the file is not used"
 # What no line of JSON begins with.
@@ -50,13 +49,18 @@ def document_of(text: str, path: str, reports: Reports) -> Document | None:
         hint = 'expected {"version": 1, "actions": {...}, "targets": {...}}'
         reports.error("bad-value", top.place, "the configuration is not an object", hint=hint, consequence=_NOT_USED)
         return None
-    if fwa.is_fwa([name.value for name, _ in top.value.members]):
+    if is_of_fwa({name.value for name, _ in top.value.members}):
         message = "this is a configuration of netify-fwa (rules and whitelist), not of Flow Actions (actions and targets)"
         hint = "translate it: nfa import FILE > /etc/config/netify-proc-flow-actions"
         reports.error("wrong-file", Place(path, 0, 0), message, hint=hint, consequence=_NOT_USED)
         return None
     reports.open.add(path)
     return _document(top.value, path, reports)
+
+
+def is_of_fwa(names: set[str]) -> bool:
+    """Whether a JSON object with these members is a configuration of netify-fwa (see fwa.py)."""
+    return not names.isdisjoint(("rules", "whitelist")) and names.isdisjoint(("actions", "targets"))
 
 
 def is_uci(text: str) -> bool:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from nfa.compiler.base.addresses import AddressError, networks_of
 from nfa.compiler.base.report import did_you_mean, quote
 from nfa.compiler.config.convert import UINT32, Context, Invalid, elements, expected, flags, scalar, text, words
 from nfa.compiler.config.jsontext import Value
 from nfa.compiler.config.model import Text
+from nfa.compiler.expression.tree import Network
 
 IPSET_TYPES = ("hash:ip", "hash:ip,port", "hash:ip,port,ip", "hash:mac", "bitmap:ip", "bitmap:port")
 NFTSET_FIELDS = (
@@ -30,12 +32,14 @@ MAX_LABEL = 127
 
 _FIELD_ALIASES = {"local_ip": "local_addr", "other_ip": "other_addr"}
 _TC_HANDLE = re.compile(r"([0-9a-fA-F]{1,4}):([0-9a-fA-F]{1,4})")
+_MAC = re.compile(r"[0-9a-fA-F]{2}([:-])[0-9a-fA-F]{2}(?:\1[0-9a-fA-F]{2}){4}")
+_HOST_NAME = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.-]{0,252}")
 # Blanks may stand inside of a name.
 _LABEL = re.compile(r"[^#\x00-\x1f\x7f]{1,255}")
 
 # The kernel's dev_valid_name, IFNAMSIZ 16 with the final NUL.
 interface = text(
-    "'*', 'lan', 'wan' or the name of a device (at most 15 characters)",
+    "'*', 'lan', 'wan' or the name of a network interface (at most 15 characters)",
     r"\*|(?!\.{1,2}$)[^\s/:\x00-\x1f\x7f]{1,15}",
 )
 # IPSET_MAXNAMELEN 32 with the final NUL, less the '.v4' that is added.
@@ -53,6 +57,7 @@ pf_table_name = text("a name of at most 31 characters without spaces", r"[!-~]{1
 # MAXPATHLEN with the final NUL; pfctl takes a '*' at the end for the anchors below.
 pf_anchor = text("'*' for the main ruleset, or the path of an anchor", r"\*|[!-)+-~]{1,1023}")
 name = text("a name without spaces", r"[!-~]{1,128}")
+title = text("a single line of text", r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,128}")
 file_part = text("part of a file name, without '/'", r"[^/\x00-\x1f\x7f]{0,128}")
 
 
@@ -129,6 +134,45 @@ def bitmap_range(value: Value, context: Context) -> tuple[str, int, int]:
     if high - low >= MAX_RANGE:
         raise expected(f"a range of at most {MAX_RANGE} elements", value)
     return span
+
+
+def macs(value: Value, context: Context) -> tuple[bytes, ...]:
+    """MAC addresses of network cards: a list, or a text with blanks or commas between them."""
+    found: dict[bytes, None] = {}
+    for word in words(value, ","):
+        if not _MAC.fullmatch(word.value):
+            message = f"expected a MAC address such as '00:11:22:33:44:55', found {quote(word.value)}"
+            raise Invalid(word.place, message, code="bad-address")
+        mac = bytes.fromhex(re.sub("[:-]", "", word.value))
+        if mac[0] & 1 or not any(mac):
+            raise Invalid(word.place, f"{quote(word.value)} is the MAC address of no device", code="bad-address")
+        found[mac] = None
+    return tuple(found)
+
+
+def networks(value: Value, context: Context) -> tuple[Network, ...]:
+    """Addresses, networks and ranges: a list, or a text with blanks or commas between them."""
+    found: dict[Network, None] = {}
+    for word in words(value, ","):
+        try:
+            own = networks_of(word.value)
+        except AddressError as fault:
+            raise Invalid(word.place, f"{quote(word.value)}: {fault}", fault.hint, code="bad-address") from None
+        if not own:
+            message = f"expected an IPv4 or IPv6 address, network or range, found {quote(word.value)}"
+            raise Invalid(word.place, message, code="bad-address")
+        found.update((Network(network.network_address.packed, network.prefixlen), None) for network in own)
+    return tuple(found)
+
+
+def host_names(value: Value, context: Context) -> tuple[str, ...]:
+    """Host names as DHCP leases have them, in lower case: a list, or a text with blanks or commas between them."""
+    found: dict[str, None] = {}
+    for word in words(value, ","):
+        if not _HOST_NAME.fullmatch(word.value):
+            raise Invalid(word.place, f"expected a host name such as 'toms-tablet', found {quote(word.value)}")
+        found[word.value.lower()] = None
+    return tuple(found)
 
 
 def labels(value: Value, context: Context) -> tuple[str | int, ...]:

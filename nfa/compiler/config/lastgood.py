@@ -16,8 +16,9 @@ from typing import Any
 
 from nfa.compiler.base.report import Place
 from nfa.compiler.config.groups import STAYS, Group
-from nfa.compiler.config.model import Action, Channel, Target, Text, Window
+from nfa.compiler.config.model import Action, Channel, Device, DeviceGroup, Target, Text, Window
 from nfa.compiler.config.origins import Entry, Origin, Origins
+from nfa.compiler.expression.tree import Network
 
 MAX_SIZE = 1 << 20
 """Bytes that the daemon keeps; a policy that needs more has no last good version."""
@@ -25,6 +26,7 @@ MAX_SIZE = 1 << 20
 _MAX_UNPACKED = 64 << 20
 _FORMAT = 1
 _NETWORK = "network"
+_CLASSES = (Action, Channel, Device, DeviceGroup, Entry, Group, Network, Origin, Origins, Place, Target, Text, Window)
 _GROUP = re.compile(r"@([^\s;&|()!=]+)")
 
 
@@ -38,6 +40,8 @@ class LastGood:
     actions: dict[str, Action] = field(default_factory=dict)
     targets: dict[str, Target] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
+    devices: dict[str, Device] = field(default_factory=dict)
+    device_groups: dict[str, DeviceGroup] = field(default_factory=dict)
     exemptions: list[Text] = field(default_factory=list)
     options: dict[tuple[str, str, str], object] = field(default_factory=dict)
 
@@ -50,8 +54,7 @@ class LastGood:
     @classmethod
     def unpack(cls, raw: bytes, *more: type) -> LastGood:
         """What `pack` made; nothing where this release has another form. `more`: classes that options have values of."""
-        own = (Action, Channel, Entry, Group, Origin, Origins, Place, Target, Text, Window)
-        classes = {made.__name__: made for made in (*own, *more)}
+        classes = {made.__name__: made for made in _CLASSES + more}
         try:
             form, data = marshal.loads(zlib.decompressobj().decompress(raw, _MAX_UNPACKED))
             return cls(**{name: _object(value, classes) for name, value in data.items()}) if form == _FORMAT else cls()

@@ -13,6 +13,7 @@ from typing import Literal
 
 from nfa.compiler.base.report import Place
 from nfa.compiler.config.origins import Origins
+from nfa.compiler.expression.tree import Network
 
 
 @dataclass(frozen=True)
@@ -117,12 +118,51 @@ class Target:
 
 
 @dataclass
+class Device:
+    """A set of addresses under one name. `title` is for people, `names` are host names of DHCP leases in lower case.
+
+    A `broken` one has had an error reported: what names it cannot be understood.
+    """
+
+    name: str
+    place: Place
+    title: str = ""
+    macs: tuple[bytes, ...] = ()
+    networks: tuple[Network, ...] = ()
+    names: tuple[str, ...] = ()
+    broken: bool = False
+    origins: Origins = field(default_factory=Origins)
+
+
+@dataclass
+class DeviceGroup:
+    """Devices under one name: `devices` are those of its groups, too. `broken`: as of a device, and of what is in it."""
+
+    name: str
+    place: Place
+    title: str = ""
+    devices: tuple[str, ...] = ()
+    broken: bool = False
+    origins: Origins = field(default_factory=Origins)
+
+
+@dataclass(frozen=True)
+class Host:
+    """A static lease: the names and addresses that a DHCP server gives to a MAC address. `name` in lower case."""
+
+    mac: bytes
+    name: str = ""
+    address: bytes = b""
+
+
+@dataclass
 class Policy:
     """A whole configuration. `files` are the configuration files; `timezone` is '' for the system's.
 
     `reprocess_flows`: whether a reload reaches known flows also with what begins, None where nobody says.
     `main` holds the options of the service itself (MAIN_OPTIONS of options.py). `exemptions_broken`: some of the exemptions
-    could not be read; `incomplete`: a file of the configuration could not be used.
+    could not be read; `incomplete`: a file of the configuration could not be used. `hosts` and `lease_files`: what the DHCP
+    servers are told, and the files in which they note who has which address.
     `origins` are those of the global settings and exemptions, `global_origins` those of `target_globals` by type.
     """
 
@@ -136,5 +176,9 @@ class Policy:
     origins: Origins = field(default_factory=Origins)
     global_origins: dict[str, Origins] = field(default_factory=dict)
     main: dict[str, object] = field(default_factory=dict)
+    devices: dict[str, Device] = field(default_factory=dict)
+    device_groups: dict[str, DeviceGroup] = field(default_factory=dict)
+    hosts: tuple[Host, ...] = ()
+    lease_files: tuple[str, ...] = ()
     exemptions_broken: bool = False
     incomplete: bool = False

@@ -49,12 +49,16 @@ _TIMEZONE = Option("timezone", timezone, "")
 # How many live flows are remembered; the oldest are forgotten first.
 _MAX_FLOWS = Option("max_flows", integer(1024, 1 << 20), MAX_FLOWS)
 
+# Have connections that began before nfa begin again when it starts.
+_ADOPT = Option("adopt", boolean, False)
+
 GLOBAL_OPTIONS: Options = (
     # The version of the format, always 1.
     Option("version", integer(1, 1), 1),
     _REPROCESS_FLOWS,
     _TIMEZONE,
     _MAX_FLOWS,
+    _ADOPT,
 )
 
 # The section nfa 'main' of UCI, which has the place of JSON's globals.
@@ -72,6 +76,7 @@ MAIN_OPTIONS: Options = (
     _REPROCESS_FLOWS,
     _TIMEZONE,
     _MAX_FLOWS,
+    _ADOPT,
     # What is logged: error, warning, notice or debug.
     Option("log_level", service.log_level, "notice"),
     # The control socket, an absolute path.
@@ -87,7 +92,7 @@ ACTION_OPTIONS: Options = (
     Option("targets", texts, None, ("target",), required=True),
     # Flow expressions or addresses that never match.
     Option("exemptions", texts, (), ("exemption",)),
-    # A device, or the role lan or wan; * is every interface.
+    # A network interface, or the role lan or wan; * is every interface.
     Option("interface", kinds.interface, "*"),
     # Whether a match ends the search: later actions are not tried.
     Option("halt_on_match", boolean, False),
@@ -101,10 +106,28 @@ ACTION_OPTIONS: Options = (
     Option("time_of_day", windows, ()),
 )
 
+DEVICE_OPTIONS: Options = (
+    # The MAC addresses of its network cards.
+    Option("mac", kinds.macs, (), ("macs",), stored="macs"),
+    # Addresses and networks that it always has.
+    Option("ip", kinds.networks, (), ("ips",), stored="networks"),
+    # Host names that DHCP leases have for it.
+    Option("name", kinds.host_names, (), ("names",), stored="names"),
+    # What people call it.
+    Option("title", kinds.title, ""),
+)
+
+GROUP_OPTIONS: Options = (
+    # Names of devices, and of other groups.
+    Option("device", texts, None, ("devices",), required=True, stored="devices"),
+    # What people call it.
+    Option("title", kinds.title, ""),
+)
+
 COMMON_OPTIONS: Options = (
     # Whether the target is used.
     Option("target_enabled", boolean, True),
-    # Only flows of this device or role (lan, wan) reach the target.
+    # Only flows of this interface or role (lan, wan) reach the target.
     Option("interface", kinds.interface, "*"),
     # Delete the conntrack entry of a flow that begins to match, after all other effects.
     Option("cut", boolean, False),

@@ -13,7 +13,7 @@ from typing import cast
 from nfa.compiler.base.files import FileError, Folders, list_folder
 from nfa.compiler.base.paths import JSON_NAME, Paths
 from nfa.compiler.base.report import Place, Reports, quote
-from nfa.compiler.config import jsonconfig, marks, offloading, uciconfig
+from nfa.compiler.config import dhcp, jsonconfig, marks, offloading, uciconfig
 from nfa.compiler.config.build import build
 from nfa.compiler.config.convert import Context, Invalid
 from nfa.compiler.config.document import Document
@@ -83,6 +83,8 @@ def load(sources: Sources, paths: Paths, reports: Reports, keeping: Keeping | No
     if not documents or (broken and not sources.salvage):
         return None
     policy = build(documents, reports, paths, keeping)
+    servers = dhcp.read(sources.uci, paths if policy.devices else None)
+    policy.hosts, policy.lease_files = servers.hosts, servers.lease_files
     policy.incomplete = policy.incomplete or broken or unknown
     if sources.uci is not None:
         offloading.report(sources.uci, policy, reports, paths)

@@ -6,6 +6,7 @@ reads to the same value, and texts on one line.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from nfa.compiler.config.convert import Converter, mark
 from nfa.compiler.config.model import Window
 from nfa.compiler.config.options import Option
 from nfa.compiler.config.timeofday import windows
+from nfa.compiler.expression.tree import Network
 from nfa.daemon.engine.hours import DAYS
 
 NOTHING = "-"
@@ -34,10 +36,17 @@ def _window(window: Window) -> dict[str, object]:
     }
 
 
+def _network(network: Network) -> str:
+    address = ipaddress.ip_address(network.packed)
+    return str(address) if network.prefix == address.max_prefixlen else f"{address}/{network.prefix}"
+
+
 _SPELLERS: dict[Converter, Callable[[Any], object]] = {
     mark: lambda bits: f"0x{bits:x}",
     kinds.families: {(4,): "ipv4", (6,): "ipv6", (4, 6): "*"}.__getitem__,
     kinds.tc_handle: lambda handle: f"{handle >> 16:x}:{handle & 0xFFFF:x}",
+    kinds.macs: lambda macs: [mac.hex(":") for mac in macs],
+    kinds.networks: lambda found: [_network(one) for one in found],
     servers.url: str,
     servers.broker: str,
     servers.headers: dict,

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 from ..base.addresses import AddressError, mac_of, networks_of
 from ..base.report import nearest
-from . import listed, regex
-from .attributes import BY_NAME, COMPACT, CONSTANT_ALIASES, CONSTANTS, STRING, STRINGS, Attribute
+from . import regex
+from .attributes import BY_NAME, COMPACT, CONSTANT_ALIASES, CONSTANTS, LISTED, OF_DEVICES, STRING, STRINGS, Attribute
 from .context import Context
 from .doubts import Doubts
 from .elsewhere import part_of, spelled
 from .grammar import Comparison, ExpressionError, Raw, Star, Statement, Word
 from .literal import needed
-from .tree import And, Everything, Members, Network, Node, Not, Nothing, Or, Pattern, Test, Unknown
+from .tree import And, Devices, Everything, Members, Network, Node, Not, Nothing, Or, Pattern, Test, Unknown
 from .unknown import settle
 
 _NUMBER = re.compile(r"(?:0x[0-9A-Fa-f]{1,16}|[0-9]{1,20})\Z")
@@ -144,6 +144,10 @@ class _Checker:
             raise self.error("unknown-attribute", f"unknown attribute '{word.text}'", word, hint)
         source = " ".join(self.text[word.start : (raw.value or word).end].split())
         self.doubts.sent(attribute, word)
+        if raw.value is None and attribute.kind.name == "device":
+            if self.context.every_device is None:
+                raise self.error("device-unusable", f"'{word.text}' stands for any device, and one has an error", word)
+            return Test(attribute.name, "==", self.context.every_device, source)
         if raw.value is None:
             return Test(attribute.name, "", None, source)
         kind = attribute.kind
@@ -157,6 +161,10 @@ class _Checker:
         if value.token not in kind.tokens:
             expected = f"{' or '.join(attribute.constants)}" if attribute.constants else kind.expected
             raise self.error("bad-value", f"'{word.text}' expects {expected}, found {_FRIENDLY[value.token]}", raw.value)
+        name = str(value.value)
+        if kind.name == "device" or (value.token == "group" and name in self.context.devices):
+            # A device is more than one address, whichever of them was asked for.
+            return Test(OF_DEVICES[attribute.name], raw.op, self.device(name, raw.value), source)
         self.doubts.reachable(attribute, raw.op, value.value, raw.value)
         return self.compare(attribute, raw.op, value, raw.value, source)
 
@@ -177,9 +185,11 @@ class _Checker:
         text = str(value.value).lower() if value.token == "string" else ""
         self.doubts.name(attribute, text)
         tag = text if attribute.kind.name == "category" else ""
-        files = self.context.catalogue.lists.get(tag, []) if attribute.name in listed.ATTRIBUTES else []
+        files = self.context.catalogue.lists.get(tag, []) if attribute.name in LISTED else []
         if not files or tag in self.context.catalogue.application_categories:
             return self.test(attribute, op, self.resolve(attribute, value, word), source)
+
+        from . import listed  # only an owner's list needs it
 
         def warn(message: str, hint: str) -> None:
             self.context.warn("category-list", message, self.base + word.start, hint)
@@ -245,8 +255,9 @@ class _Checker:
         if value.token == "group":
             members = self.context.groups.get(str(value.value))
             if members is None:
-                hint = _suggest(str(value.value), self.context.groups) or "no group has a similar name"
-                raise self.error("unknown-address-group", f"unknown address group '@{value.value}'", word, hint)
+                known = (*self.context.groups, *self.context.devices)
+                hint = _suggest(str(value.value), known) or "no group or device has a similar name"
+                raise self.error("unknown-address-group", f"unknown address group or device '@{value.value}'", word, hint)
             if value.value in self.context.broken_groups:
                 return self.broken_group(members, word)
             self.doubts.fits(attribute, members, word)
@@ -269,6 +280,19 @@ class _Checker:
         if kind == "protocol":
             return self.known(text, word, self.context.catalogue.protocols.get(text), "protocol")
         return str(value.value) if kind == "name" else text
+
+    def device(self, name: str, word: Word) -> Devices:
+        """The device, or the group of devices, of this name."""
+        found = self.context.devices.get(name)
+        if found is not None:
+            return found
+        if name in self.context.devices:
+            hint = "its error is reported at its own place"
+            raise self.error("device-unusable", f"the device '{name}' cannot be used", word, hint)
+        hint = _suggest(name, self.context.devices) or "nfa devices lists the devices of the configuration"
+        if name in self.context.groups:
+            hint = f"it is an address group: write ip == @{name}"
+        raise self.error("unknown-device", f"unknown device '{name}'", word, hint)
 
     def broken_group(self, members: Members, word: Word) -> _Unsure:
         """Return a group that lacks entries: a flow outside of it may be meant. Raises ExpressionError where that matters."""

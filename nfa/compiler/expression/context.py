@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from ..catalogue import Catalogue
-from .tree import Members
+from .tree import Devices, Members
 
 Warn = Callable[[str, str, int, str], None]
 """Takes a code (docs/codes.md), a message, an offset in the text, and a hint."""
@@ -14,10 +14,16 @@ Warn = Callable[[str, str, int, str], None]
 
 @dataclass
 class Context:
-    """What names mean: the catalogue, address groups by name, and where warnings go."""
+    """What names mean: the catalogue, address groups and devices by name, and where warnings go.
+
+    `devices` are groups of devices, too; None: one with an error, which has been reported.
+    """
 
     catalogue: Catalogue
     groups: Mapping[str, Members] = field(default_factory=dict)
+    devices: Mapping[str, Devices | None] = field(default_factory=dict)
+    every_device: Devices | None = field(default_factory=lambda: Devices("*", frozenset()))
+    """All of them; None when one has an error."""
     broken_groups: Collection[str] = ()
     """Those of `groups` of which entries could not be read."""
     strict: bool = False

@@ -8,7 +8,7 @@ lower-cased strings.
 from __future__ import annotations
 
 from .attributes import Attribute, find
-from .tree import And, Domains, Everything, Members, Network, Node, Not, Nothing, Or, Pattern, Test
+from .tree import And, Devices, Domains, Everything, Members, Network, Node, Not, Nothing, Or, Pattern, Test
 
 Table = tuple[tuple[int, int, int, frozenset[bytes]], ...]
 
@@ -158,6 +158,10 @@ class Generator:
             # What is not in a text of other letters may still be found in it, without case.
             self.lines[f"{local}_ascii = ascii_only({local})"] = None
             return f"({value.needed!r} in {local} or not {local}_ascii) and {find}({local})"
+        if isinstance(value, Devices):
+            if len(value.numbers) == 1:
+                return f"{min(value.numbers)} in {local}"
+            return f"not {self.constant(value.numbers)}.isdisjoint({local})"
         if isinstance(value, Domains):
             return f"under({local}, {self.constant(value.names)})"
         if isinstance(value, Members):

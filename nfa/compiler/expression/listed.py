@@ -16,8 +16,6 @@ from .literal import needed
 from .tree import Domains, Members, Network, Node, Or, Pattern, Test
 
 MAX_FILE = 1 << 20
-ATTRIBUTES = ("category", "domain_category", "local_network_category", "other_network_category")
-"""What a list may be compared with: names of domains with the first two, addresses with all but the second."""
 
 
 def tree_of(tag: str, files: list[str], attribute: str, source: str, warn: Callable[[str, str], None]) -> Node | None:

@@ -18,7 +18,7 @@ from .unknown import has_unknown
 BOTH = frozenset((4, 6))
 _MOST = 64
 """Values that are tried; a condition that none of them meets may still be met by another one."""
-_MANY_VALUED = ("strings", "risk")
+_MANY_VALUED = ("strings", "risk", "device")
 _ORDERS: dict[str, Callable[[int, int], bool]] = {
     "<": int.__lt__,
     "<=": int.__le__,

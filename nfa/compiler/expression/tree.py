@@ -29,7 +29,7 @@ class Test:
     """One comparison.
 
     `op` is `==`, `!=`, `<`, `<=`, `>`, `>=`, or "" for a bare attribute, which is true when it is set. `value` depends on
-    the attribute's kind (see `attributes.Kind`): int, str, bytes, `Network`, `Members`, `Domains`, `Pattern`.
+    the attribute's kind (see `attributes.Kind`): int, str, bytes, `Network`, `Members`, `Devices`, `Domains`, `Pattern`.
     """
 
     __test__ = False  # pytest: not a test class
@@ -90,6 +90,15 @@ class Members:
 
 
 @dataclass(frozen=True)
+class Devices:
+    """A device, or a group of devices: the numbers that the policy's devices have, and all that makes them what they are."""
+
+    name: str
+    numbers: frozenset[int]
+    members: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True)
 class Domains:
     """Names of domains, in lower case: each stands for itself and for all that is under it. `name`: of the list."""
 
@@ -105,6 +114,25 @@ class Pattern:
     data: dict[str, object]
     needed: str = ""
     """Lower-case ASCII; for texts of that alone."""
+
+
+def attributes_of(node: Node) -> set[str]:
+    """Return the names of the attributes that a tree reads."""
+    if isinstance(node, Test):
+        return {node.attribute}
+    if isinstance(node, Not):
+        return attributes_of(node.item)
+    found: set[str] = set()
+    for item in node.items if isinstance(node, And | Or) else ():
+        found |= attributes_of(item)
+    return found
+
+
+def equalities(node: Node) -> list[Test]:
+    """Return the tests for equality that are not under a NOT."""
+    if isinstance(node, Test):
+        return [node] if node.op == "==" else []
+    return [test for item in node.items for test in equalities(item)] if isinstance(node, And | Or) else []
 
 
 def any_of(nodes: list[Node]) -> Node | None:

@@ -16,7 +16,7 @@ from typing import Any
 from ...daemon.engine.rx import Automaton, Backtracking, finder
 from ...daemon.engine.view import View
 from .attributes import BY_NAME, Attribute
-from .tree import And, Domains, Everything, Members, Network, Node, Not, Nothing, Or, Pattern, Test
+from .tree import And, Devices, Domains, Everything, Members, Network, Node, Not, Nothing, Or, Pattern, Test
 
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -33,7 +33,7 @@ def _inside(packed: bytes, network: Network) -> bool:
     return int.from_bytes(packed, "big") >> shift == int.from_bytes(network.packed, "big") >> shift
 
 
-def _shown(attribute: Attribute, found: list[Any], record: dict[str, Any]) -> str:
+def _shown(attribute: Attribute, found: list[Any], record: dict[str, Any], view: View) -> str:
     """What the record has, in the words a person would use for it."""
     flow = record["flow"]
     kind = attribute.kind.name
@@ -46,6 +46,8 @@ def _shown(attribute: Attribute, found: list[Any], record: dict[str, Any]) -> st
         names = [socket.inet_ntop(socket.AF_INET if len(one) == 4 else socket.AF_INET6, one) for one in found]
     elif kind == "mac":
         names = [one.hex(":") or "none" for one in found]
+    elif kind == "device":
+        names = [", ".join(view.device_names(one)) or "none" for one in found]
     elif attribute.name.endswith(("ssl_version", "ssl_cipher")):
         names = [f"0x{one:04x}" for one in found]
     else:
@@ -57,6 +59,7 @@ class Walker:
     """Evaluates trees. `view`: how the records are read; the resident engine gives the same names to the generated code."""
 
     def __init__(self, view: View) -> None:
+        self._view = view
         self._names = view.names()
         """What the lines of an attribute may use."""
         self._code: dict[str, CodeType] = {}
@@ -95,6 +98,8 @@ class Walker:
                 self._finders[value.text] = finder(value.data)
             search = self._finders[value.text].search
             return any(search(subject) for subject in (found if isinstance(found, list) else [found]))
+        if isinstance(value, Devices):
+            return not value.numbers.isdisjoint(found)
         if isinstance(value, Domains):
             parts = str(found).split(".")
             return any(".".join(parts[number:]) in value.names for number in range(len(parts)))
@@ -132,7 +137,8 @@ class Walker:
         if isinstance(node, Test):
             attribute = BY_NAME[node.attribute]
             found = self.read(attribute, record)
-            return self.holds(node, attribute, found), [f"{node.source} ({attribute.name}: {_shown(attribute, found, record)})"]
+            seen = _shown(attribute, found, record, self._view)
+            return self.holds(node, attribute, found), [f"{node.source} ({attribute.name}: {seen})"]
         if isinstance(node, Not):
             result, why = self.reasons(node.item, record)
             return not result, [f"not {reason}" for reason in why]

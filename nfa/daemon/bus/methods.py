@@ -7,9 +7,11 @@ What takes long is done in slices of the loop's turns or by a child; answers are
 
 import json
 
-from ..engine.engine import brief
+from ..engine.brief import brief
+from ..engine.networks import TWICE
 from ..engine.policy import ALL
-from ..stream.records import BadRecord, read
+from ..engine.view import MALFORMED
+from ..stream.records import BadRecord, classify, read
 from ..targets.texts import reader
 from . import status
 from .ubus import INVALID_ARGUMENT, METHOD_NOT_FOUND, NOT_FOUND, OK, UNKNOWN_ERROR
@@ -18,6 +20,9 @@ MYPY = False
 if MYPY:
     from collections.abc import Callable, Generator, Iterable
     from typing import Any, Protocol
+
+    from ..devices.learning import Learner
+    from ..engine.policy import Policy
 
     Data = dict[str, Any]
     Reply = Callable[[int, Data | None], object]
@@ -46,6 +51,8 @@ if MYPY:
         @property
         def pauses(self) -> Pausing: ...
         def work(self, generator: Work, reply: Reply) -> None: ...
+        def learner_now(self) -> Learner: ...
+        def adopt(self, dry: bool, reply: Reply) -> None: ...
 
 
 MAX_LIMIT = 1000
@@ -53,6 +60,8 @@ PAGE_BYTES = 400 << 10
 """JSON bytes of the items of one answer: with what stands around them, well below ubus's limit."""
 SLICE = 1000
 """Elements that a search looks at in one turn of the loop: some milliseconds on a slow router."""
+ROWS = 100
+"""Devices that are described in one turn."""
 SESSION = "ubus_rpc_session"
 """uhttpd adds this argument to every call that comes from a browser."""
 
@@ -230,16 +239,21 @@ def _matches(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     _, limit = _window(given, 50)
     recent = list(daemon.engine.recent)
     now = daemon.now()
-    made = page("matches", [match_of(item, now) for item in recent[::-1][:limit]], 0, limit)
+    policy = daemon.engine.policy
+    made = page("matches", [match_of(item, now, policy) for item in recent[::-1][:limit]], 0, limit)
     return {"matches": made["matches"], "total": len(recent), "more": len(made["matches"]) < len(recent)}
 
 
-def match_of(item: "tuple[Any, ...]", now: int) -> "Data":
-    """Return a decision of `Engine.recent` as plain data."""
+def match_of(item: "tuple[Any, ...]", now: int, policy: "Policy | None") -> "Data":
+    """Return a decision of `Engine.recent` as plain data. `policy`: the active one, which knows the devices."""
     second, names, reached, kept = item
     record = _record_of(kept)
     flow = kept if isinstance(kept, dict) else brief(record) if record else {}
-    return {"time": status.wall(second, now), "flow": flow, "actions": list(names), "targets": list(reached)}
+    made: Data = {"time": status.wall(second, now), "flow": flow, "actions": list(names), "targets": list(reached)}
+    if policy is not None and policy.devices is not None:
+        for end in ("local", "other"):
+            made[end + "_device"] = ", ".join(policy.device_names(record["flow"] if record else flow, end))
+    return made
 
 
 def _record_of(kept: "bytes | Data") -> "Data | None":
@@ -251,6 +265,27 @@ def _record_of(kept: "bytes | Data") -> "Data | None":
         return None if isinstance(kept, dict) else read(kept)[1]
     except BadRecord:
         return None
+
+
+def _devices(daemon: "Answering", given: "Data", reply: "Reply") -> None:
+    """The devices of the configuration, and others in the local network: addresses, and where they are known from."""
+    offset, limit = _window(given, MAX_LIMIT)
+    daemon.work(_listing_of_devices(daemon.learner_now(), given.get("search", "").lower(), offset, limit), reply)
+
+
+def _listing_of_devices(learner: "Learner", search: str, offset: int, limit: int) -> "Work":
+    """List devices, those with a text in them, as soon as the kernel has told its neighbours. Returns the answer."""
+    from ..devices.listing import rows  # hardly anybody asks
+
+    while not learner.complete:
+        yield
+    found = []
+    for number, row in enumerate(rows(learner.devices, learner.known)):
+        if number % ROWS == 0:
+            yield
+        if not search or search in json.dumps(row).lower():
+            found.append(row)
+    return page("devices", found, offset, limit)
 
 
 # -- names -------------------------------------------------------------------------------------------------------------
@@ -278,7 +313,31 @@ def _explain(daemon: "Answering", given: "Data", reply: "Reply") -> None:
         flow = _recent_record(daemon, flow)
     if not isinstance(flow, dict):
         raise Refused(INVALID_ARGUMENT, "'flow' must be the digest of a recent decision (see matches), or a flow record")
-    daemon.loader.ask("explain", {"flow": flow}, reply)
+    record, twice = _oriented(daemon, flow)
+    daemon.loader.ask("explain", {"flow": record, "twice": twice, "devices": _devices_of(daemon, record)}, reply)
+
+
+def _devices_of(daemon: "Answering", given: "Data") -> dict[str, list[str]]:
+    """Return the devices that the addresses of a record (or of its part `flow`) are known to belong to, by name."""
+    policy = daemon.engine.policy
+    flow = given.get("flow", given)
+    if policy is None or policy.devices is None or not isinstance(flow, dict):
+        return {}
+    return {str(flow.get(end + "_ip")): policy.device_names(flow, end) for end in ("local", "other")}
+
+
+def _oriented(daemon: "Answering", given: "Data") -> "tuple[Data, bool]":
+    """Return a record as the daemon has it, by the networks that are ours, and whether another interface reports its flow, too.
+
+    One that is none is for the child to refuse.
+    """
+    whole = isinstance(given.get("flow"), dict)
+    record = {"type": "flow", "interface": "", "internal": True, "flow": given} if not whole else given
+    try:
+        copy = classify(json.loads(json.dumps({"type": "flow", **record})))[1]
+        return copy, bool(daemon.engine.networks.again(copy, copy["flow"]) & TWICE)
+    except (BadRecord,) + MALFORMED:
+        return given, False
 
 
 def _recent_record(daemon: "Answering", digest: str) -> "Data":
@@ -333,6 +392,13 @@ def _flush(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     return {"target": name, "kind": slots[0].data["kind"], "sets": len(slots), "withdrawn": withdrawn}
 
 
+def _adopt(daemon: "Answering", given: "Data", reply: "Reply") -> None:
+    """Have the connections that began before nfa begin again: see docs/connections.md."""
+    if "dry_run" not in given:
+        raise Refused(INVALID_ARGUMENT, "'dry_run' is required: true to count connections, false to interrupt them")
+    daemon.adopt(bool(given["dry_run"]), reply)
+
+
 def _pause(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     """Pause an action, a target or everything: it does nothing for a while, and what it has done is taken back."""
     name, seconds = _pausable(daemon, given), given.get("seconds")
@@ -377,11 +443,13 @@ METHODS: "dict[str, tuple[dict[str, str], Method]]" = {
     "matches": ({"limit": "integer"}, _matches),
     "explain": ({"flow": "any"}, _explain),
     "check": ({"criteria": "any", "exemptions": "any", "config": "any"}, _check),
+    "devices": (_SEARCH, _devices),
     "apps": (_SEARCH, _names("apps")),
     "protocols": (_SEARCH, _names("protocols")),
     "categories": (_SEARCH, _names("categories")),
     "reload": ({}, _reload),
     "flush": ({"target": "string"}, _flush),
+    "adopt": ({"dry_run": "boolean"}, _adopt),
     "pause": ({"name": "string", "seconds": "integer"}, _pause),
     "resume": ({"name": "string"}, _resume),
 }

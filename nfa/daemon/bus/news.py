@@ -10,6 +10,7 @@ if MYPY:
     from typing import Any
 
     from ..engine.engine import Engine
+    from ..engine.policy import Policy
     from .ubus import Ubus
 
     Data = dict[str, Any]
@@ -45,8 +46,8 @@ class News:
         """Send an event `nfa.NAME`, if anybody can hear it. Returns whether it is on its way."""
         return self.ubus is not None and self.ubus.state == "registered" and self.ubus.event("nfa." + name, data)
 
-    def matches(self, engine: "Engine", describe: "Callable[[tuple[Any, ...], int], Data]", now: int) -> None:
-        """Send events for the last decisions of this turn. `describe(item, now)`: as data."""
+    def matches(self, engine: "Engine", describe: "Callable[[tuple[Any, ...], int, Policy | None], Data]", now: int) -> None:
+        """Send events for the last decisions of this turn. `describe(item, now, policy)`: as data."""
         new = engine.matched - self._matched
         self._matched = engine.matched
         if self.ubus is None or self.ubus.state != "registered":
@@ -61,6 +62,6 @@ class News:
             return
         self._sent += count
         for item in list(engine.recent)[-count:]:
-            data = describe(item, now)
+            data = describe(item, now, engine.policy)
             data["left_out"] = self._left_out
             self._left_out = 0 if self.tell("match", data) else self._left_out + 1

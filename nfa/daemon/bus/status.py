@@ -4,15 +4,17 @@ import time
 
 from ... import __version__
 from ..base.portable import monotonic, ordered_dict
-from . import health
+from . import health, origins
 
 MYPY = False
 if MYPY:
     from typing import Any, Protocol
 
     from ..base.dispatcher import Dispatcher
+    from ..devices.learning import Learner
     from ..engine.engine import Engine
     from ..engine.policy import Policy
+    from ..netlink.interfaces import Interfaces
     from ..stream.client import Client
     from ..targets.counters import Counters
     from ..targets.registry import Registry
@@ -43,7 +45,9 @@ if MYPY:
         dispatcher: Dispatcher
         engine: Engine
         client: Client
+        interfaces: Interfaces
         registry: Registry
+        learner: Learner | None
 
         @property
         def loader(self) -> Loaded: ...
@@ -55,6 +59,10 @@ if MYPY:
         def lag(self) -> float | None: ...
         def now(self) -> int: ...
         def longest_turn(self) -> float: ...
+
+
+NO_DEVICES = {"configured": 0, "neighbours": 0, "leases": 0, "changes": 0, "dropped": 0, "trouble": "", "code": ""}
+"""What `devices` is as long as nobody learns their addresses."""
 
 
 def memory() -> dict[str, int]:
@@ -83,6 +91,10 @@ def report(daemon: "Reporting", budget: int) -> "Data":
     shown_targets, more_targets = _fitting(targets(daemon), budget // 2)
     policy = dict(daemon.loader.info)
     policy.update(_clock(engine.policy))
+    found = origins.findings(daemon)
+    code = client.code
+    if client.state == "connected":
+        code = "source-silent" if [1 for one in found if one["code"] == "source-silent"] else ""
     bad = dict(engine.bad)
     bad.update(client.bad_counts())
     found = {
@@ -102,9 +114,11 @@ def report(daemon: "Reporting", budget: int) -> "Data":
             "reconnects": max(0, client.connects - 1),
             "decoder": daemon.decoder,
             "lag": daemon.lag,
+            "last_record": int(time.time() - (monotonic() - engine.heard_at)) if engine.heard_at else None,
             "last_error": client.last_error,
-            "code": "" if client.state == "connected" else client.code,
+            "code": code,
         },
+        "findings": found,
         "policy": policy,
         "flows": {
             "live": engine.live(),
@@ -112,15 +126,19 @@ def report(daemon: "Reporting", budget: int) -> "Data":
             "evaluated": engine.evaluated,
             "matched": engine.matched,
             "exempt": engine.exempt,
+            "duplicates": engine.networks.twice,
+            "before": len(engine.census.late),
             "dropped": engine.flows.dropped + engine.kept.dropped,
             "max": engine.max_flows,
         },
+        "networks": origins.networks(daemon, wall),
         "paused": daemon.pauses.listed(),
         "actions": shown_actions,
         "actions_left_out": more_actions,
         "targets": shown_targets,
         "targets_left_out": more_targets,
         "kernel": _kernel(registry),
+        "devices": daemon.learner.status() if daemon.learner is not None else dict(NO_DEVICES),
         "ubus": daemon.news.status(),
         "loop": {"longest_ms": daemon.longest_turn()},
         "faults": daemon.dispatcher.status(),

@@ -10,13 +10,15 @@ from ..base.portable import ROOM, ordered_dict
 from . import index
 from .hours import Zone, applies, next_edge, shown
 from .rx import finder
-from .view import View
+from .view import MALFORMED, View
 
 MYPY = False
 if MYPY:
     from collections.abc import Iterable, Sequence
     from collections.abc import Set as AbstractSet
     from typing import Any
+
+    from ..devices.configured import Devices
 
 MAX_PLANS = 4 * ROOM
 """Combinations of matched actions that are remembered: strangers choose host names, and so may choose combinations."""
@@ -92,9 +94,16 @@ class Policy:
 
         `code`: a code object, or sources one after the other (MicroPython).
         """
-        self._view = View(*data["categories"])
+        self.devices: Devices | None = None
+        if data["devices"]:
+            from ..devices import configured  # most policies have none
+
+            self.devices = configured.Devices(data["devices"])
+        self.leases: tuple[tuple[str, ...], list[tuple[bytes, str, bytes]]] = data["leases"]
+        """Files in which DHCP servers note leases, and static ones: MAC address, host name, address."""
+        self.view = View(data["categories"][0], data["categories"][1], self.devices)
         self._finders = [finder(pattern) for pattern in data["patterns"]]
-        names = namespace(self._view, data["constants"], self._finders)
+        names = namespace(self.view, data["constants"], self._finders)
         alternatives = 1 + max([0] + [number for row in data["criteria"] + data["exemptions"] for number in row])
         names["remember"] = index.rememberer(alternatives)
         self._most_verdicts = max(MAX_PLANS // 16, min(MAX_PLANS, VERDICTS // (alternatives // 8 + 200)))
@@ -131,6 +140,13 @@ class Policy:
         """Called with a record and its flow: the alternatives that hold, as bits of a number; `verdicts`: what they lead to."""
         self.verdicts: dict[int, Verdict] = {}
         self._everywhere = index.bits(data["everywhere"])
+        self.twice = 1 << alternatives
+        """One more bit of a mask: another interface reports this flow, too. Only the actions in `_sided` match it."""
+        self._sided = data["sided"]
+        self.marks: bool = data["marks"]
+        """It reads conntrack marks."""
+        self.wanted: list[tuple[str, str, str]] = data["wanted"]
+        """What actions ask of where flows come from: (action, "interface", "side" or "network", which)."""
         self._criteria = _owners(data["criteria"])
         self._exemptions = _owners(data["exemptions"])
         self._halts = data["halts"]
@@ -247,6 +263,8 @@ class Policy:
                 found.update(self._criteria.get(number, ()))
             halted = False
             for action in sorted(found - exempt_from):
+                if mask & self.twice and action not in self._sided:
+                    continue
                 concerned = concerned or self.schedules[action] >= 0 or self._is_paused(action)
                 if not halted and self._applies(action):
                     actions.append(action)
@@ -262,13 +280,23 @@ class Policy:
 
     def decide(self, record: "dict[str, Any]", flow: "dict[str, Any]") -> Verdict:
         """Return what a flow record leads to."""
-        mask = self.mask(record, flow)
+        return self.judged(self.mask(record, flow))
+
+    def judged(self, mask: int) -> Verdict:
+        """Return what alternatives that hold lead to."""
         return self.verdicts.get(mask) or self.judge(mask)
+
+    def device_names(self, flow: "dict[str, Any]", end: str) -> list[str]:
+        """Return the names of the devices that an end ("local", "other") of a flow is; none for malformed addresses."""
+        try:
+            return self.view.device_names(self.view.device_of(flow[end + "_ip"], flow.get(end + "_mac")))
+        except MALFORMED:
+            return []
 
     def forget(self) -> None:
         """Empty all caches: what they hold is found again when a record needs it. The counts of matches are kept."""
         self.fold()
-        self._view.forget()
+        self.view.forget()
         for one in self._finders:
             one.forget()
         for memo in self._memos:

@@ -18,6 +18,8 @@ if MYPY:
     from collections.abc import Callable
     from typing import Any
 
+    from ..devices.configured import Devices
+
 MALFORMED = (TypeError, AttributeError, ValueError, KeyError, OSError, OverflowError, StructError)
 """Exceptions raised when an optional part of a record is malformed."""
 CACHE_LIMIT = ROOM
@@ -36,7 +38,10 @@ class View:
     `applications`, `protocols`: the tables of `categories`, rows of be32 id, be16 category. They are opened when first needed.
     """
 
-    def __init__(self, applications: bytes = b"", protocols: bytes = b"") -> None:
+    def __init__(self, applications: bytes = b"", protocols: bytes = b"", devices: "Devices | None" = None) -> None:
+        self._devices = devices
+        self._ends: dict[tuple[str, str], tuple[int, ...]] = {}
+        """Address and MAC address of an end to its devices."""
         self._rows = applications, protocols
         self._categories: list[dict[int, int]] = []
         self._addresses: dict[str, bytes] = {}
@@ -49,14 +54,33 @@ class View:
         return {
             "NOTHING": NOTHING, "address": self.address, "mac": self.mac, "app_names": self.app_names, "number": self.number,
             "text": text, "texts": texts, "member": member, "under": under, "categories": self.categories,
-            "mark_bytes": mark_bytes, "ascii_only": ascii_only, "connection": self.connection,
+            "mark_bytes": mark_bytes, "ascii_only": ascii_only, "connection": self.connection, "device_of": self.device_of,
         }  # fmt: skip
 
     def forget(self) -> None:
         """Empty all caches."""
-        for cache in (self._addresses, self._macs, self._names, self._numbers):
+        for cache in (self._addresses, self._macs, self._names, self._numbers, self._ends):
             cache.clear()
         self._categories.clear()
+
+    def forget_devices(self) -> None:
+        """An address may belong to another device now."""
+        self._ends.clear()
+
+    def device_of(self, ip: str, mac: "str | None") -> tuple[int, ...]:
+        """Return the numbers of the devices that an end of a flow is. Raises ValueError or OSError when it has no addresses."""
+        found = self._ends.get((ip, mac or ""))
+        if found is None:
+            devices = self._devices
+            found = devices.of(self.address(ip), self.mac(mac) if mac else b"") if devices is not None else ()
+            if len(self._ends) >= CACHE_LIMIT:
+                self._ends.clear()
+            self._ends[(ip, mac or "")] = found
+        return found
+
+    def device_names(self, numbers: tuple[int, ...]) -> list[str]:
+        """Return the names of devices."""
+        return [self._devices.names[number] for number in numbers] if self._devices is not None else []
 
     def address(self, text: str) -> bytes:
         """Return the 4 or 16 bytes, network order, of an IP address. Raises ValueError or OSError when it is none."""
@@ -157,6 +181,12 @@ def connection(flow: "dict[str, Any]", packed: "Callable[[str], bytes]" = addres
     if flow.get("local_origin") is False:
         return _connection(flow, packed(other) + packed(local), ports[1], ports[0])
     return _connection(flow, packed(local) + packed(other), ports[0], ports[1])
+
+
+def incoming(flow: "dict[str, Any]") -> bytes:
+    """Return the connection of a flow record as packets of its other end have it: behind NAT, conntrack knows no other."""
+    local, other = flow["local_ip"], flow["other_ip"]
+    return _connection(flow, address(other) + address(local), flow.get("other_port", 0), flow.get("local_port", 0))
 
 
 def reply_connection(flow: "dict[str, Any]") -> bytes:

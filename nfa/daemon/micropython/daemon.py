@@ -130,6 +130,7 @@ class MicroDaemon(Loop):
             self.dispatcher.watch(self._signals, select.POLLIN, self._told_to_end)
         self.log.say("notice", "version " + __version__ + " started, MicroPython")
         self.healing.open(self.dispatcher)
+        self.interfaces.open(self.dispatcher)
         self.load(data)
         data.clear()
         gc.collect()

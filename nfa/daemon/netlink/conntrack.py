@@ -167,12 +167,12 @@ def entries(data: bytes, sequence: int, protocol: int) -> tuple[list[tuple[bytes
                 tuples = dict(attributes(data[position + 20 : position + length]))
                 if CTA_TUPLE_ORIG in tuples and CTA_TUPLE_REPLY in tuples:
                     original = tuples[CTA_TUPLE_ORIG]
-                    found.append((_addresses(original), _addresses(tuples[CTA_TUPLE_REPLY]), original))
+                    found.append((addresses(original), addresses(tuples[CTA_TUPLE_REPLY]), original))
         position += (length + 3) & ~3
     return found, -1
 
 
-def _addresses(payload: bytes) -> bytes:
+def addresses(payload: bytes) -> bytes:
     """Return source and destination of a tuple, one after the other; b"" where one of them is missing."""
     found = dict(attributes(dict(attributes(payload)).get(CTA_TUPLE_IP, b"")))
     if CTA_IP_V4_SRC in found and CTA_IP_V4_DST in found:
@@ -180,3 +180,18 @@ def _addresses(payload: bytes) -> bytes:
     if CTA_IP_V6_SRC in found and CTA_IP_V6_DST in found:
         return found[CTA_IP_V6_SRC] + found[CTA_IP_V6_DST]
     return b""
+
+
+def ends(payload: bytes) -> tuple[bytes, bytes]:
+    """Return source and destination of a tuple, each an address and a port in network order; no port is zeros."""
+    packed = addresses(payload)
+    found = dict(attributes(dict(attributes(payload)).get(CTA_TUPLE_PROTO, b"")))
+    half = len(packed) // 2
+    none = b"\0\0"
+    return packed[:half] + found.get(CTA_PROTO_SRC_PORT, none), packed[half:] + found.get(CTA_PROTO_DST_PORT, none)
+
+
+def protocol_of(payload: bytes) -> int:
+    """Return the protocol of a tuple, 0 when it has none."""
+    found = dict(attributes(dict(attributes(payload)).get(CTA_TUPLE_PROTO, b"")))
+    return int.from_bytes(found.get(CTA_PROTO_NUM, b""), "big")

@@ -18,7 +18,7 @@ from .nftables import (
     NFTA_SET_ELEM_LIST_SET,
     NFTA_SET_ELEM_LIST_TABLE,
 )
-from .socket import MAX_ANSWER, SOL_NETLINK, open_socket
+from .socket import MAX_ANSWER, NETLINK_ADD_MEMBERSHIP, SOL_NETLINK, open_socket
 from .wire import (
     ATTRIBUTE,
     HEADER,
@@ -41,7 +41,6 @@ MYPY = False
 if MYPY:
     from collections.abc import Callable
 
-NETLINK_ADD_MEMBERSHIP = 1
 NFNLGRP_NFTABLES = 7
 _RECEIVE_BUFFER = 1 << 20
 _SO_RCVBUFFORCE = 33

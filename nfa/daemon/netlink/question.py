@@ -4,13 +4,12 @@ In: a message with REQUEST, and ACK or DUMP. Out: payloads. The kernel writes it
 dump within `recv`, so nothing here waits. Source: linux/netlink.h.
 """
 
-import errno
-import os
-
-from .socket import Dump
+from ..base.portable import strerror
+from .socket import NETLINK_NETFILTER, Dump
 from .wire import HEADER, NLMSG_DONE, NLMSG_ERROR, NUMBER, messages
 
 NLM_F_DUMP_INTR = 0x10
+_ENODATA = 61
 _ATTEMPTS = 5
 """Times that a dump is started over because something changed while the kernel walked."""
 
@@ -18,8 +17,8 @@ _ATTEMPTS = 5
 class Questions:
     """A socket for questions, opened when first used; each question needs a number of its own."""
 
-    def __init__(self) -> None:
-        self._dump = Dump()
+    def __init__(self, family: int = NETLINK_NETFILTER) -> None:
+        self._dump = Dump(family)
         self._sequence = 0
 
     def number(self) -> int:
@@ -44,7 +43,7 @@ class Questions:
         while True:
             data = self._dump.next()
             if not data:
-                raise OSError(errno.ENODATA, "the kernel gave no whole answer")
+                raise OSError(_ENODATA, "the kernel gave no whole answer")
             for kind, flags, sequence, start, end in messages(data):
                 if sequence != number:
                     continue
@@ -52,7 +51,7 @@ class Questions:
                 if kind in (NLMSG_ERROR, NLMSG_DONE):
                     error = -NUMBER.unpack_from(data, start)[0] if end - start >= 4 else 0
                     if error:
-                        raise OSError(error, os.strerror(error))
+                        raise OSError(error, strerror(error))
                     return found, whole
                 found.append(data[start:end])
 

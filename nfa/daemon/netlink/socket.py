@@ -1,4 +1,4 @@
-"""Netlink sockets to netfilter: send a batch, and read at once what failed.
+"""Netlink sockets: send a batch, and read at once what failed.
 
 The kernel works on a batch inside `send`; whatever it has to say is in the receive buffer when `send` returns. So nothing
 here waits. Source: linux/netlink.h.
@@ -13,6 +13,7 @@ from .wire import Failure, failures
 
 NETLINK_NETFILTER = 12
 SOL_NETLINK = 270
+NETLINK_ADD_MEMBERSHIP = 1
 NETLINK_CAP_ACK = 10
 NETLINK_EXT_ACK = 11
 _AF_NETLINK = 16
@@ -22,13 +23,13 @@ MAX_ANSWER = 64 << 10
 """Bytes of a datagram; the kernel makes them no larger than 32 kB."""
 
 
-def open_socket() -> socket.socket:
-    """Return a new socket to netfilter; with NFA_DEBUG=netlink one that prints what goes over it. Raises OSError."""
+def open_socket(family: int = NETLINK_NETFILTER) -> socket.socket:
+    """Return a new socket to a netlink family; with NFA_DEBUG=netlink one that prints what goes over it. Raises OSError."""
     if debugging("netlink"):
         traced = __import__("nfa.daemon.netlink.trace", None, None, ["Traced"])
-        made: socket.socket = traced.Traced(_AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+        made: socket.socket = traced.Traced(_AF_NETLINK, socket.SOCK_RAW, family)
         return made
-    return socket.socket(_AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+    return socket.socket(_AF_NETLINK, socket.SOCK_RAW, family)
 
 
 class Netlink:
@@ -107,13 +108,14 @@ class Netlink:
 class Dump:
     """A socket that reads a table of the kernel datagram by datagram: the kernel walks on with each, so nothing waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, family: int = NETLINK_NETFILTER) -> None:
+        self._family = family
         self._socket: socket.socket | None = None
 
     def ask(self, request: bytes) -> None:
         """Send the request for a dump. Raises OSError."""
         if self._socket is None:
-            self._socket = open_socket()
+            self._socket = open_socket(self._family)
             bind_netlink(self._socket)
             self._socket.setblocking(False)
         self._socket.send(request)

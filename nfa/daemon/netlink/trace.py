@@ -9,6 +9,7 @@ import socket
 import sys
 
 from ..base.portable import escaped
+from .route import NETLINK_ROUTE
 from .wire import HEADER, NLA_F_NESTED, NLA_TYPE_MASK, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSG_DONE, NLMSG_ERROR
 
 # A group of attributes: the beginning of their names, then name:form for 1, 2, 3 ...; `-` for a number without a name. Forms:
@@ -52,6 +53,10 @@ _GROUPS = {
     "protocol": "CTA_PROTO_ NUM:n SRC_PORT:n DST_PORT:n ICMP_ID:n ICMP_TYPE:n ICMP_CODE:n ICMPV6_ID:n ICMPV6_TYPE:n "
     "ICMPV6_CODE:n",
     "filter": "CTA_FILTER_ ORIG_FLAGS:h REPLY_FLAGS:h",
+    "link": "IFLA_ ADDRESS:x BROADCAST:x IFNAME:s MTU:h LINK:h QDISC:s STATS COST PRIORITY MASTER:h",
+    "ifaddr": "IFA_ ADDRESS:x LOCAL:x LABEL:s BROADCAST:x ANYCAST:x CACHEINFO MULTICAST:x FLAGS:h",
+    "route": "RTA_ DST:x SRC:x IIF:h OIF:h GATEWAY:x PRIORITY:h PREFSRC:x METRICS:x MULTIPATH:x",
+    "neighbour": "NDA_ DST:x LLADDR:x CACHEINFO PROBES:h VLAN:h PORT:n VNI:h IFINDEX:h MASTER:h",
     "acknowledgement": "NLMSGERR_ATTR_ MSG:s OFFS:h COOKIE POLICY MISS_TYPE:h MISS_NEST:h",
 }
 
@@ -64,6 +69,13 @@ _MESSAGES = {
     "DELRULE:rule NEWSET:set GETSET:set DELSET:set NEWSETELEM:elements GETSETELEM:elements DELSETELEM:elements "
     "NEWGEN:generation GETGEN:generation",
 }
+_ROUTE = (
+    "RTM_ NEWLINK:link DELLINK:link GETLINK:link SETLINK:link NEWADDR:ifaddr DELADDR:ifaddr GETADDR:ifaddr -: NEWROUTE:route "
+    "DELROUTE:route GETROUTE:route -: NEWNEIGH:neighbour DELNEIGH:neighbour GETNEIGH:neighbour"
+)
+"""The messages of rtnetlink, from 16 on."""
+_HEADERS = {"link": 16, "ifaddr": 8, "route": 12, "neighbour": 12}
+"""Bytes before the attributes of such a message."""
 _CONTROL = {1: "NLMSG_NOOP", NLMSG_ERROR: "NLMSG_ERROR", NLMSG_DONE: "NLMSG_DONE", 4: "NLMSG_OVERRUN"}
 _BATCH = {16: "NFNL_MSG_BATCH_BEGIN", 17: "NFNL_MSG_BATCH_END"}
 _FLAGS = ((0x1, "REQUEST"), (0x2, "MULTI"), (0x4, "ACK"), (0x8, "ECHO"), (0x10, "DUMP_INTR"), (0x20, "DUMP_FILTERED"))
@@ -84,7 +96,9 @@ def _table(text: str) -> tuple[str, list[tuple[str, str]]]:
 class Decoder:
     """Makes lines of datagrams."""
 
-    def __init__(self) -> None:
+    def __init__(self, route: bool = False) -> None:
+        """`route`: of rtnetlink, not of netfilter."""
+        self._route = _table(_ROUTE)[1] if route else []
         self._groups = {name: _table(text) for name, text in _GROUPS.items()}
         self._messages = {number: _table(text) for number, text in _MESSAGES.items()}
 
@@ -103,6 +117,11 @@ class Decoder:
 
     def _message(self, data: bytes) -> list[str]:
         length, kind, flags, sequence, port = HEADER.unpack_from(data)
+        if self._route and 0 <= kind - 16 < len(self._route):
+            name, group = self._route[kind - 16]
+            size = 16 + _HEADERS.get(group, 0)
+            head = f"RTM_{name} length {length} flags {_flags(flags, 'get' if 'GET' in name else 'new')} sequence {sequence}"
+            return [f"{head} port {port} header 0x{data[16:size].hex()}", *self._attributes(data[size:], group, 1)]
         prefix, names = self._messages.get(kind >> 8, ("", []))
         name, group = names[kind & 0xFF] if kind & 0xFF < len(names) else (f"{kind:#06x}", "")
         name = _CONTROL.get(kind) or _BATCH.get(kind) or (prefix if kind & 0xFF < len(names) else "") + name
@@ -194,7 +213,7 @@ class Traced(socket.socket):
 
     def _print(self, direction: str, data: bytes) -> None:
         if self._decoder is None:
-            self._decoder = Decoder()
+            self._decoder = Decoder(self.proto == NETLINK_ROUTE)
         lines = [f"nfa: netlink {self.fileno()} {direction} {line}\n" for line in self._decoder.lines(data)]
         text = "".join(lines).encode("utf-8", "backslashreplace")
         while text:

@@ -22,6 +22,7 @@ if MYPY:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
+    from ..engine.networks import Networks
     from ..sinks.hub import Hub
     from ..sinks.target import SinkTarget
     from .connections.slot import ConnectionSlot
@@ -70,6 +71,8 @@ class Registry:
         self._tell = tell
         self.make_hub = make_hub
         self.make_tables = make_tables
+        self.networks: Networks | None = None
+        """Which addresses must not be elements of their own."""
         self._insist = insist
         self.hub: Hub | None = None
         self.tables: Tables | None = None

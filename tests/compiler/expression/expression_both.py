@@ -8,8 +8,9 @@ from typing import Any
 from nfa.compiler import catalogue
 from nfa.compiler.expression import Context, understand
 from nfa.compiler.expression.generate import Generator
-from nfa.compiler.expression.tree import Members, Network, any_of
+from nfa.compiler.expression.tree import Devices, Members, Network, any_of
 from nfa.compiler.expression.walk import Walker
+from nfa.daemon.devices import configured
 from nfa.daemon.engine.policy import namespace
 from nfa.daemon.engine.rx import finder
 from nfa.daemon.engine.view import View
@@ -24,6 +25,16 @@ GROUPS = {
     ),
     "nobody": Members("nobody", (), frozenset()),
 }
+ROWS: list[Any] = [
+    ("tablet", "Tom's", (bytes.fromhex("02005e100014"),), (), ()),
+    ("printer", "", (), ((bytes((192, 168, 4, 20)), 32), (bytes.fromhex("20010db8000400000000000000000000"), 46)), ()),
+    ("phone", "", (), (), ("anns-phone",)),
+]
+"""The devices that the names below are of, as an image has them."""
+NUMBERS = {"tablet": (0,), "printer": (1,), "phone": (2,), "rooms": (0, 1), "away": ()}
+DEVICES: dict[str, Devices | None] = {name: Devices(name, frozenset(numbers)) for name, numbers in NUMBERS.items()}
+DEVICES["broken"] = None
+EVERY = Devices("*", frozenset(range(len(ROWS))))
 
 
 class Disagreement(AssertionError):
@@ -33,7 +44,7 @@ class Disagreement(AssertionError):
 def understood(text: str) -> tuple[list[Any], list[Any], list[tuple[str, str, int, str]]]:
     """The trees, the errors and the warnings (code, message, offset, hint) of a text."""
     warnings: list[tuple[str, str, int, str]] = []
-    nodes, errors = understand(text, Context(CATALOGUE, GROUPS, warn=lambda *warning: warnings.append(warning)))
+    nodes, errors = understand(text, Context(CATALOGUE, GROUPS, DEVICES, EVERY, warn=lambda *warning: warnings.append(warning)))
     return nodes, errors, warnings
 
 
@@ -47,7 +58,7 @@ def evaluator(text: str) -> Callable[[Record], bool]:
     generator = Generator()
     result = generator.expression(node)
     lines = ["def match(r, f):", *(f"    {line}" for line in generator.lines), f"    return {result}"]
-    view = View()
+    view = View(devices=configured.Devices(ROWS))
     names = namespace(view, generator.constants, [finder(data) for data in generator.patterns])
     walker = Walker(view)
     exec("\n".join(lines), names)

@@ -128,6 +128,16 @@ MEANING: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
         ["mac", "mac == @guests", "local_mac == 00:00:00:00:00:00"],
     ),
     "one MAC address": (PEER, ["mac", "local_mac", "!other_mac"], ["other_mac", "!mac"]),
+    "devices": (
+        samples.flow(local="192.168.4.99", local_mac="02:00:5e:10:00:14", other="192.168.4.20", other_mac=""),
+        ["local_device == 'tablet'", "local_device == @tablet", "device == 'tablet'", "device == 'printer'", "local_device",
+         "other_device == 'printer'", "local_ip == @tablet", "local_mac == @tablet", "ip == @printer", "mac == @printer",
+         "other_ip == @rooms", "local_ip == @rooms", "device == @rooms", "local_ip != @printer", "other_device != 'tablet'",
+         "device != 'phone'", "!(local_ip == @printer)"],
+        ["local_device == 'printer'", "other_ip == @tablet", "device == 'phone'", "device == @away", "local_ip != @tablet",
+         "!local_device", "!device", "device != @rooms"],
+    ),
+    "no device": (BARE, ["!device", "!local_device", "!other_device", "device != 'tablet'"], ["device", "local_ip == @rooms"]),
     "ports": (
         VIDEO,
         ["local_port == 50000", "other_port == 443", "port == 443", "port == 0xc350", "port != 80", "port > 49999",
@@ -180,6 +190,11 @@ MEANING: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
         ["other_type == other_unknown", "!other_type", "origin == origin_unknown", "!origin", "origin != origin_local"],
         ["origin", "origin == origin_other", "other_type != other_unknown"],
     ),
+    "a side": (VIDEO, ["side == side_lan", "side", "side != side_wan"], ["side == side_wan", "!side", "side == side_unknown"]),
+    "the other side": (
+        VIDEO | {"internal": False}, ["side == side_wan", "side"], ["side == side_lan", "!side", "side == side_unknown"],
+    ),
+    "no side": (VIDEO | {"internal": None}, ["side == side_unknown", "!side"], ["side", "side != side_unknown"]),
     "multicast": (NEW, ["other_type == other_multicast", "other_type"], ["other_type == other_remote"]),
     "risks": (
         VIDEO,

@@ -21,6 +21,7 @@ from nfa.compiler.expression.generate import Generator
 from nfa.compiler.expression.normal import MAX_PRODUCT, alternatives, key_of
 from nfa.compiler.expression.tree import And, Everything, Node, Not, Test
 from nfa.compiler.expression.walk import Walker
+from nfa.daemon.devices.configured import Devices
 from nfa.daemon.engine import index as engine_index
 from nfa.daemon.engine.policy import Policy
 from nfa.daemon.engine.view import View
@@ -42,13 +43,23 @@ ATOMS = (
     "client_sni == 'rx:e'", "server_cn == 'rx:net'", "ssl_version < 0x0303", "ssl_cipher == 0xc02f", "ssl_version",
     "risks == 36", "tags == 'home'", "alpn == 'h2'", "alpn == 'rx:^h'", "origin == origin_local", "other_type == other_remote",
     "detection_guessed == true", "detection_complete == false", "ip_nat == false", "tunnel_type == tunnel_none", "vlan_id > 0",
-    "interface == 'rx:^eth'",
+    "interface == 'rx:^eth'", "side == side_wan",
     "interface == 'br-lan'", "fwmark == 0", "ndpi_risk_score > 10", "user_agent == 'rx:mozilla'", "tags != 'home'", "risks",
+    "local_ip == @tablet", "local_device == 'printer'", "device == @rooms", "mac != @printer", "!device", "other_device",
+    "device == 'tv'",
 )  # fmt: skip
 GROUPS = "address-groups.d"
 
 
-WALKER = Walker(View())
+DEVICES = {
+    "tablet": {"mac": ["02:00:5e:10:01:14"]}, "printer": {"ip": ["192.168.1.22", "2001:db8:4::/46"]}, "tv": {"name": "tv"},
+}  # fmt: skip
+ROWS: list[Any] = [
+    ("tablet", "", (bytes.fromhex("02005e100114"),), (), ()),
+    ("printer", "", (), ((bytes((192, 168, 1, 22)), 32), (bytes.fromhex("20010db8000400000000000000000000"), 46)), ()),
+    ("tv", "", (), (), ("tv",)),
+]
+WALKER = Walker(View(devices=Devices(ROWS)))
 
 
 @cache
@@ -146,13 +157,15 @@ def random_config(rng: Random) -> dict[str, Any]:
         action["halt_on_match"] = rng.random() < 0.2
         action["priority"] = rng.choice([1, 100])
         if rng.random() < 0.3:
-            lists = [["192.168.1.21"], ["@some"], texts(1), ["02:00:5e:10:01:14", "app == 'netflix';"]]
+            lists = [["192.168.1.21"], ["@some"], ["@printer"], texts(1), ["02:00:5e:10:01:14", "app == 'netflix';"]]
             action["exemptions"] = rng.choice(lists)
         if rng.random() < 0.2:
             action["time_of_day"] = {"time_start": f"{rng.randint(0, 22):02}:00", "time_end": "23:30"}
         actions[f"a{number}"] = action
     exemptions = [] if rng.random() < 0.5 else rng.choice([["10.0.0.0/8"], ["192.168.1.20", "protocol == 'dns';"], texts(1)])
-    return config_of(actions, exemptions=exemptions, timezone="UTC0")
+    return config_of(
+        actions, exemptions=exemptions, timezone="UTC0", devices=DEVICES, groups={"rooms": {"device": ["tablet", "printer"]}}
+    )
 
 
 def build(folder: Path, config: dict[str, Any]) -> tuple[Compiled, Policy]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import samples
-from micropython_lab import ACTIONS, RECORDED, SETS, MicroPython, compare, payloads
+from lease_samples import LINES
+from micropython_lab import ACTIONS, RECORDED, ROOT, SETS, MicroPython, compare, payloads
 from policies import config_of
 
 from nfa.cli.recording import frames
@@ -61,6 +64,56 @@ def test_records_cut_anywhere_are_refused(micropython: MicroPython, tmp_path: Pa
     said = compare(micropython, tmp_path, config(), [*cut, whole])
     assert set(said[:-1]) == {"bad json"}
     assert said[-1][0] == "("
+
+
+def test_devices_are_those_of_cpython(micropython: MicroPython, tmp_path: Path) -> None:
+    """A tablet that is blocked on a PC would go on on the router."""
+    devices = {
+        "tablet": {"mac": "02:00:5e:10:01:14"},
+        "printer": {"ip": ["192.168.1.22", "2001:db8:4::/46"]},
+        "tv": {"name": "tv"},
+    }
+    actions = {
+        "a": "local_ip == @tablet;",
+        "b": "device == 'rooms' && port == 443;",
+        "c": "!local_device;",
+        "d": "other_mac != @tv;",
+    }
+    made = config_of(actions, devices=devices, groups={"rooms": {"device": ["tablet", "printer"]}}, exemptions=["@printer"])
+    said = compare(micropython, tmp_path, made, payloads(3, 300))
+    assert len(set(said)) > 4
+
+
+def test_leases_and_neighbours_are_read_as_by_cpython(micropython: MicroPython, tmp_path: Path) -> None:
+    """A line that CPython passes over would end the daemon, or a device have another's address."""
+    (tmp_path / "leases").write_bytes(b"\n\xff x\n# \n1 2\n".join(line.encode() for line, _ in LINES.values()))
+    program = """
+import sys
+from nfa.daemon.devices.configured import Devices
+from nfa.daemon.devices.known import Known
+from nfa.daemon.devices.leases import leases
+found = leases(open(sys.argv[1], "rb").read())
+for address, mac, name in found:
+    print(address.hex(), mac.hex(), name)
+devices = Devices([("tablet", "", (b"abcdef",), ((bytes((10, 0, 0, 0)), 9),), ("asus",))])
+known = devices.known = Known(lambda mac: bool(devices.of_mac(mac)))
+known.lease(found)
+known.reserve([(b"ABCDEF", "asus", bytes((9, 9, 9, 9)))])
+six = b"\\xfd" + bytes(14)
+for number in range(3000):
+    known.appeared(six + bytes((number & 255,)), b"abcdef" if number % 3 else b"ghijkl", 1)
+    if number % 5 == 0:
+        known.vanished(six + bytes((number % 199,)), number)
+        known.expire(number - 400)
+addresses = [six + bytes((number,)) for number in range(256)]
+addresses += [bytes((10, 99, 1, 1)), bytes((10, 128, 1, 1)), bytes((9, 9, 9, 9))]
+print([devices.of(address, b"zzzzzz") for address in addresses], len(known.addresses))
+"""
+    wanted = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "leases")], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert len(wanted.stdout.splitlines()) > len(LINES) // 2
+    assert micropython.run(program, str(tmp_path / "leases")) == wanted.stdout
 
 
 def test_text_is_lower_case_as_in_cpython(micropython: MicroPython, tmp_path: Path) -> None:

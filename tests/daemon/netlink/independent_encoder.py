@@ -273,3 +273,19 @@ def conntrack_dump(sequence: int, family: int, protocol: int | None) -> bytes:
         attributes = [("CTA_TUPLE_ORIG", number), ("CTA_FILTER", flags)]
     flags_ = NLM_F_REQUEST | NLM_F_DUMP
     return message(ct.nfct_msg, NFNL_SUBSYS_CTNETLINK, ct.IPCTNL_MSG_CT_GET, flags_, sequence, family, attributes)
+
+
+# -- rtnetlink -----------------------------------------------------------------------------------------------------------
+
+
+def routing(kind: type[Any], command: int, flags: int, sequence: int, fields: dict[str, int], attributes: Attributes) -> bytes:
+    """A message of rtnetlink; `fields`: of the header that comes before the attributes."""
+    encoded = kind()
+    encoded["header"]["type"] = command
+    encoded["header"]["flags"] = flags
+    encoded["header"]["sequence_number"] = sequence
+    for name, value in fields.items():
+        encoded[name] = value
+    encoded["attrs"] = list(attributes)
+    encoded.encode()
+    return bytes(encoded.data)

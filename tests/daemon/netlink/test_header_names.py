@@ -15,9 +15,11 @@ from nfa.daemon.netlink import conntrack, ipset, ipset_sets, monitor, nftables, 
 HEADERS = Path("/usr/include/linux")
 FILES = (
     "netlink.h", "netfilter/nfnetlink.h", "netfilter/nf_tables.h", "netfilter/nfnetlink_conntrack.h",
-    "netfilter/ipset/ip_set.h", "netfilter/ipset/ip_set_hash.h",
+    "netfilter/ipset/ip_set.h", "netfilter/ipset/ip_set_hash.h", "rtnetlink.h", "if_link.h", "if_addr.h", "neighbour.h", "if.h",
 )  # fmt: skip
-OURS = re.compile(r"(NFTA|NFT|NFNL|IPSET|IPCTNL|CTA|NLM|NLMSG|NLMSGERR|NLA|NETLINK)_[A-Z0-9_]+")
+OURS = re.compile(
+    r"(NFTA|NFT|NFNL|IPSET|IPCTNL|CTA|NLM|NLMSG|NLMSGERR|NLA|NETLINK|RTM|RTNLGRP|IFF|IFLA|IFA|NUD|NDA|RTA|RTN|RTEXT|RT)_[A-Z0-9_]+"
+)
 NOT_THERE = {"NLA_TYPE_MASK"}  # the header has it as the complement of the two flags
 TYPES = {
     "NFT_MSG_NEWTABLE": nftables_sets.NEW_TABLE,
@@ -105,3 +107,5 @@ def test_a_trace_has_the_headers_names(header: dict[str, int]) -> None:
     for prefix, names in decoder._messages.values():
         for number, (name, _) in enumerate(names):
             assert header[prefix + name] == number, prefix + name
+    for number, (name, _) in enumerate(trace.Decoder(True)._route, 16):
+        assert name == "-" or header["RTM_" + name] == number, name

@@ -25,8 +25,10 @@ const callCheck = rpc.declare({ object: 'nfa', method: 'check', params: [ 'crite
 const callApps = rpc.declare({ object: 'nfa', method: 'apps', params: [ 'search', 'offset', 'limit' ] });
 const callProtocols = rpc.declare({ object: 'nfa', method: 'protocols', params: [ 'search', 'offset', 'limit' ] });
 const callCategories = rpc.declare({ object: 'nfa', method: 'categories', params: [ 'search', 'offset', 'limit' ] });
+const callDevices = rpc.declare({ object: 'nfa', method: 'devices', params: [ 'search', 'offset', 'limit' ] });
 const callReload = rpc.declare({ object: 'nfa', method: 'reload' });
 const callFlush = rpc.declare({ object: 'nfa', method: 'flush', params: [ 'target' ] });
+const callAdopt = rpc.declare({ object: 'nfa', method: 'adopt', params: [ 'dry_run' ] });
 const callPause = rpc.declare({ object: 'nfa', method: 'pause', params: [ 'name', 'seconds' ] });
 const callResume = rpc.declare({ object: 'nfa', method: 'resume', params: [ 'name' ] });
 const callService = rpc.declare({ object: 'service', method: 'list', params: [ 'name' ], expect: { '': {} } });
@@ -110,12 +112,15 @@ return baseclass.extend({
 	checkExemptions: text => asked(callCheck(undefined, text, undefined)),
 	reload: () => asked(callReload()),
 	flush: target => asked(callFlush(target)),
+	adopt: dry => asked(callAdopt(dry)),
 	pause: (name, seconds) => asked(callPause(name, seconds)),
 	resume: name => asked(callResume(name)),
 
-	/* The names that the running agent knows: lists of { name, id, category } or { name, id, of }; empty without the daemon. */
+	/* The names that the running agent knows: lists of { name, id, category } or { name, id, of }; empty without the daemon.
+	   `devices`: of the configuration, and others, whose name is empty. */
 	apps: () => everything(callApps, 'apps', 10000).then(L.toArray),
 	protocols: () => everything(callProtocols, 'protocols', 10000).then(L.toArray),
+	devices: () => everything(callDevices, 'devices', 10000).then(L.toArray),
 	categories: () => everything(callCategories, 'categories', 10000).then(L.toArray),
 
 	/*

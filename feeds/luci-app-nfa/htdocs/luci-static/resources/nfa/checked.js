@@ -86,6 +86,15 @@ function networks(hints) {
 		.sort((one, other) => L.naturalCompare(one.label, other.label));
 }
 
+/* The devices of the configuration, by their names: with all of their addresses, IPv4 and IPv6. */
+function configured(rows) {
+	return rows.filter(row => row.name && criteria.usable('networks', `@${row.name}`)).map(row => ({
+		value: `@${row.name}`,
+		label: row.title ? _('%s (%s)').format(row.title, row.name) : row.name,
+		note: row.addresses.map(one => one.address).slice(0, 2).join(', ')
+	}));
+}
+
 function names(rows) {
 	return rows.map(row => ({ value: row.name.toLowerCase(), label: row.name.replace(/^netify\./, ''), note: row.category ?? '' }))
 		// Digits alone would be an id, which may be another one's.
@@ -103,7 +112,7 @@ function choices_of() {
 		protocols: api.protocols().then(names),
 		// A category may be one of applications and of protocols.
 		categories: api.categories().then(rows => names([ ...new Map(rows.map(row => [ row.name, { name: row.name } ])).values() ])),
-		devices: hints.then(devices), networks: hints.then(networks),
+		devices: hints.then(devices), networks: Promise.all([ api.devices(), hints ]).then(([ rows, found ]) => [ ...configured(rows), ...networks(found) ]),
 		remotes: Promise.resolve([]), ports: Promise.resolve([])
 	};
 	return lists;
@@ -321,5 +330,6 @@ return baseclass.extend({
 	Exemptions: Exemptions,
 	devices: devices,
 	networks: networks,
+	configured: configured,
 	choices: choices_of
 });

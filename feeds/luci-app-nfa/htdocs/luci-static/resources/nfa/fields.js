@@ -218,6 +218,7 @@ return baseclass.extend({
 		field('timezone', 'text', _('Time zone'), _('Empty: that of the router (System). The POSIX form, such as CET-1CEST,M3.5.0,M10.5.0/3, needs nothing else; a name such as Europe/Paris needs the zoneinfo packages.'), { rule: rules.zone }),
 		flag('reprocess_flows', _('Changes reach live flows'), _('If off, what a change begins applies to a live flow with its next record. What it ends, ends at once.'), { preset: '1' }),
 		number('max_flows', 1024, 1048576, 65536, _('Flows to remember'), _('The oldest are evicted first.')),
+		flag('adopt', _('Take over running connections at the start'), _('netifyd reports a connection once. If on, forwarded connections that began before are interrupted when the service starts, so that they begin again and policies apply to them.')),
 		field('log_level', 'select', _('Log'), '', {
 			preset: 'notice', normal: text => text === 'info' ? 'notice' : text,
 			choices: [ [ 'error', _('errors only') ], [ 'warning', _('warnings') ], [ 'notice', _('notices') ], [ 'debug', _('each match') ] ]

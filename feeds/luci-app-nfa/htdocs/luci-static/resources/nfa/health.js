@@ -133,7 +133,11 @@ const TEXTS = {
 			return _('Target %s had an error %s: %s').format(item.name, words.ago(target.last_error_at, now), target.last_error);
 		return _('Target %s is not working: %s').format(item.name, target.trouble);
 	},
-	'source-silent': () => _('netifyd is connected but has reported no flow. It sees no traffic, or captures on the wrong device.'),
+	'source-silent': (item, { source }) => source.code == 'source-silent'
+		? _('netifyd is connected, but nothing comes. The command socket of netifyd 5 streams nothing: name a channel of its sink-socket plugin as the source.')
+		: _('netifyd is connected but has reported no flow. It sees no traffic, or captures on the wrong device.'),
+	'flows-before': (item, { flows }) => _('%s live connections began before nfa: no policy applies to them until they begin again. The command nfa adopt interrupts them, so that they do.')
+		.format(words.count(flows.before)),
 	'source-late': (item, { source }) =>
 		_('Decisions are made %s after the traffic: the clock of a machine is wrong, or the router is too slow.').format(words.seconds(source.lag)),
 	'records-bad': (item, { source }) => {

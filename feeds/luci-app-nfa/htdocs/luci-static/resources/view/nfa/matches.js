@@ -56,7 +56,7 @@ return view.extend({
 		}, [ _('Pause') ]);
 		this.columns = [
 			{ title: _('Time'), text: match => moment(match.time) },
-			{ title: _('Device'), text: ({ flow: f }) => [ flow.device(f, this.hosts), flow.end(f.local_ip, f.local_port) ] },
+			{ title: _('Device'), text: ({ flow: f, local_device }) => [ local_device || flow.device(f, this.hosts), flow.end(f.local_ip, f.local_port) ] },
 			{ title: _('Other end'), text: ({ flow: f }) => flow.end(f.other_ip, f.other_port) },
 			{ title: _('Application'), text: ({ flow: f }) => [ flow.application(f), flow.protocol(f) ] },
 			{ title: _('Host name'), text: ({ flow: f }) => flow.hostname(f) },
