@@ -203,6 +203,7 @@ def compile_policy(
     `look`: ask the kernel about sets that are there already.
     """
     reports = reports if reports is not None else Reports()
+    paths = sources.confine(paths)
     policy = load(sources, paths, reports)
     return (understand_policy(policy, paths, reports, look=look, uci=sources.uci) if policy else None), reports
 
@@ -219,7 +220,7 @@ def understand_policy(policy: Policy, paths: Paths, reports: Reports, *, look: b
     else:
         slots = provision(wanted, None, reports)
     slots += pf.provision(wanted, policy.target_globals["pftable"])
-    slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths.readable)
+    slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths)
     for slot in slots:
         if "mark" in slot["fields"]:
             compiler.tell_of_marks(policy.targets[slot["target"]].place, f"target {quote(slot['target'])}")
@@ -379,7 +380,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
 def findings_of(reports: Reports) -> dict[str, object]:
     """Return the part of an image that tells of the compilation: all that there is of one that failed."""
     return {
-        "reports": [report.as_dict() for report in reports.items],
+        "reports": reports.outside(),
         "errors": len(reports.errors),
         "warnings": len(reports.warnings),
     }

@@ -268,14 +268,14 @@ def test_every_field_of_status_is_documented_and_no_other(tmp_path: Path) -> Non
     daemon.loader.take(image_of(compiled) | {"watch": []}, 1)
     daemon.pauses.pause("a", 60)
     report = status.report(daemon, methods.PAGE_BYTES)
-    flat = ("source", "policy", "flows", "networks", "kernel", "ubus", "loop", "memory", "faults")
+    flat = ("source", "policy", "flows", "networks", "kernel", "ubus", "loop", "memory", "faults", "health")
     nested = {*flat, "actions", "targets", "findings", "paused"}
     text = page("status.md")
     fields = {"Top": set(report) - nested, "actions": set(report["actions"]["a"]), "targets": set(report["targets"]["l"])}
     fields["paused"] = set(report["paused"][0])
     fields.update({name: set(report[name]) for name in flat})
     for name, expected in fields.items():
-        table = section(text, f"## {name}").partition("\n`trouble` is")[0]
+        table = section(text, f"## {name}").partition("\n`trouble` is")[0].partition("\n| severity")[0]
         assert {word for row in rows(table) for word in ticked(row[0])} == expected, name
     source = section(text, "## source")
     assert set(report["source"]["bad"]) | set(report["source"]["kinds"]) <= set(ticked(source))

@@ -70,4 +70,5 @@ def _switch(folder: str, reports: Reports) -> Text | None:
     if not isinstance(value, Text) or value.value not in _TRUE:
         return None
     reports.add_source(file, text)
+    reports.open.add(file)
     return value

@@ -17,7 +17,7 @@ from nfa.compiler.config.jsontext import Value
 from nfa.compiler.config.model import Text, Window
 from nfa.daemon.engine.hours import DAYS
 
-_LONG_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+LONG_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _PROPERTIES = ("day", "time_start", "time_end", "policy")
 _ELSEWHERE = {"time_begin": "time_start", "begin": "time_start", "start": "time_start", "end": "time_end", "stop": "time_end"}
 _DAY_SECONDS = 86400
@@ -113,7 +113,7 @@ def _days(value: Value) -> tuple[int, ...]:
 
 def _day(word: Text) -> int:
     day = word.value.lower()
-    if day not in DAYS and day not in _LONG_DAYS:
+    if day not in DAYS and day not in LONG_DAYS:
         several = day.startswith("week") or "-" in day or not nearest(day, DAYS)
         hint = "" if several else did_you_mean(day, DAYS)
         raise Invalid(word.place, f"unknown day {quote(word.value)}", hint or f"one `list day` for each of {' '.join(DAYS)}")

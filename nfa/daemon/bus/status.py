@@ -4,7 +4,7 @@ import time
 
 from ... import __version__
 from ..base.portable import monotonic, ordered_dict
-from . import origins
+from . import health, origins
 
 MYPY = False
 if MYPY:
@@ -85,13 +85,13 @@ def report(daemon: "Reporting", budget: int) -> "Data":
     shown_targets, more_targets = _fitting(targets(daemon), budget // 2)
     policy = dict(daemon.loader.info)
     policy.update(_clock(engine.policy))
-    found = origins.findings(daemon)
+    noticed = origins.findings(daemon)
     code = client.code
     if client.state == "connected":
-        code = "source-silent" if [1 for one in found if one["code"] == "source-silent"] else ""
+        code = "source-silent" if [1 for one in noticed if one["code"] == "source-silent"] else ""
     bad = dict(engine.bad)
     bad.update(client.bad_counts())
-    return {
+    found = {
         "version": __version__,
         "uptime": int(monotonic() - daemon.started),
         "time": int(time.time()),
@@ -112,7 +112,7 @@ def report(daemon: "Reporting", budget: int) -> "Data":
             "last_error": client.last_error,
             "code": code,
         },
-        "findings": found,
+        "findings": noticed,
         "policy": policy,
         "flows": {
             "live": engine.live(),
@@ -137,6 +137,8 @@ def report(daemon: "Reporting", budget: int) -> "Data":
         "faults": daemon.dispatcher.status(),
         "memory": memory(),
     }
+    found["health"] = health.report(found)
+    return found
 
 
 def _clock(policy: "Policy | None") -> "Data":
