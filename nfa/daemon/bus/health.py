@@ -56,7 +56,7 @@ def _source(status: "Data", found: "list[Data]") -> None:
             why = ": " + source["last_error"] if source["last_error"] else ""
             _add(found, CRITICAL, source["code"] or "source-missing", "source", "netifyd is not connected" + why)
         return
-    if status["uptime"] > SILENT and not source["kinds"].get("flow"):
+    if source["code"] != "source-silent" and status["uptime"] > SILENT and not source["kinds"].get("flow"):
         what = "has sent nothing" if not source["records"] else "has reported no flow"
         _add(found, WARNING, "source-silent", "source", "netifyd is connected but " + what)
     if source["lag"] is not None and source["lag"] > LATE:
@@ -95,6 +95,10 @@ def _target(name: str, target: "Data", now: int, found: "list[Data]") -> None:
 
 
 def _others(status: "Data", found: "list[Data]") -> None:
+    for one in status.get("findings", ()):
+        severity = "info" if one["severity"] == "info" else WARNING
+        of = "source" if one["code"] == "source-silent" else "flows"
+        _add(found, severity, one["code"], of, one["message"] + ("; " + one["hint"] if one["hint"] else ""))
     flows, faults, bad = status["flows"], status["faults"], status["source"]["bad"]
     if status["loop"]["longest_ms"] > LONG_TURN:
         text = "the daemon was busy for " + str(int(status["loop"]["longest_ms"])) + " ms at a stretch"

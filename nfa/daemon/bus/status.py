@@ -91,10 +91,10 @@ def report(daemon: "Reporting", budget: int) -> "Data":
     shown_targets, more_targets = _fitting(targets(daemon), budget // 2)
     policy = dict(daemon.loader.info)
     policy.update(_clock(engine.policy))
-    found = origins.findings(daemon)
+    noticed = origins.findings(daemon)
     code = client.code
     if client.state == "connected":
-        code = "source-silent" if [1 for one in found if one["code"] == "source-silent"] else ""
+        code = "source-silent" if [1 for one in noticed if one["code"] == "source-silent"] else ""
     bad = dict(engine.bad)
     bad.update(client.bad_counts())
     found = {
@@ -118,7 +118,7 @@ def report(daemon: "Reporting", budget: int) -> "Data":
             "last_error": client.last_error,
             "code": code,
         },
-        "findings": found,
+        "findings": noticed,
         "policy": policy,
         "flows": {
             "live": engine.live(),
