@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from nfa.compiler.assemble import image_of
 from nfa.compiler.base.paths import Paths
-from nfa.compiler.compile import compile_policy, image_of
+from nfa.compiler.compile import compile_policy
 from nfa.compiler.config.sources import Sources
 from nfa.daemon.engine.engine import Engine
 from nfa.daemon.engine.policy import Policy

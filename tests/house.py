@@ -14,8 +14,9 @@ import samples
 from fake_kernel import Kernel
 from waiting import PATIENCE
 
+from nfa.compiler.assemble import image_of
 from nfa.compiler.base.paths import Paths
-from nfa.compiler.compile import compile_policy, image_of
+from nfa.compiler.compile import compile_policy
 from nfa.compiler.config.sources import Sources
 from nfa.daemon.base.dispatcher import NEVER
 from nfa.daemon.bus import methods

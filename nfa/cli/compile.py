@@ -6,9 +6,10 @@ import argparse
 import sys
 from dataclasses import replace
 
+from ..compiler.assemble import findings_of, image_of
 from ..compiler.base.paths import Paths
 from ..compiler.base.report import Reports, quote
-from ..compiler.compile import compile_policy, findings_of, image_of
+from ..compiler.compile import compile_policy
 from ..compiler.config.sources import read_main
 from ..daemon.processes.resolve import addresses
 from ..daemon.stream.client import parse_source

@@ -20,8 +20,9 @@ from ..daemon.targets.connections.slot import NO_LABEL, automatic
 from ..daemon.targets.prepared import only_address
 from ..daemon.targets.target import interface_test
 from ..daemon.targets.texts import reader
+from .assemble import chooses_side
 from .catalogue import category_rows
-from .compile import Compiled, CompiledAction, chooses_side
+from .compile import Compiled, CompiledAction
 from .config.devices import device_rows
 from .config.features import target_is_active
 from .expression.walk import Walker

@@ -7,7 +7,7 @@ import errno
 import time
 
 from .base.dispatcher import NEVER
-from .bus.methods import Refused
+from .bus.calls import Refused
 from .bus.ubus import UNKNOWN_ERROR
 from .engine.view import MALFORMED, connection
 from .netlink.socket import describe

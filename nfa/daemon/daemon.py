@@ -21,6 +21,7 @@ from .base.dispatcher import Dispatcher
 from .base.files import write_whole
 from .base.messages import Log
 from .bus import methods
+from .bus.calls import Refused
 from .bus.control import Control
 from .bus.news import News
 from .bus.ubus import OK, UNKNOWN_ERROR, Ubus, find_socket
@@ -324,7 +325,7 @@ class Daemon(Loop):
     def work(self, generator: "Work", reply: "Reply") -> None:
         """Do something in slices, one in a turn of the loop; what the generator returns is the answer."""
         if len(self._work) >= MAX_WORK:
-            raise methods.Refused(UNKNOWN_ERROR, "too many searches at the same time; try again")
+            raise Refused(UNKNOWN_ERROR, "too many searches at the same time; try again")
         self._work.append((generator, reply))
 
     def adopt(self, dry: bool, reply: "Reply") -> None:

@@ -10,7 +10,7 @@ import time
 from ..image import cpython as image
 from .base.dispatcher import NEVER
 from .base.findings import Found, finding
-from .bus import methods
+from .bus.calls import Refused
 from .bus.ubus import INVALID_ARGUMENT, OK, UNKNOWN_ERROR
 from .engine.policy import Policy
 from .processes.child import Job
@@ -131,7 +131,7 @@ class Loader:
         """Compile the configuration again, and reply with the result once there is one."""
         self.wanted = True
         if len(self._asked) >= MAX_ASKED:
-            raise methods.Refused(UNKNOWN_ERROR, "a reload is already queued; too many callers wait for its result")
+            raise Refused(UNKNOWN_ERROR, "a reload is already queued; too many callers wait for its result")
         self._asked.append(reply)
 
     def begin(self) -> None:
@@ -368,16 +368,14 @@ class Loader:
         running = time.monotonic() - self._began
         if self._began and running >= SLOW:
             seconds = str(int(running)) + " seconds"
-            raise methods.Refused(
-                UNKNOWN_ERROR, "the compiler has been running for " + seconds + "; try again when it has finished"
-            )
+            raise Refused(UNKNOWN_ERROR, "the compiler has been running for " + seconds + "; try again when it has finished")
         encoded = json.dumps(given).encode() + b"\n"
         if len(encoded) > MAX_QUESTION:
-            raise methods.Refused(INVALID_ARGUMENT, "the request is longer than " + str(MAX_QUESTION) + " bytes")
+            raise Refused(INVALID_ARGUMENT, "the request is longer than " + str(MAX_QUESTION) + " bytes")
         encoded += self._last_good
         job = Job(name, "nfa.cli.answer", arguments, encoded, ANSWER_LIMIT, MAX_ANSWER, done)
         if not self._daemon.children.add(job):
-            raise methods.Refused(UNKNOWN_ERROR, "too many requests at the same time; try again")
+            raise Refused(UNKNOWN_ERROR, "too many requests at the same time; try again")
 
     def names(self, kind: str) -> "list[dict[str, Any]]":
         """Return rows of what a policy may name: those of the compiler, and what the connected agent announced besides."""

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from policies import Desk, compiled, config_of, json_only
 
 from nfa.cli import main
+from nfa.compiler.assemble import decision, image_of
 from nfa.compiler.base.paths import Paths
-from nfa.compiler.compile import compile_policy, decision, image_of, separate_lines
+from nfa.compiler.compile import compile_policy, separate_lines
 from nfa.compiler.explain import explain
 from nfa.compiler.expression.generate import Generator
 from nfa.image import cpython as image

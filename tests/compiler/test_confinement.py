@@ -13,9 +13,10 @@ import pytest
 from house import House
 
 from nfa.cli import main
+from nfa.compiler.assemble import image_of
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Reports
-from nfa.compiler.compile import Compiled, compile_policy, image_of
+from nfa.compiler.compile import Compiled, compile_policy
 from nfa.compiler.config.sources import Sources
 from nfa.compiler.config.uciconfig import PACKAGE
 from nfa.image import cpython as image

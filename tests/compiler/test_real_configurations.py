@@ -19,9 +19,10 @@ import pytest
 import samples
 from policies import Desk
 
+from nfa.compiler.assemble import image_of
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Reports
-from nfa.compiler.compile import Compiled, compile_policy, image_of
+from nfa.compiler.compile import Compiled, compile_policy
 from nfa.compiler.config.sources import Sources
 
 LABELS = "0\tnetify-init\n1\tnetify-blocked\n2\tnetify-analyzed\n3\tbulk\n4\tbest_effort\n5\tvideo\n6\tvoice\n7\tdpi allowed\n"

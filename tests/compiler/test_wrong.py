@@ -10,9 +10,10 @@ import pytest
 import samples
 from policies import Desk, config_of, json_only
 
+from nfa.compiler.assemble import image_of
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Reports
-from nfa.compiler.compile import Compiled, compile_policy, image_of
+from nfa.compiler.compile import Compiled, compile_policy
 from nfa.compiler.config.lastgood import LastGood
 from nfa.compiler.config.sources import Sources
 from nfa.compiler.explain import explain

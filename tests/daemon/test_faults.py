@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from house import CONFIG, House, youtube
 
+from nfa.compiler.assemble import image_of
 from nfa.compiler.base.paths import Paths
-from nfa.compiler.compile import compile_policy, image_of
+from nfa.compiler.compile import compile_policy
 from nfa.compiler.config.sources import Sources
 from nfa.image import cpython as image
 

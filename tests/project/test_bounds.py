@@ -83,7 +83,7 @@ ROWS: dict[str, list[str]] = {
         "daemon.bus.control:MAX_CLIENTS", "daemon.bus.control:MAX_REQUEST MiB", "daemon.bus.control:MAX_ANSWER MiB",
     ],
     "an answer": [
-        "daemon.bus.methods:MAX_LIMIT", "daemon.bus.methods:PAGE_BYTES KiB", "daemon.bus.methods:SLICE",
+        "daemon.bus.methods:MAX_LIMIT", "daemon.bus.calls:PAGE_BYTES KiB", "daemon.bus.methods:SLICE",
         "daemon.daemon:MAX_WORK",
     ],
     "children": [

@@ -18,10 +18,11 @@ from private_network import Unavailable, environment, prefix
 from waiting import patience
 
 from nfa.cli import _MODULES, COMMANDS, main
+from nfa.compiler.assemble import image_of
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Place, Report
 from nfa.compiler.catalogue import builtin
-from nfa.compiler.compile import Compiled, compile_policy, image_of
+from nfa.compiler.compile import Compiled, compile_policy
 from nfa.compiler.config import features, jsontext, servers, uciconfig
 from nfa.compiler.config.convert import UINT32
 from nfa.compiler.config.document import SINGULARS
@@ -43,7 +44,7 @@ from nfa.compiler.expression import Context, understand
 from nfa.compiler.expression.attributes import ATTRIBUTES, BY_NAME, CONSTANTS
 from nfa.compiler.expression.tree import Devices, Members, Network
 from nfa.compiler.provision import nftset
-from nfa.daemon.bus import methods, news, status
+from nfa.daemon.bus import calls, methods, news, status
 from nfa.daemon.daemon import Daemon
 from nfa.daemon.engine import engine
 from nfa.daemon.sinks import listener
@@ -277,7 +278,7 @@ def test_every_field_of_status_is_documented_and_no_other(tmp_path: Path) -> Non
     daemon = Daemon({"source": "unix:///nowhere", "files": [], "control": "/nowhere", "ubus": "none"})
     daemon.loader.take(image_of(compiled) | {"watch": []}, 1)
     daemon.pauses.pause("a", 60)
-    report = status.report(daemon, methods.PAGE_BYTES)
+    report = status.report(daemon, calls.PAGE_BYTES)
     flat = ("source", "policy", "flows", "networks", "kernel", "devices", "ubus", "loop", "memory", "faults", "health")
     nested = {*flat, "actions", "targets", "findings", "paused"}
     text = page("status.md")

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from nfa.cli import main
+from nfa.compiler.assemble import image_of
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Reports
 from nfa.compiler.base.secrets import SECRET_NAMES, SECRET_OPTIONS
-from nfa.compiler.compile import image_of, understand_policy
+from nfa.compiler.compile import understand_policy
 from nfa.compiler.config.features import inactive_code
 from nfa.compiler.config.model import Policy, Target
 from nfa.compiler.config.options import CHANNEL_OPTIONS, DEFAULT_CONTROL

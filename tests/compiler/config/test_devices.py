@@ -10,9 +10,10 @@ import pytest
 import samples
 
 from nfa.cli import main
+from nfa.compiler.assemble import image_of
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Report, Reports
-from nfa.compiler.compile import Compiled, compile_policy, image_of
+from nfa.compiler.compile import Compiled, compile_policy
 from nfa.compiler.config import dhcp
 from nfa.compiler.config.devices import MAX_DEPTH, MAX_DEVICES
 from nfa.compiler.config.sources import Sources

@@ -13,8 +13,9 @@ import pytest
 import samples
 from policies import config_of, decided
 
+from nfa.compiler.assemble import decision, image_of
 from nfa.compiler.base.paths import Paths
-from nfa.compiler.compile import Compiled, compile_policy, decision, image_of
+from nfa.compiler.compile import Compiled, compile_policy
 from nfa.compiler.config.sources import Sources
 from nfa.compiler.expression.attributes import ATTRIBUTES, find
 from nfa.compiler.expression.generate import Generator
