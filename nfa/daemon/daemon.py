@@ -16,8 +16,8 @@ import sys
 import time
 
 from .. import __version__
+from .base.dated import write_dated
 from .base.dispatcher import Dispatcher
-from .base.files import write_whole
 from .base.messages import Log
 from .bus import methods
 from .bus.control import Control
@@ -105,7 +105,7 @@ class Daemon(Loop):
         dispatcher = Dispatcher(log)
         sets = Sets(log.say, self.tell_target)
         registry = Registry(
-            sets, write_whole, log.say, self.tell_target, self.make_hub, make_tables=self.make_tables, insist=dispatcher.insist
+            sets, write_dated, log.say, self.tell_target, self.make_hub, make_tables=self.make_tables, insist=dispatcher.insist
         )
         engine = Engine(registry.refresh, registry.release)
         engine.kept.pack_with(pack, unpack)
@@ -234,7 +234,7 @@ class Daemon(Loop):
         from .base import packing
         from .sinks.hub import Hub
 
-        return Hub(self.dispatcher, self.ubus, self.lookups.ask, write_whole, packing, self.log.say, self.tell_target)
+        return Hub(self.dispatcher, self.ubus, self.lookups.ask, write_dated, packing, self.log.say, self.tell_target)
 
     def make_tables(self) -> "Tables":
         """Return what fills tables of PF."""

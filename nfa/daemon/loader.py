@@ -259,6 +259,7 @@ class Loader:
             return
         old, daemon.engine.policy = daemon.engine.policy, policy
         daemon.engine.max_flows = data["max_flows"]
+        daemon.engine.count = daemon.registry.count if daemon.registry.logs else None
         self._names = data["names"]
         self.info["files"] = data["files"]
         self.info["generation"] += 1

@@ -11,7 +11,7 @@ order of priority, what they reach. So what follows costs the same however many 
 import json
 from collections import deque
 
-from ..stream.records import BAD_KINDS, BadRecord, catalogue, digest_key, read
+from ..stream.records import BAD_KINDS, MAX_RENAMED, BadRecord, catalogue, digest_key, earlier_keys, read
 from .flows import MAX_FLOWS, Flows
 from .kept import SPARE, Kept
 from .policy import Plan, Policy
@@ -27,8 +27,6 @@ if MYPY:
     Record = dict[str, Any]
     Held = bytes | tuple[bytes, ...]
 
-MAX_RENAMED = 8
-"""Earlier digests of a flow that are looked at."""
 RECENT = 200
 """Decisions that are remembered for `matches`, each with its record: about 300 kB of usual ones."""
 MAX_KEPT_RECORD = 4096
@@ -111,6 +109,8 @@ class Engine:
 
         In place of a long payload stands what `brief` made of it. No plan: it would keep the policy that it belongs to.
         """
+        self.count: Callable[[int, bytes], None] | None = None
+        """Called with (digest key, payload) for statistics and purges, where a policy has logs."""
         self.trace: Callable[[Record, Plan], None] | None = None
         """Called with (record, plan) for each match, when somebody listens."""
 
@@ -131,6 +131,7 @@ class Engine:
         mask = policy.mask if policy is not None else None
         kinds = self.kinds
         fast = self._fast
+        count = self.count
         last = None
         for payload in payloads:
             self.records += 1
@@ -159,11 +160,15 @@ class Engine:
                     if "digest_prev" in last:
                         self._renamed(last, now)
                 elif kind == "stats":
+                    if count is not None:
+                        count(value, payload)
                     held = self.flows.renew(value)
                     self.kept.renew(value)
                     if held is not None:
                         self._refresh(held, now)
                 elif kind == "purge":
+                    if count is not None:
+                        count(value, payload)
                     self._end(value, now, False)
                     self.kept.pop(value)
                 elif kind != "other":
@@ -191,6 +196,8 @@ class Engine:
         before = self.flows.young.get(digest)
         if before is None and (self.flows.older or self._ending):
             before = self._pop_former(digest)
+        if before is None and "digest_prev" in flow:
+            before = self.flows.pop_first(earlier_keys(flow))  # it goes on under another digest
         held: Held | None = None
         for target in targets:
             try:
@@ -254,9 +261,7 @@ class Engine:
         if plan is None:
             self._end(digest, now, True)
             return
-        # A log has had its entry when the record came.
-        lasting = [target.lasting for target in plan.targets]
-        targets = [target for target in lasting if target is not None]
+        targets = [target.lasting for target in plan.targets]
         if not begins:
             self._hold_less(digest, record, targets, now)
         elif self._hold(digest, record, targets, now):

@@ -31,6 +31,14 @@ class Flows:
         found = self.young.pop(digest, None)
         return self.older.pop(digest, None) if found is None else found
 
+    def pop_first(self, digests: "list[int]") -> "Any":
+        """Forget the first flow of these that is remembered. Returns what was remembered, or None."""
+        for digest in digests:
+            found = self.pop(digest)
+            if found is not None:
+                return found
+        return None
+
     def get(self, digest: int) -> "Any":
         """Return what is remembered of a flow, or None."""
         found = self.young.get(digest)
