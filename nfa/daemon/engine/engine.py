@@ -109,8 +109,8 @@ class Engine:
 
         In place of a long payload stands what `brief` made of it. No plan: it would keep the policy that it belongs to.
         """
-        self.count: Callable[[int, bytes], None] | None = None
-        """Called with (digest key, payload) for statistics and purges, where a policy has logs."""
+        self.count: Callable[[int, bytes, bool], None] | None = None
+        """Called with (digest key, payload, whether the flow ended) for statistics and purges, where a policy has logs."""
         self.trace: Callable[[Record, Plan], None] | None = None
         """Called with (record, plan) for each match, when somebody listens."""
 
@@ -161,14 +161,14 @@ class Engine:
                         self._renamed(last, now)
                 elif kind == "stats":
                     if count is not None:
-                        count(value, payload)
+                        count(value, payload, False)
                     held = self.flows.renew(value)
                     self.kept.renew(value)
                     if held is not None:
                         self._refresh(held, now)
                 elif kind == "purge":
                     if count is not None:
-                        count(value, payload)
+                        count(value, payload, True)
                     self._end(value, now, False)
                     self.kept.pop(value)
                 elif kind != "other":

@@ -49,8 +49,10 @@ class Log:
         self._say = say
         self._tell = tell
         self._device_of = device_of
-        self._entries: dict[int, list[Any]] = {}
-        """Digest key to the values of FIELDS: flows that began to match in this interval."""
+        self._entries: list[list[Any]] = []
+        """The values of FIELDS, of each flow that began to match in this interval."""
+        self._open: dict[int, list[Any]] = {}
+        """Digest key to the entry, of those flows that live still."""
         self._start = 0
         self.due = 0
         """Second (of the loop's clock) at which the interval ends; 0 while nothing happened."""
@@ -63,9 +65,10 @@ class Log:
         """Note one matching flow, or what a later record says of it. `known`: it has had an entry, which may be written
         already. `now` is the loop's clock, `clock` the time of day (epoch seconds). Returns False where there is no room."""
         digest = digest_key(flow["digest"])
-        before = self._entries.get(digest) or self._renamed(flow)
+        before = self._open.get(digest) or self._renamed(flow)
         if before is not None:
-            self._entries[digest] = self._entry(flow, before[_TIME], before[_BYTES])
+            before[:] = self._entry(flow, before[_TIME], before[_BYTES])
+            self._open[digest] = before
             return True
         if known:
             return True
@@ -76,22 +79,25 @@ class Log:
         elif len(self._entries) >= MAX_ENTRIES:
             self.counters.skipped += 1
             return False
-        self._entries[digest] = entry
+        self._entries.append(entry)
+        self._open[digest] = entry
         self.counters.added += 1
         return True
 
-    def count(self, digest: int, payload: bytes) -> None:
-        """Statistics or the purge of a flow: its entry, if it has one that is not written yet, gets the bytes."""
-        entry = self._entries.get(digest)
+    def count(self, digest: int, payload: bytes, ended: bool) -> None:
+        """Statistics of a flow, or its purge: its entry, if it has one that is not written yet, gets the bytes."""
+        entry = self._open.get(digest)
         if entry is not None:
             size = total_bytes(payload)
             if size is not None:
                 entry[_BYTES] = size
+            if ended:
+                del self._open[digest]  # the digest may come back with another flow
 
     def _renamed(self, flow: "Record") -> "list[Any] | None":
         """Return the entry of a flow that had another digest before (netifyd 5, when it is reclassified), and forget it."""
         for earlier in earlier_keys(flow) if "digest_prev" in flow else ():
-            entry = self._entries.pop(earlier, None)
+            entry = self._open.pop(earlier, None)
             if entry is not None:
                 return entry
         return None
@@ -120,7 +126,7 @@ class Log:
         self.due = 0
         if not self._entries:
             return
-        entries, self._entries = self._entries, {}
+        entries, self._entries, self._open = self._entries, [], {}
         end = int(clock)
         rows = self._rows(entries)
         self.counters.skipped += len(entries) - len(rows)
@@ -142,12 +148,12 @@ class Log:
             self._failing = bool(problem)
             self._tell(self.counters.name, options["path"], problem)
 
-    def _rows(self, entries: "dict[int, list[Any]]") -> list[str]:
+    def _rows(self, entries: "list[list[Any]]") -> list[str]:
         """Return entries as JSON, as many as one file has room for."""
         most = self.options["max_bytes"]
         size = _FRAME
         rows = []
-        for entry in entries.values():
+        for entry in entries:
             row = json.dumps(dict(zip(FIELDS, entry)))
             size += len(row) + 2
             if most and size > most:

@@ -217,10 +217,10 @@ class Registry:
             if slot is not None:
                 slot.release(key, now, withdraw)
 
-    def count(self, digest: int, payload: bytes) -> None:
-        """Statistics or the purge of a flow have come (see `stream.records`): logs tell its bytes."""
+    def count(self, digest: int, payload: bytes, ended: bool) -> None:
+        """Statistics of a flow have come, or its purge (see `stream.records`): logs tell its bytes."""
         for target in self.logs.values():
-            target.log.count(digest, payload)
+            target.log.count(digest, payload, ended)
 
     def commit(self, now: int) -> None:
         """Commit all pending effects to the kernel, at the end of a turn of the loop."""

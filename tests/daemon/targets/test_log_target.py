@@ -69,7 +69,7 @@ def test_a_file_is_what_netifys_plugin_writes_and_says_when_who_where_and_how_mu
     assert desk.log.note(FLOW | {"host_server_name": "www.youtube.com"}, False, 100, CLOCK)
     unknown = {"detected_application": 0, "detected_application_name": "Unknown", "dns_host_name": "a.example"}
     assert desk.log.note(other(1, **unknown), False, 130, CLOCK + 30)
-    desk.log.count(*statistics(123456))
+    desk.log.count(*statistics(123456), False)
     desk.log.write_file(CLOCK + 60)
     ((folder, name, body),) = desk.files
     assert folder == "/tmp/nfa"
@@ -95,13 +95,23 @@ def test_a_flow_has_one_entry_with_what_was_known_last() -> None:
     """A flow whose detection is refined would be counted three times."""
     desk = Desk()
     desk.log.note(FLOW, False, 100, CLOCK)
-    desk.log.count(*statistics(1000))
+    desk.log.count(*statistics(1000), False)
     desk.log.note(FLOW | {"detected_application_name": "netify.google", "host_server_name": "x.example"}, True, 101, CLOCK + 1)
-    desk.log.count(*statistics(5000))
+    desk.log.count(*statistics(5000), False)
     (entry,) = desk.entries()
     assert (entry["app_id"], entry["host"], entry["bytes"]) == ("124.netify.google", "x.example", 5000)
     assert entry["time"] == int(CLOCK), "when it began to match"
     assert desk.log.counters.added == 1
+
+
+def test_another_flow_with_the_digest_of_one_that_ended_has_its_own_entry() -> None:
+    """A digest comes back when addresses and ports do: two connections would be one, with the bytes of the last."""
+    desk = Desk()
+    desk.log.note(FLOW, False, 100, CLOCK)
+    desk.log.count(*statistics(1000), True)
+    desk.log.note(FLOW, False, 101, CLOCK + 1)
+    desk.log.count(*statistics(7), False)
+    assert [(entry["time"], entry["bytes"]) for entry in desk.entries()] == [(int(CLOCK), 1000), (int(CLOCK) + 1, 7)]
 
 
 def test_a_flow_that_goes_on_is_not_logged_in_the_next_interval() -> None:
@@ -110,7 +120,7 @@ def test_a_flow_that_goes_on_is_not_logged_in_the_next_interval() -> None:
     desk.log.note(FLOW, False, 100, CLOCK)
     desk.log.write_file(CLOCK + 60)
     assert desk.log.note(FLOW, True, 170, CLOCK + 70)
-    desk.log.count(*statistics(1000))
+    desk.log.count(*statistics(1000), False)
     assert len(desk.log) == 0 and desk.log.due == 0
 
 
@@ -120,7 +130,7 @@ def test_a_flow_that_gets_another_digest_keeps_its_entry() -> None:
     desk.log.note(FLOW, False, 100, CLOCK)
     later = other(7, digest_prev=[FLOW["digest"]])
     desk.log.note(later, False, 101, CLOCK + 1)
-    desk.log.count(*statistics(77, later))
+    desk.log.count(*statistics(77, later), False)
     (entry,) = desk.entries()
     assert entry["bytes"] == 77
 
