@@ -52,7 +52,7 @@ class KernelSet:
 
 
 def logged(records: list[Record], matches: Callable[[Record], object]) -> list[Record]:
-    """What a log target has of these records: the last record of each flow that matches, in the order in which they began to."""
+    """What a log target has of these records: the last record of each flow that matches, in the order of their first."""
     entries: list[Record] = []
     live: dict[str, int] = {}
     for record in records:
