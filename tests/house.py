@@ -31,7 +31,7 @@ CONFIG: dict[str, Any] = {
     "targets": {
         "nft.video": {"target_type": "nftset", "set_name": "video", "managed": True, "type": ["other_addr", "other_port"]},
         "nft.games": {"target_type": "nftset", "set_name": "games", "managed": True},
-        "log.video": {"target_type": "log", "path": "/nowhere"},
+        "log.video": {"target_type": "log", "path": "/tmp/nowhere/nfa"},
     },
 }
 

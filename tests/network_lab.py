@@ -183,11 +183,26 @@ def table(namespace: Namespace, connlabel: Path) -> list[Entry]:
     The tool wants that file in /etc, so it gets an /etc of its own.
     """
     found = []
-    command = f"mount --bind {connlabel.parent.parent} /etc && exec conntrack -L -o labels -f ipv"
+    command = f"mount --bind {_etc_of_the_tool(connlabel)} /etc && exec conntrack -L -o labels -f ipv"
     for version in (4, 6):
         for line in namespace.run("unshare", "-m", "sh", "-c", f"{command}{version}").splitlines():
             found.append(_entry(line))
     return found
+
+
+def _etc_of_the_tool(connlabel: Path) -> Path:
+    """Return a folder for /etc whose names of labels `conntrack` shows rightly.
+
+    On a big-endian machine it reads the bits that nft's rules call n as n ^ 96: there it gets a file of its own.
+    """
+    if sys.byteorder == "little":
+        return connlabel.parent.parent
+    made = connlabel.parent.parent.with_name("etc-of-conntrack")
+    file = made / "xtables" / "connlabel.conf"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lines = [line.split() for line in connlabel.read_text().splitlines()]
+    file.write_text("".join(f"{int(bit) ^ 96}\t{name}\n" for bit, name in lines))
+    return made
 
 
 def _entry(line: str) -> Entry:

@@ -45,7 +45,7 @@ def _findings(reports: Reports) -> Answer:
         "ok": not reports.errors,
         "errors": len(reports.errors),
         "warnings": len(reports.warnings),
-        "reports": [report.as_dict() for report in reports.items[:MAX_REPORTS]],
+        "reports": reports.outside()[:MAX_REPORTS],
         "left_out": max(0, len(reports.items) - MAX_REPORTS),
     }
 
@@ -94,11 +94,13 @@ def _check(given: Answer, sources: Sources, paths: Paths) -> Answer:
         if name in given:
             values = [given[name]] if isinstance(given[name], str) else given[name]
             places = [f"{name}[{number}]" for number in range(len(values))] if len(values) > 1 else [name]
+            reports.asked.update(places)
             check_texts([Text.of_file(*item) for item in zip(values, places, strict=False)], name, paths, reports)
             return _findings(reports)
     if "config" not in given:
         compile_policy(sources, paths, reports=reports)
         return _findings(reports)
+    reports.asked.add("config")
     text = given["config"] if isinstance(given["config"], str) else json.dumps(given["config"], indent=1)
     if jsonconfig.is_uci(text):
         document = uciconfig.document_of(text.encode(errors="surrogatepass"), "config", reports)

@@ -14,9 +14,14 @@ from .common import fail, paint, plural, print_table, shown
 _EPILOG = """\
 examples:
   nfa status
+  nfa status --health      one line for monitoring
   nfa status --json | jq '.targets[] | {elements, errors}'
 
-exit codes: 0 done, 1 no daemon answers, 2 wrong usage"""
+exit codes: 0 done, 1 no daemon answers, 2 wrong usage
+with --health: 0 ok, 1 warning, 2 critical, 3 no daemon answers (the convention of Nagios)"""
+
+_HEALTH = {"ok": 0, "warning": 1, "critical": 2}
+_UNKNOWN = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add_control_argument(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--health", action="store_true", help="print one line for monitoring; see the exit codes")
 
 
 def _ago(moment: Any, now: float) -> str:
@@ -107,11 +113,37 @@ def _clock(moment: int) -> str:
     return time.strftime("%H:%M" if today else "%Y-%m-%d %H:%M", then)
 
 
+def _health(status: dict[str, Any]) -> str:
+    """One line: the state, the worst problem and how many more there are, and numbers after a bar, as Nagios takes them."""
+    health, flows = status["health"], status["flows"]
+    problems = [item for item in health["problems"] if item["severity"] != "info"]
+    if problems:
+        more = len(problems) - 1 + health["left_out"]
+        words = problems[0]["text"] + (f"; {plural(more, 'more problem')}" if more else "")
+    else:
+        active = sum(target["active"] for target in status["targets"].values())
+        state = "connected" if status["source"]["connected"] else "connecting"
+        words = f"{state} to {status['source']['uri']}, {plural(active, 'target')} in use"
+    elements = sum(target["elements"] for target in status["targets"].values())
+    numbers = (
+        f"flows={flows['live']} elements={elements} records={status['source']['records']}c rss={status['memory']['rss_kb']}KB"
+    )
+    # A bar ends the words, for Nagios.
+    return f"{health['state'].upper()} - {shown(words).replace('|', '/')} | {numbers}"
+
+
 def run(arguments: argparse.Namespace) -> int:
     try:
         status = ask(control_of(arguments), "status")
     except Unanswered as why:
-        return fail(str(why))
+        if not arguments.health:
+            return fail(str(why))
+        unknown = {"state": "unknown", "problems": [], "left_out": 0, "error": str(why)}
+        print(json.dumps(unknown) if arguments.json else f"UNKNOWN - {shown(why).replace('|', '/')}")
+        return _UNKNOWN
+    if arguments.health:
+        print(json.dumps(status["health"]) if arguments.json else _health(status))
+        return _HEALTH[status["health"]["state"]]
     if arguments.json:
         print(json.dumps(status, indent=2))
     else:

@@ -182,6 +182,7 @@ def compile_policy(
     `look`: ask the kernel about sets that are there already.
     """
     reports = reports if reports is not None else Reports()
+    paths = sources.confine(paths)
     policy = load(sources, paths, reports)
     return (understand_policy(policy, paths, reports, look=look, uci=sources.uci) if policy else None), reports
 
@@ -198,7 +199,7 @@ def understand_policy(policy: Policy, paths: Paths, reports: Reports, *, look: b
     else:
         slots = provision(wanted, None, reports)
     slots += pf.provision(wanted, policy.target_globals["pftable"])
-    slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths.readable)
+    slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths)
     hours = schedules(policy, uci, reports)
     return Compiled(policy, actions, exemptions, slots, compiler.catalogue, hours, reports)
 
@@ -301,7 +302,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
 def findings_of(reports: Reports) -> dict[str, object]:
     """Return the part of an image that tells of the compilation: all that there is of one that failed."""
     return {
-        "reports": [report.as_dict() for report in reports.items],
+        "reports": reports.outside(),
         "errors": len(reports.errors),
         "warnings": len(reports.warnings),
     }

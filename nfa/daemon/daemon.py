@@ -16,6 +16,7 @@ import sys
 import time
 
 from .. import __version__
+from . import signals
 from .base.dated import write_dated
 from .base.dispatcher import Dispatcher
 from .base.messages import Log
@@ -158,6 +159,9 @@ class Daemon(Loop):
         signal.set_wakeup_fd(alarm, warn_on_full_buffer=False)
         for number, handler in ((signal.SIGTERM, self.on_stop), (signal.SIGINT, self.on_stop), (signal.SIGHUP, self.on_hup)):
             signal.signal(number, handler)
+        signals.release()
+        if signals.heard.stop:
+            self.running = False
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # inherited as ignored, children would be reaped by the kernel
         self.dispatcher.watch(wake, select.POLLIN, self._woken)

@@ -133,8 +133,61 @@ def test_check_for_programs(tmp_path: Path, capsys: Capture) -> None:
     ]
     report = data["reports"][0]
     assert set(report) == {"severity", "code", "place", "message", "hint", "consequence", "excerpt"}
-    assert set(report["place"]) == {"file", "line", "column", "option", "package", "section", "property", "text"}
+    assert set(report["place"]) == {"file", "line", "column", "option", "package", "section", "property", "pointer", "text"}
     assert (report["severity"], report["code"]) == ("error", "unknown-attribute")
+
+
+def test_check_strict_takes_no_warning(tmp_path: Path, capsys: Capture) -> None:
+    """A script that deploys policies would deploy one that does nothing."""
+    warned = policy(tmp_path, {"good": ["app == 'youtube'"]})
+    arguments = ["check", "-c", warned, "--no-uci", "--state-dir", str(tmp_path)]
+    assert main(arguments) == 0
+    for more in ([], ["--json"], ["-q"]):
+        assert main([*arguments, "--strict", *more]) == 1
+    policy(tmp_path, {"good": ["app == 'youtube';"]})
+    assert main([*arguments, "--strict"]) == 0
+
+
+def test_each_finding_names_the_value_by_its_path(tmp_path: Path, capsys: Capture) -> None:
+    """A program that mends or shows a configuration would have to find the value by line and column."""
+    file = tmp_path / "policy.json"
+    document = {
+        "version": 1,
+        "acions": {},
+        "timezone": "Mars/Olympus",
+        "exemptions": ["192.168.1.1", "192.168.1.300"],
+        "actions": {
+            "a/b~c": {"criteria": ["app == 'youtube';", "ap == 1;"], "targets": ["t", "x"], "priorty": 1},
+            "b": {"criteria": "port == 70000;", "targets": "t", "time_of_day": {"day": ["mon", "moon"]}},
+        },
+        "targets": {"t": {"target_type": "log", "path": "/etc"}, "u": {"target_type": "nftset"}},
+        "target_defaults": {"log": {"interval": "x"}},
+    }
+    file.write_text(json.dumps(document, indent=1))
+    main(["check", "-c", str(file), "--no-uci", "--json", "--state-dir", str(tmp_path)])
+    found = json.loads(capsys.readouterr().out)["reports"]
+    pointers = {report["place"]["pointer"] for report in found}
+    assert pointers >= {
+        "/acions", "/timezone", "/exemptions/1", "/actions/a~1b~0c/criteria/1", "/actions/a~1b~0c/targets/0",
+        "/actions/a~1b~0c/targets/1", "/actions/a~1b~0c/priorty", "/actions/b/criteria", "/targets/t/path", "/targets/u",
+        "/target_defaults/log/interval", "/actions/b/time_of_day/day/1",
+    }  # fmt: skip
+    for pointer in pointers:
+        value: Any = document
+        for part in pointer.split("/")[1:]:
+            name = part.replace("~1", "/").replace("~0", "~")
+            value = value[int(name)] if isinstance(value, list) else value[name]
+    assert all(report["code"] for report in found)
+
+
+def test_a_finding_in_uci_names_its_option(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "netify-proc-flow-actions").write_text("config action 'a'\n\tlist criteria 'ap == 1;'\n\tlist target 'x'\n")
+    main(["check", "-u", str(tmp_path), "--json", "--state-dir", str(tmp_path)])
+    found = json.loads(capsys.readouterr().out)["reports"]
+    assert {report["place"]["option"] for report in found} >= {
+        f"netify-proc-flow-actions.a.{name}" for name in ("criteria", "target")
+    }
+    assert {report["place"]["pointer"] for report in found} == {""}
 
 
 def test_check_of_what_is_not_there(tmp_path: Path, capsys: Capture) -> None:

@@ -29,7 +29,7 @@ OLD: dict[str, Any] = CONFIG | {
     "targets": {
         "nft.video": {"target_type": "nftset", "set_name": "video", "managed": True, "type": ["other_addr", "other_port"]},
         "ip.video": {"target_type": "ipset", "set_name": "iv", "managed": True, "type": "hash:ip"},
-        "log.video": {"target_type": "log", "path": "/nowhere"},
+        "log.video": {"target_type": "log", "path": "/tmp/nowhere/nfa"},
         "gone": {"target_type": "nftset", "set_name": "gone", "managed": True, "flush_on_destroy": True},
         "tell": SINK,
     },
@@ -39,7 +39,7 @@ NEW: dict[str, Any] = json.loads(json.dumps(OLD))
 NEW["actions"]["video"]["targets"] = ["nft.video", "ip.video", "log.video", "fresh", "tell"]
 NEW["actions"]["late"] = {"criteria": ["app == 'youtube';"], "targets": ["fresh"], "time_of_day": HOURS}
 NEW["targets"]["nft.video"]["ttl"] = 123
-NEW["targets"]["log.video"]["path"] = "/nowhere/else"
+NEW["targets"]["log.video"]["path"] = "/tmp/nowhere/else"
 NEW["targets"]["fresh"] = {"target_type": "nftset", "set_name": "fresh", "managed": True}
 del NEW["targets"]["gone"]
 

@@ -62,6 +62,9 @@ ROWS: dict[str, list[str]] = {
     "connections remembered for one target": ["daemon.targets.sets.slot:MAX_LIVE"],
     "a connection that is not in conntrack": ["daemon.targets.connections.slot:PATIENCE s"],
     "connections to be cut once their element is there": ["daemon.targets.registry:MAX_CUTS"],
+    "connections that the kernel did not let go of, to be cut later": [
+        "daemon.targets.connections.cuts:MAX_LATER", "daemon.targets.connections.cuts:MAX_AGAIN",
+    ],
     "conntrack messages in one send": ["daemon.netlink.conntrack:MAX_BATCH"],
     "reading conntrack for ICMP": [
         "daemon.targets.connections.icmp:SLICE ms", "daemon.targets.connections.icmp:MAX_ASKED",

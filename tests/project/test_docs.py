@@ -268,14 +268,14 @@ def test_every_field_of_status_is_documented_and_no_other(tmp_path: Path) -> Non
     daemon.loader.take(image_of(compiled) | {"watch": []}, 1)
     daemon.pauses.pause("a", 60)
     report = status.report(daemon, methods.PAGE_BYTES)
-    flat = ("source", "policy", "flows", "kernel", "ubus", "loop", "memory", "faults")
+    flat = ("source", "policy", "flows", "kernel", "ubus", "loop", "memory", "faults", "health")
     nested = {*flat, "actions", "targets", "paused"}
     text = page("status.md")
     fields = {"Top": set(report) - nested, "actions": set(report["actions"]["a"]), "targets": set(report["targets"]["l"])}
     fields["paused"] = set(report["paused"][0])
     fields.update({name: set(report[name]) for name in flat})
     for name, expected in fields.items():
-        table = section(text, f"## {name}").partition("\n`trouble` is")[0]
+        table = section(text, f"## {name}").partition("\n`trouble` is")[0].partition("\n| severity")[0]
         assert {word for row in rows(table) for word in ticked(row[0])} == expected, name
     source = section(text, "## source")
     assert set(report["source"]["bad"]) | set(report["source"]["kinds"]) <= set(ticked(source))
@@ -286,7 +286,7 @@ def test_the_fields_of_a_set_in_status_are_documented() -> None:
     counters = slot.Counters("t", "nftset")
     bound = SetTarget(counters, "*")
     bound.slots = [kernel_set]  # type: ignore[list-item]
-    registry = SimpleNamespace(counters=lambda name, kind: counters, targets={"t": bound})
+    registry = SimpleNamespace(counters=lambda name, kind: counters, targets={"t": bound}, connections=None)
     report = status._target(
         {"name": "t", "type": "nftset", "enabled": True, "channel": {}}, registry, SimpleNamespace(until=lambda name: None), 1
     )
@@ -315,7 +315,15 @@ def test_what_must_be_done_about_a_trouble_is_documented_by_its_code() -> None:
     """Who reads a code in status would not find what to do."""
     text = section(page("status.md"), "## targets").partition("\n`trouble` is")[2]
     codes = {word for row in rows(text) for word in ticked(row[0])}
-    assert codes >= {"set-full", "set-missing", "set-other-type", "labels-no-room", "no-permission", "kernel-refused"}
+    assert codes >= {
+        "set-full",
+        "set-missing",
+        "set-other-type",
+        "labels-no-room",
+        "no-permission",
+        "kernel-refused",
+        "cut-refused",
+    }
     assert codes <= set(
         re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs" / "codes.md").read_text(encoding="utf-8"), re.MULTILINE)
     )

@@ -12,7 +12,7 @@ import os
 import re
 from dataclasses import dataclass, field
 
-from nfa.compiler.base.files import FileError, read_text
+from nfa.compiler.base.files import FileError, list_folder, read_text
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Place, Reports, did_you_mean, quote
 from nfa.compiler.config.jsontext import MAX_SIZE, JsonError, Object, Value, parse
@@ -48,15 +48,18 @@ class _Members:
 def load_groups(paths: Paths, reports: Reports) -> dict[str, Group]:
     """Every address group, by name. A name defined more than once has the members of all definitions."""
     found: dict[str, _Members] = {}
-    _read_folder(os.path.join(paths.state_persistent, "address-groups.d"), found, reports)
-    _read_json(os.path.join(paths.state_persistent, "address-groups.json"), found, reports)
+    _read_folder(os.path.join(paths.state_persistent, "address-groups.d"), found, paths, reports)
+    _read_json(os.path.join(paths.state_persistent, "address-groups.json"), found, paths, reports)
     return {name: Group(name, tuple(members.networks), tuple(members.macs), members.place) for name, members in found.items()}
 
 
-def _read_folder(folder: str, found: dict[str, _Members], reports: Reports) -> None:
+def _read_folder(folder: str, found: dict[str, _Members], paths: Paths, reports: Reports) -> None:
     try:
-        names = sorted(os.listdir(folder))
+        names = list_folder(folder, paths.folders)
     except FileNotFoundError:
+        return
+    except FileError as error:
+        _unreadable(error, reports)
         return
     except OSError as error:
         reports.error("file-unreadable", Place(folder, 0, 0), f"cannot read the folder: {error.strerror}")
@@ -75,7 +78,7 @@ def _read_folder(folder: str, found: dict[str, _Members], reports: Reports) -> N
             )
             continue
         try:
-            content = read_text(file, MAX_SIZE)
+            content = read_text(file, MAX_SIZE, paths.folders)
         except FileError as error:
             _unreadable(error, reports)
             continue
@@ -88,11 +91,11 @@ def _read_folder(folder: str, found: dict[str, _Members], reports: Reports) -> N
                 _add(Text(entry.strip(), Place(file, number, column)), members, reports)
 
 
-def _read_json(file: str, found: dict[str, _Members], reports: Reports) -> None:
+def _read_json(file: str, found: dict[str, _Members], paths: Paths, reports: Reports) -> None:
     if not os.path.exists(file):
         return
     try:
-        document = parse(read_text(file, MAX_SIZE), file, reports)
+        document = parse(read_text(file, MAX_SIZE, paths.folders), file, reports)
     except FileError as error:
         _unreadable(error, reports)
         return
@@ -159,4 +162,6 @@ def _add(entry: Text, members: _Members, reports: Reports) -> None:
 
 
 def _unreadable(error: FileError, reports: Reports) -> None:
-    reports.error(error.code, error.place, str(error), consequence="the file is skipped", excerpt=error.excerpt)
+    reports.error(
+        error.code, error.place, str(error), hint=error.hint, consequence="the file is skipped", excerpt=error.excerpt
+    )

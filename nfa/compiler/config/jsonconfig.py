@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from nfa.compiler.base.files import FileError, read_text
+from nfa.compiler.base.files import FileError, Folders, read_text
 from nfa.compiler.base.report import Place, Reports, did_you_mean, quote
 from nfa.compiler.config.document import SINGULARS, Document, Section
 from nfa.compiler.config.jsontext import MAX_SIZE, JsonError, Object, Value, parse
@@ -23,12 +23,14 @@ _UCI = re.compile(r"^[ \t]*(?:config|package)[ \t]+['\"\w]", re.MULTILINE)
 _MISSPELT = {"target_defauts": "target_defaults"}
 
 
-def read(path: str, reports: Reports) -> Document | None:
-    """One file as a document; None, with an error in `reports`, when it is no JSON object."""
+def read(path: str, reports: Reports, folders: Folders = None) -> Document | None:
+    """One file as a document; None, with an error in `reports`, when it is no JSON object. `folders`: as for `read_text`."""
+    if folders is None:
+        reports.open.add(path)  # root named it
     try:
-        return document_of(read_text(path, MAX_SIZE), path, reports)
+        return document_of(read_text(path, MAX_SIZE, folders), path, reports)
     except FileError as error:
-        reports.error(error.code, error.place, str(error), consequence=_NOT_USED, excerpt=error.excerpt)
+        reports.error(error.code, error.place, str(error), hint=error.hint, consequence=_NOT_USED, excerpt=error.excerpt)
         return None
 
 
@@ -47,6 +49,7 @@ def document_of(text: str, path: str, reports: Reports) -> Document | None:
         hint = 'expected {"version": 1, "actions": {...}, "targets": {...}}'
         reports.error("bad-value", top.place, "the configuration is not an object", hint=hint, consequence=_NOT_USED)
         return None
+    reports.open.add(path)
     return _document(top.value, path, reports)
 
 
@@ -63,7 +66,9 @@ def _document(top: Object, path: str, reports: Reports) -> Document:
             key = _MISSPELT[key]
             message = f"{quote(name.value)} is misspelt"
             reports.warning("misspelt-option", name.place, message, consequence=f"it is read as '{key}'")
-        if value.value is None:
+        if name.value == "$schema" and isinstance(value.value, Text):
+            continue  # for editors
+        if value.value is None and (key in GLOBALS or key in SECTIONS or key == "exemptions"):
             continue
         if key in GLOBALS:
             document.globals.append((name, value))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nfa.compiler.config import kinds, servers, service
-from nfa.compiler.config.convert import UINT32, Converter, boolean, choice, integer, mark, path, text, texts
+from nfa.compiler.config.convert import UINT32, Converter, boolean, choice, folder_to_write, integer, mark, path, text, texts
 from nfa.compiler.config.timeofday import timezone, windows
 from nfa.daemon.engine.flows import MAX_FLOWS
 from nfa.daemon.stream.client import DEFAULT_SOURCE
@@ -206,7 +206,7 @@ TARGET_OPTIONS: dict[str, Options] = {
         # The first part of the file's name.
         Option("prefix", kinds.file_part, "netify-flow-actions"),
         # The folder of the files.
-        Option("path", path, "/tmp"),
+        Option("path", folder_to_write, "/tmp"),
         # The last part of the file's name.
         Option("suffix", kinds.file_part, ".json"),
         # Seconds that one file covers.
@@ -253,7 +253,7 @@ CHANNEL_OPTIONS: dict[str, Options] = {
     "log": (
         _ENABLE,
         # The folder of the files.
-        Option("path", path, "/tmp", ("log_path",)),
+        Option("path", folder_to_write, "/tmp", ("log_path",)),
         # The first part of the file's name.
         Option("prefix", kinds.file_part, "netify-flow-actions-", ("log_name",)),
         # Whether a file takes the place of the one before.

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from nfa.compiler.base.files import FileError, read_text
+from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Place, Reports, did_you_mean, quote
 from nfa.compiler.catalogue import Catalogue
 from nfa.compiler.config.model import Target
@@ -36,11 +37,11 @@ _UNUSED: dict[str, object] = {
 
 
 def provision(
-    targets: Iterable[Target], globals_: dict[str, object], catalogue: Catalogue, reports: Reports, readable: bool = True
+    targets: Iterable[Target], globals_: dict[str, object], catalogue: Catalogue, reports: Reports, paths: Paths | None = None
 ) -> list[Slot]:
     """A slot for each enabled target that changes conntrack entries, in the order of the targets.
 
-    `globals_`: the target_globals of ctlabel. `readable`: whether its file is read (see `Paths`). Slots can be
+    `globals_`: the target_globals of ctlabel. `paths`: whether and where its file is read. Slots can be
     marshalled; besides the keys of other slots they have `rank`, the order in which targets win over each other, and
     for a ctmark `mark` and `mask`, for a ctlabel `labels` (a number in which bit n is label n), `names` (pairs
     of label and name), `auto`, `applications` and `protocols` (names after `a-` and `p-` in the file, to label),
@@ -54,7 +55,7 @@ def provision(
         if target.type == "ctmark":
             slot = _ctmark_slot(target, reports)
         elif target.type == "ctlabel":
-            names = names or Names(globals_, reports, readable)
+            names = names or Names(globals_, reports, paths)
             slot = _ctlabel_slot(target, options, names, catalogue, reports)
         elif target.cut and target.type in ("log", "sink"):
             slot = {"kind": "cut", "set": "conntrack", "fields": ()}
@@ -92,17 +93,18 @@ def _ctmark_slot(target: Target, reports: Reports) -> Slot | None:
 class Names:
     """The names of labels, read from their files. `bits`: name to bit; `files`: those that were read."""
 
-    def __init__(self, globals_: dict[str, object], reports: Reports, readable: bool = True) -> None:
+    def __init__(self, globals_: dict[str, object], reports: Reports, paths: Paths | None = None) -> None:
         given: Any = globals_["connlabel_conf"]
         limit: Any = globals_["max_bits"]
         self.limit: int = limit
+        self.folders = paths.folders + CONNLABEL_CONF if paths is not None and given else None
         self.wanted = (given,) if given else CONNLABEL_CONF
         self.files: list[str] = []
         self.bits: dict[str, int] = {}
         self.checked = False
         self.high: dict[str, int] = {}
         """Names whose bits `max_bits` forbids."""
-        self.unread = bool(given) and not readable
+        self.unread = bool(given) and paths is not None and not paths.readable
         """The file is not read in this check: any name counts as one that it has."""
         if self.unread:
             reports.info(
@@ -118,9 +120,10 @@ class Names:
 
     def _read(self, path: str, reports: Reports) -> None:
         try:
-            lines = read_text(path, MAX_FILE).split("\n")
+            lines = read_text(path, MAX_FILE, self.folders).split("\n")
         except FileError as error:
-            reports.warning(error.code, error.place, str(error), consequence="only labels given as bits can be used")
+            consequence = "only labels given as bits can be used"
+            reports.warning(error.code, error.place, str(error), hint=error.hint, consequence=consequence)
             return
         self.files.append(path)
         for number, line in enumerate(lines, 1):

@@ -4,6 +4,7 @@ import time
 
 from ... import __version__
 from ..base.portable import monotonic, ordered_dict
+from . import health
 
 MYPY = False
 if MYPY:
@@ -84,7 +85,7 @@ def report(daemon: "Reporting", budget: int) -> "Data":
     policy.update(_clock(engine.policy))
     bad = dict(engine.bad)
     bad.update(client.bad_counts())
-    return {
+    found = {
         "version": __version__,
         "uptime": int(monotonic() - daemon.started),
         "time": int(time.time()),
@@ -125,6 +126,8 @@ def report(daemon: "Reporting", budget: int) -> "Data":
         "faults": daemon.dispatcher.status(),
         "memory": memory(),
     }
+    found["health"] = health.report(found)
+    return found
 
 
 def _clock(policy: "Policy | None") -> "Data":
@@ -180,6 +183,7 @@ def _kernel(registry: "Registry") -> "Data":
         "batches": sets.batches + (connections.batches if connections is not None else 0),
         "lost_answers": sets.lost_answers() + (connections.netlink.lost if connections is not None else 0),
         "cut": connections.cut_count if connections is not None else 0,
+        "cut_later": len(connections.cuts.later) if connections is not None else 0,
         "searches": connections.search.readings if connections is not None else 0,
     }
 
@@ -223,6 +227,9 @@ def _target(target: "Data", registry: "Registry", pauses: "Paused", now: int) ->
     bound: Any = registry.targets.get(target["name"])
     slots = bound.slots if bound is not None else []
     trouble, code, over = _trouble(target, bound, counters)
+    if not trouble and bound is not None and registry.connections is not None:
+        trouble = registry.connections.cuts.trouble(target["name"])
+        code, over = ("cut-refused", False) if trouble else (code, over)
     reason, inactive = _why_not(target, bound)
     pending = 0
     if bound is not None and target["type"] in ("log", "sink"):

@@ -8,6 +8,7 @@ each message is taken or refused alone.
 """
 
 import struct
+import sys
 
 from ..base.portable import Struct
 from .wire import (
@@ -110,12 +111,17 @@ def mark(value: int, mask: int) -> bytes:
 
 
 def labels(value: int, mask: int) -> bytes:
-    """Return the same for labels; label n is bit n of these numbers. The kernel has them in words of 32 bits, host order."""
-    return attribute(CTA_LABELS, _words(value & mask)) + attribute(CTA_LABELS_MASK, _words(mask))
+    """Return the same for labels; label n is bit n of these numbers.
+
+    The firewall reads the 128 bits as one number in host order, and so does nft's `ct label`. libnetfilter_conntrack has words
+    of 32 bits, the lowest first, in host order: on a big-endian machine `conntrack -L` shows label n as n ^ 96 (nft 1.0.6,
+    conntrack 1.4.7). What a rule matches counts.
+    """
+    return attribute(CTA_LABELS, _bits(value & mask)) + attribute(CTA_LABELS_MASK, _bits(mask))
 
 
-def _words(bits: int) -> bytes:
-    return b"".join([WORD.pack(bits >> shift & 0xFFFFFFFF) for shift in (0, 32, 64, 96)])
+def _bits(value: int) -> bytes:
+    return value.to_bytes(16, sys.byteorder)
 
 
 def reverse(connection: bytes) -> bytes:

@@ -244,7 +244,7 @@ class Registry:
                 filled, key, reply = cut
                 # The connection is cut when the element is there that it is to meet; what the kernel refused, it never meets.
                 if self.connections is not None and filled.has(key):
-                    self.connections.cut(packed, reply)
+                    self.connections.cut(packed, reply, filled, key)
                 elif key in filled.live and self.by_number.get(filled.number) is filled and len(waiting) < MAX_CUTS:
                     waiting[packed] = cut
             self._cuts = waiting
@@ -273,7 +273,7 @@ class Registry:
             slot.expire(now)
         self._leaving_sets.tick(now)
         if self.connections is not None:
-            self.connections.tick(self._connection_slots(), now)
+            self.connections.tick(self._connection_slots(), self.by_number, now)  # type: ignore[arg-type]  # dict is invariant
         if self.tables is not None:
             self.tables.tick(now)
         for target in self.logs.values():

@@ -315,7 +315,7 @@ def test_commands_choose_the_sources(router: Router, check: Callable[..., dict[s
     assert check("--no-uci", "-c", other)["files"] == [other]
     report = check("-u", folder)["reports"][0]
     place = {"file": str(router.package), "line": 5, "column": 16, "option": "netify-proc-flow-actions.l"}
-    parts = {"package": "netify-proc-flow-actions", "section": "l", "property": ""}
+    parts = {"package": "netify-proc-flow-actions", "section": "l", "property": "", "pointer": ""}
     assert report["place"] == place | parts | {"text": "netify-proc-flow-actions.l (line 5)"}
 
 

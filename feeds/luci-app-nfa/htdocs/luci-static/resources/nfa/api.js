@@ -123,7 +123,9 @@ return baseclass.extend({
 	 * known and does not run has ended by itself.
 	 */
 	service: () => polled(callService('nfa')).then(list => {
-		const instance = Object.values(list?.nfa?.instances ?? {})[0];
+		// The daemon is the first one; others help it.
+		const { instance1, ...others } = list?.nfa?.instances ?? {};
+		const instance = instance1 ?? Object.values(others)[0];
 		return { known: instance != null, running: instance?.running === true, pid: instance?.pid };
 	}),
 

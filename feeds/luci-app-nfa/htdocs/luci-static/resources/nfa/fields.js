@@ -101,7 +101,7 @@ function targets() {
 		],
 		log: [
 			field('prefix', 'text', _('File name prefix'), '', { preset: 'netify-flow-actions', rule: rules.file_part }),
-			field('path', 'text', _('Folder'), _('Created if missing. On a router, /tmp is in memory.'), { preset: '/tmp', rule: rules.path }),
+			field('path', 'text', _('Folder'), _('Below /tmp, /var/log, /mnt or /srv; created if missing. On a router, /tmp is in memory.'), { preset: '/tmp', rule: rules.path }),
 			field('suffix', 'text', _('File name suffix'), '', { preset: '.json', rule: rules.file_part, more: true }),
 			number('interval', 1, MAX_TTL, 60, _('Seconds per file'), ''),
 			...FILE_BOUNDS()
@@ -125,7 +125,7 @@ function channels() {
 	return {
 		log: [
 			ENABLE(),
-			field('path', 'text', _('Folder'), _('Created if missing.'), { preset: '/tmp', rule: rules.path, other: [ 'log_path' ] }),
+			field('path', 'text', _('Folder'), _('Below /tmp, /var/log, /mnt or /srv; created if missing.'), { preset: '/tmp', rule: rules.path, other: [ 'log_path' ] }),
 			field('prefix', 'text', _('File name prefix'), '', { preset: 'netify-flow-actions-', rule: rules.file_part, other: [ 'log_name' ] }),
 			flag('overwrite', _('One file only'), _('Each file replaces the one before.')),
 			number('interval', 1, MAX_TTL, 60, _('Seconds per file'), ''),
