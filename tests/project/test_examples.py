@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 import samples
 from policies import json_only
-from waiting import PATIENCE, eventually
+from private_network import Unavailable, environment, prefix
+from waiting import PATIENCE, eventually, patience
 
 from nfa.cli.recording import records
 from nfa.compiler.base.paths import Paths
@@ -116,6 +117,53 @@ def test_an_example_prints_what_the_page_shows(command: str, shown: str, folder:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(typed, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, check=False)
     assert shows(shown, done.stdout), done.stdout
+
+
+SCRIPT = """
+ip link set lo up
+$NFA replay demo/recording.bin.gz --listen unix://$D/netifyd.sock --speed full --linger 600 >$D/replay.log 2>&1 &
+REPLAY=$!
+$NFA run -v -c demo/policy.json -s unix://$D/netifyd.sock --state-dir $D --control $D/c.sock >$D/run.log 2>&1 &
+for _ in $(seq 600); do
+    $NFA status --control $D/c.sock 2>/dev/null | grep -q "417 evaluated" && break
+    sleep 0.2
+done
+$NFA matches -n 2 --control $D/c.sock 2>&1
+$NFA elements ipset.youtube 192.168.1.7 --control $D/c.sock 2>&1
+kill $! $REPLAY
+wait
+"""
+
+
+def timeless(text: str) -> str:
+    """The text without times of the day and seconds that are left."""
+    return re.sub(r"\b\d\d:\d\d:\d\d\b", "TIME", re.sub(r" +\d+ s ", " LEFT ", text))
+
+
+@pytest.mark.kernel
+def test_what_the_pages_replay_into_a_daemon_is_what_they_show(folder: Path) -> None:
+    """A newcomer's second step, after `make demo`: two terminals, and what `matches` and `elements` tell then."""
+    try:
+        private = prefix()
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    variables = environment() | {"NFA": f"{sys.executable} -u -m nfa", "D": str(folder), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*private, "sh", "-c", SCRIPT], capture_output=True, text=True, env=variables, timeout=patience(120), check=False
+    )
+    run, replay = [(folder / name).read_text().replace(str(folder), "/tmp") for name in ("run.log", "replay.log")]
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+
+    def shown(command: str) -> str:
+        found = re.search(rf"^```text\n[$#] {re.escape(command)}[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        assert found, command
+        return timeless(found[1])
+
+    assert timeless(done.stdout) == shown("nfa matches -n 2") + shown("nfa elements ipset.youtube"), (
+        done.stdout + done.stderr + run
+    )
+    assert shows(shown("nfa run -v -c demo/policy.json") + "...\n", run), run
+    assert shows(shown("nfa replay demo/recording.bin.gz") + "...\n", replay), replay
 
 
 def test_the_log_of_a_device_is_what_the_recipe_shows(tmp_path: Path) -> None:
