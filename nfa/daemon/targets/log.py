@@ -27,8 +27,6 @@ FIELDS = (
 """What an entry has; the five of Netify's plugin are the same there."""
 _BYTES = 1
 _TIME = 9
-_FRAME = 80
-"""Bytes of a file besides its entries, or a few more."""
 
 
 class Log:
@@ -128,18 +126,23 @@ class Log:
             return
         entries, self._entries, self._open = self._entries, [], {}
         end = int(clock)
-        rows = self._rows(entries)
-        self.counters.skipped += len(entries) - len(rows)
-        start = str(min(self._start, end))
-        body = '{"entries": [' + ", ".join(rows) + '], "time_end": ' + str(end) + ', "time_start": ' + start + "}"
         options = self.options
+        body = self._body(entries, end)
+        count = len(entries)
+        while options["max_bytes"] and len(body) > options["max_bytes"] and count:
+            # One file is no larger than all may be.
+            count = min(count - 1, count * options["max_bytes"] // len(body))
+            body = self._body(entries[:count], end)
+        self.counters.skipped += len(entries) - count
+        if not count:
+            return
         assert self._write is not None  # a daemon that cannot write files has no log targets
         problem = self._write(
             options["path"], options["prefix"] + "-", options["suffix"], body.encode(), end,
             options["max_files"], options["max_bytes"],
         )  # fmt: skip
         if problem:
-            self.counters.errors += len(rows)
+            self.counters.errors += count
             self.counters.last_error = options["path"] + ": " + problem
             self.counters.error_time = end
         if problem and not self._failing:
@@ -148,15 +151,7 @@ class Log:
             self._failing = bool(problem)
             self._tell(self.counters.name, options["path"], problem)
 
-    def _rows(self, entries: "list[list[Any]]") -> list[str]:
-        """Return entries as JSON, as many as one file has room for."""
-        most = self.options["max_bytes"]
-        size = _FRAME
-        rows = []
-        for entry in entries:
-            row = json.dumps(dict(zip(FIELDS, entry)))
-            size += len(row) + 2
-            if most and size > most:
-                break
-            rows.append(row)
-        return rows
+    def _body(self, entries: "list[list[Any]]", end: int) -> str:
+        """Return a file's text: ASCII, so its length is its size in bytes."""
+        named = [dict(zip(FIELDS, entry)) for entry in entries]
+        return json.dumps({"entries": named, "time_end": end, "time_start": min(self._start, end)})
