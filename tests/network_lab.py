@@ -33,18 +33,21 @@ kinds = {"tcp": (socket.SOCK_STREAM, 6), "udp": (socket.SOCK_DGRAM, 17), "udplit
 families = {4: socket.AF_INET, 6: socket.AF_INET6}
 opened = []
 
+def answer(talk):
+    for data in iter(lambda: talk.recv(100), b""):
+        talk.sendall(data)
+
 def echo(server, stream):
     while stream:
-        talk = server.accept()[0]
-        threading.Thread(target=lambda: [talk.sendall(data) for data in iter(lambda: talk.recv(100), b"")], daemon=True).start()
+        threading.Thread(target=answer, args=(server.accept()[0],), daemon=True).start()
     while True:
         data, peer = server.recvfrom(100)
         server.sendto(data, peer)
 
-def serve(kind, version, port):
+def serve(kind, version, port, address=""):
     server = socket.socket(families[version], *kinds[kind])
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    server.bind(("::" if version == 6 else "0.0.0.0", port))
+    server.bind((address or ("::" if version == 6 else "0.0.0.0"), port))
     if kind == "tcp":
         server.listen(50)
     threading.Thread(target=echo, args=(server, kind == "tcp"), daemon=True).start()
@@ -65,6 +68,17 @@ def talk(index, seconds=patience):
     except OSError:
         return False
 
+def tries(kind, version, address, port, seconds):
+    made = socket.socket(families[version], *kinds[kind])
+    made.settimeout(seconds)
+    with made:
+        try:
+            made.connect((address, port))
+            made.send(b"x")
+            return made.recv(100) == b"x"
+        except OSError:
+            return False
+
 def ping(version, address, number):
     raw = socket.socket(families[version], socket.SOCK_RAW, 1 if version == 4 else 58)
     raw.settimeout(patience)
@@ -81,7 +95,7 @@ def raw(protocol, address, packet):
     made = socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol)
     made.sendto(bytes.fromhex(packet), (address, 0))
 
-jobs = {"serve": serve, "open": open_, "talk": talk, "ping": ping, "raw": raw}
+jobs = {"serve": serve, "open": open_, "talk": talk, "tries": tries, "ping": ping, "raw": raw}
 for line in sys.stdin:
     name, *arguments = json.loads(line)
     print(json.dumps(jobs[name](*arguments)), flush=True)
