@@ -1,7 +1,7 @@
-"""A household as the recipes have it: devices at a bridge, a router with two WANs, and servers; real TCP and UDP, IPv4 and IPv6.
+"""A household as the recipes have it: devices at a bridge, a router with two WANs, and servers. TCP and UDP, IPv4 and IPv6.
 
-In: the router's namespace, and which sections of UCI it is set up with. Out: connections, which WAN carried them, and what class
-their packets had when they arrived. Nothing here uses the code under test.
+In: the router's namespace, and sections of its network's configuration. Out: connections, which WAN carried them, and what
+class their packets had when they arrived. Nothing here uses the code under test.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class Household:
         self.router.run("ip", "-6", "route", "replace", "default", "via", six[:-1] + "80", "dev", card, "table", table6)
 
     def network(self, uci: str) -> tuple[str, str]:
-        """What netifd does with sections `interface`, `rule` and `rule6`. Returns the tables of the interface, IPv4 and IPv6."""
+        """What netifd does with sections `interface`, `rule` and `rule6`. Returns WAN 2's tables."""
         tables = {}
         for kind, body in re.findall(r"^config (\w+) '\w+'\n((?:\t.*\n)*)", uci, re.MULTILINE):
             options = dict(re.findall(r"^\toption (\w+) '(.*)'$", body, re.MULTILINE))

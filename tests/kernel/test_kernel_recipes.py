@@ -89,7 +89,8 @@ class Kitchen:
     def firewall(self) -> None:
         """What the firewall does when it starts: its own rules, then the script of the page."""
         self.lab.namespace.nft(FW4)
-        self.lab.namespace.run("sh", "-ec", script().replace("/etc/nftables.d", str(self.files)))
+        if any(self.files.iterdir()):
+            self.lab.namespace.run("sh", "-ec", script().replace("/etc/nftables.d", str(self.files)))
 
     def tell(self, kind: Record, *connections: Connection, **fields: Any) -> dict[str, Any]:
         """Have netifyd report these connections as such flows."""
@@ -193,7 +194,9 @@ def arrived(home: Household, connections: Iterable[Connection]) -> list[dict[str
     before = [home.classes(host) for host in hosts]
     for connection in connections:
         assert all(connection.alive(5) for _ in range(5)), "no packet is lost"
-    return [{name: count - old[name] for name, count in home.classes(host).items()} for host, old in zip(hosts, before, strict=True)]
+    return [
+        {name: count - old[name] for name, count in home.classes(host).items()} for host, old in zip(hosts, before, strict=True)
+    ]
 
 
 def test_zoom_first_and_bittorrent_last_in_both_directions(kitchen: Kitchen) -> None:
@@ -316,7 +319,9 @@ def test_a_set_of_your_own_is_filled_and_counted(kitchen: Kitchen) -> None:
     kitchen.tell(VPN, *tunnels)
     assert all(connection.alive(5) for connection in tunnels)
     listed = json.loads(home.router.run("nft", "-j", "list", "chain", "inet", "office", "vpn"))["nftables"]
-    counts = [part["counter"]["packets"] for entry in listed if "rule" in entry for part in entry["rule"]["expr"] if "counter" in part]
+    counts = [
+        part["counter"]["packets"] for entry in listed if "rule" in entry for part in entry["rule"]["expr"] if "counter" in part
+    ]
     assert len(counts) == 2 and all(counts)
 
 

@@ -1,4 +1,7 @@
-"""The recipes of docs/recipes.md as they are printed, one by one and all in one configuration. Their packets: tests/kernel/test_kernel_recipes.py."""
+"""The recipes of docs/recipes.md as they are printed, one by one and all in one configuration.
+
+Their packets: tests/kernel/test_kernel_recipes.py.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ def targets(policy: Compiled) -> dict[str, Any]:
 @TITLES
 @pytest.mark.parametrize("form", ["uci", "json"])
 def test_a_recipe_means_the_same_alone_and_with_all_others(title: str, form: str, tmp_path: Path) -> None:
-    """One recipe's defaults held for all targets: the daemon flushed what it had learnt of Netflix at each start, and a set of the owner's own."""
+    """One recipe's defaults held for all: what was learnt of Netflix, and a set of the owner's own, were flushed at each start."""
     alone, together = (tmp_path / name for name in ("alone", "together"))
     alone.mkdir()
     together.mkdir()
@@ -81,7 +84,9 @@ def test_a_file_of_rules_makes_its_sets_as_the_daemon_does(title: str, tmp_path:
     rules = "\n".join(recipe.rules.values())
     made = {}
     for table, body in re.findall(r"^table inet (\w+) \{\n(.*?)^\}", rules, re.MULTILINE | re.DOTALL):
-        for name, kind, size, number, unit in re.findall(r"set (\S+) \{ type ([^;]+); size (\d+); timeout (\d+)([mhd]); \}", body):
+        for name, kind, size, number, unit in re.findall(
+            r"set (\S+) \{ type ([^;]+); size (\d+); timeout (\d+)([mhd]); \}", body
+        ):
             made[(table, name)] = (kind, int(size), int(number) * {"m": 60, "h": 3600, "d": 86400}[unit])
     wanted = {
         (slot["table"], slot["set"]): (nftset.key_of(slot["fields"], slot["family"]).text, slot["size"], slot["ttl"])
@@ -95,16 +100,22 @@ def test_a_file_of_rules_makes_its_sets_as_the_daemon_does(title: str, tmp_path:
 
 def test_recipes_share_no_chain_no_file_and_no_set() -> None:
     """Loading the rules of one recipe would empty the chain of another."""
-    chains = [name for recipe in RECIPES.values() for name in re.findall(r"flush chain (inet \w+ \w+)", "".join(recipe.rules.values()))]
+    chains = [
+        name
+        for recipe in RECIPES.values()
+        for name in re.findall(r"flush chain (inet \w+ \w+)", "".join(recipe.rules.values()))
+    ]
     files = [name for recipe in RECIPES.values() for name in recipe.rules]
     assert len(chains) == len(set(chains)) >= 9 and len(files) == len(set(files)) >= 8
     for recipe in RECIPES.values():
         for body in recipe.rules.values():
-            assert set(re.findall(r"^  chain (\w+) \{", body, re.MULTILINE)) == set(re.findall(r"flush chain inet \w+ (\w+)", body))
+            assert set(re.findall(r"^  chain (\w+) \{", body, re.MULTILINE)) == set(
+                re.findall(r"flush chain inet \w+ (\w+)", body)
+            )
 
 
 def test_every_mark_is_written_and_read_with_a_mask_that_is_the_recipes_own(tmp_path: Path) -> None:
-    """One recipe's mark erased another one's: every second packet of a connection with both was lost. mwan3 and pbr lost theirs."""
+    """One recipe's mark erased another one's: every second packet of such a connection was lost. mwan3 and pbr lost theirs."""
     policy = compiled(tmp_path, RECIPES.values())
     masks = {slot["mask"] for slot in policy.slots if slot["kind"] == "ctmark"}
     rules = "\n".join(body for recipe in RECIPES.values() for body in recipe.rules.values())
