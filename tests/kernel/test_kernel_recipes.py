@@ -16,7 +16,7 @@ import pytest
 from household_lab import DEVICES, NUMBERS, SERVERS, Connection, Household, household
 from kernel_lab import Lab, Namespace
 from lab_clock import Clock
-from recipe_pages import PACKAGE, Recipe, merged, recipes, script
+from recipe_pages import PACKAGE, Recipe, recipes, script
 from samples import Record, flow
 from waiting import eventually
 
@@ -68,12 +68,8 @@ class Kitchen:
         self._write(chosen)
         self.firewall()
         uci = self.lab.folder / PACKAGE
-        if self.form == "together in JSON":
-            text = json.dumps(merged(chosen)).replace("Europe/Paris", "UTC0")
-            self.lab.start(text.replace("/tmp/nfa-logs", str(self.logs)), **more)
-        else:
-            uci.write_text("\n".join(recipe.uci for recipe in chosen).replace("/tmp/nfa-logs", str(self.logs)))
-            self.lab.start(None, options=("-u", str(self.lab.folder)), **more)
+        uci.write_text("\n".join(recipe.uci for recipe in chosen).replace("/tmp/nfa-logs", str(self.logs)))
+        self.lab.start(None, options=("-u", str(self.lab.folder)), **more)
 
     def _write(self, chosen: Iterable[Recipe]) -> None:
         self.files.mkdir()
@@ -130,9 +126,9 @@ def macs(chosen: Iterable[Recipe] = RECIPES.values()) -> dict[str, str]:
     return found
 
 
-@pytest.fixture(params=["alone", "together", "together in JSON"])
+@pytest.fixture(params=["alone", "together"])
 def kitchen(request: pytest.FixtureRequest, lab: Lab, namespace: Namespace, tmp_path: Path) -> Iterator[Kitchen]:
-    """Each test runs with its recipe alone, with all of them in UCI, and with all of them in JSON."""
+    """Each test runs with its recipe alone, and with all of them."""
     with household(namespace, tmp_path, macs()) as home:
         yield Kitchen(lab, home, request.param)
 

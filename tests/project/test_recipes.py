@@ -52,6 +52,15 @@ def targets(policy: Compiled) -> dict[str, Any]:
     return {target.name: (target.type, target.cut, target.options) for target in policy.policy.targets.values()}
 
 
+def actions(policy: Compiled) -> list[Any]:
+    """What each action is about, in order: criteria, exemptions, hours, and what decides between actions."""
+    found = [item.action for item in policy.actions]
+    return [
+        ([t.value for t in a.criteria], [t.value for t in a.exemptions], a.priority, a.halt_on_match, a.time_of_day)
+        for a in found
+    ]
+
+
 @TITLES
 @pytest.mark.parametrize("form", ["uci", "json"])
 def test_a_recipe_means_the_same_alone_and_with_all_others(title: str, form: str, tmp_path: Path) -> None:
@@ -73,8 +82,9 @@ def test_a_recipe_shares_no_options_and_says_the_same_in_both_formats(title: str
     folders = [tmp_path / form for form in ("uci", "json")]
     for folder in folders:
         folder.mkdir()
-    found = [targets(compiled(folder, [recipe], folder.name)) for folder in folders]
-    assert list(found[0].values()) == list(found[1].values())
+    uci, other = (compiled(folder, [recipe], folder.name) for folder in folders)
+    assert list(targets(uci).values()) == list(targets(other).values())
+    assert actions(uci) == actions(other)
 
 
 @TITLES
