@@ -26,6 +26,21 @@ RECIPES = recipes()
 ROUTER = "02:00:00:00:00:99"
 FOREIGN = 0x00013F01
 """Bits of the mark that mwan3, pbr and SQM have."""
+OTHERS = f"""
+table inet others {{
+  counter lost {{}}
+  chain before {{
+    type filter hook prerouting priority mangle - 1; policy accept;
+    ct state new ct mark set ct mark or {FOREIGN:#x}
+    meta mark set meta mark or {FOREIGN:#x}
+  }}
+  chain after {{
+    type filter hook postrouting priority mangle + 1; policy accept;
+    iifname "br-lan" meta mark and {FOREIGN:#x} != {FOREIGN:#x} counter name lost
+  }}
+}}
+"""
+"""Another program that marks connections when they begin, and every packet that is forwarded."""
 FW4 = """
 table inet fw4
 flush table inet fw4
@@ -199,9 +214,8 @@ def test_zoom_first_and_bittorrent_last_in_both_directions(kitchen: Kitchen) -> 
     """Downloads had no class, and a connection kept the class that it had been given by mistake."""
     home = kitchen.home
     kitchen.cook("Zoom first")
+    home.router.nft(OTHERS)
     calls, swarm, plain = (home.every("visitor", server) for server in ("call", "swarm", "other"))
-    for connection in (*calls, *swarm):
-        assert set_mark(home, FOREIGN, connection) == FOREIGN
     kitchen.tell(ZOOM, *calls)
     kitchen.tell(BITTORRENT, *swarm)
     eventually(lambda: {home.entry(c).mark for c in calls} == {0xB9000000 | FOREIGN}, what="marks, and others' bits")
@@ -232,14 +246,10 @@ def test_a_class_is_withdrawn_from_a_connection_that_is_something_else(kitchen: 
     assert up["ef"] == up["cs1"] == down["ef"] == down["cs1"] == 0
 
 
-def set_mark(home: Household, mark: int, connection: Connection) -> int:
-    """Do what mwan3 and others do: write bits of their own into the connection's mark."""
-    version = "ipv6" if ":" in connection.local else "ipv4"
-    home.router.run(
-        "conntrack", "-U", "-f", version, "-p", connection.kind, "-s", connection.local, "-d", connection.other,
-        "--sport", str(connection.local_port), "--dport", str(connection.other_port), "-m", f"{mark}/{mark}",
-    )  # fmt: skip
-    return home.entry(connection).mark & mark
+def lost(home: Household) -> int:
+    """Packets that have lost the marks of `OTHERS`."""
+    (counter,) = json.loads(home.router.run("nft", "-j", "list", "counter", "inet", "others", "lost"))["nftables"][1:]
+    return int(counter["counter"]["packets"])
 
 
 def test_netflix_goes_through_wan_2(kitchen: Kitchen) -> None:
@@ -354,14 +364,14 @@ def test_a_connection_in_two_recipes_keeps_both_marks_and_all_packets(full: Kitc
     home = full.home
     full.cook("Netflix")
     full.tell(NETFLIX, *home.every("visitor", "film"))
+    home.router.nft(OTHERS)
     both = home.every("visitor", "film")
-    for connection in both:
-        set_mark(home, FOREIGN, connection)
     full.tell(ZOOM, *both)
     eventually(lambda: {home.entry(c).mark for c in both} == {0xB9000000 | 0x4000 | FOREIGN}, what="both marks, and others'")
     up, _ = arrived(home, both)
     assert up["plain"] == 0 and up["ef"] >= 20
     assert {home.wan(connection) for connection in both} == {"wan2"}
+    assert lost(home) == 0, "and no packet the marks of others"
 
 
 def test_off_is_off_for_every_recipe(full: Kitchen) -> None:

@@ -64,7 +64,7 @@ def actions(policy: Compiled) -> list[Any]:
 @TITLES
 @pytest.mark.parametrize("form", ["uci", "json"])
 def test_a_recipe_means_the_same_alone_and_with_all_others(title: str, form: str, tmp_path: Path) -> None:
-    """One recipe's defaults held for all: what was learnt of Netflix, and a set of the owner's own, were flushed at each start."""
+    """One recipe's defaults held for all: what was learnt of Netflix, and the owner's own set, were flushed at each start."""
     alone, together = (tmp_path / name for name in ("alone", "together"))
     alone.mkdir()
     together.mkdir()
