@@ -27,6 +27,7 @@ define Package/nfa
 	+python3-light +python3-urllib +python3-pyparsing +python3-uci \
 	+kmod-ipt-ipset +kmod-nft-core +kmod-nf-conntrack-netlink
   PKGARCH:=all
+  USERID:=nfa=7150:nfa=7150
   PROVIDES:=netify-proc-flow-actions
   CONFLICTS:=netify-proc-flow-actions
 endef
@@ -40,6 +41,7 @@ endef
 
 define Package/nfa/conffiles
 /etc/config/netify-proc-flow-actions
+/etc/nfa/allowed_folders
 endef
 
 define Build/Prepare
@@ -56,6 +58,14 @@ define Py3Package/nfa/install
 	$(INSTALL_BIN) ./files/etc/init.d/nfa $(1)/etc/init.d/nfa
 	$(INSTALL_DIR) $(1)/etc/capabilities
 	$(INSTALL_DATA) ./files/etc/capabilities/nfa.json $(1)/etc/capabilities/nfa.json
+	$(INSTALL_DIR) $(1)/etc/nfa
+	$(INSTALL_DATA) ./files/etc/nfa/allowed_folders $(1)/etc/nfa/allowed_folders
+	$(INSTALL_DIR) $(1)/usr/libexec
+	$(INSTALL_BIN) ./files/usr/libexec/nfa-sockets $(1)/usr/libexec/nfa-sockets
+	$(INSTALL_DIR) $(1)/usr/share/acl.d
+	$(INSTALL_DATA) ./files/usr/share/acl.d/nfa.json $(1)/usr/share/acl.d/nfa.json
+	$(INSTALL_DIR) $(1)/usr/share/nfa
+	$(INSTALL_DATA) ./files/usr/share/nfa/netify-proc-flow-actions.schema.json $(1)/usr/share/nfa/netify-proc-flow-actions.schema.json
 	$(INSTALL_DIR) $(1)/etc/uci-defaults
 	$(INSTALL_BIN) ./files/etc/uci-defaults/60-nfa $(1)/etc/uci-defaults/60-nfa
 endef

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from nfa.compiler.assemble import image_of
 from nfa.compiler.base.paths import Paths
-from nfa.compiler.compile import compile_policy, image_of
+from nfa.compiler.compile import compile_policy
 from nfa.compiler.config.sources import Sources
 from nfa.daemon.engine.engine import Engine
 from nfa.daemon.engine.policy import Policy
@@ -75,10 +76,10 @@ def frame_only(data: bytes) -> None:
 def compiled(path: Path) -> dict[str, object]:
     """Compile a policy in this process, with the address groups beside it. Returns the data of its image.
 
-    Raises RuntimeError with the reports when something in it is wrong.
+    Raises RuntimeError with the reports when something in it is wrong. That a mix has addresses of IPv4 only is meant so.
     """
     found, reports = compile_policy(Sources(files=(str(path),)), Paths(state_persistent=str(path.parent)))
-    if found is None or reports.errors or reports.warnings:
+    if found is None or reports.errors or any(report.code != "one-ip-version" for report in reports.warnings):
         raise RuntimeError("\n".join(report.text() for report in reports.items))
     return image_of(found)
 

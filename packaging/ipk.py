@@ -53,6 +53,7 @@ def control(installed_size: int) -> str:
         "Suggests": _SUGGESTS.get(said("NAME"), ""),
         "Conflicts": ", ".join(said("CONFLICTS").split()),
         "Provides": ", ".join(said("PROVIDES").split()),
+        "Require-User": said("USERID"),
         "License": said("PKG_LICENSE"),
         "Section": said("SECTION"),
         "URL": said("URL"),

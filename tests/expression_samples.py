@@ -49,6 +49,7 @@ def record_of(seed: int) -> dict[str, Any]:
         local_origin=some([True, False]), detection_guessed=some([True, False]), detection_updated=some([True, False]),
         ip_nat=some([True, False]),
     )  # fmt: skip
+    record["internal"] = some([True, False, None])
     flow = record["flow"]
     flow["category"] = {name: some(CATEGORIES) for name in ("application", "protocol", "domain")}
     if rng.random() < 0.6:

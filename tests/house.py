@@ -14,8 +14,9 @@ import samples
 from fake_kernel import Kernel
 from waiting import PATIENCE
 
+from nfa.compiler.assemble import image_of
 from nfa.compiler.base.paths import Paths
-from nfa.compiler.compile import compile_policy, image_of
+from nfa.compiler.compile import compile_policy
 from nfa.compiler.config.sources import Sources
 from nfa.daemon.base.dispatcher import NEVER
 from nfa.daemon.bus import methods
@@ -31,7 +32,7 @@ CONFIG: dict[str, Any] = {
     "targets": {
         "nft.video": {"target_type": "nftset", "set_name": "video", "managed": True, "type": ["other_addr", "other_port"]},
         "nft.games": {"target_type": "nftset", "set_name": "games", "managed": True},
-        "log.video": {"target_type": "log", "path": "/nowhere"},
+        "log.video": {"target_type": "log", "path": "/tmp/nowhere/nfa"},
     },
 }
 

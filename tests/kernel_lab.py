@@ -149,8 +149,12 @@ class Namespace:
 
 
 def environment() -> dict[str, str]:
-    """The environment of processes under test: they find this repository's nfa, installed or not, and need no orjson."""
-    own = {"PATH": PATH, "PYTHONPATH": str(ROOT), "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
+    """The environment of processes under test: they find this repository's nfa, installed or not, and need no orjson.
+
+    What these tests themselves found by PYTHONPATH, processes find as well.
+    """
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
+    own = {"PATH": PATH, "PYTHONPATH": path, "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
     return {"NFA_JSON": "standard", **os.environ, **own}
 
 

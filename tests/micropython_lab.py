@@ -13,7 +13,7 @@ from policies import decided as matched
 from samples import payload, stream
 from waiting import patience
 
-from nfa.compiler.compile import image_of
+from nfa.compiler.assemble import image_of
 from nfa.compiler.micropython import image_for
 from nfa.daemon.engine.policy import Policy
 from nfa.daemon.engine.view import MALFORMED

@@ -34,12 +34,16 @@ families = {4: socket.AF_INET, 6: socket.AF_INET6}
 opened = []
 
 def answer(talk):
-    for data in iter(lambda: talk.recv(100), b""):
-        talk.sendall(data)
+    try:
+        for data in iter(lambda: talk.recv(100), b""):
+            talk.sendall(data)
+    except OSError:
+        pass
 
 def echo(server, stream):
     while stream:
-        threading.Thread(target=answer, args=(server.accept()[0],), daemon=True).start()
+        talk = server.accept()[0]
+        threading.Thread(target=answer, args=(talk,), daemon=True).start()
     while True:
         data, peer = server.recvfrom(100)
         server.sendto(data, peer)
@@ -162,6 +166,8 @@ class Network:
             self._up(host.namespace, "eth0", addresses[4], addresses[6])
             for version in (4, 6):
                 host.namespace.run("ip", f"-{version}", "route", "add", "default", "via", GATES[version][side])
+        for version in (4, 6):  # the world is where the router's own default route leads to
+            router.run("ip", f"-{version}", "route", "add", "default", "via", AWAY[version])
 
     @staticmethod
     def _up(namespace: Namespace, card: str, *addresses: str) -> None:
@@ -197,11 +203,26 @@ def table(namespace: Namespace, connlabel: Path) -> list[Entry]:
     The tool wants that file in /etc, so it gets an /etc of its own.
     """
     found = []
-    command = f"mount --bind {connlabel.parent.parent} /etc && exec conntrack -L -o labels -f ipv"
+    command = f"mount --bind {_etc_of_the_tool(connlabel)} /etc && exec conntrack -L -o labels -f ipv"
     for version in (4, 6):
         for line in namespace.run("unshare", "-m", "sh", "-c", f"{command}{version}").splitlines():
             found.append(_entry(line))
     return found
+
+
+def _etc_of_the_tool(connlabel: Path) -> Path:
+    """Return a folder for /etc whose names of labels `conntrack` shows rightly.
+
+    On a big-endian machine it reads the bits that nft's rules call n as n ^ 96: there it gets a file of its own.
+    """
+    if sys.byteorder == "little":
+        return connlabel.parent.parent
+    made = connlabel.parent.parent.with_name("etc-of-conntrack")
+    file = made / "xtables" / "connlabel.conf"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lines = [line.split() for line in connlabel.read_text().splitlines()]
+    file.write_text("".join(f"{int(bit) ^ 96}\t{name}\n" for bit, name in lines))
+    return made
 
 
 def _entry(line: str) -> Entry:

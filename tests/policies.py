@@ -8,9 +8,10 @@ from typing import Any
 
 import samples
 
+from nfa.compiler.assemble import image_of
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Reports
-from nfa.compiler.compile import Compiled, compile_policy, image_of
+from nfa.compiler.compile import Compiled, compile_policy
 from nfa.compiler.config.sources import Sources
 from nfa.daemon.engine.engine import Engine
 from nfa.daemon.engine.policy import Policy

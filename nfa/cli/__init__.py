@@ -16,6 +16,7 @@ from .. import __version__
 COMMANDS = {
     "run": "run the daemon in the foreground",
     "check": "check a configuration and explain what is wrong with it",
+    "import": "translate a JSON configuration, also of netify-fwa, to UCI",
     "explain": "show which actions match flow records, and why",
     "eval": "print the flow records that match an expression",
     "replay": "serve a recorded flow stream on a socket, as netifyd would",
@@ -24,6 +25,7 @@ COMMANDS = {
     "devices": "list the devices that are known, with their addresses",
     "elements": "show the elements in the running daemon's sets",
     "flush": "flush the sets of a target",
+    "adopt": "have connections that began before nfa begin again",
     "pause": "let an action or target do nothing for a while",
     "resume": "end a pause",
     "reload": "make the running daemon reload its configuration",
@@ -32,7 +34,7 @@ COMMANDS = {
     "categories": "list the categories a policy may name",
     "compile": "compile a configuration to a policy image (used by the daemon)",
 }
-_MODULES = {"apps": "names", "protocols": "names", "categories": "names", "resume": "pause"}
+_MODULES = {"apps": "names", "protocols": "names", "categories": "names", "import": "translate", "resume": "pause"}
 
 _EPILOG = """\
 examples:

@@ -47,7 +47,7 @@ def _findings(reports: Reports) -> Answer:
         "ok": not reports.errors,
         "errors": len(reports.errors),
         "warnings": len(reports.warnings),
-        "reports": [report.as_dict() for report in reports.items[:MAX_REPORTS]],
+        "reports": reports.outside()[:MAX_REPORTS],
         "left_out": max(0, len(reports.items) - MAX_REPORTS),
     }
 
@@ -75,7 +75,7 @@ def _explain(given: Answer, sources: Sources, paths: Paths, last_good: bytes) ->
         for ip, names in given.get("devices", {}).items():
             if names:
                 explainer.devices.tell(address(ip), names)  # what the daemon has learnt
-        answer = explainer.explain(record).as_dict()
+        answer = explainer.explain(record, twice=given.get("twice") is True).as_dict()
     except (TypeError, AttributeError, ValueError, KeyError, OSError):
         raise Refused("a field of this flow record is malformed") from None
     answer["steps"], answer["steps_left_out"] = _telling(cast("list[Answer]", answer["steps"]))
@@ -100,12 +100,14 @@ def _check(given: Answer, sources: Sources, paths: Paths, last_good: bytes) -> A
         if name in given:
             values = [given[name]] if isinstance(given[name], str) else given[name]
             places = [f"{name}[{number}]" for number in range(len(values))] if len(values) > 1 else [name]
+            reports.asked.update(places)
             texts = [Text.of_file(*item) for item in zip(values, places, strict=False)]
             check_texts(texts, name, paths, reports, named_devices(sources, paths, values))
             return _findings(reports)
     if "config" not in given:
         compile_policy(sources, paths, reports=reports, last_good=last_good)
         return _findings(reports)
+    reports.asked.add("config")
     text = given["config"] if isinstance(given["config"], str) else json.dumps(given["config"], indent=1)
     if jsonconfig.is_uci(text):
         document = uciconfig.document_of(text.encode(errors="surrogatepass"), "config", reports)

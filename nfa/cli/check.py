@@ -20,9 +20,10 @@ examples:
   nfa check -u /tmp/new               the same with another folder for /etc/config
   nfa check -c policy.json            errors and warnings, with their places
   nfa check -c policy.json --json     the same as JSON
+  nfa check --strict -q || exit 1     in a script that takes no warning either
   nfa check --show | less             the merged policy, and where each value of it came from
 
-exit codes: 0 no errors (there may be warnings), 1 errors, 2 wrong usage"""
+exit codes: 0 no errors (there may be warnings; with --strict, none), 1 errors, 2 wrong usage"""
 
 _DISABLED = (
     "the service is disabled: service nfa start does nothing. To enable it: "
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
     parser.add_argument("file", nargs="?", metavar="FILE", help="the same as -c FILE")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--strict", action="store_true", help="exit code 1 also for warnings")
     extent = parser.add_mutually_exclusive_group()
     extent.add_argument("--show", action="store_true", help="print the merged policy, and where each value of it came from")
     extent.add_argument("-q", "--quiet", action="store_true", help="print findings only")
@@ -114,9 +116,10 @@ def run(arguments: argparse.Namespace) -> int:
     if sources.uci == UCI_FOLDER:
         uciconfig.report_uncommitted(reports)
     errors, warnings = len(reports.errors), len(reports.warnings)
+    code = 1 if errors or (arguments.strict and warnings) else 0
     if arguments.json:
         print(json.dumps(_data(compiled, sources, reports, arguments.show), indent=2))
-        return 1 if errors else 0
+        return code
     print_reports(reports, sys.stdout)
     if compiled is not None and arguments.show:
         print_policy(compiled)
@@ -131,4 +134,4 @@ def run(arguments: argparse.Namespace) -> int:
         print(paint(words, "error" if errors else "warning" if warnings else "good"))
         if compiled is not None and not compiled.policy.main["enabled"]:
             print(_DISABLED)
-    return 1 if errors else 0
+    return code

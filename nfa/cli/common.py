@@ -12,8 +12,8 @@ from typing import Any, TextIO
 from ..compiler.base.paths import Paths
 from ..compiler.base.report import Reports, printable
 from ..compiler.config.sources import UCI_FOLDER, Sources
+from ..daemon.engine.networks import Networks
 from ..daemon.stream.records import FLOW_TYPES, BadRecord, classify
-from .recording import records
 
 _COLOURS = {"error": "31", "warning": "33", "info": "36", "good": "32", "dim": "2", "bold": "1"}
 
@@ -113,11 +113,33 @@ def flow_of(record: object) -> dict[str, Any] | None:
     return value if kind == "flow" else None
 
 
+def add_networks_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says which networks of a recording were the router's."""
+    parser.add_argument(
+        "--networks", type=_networks, metavar="CIDR,...",
+        help="the networks on the router's side when this was recorded: a flow's local end is the one in them, as the "
+        "daemon has it; default: as netifyd recorded it",
+    )  # fmt: skip
+
+
+def _networks(text: str) -> Networks:
+    made = Networks()
+    try:
+        made.name(part for part in text.split(",") if part.strip())
+    except ValueError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
+    if not made.known:
+        raise argparse.ArgumentTypeError("expected networks with commas between them, such as 192.168.1.0/24,fd00:1::/64")
+    return made
+
+
 class Recording:
     """The flow records of a recording that a command reads; reports progress and damage to the user."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, networks: Networks | None = None) -> None:
+        """`networks`: by which the flows are oriented; None: they stay as netifyd recorded them."""
         self.file = file
+        self._networks = networks
         self.count = 0
         self.damage: list[str] = []
         self.unusable = 0
@@ -128,10 +150,14 @@ class Recording:
             print("reading flow records from the terminal; name a FILE, or pipe one in (Ctrl-D ends)", file=sys.stderr)
         begun = told = time.monotonic()
         quiet = not sys.stderr.isatty() or sys.stdout.isatty()
+        from .recording import records  # with gzip and zlib, which the compiler must not take along
+
         for record in records(self.file, self.damage.append):
             self.count += 1
             flow = flow_of(record)
             if flow is not None:
+                if self._networks is not None:
+                    self._networks.orient(flow, flow["flow"], 1)
                 yield flow
             elif str(record.get("type")) in FLOW_TYPES:
                 self.unusable += 1

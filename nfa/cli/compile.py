@@ -6,11 +6,11 @@ import argparse
 import sys
 from dataclasses import replace
 
+from ..compiler.assemble import findings_of, image_of
 from ..compiler.base.paths import Paths
 from ..compiler.base.report import Reports, quote
-from ..compiler.compile import compile_policy, findings_of, image_of
+from ..compiler.compile import compile_policy
 from ..compiler.config.sources import read_main
-from ..compiler.micropython import image_for
 from ..daemon.processes.resolve import addresses
 from ..daemon.stream.client import parse_source
 from ..image import cpython as image
@@ -92,6 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
     if compiled is not None and not arguments.micropython:
         raw = image.dump(image_of(compiled))
     elif compiled is not None and source:
+        from ..compiler.micropython import image_for
+
         raw = image_for(compiled, source)
     print_reports(reports)
     if raw is None:

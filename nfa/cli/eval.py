@@ -21,12 +21,25 @@ from ..daemon.devices.configured import Devices
 from ..daemon.engine.policy import namespace
 from ..daemon.engine.rx import finder
 from ..daemon.engine.view import View
-from .common import Recording, add_config_arguments, fail, flow_of, paint, paths_of, print_reports, shown, sources_of, title
+from .common import (
+    Recording,
+    add_config_arguments,
+    add_networks_argument,
+    fail,
+    flow_of,
+    paint,
+    paths_of,
+    print_reports,
+    shown,
+    sources_of,
+    title,
+)
 
 _EPILOG = """\
 examples:
   nfa eval "app == 'youtube' || category == 'games';" recording.bin.gz
   ssh router socat -u UNIX-CONNECT:/var/run/netifyd/netifyd.sock - | nfa eval "!app;"
+  nfa eval --networks 192.168.1.0/24,fd00:1::/64 "other_type == other_remote;" recording.bin.gz
   nfa eval "port == 443;" flows.jsonl --json | jq .flow.host_server_name
   nfa eval --expressions expr.jsonl --flows flows.jsonl --bits
 
@@ -41,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("expression", nargs="?", metavar="EXPR", help="the expression")
     parser.add_argument("file", nargs="?", default="-", metavar="FILE", help="a recording, or - (default: standard input)")
     parser.add_argument("--json", action="store_true", help="print whole records, one a line")
+    add_networks_argument(parser)
     parser.add_argument("--expressions", metavar="FILE", help='with --bits: a file of lines {"expr": "..."}')
     parser.add_argument("--flows", metavar="FILE", help="with --bits: a file of records, one a line")
     parser.add_argument(
@@ -97,9 +111,12 @@ def _bits(arguments: argparse.Namespace) -> int:
         for line in file:
             if line.strip():
                 try:
-                    flows.append(flow_of(json.loads(line)))
+                    flow = flow_of(json.loads(line))
                 except ValueError:
-                    flows.append(None)
+                    flow = None
+                if flow is not None and arguments.networks is not None:
+                    arguments.networks.orient(flow, flow["flow"], 1)
+                flows.append(flow)
     with open(arguments.expressions, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
@@ -144,7 +161,7 @@ def _filter(arguments: argparse.Namespace) -> int:
         return 2
     match = predicate(nodes, view)
     seen = matched = 0
-    recording = Recording(arguments.file)
+    recording = Recording(arguments.file, arguments.networks)
     for record in recording.flows():
         seen += 1
         if match(record):

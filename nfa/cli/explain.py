@@ -10,7 +10,18 @@ from typing import Any
 from ..compiler.compile import compile_policy
 from ..compiler.explain import Explainer, Verdict
 from ..compiler.schedules import wall_time
-from .common import Recording, add_config_arguments, fail, paint, paths_of, print_reports, shown, sources_of, title
+from .common import (
+    Recording,
+    add_config_arguments,
+    add_networks_argument,
+    fail,
+    paint,
+    paths_of,
+    print_reports,
+    shown,
+    sources_of,
+    title,
+)
 
 _COLOURS = {"matched": "good", "exempt": "warning", "outside hours": "warning"}
 
@@ -40,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at", type=_moment, metavar="TIME", help="HH:MM, 'DAY HH:MM' or 'YYYY-MM-DD HH:MM' in the policy's zone; default now"
     )
+    add_networks_argument(parser)
     parser.add_argument("--matched", action="store_true", help="leave out flows that no action matches")
 
 
@@ -75,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     if compiled is None:
         return 1
     at = wall_time(arguments.at, compiled.schedules.now()[0]) if arguments.at else None
-    explainer = Explainer(compiled)
+    explainer = Explainer(compiled, arguments.networks)
     recording = Recording(arguments.file)
     seen = matched = 0
     try:

@@ -7,13 +7,15 @@ import json
 import sys
 
 from ..compiler.base.report import did_you_mean
+from ..compiler.catalogue import Catalogue
 from ..compiler.compile import names_of_agent
 from .ask import Unanswered, add_control_argument, control_of, pages
 from .common import paths_of, shown
 
 _EPILOG = """\
 examples:
-  nfa apps google          applications with 'google' in their name
+  nfa apps google          names with 'google' in them: of applications, and of protocols and categories
+  nfa apps zoom            Zoom is a protocol: protocol == 'zoom'
   nfa categories           categories of applications and of protocols
   nfa protocols --json
 
@@ -30,6 +32,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state-dir", metavar="DIR", help="netifyd's folder with netify-apps.conf and netify-categories.json")
 
 
+_ATTRIBUTES = {
+    "apps": ("application",),
+    "protocols": ("protocol",),
+    "categories": ("application_category", "protocol_category", "domain_category"),
+}
+"""The attributes that names of a kind are compared with."""
+_ALWAYS = _ATTRIBUTES | {"categories": ("application_category", "protocol_category")}
+"""Those that JSON has also when nothing is found."""
+_WORDS = {"apps": "application", "protocols": "protocol", "categories": "category"}
+
+
+def _tables(catalogue: Catalogue) -> dict[str, dict[str, int | None]]:
+    """Return names and ids, by the attribute that they are compared with; a list of the owner's has no id."""
+    lists = sorted(tag for tag in catalogue.lists if tag not in catalogue.application_categories)
+    return {
+        "application": dict(catalogue.applications),
+        "protocol": dict(catalogue.protocols),
+        "application_category": dict(catalogue.application_categories),
+        "protocol_category": dict(catalogue.protocol_categories),
+        "domain_category": dict.fromkeys(lists),
+    }
+
+
 def _announced(control: str, kind: str) -> dict[str, int]:
     """Return the names that the running daemon has, which the agent announced to it: nothing when no daemon answers."""
     try:
@@ -39,34 +64,31 @@ def _announced(control: str, kind: str) -> dict[str, int]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the names that contain what is searched for."""
+    """Print the names that contain what is searched for, those of other kinds too: who looks may not know the kind."""
     catalogue = names_of_agent(paths_of(arguments))
     for kind, names in (("apps", catalogue.applications), ("protocols", catalogue.protocols)):
         if kind == arguments.command and (announced := _announced(control_of(arguments), kind)):
             catalogue.sources.append("the running daemon")
             names.update(announced)
-    tables = {
-        "apps": {"application": catalogue.applications},
-        "protocols": {"protocol": catalogue.protocols},
-        "categories": {
-            "application_category": catalogue.application_categories,
-            "protocol_category": catalogue.protocol_categories,
-        },
-    }[arguments.command]
+    tables = _tables(catalogue)
+    own = _ATTRIBUTES[arguments.command]
     needle = arguments.search.lower()
     found = {
-        attribute: {name: number for name, number in sorted(table.items()) if needle in name}
-        for attribute, table in tables.items()
+        attribute: {name: number for name, number in sorted(tables[attribute].items()) if needle in name}
+        for attribute in (own + tuple(name for name in tables if name not in own) if needle else own)
     }
+    found = {attribute: table for attribute, table in found.items() if table or attribute in _ALWAYS[arguments.command]}
     if arguments.json:
         print(json.dumps({"sources": catalogue.sources, **found}, indent=2))
     else:
         for attribute, table in found.items():
             for name, number in table.items():
-                print(f"{number:>6}  {attribute} == '{shown(name)}'")
+                print(f"{'-' if number is None else number:>6}  {attribute} == '{shown(name)}'")
     if not any(found.values()):
         every = [name.partition(".")[2] or name for table in tables.values() for name in table]
         hint = did_you_mean(needle, every) if needle else ""
         print(f"nothing found{'; ' + hint if hint.startswith('did') else ''}", file=sys.stderr)
         return 1
+    if not any(found.get(attribute) for attribute in own):
+        print(f"no {_WORDS[arguments.command]} has '{shown(needle)}' in its name", file=sys.stderr)
     return 0

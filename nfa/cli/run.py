@@ -10,12 +10,12 @@ import argparse
 import importlib.util
 import json
 import os
-import signal
 import sys
 
 from ..compiler.base.report import Reports, printable
 from ..compiler.config.options import DEFAULT_CONTROL
 from ..compiler.config.sources import read_main
+from ..daemon import signals
 from ..daemon.stream.client import DEFAULT_SOURCE, parse_source
 from ..image.cpython import ROOT
 from .common import add_config_arguments, fail, paths_of, sources_of
@@ -50,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-v", "--verbose", action="store_true", help="print each match; UCI's log_level is ignored")
 
 
+PROGRAM = (
+    f"import sys; sys.path.insert(0, {ROOT!r}); from nfa.daemon import signals; signals.hear(); "
+    "from nfa.daemon.daemon import main; sys.exit(main())"
+)
+"""The daemon. Signals first: the rest takes a second to import on a router."""
 _MALLOC = {"MALLOC_MMAP_THRESHOLD_": "98304", "MALLOC_TRIM_THRESHOLD_": "163840", "MALLOC_TOP_PAD_": "0"}
 
 
@@ -91,11 +96,13 @@ def run(arguments: argparse.Namespace) -> int:
     # -I -S: the daemon needs nothing of site-packages, and `site` would cost two megabytes for as long as it lives; -OO: nor
     # docstrings, a quarter of a megabyte. What glibc keeps of memory that was given back is as much again (musl keeps none);
     # the tables of a language, which nothing here uses, 150 KiB.
-    program = f"import sys; sys.path.insert(0, {ROOT!r}); from nfa.daemon.daemon import main; sys.exit(main())"
-    # A reload that is asked for before the daemon is there to hear it must not end it: it reads the configuration anyway.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    command = [sys.executable, "-I", "-S", "-OO", "-c", PROGRAM, json.dumps(settings)]
+    signals.hold()
     try:
-        command = [sys.executable, "-I", "-S", "-OO", "-c", program, json.dumps(settings)]
+        if signals.heard.stop:
+            return 0
         os.execve(sys.executable, command, {**_MALLOC, **os.environ, "LC_ALL": "C"})
     except OSError as failure:
         return fail(f"cannot start {sys.executable}: {failure.strerror}")
+    finally:
+        signals.release()

@@ -14,9 +14,14 @@ from .common import fail, paint, plural, print_table, shown
 _EPILOG = """\
 examples:
   nfa status
+  nfa status --health      one line for monitoring
   nfa status --json | jq '.targets[] | {elements, errors}'
 
-exit codes: 0 done, 1 no daemon answers, 2 wrong usage"""
+exit codes: 0 done, 1 no daemon answers, 2 wrong usage
+with --health: 0 ok, 1 warning, 2 critical, 3 no daemon answers (the convention of Nagios)"""
+
+_HEALTH = {"ok": 0, "warning": 1, "critical": 2}
+_UNKNOWN = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add_control_argument(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--health", action="store_true", help="print one line for monitoring; see the exit codes")
 
 
 def _ago(moment: Any, now: float) -> str:
@@ -53,6 +59,10 @@ def _print(status: dict[str, Any], now: float) -> None:
     if policy["local_time"]:
         print(f"zone     {shown(policy['zone'])}, where it is {policy['local_time']}")
     print(f"flows    {words}{paint(many, 'warning') if many else ''}")
+    _print_networks(status["networks"])
+    for found in status["findings"]:
+        words = in_words(found)
+        print(f"         {paint(shown(words), 'warning') if found['severity'] != 'info' else shown(words)}")
     if status["actions"]:
         rows = [["action", "matches", "last match", "state"]]
         for name, action in status["actions"].items():
@@ -89,6 +99,19 @@ def _print(status: dict[str, Any], now: float) -> None:
         print_table(rows, right=range(1, len(rows[0]) - 1))
 
 
+def _print_networks(networks: dict[str, Any]) -> None:
+    """Print which interfaces records came from, and how often netifyd's view of a flow was not the router's."""
+    rows = []
+    for name, seen in networks["interfaces"].items():
+        twice = f", {seen['duplicates']} duplicates" if seen["duplicates"] else ""
+        rows.append(f"{shown(name)} ({seen['side'] or 'side unknown'}) {seen['records']}{twice}")
+    if rows:
+        print(f"records  from {'; '.join(rows)}")
+    if networks["turned"] or networks["retyped"]:
+        count = networks["turned"] + networks["retyped"]
+        print(f"         {count} with the local end or the type that the router's networks say, not netifyd")
+
+
 def _print_policy(policy: dict[str, Any]) -> None:
     """Print which policy is active, or that the last configuration could not be used."""
     words = f"{policy['errors']} errors, {policy['warnings']} warnings"
@@ -115,11 +138,37 @@ def _clock(moment: int) -> str:
     return time.strftime("%H:%M" if today else "%Y-%m-%d %H:%M", then)
 
 
+def _health(status: dict[str, Any]) -> str:
+    """One line: the state, the worst problem and how many more there are, and numbers after a bar, as Nagios takes them."""
+    health, flows = status["health"], status["flows"]
+    problems = [item for item in health["problems"] if item["severity"] != "info"]
+    if problems:
+        more = len(problems) - 1 + health["left_out"]
+        words = problems[0]["text"] + (f"; {plural(more, 'more problem')}" if more else "")
+    else:
+        active = sum(target["active"] for target in status["targets"].values())
+        state = "connected" if status["source"]["connected"] else "connecting"
+        words = f"{state} to {status['source']['uri']}, {plural(active, 'target')} in use"
+    elements = sum(target["elements"] for target in status["targets"].values())
+    numbers = (
+        f"flows={flows['live']} elements={elements} records={status['source']['records']}c rss={status['memory']['rss_kb']}KB"
+    )
+    # A bar ends the words, for Nagios.
+    return f"{health['state'].upper()} - {shown(words).replace('|', '/')} | {numbers}"
+
+
 def run(arguments: argparse.Namespace) -> int:
     try:
         status = ask(control_of(arguments), "status")
     except Unanswered as why:
-        return fail(str(why))
+        if not arguments.health:
+            return fail(str(why))
+        unknown = {"state": "unknown", "problems": [], "left_out": 0, "error": str(why)}
+        print(json.dumps(unknown) if arguments.json else f"UNKNOWN - {shown(why).replace('|', '/')}")
+        return _UNKNOWN
+    if arguments.health:
+        print(json.dumps(status["health"]) if arguments.json else _health(status))
+        return _HEALTH[status["health"]["state"]]
     if arguments.json:
         print(json.dumps(status, indent=2))
     else:

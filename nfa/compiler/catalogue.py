@@ -14,10 +14,13 @@ import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from . import categories
 from .base.files import FileError, read_bytes, read_text
 from .base.paths import FOLDERS
 
 _LIMIT = 16 << 20
+_FOLDERS_OF_5 = ("plugins.d", "interfaces.d", "profiles.d")
+"""What netifyd 5 has in its folder, and 4 has not."""
 
 
 @dataclass
@@ -31,7 +34,13 @@ class Catalogue:
     risks: dict[str, int] = field(default_factory=dict)
     category_of_application: dict[int, int] = field(default_factory=dict)
     category_of_protocol: dict[int, int] = field(default_factory=dict)
+    lists: dict[str, list[str]] = field(default_factory=dict)
+    """Files of categories that owners keep (`categories.d/NN-TAG.conf`), by tag; netifyd ignores those without a number."""
     sources: list[str] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    """Files of the agent that could not be used, and why."""
+    agent: int = 0
+    """The version of netifyd on this machine: 4, 5, or 0 where its folder does not tell."""
     complete_applications: bool = False
     """True when the list is the running agent's own, so that a name missing from it is worth a warning."""
 
@@ -56,7 +65,7 @@ def rows(catalogue: Catalogue) -> dict[str, list[dict[str, object]]]:
     """Return what a policy may name, for those who choose from lists: apps, protocols and categories, each sorted by name.
 
     A row has `name` and `id`; one of apps and protocols its `category`, if it has one; one of categories `of`, which says
-    whether it is one of applications or of protocols.
+    whether it is one of applications or of protocols, or only a list of the owner's (`list`, without an id).
     """
     found: dict[str, list[dict[str, object]]] = {"apps": [], "protocols": [], "categories": []}
     for kind, table, tags, category_of in (
@@ -69,6 +78,8 @@ def rows(catalogue: Catalogue) -> dict[str, list[dict[str, object]]]:
         for name, number in sorted(table.items()):
             category = tag_of.get(category_of.get(number, -1))
             found[kind].append({"name": name, "id": number, **({"category": category} if category else {})})
+    lists = sorted(tag for tag in catalogue.lists if tag not in catalogue.application_categories)
+    found["categories"] += [{"name": tag, "id": 0, "of": "list"} for tag in lists]
     return found
 
 
@@ -107,15 +118,6 @@ def _read_applications(path: str) -> dict[str, int]:
     return {match[2].lower(): int(match[1]) for match in found if match}
 
 
-def _index(rows: object) -> dict[int, int]:
-    """Turn `[[category id, [member ids]], ...]` into member id -> category id; what has another form is left out."""
-    table: dict[int, int] = {}
-    for row in rows if isinstance(rows, list) else []:
-        if isinstance(row, list) and len(row) == 2 and isinstance(row[0], int) and isinstance(row[1], list):
-            table.update((member, row[0]) for member in row[1] if isinstance(member, int))
-    return table
-
-
 def load(folders: Iterable[str] = FOLDERS, look: Callable[[str], str] = str) -> Catalogue:
     """Return the agent's names where its files are found and readable, the built-in ones otherwise.
 
@@ -126,26 +128,50 @@ def load(folders: Iterable[str] = FOLDERS, look: Callable[[str], str] = str) -> 
     if path := _find("netify-apps.conf", folders, look):
         try:
             applications = _read_applications(path)
-        except FileError:
+        except FileError as error:
             applications = {}
+            catalogue.problems.append((path, str(error)))
         if applications:
             catalogue.applications = applications
             catalogue.complete_applications = True
             catalogue.sources.append(path)
     if path := _find("netify-categories.json", folders, look):
-        try:
-            data = json.loads(read_text(path, _LIMIT))
-        except (FileError, ValueError, RecursionError):
-            data = None
-        if isinstance(data, dict):
-            for key, table in (
-                ("application_tag_index", catalogue.application_categories),
-                ("protocol_tag_index", catalogue.protocol_categories),
-            ):
-                tags = data.get(key)
-                if isinstance(tags, dict):
-                    table.update({t.lower(): n for t, n in tags.items() if isinstance(n, int)})
-            catalogue.category_of_application.update(_index(data.get("application_index")))
-            catalogue.category_of_protocol.update(_index(data.get("protocol_index")))
+        _take_categories(catalogue, path)
+    if path := _find("custom-categories.json", folders, look):
+        own = _json(path)
+        if isinstance(own, list):
+            catalogue.application_categories.update(categories.custom(own))
             catalogue.sources.append(path)
+        else:
+            catalogue.problems.append((path, 'expected a list: [{"id": 10000, "tag": "NAME"}]'))
+    for folder in reversed(folders):
+        catalogue.lists.update(categories.lists(folder, look))
+        if any(os.path.isdir(os.path.join(folder, name)) for name in _FOLDERS_OF_5):
+            catalogue.agent = 5
     return catalogue
+
+
+def _json(path: str) -> object:
+    """Return the content of a JSON file; None if it cannot be read."""
+    try:
+        found: object = json.loads(read_text(path, _LIMIT))
+    except (FileError, ValueError, RecursionError):
+        return None
+    return found
+
+
+def _take_categories(catalogue: Catalogue, path: str) -> None:
+    """Take what a netify-categories.json says instead of the built-in numbers, which may mean something else to the agent."""
+    applications, protocols = categories.tables(_json(path))
+    if applications is not None:
+        catalogue.application_categories = applications.tags
+        if applications.category_of is not None:
+            catalogue.category_of_application = applications.category_of
+    if protocols is not None:
+        catalogue.protocol_categories = protocols.tags
+        if protocols.category_of is not None:
+            catalogue.category_of_protocol = protocols.category_of
+    if applications is None and protocols is None:
+        catalogue.problems.append((path, "this is no list of netifyd's categories"))
+    else:
+        catalogue.sources.append(path)

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable
 
 from .config.model import Action, Policy
-from .expression.tree import And, Devices, Members, Node, Not, Nothing, Or, Pattern, Test
+from .expression.tree import And, Devices, Domains, Members, Node, Not, Nothing, Or, Pattern, Test
 from .provision.slots import Slot
 from .schedules import Schedules
 
@@ -23,6 +23,8 @@ def _value(value: object) -> str:
         return f"{sorted(value.networks, key=repr)}{sorted(value.macs)}"
     if isinstance(value, Devices):
         return repr(value.members)
+    if isinstance(value, Domains):
+        return repr(sorted(value.names))
     return value.text if isinstance(value, Pattern) else repr(value)
 
 

@@ -7,39 +7,34 @@ error the last good version is used, where the daemon has one; see docs/configur
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 
-from ..image import cpython as image
 from . import catalogue
 from .base.paths import FOLDERS, Paths
-from .base.report import Place, Reports, did_you_mean, excerpt, line_at, quote
-from .causes import causes
+from .base.report import Place, Reports, excerpt, line_at, quote
 from .config.actions import LEFT_OUT
-from .config.channels import channel_data
-from .config.devices import Named, device_rows, numbered
+from .config.devices import Named, numbered
 from .config.document import GLOBAL
-from .config.features import BROKEN, EXEMPTIONS_BROKEN, INCOMPLETE, REASONS, inactive_code, target_is_active
+from .config.features import BROKEN, EXEMPTIONS_BROKEN, INCOMPLETE, REASONS, inactive_code
 from .config.groups import load_groups
 from .config.lastgood import Keeping, LastGood
 from .config.members import members_of
 from .config.model import Action, Device, Policy, Text
 from .config.servers import Server
 from .config.sources import UCI_FOLDER, Sources, load
-from .expression import Context, understand
-from .expression.check import parse_address
-from .expression.generate import Generator
-from .expression.index import Index
-from .expression.tree import And, Everything, Network, Node, Not, Or, Test, any_of
+from .expression import Context, ExpressionError, understand
+from .expression.attributes import find
+from .expression.bare import bare_address
+from .expression.lines import negative, separate_lines
+from .expression.tree import Members, Node, Or, Test, any_of, attributes_of
+from .oneversion import report_one_version
 from .provision import conntrack, pf
 from .provision.kernel import Kernel
-from .provision.keys import key_source
 from .provision.provision import provision
 from .provision.slots import Slot
-from .schedules import Schedules, in_words, schedules
+from .schedules import Schedules, schedules
 from .shielding import hold_back
 
 
@@ -84,27 +79,7 @@ def names_of_agent(paths: Paths) -> catalogue.Catalogue:
 
 
 NONE_ACTS = "no action acts until it is corrected"
-_ADDRESS_LIKE = re.compile(r"(?=.*[0-9])[0-9A-Fa-f.:/-]+")
 _UNKNOWN_NAMES = ("unknown-application", "unknown-protocol", "unknown-category", "unknown-risk")
-_COMPACT_LINE = re.compile(r"!?(?:ai|pi|ac|pc):[^\s;]+")
-
-
-def separate_lines(text: str) -> str:
-    """Return a text of several lines (a file) with a `;` for the end of each line that is an expression of its own.
-
-    Lists of compact expressions have none, and a file without any `;` holds one expression a line. No offset changes.
-    """
-    lines = text.split("\n")
-    alone = ";" not in text
-    ended = [line.strip() and (alone or _COMPACT_LINE.fullmatch(line.strip())) for line in lines]
-    return "".join(line + (";" if end else "\n") for line, end in zip(lines, ended, strict=True))[:-1]
-
-
-def negative(node: Node) -> bool:
-    """Return whether an expression only says what a flow is not: nearly every flow matches it."""
-    if isinstance(node, Not):
-        return True
-    return isinstance(node, Test) and node.op == "!="
 
 
 def about(what: str, message: str) -> str:
@@ -132,6 +107,8 @@ class _Compiler:
         self.reports = reports
         self.keeping = keeping
         self.catalogue = names_of_agent(paths)
+        for path, problem in self.catalogue.problems:
+            reports.warning("names-unreadable", Place(path, 0, 0), problem, consequence="the built-in names are used")
         self.found = load_groups(paths, reports, keeping.last.groups)
         for name, group in self.found.items():
             if group.broken and name in keeping.last.groups:
@@ -140,6 +117,7 @@ class _Compiler:
         self.groups = {name: members_of(group) for name, group in self.found.items()}
         self.broken_groups = [name for name, group in self.found.items() if group.broken]
         self.named = numbered(*(devices or ({}, {})), {name: group.place for name, group in self.found.items()}, reports)
+        self._marks_told = False
 
     def texts(self, texts: list[Text], use: _Use) -> tuple[Node | None, bool]:
         """Understand the entries of a criteria or exemption list. Returns the tree (None: nothing) and whether all is well."""
@@ -151,40 +129,25 @@ class _Compiler:
         return any_of(nodes), len(self.reports.errors) == before
 
     def address(self, text: Text, use: _Use) -> list[Node] | None:
-        """An exemption may be an address, a CIDR, a MAC address or a group: it exempts flows with it at either end.
-
-        None when it is none of these.
-        """
-        word = text.value.strip()
-        if word.startswith("@"):
-            name = word[1:]
-            members = self.groups.get(name)
-            if name in self.named.meaning:
-                device = self.named.meaning[name]
-                if device is None:
-                    message = about(use.what, f"the device {quote(name)} cannot be used")
-                    hint = "its error is reported at its own place"
-                    self.reports.error("device-unusable", text.place, message, hint=hint, consequence=use.instead)
-                return [Test("device", "==", device, f"device == {word}")] if device else []
-            if members is None:
-                hint = did_you_mean(name, (*self.groups, *self.named.meaning)) or "there are no address groups or devices"
-                message = about(use.what, f"unknown address group or device {quote(word)}")
-                self.reports.error("unknown-address-group", text.place, message, hint=hint, consequence=use.instead)
-                return []
-            if word[1:] in self.broken_groups:
-                message = about(use.what, f"entries of the address group {quote(word)} could not be read")
-                self.reports.error("address-group-unusable", text.place, message, consequence=use.instead)
-            return [Test("ip", "==", members, f"ip == {word}"), Test("mac", "==", members, f"mac == {word}")]
-        value = parse_address(word)
-        if isinstance(value, Network):
-            return [Test("ip", "==", value, f"ip == {word}")]
-        if isinstance(value, bytes):
-            return [Test("mac", "==", value, f"mac == {word}")]
-        if _ADDRESS_LIKE.fullmatch(word):
-            message = about(use.what, f"{quote(word)} is not an IP address, network or MAC address")
-            self.reports.error("bad-address", text.place, message, consequence=use.instead)
+        """Understand an exemption that is an address, a device or a group; None for one that is an expression."""
+        try:
+            found = bare_address(text.value, self.groups, self.named.meaning)
+        except ExpressionError as error:
+            message = about(use.what, error.message)
+            self.reports.error(error.code, text.at(error.offset), message, hint=error.hint, consequence=use.instead)
             return []
-        return None
+        for node in found or ():
+            members = node.value if isinstance(node, Test) else None
+            if not isinstance(members, Members):
+                continue
+            if members.name in self.broken_groups:
+                message = about(use.what, f"entries of the address group '@{members.name}' could not be read")
+                self.reports.error("address-group-unusable", text.place, message, consequence=use.instead)
+            elif not members.networks and not members.macs:
+                message = about(use.what, f"the address group '@{members.name}' is empty, so no flow is exempt because of it")
+                self.reports.warning("empty-group", text.place, message)
+            break
+        return found
 
     def expressions(self, text: Text, use: _Use) -> list[Node]:
         what, consequence = use.what, use.instead
@@ -197,17 +160,33 @@ class _Compiler:
             unmet = use.unmet if code in _UNKNOWN_NAMES else ""
             self.reports.warning(code, place, about(what, message), hint=hint, consequence=unmet, excerpt=lines)
 
+        def info(code: str, message: str, offset: int, hint: str) -> None:
+            place, lines = shown(offset)
+            self.reports.info(code, place, about(what, message), hint=hint, excerpt=lines)
+
         named = self.named
-        context = Context(self.catalogue, self.groups, named.meaning, named.every, self.broken_groups, use.spares, warn)
+        context = Context(self.catalogue, self.groups, named.meaning, named.every, self.broken_groups, use.spares, warn, info)
         nodes, errors = understand(separate_lines(text.value), context)
         for error in errors:
             place, lines = shown(error.offset)
             self.reports.error(
                 error.code, place, about(what, error.message), hint=error.hint, consequence=consequence, excerpt=lines
             )
+        read = {find(name).name for node in nodes for name in attributes_of(node)}
+        if "fwmark" in read:
+            self.tell_of_marks(text.place, what)
         if not nodes and not errors:
             self.reports.error("empty-text", text.place, f"{what or 'the text'} is empty", consequence=consequence)
         return nodes
+
+    def tell_of_marks(self, place: Place | None, what: str) -> None:
+        """Say once that marks are asked for."""
+        if self._marks_told:
+            return
+        self._marks_told = True
+        message = about(what, "netifyd knows no conntrack marks on the LAN, and OpenWrt's build knows none at all")
+        consequence = "the daemon asks conntrack for the mark of each flow that has none: some 15 microseconds each"
+        self.reports.info("marks-looked-up", place, message, consequence=consequence)
 
     def action(self, action: Action, policy: Policy) -> CompiledAction:
         """Understand an action; of one that has an error, its last good version."""
@@ -224,6 +203,7 @@ class _Compiler:
                 consequence="nearly every flow matches",
             )
         exemptions, fine = self.texts(action.exemptions, _exemptions(f"{name}: exemption", left_out))
+        report_one_version(action, policy, criteria, exemptions, self.catalogue, self.reports)
         code = inactive_code(action, policy)
         if action.enabled and not (good and fine and criteria):
             code = BROKEN
@@ -231,12 +211,12 @@ class _Compiler:
         if last is not None:
             return self.last_good(last, policy)
         if action.enabled and code != BROKEN and not action.faulty:
-            self.keeping.good.actions[action.name] = action
+            self.keeping.keep(action)
         return CompiledAction(action, criteria, exemptions, code)
 
     def last_good(self, action: Action, policy: Policy) -> CompiledAction:
         """Understand the last good version of an action; what was said of it then is not repeated."""
-        self.keeping.good.actions[action.name] = action
+        self.keeping.keep(action)
         criteria = self.kept(action.criteria, _Use("", "", spares=action.halt_on_match))
         exemptions = self.kept(action.exemptions, _exemptions("", ""))
         usable = criteria is not None and (exemptions is not None or not action.exemptions)
@@ -265,6 +245,7 @@ def compile_policy(
     """
     reports = reports if reports is not None else Reports()
     keeping = Keeping(LastGood.unpack(last_good, Server))
+    paths = sources.confine(paths)
     policy = load(sources, paths, reports, keeping)
     if policy is None:
         return None, reports
@@ -296,7 +277,10 @@ def understand_policy(
     else:
         slots = provision(wanted, None, reports)
     slots += pf.provision(wanted, policy.target_globals["pftable"])
-    slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths)
+    slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths, keeping)
+    for slot in slots:
+        if "mark" in slot["fields"]:
+            compiler.tell_of_marks(policy.targets[slot["target"]].place, f"target {quote(slot['target'])}")
     hours = schedules(policy, uci, reports, paths)
     return Compiled(policy, actions, exemptions, slots, compiler.catalogue, keeping, hours, compiler.named.devices, reports)
 
@@ -335,114 +319,3 @@ def named_devices(sources: Sources, paths: Paths, texts: Sequence[object]) -> Na
         return None
     policy = load(replace(sources, salvage=True), paths, Reports())
     return (policy.devices, policy.device_groups) if policy else None
-
-
-# -- the image ---------------------------------------------------------------------------------------------------------
-
-
-def interface_test(interface: str) -> Node:
-    """Return the test that an action's `interface` makes of a record."""
-    if interface == "*":
-        return Everything()
-    if interface in ("lan", "wan"):
-        return Test("side", "==", 1 if interface == "lan" else -1, interface)
-    return Test("interface", "==", interface, interface)
-
-
-def decision(compiled: Compiled, generator: Generator) -> tuple[str, dict[str, object]]:
-    """Return the source of `mask(r, f)` (see `expression.index`), and what its bits mean: part of the image."""
-    index = Index(generator)
-    everywhere = index.add(compiled.exemptions) if compiled.exemptions else []
-    criteria: list[tuple[int, ...]] = []
-    exemptions: list[tuple[int, ...]] = []
-    for item in compiled.actions:
-        used = not item.code and item.criteria is not None
-        here = And((interface_test(item.action.interface), item.criteria), "") if used and item.criteria else None
-        criteria.append(tuple(index.add(here) if here else ()))
-        exemptions.append(tuple(index.add(item.exemptions) if here and item.exemptions else ()))
-    source = index.source()
-    return source, {
-        "memos": index.memos,
-        "direct": index.direct,
-        "everywhere": tuple(everywhere),
-        "criteria": criteria,
-        "exemptions": exemptions,
-        "halts": tuple(number for number, item in enumerate(compiled.actions) if item.action.halt_on_match),
-    }
-
-
-def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compile_source) -> dict[str, object]:
-    """Return the policy image: plain data that the daemon can load without any of this. `code_of`: what its source becomes."""
-    policy = compiled.policy
-    generator = Generator()
-    source, meaning = decision(compiled, generator)
-    names = [f"key{index}" for index in range(len(compiled.slots))]
-    source += "".join(key_source(name, slot) for name, slot in zip(names, compiled.slots, strict=True))
-    uses_categories = "categories(f)" in source
-    reports = compiled.reports
-    last_good = compiled.keeping.good.pack()
-    if not last_good:
-        reports.warning(
-            "last-good-too-large",
-            None,
-            "the policy is too large for the daemon to keep the last good version of its sections",
-            consequence="a section that has an error later is left out",
-        )
-    applied = [(item.action, item.criteria, item.exemptions) for item in compiled.actions if not item.code and item.criteria]
-    cause, decides = causes(policy, compiled.exemptions, applied, compiled.schedules, compiled.slots)
-    return {
-        "format": image.FORMAT,
-        "code": code_of(source),
-        "constants": generator.constants,
-        "patterns": generator.patterns,
-        "actions": [
-            (item.action.name, item.action.enabled, item.reason, tuple(dict.fromkeys(item.action.targets)), item.code)
-            for item in compiled.actions
-        ],
-        "targets": [
-            {
-                "name": target.name,
-                "type": target.type,
-                "enabled": target.enabled,
-                "active": target_is_active(target),
-                "interface": target.interface,
-                "cut": target.cut and target.type != "pftable",
-                "options": target.options if target.type == "log" else {},
-                "trouble": target.trouble,
-                "cause": cause[target.name],
-                "channel": channel_data(target) if target.channel else {},
-                "events": target.options.get("flow_events", ()),
-                "slots": tuple(i for i, slot in enumerate(compiled.slots) if slot["target"] == target.name),
-            }
-            for target in policy.targets.values()
-        ],
-        # `note` is for status displays; the daemon does not use it.
-        "slots": [{key: value for key, value in slot.items() if key != "note"} for slot in compiled.slots],
-        "categories": catalogue.category_rows(compiled.catalogue) if uses_categories else (b"", b""),
-        "devices": device_rows(compiled.devices),
-        "leases": (policy.lease_files, [(host.mac, host.name, host.address) for host in policy.hosts]),
-        **meaning,
-        "windows": compiled.schedules.windows,
-        "zone": compiled.schedules.changes,
-        "zone_name": compiled.schedules.zone,
-        "hours": [in_words(*windows) for windows in compiled.schedules.windows],
-        "schedules": [compiled.schedules.of.get(item.action.name, -1) for item in compiled.actions],
-        "decides": decides,
-        "reprocess": policy.reprocess_flows,
-        "max_flows": policy.main["max_flows"],
-        "names": json.dumps(catalogue.rows(compiled.catalogue), separators=(",", ":")).encode(),
-        "log_level": policy.main["log_level"],
-        "files": policy.files,
-        "kept": [{"kind": kind, "name": name} for kind, name in compiled.keeping.kept],
-        "last_good": last_good,
-        **findings_of(reports),
-    }
-
-
-def findings_of(reports: Reports) -> dict[str, object]:
-    """Return the part of an image that tells of the compilation: all that there is of one that failed."""
-    return {
-        "reports": [report.as_dict() for report in reports.items],
-        "errors": len(reports.errors),
-        "warnings": len(reports.warnings),
-    }

@@ -13,11 +13,14 @@ from typing import Any
 
 from ..daemon.devices.configured import Devices
 from ..daemon.engine.hours import shown
+from ..daemon.engine.networks import TWICE, Networks
 from ..daemon.engine.policy import namespace
-from ..daemon.engine.view import View
+from ..daemon.engine.view import View, address
 from ..daemon.targets.connections.slot import NO_LABEL, automatic
+from ..daemon.targets.prepared import only_address
 from ..daemon.targets.target import interface_test
 from ..daemon.targets.texts import reader
+from .assemble import chooses_side
 from .catalogue import category_rows
 from .compile import Compiled, CompiledAction
 from .config.devices import device_rows
@@ -79,21 +82,27 @@ def on_interface(interface: str, record: dict[str, Any]) -> bool:
 class Explainer:
     """Explains what one compiled policy does with flow records."""
 
-    def __init__(self, compiled: Compiled) -> None:
+    def __init__(self, compiled: Compiled, networks: Networks | None = None) -> None:
+        """`networks`: those that are ours, by which records are oriented; None: they stay as they are."""
         self._compiled = compiled
         self.devices = Devices(device_rows(compiled.devices))
         """By their MAC addresses and the addresses of the configuration, and by what somebody tells them."""
+        self._networks = networks
+        self._known = networks or Networks()
         self._view = View(*category_rows(compiled.catalogue), self.devices)
         self._walker = Walker(self._view)
         self._keys: dict[str, Callable[[dict[str, Any], dict[str, Any]], bytes]] = {}
         """Functions that make elements, by their source, as the daemon has them."""
 
-    def explain(self, record: dict[str, Any], at: tuple[int, int] | None = None) -> Verdict:
+    def explain(self, record: dict[str, Any], at: tuple[int, int] | None = None, twice: bool = False) -> Verdict:
         """Walk the policy for one flow record, which must be one that `stream.records` accepts.
 
-        `at`: (weekday, second of the day) for actions with hours; None: now, in the policy's zone.
+        `at`: (weekday, second of the day) for actions with hours; None: now, in the policy's zone. `twice`: another interface
+        reports this flow, too.
         """
         compiled = self._compiled
+        if self._networks is not None:
+            twice = bool(self._networks.orient(record, record["flow"], 1) & TWICE)
         at = at or compiled.schedules.now()
         verdict = Verdict(record["flow"]["digest"])
         if compiled.exemptions is not None:
@@ -104,7 +113,7 @@ class Explainer:
         halted = ""
         names: dict[str, None] = {}
         for item in compiled.actions:
-            step = self._step(item, record, halted, at)
+            step = self._step(item, record, halted, at, twice)
             verdict.steps.append(step)
             if step.outcome == "matched":
                 names.update(dict.fromkeys(item.action.targets))
@@ -114,7 +123,7 @@ class Explainer:
             self._effect(name, record, verdict)
         return verdict
 
-    def _step(self, item: CompiledAction, record: dict[str, Any], halted: str, at: tuple[int, int]) -> Step:
+    def _step(self, item: CompiledAction, record: dict[str, Any], halted: str, at: tuple[int, int], twice: bool) -> Step:
         name = item.action.name
         hours = self._compiled.schedules
         if item.reason:
@@ -124,6 +133,8 @@ class Explainer:
         if not on_interface(item.action.interface, record):
             where = f"{record.get('interface', '?')} ({'lan' if record.get('internal') else 'wan'})"
             return Step(name, "other interface", (f"interface is '{item.action.interface}', the flow is on {where}",))
+        if twice and not chooses_side(item, self._compiled.policy):
+            return Step(name, "duplicate", ("another interface reports this flow, too, and this action names no side",))
         if item.exemptions is not None:
             exempt, why = self._walker.reasons(item.exemptions, record)
             if exempt:
@@ -157,6 +168,7 @@ class Explainer:
             for slot in slots:
                 try:
                     text = self._in_words(slot, record)
+                    self._refuse_ours(slot, flow)
                 except (ValueError, OSError) as failure:
                     verdict.skipped[name] = f"the flow has no element here: {failure}"
                 else:
@@ -167,6 +179,12 @@ class Explainer:
                 )
         if target.cut and target.type != "pftable" and name in verdict.effects:
             verdict.effects[name].append("the connection is cut: its next packet goes through the firewall rules again")
+
+    def _refuse_ours(self, slot: Slot, flow: dict[str, Any]) -> None:
+        """Raise ValueError where an element would be nothing but an address that must not be one (see `Networks.forbids`)."""
+        end = only_address(slot)
+        if end and (self._known.forbids if end == "other" else self._known.forbids_local)(address(flow[end + "_ip"])):
+            raise ValueError("the address is of our own networks, the router's, or no single host's")
 
     def _in_words(self, slot: Slot, record: dict[str, Any]) -> str:
         """Return what a flow gets in a slot. Raises ValueError or OSError when it gets nothing."""
@@ -197,6 +215,6 @@ class Explainer:
         return text
 
 
-def explain(compiled: Compiled, record: dict[str, Any], at: tuple[int, int] | None = None) -> Verdict:
+def explain(compiled: Compiled, record: dict[str, Any], at: tuple[int, int] | None = None, twice: bool = False) -> Verdict:
     """Explain one flow record: see `Explainer.explain`."""
-    return Explainer(compiled).explain(record, at)
+    return Explainer(compiled).explain(record, at, twice)

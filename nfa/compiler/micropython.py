@@ -15,8 +15,9 @@ from typing import Any
 
 from ..image.micropython import seal
 from ..image.plain import dump
+from .assemble import image_of
 from .base.report import quote
-from .compile import Compiled, image_of
+from .compile import Compiled
 from .config.features import inactive_code
 from .expression.regex import RegexError, compile_pattern
 from .expression.tree import And, Node, Not, Or, Pattern, Test

@@ -16,10 +16,12 @@ import sys
 import time
 
 from .. import __version__
+from . import signals
 from .base.dispatcher import Dispatcher
 from .base.files import write_whole
 from .base.messages import Log
 from .bus import methods
+from .bus.calls import Refused
 from .bus.control import Control
 from .bus.news import News
 from .bus.ubus import OK, UNKNOWN_ERROR, Ubus, find_socket
@@ -40,6 +42,7 @@ if MYPY:
     from collections.abc import Callable, Generator
     from typing import Any
 
+    from .adopt import Adopter
     from .engine.policy import Plan
     from .sinks.hub import Hub
     from .targets.pf import Tables
@@ -126,6 +129,7 @@ class Daemon(Loop):
         self._work: list[tuple[Work, Reply]] = []
         """Lists that are made in slices: (generator, reply)."""
         self._connected = False
+        self._adoption: Adopter | None = None
         for step in (self.tell_matches, self.go_on, self.loader.begin):
             dispatcher.step(step)
         self.log_level(settings.get("log_level", "") or "notice")
@@ -142,6 +146,7 @@ class Daemon(Loop):
         self.log.say("notice", "version " + __version__ + " started")
         insist = self.dispatcher.insist
         insist(self.healing.open, self.dispatcher)
+        insist(self.interfaces.open, self.dispatcher)
         if self.ubus is not None:
             insist(self.ubus.open, self.dispatcher)
         try:
@@ -158,6 +163,9 @@ class Daemon(Loop):
         signal.set_wakeup_fd(alarm, warn_on_full_buffer=False)
         for number, handler in ((signal.SIGTERM, self.on_stop), (signal.SIGINT, self.on_stop), (signal.SIGHUP, self.on_hup)):
             signal.signal(number, handler)
+        signals.release()
+        if signals.heard.stop:
+            self.running = False
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # inherited as ignored, children would be reaped by the kernel
         self.dispatcher.watch(wake, select.POLLIN, self._woken)
@@ -177,6 +185,8 @@ class Daemon(Loop):
         """End: nothing new comes in, what is pending goes out, flush_on_destroy is honoured. A fault in one part keeps none of
         the others from being done."""
         guard = self.dispatcher.guard
+        if self._adoption is not None:
+            guard(self._adoption.close)
         guard(self.end)
         guard(self._hand_over)
         guard(self.children.close)
@@ -257,8 +267,19 @@ class Daemon(Loop):
     # -- the source -----------------------------------------------------------------------------------------------------
 
     def tell_connected(self) -> None:
+        if self.loader.adopts and self.client.connects == 1:
+            self.adopt(False, self._tell_adopted)
         self._connected = True
         self.news.tell("source", {"state": "connected", "uri": self.client.uri})
+
+    def _tell_adopted(self, status: int, data: "dict[str, Any] | None") -> None:
+        """Report what the option `adopt` did."""
+        found = data or {}
+        if status != OK:
+            self.log.say("warning", "option adopt: " + str(found.get("error")))
+            return
+        told = str(found["tcp"]) + " TCP connections will be reset, " + str(found["deleted"]) + " conntrack entries deleted"
+        self.log.say("notice", "option adopt: connections that began before nfa begin again: " + told)
 
     def tell_lost(self, why: str) -> None:
         """Tell those who listen that the source is lost, if it was there."""
@@ -304,8 +325,16 @@ class Daemon(Loop):
     def work(self, generator: "Work", reply: "Reply") -> None:
         """Do something in slices, one in a turn of the loop; what the generator returns is the answer."""
         if len(self._work) >= MAX_WORK:
-            raise methods.Refused(UNKNOWN_ERROR, "too many searches at the same time; try again")
+            raise Refused(UNKNOWN_ERROR, "too many searches at the same time; try again")
         self._work.append((generator, reply))
+
+    def adopt(self, dry: bool, reply: "Reply") -> None:
+        """Have the connections that began before nfa begin again; `dry`: only count them. Raises Refused."""
+        if self._adoption is None:
+            from .adopt import Adopter
+
+            self._adoption = Adopter(self)
+        self._adoption.begin(dry, reply)
 
     def tell_target(self, target: str, where: str, trouble: str) -> None:
         """A target's set cannot be used, or (trouble "") can be again."""

@@ -9,8 +9,8 @@ import time
 
 from ..image import cpython as image
 from .base.dispatcher import NEVER
-from .base.findings import finding, log_line
-from .bus import methods
+from .base.findings import Found, finding
+from .bus.calls import Refused
 from .bus.ubus import INVALID_ARGUMENT, OK, UNKNOWN_ERROR
 from .engine.policy import Policy
 from .processes.child import Job
@@ -22,7 +22,6 @@ if MYPY:
     from typing import Any, Protocol
 
     from .base.dispatcher import Dispatcher
-    from .base.findings import Finding
     from .base.messages import Log
     from .bus.news import News
     from .engine.engine import Engine
@@ -109,6 +108,8 @@ class Loader:
         """
         self.wanted = True
         """The configuration is to be compiled."""
+        self.adopts = False
+        """Connections that began before are to begin again when netifyd is first connected to."""
         self._asked: list[Reply] = []
         """Who waits for the outcome of the next compilation; `_waiting`: of the present one."""
         self._waiting: list[Reply] = []
@@ -118,10 +119,7 @@ class Loader:
         """What a policy may name, as JSON: `apps`, `protocols` and `categories`, each a list of rows."""
         self._last_good = b""
         """The last good version of each section of the policy, for the next compilation: see `nfa.compiler.config.lastgood`."""
-        self._found: tuple[int, int, list[Finding]] = (0, 0, [])
-        """What the last compilation found: how many errors and warnings, and the first of them, errors before others."""
-        self._own: dict[str, Finding] = {}
-        """What only the daemon knows of the active policy, by code."""
+        self._found = Found(SHOWN_REPORTS)
         self._watched = Watched(daemon.dispatcher, self._changed)
         self._began = 0.0
         """When the present compilation began, monotonic seconds; 0.0: there is none."""
@@ -133,7 +131,7 @@ class Loader:
         """Compile the configuration again, and reply with the result once there is one."""
         self.wanted = True
         if len(self._asked) >= MAX_ASKED:
-            raise methods.Refused(UNKNOWN_ERROR, "a reload is already queued; too many callers wait for its result")
+            raise Refused(UNKNOWN_ERROR, "a reload is already queued; too many callers wait for its result")
         self._asked.append(reply)
 
     def begin(self) -> None:
@@ -260,6 +258,7 @@ class Loader:
             return
         old, daemon.engine.policy = daemon.engine.policy, policy
         daemon.engine.max_flows = data["max_flows"]
+        self.adopts = data["adopt"]
         self._names = data["names"]
         self._last_good = data["last_good"]
         self.info["last_good"] = data["kept"]
@@ -273,7 +272,7 @@ class Loader:
             insist(daemon.log_level, data["log_level"])
         insist(daemon.healing.watch)
         insist(self._succeed, policy, old, causes)
-        insist(self._join_reports, self._own.values())
+        self.info.update(self._found.joined())
         insist(daemon.registry.retire, unused)
         insist(self._tell_active, policy)
 
@@ -295,7 +294,7 @@ class Loader:
         daemon.activated(policy)
         if not policy.keeps:
             engine.kept.clear()
-            self._own.clear()
+            self._found.own.clear()
         if old is None:
             daemon.take_over()
             return
@@ -303,7 +302,7 @@ class Loader:
         turned = policy.turned(old)
         if policy.decides == old.decides and not turned:
             return
-        self._own.clear()
+        self._found.own.clear()
         ended = policy.ended(turned)
         for target in daemon.registry.described:
             if causes.get(target["name"], target["cause"]) != target["cause"]:
@@ -323,31 +322,16 @@ class Loader:
 
     def _tell_reports(self, data: "Image") -> None:
         """Report the compiler's findings."""
-        say = self._daemon.log.say
-        reports: list[Finding] = data["reports"]
-        more = len(reports) - SHOWN_REPORTS
-        if more > 0:
-            reports = sorted(reports, key=lambda found: found["severity"] != "error")[:SHOWN_REPORTS]
-        for found in reports:
-            say(*log_line(found))
-        if more > 0:
-            say("warning", "config: " + str(more) + " more; see: nfa check")
-        self._found = data["errors"], data["warnings"], reports
-        self._join_reports(() if data.get("failed") else self._own.values())
+        for level, text in self._found.take(data):
+            self._daemon.log.say(level, text)
+        self.info.update(self._found.joined(not _loaded(data)))
         self._watched.use(data["watch"])
         self.info["watched"] = self._watched.files
-
-    def _join_reports(self, own: "Iterable[Finding]") -> None:
-        """Put together what the compiler found, and the warnings of what only the daemon knows."""
-        warnings = list(own)
-        errors, others, reports = self._found
-        self.info["errors"], self.info["warnings"] = errors, others + len(warnings)
-        self.info["reports"] = (warnings + reports)[:SHOWN_REPORTS]
 
     def _warn(self, code: str, text: str) -> None:
         """Report what only the daemon can know of a policy, along with the compiler's warnings."""
         self._daemon.log.say("warning", text)
-        self._own[code] = finding("warning", code, text)
+        self._found.own[code] = finding("warning", code, text)
 
     def _use_source(self, uri: str, name: str) -> None:
         """Read from where the configuration (or the command line) says: `uri`, "" when the host of `name` has no address now.
@@ -384,16 +368,14 @@ class Loader:
         running = time.monotonic() - self._began
         if self._began and running >= SLOW:
             seconds = str(int(running)) + " seconds"
-            raise methods.Refused(
-                UNKNOWN_ERROR, "the compiler has been running for " + seconds + "; try again when it has finished"
-            )
+            raise Refused(UNKNOWN_ERROR, "the compiler has been running for " + seconds + "; try again when it has finished")
         encoded = json.dumps(given).encode() + b"\n"
         if len(encoded) > MAX_QUESTION:
-            raise methods.Refused(INVALID_ARGUMENT, "the request is longer than " + str(MAX_QUESTION) + " bytes")
+            raise Refused(INVALID_ARGUMENT, "the request is longer than " + str(MAX_QUESTION) + " bytes")
         encoded += self._last_good
         job = Job(name, "nfa.cli.answer", arguments, encoded, ANSWER_LIMIT, MAX_ANSWER, done)
         if not self._daemon.children.add(job):
-            raise methods.Refused(UNKNOWN_ERROR, "too many requests at the same time; try again")
+            raise Refused(UNKNOWN_ERROR, "too many requests at the same time; try again")
 
     def names(self, kind: str) -> "list[dict[str, Any]]":
         """Return rows of what a policy may name: those of the compiler, and what the connected agent announced besides."""

@@ -11,10 +11,13 @@ import select
 import time
 
 from .base.dispatcher import NEVER, Dispatcher
+from .base.findings import sentences
 from .base.messages import Log
 from .base.portable import monotonic
+from .bus import origins
 from .bus.control import Control
 from .engine.engine import Engine
+from .netlink.interfaces import Interfaces
 from .stream.client import Client
 from .targets.registry import Registry
 from .targets.sets.healing import Healing
@@ -22,9 +25,13 @@ from .targets.sets.healing import Healing
 MYPY = False
 if MYPY:
     from collections.abc import Iterable, Iterator
+    from typing import Any
 
     from .devices.learning import Learner
     from .engine.policy import Policy
+    from .targets.connections.entries import Entries
+
+    Flow = dict[str, Any]
 
 TURN_SECONDS = 0.02
 """How long a turn may be for the sake of records, live flows that are re-evaluated, or elements that are restored."""
@@ -56,6 +63,11 @@ class Loop:
         self.control = control
         self.learner: Learner | None = None
         """Who learns the addresses of devices; None as long as nobody needs it."""
+        self.interfaces = Interfaces(engine.networks.learn, log.say)
+        registry.networks = engine.networks
+        self.entries: Entries | None = None
+        engine.networks.original = self._inner_end
+        engine.find_mark = self._mark
         self.running = True
         self._again: Iterator[Exception | None] | None = None
         """The live flows that are being re-evaluated; `_ended` and `_begins`: with these arguments of `begin_again`."""
@@ -68,8 +80,11 @@ class Loop:
         self._taken_at = 0.0
         self._descriptor = -1
         """netifyd's socket, as it is watched; `_followed`: the client's state that is known."""
-        self._followed: tuple[str, int, int] = ("waiting", 0, 0)
+        self._followed: tuple[str, int, int, int] = ("waiting", 0, 0, 0)
         self._told = ""
+        """Why there is no connection, as was said last; "" when it was said that there is one."""
+        self._silent_told = 0
+        """The connection of which it was reported that nothing comes, by its number."""
         self._longest = [0.0, 0.0]
         """The longest turn in this minute and in the one before, seconds."""
         dispatcher.on_memory_error = self.free_memory
@@ -79,6 +94,22 @@ class Loop:
         self._healing_due = dispatcher.at(NEVER, self._wake)
         for step in (self.take_rest, self.match_again, self.release, self.commit, self.heal, self.pack):
             dispatcher.step(step)
+
+    # -- conntrack ----------------------------------------------------------------------------------------------------
+
+    def _asked(self) -> "Entries":
+        """Return what asks conntrack about flows: only those who need that have it in memory."""
+        if self.entries is None:
+            from .targets.connections.entries import Entries
+
+            self.entries = Entries()
+        return self.entries
+
+    def _inner_end(self, flow: "Flow") -> bytes | None:
+        return self._asked().inner(flow)
+
+    def _mark(self, flow: "Flow") -> int:
+        return self._asked().mark(flow)
 
     # -- what others add --------------------------------------------------------------------------------------------
 
@@ -118,12 +149,23 @@ class Loop:
         guard(self.engine.tick, now)
         guard(self.registry.tick, now)
         guard(self.healing.tick, moment)
+        guard(self._tell_silence)
         if now % 60 == 0:
             self._longest = [0.0, self._longest[0]]
+
+    def _tell_silence(self) -> None:
+        """Report once for each connection that netifyd sends nothing."""
+        silence = origins.silent(self) if self._silent_told != self.client.connects else None
+        if silence is not None:
+            self._silent_told = self.client.connects
+            self.log.say("warning", sentences(silence))
 
     def end(self) -> None:
         """Nothing new comes in any more."""
         self.disconnect()
+        self.dispatcher.guard(self.interfaces.close)
+        if self.entries is not None:
+            self.dispatcher.guard(self.entries.close)
         self.dispatcher.end_steps()
         if self.learner is not None:
             self.learner.close()
@@ -139,7 +181,7 @@ class Loop:
         if self._descriptor >= 0:
             self.dispatcher.unwatch(self._descriptor)
             self._descriptor = -1
-        self._followed = "closed", 0, 0
+        self._followed = "closed", 0, 0, 0
         self.client.close()
 
     # -- the steps of each turn: they return whether they have more to do -------------------------------------------
@@ -261,6 +303,8 @@ class Loop:
             payloads = self.client.ready(moment)
         finally:
             self.follow_client()
+        if payloads:
+            self.engine.heard_at = moment
         self.take(payloads, int(moment) + 1)
 
     def take(self, payloads: list[bytes], now: int) -> None:
@@ -295,9 +339,11 @@ class Loop:
         client's calls that may change that: before its descriptor, if it was closed, is given to somebody else."""
         client = self.client
         self._reconnection.move(client.deadline or NEVER)
-        state = client.state, client.connects, client.failures
+        state = client.state, client.connects, client.failures, client.fruitless
         if state == self._followed:
             return
+        if client.state == "connected" and state[:2] != self._followed[:2]:
+            self.engine.census.begin(self.turn_now())
         self._followed = state
         descriptor = client.socket.fileno() if client.socket else -1
         if self._descriptor not in (-1, descriptor):
@@ -306,7 +352,8 @@ class Loop:
         if descriptor >= 0:
             event = select.POLLOUT if client.state == "connecting" else select.POLLIN
             self.dispatcher.watch(descriptor, event, self.read, self._client_broken)
-        if client.state == "connected":
+        # One that is closed again and again before it brought anything is reported once, not four times a second.
+        if client.state == "connected" and client.fruitless < 2 and (self._told or client.fruitless):
             self._told = ""
             self.log.say("notice", "connected to " + client.uri)
             self.tell_connected()

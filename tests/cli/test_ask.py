@@ -235,6 +235,34 @@ def test_status_tells_the_hours_and_the_clock_they_go_by(
     assert "sun-thu 21:00-6:30 (CET-1CEST,M3.5.0,M10.5.0/3, where it is sat 12:41): not now" in shown
 
 
+def test_health_is_one_line_and_an_exit_code(house: House, capsys: Capture) -> None:
+    """Monitoring takes a line and a number (Nagios: 0 ok, 1 warning, 2 critical); `nfa status` is 0 while nothing works."""
+    assert main(["status", "--health"]) == 0
+    line = capsys.readouterr().out
+    assert line.count("\n") == 1 and line.startswith("OK - connecting to ") and line.count("|") == 1
+    house.daemon.started -= 10
+    house.daemon.client.last_error = "no | such\nfile"
+    assert main(["status", "--health"]) == 2
+    line = capsys.readouterr().out
+    assert line.count("\n") == 1 and line.startswith("CRITICAL - netifyd is not connected: no / such") and line.count("|") == 1
+    assert main(["status", "--health", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["problems"][0]["of"] == "source"
+    house.daemon.client.state = "connected"
+    house.daemon.started -= 100
+    assert main(["status", "--health"]) == 1
+    assert capsys.readouterr().out.startswith("WARNING - netifyd is connected but has sent nothing |")
+
+
+def test_no_daemon_is_unknown_to_monitoring(tmp_path: Path, capsys: Capture) -> None:
+    """A check that finds nobody to ask must not say that all is well, nor be taken for wrong usage."""
+    absent = ["status", "--health", "--control", str(tmp_path / "absent.sock")]
+    assert main(absent) == 3
+    shown = capsys.readouterr()
+    assert shown.out.startswith("UNKNOWN - no daemon answers") and shown.out.count("\n") == 1 and shown.err == ""
+    assert main([*absent, "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["state"] == "unknown"
+
+
 def test_status_counts_what_was_skipped_and_who_reads(house: House, capsys: Capture) -> None:
     """Marks that never find their connection, and a sink that nobody reads, would look like targets without traffic."""
     data = house.result("status")

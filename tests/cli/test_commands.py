@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import agent_streams
 import pytest
 import samples
 from policies import config_of
@@ -133,8 +134,61 @@ def test_check_for_programs(tmp_path: Path, capsys: Capture) -> None:
     ]
     report = data["reports"][0]
     assert set(report) == {"severity", "code", "place", "message", "hint", "consequence", "excerpt"}
-    assert set(report["place"]) == {"file", "line", "column", "option", "package", "section", "property", "text"}
+    assert set(report["place"]) == {"file", "line", "column", "option", "package", "section", "property", "pointer", "text"}
     assert (report["severity"], report["code"]) == ("error", "unknown-attribute")
+
+
+def test_check_strict_takes_no_warning(tmp_path: Path, capsys: Capture) -> None:
+    """A script that deploys policies would deploy one that does nothing."""
+    warned = policy(tmp_path, {"good": ["app == 'youtube'"]})
+    arguments = ["check", "-c", warned, "--no-uci", "--state-dir", str(tmp_path)]
+    assert main(arguments) == 0
+    for more in ([], ["--json"], ["-q"]):
+        assert main([*arguments, "--strict", *more]) == 1
+    policy(tmp_path, {"good": ["app == 'youtube';"]})
+    assert main([*arguments, "--strict"]) == 0
+
+
+def test_each_finding_names_the_value_by_its_path(tmp_path: Path, capsys: Capture) -> None:
+    """A program that mends or shows a configuration would have to find the value by line and column."""
+    file = tmp_path / "policy.json"
+    document = {
+        "version": 1,
+        "acions": {},
+        "timezone": "Mars/Olympus",
+        "exemptions": ["192.168.1.1", "192.168.1.300"],
+        "actions": {
+            "a/b~c": {"criteria": ["app == 'youtube';", "ap == 1;"], "targets": ["t", "x"], "priorty": 1},
+            "b": {"criteria": "port == 70000;", "targets": "t", "time_of_day": {"day": ["mon", "moon"]}},
+        },
+        "targets": {"t": {"target_type": "log", "path": "/etc"}, "u": {"target_type": "nftset"}},
+        "target_defaults": {"log": {"interval": "x"}},
+    }
+    file.write_text(json.dumps(document, indent=1))
+    main(["check", "-c", str(file), "--no-uci", "--json", "--state-dir", str(tmp_path)])
+    found = json.loads(capsys.readouterr().out)["reports"]
+    pointers = {report["place"]["pointer"] for report in found}
+    assert pointers >= {
+        "/acions", "/timezone", "/exemptions/1", "/actions/a~1b~0c/criteria/1", "/actions/a~1b~0c/targets/0",
+        "/actions/a~1b~0c/targets/1", "/actions/a~1b~0c/priorty", "/actions/b/criteria", "/targets/t/path", "/targets/u",
+        "/target_defaults/log/interval", "/actions/b/time_of_day/day/1",
+    }  # fmt: skip
+    for pointer in pointers:
+        value: Any = document
+        for part in pointer.split("/")[1:]:
+            name = part.replace("~1", "/").replace("~0", "~")
+            value = value[int(name)] if isinstance(value, list) else value[name]
+    assert all(report["code"] for report in found)
+
+
+def test_a_finding_in_uci_names_its_option(tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "netify-proc-flow-actions").write_text("config action 'a'\n\tlist criteria 'ap == 1;'\n\tlist target 'x'\n")
+    main(["check", "-u", str(tmp_path), "--json", "--state-dir", str(tmp_path)])
+    found = json.loads(capsys.readouterr().out)["reports"]
+    assert {report["place"]["option"] for report in found} >= {
+        f"netify-proc-flow-actions.a.{name}" for name in ("criteria", "target")
+    }
+    assert {report["place"]["pointer"] for report in found} == {""}
 
 
 def test_check_of_what_is_not_there(tmp_path: Path, capsys: Capture) -> None:
@@ -283,3 +337,80 @@ def test_no_colours_in_a_pipe(tmp_path: Path, command: list[str]) -> None:
     )  # fmt: skip
     assert b"\x1b" not in done.stdout + done.stderr
     assert done.stdout
+
+
+def test_names_of_all_kinds_are_searched_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who looked for Zoom among the applications was asked whether he meant Zattoo; it is a protocol."""
+    where = ["--state-dir", str(tmp_path), "--control", str(tmp_path / "none")]
+    assert main(["apps", "zoom", *where]) == 0
+    out, err = capsys.readouterr()
+    assert out.split() == ["248", "protocol", "==", "'zoom'"]
+    assert err == "no application has 'zoom' in its name\n"
+    assert main(["protocols", "Games", *where]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("protocol == 'riot/games'")
+    assert "    12  application_category == 'games'" in lines
+    assert "     7  protocol_category == 'games'" in lines
+    assert main(["apps", "zoom", "--json", *where]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["application"] == {}
+    assert data["protocol"] == {"zoom": 248}
+    assert main(["apps", *where]) == 0
+    assert "protocol ==" not in capsys.readouterr().out
+
+
+# -- the networks of a recording -----------------------------------------------------------------------------------------
+
+REVERSED = str(Path(agent_streams.__file__).with_name("static-route-reversed.jsonl"))
+PAIRS = str(Path(agent_streams.__file__).with_name("nat-lan-wan-pairs.jsonl"))
+LAB = "192.168.1.0/24,fd00:1::/64,81.2.3.1"
+
+
+def test_eval_orients_a_recording_by_networks_only_when_they_are_named(capsys: Capture) -> None:
+    """Truth vectors would change with the machine; or nobody could try an expression as the router evaluates it."""
+    expression = "local_ip == 192.168.1.10 && other_type == other_remote && other_port == 443;"
+    assert main(["eval", expression, REVERSED]) == 1
+    assert main(["eval", "--networks", LAB, "--json", expression, REVERSED]) == 0
+    out, err = capsys.readouterr()
+    assert "12 of 24 flow records match" in err
+    assert {json.loads(line)["flow"]["local_ip"] for line in out.splitlines()} == {"192.168.1.10"}
+
+
+def test_explain_orients_a_recording_by_networks_and_says_what_is_no_element(tmp_path: Path, capsys: Capture) -> None:
+    """It would show other effects than the daemon has."""
+    config = {
+        "version": 1,
+        "actions": {
+            "all": {"criteria": ["*"], "targets": ["far"]},
+            "wan": {"criteria": ["*"], "targets": ["far"], "interface": "wan"},
+        },
+        "targets": {"far": {"target_type": "nftset", "set_name": "far", "type": ["other_addr"], "managed": True}},
+    }
+    policy = tmp_path / "p.json"
+    policy.write_text(json.dumps(config))
+    usual = ["explain", "--no-uci", "-c", str(policy), "--json"]
+
+    def explained(*arguments: str) -> list[dict[str, Any]]:
+        assert main([*usual, *arguments]) == 0
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    assert {element for one in explained("--networks", LAB, REVERSED) for element in one["effects"].get("far", [])} == {
+        f"nftables set nfa far.v4: 77.77.77.{number} for 60 s" for number in (1, 2)
+    }
+    records = agent_streams.flows("nat-lan-wan-pairs")
+    outcomes = {}
+    for record, one in zip(records, explained("--networks", LAB, PAIRS), strict=True):
+        outcomes[record["flow"]["digest"][:6]] = [step["outcome"] for step in one["steps"]]
+        if record["flow"]["other_ip"] in ("fd00:1::10", "ff02::2", "ff02::1:ff00:1"):
+            assert "our own networks" in one["skipped"]["far"] and not one["targets"]
+    assert outcomes["64e9a5"] == outcomes["1f8f88"] == ["duplicate", "matched"]
+    assert outcomes["9b8363"] == ["matched", "matched"] and outcomes["ffb63d"] == ["matched", "other interface"]
+    assert not [one for one in explained(PAIRS) if "duplicate" in [step["outcome"] for step in one["steps"]]]
+
+
+@pytest.mark.parametrize("networks", ["", ",", "192.168.1.0/33", "lan", "192.168.1.0/24;10.0.0.0/8"])
+def test_wrong_networks_are_wrong_usage(networks: str, capsys: Capture) -> None:
+    """They would be no networks at all, and the answer another one."""
+    with pytest.raises(SystemExit) as end:
+        main(["eval", "--networks", networks, "*;", REVERSED])
+    assert end.value.code == 2 and "192.168.1.0/24" in capsys.readouterr().err

@@ -28,7 +28,7 @@ from nfa.compiler.config.options import COMMON_OPTIONS, TARGET_OPTIONS
 
 Capture = pytest.CaptureFixture[str]
 HOSTILE = "evil\x1b[31m\u202eexample"
-ACTION = {"criteria": "app == 'zoom';", "targets": ["t"]}
+ACTION = {"criteria": "protocol == 'zoom';", "targets": ["t"]}
 NFTSET = {"target_type": "nftset", "set_name": "x"}
 
 

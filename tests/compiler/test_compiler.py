@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from policies import Desk, compiled, config_of, json_only
 
 from nfa.cli import main
+from nfa.compiler.assemble import decision, image_of
 from nfa.compiler.base.paths import Paths
-from nfa.compiler.compile import compile_policy, decision, image_of, separate_lines
+from nfa.compiler.compile import compile_policy, separate_lines
 from nfa.compiler.explain import explain
 from nfa.compiler.expression.generate import Generator
 from nfa.image import cpython as image
@@ -281,3 +282,21 @@ def test_explain_and_check_know_sinks(tmp_path: Path, capsys: pytest.CaptureFixt
     assert explain(made, samples.flow()).effects == {"tell": ["an event to sink 'sink-log', channel 'video' (log)"]}
     assert main(["check", "-c", str(tmp_path / "policy.json"), "--no-uci", "--state-dir", str(tmp_path)]) == 0
     assert "sink of tell: sink-log, channel video (log)" in capsys.readouterr().out
+
+
+def test_a_policy_that_needs_marks_or_ja3_is_told_what_the_agent_has_of_them(tmp_path: Path) -> None:
+    """`fwmark` was 0 for ever with OpenWrt's netifyd, and nobody said so."""
+    actions = {"a": "fwmark == 0x10;", "b": "ct_mark == 2 || ja3 == 'e7';", "c": "app == 'youtube';"}
+    made, reports = compiled(tmp_path, config_of(actions))
+    assert [(report.code, report.severity) for report in reports.items] == [
+        ("marks-looked-up", "info"),
+        ("not-reported", "info"),
+    ]
+    assert image_of(made)["marks"] is True
+    targets = {"t": {"target_type": "nftset", "set_name": "t", "type": ["local_addr", "mark"], "managed": True}}
+    made, reports = compiled(
+        tmp_path, {"version": 1, "actions": {"a": {"criteria": ["*"], "targets": ["t"]}}, "targets": targets}
+    )
+    assert [report.code for report in reports.items] == ["marks-looked-up"] and image_of(made)["marks"] is True
+    made, reports = compiled(tmp_path, config_of({"c": "app == 'youtube';"}))
+    assert not reports.items and image_of(made)["marks"] is False

@@ -10,9 +10,10 @@ import pytest
 import samples
 from policies import Desk, config_of, json_only
 
+from nfa.compiler.assemble import image_of
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Reports
-from nfa.compiler.compile import Compiled, compile_policy, image_of
+from nfa.compiler.compile import Compiled, compile_policy
 from nfa.compiler.config.lastgood import LastGood
 from nfa.compiler.config.sources import Sources
 from nfa.compiler.explain import explain
@@ -200,6 +201,36 @@ def test_settings_with_an_error_keep_their_last_good_values(life: Life) -> None:
         assert ("configuration", "timezone") in life.kept and ("target_defaults of nftset", "table_name") in life.kept
     life.restart().reload(of_target(SET, **bad))
     assert life.made.policy.targets["t"].options["table_name"] != "mine"
+
+
+def test_a_label_whose_name_is_gone_keeps_its_bit(life: Life) -> None:
+    """Connections would lose their label, and with it their queue, because a file was written anew."""
+    names = life.folder / "connlabel.conf"
+    names.write_text("3 games\n")
+    config = config_of({"a": {"criteria": ["*"], "targets": ["t"]}})
+    config["targets"]["t"] = {"target_type": "ctlabel", "labels": ["games"]}
+    config["target_globals"] = {"ctlabel": {"connlabel_conf": str(names)}}
+    life.reload(config)
+    for _ in range(2):
+        names.write_text("4 game\n")
+        life.reload(config)
+        assert [slot["labels"] for slot in life.made.slots] == [1 << 3] and life.kept == [("target", "t")]
+    names.write_text("4 games\n")
+    life.reload(config)
+    assert [slot["labels"] for slot in life.made.slots] == [1 << 4] and not life.kept and not life.reports.errors
+
+
+def test_the_members_of_then_go_with_global_exemptions_whose_group_is_gone(life: Life) -> None:
+    """A group that was deleted by mistake: the office was no longer exempt."""
+    folder = life.folder / "address-groups.d"
+    folder.mkdir()
+    (folder / "10-office.conf").write_text(f"{OFFICE}\n")
+    config = config_of({"block": BLOCK}, exemptions=["@office"])
+    life.reload(config)
+    (folder / "10-office.conf").unlink()
+    for _ in range(2):
+        life.reload(config)
+        assert (life.actions(WEB), life.actions(ELSEWHERE), life.kept) == (None, ["block"], [("exemption", "global")])
 
 
 def test_what_is_no_object_at_all_loses_nothing(life: Life) -> None:

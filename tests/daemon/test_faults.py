@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from house import CONFIG, House, youtube
 
+from nfa.compiler.assemble import image_of
 from nfa.compiler.base.paths import Paths
-from nfa.compiler.compile import compile_policy, image_of
+from nfa.compiler.compile import compile_policy
 from nfa.compiler.config.sources import Sources
 from nfa.image import cpython as image
 
@@ -29,7 +30,7 @@ OLD: dict[str, Any] = CONFIG | {
     "targets": {
         "nft.video": {"target_type": "nftset", "set_name": "video", "managed": True, "type": ["other_addr", "other_port"]},
         "ip.video": {"target_type": "ipset", "set_name": "iv", "managed": True, "type": "hash:ip"},
-        "log.video": {"target_type": "log", "path": "/nowhere"},
+        "log.video": {"target_type": "log", "path": "/tmp/nowhere/nfa"},
         "gone": {"target_type": "nftset", "set_name": "gone", "managed": True, "flush_on_destroy": True},
         "tell": SINK,
     },
@@ -39,7 +40,7 @@ NEW: dict[str, Any] = json.loads(json.dumps(OLD))
 NEW["actions"]["video"]["targets"] = ["nft.video", "ip.video", "log.video", "fresh", "tell"]
 NEW["actions"]["late"] = {"criteria": ["app == 'youtube';"], "targets": ["fresh"], "time_of_day": HOURS}
 NEW["targets"]["nft.video"]["ttl"] = 123
-NEW["targets"]["log.video"]["path"] = "/nowhere/else"
+NEW["targets"]["log.video"]["path"] = "/tmp/nowhere/else"
 NEW["targets"]["fresh"] = {"target_type": "nftset", "set_name": "fresh", "managed": True}
 del NEW["targets"]["gone"]
 

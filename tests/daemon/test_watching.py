@@ -131,10 +131,11 @@ def settle(house: House) -> None:
         eventually(done)
 
 
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
 GAMES: dict[str, Any] = {
     "version": 1,
     "actions": {"games": {"criteria": ["category == 'games';"], "targets": ["log.x"]}},
-    "targets": {"log.x": {"target_type": "log", "path": "/nowhere"}},
+    "targets": {"log.x": {"target_type": "log", "path": "/tmp"}},
 }
 
 
@@ -172,7 +173,7 @@ def test_every_file_that_went_into_the_policy_is_watched(house: House, tmp_path:
     (lists / "10.list").write_text("port == 1;\n")
     (groups / "10-kids.conf").write_text("10.0.0.1\n")
     labels.write_text("3 games\n")
-    ca.write_text("x")
+    ca.write_text(CERTIFICATE)
     (tmp_path / "netify-sink-http.json").write_text(json.dumps({"url": "https://h/", "ca_file": str(ca)}))
     config: dict[str, Any] = {
         "version": 1,
@@ -204,7 +205,12 @@ def test_every_file_that_went_into_the_policy_is_watched(house: House, tmp_path:
     assert any(name.endswith("zoneinfo/Europe/Berlin") for name in watched)
     for change in (lists / "20.list", groups / "20-more.conf", tmp_path / "address-groups.json", ca):
         before = house.daemon.loader.info["generation"]
-        write(change, {"20.list": "port == 3;", "address-groups.json": '{"address_groups": []}'}.get(change.name, ""))
+        write(
+            change,
+            {"20.list": "port == 3;", "address-groups.json": '{"address_groups": []}', "ca.pem": CERTIFICATE * 2}.get(
+                change.name, ""
+            ),
+        )
         settle(house)
         assert house.daemon.loader.info["generation"] == before + 1, change
 
@@ -227,7 +233,7 @@ def test_the_daemon_watches_no_more_files_than_it_has_time_for(house: House, tmp
 
 def test_a_reload_says_what_an_automatic_one_has_said_already(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     """Two seconds after the file was saved, `nfa reload` said "0 warnings": nobody saw those of the automatic reload."""
-    house.file.write_text(json.dumps(CONFIG | {"reprocess_flows": False}))
+    house.file.write_text(json.dumps(GAMES))
     house.result("reload")
     house.feed(samples.flow("HTTP/S", "netify.youtube"))
     video = CONFIG["actions"]["video"] | {"time_of_day": {"time_start": "1:00", "time_end": "2:00"}}
@@ -240,7 +246,7 @@ def test_a_reload_says_what_an_automatic_one_has_said_already(house: House, caps
         answer = house.result("reload")
         assert [report["code"] for report in answer["reports"]] == told
         assert answer["warnings"] == len(told)
-    house.file.write_text(json.dumps(CONFIG | {"actions": {}}))
+    house.file.write_text(json.dumps(GAMES))
     assert "flows-not-remembered" not in [report["code"] for report in house.result("reload")["reports"]]
 
 

@@ -257,7 +257,7 @@ def test_a_flow_that_ends_leaves_its_connection_alone_and_one_never_found_is_cou
     lab.namespace.nft(FIREWALL)
     net.away.do("serve", "udp", 4, 53)
     entry = net.entry("udp", net.home.open("udp", 4, AWAY[4], 53))
-    record, none = seen(entry, "lan", "home"), flow("HTTP/S", "netify.youtube", other="203.0.113.99")
+    record, none = seen(entry, "lan", "home"), flow("HTTP/S", "netify.youtube", other="203.0.113.99", interface="lan")
     lab.start(config(net, TARGETS))
     lab.feed(record, none)
     status = lab.feed(purge(record["flow"]["digest"]), purge(none["flow"]["digest"]))

@@ -197,6 +197,7 @@ def test_a_fifo_in_the_place_of_a_lease_file_stops_nothing(lab: Lab, namespace: 
     """The daemon would wait for a writer, and do nothing else."""
     namespace.run("mkfifo", str(tmp_path / "pipe"))
     (tmp_path / "dhcp").write_text(f"config dnsmasq\n\toption leasefile '{tmp_path / 'pipe'}'\n")
+    (tmp_path / "netify-proc-flow-actions").write_text("")
     lab.start(
         policy({"t": nftset("block", "local_addr")}, "local_ip == @tablet;", devices={"tablet": {"mac": "02:aa:00:00:00:01"}}),
         options=("-u", str(tmp_path)),

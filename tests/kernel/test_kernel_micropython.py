@@ -53,7 +53,7 @@ def config(folder: Path) -> dict[str, Any]:
     """A policy with all that an image for MicroPython can hold. Its file of labels is in the folder."""
     targets = {name: {**target, "managed": True, "ttl": 3600} for name, target in MORE_SETS.items()} | MARKS
     labels = {"ctlabel": {"connlabel_conf": str(connlabel(folder))}}
-    return config_of(MORE_ACTIONS, timezone="UTC", targets=targets, target_globals=labels, exemptions=["app == 'netify.zoom';"])
+    return config_of(MORE_ACTIONS, timezone="UTC", targets=targets, target_globals=labels, exemptions=["protocol == 'zoom';"])
 
 
 def connlabel(folder: Path) -> Path:

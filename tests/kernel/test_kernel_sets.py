@@ -141,11 +141,14 @@ def _number(text: str, name: str) -> str:
 def test_elements_match_packets_that_the_kernel_classifies(lab: Lab) -> None:
     """The proof of key layout that no listing gives: a packet with the element's addresses and port hits the rule."""
     run = lab.namespace.run
-    run("ip", "link", "set", "lo", "up")
-    run("ip", "addr", "add", "203.0.113.10/32", "dev", "lo")
+    run("ip", "link", "add", "ext0", "type", "veth", "peer", "name", "ext1")
+    for card in ("ext0", "ext1"):
+        run("ip", "link", "set", card, "up")
+    run("ip", "addr", "add", "198.51.100.1/24", "dev", "ext0")
+    run("ip", "route", "add", "default", "dev", "ext0")
     fields = ("interface", "other_addr", "ip_proto", "other_port")
     lab.start(policy({"t": nftset("s", *fields), "u": nftset("m", "mark", "other_addr")}))
-    lab.feed(flow(other="203.0.113.10", other_port=4444, ip_protocol=17, interface="lo", ct_mark=0x1234))
+    lab.feed(flow(other="203.0.113.10", other_port=4444, ip_protocol=17, interface="ext0", ct_mark=0x1234))
     lab.namespace.nft(
         "add chain inet nfa out { type filter hook output priority 0; }",
         'add rule inet nfa out oifname . ip daddr . meta l4proto . udp dport @s.v4 counter comment "interface"',
@@ -252,3 +255,22 @@ def test_a_deleted_set_comes_back_with_the_flows_that_live(lab: Lab) -> None:
         return ("203.0.113.10",) in there[0] and "203.0.113.10" in there[1]
 
     eventually(back, what="the set is there again, with its live flow")
+
+
+@pytest.mark.parametrize("managed", [True, False])
+@pytest.mark.parametrize("table", ["inet", "ip", "ip6", "arp", "bridge", "netdev"])
+def test_a_table_of_each_family_has_the_sets_that_its_rules_can_use(lab: Lab, table: str, managed: bool) -> None:
+    """A set for IPv6 in a table of IPv4 was made and filled, and no rule could use it."""
+    options: dict[str, Any] = {"table_family": table, "managed": managed}
+    kinds = {"ip": ["v4"], "arp": ["v4"], "ip6": ["v6"]}.get(table, ["v4", "v6"])
+    if not managed:
+        words = {"v4": "ipv4_addr", "v6": "ipv6_addr"}
+        made = [f"add set {table} nfa x.{kind} {{ type {words[kind]}; flags timeout; }}" for kind in kinds]
+        lab.namespace.nft(f"add table {table} nfa", *made)
+    lab.start(policy({"n": nftset("x", "other_addr", **options)}))
+    status = lab.feed(V4, V6)
+    sets = lab.namespace.nft_sets()
+    assert set(sets) == {f"nfa x.{kind}" for kind in kinds}
+    assert all(len(one.keys) == 1 for one in sets.values())
+    assert [one["name"] for one in status["targets"]["n"]["sets"]] == [f"x.{kind}" for kind in kinds]
+    assert not status["targets"]["n"]["errors"]

@@ -197,7 +197,7 @@ def test_a_sink_that_was_corrected_works_by_itself(lab: Lab, readers: list[Reade
     [flow] = flows(1, 1)
     lab.feed(flow)
     assert readers[0].read(1)[0]["flow_action"]["event"] == "new"
-    lab.daemon.configure(policy({"s": target("socket")}, "app == 'youtube';", "app == 'zoom';"))
+    lab.daemon.configure(policy({"s": target("socket")}, "app == 'youtube';", "protocol == 'zoom';"))
     lab.daemon.loaded(3)
     lab.feed(flow | {"interface": "other"}, samples.purge(flow, 2000))
     events = [event["flow_action"]["event"] for event in readers[0].read(3)]

@@ -269,3 +269,17 @@ def test_reconnects_leak_no_descriptors(lab: Lab) -> None:
         daemon.until(lambda status: status["source"]["connects"] == lab.netifyd.connections and status["source"]["connected"])
     # One more may be the end of a status question, which is there for a moment only.
     eventually(lambda: descriptors(daemon.pid) <= before, what="as many descriptors as before")
+
+
+def test_a_netifyd_that_drops_every_client_at_once_floods_no_log(lab: Lab) -> None:
+    """At four attempts a second the log would be full of it, and the cause be lost."""
+    lab.netifyd.open()
+    daemon = lab.launch(POLICY)
+    for _ in range(8):
+        lab.netifyd.accept()
+        lab.netifyd.drop()
+    lab.netifyd.accept()
+    assert len(daemon.said("connected to")) == len(daemon.said("no connection")) == 1
+    lab.feed(hello(), face(1))
+    eventually(lambda: len(daemon.said("connected to")) == 2, what="the connection that lasts is reported")
+    assert daemon.status()["source"]["connected"]

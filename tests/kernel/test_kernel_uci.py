@@ -182,14 +182,22 @@ def test_a_source_without_an_address_is_shown_and_told(lab: Lab, folder: Path) -
 
 
 def test_at_the_start_a_broken_file_does_not_take_the_others_along(lab: Lab, folder: Path) -> None:
-    """A leftover JSON file, or a stick that is not there yet: after a boot there would be no policy at all."""
+    """A leftover JSON file, or a stick that is not there yet: after a boot there would be no sets, and no word of the policy.
+
+    But what is in it may exempt flows, so no action acts before it can be read.
+    """
     uci_set(folder, {"games.enabled": "1", "nftset_games.target_enabled": "1"})
-    (lab.folder / "netify-proc-flow-actions.json").write_text('{"version": 1,')
+    leftover = lab.folder / "netify-proc-flow-actions.json"
+    leftover.write_text('{"version": 1,')
     daemon = lab.start(None, options=["-u", str(folder)])
     status = daemon.status()
     assert (status["policy"]["generation"], status["policy"]["errors"]) == (1, 1)
-    assert status["actions"]["games"]["active"]
-    uci_set(folder, {"games.enabled": "0"})
+    assert status["actions"]["games"]["code"] == "configuration-incomplete"
+    assert status["targets"]["nftset_games"]["active"]
+    leftover.unlink()
+    assert daemon.loaded(2)["actions"]["games"]["active"], "the daemon sees that by itself"
+    leftover.write_text('{"version": 1,')
     daemon.signal(signal.SIGHUP)
-    status = daemon.until(lambda status: status["policy"]["failed_at"], "the second reading")
-    assert status["policy"]["generation"] == 1, "now there is a policy that is better than a part of one"
+    status = daemon.until(lambda status: status["policy"]["failed_at"], "the third reading")
+    assert status["policy"]["generation"] == 2, "now there is a policy that is better than a part of one"
+    assert status["actions"]["games"]["active"]

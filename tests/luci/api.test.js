@@ -60,6 +60,7 @@ test('a service that procd knows and that does not run has ended by itself', asy
 	const service = list => answering(() => Promise.resolve(list)).service();
 	assert.deepEqual(await service({}), { known: false, running: false, pid: undefined });
 	assert.deepEqual(await service({ nfa: { instances: { a: { running: true, pid: 5 } } } }), { known: true, running: true, pid: 5 });
+	assert.deepEqual(await service({ nfa: { instances: { helper: { running: true }, instance1: { running: false } } } }).then(found => found.running), false);
 	assert.deepEqual(await service({ nfa: { instances: { a: { running: false } } } }), { known: true, running: false, pid: undefined });
 	assert.equal((await answering(GONE).service()).running, false);
 });

@@ -28,10 +28,24 @@ function finding(severity, message, changes) {
 	return { severity, code: 'bad-value', message, hint: '', consequence: '', place: null, excerpt: '', ...changes };
 }
 
+/* What the daemon says of it (tests/daemon/bus/test_health.py has when it does). */
+function problem(severity, code, of, changes) {
+	return { severity, code, of, name: '', set: '', text: 'WORTE', ...changes };
+}
+
+const said = (item, changes) => found({ health: { state: item.severity, problems: [ item ], left_out: 0 }, ...changes })[0];
+
 const found = (changes, kind) => health.problems(status(changes), NOW, kind ?? (() => null));
 
 test('a daemon that is well has no problem', () => {
 	assert.deepEqual(found({}), []);
+});
+
+test('what only the running daemon notices is said on the overview', () => {
+	const texts = (code, changes) => found({ health: { problems: [ { severity: 'warning', code, of: 'flows', name: '', set: '', text: 'words' } ] }, ...changes })
+		.map(item => item.text);
+	assert.match(texts('source-silent', { source: { ...status().source, code: 'source-silent' } })[0], /command socket of netifyd 5/);
+	assert.match(texts('flows-before', { flows: { dropped: 0, max: 5, before: 7 } })[0], /^7 live connections began before nfa/);
 });
 
 test('each state of the service is another one, and says what to do', () => {
@@ -73,20 +87,21 @@ test('errors that the daemon has no room for are told', () => {
 test('an agent that is not there is a problem with advice', () => {
 	const source = { ...status().source, connected: false, code: 'source-missing', last_error: 'No such file or directory' };
 	assert.match(health.agent(source).advice, /netifyd is not running/);
-	assert.match(found({ source })[0].text, /not connected/);
-	assert.deepEqual(found({ source, uptime: 2 }), []);
+	const item = said(problem('critical', 'source-missing', 'source'), { source });
+	assert.deepEqual([ item.severity, item.page ], [ 'error', 'log' ]);
+	assert.match(item.text, /not connected.* netifyd is not running/);
 });
 
 test('a report leads to the page where it is mended', () => {
 	const uci = (section, text) => ({ package: 'netify-proc-flow-actions', section, text });
 	const kind = name => ({ games: 'action' })[name];
 	const item = health.report(finding('error', "unknown attribute 'ap'", {
-		consequence: 'the action is left out', excerpt: '  ap == 1;\n  ^', code: 'unknown-attribute',
+		consequence: 'the action is left out', code: 'unknown-attribute',
 		place: uci('games', 'netify-proc-flow-actions.games.criteria (line 6)')
 	}), kind);
 	assert.deepEqual(item, {
 		severity: 'error', code: 'unknown-attribute', place: 'netify-proc-flow-actions.games.criteria (line 6)',
-		text: "Unknown attribute 'ap'. The action is left out.", excerpt: '  ap == 1;\n  ^', page: 'policies'
+		text: "Unknown attribute 'ap'. The action is left out.", page: 'policies'
 	});
 	assert.equal(health.report(finding('warning', 'x', { place: uci('cfg02abcd', 'x') }), kind).page, 'targets');
 	assert.equal(health.report(finding('error', 'x', { place: { package: '', section: '', text: 'a.json:4:6' } }), kind).page, '');
@@ -114,22 +129,19 @@ test('errors stand before warnings, and notes are left out', () => {
 });
 
 test('a full set is said with what to do, and leads to its contents', () => {
-	const sets = [ { name: 'v4', trouble: 'ist voll', code: 'set-full' }, { name: 'v6', trouble: '', code: '' } ];
-	const targets = { video: target({ sets, trouble: 'ist voll', code: 'set-full' }) };
-	const [ item, ...more ] = found({ targets });
+	const item = said(problem('critical', 'set-full', 'set', { name: 'video', set: 'v4' }));
 	assert.match(item.text, /The set v4 of target video is full/);
-	assert.equal(item.page, 'sets');
-	assert.deepEqual(more, []);
+	assert.deepEqual([ item.page, item.severity ], [ 'sets', 'error' ]);
 });
 
 test('each trouble of a set is told by its code, in whatever words the daemon has it', () => {
-	const said = code => found({ targets: { video: target({ sets: [ { name: 'v4', trouble: 'WORTE', code } ], trouble: 'WORTE', code }) } })[0];
-	assert.match(said('set-missing').text, /v4 of target video does not exist/);
-	assert.equal(said('set-missing').page, 'targets');
-	assert.match(said('set-other-type').text, /another type/);
-	assert.match(said('no-permission').text, /CAP_NET_ADMIN/);
-	assert.match(said('kernel-refused').text, /cannot be used: WORTE/);
-	assert.match(said('a-code-of-a-later-release').text, /cannot be used: WORTE/);
+	const of_set = code => said(problem('critical', code, 'set', { name: 'video', set: 'v4' }));
+	assert.match(of_set('set-missing').text, /v4 of target video does not exist/);
+	assert.equal(of_set('set-missing').page, 'targets');
+	assert.match(of_set('set-other-type').text, /another type/);
+	assert.match(of_set('no-permission').text, /CAP_NET_ADMIN/);
+	assert.match(of_set('kernel-refused').text, /cannot be used: WORTE/);
+	assert.match(of_set('a-code-of-a-later-release').text, /cannot be used: WORTE/);
 });
 
 test('what to do about netifyd is told by the code, in whatever words the error is', () => {
@@ -142,22 +154,26 @@ test('what to do about netifyd is told by the code, in whatever words the error 
 	assert.match(health.agent({ connected: false, last_error: 'No such file or directory', code: '' }).advice, /keeps trying/);
 });
 
-test('a target that is off is no problem, one that is not in use is', () => {
-	assert.deepEqual(found({ targets: { a: target({ enabled: false, active: false, reason: 'the target is disabled' }) } }), []);
-	assert.match(found({ targets: { a: target({ active: false, reason: 'no set of it can be used' }) } })[0].text, /not in use/);
+test('a target is told by what is wrong with it', () => {
+	const of_target = (severity, code, changes) => said(problem(severity, code, 'target', { name: 'a' }), { targets: { a: target(changes) } });
+	assert.match(of_target('critical', 'target-unusable', { active: false, reason: 'no set of it can be used' }).text, /not in use: no set/);
+	assert.match(of_target('critical', 'sink-failed', { trouble: 'refused' }).text, /not working: refused/);
+	const item = of_target('warning', 'target-failed', { errors: 3, last_error: 'x', last_error_at: NOW - 10 });
+	assert.match(item.text, /had an error .*: x/);
+	assert.deepEqual([ item.severity, item.page ], [ 'warning', 'targets' ]);
 });
 
-test('an error that is over, or long ago, is none any more', () => {
-	const failed = { errors: 3, last_error: 'x', last_error_at: NOW - 10 };
-	assert.equal(found({ targets: { a: target(failed) } }).length, 1);
-	assert.deepEqual(found({ targets: { a: target({ ...failed, over: true }) } }), []);
-	assert.deepEqual(found({ targets: { a: target({ ...failed, last_error_at: NOW - 7200 }) } }), []);
-});
-
-test('a connected agent without flows is told, but not at once', () => {
-	const source = { ...status().source, kinds: { agent: 3 } };
-	assert.match(found({ source })[0].text, /no flow/);
-	assert.deepEqual(found({ source, uptime: 30 }), []);
+test('what was so since the start is told, and what is new in a later release, too', () => {
+	const source = { ...status().source, bad: { json: 2, types: 1, resync_bytes: 99 }, lag: 61 };
+	assert.match(said(problem('info', 'records-bad', 'source'), { source }).text, /^3 records/);
+	assert.equal(said(problem('info', 'records-bad', 'source'), { source }).severity, 'warning');
+	assert.match(said(problem('warning', 'source-late', 'source'), { source }).text, /after the traffic/);
+	assert.match(said(problem('warning', 'source-silent', 'source')).text, /no flow/);
+	assert.match(said(problem('info', 'flows-evicted', 'flows'), { flows: { dropped: 3, max: 9 } }).text, /max_flows/);
+	assert.match(said(problem('warning', 'loop-slow', 'loop')).text, /busy for 5 ms/);
+	assert.match(said(problem('warning', 'fault', 'faults'), { faults: { count: 2, last: 'x' } }).text, /2 faults.* x/);
+	assert.equal(said(problem('warning', 'new', 'new')).text, 'WORTE');
+	assert.deepEqual(found({ health: { problems: [ problem('critical', 'policy-errors', 'policy') ] } }), [], 'its findings say it');
 });
 
 test('the state of an action is a word', () => {

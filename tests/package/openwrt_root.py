@@ -36,7 +36,10 @@ _PROGRAMS = {
     "sbin/uci": PEERS / "bin/uci",
     "sbin/validate_data": PEERS / "sbin/validate_data",
 }
-_APPLETS = ("sh", "basename", "cat", "env", "flock", "grep", "ln", "mkdir", "readlink", "rm", "sed", "tail", "tr")
+_APPLETS = (
+    *("sh", "basename", "cat", "chgrp", "chmod", "chown", "env", "flock", "grep", "killall", "ln", "mkdir", "readlink"),
+    *("rm", "sed", "tail", "tr"),
+)
 
 # Requests are noted, one a line. `list OBJECT` finds nfa when the daemon is said to run.
 _UBUS = """\

@@ -23,6 +23,9 @@ for name in procd_open_instance procd_close_instance procd_set_param procd_add_j
 		procd_add_validation procd_send_signal; do
 	eval "$name() { echo $name \\"\\$*\\"; }"
 done
+for name in chgrp chmod chown mkdir killall; do
+	eval "$name() { echo $name \\"\\$*\\"; }"
+done
 logger() { echo "logger $*"; }
 ubus() { [ -n "$daemon_is_on_ubus" ]; }
 uci() { [ "$*" != '-q get /etc/config/netify-proc-flow-actions.main.enabled' ] || echo "$enabled"; }
@@ -32,6 +35,7 @@ uci_load_validate() {
 	[ -z "$4" ] || "$4" "$3" "$result"
 }
 . "$1"
+ACCOUNTS=$accounts UJAIL=$ujail CAPABILITIES=$1
 start() { start_service; service_started; }
 case "$2" in
 triggers) service_triggers ;;
@@ -48,7 +52,7 @@ def stand_in(folder: Path, action: str, **variables: str) -> tuple[list[str], st
     script = folder / "rc"
     script.write_text(STAND_IN)
     command = ["busybox", "ash", str(script), str(INIT), action]
-    given = {"enabled": "1", "result": "0", "daemon_is_on_ubus": ""} | variables
+    given = {"enabled": "1", "result": "0", "daemon_is_on_ubus": "", "accounts": "", "ujail": ""} | variables
     done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **given})
     return done.stdout.splitlines(), done.stderr
 
@@ -65,6 +69,81 @@ def test_an_enabled_service_is_one_instance_that_procd_keeps_alive(tmp_path: Pat
     assert {"procd_set_param stdout 1", "procd_set_param stderr 1"} <= set(calls), "its messages would be lost"
     assert calls.count("procd_open_instance ") == calls.count("procd_close_instance ") == 1
     assert not told
+
+
+@needs_ash
+@pytest.mark.parametrize(
+    ("source", "socket"),
+    [("", "/var/run/netifyd/netifyd.sock"), ("unix:///var/run/netifyd/nfa.sock", "/var/run/netifyd/nfa.sock")],
+)
+def test_with_ujail_the_daemon_is_a_user_of_its_own(tmp_path: Path, source: str, socket: str) -> None:
+    """As root it would read and write whatever a configuration names."""
+    accounts = tmp_path / "passwd"
+    accounts.write_text("root:x:0:0::/root:/bin/ash\nnfa:x:7150:7150:nfa:/var/run/nfa:/bin/false\n")
+    calls, _ = stand_in(tmp_path, "start", accounts=str(accounts), ujail="/bin/sh", source=source)
+    daemon, helper = " ; ".join(calls).split("procd_close_instance")[:2]
+    for call in ("procd_add_jail nfa", "procd_set_param user nfa", "procd_set_param group nfa", "no_new_privs 1"):
+        assert call in daemon
+    assert "mkdir -p /var/run/nfa" in daemon and "chown nfa:nfa /var/run/nfa" in daemon
+    assert f"procd_set_param command /usr/libexec/nfa-sockets {socket}" in helper and "user" not in helper
+
+
+def test_the_service_shares_the_packages_that_the_compiler_reads() -> None:
+    """Warnings would be missing that a daemon as root has: of offloading, of marks that others use, of the time zone."""
+    from nfa.compiler.config.marks import _PACKAGES
+
+    (line,) = [line for line in INIT.read_text().splitlines() if "for name in" in line]
+    shared = set(line.split(" in ")[1].removesuffix("; do").split())
+    assert shared == {'"$CONFIG"', "system", *_PACKAGES}
+
+
+@needs_ash
+@pytest.mark.parametrize("lacking", ["accounts", "ujail"])
+def test_without_ujail_or_its_user_the_daemon_runs_as_root(tmp_path: Path, lacking: str) -> None:
+    """procd alone gives no capability to a user: no set could be filled."""
+    accounts = tmp_path / "passwd"
+    accounts.write_text("nfa:x:7150:7150:nfa:/var/run/nfa:/bin/false\n")
+    given = {"accounts": str(accounts), "ujail": "/bin/sh"} | {lacking: ""}
+    calls, _ = stand_in(tmp_path, "start", **given)
+    assert "procd_set_param command /usr/bin/nfa run" in calls
+    assert not any("jail" in call or "user" in call or "nfa-sockets" in call for call in calls)
+
+
+@needs_ash
+def test_a_socket_of_netifyd_is_given_to_the_group_whenever_it_is_made_anew(tmp_path: Path) -> None:
+    """netifyd makes it for root alone. Of no other socket is anything changed: a page chooses the option source."""
+    notes = tmp_path / "notes"
+    program = f"""
+chgrp() {{ echo "chgrp $*" >>{notes}; }}
+chmod() {{ echo "chmod $*" >>{notes}; }}
+ls() {{ cat {tmp_path}/listed; }}
+test_socket() {{ true; }}
+sleep() {{
+    [ -e {tmp_path}/again ] || exit 0
+    rm {tmp_path}/again
+    echo 'srwxrwxr-x 1 root nfa 0 netifyd.sock' >{tmp_path}/listed
+}}
+"""
+    script = (ROOT / "files/usr/libexec/nfa-sockets").read_text().replace('[ -S "$1" ]', "test_socket")
+    (tmp_path / "script").write_text(program + script)
+
+    def run(socket: str) -> str:
+        notes.write_text("")
+        (tmp_path / "again").touch()
+        (tmp_path / "listed").write_text("srwxr-xr-x    1 root     root             0 Jan  1 00:00 netifyd.sock\n")
+        subprocess.run(["busybox", "ash", str(tmp_path / "script"), socket], check=True, timeout=60)
+        return notes.read_text()
+
+    socket = "/var/run/netifyd/netifyd.sock"
+    assert run(socket) == f"chgrp nfa {socket}\nchmod g+w {socket}\n", "once for each socket that is made"
+    for other in (
+        "/var/run/ubus/ubus.sock",
+        f"{socket}/../../u.sock",
+        "/var/run/netifyd/x/y.sock",
+        "tcp://1.2.3.4:5",
+        "",
+    ):
+        assert run(other) == ""
 
 
 @needs_ash
@@ -116,7 +195,13 @@ def test_a_change_of_the_configuration_reloads(tmp_path: Path) -> None:
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="there is no shellcheck")
 @pytest.mark.parametrize(
     "script",
-    [INIT, *sorted((ROOT / "files/etc/uci-defaults").iterdir()), *ROOT.glob("test.sh"), *ROOT.glob("feeds/*/test.sh")],
+    [
+        INIT,
+        ROOT / "files/usr/libexec/nfa-sockets",
+        *sorted((ROOT / "files/etc/uci-defaults").iterdir()),
+        *ROOT.glob("test.sh"),
+        *ROOT.glob("feeds/*/test.sh"),
+    ],
     ids=lambda script: str(script.relative_to(ROOT)),
 )
 def test_shellcheck_finds_nothing_in_the_scripts(script: Path) -> None:
@@ -174,10 +259,13 @@ def test_the_rules_of_validation_are_about_the_options_that_the_service_has(rout
 def test_with_ujail_the_daemon_has_the_capabilities_of_its_file_and_no_more(router: Router) -> None:
     router.configure(ENABLED)
     router.write("sbin/ujail", "", 0o755)
+    router.write("etc/passwd", "nfa:x:7150:7150:nfa:/var/run/nfa:/bin/false\n")
+    router.write("etc/group", "nfa:x:7150:\n")
     router.service("start")
     instance = router.procd("set")[0]["instances"]["instance1"]
     assert instance["capabilities"] == "/etc/capabilities/nfa.json"
     assert instance["no_new_privs"] is True
+    assert (instance["user"], instance["group"]) == ("nfa", "nfa")
     # Mounts would put it into namespaces of its own, where netifyd's socket and the configuration are not.
     assert instance["jail"] == {"name": "nfa", "mount": {}}
 

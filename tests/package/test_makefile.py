@@ -41,13 +41,14 @@ def test_nfa_depends_on_what_it_uses_and_takes_the_place_of_netifys_plugin() -> 
     assert fields["Architecture"] == "all"
     assert fields["License"] == "Apache-2.0"
     assert (fields["Section"], more["CATEGORY"]) == ("net", ["Network"])
-    assert more["CONFFILES"] == ["/etc/config/netify-proc-flow-actions"]
+    assert more["CONFFILES"] == ["/etc/config/netify-proc-flow-actions", "/etc/nfa/allowed_folders"]
+    assert fields["Require-User"] == "nfa=7150:nfa=7150", "the user of the daemon, which the installation creates"
 
 
 def test_the_sources_are_a_package_of_their_own_that_takes_nobodys_place() -> None:
     fields, more = shown("nfa-src", MAKEFILES["nfa"])
     assert fields["Depends"] == "libc"
-    assert "Provides" not in fields and "Conflicts" not in fields
+    assert not {"Provides", "Conflicts", "Require-User"} & set(fields)
     assert more["TITLE"] == ["Flow actions for netifyd (sources)"]
 
 

@@ -113,6 +113,7 @@ RUNS = {
     "apps": (["youtube"], 0),
     "protocols": (["http"], 0),
     "categories": ([], 0),
+    "import": (["POLICY"], 0),
     "status": (["--control", "NOWHERE"], 1),
     "matches": (["--control", "NOWHERE"], 1),
     "elements": (["--control", "NOWHERE"], 1),

@@ -32,7 +32,8 @@ TESTS = [
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run Python with the libraries of a folder before those that are installed."""
-    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "NO_COLOR": "1"}
+    path = os.pathsep.join(filter(None, (str(folder), str(ROOT), os.environ.get("PYTHONPATH", ""))))
+    environment = {**os.environ, "PYTHONPATH": path, "NO_COLOR": "1"}
     return subprocess.run(
         [sys.executable, *command],
         capture_output=True,

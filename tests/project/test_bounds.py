@@ -33,6 +33,14 @@ ROWS: dict[str, list[str]] = {
     "lease files": [
         "daemon.devices.leases:MAX_SIZE KiB", "daemon.devices.leases:MAX_LEASES", "daemon.devices.learning:MAX_FILES",
     ],
+    "our networks": ["daemon.engine.networks:MAX_NETWORKS", "daemon.netlink.interfaces:MAX_ROUTES"],
+    "interfaces that records came from": ["daemon.engine.networks:MAX_INTERFACES", "daemon.engine.networks:MAX_ORIGINS"],
+    "flows remembered to recognise duplicates": ["daemon.engine.networks:MAX_OPEN"],
+    "connections that one `adopt` takes": [
+        "daemon.targets.connections.adopt:MAX_ADOPTED", "daemon.targets.connections.adopt:BATCH",
+        "daemon.targets.connections.adopt:LASTING s",
+    ],
+    "flows that began before": ["daemon.engine.census:MAX_BEFORE", "daemon.engine.census:WINDOW s"],
     "masks of one attribute's values (up to 20 such tables)": [
         "daemon.base.portable:ROOM", "daemon.engine.index:MASKS KiB",
     ],
@@ -63,6 +71,9 @@ ROWS: dict[str, list[str]] = {
     "connections remembered for one target": ["daemon.targets.sets.slot:MAX_LIVE"],
     "a connection that is not in conntrack": ["daemon.targets.connections.slot:PATIENCE s"],
     "connections to be cut once their element is there": ["daemon.targets.registry:MAX_CUTS"],
+    "connections that the kernel did not let go of, to be cut later": [
+        "daemon.targets.connections.cuts:MAX_LATER", "daemon.targets.connections.cuts:MAX_AGAIN",
+    ],
     "conntrack messages in one send": ["daemon.netlink.conntrack:MAX_BATCH"],
     "reading conntrack for ICMP": [
         "daemon.targets.connections.icmp:SLICE ms", "daemon.targets.connections.icmp:MAX_ASKED",
@@ -72,7 +83,7 @@ ROWS: dict[str, list[str]] = {
         "daemon.bus.control:MAX_CLIENTS", "daemon.bus.control:MAX_REQUEST MiB", "daemon.bus.control:MAX_ANSWER MiB",
     ],
     "an answer": [
-        "daemon.bus.methods:MAX_LIMIT", "daemon.bus.methods:PAGE_BYTES KiB", "daemon.bus.methods:SLICE",
+        "daemon.bus.methods:MAX_LIMIT", "daemon.bus.calls:PAGE_BYTES KiB", "daemon.bus.methods:SLICE",
         "daemon.daemon:MAX_WORK",
     ],
     "children": [
@@ -84,7 +95,7 @@ ROWS: dict[str, list[str]] = {
     ],
     "ubus": ["daemon.bus.blob:MAX_BODY MiB", "daemon.bus.ubus:MAX_QUEUED KiB", "daemon.bus.ubus:MAX_QUEUE MiB"],
     "remembered decisions": [
-        "daemon.engine.engine:RECENT", "daemon.engine.engine:MAX_KEPT_RECORD KiB", "daemon.engine.engine:MAX_BRIEF_TEXT",
+        "daemon.engine.engine:RECENT", "daemon.engine.engine:MAX_KEPT_RECORD KiB", "daemon.engine.brief:MAX_BRIEF_TEXT",
     ],
     "events of matches": ["daemon.bus.news:MATCHES_A_SECOND"],
     "connecting to netifyd": ["daemon.stream.client:CONNECT_TIMEOUT s"],
@@ -96,6 +107,9 @@ ROWS: dict[str, list[str]] = {
     "file of expressions, folder": ["compiler.config.entries:MAX_SIZE MiB", "compiler.config.entries:MAX_FILES"],
     "one expression": ["compiler.expression.grammar:MAX_LENGTH", "compiler.expression.grammar:MAX_DEPTH"],
     "netify-apps.conf, netify-categories.json": ["compiler.catalogue:_LIMIT MiB"],
+    "a list of a category that netifyd has no number for": [
+        "compiler.expression.listed:MAX_FILE MiB", "compiler.categories:MAX_ENTRIES",
+    ],
 }  # fmt: skip
 
 

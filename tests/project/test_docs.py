@@ -18,10 +18,11 @@ from private_network import Unavailable, environment, prefix
 from waiting import patience
 
 from nfa.cli import _MODULES, COMMANDS, main
+from nfa.compiler.assemble import image_of
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Place, Report
 from nfa.compiler.catalogue import builtin
-from nfa.compiler.compile import Compiled, compile_policy, image_of
+from nfa.compiler.compile import Compiled, compile_policy
 from nfa.compiler.config import features, jsontext, servers, uciconfig
 from nfa.compiler.config.convert import UINT32
 from nfa.compiler.config.document import SINGULARS
@@ -41,9 +42,9 @@ from nfa.compiler.config.options import (
 from nfa.compiler.config.sources import Sources
 from nfa.compiler.expression import Context, understand
 from nfa.compiler.expression.attributes import ATTRIBUTES, BY_NAME, CONSTANTS
-from nfa.compiler.expression.tree import Devices, Members
+from nfa.compiler.expression.tree import Devices, Members, Network
 from nfa.compiler.provision import nftset
-from nfa.daemon.bus import methods, news, status
+from nfa.daemon.bus import calls, methods, news, status
 from nfa.daemon.daemon import Daemon
 from nfa.daemon.engine import engine
 from nfa.daemon.sinks import listener
@@ -210,7 +211,8 @@ def test_every_attribute_alias_and_constant_is_documented_and_no_other() -> None
 
 
 def test_every_example_of_an_attribute_is_a_valid_expression_about_it() -> None:
-    groups = {name: Members(name, (), frozenset()) for name in ("servers", "tablets")}
+    members = (Network(bytes((192, 0, 2, 0)), 24),), frozenset({bytes(6)})
+    groups = {name: Members(name, *members) for name in ("servers", "tablets")}
     devices = {name: Devices(name, frozenset((0,))) for name in ("kids_tablet", "printers", "kids")}
     warnings: list[str] = []
     context = Context(builtin(), groups, devices, warn=lambda code, message, offset, hint: warnings.append(message))
@@ -276,15 +278,15 @@ def test_every_field_of_status_is_documented_and_no_other(tmp_path: Path) -> Non
     daemon = Daemon({"source": "unix:///nowhere", "files": [], "control": "/nowhere", "ubus": "none"})
     daemon.loader.take(image_of(compiled) | {"watch": []}, 1)
     daemon.pauses.pause("a", 60)
-    report = status.report(daemon, methods.PAGE_BYTES)
-    flat = ("source", "policy", "flows", "kernel", "devices", "ubus", "loop", "memory", "faults")
-    nested = {*flat, "actions", "targets", "paused"}
+    report = status.report(daemon, calls.PAGE_BYTES)
+    flat = ("source", "policy", "flows", "networks", "kernel", "devices", "ubus", "loop", "memory", "faults", "health")
+    nested = {*flat, "actions", "targets", "findings", "paused"}
     text = page("status.md")
     fields = {"Top": set(report) - nested, "actions": set(report["actions"]["a"]), "targets": set(report["targets"]["l"])}
     fields["paused"] = set(report["paused"][0])
     fields.update({name: set(report[name]) for name in flat})
     for name, expected in fields.items():
-        table = section(text, f"## {name}").partition("\n`trouble` is")[0]
+        table = section(text, f"## {name}").partition("\n`trouble` is")[0].partition("\n| severity")[0]
         assert {word for row in rows(table) for word in ticked(row[0])} == expected, name
     source = section(text, "## source")
     assert set(report["source"]["bad"]) | set(report["source"]["kinds"]) <= set(ticked(source))
@@ -295,7 +297,7 @@ def test_the_fields_of_a_set_in_status_are_documented() -> None:
     counters = slot.Counters("t", "nftset")
     bound = SetTarget(counters, "*")
     bound.slots = [kernel_set]  # type: ignore[list-item]
-    registry = SimpleNamespace(counters=lambda name, kind: counters, targets={"t": bound})
+    registry = SimpleNamespace(counters=lambda name, kind: counters, targets={"t": bound}, connections=None)
     report = status._target(
         {"name": "t", "type": "nftset", "enabled": True, "channel": {}}, registry, SimpleNamespace(until=lambda name: None), 1
     )
@@ -324,7 +326,15 @@ def test_what_must_be_done_about_a_trouble_is_documented_by_its_code() -> None:
     """Who reads a code in status would not find what to do."""
     text = section(page("status.md"), "## targets").partition("\n`trouble` is")[2]
     codes = {word for row in rows(text) for word in ticked(row[0])}
-    assert codes >= {"set-full", "set-missing", "set-other-type", "labels-no-room", "no-permission", "kernel-refused"}
+    assert codes >= {
+        "set-full",
+        "set-missing",
+        "set-other-type",
+        "labels-no-room",
+        "no-permission",
+        "kernel-refused",
+        "cut-refused",
+    }
     assert codes <= set(
         re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs" / "codes.md").read_text(encoding="utf-8"), re.MULTILINE)
     )
@@ -334,7 +344,7 @@ def test_the_rights_for_a_browser_are_about_every_method() -> None:
     (block,) = [json.loads(text) for text in blocks((ROOT / "docs" / "bus.md").read_text(encoding="utf-8"), "json")]
     named = [method for right in ("read", "write") for method in block["nfa"][right]["ubus"]["nfa"]]
     assert sorted(named) == sorted(methods.signatures())
-    assert block["nfa"]["write"]["ubus"]["nfa"] == ["reload", "flush", "pause", "resume"]
+    assert block["nfa"]["write"]["ubus"]["nfa"] == ["reload", "flush", "adopt", "pause", "resume"]
 
 
 def test_the_limits_and_events_of_the_bus_are_documented() -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from nfa.compiler.base.files import FileError, read_text
 from nfa.compiler.base.report import Place, Reports, did_you_mean, quote
@@ -19,6 +19,10 @@ MAX_CONF_SIZE = 1 << 20
 JSON_NAME = "netify-proc-flow-actions.json"
 FOLDERS = ("/etc/netifyd", "/etc/netify.d")
 """netifyd's folder in Netify's packages, and in OpenWrt's of version 4."""
+
+OWN_FOLDERS = ("/etc/nfa", "/etc/config")
+TOO_WIDE = ("/", "/boot", "/dev", "/etc", "/home", "/proc", "/root", "/sys", "/usr", "/var")
+"""Folders that a file on the command line does not open to what a configuration names."""
 
 _POLICY_FILES = (JSON_NAME, "address-groups.d", "address-groups.json")
 _AGENT_FILES = ("netify-apps.conf", "netify-categories.json")
@@ -45,7 +49,8 @@ class Paths:
     `readable`: whether the files that a configuration names are read. They are not when it comes over the bus: who sends it
     is not trusted as root is, and what is in a file shows in findings. `unused`: another folder of netifyd that holds a
     policy or address groups, which nobody reads; "" for none. `looked_at`: files and folders that the policy is made from, or
-    would be if they were there, each with its stamp (see `nfa.image.cpython`) of before it was read.
+    would be if they were there, each with its stamp (see `nfa.image.cpython`) of before it was read. `named`: folders that root
+    named on the command line.
     """
 
     state_persistent: str = "/etc/netifyd"
@@ -59,6 +64,18 @@ class Paths:
         if path not in self.looked_at:
             self.looked_at[path] = image.stamp(path)
         return path
+
+    named: tuple[str, ...] = ()
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Where files are read that a configuration names; root can allow more (see `nfa.daemon.base.allowed`)."""
+        return tuple(dict.fromkeys((self.state_persistent, *FOLDERS, *OWN_FOLDERS, *self.named)))
+
+    def with_named(self, files: Iterable[str]) -> Paths:
+        """The same when root has named these files or folders: what is beside them is allowed as well."""
+        found = {path if os.path.isdir(path) else os.path.dirname(path) for path in map(os.path.realpath, files)}
+        return replace(self, named=tuple(sorted({*self.named, *found} - set(TOO_WIDE))))
 
     @classmethod
     def read(cls, conf: str = CONF, override: Mapping[str, str] | None = None, reports: Reports | None = None) -> Paths:

@@ -28,13 +28,15 @@ QUOTE_WIDTH = 60
 class Place:
     """A character of a file: line and column from 1, columns in characters; line 0 is the file as a whole.
 
-    `option` is the name that users of UCI know the place by, `package.section.option` or `package.section`.
+    `option` is the name that users of UCI know the place by, `package.section.option` or `package.section`; `pointer` that of
+    a value in a JSON file, a JSON pointer (RFC 6901).
     """
 
     file: str
     line: int
     column: int
     option: str = ""
+    pointer: str = ""
 
     def __str__(self) -> str:
         if self.option:
@@ -52,6 +54,7 @@ class Place:
             "package": package,
             "section": section,
             "property": name,
+            "pointer": printable(self.pointer),
             "text": printable(str(self)),
         }
 
@@ -104,12 +107,16 @@ class Reports:
     """The findings of one run, in the order they were made.
 
     `sources` holds the lines of the files that were read, by name: a finding in one of them that brings no
-    excerpt gets its line, unless that is among the `hidden` ones: (file, line).
+    excerpt gets its line, unless that is among the `hidden` ones: (file, line). `open` are the files whose findings may be
+    told to everybody who may ask the daemon: the configuration, and what he wrote himself.
     """
 
     items: list[Report] = field(default_factory=list)
     sources: dict[str, list[str]] = field(default_factory=dict)
     hidden: set[tuple[str, int]] = field(default_factory=set)
+    open: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
+    """Names of texts that came with a question: they are in no file."""
 
     def add_source(self, file: str, text: str) -> None:
         """Keep the text of a file for the excerpts of later findings in it."""
@@ -145,6 +152,21 @@ class Reports:
         if not shown and place and there and lines[place.line - 1].strip():
             shown = excerpt(lines[place.line - 1], place.column)
         self.items.append(Report(code, severity, place, message, hint, consequence, shown))
+
+    def outside(self) -> list[Finding]:
+        """The findings as they leave the compiler: for status, the log and the bus, where others read them than those who may
+        read the files. There is no line of a file in them, and no word of a file that is not the configuration itself."""
+        return [self._outside(report) for report in self.items]
+
+    def _outside(self, report: Report) -> Finding:
+        file = report.place.file if report.place and report.place.line else ""
+        if report.place and file and file not in self.open and file not in self.asked:
+            consequence = "" if "'" in report.consequence else report.consequence
+            message = "something in this file is wrong"
+            hint = "'nfa check' on this machine shows it"
+            where = replace(report.place, pointer="")  # there are names of the file in it
+            report = replace(report, place=where, message=message, hint=hint, consequence=consequence)
+        return replace(report, excerpt=report.excerpt if file in self.asked else "").as_dict()
 
     def soften(self, first: int) -> None:
         """Make warnings of the errors from item `first` on: they are about something that is switched off."""

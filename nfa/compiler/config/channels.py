@@ -25,9 +25,11 @@ from nfa.compiler.config.options import CHANNEL_OPTIONS
 from nfa.compiler.config.origins import Origins
 from nfa.compiler.config.properties import complete, convert, is_off
 from nfa.compiler.config.servers import HTTP_PORTS, MQTT_PORTS, Server, is_exposed, with_port
-from nfa.image import cpython as image
 
 NO_FLOW = "no flow reaches the target"
+CERTIFICATES = ("/etc/ssl", "/usr/share/ca-certificates")
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
+MAX_CERTIFICATES = 1 << 20  # bytes; all authorities of a system are a quarter of it
 _VARIABLE = re.compile(r"\$\{(uuid_agent|uuid_serial|uuid_site|channel|sink)\}")
 _UUID_FILES = {"uuid_agent": "agent.uuid", "uuid_serial": "serial.uuid", "uuid_site": "site.uuid"}
 _UUID = re.compile(r"[0-9A-Za-z-]{1,64}")
@@ -221,8 +223,8 @@ class _Finder:
             if option.key not in found.origins and isinstance(default, str):
                 found.values[option.key] = _VARIABLE.sub(lambda match: values.get(match[1], ""), default)
         channel = Channel(sink.name.value, name, sink.kind, place, found.values, Origins(found.origins))
-        if found.values.get("ca_file"):
-            context.paths.look(str(found.values["ca_file"]))
+        if channel.options.get("ca_file") and not self._read_certificate(channel):
+            return None
         problem = _CHECKS[sink.kind](channel) if sink.kind in _CHECKS else ""
         if problem:
             reports.error("options-conflict", place, f"{what} {problem}", consequence=self.instead)
@@ -236,6 +238,25 @@ class _Finder:
                 hint="listen on tcp://127.0.0.1 or a unix socket, or restrict access in the firewall",
             )
         return channel
+
+    def _read_certificate(self, channel: Channel) -> bool:
+        """Have the certificates themselves in `ca`: the daemon opens no file that a configuration names."""
+        paths, reports, file = self.context.paths, self.context.reports, str(channel.options["ca_file"])
+        if not paths.readable:
+            return True
+        place = channel.origins.values["ca_file"].place
+        try:
+            found = _CERTIFICATE.findall(read_text(paths.look(file), MAX_CERTIFICATES, paths.folders + CERTIFICATES))
+        except FileError as error:
+            reports.error(error.code, place, f"'ca_file': {error}", hint=error.hint, consequence=self.instead)
+            return False
+        channel.options["ca"] = "\n".join(found)
+        if not found:
+            hint = "expected the form PEM, which begins with -----BEGIN CERTIFICATE-----"
+            reports.error(
+                "bad-value", place, f"'ca_file': {quote(file)} has no certificate", hint=hint, consequence=self.instead
+            )
+        return bool(found)
 
 
 def _first(properties: Properties, name: str) -> Value | None:
@@ -330,7 +351,9 @@ def channel_data(target: Target) -> dict[str, object]:
     """What the daemon needs to know of a sink target's channel: plain data, see `nfa.daemon.sinks.channel.Channel`."""
     channel = target.channel
     assert channel is not None
-    options = {key: value for key, value in channel.options.items() if key not in ("enable", "function", "default_port")}
+    options = {
+        key: value for key, value in channel.options.items() if key not in ("enable", "function", "default_port", "ca_file")
+    }
     kind = channel.kind
     if kind == "socket":
         kind = str(options["listen"]).partition(":")[0]
@@ -341,7 +364,4 @@ def channel_data(target: Target) -> dict[str, object]:
             if key == "url":
                 options |= {"path": server.path, "authority": server.authority}
     shape = {key: target.options[key] for key in _SHAPE}
-    if options.get("ca_file"):
-        # A channel reads it once: with another certificate, it is another channel.
-        shape["ca"] = image.stamp(str(options["ca_file"]))
     return {"sink": channel.sink, "channel": channel.name, "kind": kind, "options": options, **shape}

@@ -11,19 +11,21 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from nfa.compiler.base.paths import PathError, Paths
 from nfa.compiler.base.report import Fault, Place, Reports, did_you_mean, printable, quote
 from nfa.compiler.config.jsontext import Object, Value
 from nfa.compiler.config.lastgood import Keeping
 from nfa.compiler.config.model import Text, Window
+from nfa.daemon.base import allowed
 
 UINT32 = 0xFFFFFFFF
 T = TypeVar("T")
 
 _TRUE = ("1", "yes", "on", "true", "enabled")
 _FALSE = ("0", "no", "off", "false", "disabled")
+BOOLEANS = _TRUE + _FALSE
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
 _HEXADECIMAL = re.compile(r"(0[xX])?[0-9a-fA-F]{1,16}")
 
@@ -58,6 +60,17 @@ class Invalid(Fault):
 
 
 Converter = Callable[[Value, Context], object]
+
+
+@dataclass(frozen=True)
+class Of:
+    """A converter that was made for certain values. `schema` gives which, as the JSON schema of one value."""
+
+    read: Converter
+    schema: Callable[[], dict[str, object]]
+
+    def __call__(self, value: Value, context: Context) -> Any:
+        return self.read(value, context)
 
 
 def found(value: Value) -> str:
@@ -113,7 +126,7 @@ def boolean(value: Value, context: Context) -> bool:
     raise expected("true or false", value)
 
 
-def integer(lowest: int, highest: int, unit: str = "") -> Converter:
+def integer(lowest: int, highest: int, unit: str = "") -> Of:
     """A whole number from `lowest` to `highest`; a text of digits counts as one."""
     what = f"a whole number{' of ' + unit if unit else ''} from {lowest} to {highest}"
     if lowest == highest:
@@ -130,7 +143,11 @@ def integer(lowest: int, highest: int, unit: str = "") -> Converter:
             raise expected(what, value)
         return plain
 
-    return convert
+    def schema() -> dict[str, object]:
+        number = {"type": "integer", "minimum": lowest, "maximum": highest}
+        return {"anyOf": [number, {"type": "string", "pattern": r"^\s*[+-]?[0-9]{1,20}\s*$"}]}
+
+    return Of(convert, schema)
 
 
 def mark(value: Value, context: Context) -> int:
@@ -149,7 +166,7 @@ def mark(value: Value, context: Context) -> int:
     return plain
 
 
-def text(what: str, pattern: str, hint: str = "") -> Converter:
+def text(what: str, pattern: str, hint: str = "") -> Of:
     """A text that the regular expression `pattern` matches as a whole; `what` describes it to the user."""
     compiled = re.compile(pattern)
 
@@ -160,10 +177,10 @@ def text(what: str, pattern: str, hint: str = "") -> Converter:
             raise expected(what, value, hint)
         return plain
 
-    return convert
+    return Of(convert, lambda: {"type": "string", "pattern": f"^(?:{pattern})$"})
 
 
-def choice(*choices: str) -> Converter:
+def choice(*choices: str) -> Of:
     """One of a few words, in any case."""
 
     def convert(value: Value, context: Context) -> str:
@@ -175,7 +192,18 @@ def choice(*choices: str) -> Converter:
             raise expected(" or ".join(map(quote, choices)), value, hint)
         return plain.strip().lower()
 
-    return convert
+    return Of(convert, lambda: one_of(choices))
+
+
+def one_of(choices: Iterable[str]) -> dict[str, object]:
+    """The JSON schema of words in any case, with blanks around them."""
+
+    def either(word: str) -> str:
+        # The sign of the unit Kelvin is a k as well, once it is small.
+        letters = (f"[{c}{c.upper()}{chr(0x212A) * (c == 'k')}]" if c.isalpha() else re.escape(c) for c in word)
+        return "".join(letters)
+
+    return {"type": "string", "pattern": rf"^\s*(?:{'|'.join(map(either, choices))})\s*$", "examples": list(choices)}
 
 
 def path(value: Value, context: Context) -> str:
@@ -190,6 +218,21 @@ def path(value: Value, context: Context) -> str:
     if not expanded.startswith("/") or not expanded.isprintable():
         raise expected("an absolute path", value)
     return os.path.normpath(expanded)
+
+
+def folder_to_write(value: Value, context: Context) -> str:
+    """An absolute path of a folder that nfa may write files into."""
+    return writable(path(value, context), value)
+
+
+def writable(folder: str, value: Value) -> str:
+    """`folder` itself. Raises Invalid when nfa may not write files or sockets into it."""
+    try:
+        allowed.to_write(folder)
+    except allowed.NotAllowed as failure:
+        message = f"nothing may be written into {quote(folder)}: {failure.strerror}"
+        raise Invalid(scalar(value).place, message, failure.hint, code="path-not-allowed") from None
+    return folder
 
 
 def texts(value: Value, context: Context) -> list[Text]:

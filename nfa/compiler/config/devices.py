@@ -70,6 +70,7 @@ def read_devices(sections: list[Section], context: Context) -> dict[str, Device]
         if len(found) == MAX_DEVICES:
             message = f"there are more than {MAX_DEVICES} devices"
             reports.error("too-many-devices", name.place, message, consequence=f"this and later ones: {LEFT_OUT}")
+        if len(found) >= MAX_DEVICES:
             device.broken = True
         elif broken and last:
             device = replace(last, place=name.place)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 
-from nfa.compiler.base.files import FileError, read_text
+from nfa.compiler.base.files import FileError, list_folder, read_text
 from nfa.compiler.base.paths import PathError, Paths
 from nfa.compiler.base.report import Reports, quote
 from nfa.compiler.config.model import Text
@@ -64,9 +64,9 @@ def _read(entry: Text, paths: Paths, reports: Reports, consequence: str) -> list
         )
         return [Text("*", entry.place)]
     texts: list[Text] = []
-    for file in _files(paths.look(path), entry, reports, consequence):
+    for file in _files(paths.look(path), entry, paths, reports, consequence):
         try:
-            content = read_text(paths.look(file), MAX_SIZE)
+            content = read_text(paths.look(file), MAX_SIZE, paths.folders)
         except FileError as error:
             inside = error.place.line > 0
             named = f" (named at {entry.place})" if inside else ""
@@ -74,6 +74,7 @@ def _read(entry: Text, paths: Paths, reports: Reports, consequence: str) -> list
                 error.code,
                 error.place if inside else entry.place,
                 f"{error}{named}",
+                hint=error.hint,
                 consequence=consequence,
                 excerpt=error.excerpt,
             )
@@ -87,12 +88,15 @@ def _read(entry: Text, paths: Paths, reports: Reports, consequence: str) -> list
     return texts
 
 
-def _files(path: str, entry: Text, reports: Reports, consequence: str) -> list[str]:
+def _files(path: str, entry: Text, paths: Paths, reports: Reports, consequence: str) -> list[str]:
     """The files to read for `path`: itself, or what is in it."""
     try:
         if not os.path.isdir(path):
             return [path]
-        names = [name for name in sorted(os.listdir(path)) if not name.startswith(".")]
+        names = [name for name in list_folder(path, paths.folders) if not name.startswith(".")]
+    except FileError as error:
+        reports.error(error.code, entry.place, str(error), hint=error.hint, consequence=consequence)
+        return []
     except OSError as error:
         reports.error(
             "file-unreadable", entry.place, f"cannot read the folder {quote(path)}: {error.strerror}", consequence=consequence

@@ -76,7 +76,7 @@ def report_inactive(policy: Policy, reports: Reports) -> None:
             reports.warning(
                 "cut-alone",
                 target.place,
-                f"target {quote(target.name)}: 'cut' makes connections meet the rules of a set or mark, and type {target.type} has none",
+                f"target {quote(target.name)}: 'cut' makes connections meet rules of a set or mark; a {target.type} has none",
                 hint="remove 'cut', or use a target of type nftset, ipset or ctmark",
                 consequence="each connection that matches is cut, and goes on",
             )

@@ -1,32 +1,29 @@
 """Address groups, which expressions name as @group.
 
-In: `address-groups.d/NN-NAME.conf` (an address, network or MAC address a line) and `address-groups.json`,
+In: `address-groups.d/NN-NAME.conf` (an address, network, range or MAC address a line) and `address-groups.json`,
 both in netifyd's folder of persistent state (version 5). Out: a `Group` for each name. Bad lines are reported
 and skipped.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from nfa.compiler.base.files import FileError, read_text
+from nfa.compiler.base.addresses import AddressError, Network, mac_of, networks_of
+from nfa.compiler.base.files import FileError, list_folder, read_text
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Place, Reports, did_you_mean, quote
 from nfa.compiler.config.jsontext import MAX_SIZE, JsonError, Object, Value, parse
 from nfa.compiler.config.model import Text
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
 _FILE = re.compile(r"[0-9]+-(.+)\.conf")
-_MAC = re.compile(r"[0-9a-fA-F]{2}([:-])[0-9a-fA-F]{2}(\1[0-9a-fA-F]{2}){4}")
 _SKIPPED = "the entry is skipped"
 STAYS = "its last good version stays in use"
 """The consequence of an error in a section, of a group too, that has a last good version."""
-_MEMBERS = ("name", "ips", "macs")
+_MEMBERS = ("name", "description", "ips", "macs")
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def load_groups(paths: Paths, reports: Reports, kept: Collection[str] = ()) -> d
         return found.setdefault(name, _Members(place, STAYS if name in kept else _SKIPPED))
 
     _read_folder(os.path.join(paths.state_persistent, "address-groups.d"), members, paths, reports)
-    _read_json(paths.look(os.path.join(paths.state_persistent, "address-groups.json")), members, reports)
+    _read_json(paths.look(os.path.join(paths.state_persistent, "address-groups.json")), members, paths, reports)
     return {
         name: Group(name, tuple(members.networks), tuple(members.macs), members.place, members.broken)
         for name, members in found.items()
@@ -77,8 +74,11 @@ def load_groups(paths: Paths, reports: Reports, kept: Collection[str] = ()) -> d
 
 def _read_folder(folder: str, members_of: Finder, paths: Paths, reports: Reports) -> None:
     try:
-        names = sorted(os.listdir(paths.look(folder)))
+        names = list_folder(paths.look(folder), paths.folders)
     except FileNotFoundError:
+        return
+    except FileError as error:
+        _unreadable(error, reports, "the folder is skipped")
         return
     except OSError as error:
         reports.error("file-unreadable", Place(folder, 0, 0), f"cannot read the folder: {error.strerror}")
@@ -98,7 +98,7 @@ def _read_folder(folder: str, members_of: Finder, paths: Paths, reports: Reports
             continue
         members = members_of(match[1], Place(file, 1, 1))
         try:
-            content = read_text(paths.look(file), MAX_SIZE)
+            content = read_text(paths.look(file), MAX_SIZE, paths.folders)
         except FileError as error:
             _unreadable(error, reports, members.skipped)
             members.broken = True
@@ -111,11 +111,11 @@ def _read_folder(folder: str, members_of: Finder, paths: Paths, reports: Reports
                 _add(Text(entry.strip(), Place(file, number, column)), members, reports)
 
 
-def _read_json(file: str, members_of: Finder, reports: Reports) -> None:
+def _read_json(file: str, members_of: Finder, paths: Paths, reports: Reports) -> None:
     if not os.path.exists(file):
         return
     try:
-        document = parse(read_text(file, MAX_SIZE), file, reports)
+        document = parse(read_text(file, MAX_SIZE, paths.folders), file, reports)
     except FileError as error:
         _unreadable(error, reports, "the file is skipped")
         return
@@ -169,22 +169,26 @@ def _list(value: Value | None, reports: Reports) -> list[Value]:
 
 def _add(entry: Text, members: _Members, reports: Reports) -> None:
     """Add one address, network or MAC address to a group."""
-    if _MAC.fullmatch(entry.value):
-        members.macs[entry.value.lower().replace("-", ":")] = None
+    word = entry.value
+    if len(word) > 2 and word[0] == word[-1] and word[0] in "'\"":
+        word = word[1:-1].strip()
+    mac = mac_of(word)
+    if mac is not None:
+        members.macs[mac.hex(":")] = None
         return
+    message, hint = (
+        f"{quote(entry.value)} is not an address",
+        "expected an IPv4 or IPv6 address, network or range, or a MAC address",
+    )
     try:
-        # A router's own address with its prefix length is the usual way to name a network.
-        members.networks[ipaddress.ip_network(entry.value, strict=False)] = None
-    except ValueError:
+        found = networks_of(word)
+    except AddressError as fault:
+        found, message, hint = (), f"{quote(entry.value)}: {fault}", fault.hint
+    members.networks.update(dict.fromkeys(found))
+    if not found:
         members.broken = True
-        reports.error(
-            "bad-address",
-            entry.place,
-            f"{quote(entry.value)} is not an address",
-            hint="expected an IPv4 or IPv6 address or network, or a MAC address",
-            consequence=members.skipped,
-        )
+        reports.error("bad-address", entry.place, message, hint=hint, consequence=members.skipped)
 
 
 def _unreadable(error: FileError, reports: Reports, consequence: str) -> None:
-    reports.error(error.code, error.place, str(error), consequence=consequence, excerpt=error.excerpt)
+    reports.error(error.code, error.place, str(error), hint=error.hint, consequence=consequence, excerpt=error.excerpt)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 
-from nfa.compiler.base.files import FileError, read_text
+from nfa.compiler.base.files import FileError, Folders, read_text
 from nfa.compiler.base.report import Place, Reports, did_you_mean, quote
 from nfa.compiler.config.document import GLOBAL, SINGULARS, Document, Section, is_slip
 from nfa.compiler.config.jsontext import MAX_SIZE, JsonError, Object, parse
 from nfa.compiler.config.model import Text
 
-GLOBALS = ("version", "reprocess_flows", "timezone", "max_flows")
+GLOBALS = ("version", "reprocess_flows", "timezone", "max_flows", "adopt")
 SECTIONS = ("actions", "targets", "target_defaults", "target_globals", "devices", "groups")
 
 _NOT_USED = "the file is not used"
@@ -23,12 +23,14 @@ _UCI = re.compile(r"^[ \t]*(?:config|package)[ \t]+['\"\w]", re.MULTILINE)
 _MISSPELT = {"target_defauts": "target_defaults"}
 
 
-def read(path: str, reports: Reports) -> Document | None:
-    """One file as a document; None, with an error in `reports`, when it is no JSON object."""
+def read(path: str, reports: Reports, folders: Folders = None) -> Document | None:
+    """One file as a document; None, with an error in `reports`, when it is no JSON object. `folders`: as for `read_text`."""
+    if folders is None:
+        reports.open.add(path)  # root named it
     try:
-        return document_of(read_text(path, MAX_SIZE), path, reports)
+        return document_of(read_text(path, MAX_SIZE, folders), path, reports)
     except FileError as error:
-        reports.error(error.code, error.place, str(error), consequence=_NOT_USED, excerpt=error.excerpt)
+        reports.error(error.code, error.place, str(error), hint=error.hint, consequence=_NOT_USED, excerpt=error.excerpt)
         return None
 
 
@@ -47,7 +49,18 @@ def document_of(text: str, path: str, reports: Reports) -> Document | None:
         hint = 'expected {"version": 1, "actions": {...}, "targets": {...}}'
         reports.error("bad-value", top.place, "the configuration is not an object", hint=hint, consequence=_NOT_USED)
         return None
+    if is_of_fwa({name.value for name, _ in top.value.members}):
+        message = "this is a configuration of netify-fwa (rules and whitelist), not of Flow Actions (actions and targets)"
+        hint = "translate it: nfa import FILE > /etc/config/netify-proc-flow-actions"
+        reports.error("wrong-file", Place(path, 0, 0), message, hint=hint, consequence=_NOT_USED)
+        return None
+    reports.open.add(path)
     return _document(top.value, path, reports)
+
+
+def is_of_fwa(names: set[str]) -> bool:
+    """Whether a JSON object with these members is a configuration of netify-fwa (see fwa.py)."""
+    return not names.isdisjoint(("rules", "whitelist")) and names.isdisjoint(("actions", "targets"))
 
 
 def is_uci(text: str) -> bool:
@@ -63,7 +76,9 @@ def _document(top: Object, path: str, reports: Reports) -> Document:
             key = _MISSPELT[key]
             message = f"{quote(name.value)} is misspelt"
             reports.warning("misspelt-option", name.place, message, consequence=f"it is read as '{key}'")
-        if value.value is None:
+        if name.value == "$schema" and isinstance(value.value, Text):
+            continue  # for editors
+        if value.value is None and (key in GLOBALS or key in SECTIONS or key == "exemptions"):
             continue
         if key in GLOBALS:
             document.globals.append((name, value))

@@ -13,7 +13,7 @@ import bisect
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json.decoder import scanstring  # type: ignore[attr-defined]  # absent from typeshed
 
 from nfa.compiler.base.report import Fault, Place, Reports, nearest, printable, quote
@@ -81,6 +81,8 @@ class _Reader:
         self.at = 0
         self.depth = 0
         self.secret: Text | None = None  # the name of the member that is being read, if nobody is to see its value
+        self.pointers = [""]
+        """Where the value is that is being read, as a JSON pointer; before that, where those are that it is in."""
         self.lines = [0, *(match.end() for match in re.finditer("\n", text))]
 
     def document(self) -> Value:
@@ -124,6 +126,9 @@ class _Reader:
             if self.peek() != '"':
                 raise self.wrong_item("a name in double quotes")
             name = self.string()
+            # The reader is at the member from now on, and so is its name.
+            self.enter(name.value.replace("~", "~0").replace("/", "~1"))
+            name = replace(name, place=replace(name.place, pointer=self.pointers[-1]))
             if self.peek() != ":":
                 raise self.error(self.at, f"missing ':' after the name {quote(name.value)}")
             self.at += 1
@@ -140,13 +145,20 @@ class _Reader:
                     consequence="the later one is used",
                 )
             found[name.value] = (name, value)
+            self.pointers.pop()
 
         self.items(start, "}", member)
         return Object(list(found.values()))
 
     def elements(self, start: int) -> list[Value]:
         found: list[Value] = []
-        self.items(start, "]", lambda: found.append(self.value()))
+
+        def element() -> None:
+            self.enter(str(len(found)))
+            found.append(self.value())
+            self.pointers.pop()
+
+        self.items(start, "]", element)
         return found
 
     def items(self, start: int, end: str, item: Callable[[], None]) -> None:
@@ -226,7 +238,11 @@ class _Reader:
 
     def place(self, offset: int) -> Place:
         line = bisect.bisect_right(self.lines, offset)
-        return Place(self.file, line, offset - self.lines[line - 1] + 1)
+        return Place(self.file, line, offset - self.lines[line - 1] + 1, pointer=self.pointers[-1])
+
+    def enter(self, part: str) -> None:
+        """Go on with a member or an element."""
+        self.pointers.append(self.pointers[-1] + "/" + part)
 
     # What is wrong there
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from nfa.compiler.base.addresses import AddressError, networks_of
 from nfa.compiler.base.report import did_you_mean, quote
 from nfa.compiler.config.convert import UINT32, Context, Invalid, elements, expected, flags, scalar, text, words
 from nfa.compiler.config.jsontext import Value
@@ -33,7 +34,8 @@ _FIELD_ALIASES = {"local_ip": "local_addr", "other_ip": "other_addr"}
 _TC_HANDLE = re.compile(r"([0-9a-fA-F]{1,4}):([0-9a-fA-F]{1,4})")
 _MAC = re.compile(r"[0-9a-fA-F]{2}([:-])[0-9a-fA-F]{2}(?:\1[0-9a-fA-F]{2}){4}")
 _HOST_NAME = re.compile(r"[0-9A-Za-z_-][0-9A-Za-z_.-]{0,252}")
-_LABEL = re.compile(r"[^\s#\x00-\x1f]+")
+# Blanks may stand inside of a name.
+_LABEL = re.compile(r"[^#\x00-\x1f\x7f]{1,255}")
 
 # The kernel's dev_valid_name, IFNAMSIZ 16 with the final NUL.
 interface = text(
@@ -149,15 +151,17 @@ def macs(value: Value, context: Context) -> tuple[bytes, ...]:
 
 
 def networks(value: Value, context: Context) -> tuple[Network, ...]:
-    """Addresses and networks: a list, or a text with blanks or commas between them."""
+    """Addresses, networks and ranges: a list, or a text with blanks or commas between them."""
     found: dict[Network, None] = {}
     for word in words(value, ","):
         try:
-            network = ipaddress.ip_network(word.value, strict=False)
-        except ValueError:
-            message = f"expected an IPv4 or IPv6 address or network, found {quote(word.value)}"
-            raise Invalid(word.place, message, code="bad-address") from None
-        found[Network(network.network_address.packed, network.prefixlen)] = None
+            own = networks_of(word.value)
+        except AddressError as fault:
+            raise Invalid(word.place, f"{quote(word.value)}: {fault}", fault.hint, code="bad-address") from None
+        if not own:
+            message = f"expected an IPv4 or IPv6 address, network or range, found {quote(word.value)}"
+            raise Invalid(word.place, message, code="bad-address")
+        found.update((Network(network.network_address.packed, network.prefixlen), None) for network in own)
     return tuple(found)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from nfa.compiler.base.report import Place
 from nfa.compiler.config.groups import STAYS, Group
 from nfa.compiler.config.model import Action, Channel, Device, DeviceGroup, Target, Text, Window
-from nfa.compiler.config.origins import Origins
+from nfa.compiler.config.origins import Entry, Origin, Origins
 from nfa.compiler.expression.tree import Network
 
 MAX_SIZE = 1 << 20
@@ -26,7 +26,7 @@ MAX_SIZE = 1 << 20
 _MAX_UNPACKED = 64 << 20
 _FORMAT = 1
 _NETWORK = "network"
-_CLASSES = (Action, Channel, Device, DeviceGroup, Group, Network, Place, Target, Text, Window)
+_CLASSES = (Action, Channel, Device, DeviceGroup, Entry, Group, Network, Origin, Origins, Place, Target, Text, Window)
 _GROUP = re.compile(r"@([^\s;&|()!=]+)")
 
 
@@ -95,6 +95,10 @@ class Keeping:
         reached = [name for name in found.targets if name in targets]
         return replace(found, place=action.place, order=action.order, targets=reached)
 
+    def keep(self, action: Action) -> None:
+        """An action is good, or stays in its last good version. Where its values were written is of no use later."""
+        self.good.actions[action.name] = replace(action, origins=Origins())
+
     def keep_groups(self, found: dict[str, Group]) -> None:
         """Keep the groups that good expressions name, for the case that they have an error next time."""
         texts = [*self.good.exemptions, *(text for one in self.good.actions.values() for text in one.criteria + one.exemptions)]
@@ -107,8 +111,7 @@ class Keeping:
 def _plain(value: object) -> object:
     """A value as what `marshal` takes: tuples (kind, content), anything else as it is."""
     if is_dataclass(value) and not isinstance(value, type):
-        own = [(one.name, getattr(value, one.name)) for one in fields(value)]
-        return type(value).__name__, {name: _plain(item) for name, item in own if not isinstance(item, Origins)}
+        return type(value).__name__, {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, ipaddress.IPv4Network | ipaddress.IPv6Network):
         return _NETWORK, str(value)
     if isinstance(value, dict):

@@ -42,10 +42,10 @@ class NetifySinks:
             return None
         reports = context.reports
         try:
-            top = parse(read_text(file, MAX_SIZE), file, reports)
+            top = parse(read_text(file, MAX_SIZE, context.paths.folders), file, reports)
         except FileError as error:
             reports.error(
-                error.code, error.place, str(error), consequence="the file is not used"
+                error.code, error.place, str(error), hint=error.hint, consequence="the file is not used"
             )  # no excerpt: passwords are in there
             return None
         except JsonError as error:

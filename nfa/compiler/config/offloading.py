@@ -39,7 +39,7 @@ def report(folder: str, policy: Policy, reports: Reports, paths: Paths) -> None:
         f"flow offloading is on: firewall rules see only the first packets of a connection, usually before its "
         f"application is known; rules wait for {named}",
         hint="set cut '1' for a target that blocks, so that such connections end, or turn offloading off "
-        "(LuCI: Network > Firewall) and reload nfa",
+        "(LuCI: Network > Firewall) and reload nfa. Old kernels, such as 5.10, keep offloaded connections in spite of cut",
         consequence="offloaded connections continue",
     )
 
@@ -71,4 +71,5 @@ def _switch(folder: str, reports: Reports, paths: Paths) -> Text | None:
     if not isinstance(value, Text) or value.value not in _TRUE:
         return None
     reports.add_source(file, text)
+    reports.open.add(file)
     return value

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nfa.compiler.config import kinds, servers, service
-from nfa.compiler.config.convert import UINT32, Converter, boolean, choice, integer, mark, path, text, texts
+from nfa.compiler.config.convert import UINT32, Converter, boolean, choice, folder_to_write, integer, mark, path, text, texts
 from nfa.compiler.config.timeofday import timezone, windows
 from nfa.daemon.engine.flows import MAX_FLOWS
 from nfa.daemon.stream.client import DEFAULT_SOURCE
@@ -49,12 +49,16 @@ _TIMEZONE = Option("timezone", timezone, "")
 # How many live flows are remembered; the oldest are forgotten first.
 _MAX_FLOWS = Option("max_flows", integer(1024, 1 << 20), MAX_FLOWS)
 
+# Have connections that began before nfa begin again when it starts.
+_ADOPT = Option("adopt", boolean, False)
+
 GLOBAL_OPTIONS: Options = (
     # The version of the format, always 1.
     Option("version", integer(1, 1), 1),
     _REPROCESS_FLOWS,
     _TIMEZONE,
     _MAX_FLOWS,
+    _ADOPT,
 )
 
 # The section nfa 'main' of UCI, which has the place of JSON's globals.
@@ -72,6 +76,7 @@ MAIN_OPTIONS: Options = (
     _REPROCESS_FLOWS,
     _TIMEZONE,
     _MAX_FLOWS,
+    _ADOPT,
     # What is logged: error, warning, notice or debug.
     Option("log_level", service.log_level, "notice"),
     # The control socket, an absolute path.
@@ -218,7 +223,7 @@ TARGET_OPTIONS: dict[str, Options] = {
         # The first part of the file's name.
         Option("prefix", kinds.file_part, "netify-flow-actions"),
         # The folder of the files.
-        Option("path", path, "/tmp"),
+        Option("path", folder_to_write, "/tmp"),
         # The last part of the file's name.
         Option("suffix", kinds.file_part, ".json"),
         # Seconds that one file covers.
@@ -263,7 +268,7 @@ CHANNEL_OPTIONS: dict[str, Options] = {
     "log": (
         _ENABLE,
         # The folder of the files.
-        Option("path", path, "/tmp", ("log_path",)),
+        Option("path", folder_to_write, "/tmp", ("log_path",)),
         # The first part of the file's name.
         Option("prefix", kinds.file_part, "netify-flow-actions-", ("log_name",)),
         # Whether a file takes the place of the one before.

@@ -6,10 +6,11 @@ In and out as in convert.py. `${...}` in them is expanded before, see channels.p
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from dataclasses import dataclass
 
-from nfa.compiler.config.convert import Context, Invalid, elements, expected, scalar
+from nfa.compiler.config.convert import Context, Invalid, elements, expected, scalar, writable
 from nfa.compiler.config.jsontext import Object, Value
 from nfa.compiler.config.model import Text
 from nfa.daemon.stream.client import parse_source
@@ -109,6 +110,7 @@ def listen(value: Value, context: Context) -> str:
             parse_source(f"unix://{rest}")
         except ValueError:
             raise expected("a path of at most 107 bytes: unix:///PATH", value) from None
+        writable(os.path.dirname(rest), value)
         return f"unix://{rest}"
     uri = f"{scheme}://{rest}" if _PORT.fullmatch(rest) else f"{scheme}://{rest}:0"
     try:

@@ -5,7 +5,9 @@ In and out as in convert.py.
 
 from __future__ import annotations
 
-from nfa.compiler.config.convert import Context, Invalid, choice, elements, expected, path, scalar
+import os
+
+from nfa.compiler.config.convert import Context, Invalid, choice, elements, expected, path, scalar, writable
 from nfa.compiler.config.jsontext import Value
 from nfa.compiler.config.model import Text
 from nfa.daemon.stream.client import parse_source
@@ -46,4 +48,5 @@ def control(value: Value, context: Context) -> str:
     found = path(value, context)
     if len(found.encode()) > MAX_SOCKET_PATH:
         raise expected(f"an absolute path of at most {MAX_SOCKET_PATH} bytes", value)
+    writable(os.path.dirname(found), value)
     return found

@@ -10,9 +10,10 @@ import os
 from dataclasses import dataclass
 from typing import cast
 
+from nfa.compiler.base.files import FileError, Folders, list_folder
 from nfa.compiler.base.paths import JSON_NAME, Paths
 from nfa.compiler.base.report import Place, Reports, quote
-from nfa.compiler.config import dhcp, jsonconfig, offloading, uciconfig
+from nfa.compiler.config import dhcp, jsonconfig, marks, offloading, uciconfig
 from nfa.compiler.config.build import build
 from nfa.compiler.config.convert import Context, Invalid
 from nfa.compiler.config.document import Document
@@ -20,6 +21,7 @@ from nfa.compiler.config.lastgood import Keeping
 from nfa.compiler.config.model import Policy
 from nfa.compiler.config.options import MAIN_OPTIONS
 from nfa.compiler.config.properties import convert, last_value
+from nfa.daemon.base import allowed
 
 UCI_FOLDER = "/etc/config"
 
@@ -38,6 +40,10 @@ class Sources:
     files: tuple[str, ...] = ()
     salvage: bool = False
 
+    def confine(self, paths: Paths) -> Paths:
+        """Allow what is beside the files and folders that root named. What else a configuration may name, `paths` says."""
+        return paths.with_named([*self.files, *([self.uci] if self.uci else [])])
+
 
 def load(sources: Sources, paths: Paths, reports: Reports, keeping: Keeping | None = None) -> Policy | None:
     """Read and check the configuration: JSON first, then UCI, which wins where both say something.
@@ -50,6 +56,9 @@ def load(sources: Sources, paths: Paths, reports: Reports, keeping: Keeping | No
         message = f"there is a policy, or address groups, in {quote(paths.state_persistent)} too"
         hint = "keep them in one of the two folders"
         reports.warning("two-folders", Place(paths.unused, 0, 0), message, hint=hint, consequence="this folder is not read")
+    paths = sources.confine(paths)
+    paths.look(allowed.FILE)
+    report_rules(reports)
     folder = _uci_folder(sources)
     if sources.uci is not None:
         paths.look(uciconfig.file_of(sources.uci))
@@ -61,12 +70,14 @@ def load(sources: Sources, paths: Paths, reports: Reports, keeping: Keeping | No
     chosen, unknown = _chosen_json(sources, package, Context(paths, Reports(), {}, keeping))
     if chosen is None:
         default = paths.look(_default_json(paths))
+        reports.open.add(default)
         chosen = [default] if os.path.lexists(default) else []
-    files = [file for path in chosen for file in _json_of(paths.look(path), reports)]
+    folders = None if sources.files else paths.folders
+    files = [file for path in chosen for file in _json_of(paths.look(path), folders, reports)]
     if not files and package is None and not broken:
         _report_nothing(sources, paths, reports)
         return None
-    read = [jsonconfig.read(paths.look(file), reports) for file in files] + ([package] if package else [])
+    read = [jsonconfig.read(paths.look(file), reports, folders) for file in files] + ([package] if package else [])
     documents = [document for document in read if document is not None]
     broken = broken or len(documents) < len(read)
     if not documents or (broken and not sources.salvage):
@@ -77,7 +88,16 @@ def load(sources: Sources, paths: Paths, reports: Reports, keeping: Keeping | No
     policy.incomplete = policy.incomplete or broken or unknown
     if sources.uci is not None:
         offloading.report(sources.uci, policy, reports, paths)
+    marks.report(sources.uci, policy, reports, paths)
     return policy
+
+
+def report_rules(reports: Reports) -> None:
+    """Warn of what is wrong with root's file of allowed folders."""
+    for problem in allowed.rules()[2]:
+        reports.warning(
+            "allowed-folders-unusable", Place(allowed.FILE, 0, 0), problem, consequence="it does not allow any folder that way"
+        )
 
 
 def read_main(sources: Sources, paths: Paths, reports: Reports) -> dict[str, object]:
@@ -123,11 +143,11 @@ def _chosen_json(sources: Sources, package: Document | None, context: Context) -
     return None, False
 
 
-def _json_of(path: str, reports: Reports) -> list[str]:
+def _json_of(path: str, folders: Folders, reports: Reports) -> list[str]:
     """The path itself, or the files NAME.json of a folder in the order of their names, hidden ones left out."""
     try:
-        names = sorted(os.listdir(path))
-    except OSError:
+        names = list_folder(path, folders)
+    except (OSError, FileError):
         return [path]  # a file, or what cannot be read as one either
     files = [os.path.join(path, name) for name in names if name.endswith(".json") and not name.startswith(".")]
     if not files:

@@ -121,7 +121,8 @@ def _target(
     enabled, interface = bool(values.pop("target_enabled")), str(values.pop("interface"))
     cut = bool(values.pop("cut"))
     target = Target(name.value, name.place, kind, enabled, interface, values, Origins(found.origins), cut)
-    problem = _CHECKS[kind](found, own, globals_) if kind in _CHECKS else ""
+    problem = _keep_to_table(what, found, own, reports) if kind == "nftset" else ""
+    problem = problem or (_CHECKS[kind](found, own, globals_) if kind in _CHECKS else "")
     if problem:
         reports.error("options-conflict", name.place, f"{what}: {problem}", consequence=left_out)
         return None
@@ -176,6 +177,33 @@ def _check_ipset(found: Complete, own: Settings, globals_: dict[str, dict[str, o
             options["families"] = (4,)
             found.origins.pop("families", None)
     options["range"] = span[1:]
+    return ""
+
+
+_ONE_VERSION = {"ip": 4, "arp": 4, "ip6": 6}
+"""Table families whose rules meet packets of one IP version only. bridge, netdev and inet meet both."""
+
+
+def _keep_to_table(what: str, found: Complete, own: Settings, reports: Reports) -> str:
+    """Leave out the sets that no rule of the table could use. Returns the problem when none is left."""
+    options = found.values
+    version = _ONE_VERSION.get(str(options["table_family"]))
+    wanted = cast("tuple[int, ...]", options["families"])
+    if version is None or wanted == (version,):
+        return ""
+    only = f"rules of a table of the family {options['table_family']} meet IPv{version} only"
+    if version not in wanted:
+        return f"{only}, but set_family is ipv{wanted[0]}"
+    if "families" in own.values:
+        reports.warning(
+            "family-unsupported",
+            found.origins["families"].place if "families" in found.origins else None,
+            f"{what}: {only}, but set_family is *",
+            hint=f"write set_family ipv{version}, or table_family inet for both",
+            consequence=f"there is no set for IPv{10 - version}",
+        )
+    options["families"] = (version,)
+    found.origins.pop("families", None)
     return ""
 
 

@@ -17,7 +17,7 @@ from nfa.compiler.config.jsontext import Value
 from nfa.compiler.config.model import Text, Window
 from nfa.daemon.engine.hours import DAYS
 
-_LONG_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+LONG_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _PROPERTIES = ("day", "time_start", "time_end", "policy")
 _ELSEWHERE = {"time_begin": "time_start", "begin": "time_start", "start": "time_start", "end": "time_end", "stop": "time_end"}
 _DAY_SECONDS = 86400
@@ -113,7 +113,7 @@ def _days(value: Value) -> tuple[int, ...]:
 
 def _day(word: Text) -> int:
     day = word.value.lower()
-    if day not in DAYS and day not in _LONG_DAYS:
+    if day not in DAYS and day not in LONG_DAYS:
         several = day.startswith("week") or "-" in day or not nearest(day, DAYS)
         hint = "" if several else did_you_mean(day, DAYS)
         raise Invalid(word.place, f"unknown day {quote(word.value)}", hint or f"one `list day` for each of {' '.join(DAYS)}")
@@ -138,7 +138,8 @@ def timezone(value: Value, context: Context) -> str:
     if not isinstance(value.value, Text):
         raise expected("a time zone such as 'America/Toronto'", value)
     zone = value.value.value.strip().removeprefix(":")
-    if not zone or _POSIX_TZ.fullmatch(zone) or _in_database(zone):
+    refused = "" if not zone or _POSIX_TZ.fullmatch(zone) else _not_in_database(zone)
+    if not refused:
         _warn_of_sign(zone, value, context)
         return zone
     import zoneinfo
@@ -147,6 +148,9 @@ def timezone(value: Value, context: Context) -> str:
     if not known and re.fullmatch(r"[A-Za-z][A-Za-z0-9_+/-]{0,63}", zone):
         # OpenWrt installs the database a region at a time, or not at all; who has hours is warned (nfa.compiler.schedules).
         return zone
+    if zone in known:
+        hint = "install the time zone database again, or write a POSIX time zone, such as CET-1CEST,M3.5.0,M10.5.0/3"
+        raise Invalid(value.place, f"the time zone {quote(zone)} cannot be read: {refused}", hint, code="unknown-timezone")
     hint = did_you_mean(zone, known) or "expected a name such as 'America/Toronto', or a POSIX time zone"
     raise Invalid(value.place, f"unknown time zone {quote(zone)}", hint, code="unknown-timezone")
 
@@ -173,11 +177,12 @@ def _warn_of_sign(zone: str, value: Value, context: Context) -> None:
         )
 
 
-def _in_database(zone: str) -> bool:
+def _not_in_database(zone: str) -> str:
+    """Why the database has no such zone; "" if it has."""
     from nfa.compiler.config.zone import named  # with zoneinfo, most of a megabyte: only who has hours needs it
 
     try:
         named(zone)
-    except ValueError:
-        return False
-    return True
+    except ValueError as failure:
+        return str(failure) or "not a time zone"
+    return ""

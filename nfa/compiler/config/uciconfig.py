@@ -62,7 +62,7 @@ def read(folder: str, reports: Reports) -> Document | None:
     try:
         return document_of(read_bytes(file, MAX_SIZE), file, reports)
     except FileError as error:
-        reports.error(error.code, error.place, str(error), consequence=_NOT_USED, excerpt=error.excerpt)
+        reports.error(error.code, error.place, str(error), hint=error.hint, consequence=_NOT_USED, excerpt=error.excerpt)
         return None
 
 
@@ -83,6 +83,7 @@ def _sections(content: bytes, file: str, reports: Reports) -> list[UciSection]:
     # A broken byte does no harm in a comment.
     text = content.decode(errors="surrogateescape")
     reports.add_source(file, text)
+    reports.open.add(file)
     if "\0" in text:
         place = Text.of_file(text, file).at(text.index("\0"))
         raise UciError(place, "a NUL character, which ends the line for libuci", "remove it", "bad-encoding")

@@ -27,6 +27,9 @@ _NAME = re.compile(r"[A-Za-z0-9_+-]{1,32}(/[A-Za-z0-9_+-]{1,32}){0,2}")
 _UTC = ("UTC", "GMT")
 """What OpenWrt's `timezone` may be without the offset that a POSIX string has."""
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""What a second is counted from: datetime.fromtimestamp takes none beyond 2038 where the C library's time_t has 32 bits."""
+
 Changes = list[tuple[int, int]]
 Look = Callable[[str], str]
 
@@ -132,7 +135,7 @@ def changes(zone: zoneinfo.ZoneInfo | None) -> Changes:
         return [(0, 0)]
 
     def offset(moment: int) -> int:
-        found = datetime.fromtimestamp(moment, UTC).astimezone(zone).utcoffset() or timedelta()
+        found = (_EPOCH + timedelta(seconds=moment)).astimezone(zone).utcoffset() or timedelta()
         return int(found.total_seconds())
 
     begin, end = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (FIRST_YEAR, LAST_YEAR))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .check import Context, check
+from .check import check
+from .context import Context
 from .grammar import ExpressionError, parse
 from .tree import Node
 

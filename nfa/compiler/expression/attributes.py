@@ -31,8 +31,8 @@ RISK = Kind("risk", EQUALITY, ("string", "number"), "a risk name in single quote
 STRING = Kind("string", EQUALITY, ("string", "regex"), "a string in single quotes, or a pattern 'rx:...'")
 STRINGS = Kind("strings", EQUALITY, ("string", "regex"), "a string in single quotes, or a pattern 'rx:...'")
 NAME = Kind("name", EQUALITY, ("string", "regex"), "the name of a network interface in single quotes")
-ADDRESS = Kind("address", EQUALITY, ("address", "network", "group"), "an IP address, a CIDR or an @group, without quotes")
-MAC = Kind("mac", EQUALITY, ("mac", "group"), "a MAC address or an @group, without quotes")
+ADDRESS = Kind("address", EQUALITY, ("address", "network", "range", "group"), "an IP address, a CIDR, a range a-b or an @group")
+MAC = Kind("mac", EQUALITY, ("mac", "group"), "a MAC address or an @group")
 DEVICE = Kind("device", EQUALITY, ("string", "group"), "a device or group of devices: its name in single quotes, or @NAME")
 INTEGER = Kind("integer", ORDER, ("number",), "a number (443 or 0x1bb)")
 BOOLEAN = Kind("boolean", EQUALITY, ("boolean",), "true or false")
@@ -234,19 +234,30 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _text("user_agent", "v_http.get('user_agent', '')", _HTTP),
     _text("url", "v_http.get('url', '')", _HTTP),
     _text("bt_info_hash", "f.get('bt', NOTHING).get('info_hash', '')"),
+    _plain(
+        "side",
+        CONSTANT,
+        "'side_lan' if r.get('internal') is True else 'side_wan' if r.get('internal') is False else 'side_unknown'",
+        constants=("side_lan", "side_wan", "side_unknown"),
+        unknown="side_unknown",
+    ),
     _list("tags", STRINGS, "texts(f.get('tags', []))", ("f.get('tags', [])",)),
 )
 
-SIDE = _plain("side", INTEGER, "(r.get('internal') is True) - (r.get('internal') is False)")
-"""1 where the interface is one of the local network, -1 where it is none: what an action's `interface` may ask for."""
+SIDES = ("side", "interface")
+"""Attributes that choose from which interface a record comes."""
 
 OF_DEVICES = {f"{end}{of}": f"{end}device" for end in ("", "local_", "other_") for of in ("ip", "mac", "device")}
 """What reads the device at an end of a flow, for each attribute that may be compared with one."""
 BY_NAME: dict[str, Attribute] = {name: attribute for attribute in ATTRIBUTES for name in attribute.names}
 COMPACT = {"ai": "application", "pi": "protocol", "ac": "application_category", "pc": "protocol_category"}
 CONSTANTS = tuple(constant for attribute in ATTRIBUTES for constant in attribute.constants)
+LISTED = ("category", "domain_category", "local_network_category", "other_network_category")
+"""What an owner's list may be compared with: names of domains with the first two, addresses with all but the second."""
+CONSTANT_ALIASES = {"origin_remote": "origin_other"}
+"""Names of older documents."""
 
 
 def find(name: str) -> Attribute:
     """Return an attribute by any of its names."""
-    return SIDE if name == "side" else BY_NAME[name]
+    return BY_NAME[name]

@@ -7,21 +7,22 @@ and value is looked up, so that nothing can fail on a user's typing later, when 
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
+from ..base.addresses import AddressError, mac_of, networks_of
 from ..base.report import nearest
-from ..catalogue import Catalogue
 from . import regex
-from .attributes import BY_NAME, COMPACT, CONSTANTS, OF_DEVICES, Attribute
+from .attributes import BY_NAME, COMPACT, CONSTANT_ALIASES, CONSTANTS, LISTED, OF_DEVICES, STRING, STRINGS, Attribute
+from .context import Context
+from .doubts import Doubts
+from .elsewhere import part_of, spelled
 from .grammar import Comparison, ExpressionError, Raw, Star, Statement, Word
 from .literal import needed
-from .tree import And, Devices, Everything, Members, Network, Node, Not, Or, Pattern, Test, Unknown
+from .tree import And, Devices, Everything, Members, Network, Node, Not, Nothing, Or, Pattern, Test, Unknown
 from .unknown import settle
 
-_MAC = re.compile(r"[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}\Z")
 _NUMBER = re.compile(r"(?:0x[0-9A-Fa-f]{1,16}|[0-9]{1,20})\Z")
 _FRIENDLY = {
     "regex": "a regular expression",
@@ -30,6 +31,7 @@ _FRIENDLY = {
     "boolean": "true or false",
     "address": "an IP address",
     "network": "a network",
+    "range": "a range of addresses",
     "mac": "a MAC address",
     "group": "an address group",
     "constant": "a constant",
@@ -42,34 +44,14 @@ _OTHER_WORDS = {
     "dst_port": "other_port",
     "src_mac": "local_mac",
     "dst_mac": "other_mac",
+    "remote_ip": "other_ip",
+    "remote_port": "other_port",
+    "remote_mac": "other_mac",
     "domain": "detected_hostname",
     "hostname": "detected_hostname",
     "host": "detected_hostname",
     "sni": "client_sni",
 }
-_LARGEST = {"port": 65535, "local_port": 65535, "other_port": 65535, "ip_protocol": 255, "vlan_id": 4095}
-"""The largest number that a packet can have there."""
-Warn = Callable[[str, str, int, str], None]
-"""Takes a code (docs/codes.md), a message, an offset in the text, and a hint."""
-
-
-@dataclass
-class Context:
-    """What names mean: the catalogue, address groups and devices by name, and where warnings go.
-
-    `devices` are groups of devices, too; None: one with an error, which has been reported.
-    """
-
-    catalogue: Catalogue
-    groups: Mapping[str, Members] = field(default_factory=dict)
-    devices: Mapping[str, Devices | None] = field(default_factory=dict)
-    every_device: Devices | None = field(default_factory=lambda: Devices("*", frozenset()))
-    """All of them; None when one has an error."""
-    broken_groups: Collection[str] = ()
-    """Those of `groups` of which entries could not be read."""
-    strict: bool = False
-    """The expression spares flows, so a group that lacks entries cannot be used in it."""
-    warn: Warn = lambda code, message, offset, hint: None
 
 
 @dataclass(frozen=True)
@@ -94,15 +76,19 @@ def _suggest(word: str, candidates: Iterable[str]) -> str:
     return f"did you mean {' or '.join(repr(name) for name in close)}?" if close else ""
 
 
-def parse_address(text: str) -> Network | bytes | None:
-    """Return the network of an IP address or CIDR (host bits dropped), the 6 bytes of a MAC address, or None."""
-    if _MAC.match(text):
-        return bytes.fromhex(text.replace(":", "").replace("-", ""))
-    try:
-        network = ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return None
-    return Network(network.network_address.packed, network.prefixlen)
+def address_value(text: str) -> Network | Members | bytes | None:
+    """Return what an address, network or range is compared as: a network, or `Members` of several; 6 bytes for a MAC address.
+
+    None for a text that is nothing of these. Raises AddressError for a range whose ends do not fit each other.
+    """
+    mac = mac_of(text)
+    if mac is not None:
+        return mac
+    found = tuple(Network(network.network_address.packed, network.prefixlen) for network in networks_of(text))
+    if len(found) < 2:
+        return found[0] if found else None
+    # No group that an expression can name has such a name.
+    return Members(f"={''.join(text.split())}", found, frozenset())
 
 
 class _Checker:
@@ -110,6 +96,7 @@ class _Checker:
         self.text = text
         self.base = base
         self.context = context
+        self.doubts = Doubts(base, context)
 
     def error(self, code: str, message: str, word: Word, hint: str = "") -> ExpressionError:
         return ExpressionError(message, self.base + word.start, word.end - word.start, hint, code)
@@ -127,13 +114,13 @@ class _Checker:
         if raw.kind == "not":
             return Not(items[0], self.source(raw))
         if raw.mixed:
-            self.context.warn(
-                "mixed-operators",
-                "'&&' and '||' are mixed without parentheses: nfa binds '&&' tighter, netifyd 4.4 reads from right to left",
-                self.base + raw.start,
-                "add parentheses to say what you mean",
-            )
-        return (And if raw.kind == "and" else Or)(items, self.source(raw))
+            self.doubts.mixed(raw)
+        if raw.kind == "or":
+            every = any(isinstance(item, Everything) for item in items)
+            return Everything(self.source(raw)) if every else Or(items, self.source(raw))
+        node = And(tuple(item for item in items if not isinstance(item, Everything)), self.source(raw))
+        self.doubts.together(node, raw)
+        return node if node.items else Everything(node.source)
 
     def compact(self, raw: Comparison) -> Node:
         word = raw.attribute
@@ -141,7 +128,7 @@ class _Checker:
         attribute = BY_NAME[COMPACT[prefix]]
         tag = tag.strip("'")
         value = _Value("number", int(tag)) if tag.isdecimal() and len(tag) < 20 else _Value("string", tag)
-        return self.test(attribute, "==", self.resolve(attribute, value, word), self.source(raw))
+        return self.compare(attribute, "==", value, word, self.source(raw))
 
     def comparison(self, raw: Comparison) -> Node:
         word = raw.attribute
@@ -156,6 +143,7 @@ class _Checker:
                 hint = "this is a value: compare an attribute with it"
             raise self.error("unknown-attribute", f"unknown attribute '{word.text}'", word, hint)
         source = " ".join(self.text[word.start : (raw.value or word).end].split())
+        self.doubts.sent(attribute, word)
         if raw.value is None and attribute.kind.name == "device":
             if self.context.every_device is None:
                 raise self.error("device-unusable", f"'{word.text}' stands for any device, and one has an error", word)
@@ -168,19 +156,17 @@ class _Checker:
                 "bad-operator", f"'{word.text}' cannot be compared with '{raw.op}'", word, f"use {' or '.join(kind.operators)}"
             )
         value = self.classify(raw.value, attribute)
+        if kind in (STRING, STRINGS) and value.token in ("address", "network", "mac"):
+            value = _Value("string", raw.value.text)  # a server that is named by its address
         if value.token not in kind.tokens:
             expected = f"{' or '.join(attribute.constants)}" if attribute.constants else kind.expected
-            hint = ""
-            if value.token == "string" and not attribute.constants:
-                inner = self.try_word(str(value.value))
-                hint = "write it without quotes" if inner and inner.token in kind.tokens else ""
-            raise self.error("bad-value", f"'{word.text}' expects {expected}, found {_FRIENDLY[value.token]}", raw.value, hint)
+            raise self.error("bad-value", f"'{word.text}' expects {expected}, found {_FRIENDLY[value.token]}", raw.value)
         name = str(value.value)
         if kind.name == "device" or (value.token == "group" and name in self.context.devices):
             # A device is more than one address, whichever of them was asked for.
             return Test(OF_DEVICES[attribute.name], raw.op, self.device(name, raw.value), source)
-        self.reachable(attribute, raw.op, value, raw.value)
-        return self.test(attribute, raw.op, self.resolve(attribute, value, raw.value), source)
+        self.doubts.reachable(attribute, raw.op, value.value, raw.value)
+        return self.compare(attribute, raw.op, value, raw.value, source)
 
     @staticmethod
     def test(attribute: Attribute, op: str, value: object, source: str) -> Node:
@@ -191,50 +177,75 @@ class _Checker:
         unknown = Unknown(test, source, value.unsaid)
         return Not(unknown, source) if op == "!=" else unknown
 
-    def reachable(self, attribute: Attribute, op: str, value: _Value, word: Word) -> None:
-        """Warn about a number that no packet can have."""
-        largest = _LARGEST.get(attribute.name)
-        if largest is None or not isinstance(value.value, int):
-            return
-        if (op in ("==", ">=") and value.value > largest) or (op == ">" and value.value >= largest):
-            message = f"'{attribute.name} {op} {value.value}' matches no flow: the largest possible value is {largest}"
-            self.context.warn("matches-nothing", message, self.base + word.start, "")
+    def compare(self, attribute: Attribute, op: str, value: _Value, word: Word, source: str) -> Node:
+        """The test of an attribute; a category that is only a list of the owner's becomes what is in the list."""
+        if attribute.kind.name == "name" and value.value == "*":
+            # A generator writes it for "any".
+            return Not(Everything(source), source) if op == "!=" else Everything(source)
+        text = str(value.value).lower() if value.token == "string" else ""
+        self.doubts.name(attribute, text)
+        tag = text if attribute.kind.name == "category" else ""
+        files = self.context.catalogue.lists.get(tag, []) if attribute.name in LISTED else []
+        if not files or tag in self.context.catalogue.application_categories:
+            return self.test(attribute, op, self.resolve(attribute, value, word), source)
 
-    @staticmethod
-    def try_word(text: str) -> _Value | None:
-        """Understand an unquoted word, or return None."""
+        from . import listed  # only an owner's list needs it
+
+        def warn(message: str, hint: str) -> None:
+            self.context.warn("category-list", message, self.base + word.start, hint)
+
+        node = listed.tree_of(tag, files, attribute.name, source, warn)
+        if node is None:
+            what = f"the list '{tag}' has nothing that '{attribute.name}' could be compared with"
+            self.doubts.nothing(what, word)
+            node = Nothing(source)
+        return Not(node, source) if op == "!=" else node
+
+    def try_word(self, word: Word) -> _Value | None:
+        """Understand a word that needs no quotes, or return None."""
+        text = word.text
         if text.lower() in ("true", "false"):
             return _Value("boolean", text.lower() == "true")
         if _NUMBER.match(text):
             return _Value("number", int(text, 16) if text.startswith("0x") else int(text))
         if text.startswith("@") and len(text) > 1:
             return _Value("group", text[1:])
-        found = parse_address(text)
+        try:
+            found = address_value(text)
+        except AddressError as fault:
+            raise self.error("bad-address", str(fault), word, fault.hint) from None
         if isinstance(found, bytes):
             return _Value("mac", found)
-        return _Value("network" if "/" in text else "address", found) if found else None
+        kind = "range" if isinstance(found, Members) else "network" if "/" in text else "address"
+        return _Value(kind, found) if found else None
 
     def classify(self, word: Word, attribute: Attribute) -> _Value:
+        text = word.text
         if word.kind == "string":
-            if self.text[word.start] == '"':
-                raise self.error("bad-expression", "double quotes", word, "put strings in single quotes: '" + word.text + "'")
-            if not word.text:
+            if not text:
                 raise self.error("bad-value", "an empty string", word, f"'!{attribute.name}' matches flows that have none")
-            if word.text.startswith("rx:"):
-                return _Value("regex", word.text[3:])
-            return _Value("string", word.text)
-        value = self.try_word(word.text)
+            if text.startswith("rx:"):
+                return _Value("regex", text[3:])
+            if "string" in attribute.kind.tokens:
+                return _Value("string", text)
+            # Quotes around what needs none, as the documentation of version 5 has it: they leave no doubt.
+            value = self.try_word(word)
+            if value is None and text not in attribute.constants and text not in CONSTANT_ALIASES:
+                return _Value("string", text)
+        else:
+            value = self.try_word(word)
         if value is not None:
             return value
-        if word.text in CONSTANTS or attribute.constants:
-            if word.text not in attribute.constants:
+        if text in CONSTANTS or text in CONSTANT_ALIASES or attribute.constants:
+            text = CONSTANT_ALIASES.get(text, text)
+            if text not in attribute.constants:
                 raise self.error(
                     "bad-value",
                     f"'{word.text}' is not a value of '{attribute.name}'",
                     word,
-                    _suggest(word.text, attribute.constants) or f"use one of {', '.join(attribute.constants)}",
+                    _suggest(text, attribute.constants) or f"use one of {', '.join(attribute.constants)}",
                 )
-            return _Value("constant", word.text)
+            return _Value("constant", text)
         hint = f"write '{word.text}' in single quotes" if "string" in attribute.kind.tokens else ""
         raise self.error("bad-value", f"expected {attribute.kind.expected}, found '{word.text}'", word, hint)
 
@@ -249,6 +260,7 @@ class _Checker:
                 raise self.error("unknown-address-group", f"unknown address group or device '@{value.value}'", word, hint)
             if value.value in self.context.broken_groups:
                 return self.broken_group(members, word)
+            self.doubts.fits(attribute, members, word)
             return members
         if value.token != "string":
             return value.value
@@ -293,17 +305,21 @@ class _Checker:
         """Return a name; unsure if no list has it. An agent may know more names, but a near one looks like a slip: warn."""
         if found is not None or text == "unknown":
             return text
+        catalogue = self.context.catalogue
+        elsewhere = spelled(catalogue, text, what, word.kind == "compact")
+        if elsewhere:
+            self.doubts.misplaced(text, what, word, elsewhere)
+            return _Unsure(text)
         import difflib  # only a slip needs it
 
-        catalogue = self.context.catalogue
         names: Iterable[str] = catalogue.protocols
         if what == "application":
             names = {name.partition(".")[2] or name for name in catalogue.applications}
         near = difflib.get_close_matches(text.removeprefix("netify."), names, n=1, cutoff=0.82)
-        close = f"did you mean '{near[0]}'?" if near else ""
+        close = f"did you mean '{near[0]}'?" if near else part_of(catalogue, text)
         code = "unknown-application" if what == "application" else "unknown-protocol"
         warning = (code, f"unknown {what} '{text}'", self.base + word.start, close)
-        if close or (what == "application" and catalogue.complete_applications):
+        if near or (what == "application" and catalogue.complete_applications):
             self.context.warn(*warning)
             return _Unsure(text)
         return _Unsure(text, warning)
@@ -314,9 +330,8 @@ class _Checker:
         tags = catalogue.protocol_categories if protocol else catalogue.application_categories
         if text not in tags:
             hint = _suggest(text, tags)
-            other = catalogue.application_categories if protocol else catalogue.protocol_categories
-            if text in other:
-                hint = f"it is a category of {'applications' if protocol else 'protocols'}" + (hint and f"; {hint}")
+            elsewhere = spelled(catalogue, text, attribute.name, word.kind == "compact")
+            hint = "; ".join(filter(None, (elsewhere, hint)))
             self.context.warn("unknown-category", f"unknown category '{text}'", self.base + word.start, hint)
             return _Unsure(None)
         return tags[text]
@@ -336,4 +351,7 @@ class _Checker:
 
 def check(statement: Statement, context: Context) -> Node:
     """Give a statement its meaning. Raises `ExpressionError`, with offsets in the text that the statement came from."""
-    return settle(_Checker(statement.text, statement.start, context).node(statement.tree), context.warn)
+    checker = _Checker(statement.text, statement.start, context)
+    node = checker.node(statement.tree)
+    checker.doubts.report_misplaced()
+    return settle(node, context.warn)

@@ -8,7 +8,7 @@ lower-cased strings.
 from __future__ import annotations
 
 from .attributes import Attribute, find
-from .tree import And, Devices, Everything, Members, Network, Node, Not, Nothing, Or, Pattern, Test
+from .tree import And, Devices, Domains, Everything, Members, Network, Node, Not, Nothing, Or, Pattern, Test
 
 Table = tuple[tuple[int, int, int, frozenset[bytes]], ...]
 
@@ -162,6 +162,8 @@ class Generator:
             if len(value.numbers) == 1:
                 return f"{min(value.numbers)} in {local}"
             return f"not {self.constant(value.numbers)}.isdisjoint({local})"
+        if isinstance(value, Domains):
+            return f"under({local}, {self.constant(value.names)})"
         if isinstance(value, Members):
             if kind == "mac":
                 return f"{local} in {self.constant(value.macs)}"

@@ -139,7 +139,8 @@ def _build() -> pp.ParserElement:
     attribute = pp.Regex(keyword + r"[A-Za-z_][A-Za-z0-9_]*").set_parse_action(_word("attribute"))
     operator = pp.Regex(r"==|!=|>=|<=|>|<").set_parse_action(lambda t: _Operator(t[0]))
     string = pp.Regex(_QUOTED).set_parse_action(_word("string"))
-    word = pp.Regex(r"[@A-Za-z0-9_.:/-]+").set_parse_action(_word("word"))
+    # A range of addresses may have blanks around its '-'.
+    word = pp.Regex(r"[0-9A-Fa-f.:]+[ \t]+-[ \t]+[0-9A-Fa-f.:]+|[@A-Za-z0-9_.:/-]+").set_parse_action(_word("word"))
     value = string | word
     prefixes = "|".join(COMPACT)
     compact = pp.Regex(rf"(?:{prefixes}):(?:'[^'\n]*'|[^\s;,!&|()']+)").set_parse_action(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .attributes import Attribute, find
-from .tree import And, Devices, Everything, Members, Node, Not, Nothing, Or, Pattern, Test
+from .tree import And, Devices, Domains, Everything, Members, Node, Not, Nothing, Or, Pattern, Test
 
 MAX_PRODUCT = 16
 """Alternatives that one conjunction may become."""
@@ -30,7 +30,7 @@ def key_of(node: Node) -> object:
     """Return what two trees have in common that mean the same, whatever their source texts were."""
     if isinstance(node, Test):
         value: object = type(node.value).__name__, node.value
-        if isinstance(node.value, Pattern | Members | Devices):
+        if isinstance(node.value, Pattern | Members | Devices | Domains):
             value = type(node.value).__name__, node.value.text if isinstance(node.value, Pattern) else node.value.name
         return find(node.attribute).name, node.op, value
     if isinstance(node, Not):

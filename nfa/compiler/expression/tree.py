@@ -29,7 +29,7 @@ class Test:
     """One comparison.
 
     `op` is `==`, `!=`, `<`, `<=`, `>`, `>=`, or "" for a bare attribute, which is true when it is set. `value` depends on
-    the attribute's kind (see `attributes.Kind`): int, str, bytes, `Network`, `Members`, `Devices`, `Pattern`.
+    the attribute's kind (see `attributes.Kind`): int, str, bytes, `Network`, `Members`, `Devices`, `Domains`, `Pattern`.
     """
 
     __test__ = False  # pytest: not a test class
@@ -82,7 +82,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Members:
-    """What an address group holds, for one attribute: networks and MAC addresses (6 bytes)."""
+    """What an address group holds, or a range of addresses: networks and MAC addresses (6 bytes)."""
 
     name: str
     networks: tuple[Network, ...]
@@ -99,6 +99,14 @@ class Devices:
 
 
 @dataclass(frozen=True)
+class Domains:
+    """Names of domains, in lower case: each stands for itself and for all that is under it. `name`: of the list."""
+
+    name: str
+    names: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Pattern:
     """A regular expression: its text, the plain data that `engine.rx.finder` takes, and what every match has."""
 
@@ -106,6 +114,25 @@ class Pattern:
     data: dict[str, object]
     needed: str = ""
     """Lower-case ASCII; for texts of that alone."""
+
+
+def attributes_of(node: Node) -> set[str]:
+    """Return the names of the attributes that a tree reads."""
+    if isinstance(node, Test):
+        return {node.attribute}
+    if isinstance(node, Not):
+        return attributes_of(node.item)
+    found: set[str] = set()
+    for item in node.items if isinstance(node, And | Or) else ():
+        found |= attributes_of(item)
+    return found
+
+
+def equalities(node: Node) -> list[Test]:
+    """Return the tests for equality that are not under a NOT."""
+    if isinstance(node, Test):
+        return [node] if node.op == "==" else []
+    return [test for item in node.items for test in equalities(item)] if isinstance(node, And | Or) else []
 
 
 def any_of(nodes: list[Node]) -> Node | None:

@@ -16,7 +16,7 @@ from typing import Any
 from ...daemon.engine.rx import Automaton, Backtracking, finder
 from ...daemon.engine.view import View
 from .attributes import BY_NAME, Attribute
-from .tree import And, Devices, Everything, Members, Network, Node, Not, Nothing, Or, Pattern, Test
+from .tree import And, Devices, Domains, Everything, Members, Network, Node, Not, Nothing, Or, Pattern, Test
 
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -100,6 +100,9 @@ class Walker:
             return any(search(subject) for subject in (found if isinstance(found, list) else [found]))
         if isinstance(value, Devices):
             return not value.numbers.isdisjoint(found)
+        if isinstance(value, Domains):
+            parts = str(found).split(".")
+            return any(".".join(parts[number:]) in value.names for number in range(len(parts)))
         if isinstance(value, Members):
             if attribute.kind.name == "mac":
                 return found in value.macs

@@ -16,12 +16,13 @@ from nfa.compiler.base.files import FileError, read_text
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Place, Reports, did_you_mean, quote
 from nfa.compiler.catalogue import Catalogue
+from nfa.compiler.config.lastgood import Keeping
 from nfa.compiler.config.model import Target
 from nfa.compiler.config.options import CONNLABEL_CONF
 from nfa.compiler.provision.slots import Slot
 
 MAX_FILE = 1 << 16
-_LINE = re.compile(r"([0-9]{1,9})\s+(\S+)")
+_LINE = re.compile(r"([0-9]{1,9})\s+(\S.*)")
 _UNUSED: dict[str, object] = {
     "family": 0,
     "table": "",
@@ -37,7 +38,12 @@ _UNUSED: dict[str, object] = {
 
 
 def provision(
-    targets: Iterable[Target], globals_: dict[str, object], catalogue: Catalogue, reports: Reports, paths: Paths | None = None
+    targets: Iterable[Target],
+    globals_: dict[str, object],
+    catalogue: Catalogue,
+    reports: Reports,
+    paths: Paths | None = None,
+    keeping: Keeping | None = None,
 ) -> list[Slot]:
     """A slot for each enabled target that changes conntrack entries, in the order of the targets.
 
@@ -55,7 +61,7 @@ def provision(
             slot = _ctmark_slot(target, reports)
         elif target.type == "ctlabel":
             names = names or Names(globals_, reports, paths)
-            slot = _ctlabel_slot(target, options, names, catalogue, reports)
+            slot = _ctlabel_slot(target, options, names, catalogue, reports, keeping or Keeping())
         elif target.cut and target.type in ("log", "sink"):
             slot = {"kind": "cut", "set": "conntrack", "fields": ()}
         if slot is not None:
@@ -93,17 +99,17 @@ class Names:
     """The names of labels, read from their files. `bits`: name to bit; `files`: those that were read."""
 
     def __init__(self, globals_: dict[str, object], reports: Reports, paths: Paths | None = None) -> None:
-        paths = paths or Paths()
         given: Any = globals_["connlabel_conf"]
         limit: Any = globals_["max_bits"]
         self.limit: int = limit
+        self.folders = paths.folders + CONNLABEL_CONF if paths is not None and given else None
         self.wanted = (given,) if given else CONNLABEL_CONF
         self.files: list[str] = []
         self.bits: dict[str, int] = {}
         self.checked = False
         self.high: dict[str, int] = {}
         """Names whose bits `max_bits` forbids."""
-        self.unread = bool(given) and not paths.readable
+        self.unread = bool(given) and paths is not None and not paths.readable
         """The file is not read in this check: any name counts as one that it has."""
         if self.unread:
             reports.info(
@@ -114,14 +120,15 @@ class Names:
             )
             return
         for path in self.wanted:
-            if os.path.exists(paths.look(path)) or given:
+            if os.path.exists(paths.look(path) if paths is not None else path) or given:
                 self._read(path, reports)
 
     def _read(self, path: str, reports: Reports) -> None:
         try:
-            lines = read_text(path, MAX_FILE).split("\n")
+            lines = read_text(path, MAX_FILE, self.folders).split("\n")
         except FileError as error:
-            reports.warning(error.code, error.place, str(error), consequence="only labels given as bits can be used")
+            consequence = "only labels given as bits can be used"
+            reports.warning(error.code, error.place, str(error), hint=error.hint, consequence=consequence)
             return
         self.files.append(path)
         for number, line in enumerate(lines, 1):
@@ -150,7 +157,9 @@ class Names:
         return " or ".join(self.wanted) + (", neither of which exists" if len(self.wanted) > 1 else ", which cannot be read")
 
 
-def _ctlabel_slot(target: Target, options: dict[str, Any], names: Names, catalogue: Catalogue, reports: Reports) -> Slot | None:
+def _ctlabel_slot(
+    target: Target, options: dict[str, Any], names: Names, catalogue: Catalogue, reports: Reports, keeping: Keeping
+) -> Slot | None:
     """The slot of a ctlabel target; None when it has nothing to set, which is reported."""
     from nfa.daemon.targets.connections.slot import label_form  # the daemon's targets, a quarter of a megabyte
 
@@ -158,11 +167,20 @@ def _ctlabel_slot(target: Target, options: dict[str, Any], names: Names, catalog
     bits = 0
     for label in options["labels"]:
         bit = label if isinstance(label, int) else names.bits.get(label, -1)
+        key = ("label", "", str(label))
         if bit >= 0:
             bits |= 1 << bit
+            keeping.good.options[key] = bit
             continue
         if names.unread:
             continue
+        last = keeping.last.options.get(key)
+        consequence = "this label is not set"
+        if isinstance(last, int) and last < names.limit:
+            bits |= 1 << last
+            keeping.good.options[key] = last
+            keeping.kept["target", target.name] = None
+            consequence = f"its last good bit, {last}, stays in use"
         place = target.origins.values["labels"].place if "labels" in target.origins.values else target.place
         wrong, hint = f"is not in {names.where()}", did_you_mean(label, names.bits)
         if label in names.high:
@@ -173,7 +191,7 @@ def _ctlabel_slot(target: Target, options: dict[str, Any], names: Names, catalog
             place,
             f"{what}: the label {quote(label)} {wrong}",
             hint=hint or "add a line with a free bit and this name, or use the number of a bit",
-            consequence="this label is not set",
+            consequence=consequence,
         )
     auto: bool = options["auto_label"]
     applications = {label_form(name[2:]): bit for name, bit in names.bits.items() if auto and name[:2].lower() == "a-"}

@@ -8,12 +8,12 @@ module) is `KernelUnavailable`.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
-from nfa.daemon.netlink import ipset_sets, nftables_sets
+from nfa.daemon.netlink import ipset_sets, nftables, nftables_sets
 from nfa.daemon.netlink.ipset import IPSET_ATTR_TIMEOUT, IPSET_ERR_FIND_TYPE
 from nfa.daemon.netlink.ipset_sets import (
     IPSET_ATTR_CADT_FLAGS,
@@ -27,6 +27,8 @@ from nfa.daemon.netlink.ipset_sets import (
 )
 from nfa.daemon.netlink.nftables_sets import NFT_SET_TIMEOUT
 from nfa.daemon.netlink.question import Questions
+from nfa.daemon.netlink.socket import Netlink
+from nfa.daemon.netlink.wire import NLM_F_ACK, with_sequence
 
 _SPANS = ((IPSET_ATTR_PORT_FROM, IPSET_ATTR_PORT_TO), (IPSET_ATTR_IP_FROM, IPSET_ATTR_IP_TO))
 
@@ -106,6 +108,27 @@ class Kernel:
             answers = self._questions.ask(nftables_sets.ask_rules(self._questions.number(), table_family, table))
         rules = [nftables_sets.read_rule(answer, table_family, table) for answer in answers]
         return [(chain, handle) for chain, handle, sets in rules if name in sets]
+
+    def nft_changes(self, wanted: Sequence[bytes], strange: Sequence[bytes]) -> bool:
+        """Whether the kernel changes the timeout or size of a set that is there. Raises KernelUnavailable.
+
+        `wanted` are the messages that would make the set with other ones, `strange` those of a set of another type. Neither is
+        done: a transaction without an end is only checked (as `nft --check` has it checked). Kernels that change nothing take
+        both in silence (before 6.2, and their stable updates of 2023), or refuse another size (before 6.5).
+        """
+        with _asking("nftables", "nf_tables"):
+            return self._check(strange) == errno.EEXIST and not self._check(wanted)
+
+    def _check(self, messages: Sequence[bytes]) -> int:
+        """The first error of a transaction that is checked only; 0: there is none. Raises OSError."""
+        netlink = Netlink(True)
+        try:
+            first = netlink.reserve(len(messages) + 1)
+            batch = [with_sequence(one, first + 1 + index, NLM_F_ACK) for index, one in enumerate(messages)]
+            answers = netlink.send(b"".join([nftables.begin(first), *batch]))
+        finally:
+            netlink.close()
+        return next((answer.error for answer in answers if answer.error), 0)
 
     def ipset(self, name: str) -> IpSet | None:
         """The ipset `name`, or None when it is not there. Raises KernelUnavailable."""

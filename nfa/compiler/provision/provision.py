@@ -17,7 +17,6 @@ from nfa.compiler.provision.kernel import IpSet, Kernel, KernelUnavailable, NftS
 from nfa.compiler.provision.slots import Slot, alike, begun, name_of, skb
 from nfa.daemon.netlink import ipset_sets, nftables_sets
 from nfa.daemon.netlink.nftables_sets import (
-    NFT_SET_CONCAT,
     NFT_SET_CONSTANT,
     NFT_SET_INTERVAL,
     NFT_SET_MAP,
@@ -103,8 +102,8 @@ class _Provisioner:
             if (found.key_type, found.key_length) != (key.number, key.length):
                 return f"contains {nftset.type_text(found.key_type)} ({found.key_length} bytes), not {key.text}"
             unusable = NFT_SET_CONSTANT | NFT_SET_MAP | NFT_SET_OBJECT
-            # A single key in an interval set that is no concatenation is a range up to the highest address.
-            if not found.flags & NFT_SET_CONCAT or options["managed"]:
+            # In a set of ranges the daemon's elements are ranges too, where the set is not its own.
+            if options["managed"]:
                 unusable |= NFT_SET_INTERVAL
             words = [word for flag, word in _KINDS.items() if found.flags & unusable & flag]
             return f"is of the kind {', '.join(words)}, which cannot contain single elements" if words else ""
@@ -123,7 +122,16 @@ class _Provisioner:
             _, rules = self._ask(target, lambda kernel: kernel.nft_rules(table_family, table, slot["set"]))
             return nftset.users(options["table_family"], table, rules or [])
 
-        if not self._settle(target, slot, known, found, misfit, command, delete, users):
+        def changes(found: NftSet) -> bool:
+            """Whether the kernel gives a set that is there another timeout or size."""
+            name, other = slot["set"], nftset.key_of(("mark",) if options["type"] != ("mark",) else ("ip_proto",), family)
+            wanted, strange = (
+                nftset.create(table_family, table, name, one, ttl=slot["ttl"], size=slot["size"], flags=found.flags)
+                for one in (key, other)
+            )
+            return bool(self._ask(target, lambda kernel: kernel.nft_changes(wanted, strange))[1])
+
+        if not self._settle(target, slot, known, found, misfit, command, delete, users, changes):
             return None
         if slot["replace"]:
             found = None
@@ -282,6 +290,7 @@ class _Provisioner:
         command: str,
         delete: str,
         users: Callable[[Any], tuple[str, str]],
+        changes: Callable[[Any], bool] = lambda found: False,
     ) -> bool:
         """Fill in what depends on the existing set and report what does not fit; False if it cannot work."""
         name, ttl, managed = quote(slot["set"]), slot["ttl"], slot["managed"]
@@ -323,22 +332,23 @@ class _Provisioner:
             )
         elif managed and slot["element_timeout"]:
             own = f"each element gets its own timeout of {ttl} seconds" if ttl else "elements do not expire"
-            self._tell_change(target, slot, f"has a timeout of {found.timeout:g} seconds, but ttl is {ttl}", delete, own)
+            problem = f"has a timeout of {found.timeout:g} seconds, but ttl is {ttl}"
+            self._tell_change(target, slot, problem, "" if changes(found) else delete, own)
         if managed and found.size not in (0, slot["size"]):
             problem = f"has room for {found.size} elements, but size is {slot['size']}"
-            self._tell_change(target, slot, problem, delete, "until then, the old size applies")
+            self._tell_change(target, slot, problem, "" if changes(found) else delete, "until then, the old size applies")
         if slot["kind"] == "ipset" or not managed:
             slot["size"] = found.size
         return True
 
     def _tell_change(self, target: Target, slot: Slot, problem: str, delete: str, consequence: str) -> None:
-        """A managed set has another property than the target says: nftables changes it when the policy is loaded."""
+        """A managed set has another property than the target says. `delete`: how to change that; "": the daemon does it."""
         message = f"set {quote(slot['set'])} {problem}"
-        if slot["kind"] == "nftset":
-            hint = "the daemon changes the set if the kernel can do that (6.18 can)"
+        if not delete:
+            hint = "this kernel can change a set: the daemon does that when the policy becomes active"
             self._reports.info("set-differs", target.place, message, hint=hint, consequence=consequence)
         else:
-            hint = f"to change the set, {delete}"
+            hint = f"this kernel cannot change a set: to change it, {delete}"
             self._reports.warning("set-differs", target.place, message, hint=hint, consequence=consequence)
 
     def _tell_replacement(self, target: Target, problem: str, used: str, way_out: str) -> None:

@@ -47,6 +47,35 @@ def log_line(found: "Finding") -> tuple[str, str]:
     return ("notice" if found["severity"] == "info" else str(found["severity"])), text
 
 
+class Found:
+    """What is to be told of a policy, `most` findings: those of its compilation, and what only the daemon knows."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._errors = self._warnings = 0
+        self._reports: list[Finding] = []
+        self.own: dict[str, Finding] = {}
+        """What only the daemon knows of the active policy, by code: warnings."""
+
+    def take(self, data: "dict[str, Any]") -> "list[tuple[str, str]]":
+        """Take the findings of an image, errors first where there are too many. Returns levels and texts for the log."""
+        reports: list[Finding] = data["reports"]
+        more = len(reports) - self._most
+        if more > 0:
+            reports = [found for found in reports if found["severity"] == "error"] + [
+                found for found in reports if found["severity"] != "error"
+            ]
+        self._errors, self._warnings, self._reports = data["errors"], data["warnings"], reports[: self._most]
+        lines = [log_line(found) for found in self._reports]
+        return lines + [("warning", "config: " + str(more) + " more; see: nfa check")] if more > 0 else lines
+
+    def joined(self, failed: bool = False) -> "dict[str, Any]":
+        """Return `errors`, `warnings` and `reports` for the status. `failed`: of a compilation that gave no policy."""
+        own = [] if failed else list(self.own.values())
+        reports = (own + self._reports)[: self._most]
+        return {"errors": self._errors, "warnings": self._warnings + len(own), "reports": reports}
+
+
 def in_words(found: "Finding") -> str:
     """Return a finding as it is printed: a line, then the lines of its excerpt."""
     place = found["place"]

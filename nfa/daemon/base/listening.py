@@ -20,22 +20,27 @@ class Answered(Taken):
 
 
 def listen_unix(path: str, mode: int, backlog: int) -> tuple[socket.socket, int]:
-    """Listen on a path; its folder is made when missing. Returns the socket and the inode of its file.
+    """Listen on a path that root chose; its folder is made when missing. Returns the socket and the inode of its file.
 
     `mode`: the rights of the file. Raises `Answered` or `Taken` with words for it, or another OSError.
     """
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    return listen_at(path, path, mode, backlog)
+
+
+def listen_at(path: str, named: str, mode: int, backlog: int) -> tuple[socket.socket, int]:
+    """The same in a folder that is there. `named`: what people call the path."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         answer = probe.connect_ex(path)
         if answer in (0, errno.EAGAIN):
-            raise Answered("another process answers on " + path)
+            raise Answered("another process answers on " + named)
         if answer not in (errno.ECONNREFUSED, errno.ENOENT):
             # EPROTOTYPE: a socket of datagrams, as /dev/log is, lives there.
-            raise Taken(path + " belongs to another process: " + os.strerror(answer))
+            raise Taken(named + " belongs to another process: " + os.strerror(answer))
     if os.path.lexists(path):
         if not os.lstat(path).st_mode & _FORMAT == _SOCKET:
-            raise Taken(path + " exists and is not a socket")
+            raise Taken(named + " exists and is not a socket")
         os.unlink(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o777 & ~mode)

@@ -7,54 +7,25 @@ What takes long is done in slices of the loop's turns or by a child; answers are
 
 import json
 
-from ..engine.engine import brief
-from ..engine.policy import ALL
-from ..stream.records import BadRecord, read
+from ..engine.brief import brief
+from ..engine.networks import TWICE
+from ..engine.view import MALFORMED
+from ..stream.records import BadRecord, classify, read
 from ..targets.texts import reader
-from . import status
-from .ubus import INVALID_ARGUMENT, METHOD_NOT_FOUND, NOT_FOUND, OK, UNKNOWN_ERROR
+from . import changes, status
+from .calls import PAGE_BYTES, Refused, slots_of
+from .ubus import INVALID_ARGUMENT, METHOD_NOT_FOUND, NOT_FOUND, OK
 
 MYPY = False
 if MYPY:
-    from collections.abc import Callable, Generator, Iterable
-    from typing import Any, Protocol
+    from collections.abc import Iterable
+    from typing import Any
 
     from ..devices.learning import Learner
     from ..engine.policy import Policy
-
-    Data = dict[str, Any]
-    Reply = Callable[[int, Data | None], object]
-    Work = Generator[None, None, Data]
-    Method = Callable[["Answering", Data, Reply], Data | None]
-
-    class Loading(status.Loaded, Protocol):
-        """Who loads policies, and has the compiler at hand."""
-
-        def reload(self, reply: Reply) -> None: ...
-        def ask(self, question: str, given: Data, reply: Reply) -> None: ...
-        def names(self, kind: str) -> list[Data]: ...
-
-    class Pausing(status.Paused, Protocol):
-        """Who pauses actions and targets."""
-
-        def names(self) -> set[str]: ...
-        def pause(self, name: str, seconds: int) -> int: ...
-        def resume(self, name: str) -> list[str]: ...
-
-    class Answering(status.Reporting, Protocol):
-        """The daemon, as far as calls need it."""
-
-        @property
-        def loader(self) -> Loading: ...
-        @property
-        def pauses(self) -> Pausing: ...
-        def work(self, generator: Work, reply: Reply) -> None: ...
-        def learner_now(self) -> Learner: ...
-
+    from .calls import Answering, Data, Method, Reply, Work
 
 MAX_LIMIT = 1000
-PAGE_BYTES = 400 << 10
-"""JSON bytes of the items of one answer: with what stands around them, well below ubus's limit."""
 SLICE = 1000
 """Elements that a search looks at in one turn of the loop: some milliseconds on a slow router."""
 ROWS = 100
@@ -70,14 +41,6 @@ _TYPES = {
     "any": (str, list, dict),
 }
 _WORDS = {"string": "a string", "integer": "a whole number", "boolean": "true or false", "table": "an object", "any": "a value"}
-
-
-class Refused(Exception):
-    """A call that cannot be answered: a status of ubus, and words for a person."""
-
-    def __init__(self, code: int, words: str) -> None:
-        super().__init__(words)
-        self.code = code
 
 
 def signatures() -> dict[str, dict[str, str]]:
@@ -167,20 +130,10 @@ def _targets(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     return page("targets", _matching(status.targets(daemon), given.get("search", "")), offset, limit)
 
 
-def _slots(daemon: "Answering", name: str) -> "list[Any]":
-    """Return the slots of a target, or of all for "". Raises Refused when there is no such target."""
-    described = [target for target in daemon.registry.described if name in ("", target["name"])]
-    if name and not described:
-        known = ", ".join([target["name"] for target in daemon.registry.described][:20]) or "none"
-        raise Refused(NOT_FOUND, "no such target: " + repr(name[:128]) + "; known: " + known)
-    bound = [daemon.registry.targets.get(target["name"]) for target in described]
-    return [slot for target in bound if target is not None for slot in target.slots]
-
-
 def _elements(daemon: "Answering", given: "Data", reply: "Reply") -> None:
     """The elements that the daemon holds in a target's sets, or in all: as text, with the seconds they have left."""
     # What waits for a set that is not there is in no set.
-    slots = [slot for slot in _slots(daemon, given.get("target", "")) if slot.present]
+    slots = [slot for slot in slots_of(daemon, given.get("target", "")) if slot.present]
     offset, limit = _window(given, 100)
     daemon.work(_listing(slots, given.get("search", "").lower(), offset, limit, daemon.now()), reply)
 
@@ -310,7 +263,8 @@ def _explain(daemon: "Answering", given: "Data", reply: "Reply") -> None:
         flow = _recent_record(daemon, flow)
     if not isinstance(flow, dict):
         raise Refused(INVALID_ARGUMENT, "'flow' must be the digest of a recent decision (see matches), or a flow record")
-    daemon.loader.ask("explain", {"flow": flow, "devices": _devices_of(daemon, flow)}, reply)
+    record, twice = _oriented(daemon, flow)
+    daemon.loader.ask("explain", {"flow": record, "twice": twice, "devices": _devices_of(daemon, record)}, reply)
 
 
 def _devices_of(daemon: "Answering", given: "Data") -> dict[str, list[str]]:
@@ -320,6 +274,20 @@ def _devices_of(daemon: "Answering", given: "Data") -> dict[str, list[str]]:
     if policy is None or policy.devices is None or not isinstance(flow, dict):
         return {}
     return {str(flow.get(end + "_ip")): policy.device_names(flow, end) for end in ("local", "other")}
+
+
+def _oriented(daemon: "Answering", given: "Data") -> "tuple[Data, bool]":
+    """Return a record as the daemon has it, by the networks that are ours, and whether another interface reports its flow, too.
+
+    One that is none is for the child to refuse.
+    """
+    whole = isinstance(given.get("flow"), dict)
+    record = {"type": "flow", "interface": "", "internal": True, "flow": given} if not whole else given
+    try:
+        copy = classify(json.loads(json.dumps({"type": "flow", **record})))[1]
+        return copy, bool(daemon.engine.networks.again(copy, copy["flow"]) & TWICE)
+    except (BadRecord,) + MALFORMED:
+        return given, False
 
 
 def _recent_record(daemon: "Answering", digest: str) -> "Data":
@@ -352,61 +320,6 @@ def _check(daemon: "Answering", given: "Data", reply: "Reply") -> None:
     daemon.loader.ask("check", given, reply)
 
 
-# -- what changes something --------------------------------------------------------------------------------------------
-
-
-def _reload(daemon: "Answering", given: "Data", reply: "Reply") -> None:
-    """Reload the configuration, as SIGHUP does; the answer comes when that is done."""
-    daemon.loader.reload(reply)
-
-
-def _flush(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
-    """Empty the sets of a target. Flows that go on come back with their next records."""
-    name = given.get("target", "")
-    if not name:
-        raise Refused(INVALID_ARGUMENT, "'target' is required: the target whose sets are to be flushed")
-    slots = _slots(daemon, name)
-    if not slots:
-        raise Refused(INVALID_ARGUMENT, repr(name[:128]) + " has no set to flush: it has another type, or is not active")
-    withdrawn, problem = daemon.registry.flush_slots(slots)
-    if problem:
-        raise Refused(UNKNOWN_ERROR, problem)
-    return {"target": name, "kind": slots[0].data["kind"], "sets": len(slots), "withdrawn": withdrawn}
-
-
-def _pause(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
-    """Pause an action, a target or everything: it does nothing for a while, and what it has done is taken back."""
-    name, seconds = _pausable(daemon, given), given.get("seconds")
-    if seconds is None:
-        raise Refused(INVALID_ARGUMENT, "'seconds' is required: how long the pause is to last")
-    try:
-        return {"name": name, "until": daemon.pauses.pause(name, seconds)}
-    except ValueError as problem:
-        raise Refused(INVALID_ARGUMENT, str(problem)) from None
-
-
-def _resume(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
-    """End a pause, or all of them."""
-    name = given.get("name", "")
-    if name not in daemon.pauses.names():
-        name = _pausable(daemon, given)
-    return {"resumed": daemon.pauses.resume(name)}
-
-
-def _pausable(daemon: "Answering", given: "Data") -> str:
-    """Return the name of an action or target that a call gives, or ALL. Raises Refused."""
-    name: str = given.get("name", "")
-    if not name:
-        raise Refused(INVALID_ARGUMENT, "'name' is required: an action, a target, or " + ALL)
-    policy = daemon.engine.policy
-    actions = [action[0] for action in policy.actions] if policy is not None else []
-    targets = [target["name"] for target in daemon.registry.described]
-    if name not in [ALL] + actions + targets:
-        known = ", ".join((actions + targets)[:20]) or "none"
-        raise Refused(NOT_FOUND, "no such action or target: " + repr(name[:128]) + "; known: " + known)
-    return name
-
-
 _PAGE = {"offset": "integer", "limit": "integer"}
 _SEARCH = {"search": "string", **_PAGE}
 
@@ -422,9 +335,10 @@ METHODS: "dict[str, tuple[dict[str, str], Method]]" = {
     "apps": (_SEARCH, _names("apps")),
     "protocols": (_SEARCH, _names("protocols")),
     "categories": (_SEARCH, _names("categories")),
-    "reload": ({}, _reload),
-    "flush": ({"target": "string"}, _flush),
-    "pause": ({"name": "string", "seconds": "integer"}, _pause),
-    "resume": ({"name": "string"}, _resume),
+    "reload": ({}, changes.reload),
+    "flush": ({"target": "string"}, changes.flush),
+    "adopt": ({"dry_run": "boolean"}, changes.adopt),
+    "pause": ({"name": "string", "seconds": "integer"}, changes.pause),
+    "resume": ({"name": "string"}, changes.resume),
 }
 """Method to (argument to type, function). `any`: text or a structure."""

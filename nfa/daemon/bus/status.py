@@ -4,6 +4,7 @@ import time
 
 from ... import __version__
 from ..base.portable import monotonic, ordered_dict
+from . import health, origins
 
 MYPY = False
 if MYPY:
@@ -13,6 +14,7 @@ if MYPY:
     from ..devices.learning import Learner
     from ..engine.engine import Engine
     from ..engine.policy import Policy
+    from ..netlink.interfaces import Interfaces
     from ..stream.client import Client
     from ..targets.counters import Counters
     from ..targets.registry import Registry
@@ -43,6 +45,7 @@ if MYPY:
         dispatcher: Dispatcher
         engine: Engine
         client: Client
+        interfaces: Interfaces
         registry: Registry
         learner: Learner | None
 
@@ -88,9 +91,13 @@ def report(daemon: "Reporting", budget: int) -> "Data":
     shown_targets, more_targets = _fitting(targets(daemon), budget // 2)
     policy = dict(daemon.loader.info)
     policy.update(_clock(engine.policy))
+    noticed = origins.findings(daemon)
+    code = client.code
+    if client.state == "connected":
+        code = "source-silent" if [1 for one in noticed if one["code"] == "source-silent"] else ""
     bad = dict(engine.bad)
     bad.update(client.bad_counts())
-    return {
+    found = {
         "version": __version__,
         "uptime": int(monotonic() - daemon.started),
         "time": int(time.time()),
@@ -107,9 +114,11 @@ def report(daemon: "Reporting", budget: int) -> "Data":
             "reconnects": max(0, client.connects - 1),
             "decoder": daemon.decoder,
             "lag": daemon.lag,
+            "last_record": int(time.time() - (monotonic() - engine.heard_at)) if engine.heard_at else None,
             "last_error": client.last_error,
-            "code": "" if client.state == "connected" else client.code,
+            "code": code,
         },
+        "findings": noticed,
         "policy": policy,
         "flows": {
             "live": engine.live(),
@@ -117,9 +126,12 @@ def report(daemon: "Reporting", budget: int) -> "Data":
             "evaluated": engine.evaluated,
             "matched": engine.matched,
             "exempt": engine.exempt,
+            "duplicates": engine.networks.twice,
+            "before": len(engine.census.late),
             "dropped": engine.flows.dropped + engine.kept.dropped,
             "max": engine.max_flows,
         },
+        "networks": origins.networks(daemon, wall),
         "paused": daemon.pauses.listed(),
         "actions": shown_actions,
         "actions_left_out": more_actions,
@@ -132,6 +144,8 @@ def report(daemon: "Reporting", budget: int) -> "Data":
         "faults": daemon.dispatcher.status(),
         "memory": memory(),
     }
+    found["health"] = health.report(found)
+    return found
 
 
 def _clock(policy: "Policy | None") -> "Data":
@@ -189,6 +203,7 @@ def _kernel(registry: "Registry") -> "Data":
         "batches": sets.batches + (connections.batches if connections is not None else 0),
         "lost_answers": sets.lost_answers() + (connections.netlink.lost if connections is not None else 0),
         "cut": connections.cut_count if connections is not None else 0,
+        "cut_later": len(connections.cuts.later) if connections is not None else 0,
         "searches": connections.search.readings if connections is not None else 0,
     }
 
@@ -239,6 +254,9 @@ def _target(target: "Data", registry: "Registry", pauses: "Paused", now: int) ->
     bound: Any = registry.targets.get(target["name"])
     slots = bound.slots if bound is not None else []
     trouble, code, over = _trouble(target, bound, counters)
+    if not trouble and bound is not None and registry.connections is not None:
+        trouble = registry.connections.cuts.trouble(target["name"])
+        code, over = ("cut-refused", False) if trouble else (code, over)
     reason, inactive = _why_not(target, bound)
     pending = 0
     if bound is not None and target["type"] in ("log", "sink"):

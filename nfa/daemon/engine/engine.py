@@ -11,11 +11,14 @@ order of priority, what they reach. So what follows costs the same however many 
 import json
 from collections import deque
 
-from ..stream.records import BAD_KINDS, BadRecord, catalogue, digest_key, read
+from ..stream.records import BAD_KINDS, BadRecord, agent_facts, catalogue, digest_key, parse, previous_keys, read
+from .brief import brief
+from .census import Census
 from .flows import MAX_FLOWS, Flows
 from .kept import SPARE, Kept
+from .networks import TURNED, TWICE, Networks
 from .policy import Plan, Policy
-from .view import MALFORMED
+from .view import MALFORMED, NOTHING
 
 MYPY = False
 if MYPY:
@@ -27,37 +30,17 @@ if MYPY:
     Record = dict[str, Any]
     Held = bytes | tuple[bytes, ...]
 
-MAX_RENAMED = 8
-"""Earlier digests of a flow that are looked at."""
 RECENT = 200
 """Decisions that are remembered for `matches`, each with its record: about 300 kB of usual ones."""
 MAX_KEPT_RECORD = 4096
 """Bytes of a record that is remembered whole; of a longer one (strangers choose host names) only the fields of BRIEF are."""
-MAX_BRIEF_TEXT = 256
 PART = 8
 """Payloads that are worked on between two looks at the clock."""
 RELEASED = 64
 """Flows that end between two looks at the clock."""
-BRIEF = (
-    "interface", "internal", "digest", "ip_version", "ip_protocol", "local_ip", "local_mac", "local_port", "local_origin",
-    "other_ip", "other_port", "detected_protocol_name", "detected_application_name", "host_server_name", "dns_host_name",
-)  # fmt: skip
-"""The fields of a record that `matches` shows: netifyd's names, the first two of the envelope."""
+_PREVIOUS = b'"digest_prev"'
 LIFETIME = 600
 """A flow that was not heard of for one to two of these (seconds) is forgotten; netifyd purges idle flows after 30 to 300."""
-
-
-def brief(record: "Record") -> dict[str, object]:
-    """Return the fields of a flow record that a person needs to know the flow again, long texts cut."""
-    flow = record["flow"]
-    found: dict[str, object] = {}
-    for name in BRIEF:
-        value = record.get(name) if name in ("interface", "internal") else flow.get(name)
-        if isinstance(value, str):
-            found[name] = value[:MAX_BRIEF_TEXT]
-        elif isinstance(value, int):
-            found[name] = value
-    return found
 
 
 def _within(held: "Held", before: "Held | None") -> bool:
@@ -84,6 +67,7 @@ class Engine:
     ) -> None:
         """`recent`: decisions that are remembered; `kept_bytes`, `spare`: as for `Kept`."""
         self.policy: Policy | None = None
+        self.networks = Networks(self._found_twice)
         self._refresh = refresh
         self._release = release
         self._fast: Decode | None = None
@@ -94,7 +78,8 @@ class Engine:
         """Live flows that hold elements: to one packed element, or to a tuple of several."""
         self._ending: dict[int, Held] = {}
         """Flows that were not heard of for long, and what they have yet to let go of."""
-        self._age_at = 0
+        self._age_at = self._now = 0
+        """Seconds of the loop's clock: when flows age again, and when the last records came."""
         self.records = 0
         self.evaluated = 0
         self.matched = 0
@@ -106,6 +91,12 @@ class Engine:
         """The agent's own names, as JSON (a fifth of the memory that dictionaries take): applications, protocols, id to tag."""
         self.seen_at: object = None
         """When netifyd last saw a packet of the flow whose record came last, epoch milliseconds."""
+        self.heard_at = 0.0
+        """When the last records came, by the loop's clock."""
+        self.find_mark: Callable[[Record], int] | None = None
+        """Returns the conntrack mark of a flow."""
+        self.census, self._renames = Census(), False
+        """`_renames`: it is netifyd 5, which changes digests."""
         self.recent: deque[tuple[int, tuple[str, ...], tuple[str, ...], bytes | dict[str, object]]] = deque((), recent)  # noqa: RUF037 (MicroPython takes no keywords)
         """The last decisions, oldest first: (second of the loop's clock, names of actions, of targets, payload).
 
@@ -127,10 +118,13 @@ class Engine:
 
     def take(self, payloads: list[bytes], now: int) -> None:
         """Work on payloads in order. Nothing that is in them raises."""
+        self._now = now
         policy = self.policy
         mask = policy.mask if policy is not None else None
         kinds = self.kinds
         fast = self._fast
+        orient = self.networks.orient
+        census = self.census
         last = None
         for payload in payloads:
             self.records += 1
@@ -139,10 +133,19 @@ class Engine:
                 kinds[kind] += 1
                 if kind == "flow":
                     last = value["flow"]
+                    if census.active:
+                        census.flow(digest_key(last["digest"]))
+                    how = orient(value, last, now)
                     if policy is None or mask is None:
                         continue
                     self.evaluated += 1
+                    if policy.marks:
+                        self._look_mark_up(last)
                     found = mask(value, last)  # policy.decide, without its call
+                    if how & TURNED:
+                        payload = json.dumps(value).encode()
+                    if how & TWICE:
+                        found |= policy.twice
                     verdict = policy.verdicts.get(found) or policy.judge(found)
                     digest = digest_key(last["digest"])
                     if policy.keeps:
@@ -157,15 +160,23 @@ class Engine:
                         # It may have matched before: what it held then is withdrawn.
                         self._end(digest, now, True)
                     if "digest_prev" in last:
-                        self._renamed(last, now)
+                        self._end_all(previous_keys(value, digest), now, True)
                 elif kind == "stats":
+                    if self._renames and _PREVIOUS in payload:
+                        self._goes_on(value, payload, now)
                     held = self.flows.renew(value)
                     self.kept.renew(value)
                     if held is not None:
                         self._refresh(held, now)
+                    elif census.active and not self.kept.has(value):
+                        census.stats(value)
                 elif kind == "purge":
                     self._end(value, now, False)
                     self.kept.pop(value)
+                    if census.active:
+                        census.purge(value)
+                    if self._renames and _PREVIOUS in payload:
+                        self._end_all(previous_keys(parse(payload), 0), now, False)
                 elif kind != "other":
                     self._agent(kind, value)
             except BadRecord as bad:
@@ -174,6 +185,7 @@ class Engine:
                 self.bad["types"] += 1
         if last is not None:
             self.seen_at = last.get("last_seen_at")
+            self._renames = self._renames or "digest_prev" in last
 
     def _count(self, plan: Plan, record: "Record", payload: bytes, now: int) -> None:
         """Note a decision: for the counters, for those who ask and for those who listen."""
@@ -199,12 +211,7 @@ class Engine:
                 target.counters.skipped += 1  # it lacks what this target needs; the others get theirs
                 continue
             if key is not None:
-                if held is None:
-                    held = key
-                elif isinstance(held, tuple):
-                    held += (key,)
-                else:
-                    held = (held, key)
+                held = key if held is None else (held + (key,) if isinstance(held, tuple) else (held, key))
         if before is not None and before != held:
             self._release_rest(before, held, now)
         if held is not None:
@@ -250,7 +257,11 @@ class Engine:
             yield None
 
     def _again(self, policy: Policy, digest: int, record: "Record", payload: bytes, now: int, begins: bool) -> None:
-        plan = policy.decide(record, record["flow"]).plan
+        flow = record["flow"]
+        if policy.marks:
+            self._look_mark_up(flow)
+        twice = self.networks.again(record, flow) & TWICE
+        plan = policy.judged(policy.mask(record, flow) | (policy.twice if twice else 0)).plan
         if plan is None:
             self._end(digest, now, True)
             return
@@ -315,20 +326,42 @@ class Engine:
 
     def _end(self, digest: int, now: int, withdraw: bool) -> None:
         """This flow holds nothing (any longer): what it held is withdrawn, or ends with its time."""
-        held = self.flows.young.pop(digest, None)
-        if held is None and (self.flows.older or self._ending):
-            held = self._pop_former(digest)
+        held = self._pop_held(digest)
         if held is not None:
             self._release(held, now, withdraw)
 
-    def _renamed(self, flow: "Record", now: int) -> None:
-        """A flow goes on under another digest (netifyd 5, when it is reclassified): what the old one held is not its own."""
-        present = digest_key(flow["digest"])
-        for digest in flow["digest_prev"][:MAX_RENAMED]:
-            key = digest_key(digest)
-            if key != present:
-                self._end(key, now, True)
-                self.kept.pop(key)
+    def _look_mark_up(self, flow: "Record") -> None:
+        """Put the connection's mark into a record that has none: netifyd often knows none, and never on a LAN."""
+        if self.find_mark is not None and not (flow.get("ct_mark") or flow.get("conntrack", NOTHING).get("mark")):
+            flow["ct_mark"] = self.find_mark(flow)
+
+    def _found_twice(self, digests: list[str]) -> None:
+        """These flows are reported by another interface, too: what they hold is not their own."""
+        self._end_all([digest_key(digest) for digest in digests], self._now, True)
+
+    def _end_all(self, digests: list[int], now: int, withdraw: bool) -> None:
+        """Flows hold nothing any longer: they ended, or go on under another digest (netifyd 5, when it reclassifies them)."""
+        for digest in digests:
+            self._end(digest, now, withdraw)
+            self.kept.pop(digest)
+
+    def _goes_on(self, digest: int, payload: bytes, now: int) -> None:
+        """Statistics name earlier digests of a flow: without a flow record since, it holds what it held under those."""
+        for key in previous_keys(parse(payload), digest):
+            self.census.renamed(key, digest)
+            self.kept.rename(key, digest, self.max_flows)
+            held = self._pop_held(key)
+            if held is not None and self.flows.get(digest) is not None:
+                self._release(held, now, True)
+            elif held is not None:
+                self.flows.young[digest] = held
+
+    def _pop_held(self, digest: int) -> "Held | None":
+        """Return what a flow holds, and forget it."""
+        held: Held | None = self.flows.young.pop(digest, None)
+        if held is None and (self.flows.older or self._ending):
+            return self._pop_former(digest)
+        return held
 
     def _pop_former(self, digest: int) -> "Held | None":
         """Return what a flow holds that was not heard of for a while, and forget it."""
@@ -340,7 +373,9 @@ class Engine:
         if now >= self._age_at:
             self._ending.update(self.flows.age())
             self.kept.age()
+            self.census.age()
             self._age_at = now + LIFETIME
+        self.census.tick(now)
 
     @property
     def busy(self) -> bool:
@@ -361,9 +396,5 @@ class Engine:
         if kind == "names":
             self.names = json.dumps(catalogue(record)).encode()
             return
-        for key in ("agent_version", "build_version", "json_version", "uptime", "flow_count"):
-            value = record.get(key)
-            if isinstance(value, int) or (isinstance(value, float) and value - value == 0):  # no NaN, no infinity: JSON
-                self.agent[key] = value
-            elif isinstance(value, str):
-                self.agent[key] = value[:128]
+        self.census.agent(self.agent.get("uptime"), record.get("uptime"))
+        self.agent.update(agent_facts(record))

@@ -162,6 +162,13 @@ class Kept:
         if self.others.pop(digest) is None and self.concerned.size:
             self.concerned.pop(digest)
 
+    def rename(self, before: int, present: int, max_flows: int) -> None:
+        """A flow goes on under another digest."""
+        payload, concerned = self.get(before), self.concerned.get(before) is not None
+        self.pop(before)
+        if payload is not None and not self.has(present):
+            self.put(present, payload, concerned, max_flows)
+
     def digests(self) -> list[int]:
         """Return the flows whose records are kept."""
         found: list[int] = []

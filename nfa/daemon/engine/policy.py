@@ -140,6 +140,13 @@ class Policy:
         """Called with a record and its flow: the alternatives that hold, as bits of a number; `verdicts`: what they lead to."""
         self.verdicts: dict[int, Verdict] = {}
         self._everywhere = index.bits(data["everywhere"])
+        self.twice = 1 << alternatives
+        """One more bit of a mask: another interface reports this flow, too. Only the actions in `_sided` match it."""
+        self._sided = data["sided"]
+        self.marks: bool = data["marks"]
+        """It reads conntrack marks."""
+        self.wanted: list[tuple[str, str, str]] = data["wanted"]
+        """What actions ask of where flows come from: (action, "interface", "side" or "network", which)."""
         self._criteria = _owners(data["criteria"])
         self._exemptions = _owners(data["exemptions"])
         self._halts = data["halts"]
@@ -256,6 +263,8 @@ class Policy:
                 found.update(self._criteria.get(number, ()))
             halted = False
             for action in sorted(found - exempt_from):
+                if mask & self.twice and action not in self._sided:
+                    continue
                 concerned = concerned or self.schedules[action] >= 0 or self._is_paused(action)
                 if not halted and self._applies(action):
                     actions.append(action)
@@ -271,7 +280,10 @@ class Policy:
 
     def decide(self, record: "dict[str, Any]", flow: "dict[str, Any]") -> Verdict:
         """Return what a flow record leads to."""
-        mask = self.mask(record, flow)
+        return self.judged(self.mask(record, flow))
+
+    def judged(self, mask: int) -> Verdict:
+        """Return what alternatives that hold lead to."""
         return self.verdicts.get(mask) or self.judge(mask)
 
     def device_names(self, flow: "dict[str, Any]", end: str) -> list[str]:

@@ -53,8 +53,8 @@ class View:
         """Return what generated code may call, by name."""
         return {
             "NOTHING": NOTHING, "address": self.address, "mac": self.mac, "app_names": self.app_names, "number": self.number,
-            "text": text, "texts": texts, "member": member, "categories": self.categories, "mark_bytes": mark_bytes,
-            "ascii_only": ascii_only, "connection": self.connection, "device_of": self.device_of,
+            "text": text, "texts": texts, "member": member, "under": under, "categories": self.categories,
+            "mark_bytes": mark_bytes, "ascii_only": ascii_only, "connection": self.connection, "device_of": self.device_of,
         }  # fmt: skip
 
     def forget(self) -> None:
@@ -183,6 +183,12 @@ def connection(flow: "dict[str, Any]", packed: "Callable[[str], bytes]" = addres
     return _connection(flow, packed(local) + packed(other), ports[0], ports[1])
 
 
+def incoming(flow: "dict[str, Any]") -> bytes:
+    """Return the connection of a flow record as packets of its other end have it: behind NAT, conntrack knows no other."""
+    local, other = flow["local_ip"], flow["other_ip"]
+    return _connection(flow, address(other) + address(local), flow.get("other_port", 0), flow.get("local_port", 0))
+
+
 def reply_connection(flow: "dict[str, Any]") -> bytes:
     """Return the reply tuple of a record of netifyd 5, in the same form; b"" when it brings none that can be used."""
     found = flow["conntrack"]
@@ -231,4 +237,13 @@ def member(packed: bytes, table: tuple[tuple[int, int, int, frozenset[bytes]], .
                 prefix += bytes((packed[whole] & mask,))
             if prefix in prefixes:
                 return True
+    return False
+
+
+def under(name: str, domains: frozenset[str]) -> bool:
+    """Return whether a host's name (lower case) is one of some domains, or under one of them."""
+    while name:
+        if name in domains:
+            return True
+        name = name.partition(".")[2]
     return False

@@ -33,7 +33,6 @@ from .signals import open_signals
 MYPY = False
 if MYPY:
     from collections.abc import Callable
-    from socket import socket
     from typing import Any
 
     Reply = Callable[[int, dict[str, Any] | None], object]
@@ -79,7 +78,7 @@ class MicroDaemon(Loop):
         registry = Registry(sets, None, log.say, self.tell, insist=dispatcher.insist)
         engine = Engine(registry.refresh, registry.release, recent=1, kept_bytes=KEPT_BYTES, spare=0)
         listener = Control(control, self.call, listen_unix, remove_unix, MAX_REQUEST)
-        healing = Healing(registry, sets, log.say, self.attach)
+        healing = Healing(registry, sets, log.say, attach)
         super().__init__(log, dispatcher, Client(source), engine, registry, healing, listener)
         self.decoder = "json of MicroPython"
         clock = int(time.time())
@@ -131,6 +130,7 @@ class MicroDaemon(Loop):
             self.dispatcher.watch(self._signals, select.POLLIN, self._told_to_end)
         self.log.say("notice", "version " + __version__ + " started, MicroPython")
         self.healing.open(self.dispatcher)
+        self.interfaces.open(self.dispatcher)
         self.load(data)
         data.clear()
         gc.collect()
@@ -183,11 +183,6 @@ class MicroDaemon(Loop):
         if monotonic() >= self._room_told + 60.0:
             self._room_told = monotonic()
             self.log.say("warning", "out of memory: flows are evicted; allow more: micropython -X heapsize=8M")
-
-    @staticmethod
-    def attach(connection: "socket", port: int, tables: set[str]) -> None:
-        """Give a socket a filter that is short: the program is made of many small things."""
-        attach(connection, port, tables, (20, 8))
 
     def bound(self, free: int) -> None:
         """Remember as many flows and elements as the memory has room for. `free`: its bytes."""

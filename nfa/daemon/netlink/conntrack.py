@@ -8,6 +8,7 @@ each message is taken or refused alone.
 """
 
 import struct
+import sys
 
 from ..base.portable import Struct
 from .wire import (
@@ -110,12 +111,17 @@ def mark(value: int, mask: int) -> bytes:
 
 
 def labels(value: int, mask: int) -> bytes:
-    """Return the same for labels; label n is bit n of these numbers. The kernel has them in words of 32 bits, host order."""
-    return attribute(CTA_LABELS, _words(value & mask)) + attribute(CTA_LABELS_MASK, _words(mask))
+    """Return the same for labels; label n is bit n of these numbers.
+
+    The firewall reads the 128 bits as one number in host order, and so does nft's `ct label`. libnetfilter_conntrack has words
+    of 32 bits, the lowest first, in host order: on a big-endian machine `conntrack -L` shows label n as n ^ 96 (nft 1.0.6,
+    conntrack 1.4.7). What a rule matches counts.
+    """
+    return attribute(CTA_LABELS, _bits(value & mask)) + attribute(CTA_LABELS_MASK, _bits(mask))
 
 
-def _words(bits: int) -> bytes:
-    return b"".join([WORD.pack(bits >> shift & 0xFFFFFFFF) for shift in (0, 32, 64, 96)])
+def _bits(value: int) -> bytes:
+    return value.to_bytes(16, sys.byteorder)
 
 
 def reverse(connection: bytes) -> bytes:
@@ -161,12 +167,12 @@ def entries(data: bytes, sequence: int, protocol: int) -> tuple[list[tuple[bytes
                 tuples = dict(attributes(data[position + 20 : position + length]))
                 if CTA_TUPLE_ORIG in tuples and CTA_TUPLE_REPLY in tuples:
                     original = tuples[CTA_TUPLE_ORIG]
-                    found.append((_addresses(original), _addresses(tuples[CTA_TUPLE_REPLY]), original))
+                    found.append((addresses(original), addresses(tuples[CTA_TUPLE_REPLY]), original))
         position += (length + 3) & ~3
     return found, -1
 
 
-def _addresses(payload: bytes) -> bytes:
+def addresses(payload: bytes) -> bytes:
     """Return source and destination of a tuple, one after the other; b"" where one of them is missing."""
     found = dict(attributes(dict(attributes(payload)).get(CTA_TUPLE_IP, b"")))
     if CTA_IP_V4_SRC in found and CTA_IP_V4_DST in found:
@@ -174,3 +180,18 @@ def _addresses(payload: bytes) -> bytes:
     if CTA_IP_V6_SRC in found and CTA_IP_V6_DST in found:
         return found[CTA_IP_V6_SRC] + found[CTA_IP_V6_DST]
     return b""
+
+
+def ends(payload: bytes) -> tuple[bytes, bytes]:
+    """Return source and destination of a tuple, each an address and a port in network order; no port is zeros."""
+    packed = addresses(payload)
+    found = dict(attributes(dict(attributes(payload)).get(CTA_TUPLE_PROTO, b"")))
+    half = len(packed) // 2
+    none = b"\0\0"
+    return packed[:half] + found.get(CTA_PROTO_SRC_PORT, none), packed[half:] + found.get(CTA_PROTO_DST_PORT, none)
+
+
+def protocol_of(payload: bytes) -> int:
+    """Return the protocol of a tuple, 0 when it has none."""
+    found = dict(attributes(dict(attributes(payload)).get(CTA_TUPLE_PROTO, b"")))
+    return int.from_bytes(found.get(CTA_PROTO_NUM, b""), "big")

@@ -12,6 +12,7 @@ from ..base.portable import LATER, SO_RCVBUF, Struct, bind_netlink, decode, rece
 from .ipset import IPSET_ATTR_DATA, IPSET_ATTR_PROTOCOL, IPSET_ATTR_SETNAME, NFNL_SUBSYS_IPSET
 from .nftables import (
     NFTA_DATA_VALUE,
+    NFTA_SET_ELEM_FLAGS,
     NFTA_SET_ELEM_KEY,
     NFTA_SET_ELEM_LIST_ELEMENTS,
     NFTA_SET_ELEM_LIST_SET,
@@ -159,18 +160,27 @@ def _names(data: bytes) -> tuple[str | None, str]:
 
 
 def _keys(data: bytes, position: int, end: int) -> list[bytes]:
-    """Return the keys of the elements in the attribute at `position`, b"" for one that cannot be read."""
+    """Return the keys of the elements in the attribute at `position`, b"" for one that cannot be read.
+
+    What ends a range is no element of its own. The only flag of an element that is deleted says that it is such an end.
+    """
     if position + 20 <= end:
         whole, kind, element, _, _, key, value, inner = _ELEMENT.unpack_from(data, position)
         # The most common form: one element, and first in it its key.
         usual = whole == element + 4 and value >= 4 and kind & NLA_TYPE_MASK == NFTA_SET_ELEM_LIST_ELEMENTS
         if usual and key & NLA_TYPE_MASK == NFTA_SET_ELEM_KEY and inner & NLA_TYPE_MASK == NFTA_DATA_VALUE:
+            after = position + 12 + (value + 3 & ~3)
+            if after + 4 <= end and ATTRIBUTE.unpack_from(data, after)[1] & NLA_TYPE_MASK == NFTA_SET_ELEM_FLAGS:
+                return []
             return [data[position + 16 : min(end, position + 12 + value)]]
     found: list[bytes] = []
     for kind, listed in attributes(data[position:end]):
         for _, element in attributes(listed) if kind == NFTA_SET_ELEM_LIST_ELEMENTS else []:
-            key = dict(attributes(element)).get(NFTA_SET_ELEM_KEY, b"")
-            found.append(dict(attributes(key)).get(NFTA_DATA_VALUE, b""))
+            parts = dict(attributes(element))
+            if NFTA_SET_ELEM_FLAGS not in parts:
+                found.append(dict(attributes(parts.get(NFTA_SET_ELEM_KEY, b""))).get(NFTA_DATA_VALUE, b""))
+        if kind == NFTA_SET_ELEM_LIST_ELEMENTS and listed:
+            return found
     return found or [b""]
 
 

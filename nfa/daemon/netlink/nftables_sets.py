@@ -147,7 +147,8 @@ def read_set(payload: bytes) -> dict[str, int]:
     }
     told = {name: int.from_bytes(found.get(kind, b""), "big") for name, kind in kinds.items()}
     description = dict(attributes(found.get(NFTA_SET_DESC, b"")))
-    return {**told, "size": int.from_bytes(description.get(NFTA_SET_DESC_SIZE, b""), "big")}
+    told["size"] = int.from_bytes(description.get(NFTA_SET_DESC_SIZE, b""), "big")
+    return told
 
 
 def ask_rules(sequence: int, family: int, table: str) -> bytes:

@@ -7,7 +7,7 @@ here waits. Source: linux/netlink.h.
 import errno
 import socket
 
-from ..base.portable import EINTR, ENOPROTOOPT, LATER, bind_netlink, debugging, receive, strerror
+from ..base.portable import EBUSY, EINTR, ENFILE, ENOPROTOOPT, ENOSPC, LATER, bind_netlink, debugging, receive, strerror
 from . import ipset
 from .wire import Failure, failures
 
@@ -139,11 +139,16 @@ class Dump:
 
 
 def describe(error: int) -> str:
-    """Return an error number in words; ipset's own numbers included (linux/netfilter/ipset/ip_set.h)."""
-    return _IPSET.get(error) or strerror(error)
+    """Return an error number in words: ipset's own (linux/netfilter/ipset/ip_set.h), and those that netfilter means otherwise
+    than the C library's words for files have it."""
+    return _WORDS.get(error) or strerror(error)
 
 
-_IPSET = {
+_WORDS = {
+    errno.ENOENT: "there is no such thing in the kernel, or no longer",
+    ENFILE: "there is no room for more",
+    ENOSPC: "there is no room for it",
+    EBUSY: "it is in use",
     ipset.IPSET_ERR_PROTOCOL: "the kernel does not speak this ipset protocol",
     ipset.IPSET_ERR_FIND_TYPE: "the kernel has no such set type (a kernel module is missing)",
     ipset.IPSET_ERR_MAX_SETS: "the kernel has no room for another set",

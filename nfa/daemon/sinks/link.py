@@ -45,8 +45,8 @@ class Served(Channel):
 
 
 class Link:
-    """One server. Options of the channel: `host`, `port`, `tls`, `timeout_connect` (seconds), and `ca_file`, the authority that
-    signed its certificate, "" for those that the system trusts.
+    """One server. Options of the channel: `host`, `port`, `tls`, `timeout_connect` (seconds), and `ca`, the certificate of
+    the authority that signed the server's (PEM); without, those that the system trusts.
 
     `state` is waiting, resolving, connecting, securing or connected; `deadline` is when `timeout` must be called.
     """
@@ -57,7 +57,7 @@ class Link:
         self.host: str = options["host"]
         self._port: int = options["port"]
         self._tls: bool = options["tls"]
-        self._ca: str = options["ca_file"]
+        self._ca: str = options.get("ca", "")
         self._seconds: int = options["timeout_connect"]
         self._context: object = None
         self._addresses: list[str] = []
@@ -118,7 +118,7 @@ class Link:
         try:
             if self.state == "connecting":
                 self.state = "securing"
-                context = self._context = self._context or ssl.create_default_context(cafile=self._ca or None)
+                context = self._context = self._context or ssl.create_default_context(cadata=self._ca or None)
                 self._hub.unwatch(self._socket.fileno())
                 # As bytes: a string would need the codec idna, which OpenWrt has in a package of its own.
                 self._socket = context.wrap_socket(  # type: ignore[attr-defined]  # ssl may be missing

@@ -14,7 +14,8 @@ import select
 import socket
 from collections import deque
 
-from ..base.listening import is_there, listen_unix, remove_unix
+from ..base.allowed import listen
+from ..base.listening import is_there, remove_unix
 from ..stream.client import parse_source
 from .channel import Channel, earliest
 
@@ -118,7 +119,7 @@ class Sink(Channel):
         try:
             family, address = parse_source(self._uri)
             if family == socket.AF_UNIX:
-                self._listener, self._inode = listen_unix(str(address), self.options["mode"], _BACKLOG)
+                self._listener, self._inode = listen(str(address), self.options["mode"], _BACKLOG)
             else:
                 self._listener = _listen_tcp(family, address)
         except OSError as failure:

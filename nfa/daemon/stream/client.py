@@ -14,7 +14,9 @@ from .framing import Framer
 
 DEFAULT_SOURCE = "unix:///var/run/netifyd/netifyd.sock"
 FIRST_WAIT = 0.25
+"""Seconds before the next attempt. netifyd reports a flow once: what begins before nfa is connected again goes by unseen."""
 LONGEST_WAIT = 30.0
+"""The same for a remote host, at the most. Nobody else is bothered by attempts to reach a local one."""
 _CODES = {
     errno.ENOENT: "source-missing",
     errno.ECONNREFUSED: "source-refused",
@@ -46,6 +48,12 @@ def parse_source(uri: str, lowest_port: int = 1) -> tuple[int, object]:
     return socket.AF_INET6 if ":" in host else socket.AF_INET, (host, int(port))
 
 
+def is_local(family: int, address: object) -> bool:
+    """Return whether a source is on this machine: a unix socket, or a loopback address."""
+    host = str(address[0]) if isinstance(address, tuple) else ""
+    return family == socket.AF_UNIX or host == "::1" or host.startswith("127.")
+
+
 def code_of(error: "int | None") -> str:
     """Return the kind of an error of a connection (docs/codes.md) by its number."""
     return _CODES.get(error or 0, "source-unreachable")
@@ -63,12 +71,16 @@ class Client:
         self.deadline = 0.0
         self.bytes = 0
         self.connects = 0
+        self.connected_at = self.first_at = 0.0
+        """When the present connection was made, and the first one, by the loop's clock."""
         self.failures = 0
         self.last_error = ""
         self.code = ""
         """The kind of the last error, one of docs/codes.md."""
         self.bad = {"length": 0, "oversize": 0, "resync_bytes": 0}
         """Totals over all connections; those of the framer are of the present one."""
+        self.fruitless = 0
+        """Connections in a row that brought no payload, the present one included."""
         self._wait = FIRST_WAIT
 
     def change(self, uri: str) -> None:
@@ -78,6 +90,7 @@ class Client:
         self.state = "waiting"
         self.deadline = 0.0
         self.last_error = self.code = ""
+        self.fruitless = 0
         self._wait = FIRST_WAIT
 
     def start(self, now: float) -> None:
@@ -99,16 +112,19 @@ class Client:
         self.state = "connecting"
         problem = connect(self.socket, self._family, self._address)
         if problem == 0:
-            self._connected()
+            self._connected(now)
         elif problem not in (errno.EINPROGRESS, errno.EAGAIN):
             self.lose(now, strerror(problem), code_of(problem))
         elif problem == errno.EAGAIN:
             # A unix socket whose backlog is full says so; it does not connect later by itself.
             self.lose(now, "its backlog is full", "source-busy")
 
-    def _connected(self) -> None:
+    def _connected(self, now: float) -> None:
         self.state = "connected"
+        self.connected_at = now
+        self.first_at = self.first_at or now
         self.connects += 1
+        self.fruitless += 1
         self.deadline = 0.0
 
     def timeout(self, now: float) -> None:
@@ -126,7 +142,7 @@ class Client:
             if problem:
                 self.lose(now, strerror(problem), code_of(problem))
                 return []
-            self._connected()
+            self._connected(now)
         try:
             chunk = receive(self.socket, CHUNK)
         except OSError as failure:
@@ -142,10 +158,12 @@ class Client:
         payloads = self.framer.feed(chunk)
         if payloads:
             self._wait = FIRST_WAIT
+            self.fruitless = 0
         return payloads
 
     def lose(self, now: float, why: str, code: str) -> None:
-        """Close, and wait before the next attempt: 0.25 s, doubled each time up to 30 s, and a quarter more or less.
+        """Close, and wait before the next attempt: up to 0.25 s, and for a remote host twice as long each time, up to 30 s, and
+        a quarter more or less.
 
         `why`: in words; `code`: one of docs/codes.md.
         """
@@ -154,6 +172,9 @@ class Client:
         self.last_error = why
         self.code = code
         self.state = "waiting"
+        if is_local(self._family, self._address):
+            self.deadline = now + FIRST_WAIT
+            return
         self.deadline = now + self._wait * (0.75 + os.urandom(1)[0] / 510)
         self._wait = min(self._wait * 2, LONGEST_WAIT)
 

@@ -35,6 +35,8 @@ _KEY_BITS = (1 << 60) - 1
 """Of the 64 bits of a hash: so many take the least memory."""
 
 
+MAX_RENAMED = 8
+"""Earlier digests of a flow that are looked at."""
 SHALLOW = 1500
 """A record of fewer bytes, or of fewer than MANY braces and brackets, is not nested so deep that decoders differ over it."""
 MANY = 200
@@ -103,6 +105,15 @@ def _counters(payload: bytes) -> int | None:
         return digest_key(str(digest, "utf-8"))
     except ValueError:
         return None
+
+
+def previous_keys(record: object, present: int) -> list[int]:
+    """Return the keys of the digests that a flow had before that of this record, by its `digest_prev`. Raises BadRecord."""
+    flow = record.get("flow") if isinstance(record, dict) else None
+    before = flow.get("digest_prev") if isinstance(flow, dict) else None
+    if not isinstance(before, list) or [1 for digest in before[:MAX_RENAMED] if not isinstance(digest, str)]:
+        raise BadRecord("types", "digest_prev must be a list of digests")
+    return [key for key in [digest_key(digest) for digest in before[:MAX_RENAMED]] if key != present]
 
 
 def read(payload: bytes, fast: "Decode | None" = None) -> "tuple[str, Any]":
@@ -194,6 +205,18 @@ def _from_3x(flow: "dict[str, Any]", name: str) -> None:
     digits, dot, rest = name.partition(".")
     if dot and rest and digits.isdigit() and ascii_only(digits):
         flow["detected_application_name"] = rest
+
+
+def agent_facts(record: "dict[str, Any]") -> "dict[str, int | float | str]":
+    """Return what agent_hello and agent_status tell of the agent, as far as it is a number or a text of 128 characters."""
+    found: dict[str, int | float | str] = {}
+    for key in ("agent_version", "build_version", "json_version", "uptime", "flow_count"):
+        value = record.get(key)
+        if isinstance(value, int) or (isinstance(value, float) and value - value == 0):  # no NaN, no infinity: JSON
+            found[key] = value
+        elif isinstance(value, str):
+            found[key] = value[:128]
+    return found
 
 
 def catalogue(record: "dict[str, Any]") -> tuple[dict[int, str], dict[int, str]]:

@@ -13,6 +13,7 @@ if MYPY:
     from collections.abc import Callable
     from typing import Any, Protocol
 
+    from ..engine.networks import Networks
     from ..sinks.channel import Channel
     from ..sinks.hub import Hub
     from ..sinks.target import SinkTarget
@@ -38,7 +39,7 @@ if MYPY:
         retired: list[Log]
         make_hub: Callable[[], Hub] | None
         make_tables: Callable[[], Tables] | None
-
+        networks: Networks | None
         connections: Connections | None
 
         def make_connections(self) -> Connections: ...
@@ -178,4 +179,16 @@ class Prepared:
             slot, make = slots[index], functions[index]
             bound.append((slot, make if isinstance(slot, Slot) else slot.key_function(make)))
         made.bind(bound)
+        networks = self._registry.networks
+        end = only_address(self._image["slots"][target["slots"][0]])
+        if end and networks is not None:
+            made.forbids = networks.forbids if end == "other" else networks.forbids_local
         return made
+
+
+def only_address(data: "Data") -> str:
+    """Return whose address an element of a slot is, "other" or "local"; "" when it is more, or something else."""
+    if data["kind"] == "pftable":
+        return str(data["type"])
+    fields = data["fields"]
+    return fields[0][:5] if fields in (("other_addr",), ("local_addr",)) else ""

@@ -22,6 +22,7 @@ if MYPY:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
+    from ..engine.networks import Networks
     from ..sinks.hub import Hub
     from ..sinks.target import SinkTarget
     from .connections.slot import ConnectionSlot
@@ -70,6 +71,8 @@ class Registry:
         self._tell = tell
         self.make_hub = make_hub
         self.make_tables = make_tables
+        self.networks: Networks | None = None
+        """Which addresses must not be elements of their own."""
         self._insist = insist
         self.hub: Hub | None = None
         self.tables: Tables | None = None
@@ -231,7 +234,7 @@ class Registry:
                 filled, key, reply = cut
                 # The connection is cut when the element is there that it is to meet; what the kernel refused, it never meets.
                 if self.connections is not None and filled.has(key):
-                    self.connections.cut(packed, reply)
+                    self.connections.cut(packed, reply, filled, key)
                 elif key in filled.live and self.by_number.get(filled.number) is filled and len(waiting) < MAX_CUTS:
                     waiting[packed] = cut
             self._cuts = waiting
@@ -260,7 +263,7 @@ class Registry:
             slot.expire(now)
         self._leaving_sets.tick(now)
         if self.connections is not None:
-            self.connections.tick(self._connection_slots(), now)
+            self.connections.tick(self._connection_slots(), self.by_number, now)  # type: ignore[arg-type]  # dict is invariant
         if self.tables is not None:
             self.tables.tick(now)
         for target in self.targets.values():

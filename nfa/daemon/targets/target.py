@@ -44,6 +44,8 @@ class SetTarget:
         self._v6: FilledSlot | None = None
         self._key4: Key | None = None
         self._key6: Key | None = None
+        self.forbids: Callable[[bytes], bool] | None = None
+        """For elements that are an address and nothing else: whether this one must not be in any set."""
 
     @property
     def lasting(self) -> "SetTarget":
@@ -73,6 +75,9 @@ class SetTarget:
             return None
         key = make(record, flow)
         known = key == held or (isinstance(held, tuple) and key in held)
+        if self.forbids is not None and not known and key not in slot.live and self.forbids(key[2:]):
+            self.counters.skipped += 1
+            return None
         if self._cut is not None and not (known and slot.has(key)):
             self._cut(slot, key, flow)
         if known:

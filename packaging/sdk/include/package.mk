@@ -17,6 +17,7 @@ define Package/Default
   DEPENDS:=
   PROVIDES:=
   CONFLICTS:=
+  USERID:=
   PKGARCH:=
 endef
 
@@ -33,6 +34,7 @@ define BuildPackage
   show-$(1) ipk-$(1): export DEPENDS := $$(DEPENDS)
   show-$(1) ipk-$(1): export PROVIDES := $$(PROVIDES)
   show-$(1) ipk-$(1): export CONFLICTS := $$(CONFLICTS)
+  show-$(1) ipk-$(1): export USERID := $$(USERID)
   show-$(1) ipk-$(1): export PKGARCH := $$(PKGARCH)
   show-$(1) ipk-$(1): export DESCRIPTION = $$(Package/$(1)/description)
   show-$(1) ipk-$(1): export CONFFILES = $$(Package/$(1)/conffiles)

@@ -1,8 +1,11 @@
 """Files that a configuration names: expressions, folders, address groups, netifyd's own configuration."""
 
+import errno
 import ipaddress
 import os
+import pwd
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +14,7 @@ from nfa.compiler.base.report import Place, Reports
 from nfa.compiler.config.entries import MAX_SIZE, expand_entries
 from nfa.compiler.config.groups import load_groups
 from nfa.compiler.config.model import Text
+from nfa.daemon.base import allowed
 
 PLACE = Place("nfa.json", 4, 20)
 
@@ -55,12 +59,13 @@ def test_what_cannot_be_read_is_reported_where_it_is_named(tmp_path: Path) -> No
     (tmp_path / "large").write_bytes(b" " * (MAX_SIZE + 1))
     os.mkfifo(tmp_path / "fifo")
     for entry, message in [
-        ("/nonexistent/x", "cannot read '/nonexistent/x': No such file or directory"),
+        (str(tmp_path / "none"), "No such file or directory"),
+        ("/nonexistent/x", "'/nonexistent/x' may not be read: it is not below"),
         ("/a\0b", "cannot read '/a\\x00b'"),
         (str(tmp_path / "empty"), "contains no files"),
         (str(tmp_path / "large"), "is larger than"),
         (str(tmp_path / "fifo"), "is not a regular file"),
-        ("/dev/zero", "is not a regular file"),
+        ("/dev/zero", "may not be read"),
     ]:
         texts, reports = expand(entry, tmp_path)
         assert not texts
@@ -184,3 +189,18 @@ def test_damaged_groups_are_reported(tmp_path: Path, content: str) -> None:
     reports = Reports()
     assert load_groups(Paths(str(tmp_path), "/run"), reports) == {}
     assert reports.errors
+
+
+def test_the_service_says_how_to_let_it_read_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon is no longer root: a list that only root reads worked before an upgrade, and nothing would say what to do."""
+    (tmp_path / "x").write_text("port == 1;")
+    monkeypatch.setattr(os, "geteuid", lambda: 7150)
+    monkeypatch.setattr(pwd, "getpwuid", lambda number: SimpleNamespace(pw_name="nfa"))
+
+    def refused(path: str) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr(allowed, "open_file", refused)
+    _, reports = expand(str(tmp_path / "x"), tmp_path)
+    assert reports.errors[0].hint == f"give it to the group of the user nfa: chgrp nfa {tmp_path}/x; chmod g+r {tmp_path}/x"
+    assert reports.errors[0].code == "file-unreadable"

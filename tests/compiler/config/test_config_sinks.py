@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from nfa.cli import main
+from nfa.compiler.assemble import image_of
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Reports
 from nfa.compiler.base.secrets import SECRET_NAMES, SECRET_OPTIONS
-from nfa.compiler.compile import image_of, understand_policy
+from nfa.compiler.compile import understand_policy
 from nfa.compiler.config.features import inactive_code
 from nfa.compiler.config.model import Policy, Target
 from nfa.compiler.config.options import CHANNEL_OPTIONS, DEFAULT_CONTROL
@@ -76,14 +77,13 @@ UCI = {
         {
             "host": "h.example", "port": 8443, "tls": True, "path": "/a?b=1", "authority": "h.example:8443", "batch": 100,
             "headers": (("X-A", "1"), ("X-B", "2")), "interval": 1, "timeout_connect": 30, "timeout_transfer": 300,
-            "ca_file": "",
         },
     ),
     "mqtt": (
         "type mqtt\nbroker 192.168.1.2\nqos 0\nusername u\npassword p", "mqtt",
         {
             "host": "192.168.1.2", "port": 1883, "tls": False, "topic": "netify/flow-actions", "qos": 0, "retain": False,
-            "username": "u", "password": "p", "client_id": "", "timeout_connect": 30, "ca_file": "",
+            "username": "u", "password": "p", "client_id": "", "timeout_connect": 30,
         },
     ),
 }  # fmt: skip
@@ -153,14 +153,13 @@ NETIFY: dict[str, tuple[Any, dict[str, Any]]] = {
         {"timeout_connect": 5, "timeout_transfer": 7, "channels": {
             "flow-actions": {"url": "http://[2001:db8::1]/v1/${uuid_agent}", "headers": {"X-UUID": "${uuid_agent}"}}}},
         {"host": "2001:db8::1", "port": 80, "tls": False, "path": "/v1/A1-B2", "authority": "[2001:db8::1]",
-         "headers": (("X-UUID", "A1-B2"),), "batch": 100, "interval": 1, "timeout_connect": 5, "timeout_transfer": 7,
-         "ca_file": ""},
+         "headers": (("X-UUID", "A1-B2"),), "batch": 100, "interval": 1, "timeout_connect": 5, "timeout_transfer": 7},
     ),
     "mqtt": (
         {"host": "b.example", "port": 8883, "user": "u", "pass": "p", "topic": "n/${uuid_agent}/${channel}",
          "message_qos": 2, "message_retain": True},
         {"host": "b.example", "port": 8883, "tls": True, "topic": "n/A1-B2/flow-actions", "qos": 1, "retain": True,
-         "username": "u", "password": "p", "client_id": "", "timeout_connect": 30, "ca_file": ""},
+         "username": "u", "password": "p", "client_id": "", "timeout_connect": 30},
     ),
     "ubus": ({"channels": {"flow-actions": {"path": "netify.metadata", "function": "publish"}}}, {"event": "netify.metadata"}),
 }  # fmt: skip
@@ -212,7 +211,7 @@ SLIPS = {
     "name to listen on": ("sink o", ("sink o\ntype socket\nlisten tcp://router.lan:80",), "tcp://0.0.0.0:PORT"),
     "no port": ("sink o", ("sink o\ntype socket\nlisten tcp://0.0.0.0",), "has no port in 'listen'"),
     "long path": ("sink o", (f"sink o\ntype socket\nlisten unix:///{'x' * 107}",), "at most 107 bytes"),
-    "mode": ("sink o", ("sink o\ntype socket\nlisten unix:///x\nmode 999",), "expected file permissions in octal"),
+    "mode": ("sink o", ("sink o\ntype socket\nlisten unix:///run/x\nmode 999",), "expected file permissions in octal"),
     "event": ("sink o", ("sink o\ntype ubus\nevent 'a b'",), "expected an event name"),
     "uuid": ("sink o", ("sink o\ntype mqtt\nbroker x\ntopic a/${uuid_agent}",), "'${uuid_agent}' has no value"),
     "property": ("sink o", ("sink o\ntype log\nprefxi x",), "unknown property 'prefxi'. Did you mean 'prefix'?"),
@@ -236,7 +235,7 @@ def test_an_unknown_property_is_a_warning(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ["", "[]", '{"channels": {"flow-actions": ', '{"channels": {"x": {"bind_address": "unix:///x"}}}']
+    "body", ["", "[]", '{"channels": {"flow-actions": ', '{"channels": {"x": {"bind_address": "unix:///run/x"}}}']
 )
 def test_a_file_of_netify_that_cannot_be_used_is_told(tmp_path: Path, body: str) -> None:
     policy, reports = loaded(tmp_path, uci("sink sink-socket"), socket=body)
@@ -256,10 +255,10 @@ def test_targets_of_one_channel_must_agree_on_its_form(tmp_path: Path) -> None:
     policy, reports = loaded(tmp_path, uci("sink o", second, "sink o\ntype log"))
     assert "sends through the same channel as 't', but differs in header" in reports.errors[0].text()
     assert policy.targets["t"].channel and policy.targets["u"].trouble
-    listening = "type socket\nlisten unix:///x"
+    listening = "type socket\nlisten unix:///run/x"
     second = "target u\ntarget_type sink\nsink p"
     policy, reports = loaded(tmp_path, uci("sink o", second, f"sink o\n{listening}", f"sink p\n{listening}"))
-    assert "listens on unix:///x, which the channel of 't' already uses" in reports.errors[0].text()
+    assert "listens on unix:///run/x, which the channel of 't' already uses" in reports.errors[0].text()
 
 
 def test_of_a_disabled_target_nothing_is_wanted(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zoneinfo
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,9 @@ import pytest
 from config_loading import Load
 
 from nfa.compiler.base.report import Reports
+from nfa.compiler.config import zone as zone_module
 from nfa.compiler.config.model import Window
+from nfa.compiler.config.zone import _of_file, changes, find
 
 ALL = tuple(range(7))
 LONG = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -246,6 +248,52 @@ def test_what_is_no_time_zone_is_refused(load_config: Load, zone: str) -> None:
         assert "unknown time zone" in reports.errors[0].message
     else:
         assert not reports.errors
+
+
+class ShortTime(datetime):
+    """The datetime of a machine whose C library counts seconds with 32 bits (Debian 12 on i386 and armhf)."""
+
+    @classmethod
+    def fromtimestamp(cls, timestamp: float, tz: tzinfo | None = None) -> ShortTime:  # type: ignore[override]  # narrower
+        if not -(1 << 31) <= timestamp < 1 << 31:
+            raise OverflowError("timestamp out of range for platform time_t")
+        return super().fromtimestamp(timestamp, tz)
+
+    def timestamp(self) -> float:
+        if self.tzinfo is None:
+            raise OverflowError("timestamp out of range for platform time_t")
+        return super().timestamp()
+
+
+@pytest.mark.parametrize("name", ["Europe/Paris", "CET-1CEST,M3.5.0,M10.5.0/3", "America/Toronto", "UTC"])
+def test_seconds_of_32_bits_are_enough_for_a_time_zone(load_config: Load, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Every zone was refused there, "Did you mean 'Europe/Paris'?", and bedtime came in UTC."""
+    expected = changes(find(name))
+    assert max(second for second, _ in expected) > 1 << 31 or len(expected) == 1, "summer times until 2044"
+    for cache in (changes, _of_file):
+        cache.cache_clear()
+    monkeypatch.setattr(zone_module, "datetime", ShortTime)
+    try:
+        assert changes(find(name)) == expected
+        policy, reports = load_config({"version": 1, "timezone": name})
+        assert policy and policy.timezone == name and not reports.errors
+    finally:
+        for cache in (changes, _of_file):
+            cache.cache_clear()
+
+
+def test_a_zone_whose_file_is_broken_is_not_called_unknown(
+    load_config: Load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """ "Unknown time zone 'Europe/Paris'. Did you mean 'Europe/Paris'?" helps nobody."""
+    (tmp_path / "Europe").mkdir()
+    (tmp_path / "Europe" / "Paris").write_bytes(b"TZif2 but then nothing")
+    monkeypatch.setattr(zoneinfo, "TZPATH", (str(tmp_path),))
+    monkeypatch.setattr(zoneinfo, "available_timezones", lambda: {"Europe/Paris", "America/Toronto"})
+    _, reports = load_config({"version": 1, "timezone": "Europe/Paris"})
+    [error] = reports.errors
+    assert error.code == "unknown-timezone" and "the time zone 'Europe/Paris' cannot be read: " in error.message
+    assert "did you mean" not in error.hint and "POSIX" in error.hint
 
 
 def test_without_a_database_a_plausible_name_is_taken(load_config: Load, monkeypatch: pytest.MonkeyPatch) -> None:

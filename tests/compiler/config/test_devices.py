@@ -10,9 +10,10 @@ import pytest
 import samples
 
 from nfa.cli import main
+from nfa.compiler.assemble import image_of
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Report, Reports
-from nfa.compiler.compile import Compiled, compile_policy, image_of
+from nfa.compiler.compile import Compiled, compile_policy
 from nfa.compiler.config import dhcp
 from nfa.compiler.config.devices import MAX_DEPTH, MAX_DEVICES
 from nfa.compiler.config.sources import Sources
@@ -109,11 +110,15 @@ def test_devices_of_json_are_those_of_uci(tmp_path: Path) -> None:
     assert matched(made, local="10.0.0.7", local_mac="") == ["a"]
     assert matched(made, local="10.0.0.8", local_mac="") == []
     assert matched(made, local="10.0.0.7", local_mac=TABLET) == []
+    made, _ = from_json(tmp_path, "device == 'tv';", devices={"tv": {"ip": ["10.0.0.5-10.0.0.9", "10.0.1.5-6"]}})
+    assert [matched(made, local=f"10.0.0.{n}", local_mac="") for n in (4, 5, 9, 10)] == [[], ["a"], ["a"], []]
+    assert matched(made, local="10.0.1.6", local_mac="") == ["a"]
 
 
 WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "a MAC address": ({"devices": {"d": {"mac": ["00:11:22:33:44"]}}}, "bad-address", "expected a MAC address such as"),
     "nobody's MAC address": ({"devices": {"d": {"mac": ["ff:ff:ff:ff:ff:ff"]}}}, "bad-address", "MAC address of no device"),
+    "a range": ({"devices": {"d": {"ip": ["192.168.1.9-192.168.1.2"]}}}, "bad-address", "192.168.1.9-192.168.1.2"),
     "an address": ({"devices": {"d": {"ip": ["192.168.1.256"]}}}, "bad-address", "expected an IPv4 or IPv6 address"),
     "a host name": ({"devices": {"d": {"name": ["tom's"]}}}, "bad-value", "expected a host name such as"),
     "a name": ({"devices": {"d d": {"mac": [TABLET]}}}, "bad-name", "the name cannot be used"),
@@ -220,13 +225,16 @@ config host
 def test_static_leases_and_lease_files_are_those_of_the_dhcp_servers(tmp_path: Path) -> None:
     """A device that is named as in LuCI's list of static leases would be nobody's until its lease is renewed."""
     (tmp_path / "dhcp").write_text(DHCP)
-    made, _ = from_uci(tmp_path)
+    (tmp_path / "netify-proc-flow-actions").write_text(UCI)
+    paths = Paths(str(tmp_path), str(tmp_path))
+    made, _ = compile_policy(Sources(str(tmp_path), True), paths, look=False)
+    assert made is not None
     policy = policy_of(made)
     files, hosts = policy.leases
     assert files[:2] == ("/tmp/elsewhere.leases", "/var/lib/odhcpd/leases") and files[2:] == dhcp.LEASE_FILES
     address, macs = bytes((192, 168, 1, 20)), [bytes.fromhex(f"0011223344{n}") for n in (55, 56)]
     assert hosts == [*((mac, "toms-tablet", address) for mac in macs), (bytes.fromhex("aabbccddeeff"), "", b"")]
-    assert str(tmp_path / "dhcp") in [path for path, _ in made.policy.looked_at], "a change of it is a change of the policy"
+    assert str(tmp_path / "dhcp") in paths.looked_at, "a change of it is a change of the policy"
 
 
 @pytest.mark.parametrize("content", ["config host\n\toption mac 'x\n", "\x00", "", "config host\n"])
@@ -271,3 +279,28 @@ def test_show_has_the_devices_as_a_person_writes_them(tmp_path: Path, capsys: py
     assert data[0]["values"]["mac"]["value"] == ["00:11:22:33:44:55", TABLET]
     assert data[1]["values"]["ip"]["value"] == ["192.168.1.30", "fd00::30"]
     assert data[4]["values"]["device"]["value"] == ["tablet", "console"]
+
+
+def test_a_device_that_has_an_error_keeps_its_last_good_version(tmp_path: Path) -> None:
+    """A slip in one address would end the block of the tablet, or have flows that its owner exempted cut."""
+    devices: dict[str, Any] = {"tablet": {"mac": TABLET}, "tv": {"ip": "10.0.0.1"}}
+    groups: dict[str, Any] = {"all": {"device": ["tablet", "tv"]}}
+    good, _ = from_json(tmp_path, "local_ip == @all;", "!local_device && port == 1;", devices=devices, groups=groups)
+    last = good.keeping.good.pack()
+    wrong: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        (devices | {"tablet": {"mac": "nonsense"}}, groups),
+        (devices | {"tablet": []}, groups),
+        (devices, groups | {"all": {"device": ["tv", "nobody"]}}),
+        (devices, groups | {"all": {"device": ["all"]}}),
+    ]
+    for broken, broken_groups in wrong:
+        config = json.loads((tmp_path / "nfa.json").read_text()) | {"devices": broken, "groups": broken_groups}
+        (tmp_path / "other.json").write_text(json.dumps(config))
+        sources, paths = Sources(files=(str(tmp_path / "other.json"),)), Paths(str(tmp_path), str(tmp_path))
+        made, reports = compile_policy(sources, paths, look=False, last_good=last)
+        assert made is not None and reports.errors and made.keeping.kept, (broken, broken_groups)
+        assert not made.actions[0].code and set(made.keeping.good.devices) == {"tablet", "tv"}
+        for flow in ({"local_mac": TABLET}, {"local": "10.0.0.1", "local_mac": ""}):
+            assert matched(made, **flow) == ["a"]
+        made, reports = compile_policy(sources, paths, look=False)
+        assert made is not None and made.actions[0].code, "without one, it is held back"

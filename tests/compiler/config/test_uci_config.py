@@ -71,8 +71,8 @@ def lines(loaded: Loaded) -> list[str]:
 def sample(tmp_path: Path, changes: str = "") -> str:
     """The sample with the files that its actions name, and with what `uci set` would make of it."""
     (tmp_path / "nfa-games.d").mkdir()
-    (tmp_path / "nfa-games.d" / "10").write_text("ai:steam\n")
-    (tmp_path / "nfa-external.conf").write_text("app == 'zoom';\n")
+    (tmp_path / "nfa-games.d" / "10").write_text("pi:steam\n")
+    (tmp_path / "nfa-external.conf").write_text("protocol == 'zoom';\n")
     return SAMPLE.read_text() + changes
 
 
@@ -82,7 +82,7 @@ def test_the_sample_loads_as_it_stands(load_uci: LoadUci, tmp_path: Path) -> Non
     assert [action.name for action in policy.actions] == ["games", "auto_label", "external"]
     games, auto_label, external = policy.actions
     assert (games.enabled, games.priority, games.interface, games.halt_on_match) == (False, 100, "*", True)
-    assert [text.value for text in games.criteria] == ["category == 'games';", "ai:steam\n"]
+    assert [text.value for text in games.criteria] == ["category == 'games';", "pi:steam\n"]
     assert games.targets == ["log_games", "ipset_games", "ctlabel_games", "nftset_games"]
     assert [text.value for text in games.exemptions] == ["app == 'netify.playstation';"]
     assert (auto_label.interface, [text.value for text in auto_label.criteria]) == ("lan", ["*"])
@@ -224,7 +224,7 @@ def test_the_section_main(load_uci: LoadUci) -> None:
     text = MINIMAL + (
         "config nfa main\n\toption enabled 0\n\toption source tcp://10.0.0.2:7150\n\toption json_config none\n"
         "\toption reprocess_flows 1\n\toption timezone EST5EDT\n\toption log_level info\n\toption control /tmp/nfa.sock\n"
-        "\toption max_flows 2000\n"
+        "\toption max_flows 2000\n\toption adopt 1\n"
     )
     policy, reports = load_uci(text)
     assert policy and not reports.errors and not reports.warnings
@@ -235,6 +235,7 @@ def test_the_section_main(load_uci: LoadUci) -> None:
         "reprocess_flows": True,
         "timezone": "EST5EDT",
         "max_flows": 2000,
+        "adopt": True,
         "log_level": "notice",
         "control": "/tmp/nfa.sock",
     }
@@ -250,6 +251,7 @@ def test_main_has_defaults(load_uci: LoadUci) -> None:
         "reprocess_flows": None,
         "timezone": "",
         "max_flows": 65536,
+        "adopt": False,
         "log_level": "notice",
         "control": "/var/run/nfa/control.sock",
     }

@@ -15,6 +15,7 @@ from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Reports
 from nfa.compiler.config.model import Policy
 from nfa.compiler.config.sources import Sources, load, read_main
+from nfa.daemon.base import allowed
 
 Capture = pytest.CaptureFixture[str]
 
@@ -265,7 +266,7 @@ def test_the_json_files_to_watch(router: Router) -> None:
     def watched(*files: str) -> list[str]:
         router.paths = Paths(str(router.folder), str(router.folder))
         router.load(*files)
-        return list(router.paths.looked_at)
+        return [path for path in router.paths.looked_at if path != allowed.FILE]
 
     uci, default = str(router.package), str(router.default)
     assert watched() == [uci, default]
@@ -317,7 +318,7 @@ def test_commands_choose_the_sources(router: Router, check: Callable[..., dict[s
     assert check("--no-uci", "-c", other)["files"] == [other]
     report = check("-u", folder)["reports"][0]
     place = {"file": str(router.package), "line": 5, "column": 16, "option": "netify-proc-flow-actions.l"}
-    parts = {"package": "netify-proc-flow-actions", "section": "l", "property": ""}
+    parts = {"package": "netify-proc-flow-actions", "section": "l", "property": "", "pointer": ""}
     assert report["place"] == place | parts | {"text": "netify-proc-flow-actions.l (line 5)"}
 
 

@@ -34,6 +34,7 @@ ROWS: list[Any] = [
 NUMBERS = {"tablet": (0,), "printer": (1,), "phone": (2,), "rooms": (0, 1), "away": ()}
 DEVICES: dict[str, Devices | None] = {name: Devices(name, frozenset(numbers)) for name, numbers in NUMBERS.items()}
 DEVICES["broken"] = None
+EVERY = Devices("*", frozenset(range(len(ROWS))))
 
 
 class Disagreement(AssertionError):
@@ -43,7 +44,7 @@ class Disagreement(AssertionError):
 def understood(text: str) -> tuple[list[Any], list[Any], list[tuple[str, str, int, str]]]:
     """The trees, the errors and the warnings (code, message, offset, hint) of a text."""
     warnings: list[tuple[str, str, int, str]] = []
-    nodes, errors = understand(text, Context(CATALOGUE, GROUPS, DEVICES, warn=lambda *warning: warnings.append(warning)))
+    nodes, errors = understand(text, Context(CATALOGUE, GROUPS, DEVICES, EVERY, warn=lambda *warning: warnings.append(warning)))
     return nodes, errors, warnings
 
 

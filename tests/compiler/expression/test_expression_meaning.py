@@ -190,6 +190,11 @@ MEANING: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
         ["other_type == other_unknown", "!other_type", "origin == origin_unknown", "!origin", "origin != origin_local"],
         ["origin", "origin == origin_other", "other_type != other_unknown"],
     ),
+    "a side": (VIDEO, ["side == side_lan", "side", "side != side_wan"], ["side == side_wan", "!side", "side == side_unknown"]),
+    "the other side": (
+        VIDEO | {"internal": False}, ["side == side_wan", "side"], ["side == side_lan", "!side", "side == side_unknown"],
+    ),
+    "no side": (VIDEO | {"internal": None}, ["side == side_unknown", "!side"], ["side", "side != side_unknown"]),
     "multicast": (NEW, ["other_type == other_multicast", "other_type"], ["other_type == other_remote"]),
     "risks": (
         VIDEO,

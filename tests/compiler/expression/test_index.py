@@ -13,8 +13,9 @@ import pytest
 import samples
 from policies import config_of, decided
 
+from nfa.compiler.assemble import decision, image_of
 from nfa.compiler.base.paths import Paths
-from nfa.compiler.compile import Compiled, compile_policy, decision, image_of
+from nfa.compiler.compile import Compiled, compile_policy
 from nfa.compiler.config.sources import Sources
 from nfa.compiler.expression.attributes import ATTRIBUTES, find
 from nfa.compiler.expression.generate import Generator
@@ -43,7 +44,7 @@ ATOMS = (
     "client_sni == 'rx:e'", "server_cn == 'rx:net'", "ssl_version < 0x0303", "ssl_cipher == 0xc02f", "ssl_version",
     "risks == 36", "tags == 'home'", "alpn == 'h2'", "alpn == 'rx:^h'", "origin == origin_local", "other_type == other_remote",
     "detection_guessed == true", "detection_complete == false", "ip_nat == false", "tunnel_type == tunnel_none", "vlan_id > 0",
-    "interface == 'rx:^eth'",
+    "interface == 'rx:^eth'", "side == side_wan",
     "interface == 'br-lan'", "fwmark == 0", "ndpi_risk_score > 10", "user_agent == 'rx:mozilla'", "tags != 'home'", "risks",
     "local_ip == @tablet", "local_device == 'printer'", "device == @rooms", "mac != @printer", "!device", "other_device",
     "device == 'tv'",

@@ -132,3 +132,11 @@ def test_a_label_over_max_bits_is_told_as_such_where_it_is_written(tmp_path: Pat
     found = Reports()
     conntrack.provision([target], {"connlabel_conf": str(tmp_path / "connlabel.conf"), "max_bits": 64}, builtin(), found)
     assert found.errors[0].place == Place("nfa.json", 7, 9)
+
+
+def test_names_of_labels_may_have_blanks(tmp_path: Path) -> None:
+    """Netify's documentation allows blanks in names of labels; a file with one would lose that label."""
+    slot, reports = made(tmp_path, "ctlabel", "1 nfa games\n2\ta b  c # best effort\n", labels=("nfa games", "a b  c"))
+    assert slot["labels"] == 1 << 1 | 1 << 2
+    assert slot["names"] == ((1, "nfa games"), (2, "a b  c"))
+    assert not reports.items

@@ -237,6 +237,24 @@ with Kernel() as kernel:
 """
 
 
+@pytest.mark.parametrize("what", [{"ttl": 77}, {"size": 5000}])
+def test_what_is_said_of_changing_a_set_is_what_this_kernel_does(
+    namespace: Run, send: Send, target: MakeTarget, what: dict[str, Any]
+) -> None:
+    """A check must change nothing, and whoever reads "the daemon changes the set" must find it changed."""
+    first = target("nftset", families=(4,), ttl=50, size=1000)
+    namespace("nft add table inet t; nft add set inet t x.v4 '{ type ipv4_addr; timeout 50s; size 1000; }'")
+    before = namespace("nft list ruleset")
+    first.options.update(what)
+    (slot,), reports = slots_of(first)
+    assert namespace("nft list ruleset") == before
+    (said,) = reports.items
+    send(*slot["create"], batch=True)
+    found = listed(namespace, "x.v4")
+    done = (found["timeout"], found["size"]) == (what.get("ttl", 50), what.get("size", 1000))
+    assert ("daemon does that" in said.hint) == done and ("cannot change a set" in said.hint) != done
+
+
 def test_no_permission_is_told_and_not_raised_as_something_else(namespace: Run) -> None:
     """`nfa check` as an ordinary user still checks everything but the kernel."""
     done = subprocess.run(

@@ -57,7 +57,7 @@ def test_a_dangling_link_does_not_make_a_file(tmp_path: Path) -> None:
 def test_trouble_is_said_and_leaves_nothing_behind(tmp_path: Path) -> None:
     """The daemon would end on a full disk."""
     (tmp_path / "file").write_text("")
-    assert write_whole(str(tmp_path / "file"), "x", b"", TEMPORARY) == "File exists"
+    assert write_whole(str(tmp_path / "file"), "x", b"", TEMPORARY) == "Not a directory"
     assert write_whole("/proc/nonexistent", "x", b"", TEMPORARY) != ""
     if os.path.exists("/dev/full"):
         assert write_whole(str(tmp_path), "a" * 300, b"x", TEMPORARY) == "File name too long"

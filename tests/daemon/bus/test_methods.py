@@ -28,7 +28,7 @@ def test_every_method_works_without_any_argument_and_with_uhttpds(house: House) 
     for name in methods.METHODS:
         bare, _ = house.call(name)
         session, _ = house.call(name, ubus_rpc_session="00000000000000000000000000000000")
-        needed = name in ("explain", "flush", "pause", "resume")
+        needed = name in ("explain", "flush", "adopt", "pause", "resume")
         assert (bare, session) == ((INVALID, INVALID) if needed else (0, 0)), name
 
 
@@ -197,6 +197,15 @@ def test_a_strangers_long_name_is_cut_and_the_record_not_kept(house: House) -> N
     assert kept["flow"]["host_server_name"] == "x" * 256
     code, data = house.call("explain", flow=kept["flow"]["digest"])
     assert (code, "too long" in data["error"]) == (NOT_FOUND, True)
+
+
+def test_explain_has_the_flow_as_the_daemon_has_it(house: House) -> None:
+    """It would say that a device's flow matches nothing, because netifyd calls the other end local."""
+    house.daemon.engine.networks.name(["192.168.1.0/24"])
+    flow = youtube(1, other_type="local")
+    flow["flow"] |= {"local_ip": "203.0.113.1", "other_ip": "192.168.1.20", "local_origin": False, "local_port": 443}
+    for given in (flow, flow["flow"]):
+        assert "203.0.113.1 . " in str(house.result("explain", flow=given)["effects"])
 
 
 def test_explain_takes_a_digest_of_a_recent_decision_or_a_record(house: House) -> None:

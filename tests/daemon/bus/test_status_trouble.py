@@ -23,11 +23,12 @@ def told(kind: str, **bound: Any) -> tuple[str, bool]:
     return found["trouble"], found["over"]
 
 
-def _status(kind: str, **bound: Any) -> dict[str, Any]:
+def _status(kind: str, uncut: str | None = None, **bound: Any) -> dict[str, Any]:
     counters = Counters("t", kind)
     counters.last_error, counters.error_time = "refused", 5
     held = Thing(**({"slots": [], "readers": lambda: 0, "waiting": lambda: 0} | bound))
-    registry = Thing(counters=lambda name, kind: counters, targets={"t": held})
+    connections = Thing(cuts=Thing(trouble=lambda name: uncut)) if uncut is not None else None
+    registry = Thing(counters=lambda name, kind: counters, targets={"t": held}, connections=connections)
     return _target({"name": "t", "type": kind, "enabled": True, "trouble": ""}, registry, Thing(until=lambda name: None), 9)
 
 
@@ -78,3 +79,10 @@ def test_a_sink_that_fails_and_a_target_without_use_have_their_codes() -> None:
             {"name": "t", "type": "nftset", "enabled": enabled, "trouble": trouble}, registry, Thing(until=lambda name: None), 9
         )
         assert (found["active"], found["code"]) == (False, expected)
+
+
+def test_connections_that_wait_to_be_cut_are_a_trouble_of_their_target() -> None:
+    """The user sees a block in force, and the video goes on."""
+    found = _status("nftset", uncut="connections cannot be cut: busy")
+    assert (found["trouble"], found["code"], found["over"]) == ("connections cannot be cut: busy", "cut-refused", False)
+    assert _status("ctmark", uncut="")["code"] == ""

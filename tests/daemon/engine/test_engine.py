@@ -15,21 +15,18 @@ from policies import Desk, Noted, compiled, config_of
 
 from nfa.daemon.base import packing
 from nfa.daemon.engine import index
+from nfa.daemon.engine.brief import BRIEF, MAX_BRIEF_TEXT, brief
 from nfa.daemon.engine.engine import (
-    BRIEF,
     LIFETIME,
-    MAX_BRIEF_TEXT,
     MAX_KEPT_RECORD,
-    MAX_RENAMED,
     PART,
     RECENT,
     RELEASED,
     Engine,
-    brief,
 )
 from nfa.daemon.engine.kept import KEPT_BYTES
 from nfa.daemon.engine.view import View
-from nfa.daemon.stream.records import digest_key
+from nfa.daemon.stream.records import MAX_RENAMED, digest_key
 
 KEY = b"\0\0\x0a\0\0\1"
 WEB = samples.flow("HTTP/S", "netify.youtube")

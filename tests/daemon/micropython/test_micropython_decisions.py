@@ -19,7 +19,7 @@ from nfa.cli.recording import frames
 
 
 def config() -> dict[str, Any]:
-    return config_of(ACTIONS, timezone="UTC", targets=SETS, exemptions=["app == 'netify.zoom';", "192.168.1.77"])
+    return config_of(ACTIONS, timezone="UTC", targets=SETS, exemptions=["protocol == 'zoom';", "192.168.1.77"])
 
 
 def test_decisions_on_a_made_stream_are_those_of_cpython(micropython: MicroPython, tmp_path: Path) -> None:
@@ -153,3 +153,27 @@ for number in range(300):
 print("good")
 """
     assert micropython.run(program) == "good\n"
+
+
+def test_lists_of_an_owner_decide_as_in_cpython(micropython: MicroPython, tmp_path: Path) -> None:
+    """A list of domains would match other names on a small router."""
+    (tmp_path / "categories.d").mkdir()
+    (tmp_path / "categories.d" / "50-mine.conf").write_text("dom:example.org\nnet:203.0.113.0/28\nrxp:ads?[0-9]+\\.example\n")
+    actions = {"list": "category == 'mine';", "names": "domain_category != 'mine' && local_ip == 192.168.1.20-192.168.1.40;"}
+    names = [
+        "example.org",
+        "www.example.org",
+        "notexample.org",
+        "org",
+        "ads7.example",
+        "x.ads7.example",
+        "",
+        "ÉCOLE.example.org",
+    ]
+    records = [
+        samples.flow("HTTP/S", host_server_name=name, other=other)
+        for name in names
+        for other in ("203.0.113.10", "198.51.100.7")
+    ]
+    said = compare(micropython, tmp_path, config_of(actions), [json.dumps(record).encode() + b"\n" for record in records])
+    assert len(set(said)) > 2

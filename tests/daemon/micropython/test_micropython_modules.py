@@ -64,7 +64,7 @@ LACKING = {name for kind in _KINDS for name in dir(kind) if name[0] != "_"} - ME
 LACKING |= {"connect_ex", "getsockname", "getsockopt", "recv_into", "sendall", "sendmsg", "shutdown", "strerror"}
 CPYTHON_ONLY = {
     "nfa.daemon.bus.control": {"call"},
-    "nfa.daemon.base.listening": {"is_there", "listen_unix", "remove_unix"},
+    "nfa.daemon.base.listening": {"is_there", "listen_at", "listen_unix", "remove_unix"},
     "nfa.daemon.stream.records": {"_seeded_key"},
     "nfa.image.plain": {"dump", "_counted"},
 }

@@ -107,5 +107,5 @@ def test_a_trace_has_the_headers_names(header: dict[str, int]) -> None:
     for prefix, names in decoder._messages.values():
         for number, (name, _) in enumerate(names):
             assert header[prefix + name] == number, prefix + name
-    for number, (name, group) in enumerate(trace.Decoder(True)._route, 16):
+    for number, (name, _) in enumerate(trace.Decoder(True)._route, 16):
         assert name == "-" or header["RTM_" + name] == number, name

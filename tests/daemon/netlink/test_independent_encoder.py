@@ -181,6 +181,7 @@ def test_connections_are_marked_and_cut_alike(
     made = conntrack.encode(conntrack.UPDATE, sequence, packed, conntrack.mark(value, mask))
     assert made == theirs.conntrack(0, sequence, *about, [("CTA_MARK", value & mask), ("CTA_MARK_MASK", mask)])
     assert conntrack.encode(conntrack.DELETE, sequence, packed, b"") == theirs.conntrack(2, sequence, *about, [])
+    assert conntrack.encode(conntrack.READ, sequence, packed, b"") == theirs.conntrack(1, sequence, *about, [])
     labels = conntrack.labels(value << 60, mask << 60)
     expected = [("CTA_LABELS", value << 60 & mask << 60), ("CTA_LABELS_MASK", mask << 60)]
     assert conntrack.encode(conntrack.UPDATE, sequence, packed, labels) == theirs.conntrack(0, sequence, *about, expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import struct
 from typing import Any
 
@@ -317,4 +318,11 @@ def test_sequence_numbers_are_not_used_twice() -> None:
 def test_errors_have_words() -> None:
     """The log would say 'Unknown error 4352'."""
     assert describe(ipset.IPSET_ERR_HASH_FULL).startswith("the set is full")
-    assert describe(errno.ENOENT) == "No such file or directory"
+    assert describe(errno.EPERM) == "Operation not permitted"
+
+
+@pytest.mark.parametrize("error", [errno.ENOENT, errno.ENFILE, errno.ENOSPC, errno.EBUSY])
+def test_what_netfilter_means_is_not_told_in_words_for_files(error: int) -> None:
+    """'No such file or directory' of a set, 'Too many open files in system' of a full one: people look in the wrong place."""
+    assert describe(error) != os.strerror(error)
+    assert not {"file", "files", "directory", "device"} & set(describe(error).lower().split())

@@ -143,7 +143,8 @@ print(type(made).__name__, "nfa.daemon.netlink.trace" in sys.modules)
 )
 def test_only_who_asks_for_it_pays(value: str, expected: str) -> None:
     """The tables take memory, and each line time."""
-    environment = {**os.environ, "NFA_DEBUG": value, "PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
+    environment = {**os.environ, "NFA_DEBUG": value, "PYTHONPATH": path}
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=environment, check=False)
     assert done.stdout.strip() == expected, done.stderr
 

@@ -93,7 +93,7 @@ def http(port: int, **more: Any) -> dict[str, Any]:
     options = {
         "host": "127.0.0.1", "port": port, "tls": False, "path": "/in", "headers": (),
         "authority": Server("http", "127.0.0.1", port, "/").authority,
-        "batch": 100, "interval": 1, "timeout_connect": 5, "timeout_transfer": 5, "ca_file": "",
+        "batch": 100, "interval": 1, "timeout_connect": 5, "timeout_transfer": 5,
     }  # fmt: skip
     return channel("http", **shape, **options | more)
 
@@ -103,7 +103,7 @@ def mqtt(port: int, **more: Any) -> dict[str, Any]:
     shape = {name: more.pop(name) for name in ("format", "compressor", "header") if name in more}
     options = {
         "host": "127.0.0.1", "port": port, "tls": False, "topic": "netify/c", "qos": 1, "retain": False, "username": "",
-        "password": "", "client_id": "", "timeout_connect": 5, "ca_file": "",
+        "password": "", "client_id": "", "timeout_connect": 5,
     }  # fmt: skip
     return channel("mqtt", **shape, **options | more)
 

@@ -296,7 +296,7 @@ def test_events_go_over_tls_to_a_server_that_is_trusted(certificate: Path, host:
     with peer(secure(server, certificate)) as made:
         bench = Bench()
         bench.addresses["localhost"] = ["127.0.0.1"]
-        target = bench.use(http(made.port, host=host, tls=True, ca_file=str(certificate), batch=50))
+        target = bench.use(http(made.port, host=host, tls=True, ca=certificate.read_text(), batch=50))
         big: Any = {"text": "x" * 4000}
         feed(target, *[record(number, **big) for number in range(100)])
         bench.until(lambda: bench.counters.added == 100)
@@ -312,10 +312,10 @@ def test_without_trust_nothing_is_sent(certificate: Path, trouble: str, monkeypa
         bench = Bench()
         bench.addresses["elsewhere"] = ["127.0.0.1"]
         host = "elsewhere" if trouble == "other name" else "127.0.0.1"
-        file = "" if trouble == "unknown authority" else str(certificate)
+        file = "" if trouble == "unknown authority" else certificate.read_text()
         if trouble == "no module":
             monkeypatch.setitem(sys.modules, "ssl", None)
-        feed(bench.use(http(made.port, host=host, tls=True, ca_file=file, batch=1)), record(1))
+        feed(bench.use(http(made.port, host=host, tls=True, ca=file, batch=1)), record(1))
         bench.until(lambda: bench.counters.errors)
         words = {"unknown authority": "self", "other name": "mismatch", "no TLS": "TLS", "no module": "python3-openssl"}
         assert words[trouble].lower() in bench.said[0][1].lower()

@@ -107,10 +107,56 @@ def test_a_socket_that_is_not_there_is_waited_for(tmp_path: Path, kind: str) -> 
     assert client.code == ("source-missing" if kind == "absent" else "source-refused")
 
 
-def test_the_wait_grows_to_half_a_minute_and_never_ticks_in_step() -> None:
+@pytest.mark.parametrize("uri", ["unix:///nonexistent/netifyd.sock", "tcp://127.0.0.1:1", "tcp://[::1]:1"])
+def test_a_source_on_this_machine_is_tried_four_times_a_second_for_ever(uri: str) -> None:
+    """netifyd reports a flow once: what began in the half minute after it came up would never be blocked."""
+    client = Client(uri)
+    now = 1000.0
+    client.start(now)
+    for _ in range(300):
+        if client.state == "connecting":
+            assert client.socket is not None
+            select.select([], [client.socket], [], PATIENCE)
+            client.ready(now)
+        assert client.state == "waiting" and now < client.deadline <= now + 0.25
+        now = client.deadline
+        client.timeout(now)
+
+
+def test_a_source_on_this_machine_that_closes_at_once_is_tried_as_often(server: socket.socket) -> None:
+    """The netifyd that takes its place would be found half a minute late."""
+    client = Client(uri(server))
+    for count in range(1, 12):
+        client.start(float(count))
+        peer, _ = server.accept()
+        peer.close()
+        assert select.select([client.socket], [], [], PATIENCE)[0]
+        client.ready(float(count))
+        assert client.deadline <= count + 0.25 and client.fruitless == count
+    client.start(20.0)
+    peer, _ = server.accept()
+    with peer:
+        peer.sendall(samples.frame(samples.hello()))
+        assert len(read(client, 1)) == 1 and client.fruitless == 0
+    client.close()
+
+
+def remote() -> Client:
+    """A client of a host that refuses every connection at once."""
+    client = Client("tcp://192.0.2.1:7150")
+    client._family, client._address = socket.AF_INET, ("192.0.2.1", 7150)
+
+    def start(now: float) -> None:
+        client.lose(now, "Connection refused", "source-refused")
+
+    client.start = start  # type: ignore[method-assign]
+    return client
+
+
+def test_the_wait_for_a_remote_host_grows_to_half_a_minute_and_never_ticks_in_step() -> None:
     """Many routers would knock at the same moment, or one would knock a thousand times a second."""
     for _ in range(30):
-        client = Client("unix:///nonexistent/netifyd.sock")
+        client = remote()
         now = 1000.0
         client.start(now)
         wait = FIRST_WAIT
@@ -122,16 +168,16 @@ def test_the_wait_grows_to_half_a_minute_and_never_ticks_in_step() -> None:
         assert client.failures == 13
 
 
-def test_a_record_shortens_the_next_wait_and_a_bare_connection_does_not(server: socket.socket) -> None:
+def test_a_record_shortens_the_next_wait_for_a_remote_host_and_a_bare_connection_does_not() -> None:
     """A netifyd that drops every client at once would be connected to in a tight loop."""
-    client = Client(uri(server))
     for greeting, longest in ((b"", 0.5 * 1.26), (samples.frame(samples.hello()), FIRST_WAIT * 1.26)):
+        client = remote()
         waits = []
         for _ in range(2):
-            client.start(0.0)
-            peer, _ = server.accept()
-            peer.sendall(greeting)
-            peer.close()
+            ours, theirs = socket.socketpair()
+            with theirs:
+                client.socket, client.state = ours, "connected"
+                theirs.sendall(greeting)
             read(client, 5)
             waits.append(client.deadline)
         assert waits[1] <= longest

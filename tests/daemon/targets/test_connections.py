@@ -11,7 +11,10 @@ import pytest
 from fake_conntrack import Conntrack, Entry, slot_data
 
 from nfa.daemon.netlink import conntrack
+from nfa.daemon.targets.connections import cuts
 from nfa.daemon.targets.connections import slot as connection
+from nfa.daemon.targets.connections.cuts import OFFLOADED
+from nfa.daemon.targets.connections.errors import advice
 from nfa.daemon.targets.connections.slot import AFTER_CUT, PATIENCE, RENEW, ConnectionSlot, label_form
 from nfa.daemon.targets.connections.writer import MANY, MAX_TURN, QUIET, Connections
 from nfa.daemon.targets.sets.slot import RETRY_OTHER, Counters
@@ -56,6 +59,14 @@ class Bench:
         self.flush(now)
         while self.connections.busy:
             self.flush(now)
+
+    def cut(self, number: int, reply: bytes = b"") -> None:
+        """A flow's connection is to be cut while the slot has its key."""
+        self.connections.cut(packed(number), reply, self.slot, self.key(number))
+
+    def tick(self, now: int) -> None:
+        """A second is over."""
+        self.connections.tick(self.slots, {slot.number: slot for slot in self.slots}, now)
 
     def flush(self, now: int) -> None:
         self.connections.commit([slot for slot in self.slots if slot.adds or slot.refreshes or slot.dels], self.slots, now)
@@ -140,7 +151,7 @@ def test_a_connection_that_is_not_there_is_looked_for_for_a_while_and_then_count
     bench.slot.release(bench.key(1), 501, True)
     bench.turn(501)
     assert (len(bench.table.log), bench.counts()[-1]) == (sent, 1)
-    bench.connections.tick(bench.slots, 501)
+    bench.tick(501)
     assert bench.slot.counters.last_error == "not in the conntrack table: udp 192.168.1.20:40000 > 203.0.113.80:1"
     assert not bench.said
 
@@ -232,8 +243,8 @@ def test_a_name_without_a_label_is_skipped_and_told_once_where_that_is_wanted() 
     for _ in range(3):
         with pytest.raises(ValueError, match=r"no label for netify\.x"):
             make(bench, record("netify.x"))
-    bench.connections.tick(bench.slots, 1)
-    bench.connections.tick(bench.slots, 2)
+    bench.tick(1)
+    bench.tick(2)
     assert bench.said == [("warning", "target 't0': no label for 'netify.x'")]
     for number in range(1000):
         with pytest.raises(ValueError, match="no label"):
@@ -299,7 +310,7 @@ def test_a_kernel_that_refuses_everything_is_asked_every_few_seconds_and_told_of
 def test_a_cut_comes_after_the_mark_and_the_mark_comes_back_with_the_new_entry() -> None:
     bench = Bench(entry(1))
     bench.slot.hold(bench.key(1), 1)
-    bench.connections.cut(packed(1), b"")
+    bench.cut(1, b"")
     bench.turn(1)
     assert [kind for kind, _ in bench.table.log] == [conntrack.UPDATE, conntrack.DELETE]
     assert bench.connections.cut_count == 1 and not bench.slot.live
@@ -307,7 +318,7 @@ def test_a_cut_comes_after_the_mark_and_the_mark_comes_back_with_the_new_entry()
     bench.slot.expire(2)
     bench.turn(2)
     assert bench.marks == [0x20] and not bench.slot.again
-    bench.connections.cut(packed(1), b"")
+    bench.cut(1, b"")
     bench.turn(3)
     for now in range(4, 100):
         bench.slot.expire(now)
@@ -316,15 +327,102 @@ def test_a_cut_comes_after_the_mark_and_the_mark_comes_back_with_the_new_entry()
 
 
 def test_what_is_not_there_needs_no_cut_and_what_cannot_be_cut_is_told_once() -> None:
+    """An administrator needs one message, and the target's count says how many connections go on."""
     bench = Bench()
-    bench.connections.cut(packed(1), packed(2))
+    bench.cut(1, packed(2))
     bench.turn(1)
-    assert len(bench.table.log) == 3 and not bench.said
+    assert len(bench.table.log) == 3 and not bench.said and not bench.counts()[3]
     bench.table.refuse = errno.EPERM
     for now in (2, 3):
-        bench.connections.cut(packed(1), b"")
+        bench.cut(1)
         bench.turn(now)
-    assert len(bench.said) == 1 and "cannot be cut" in bench.said[0][1]
+    assert len(bench.said) == 1 and "target 't0': connections cannot be cut: " in bench.said[0][1]
+    assert "CAP_NET_ADMIN" in bench.said[0][1] and bench.counts()[3] == 2
+    assert not bench.connections.cuts.later, "that is not over soon"
+
+
+def test_an_offloaded_connection_that_the_kernel_keeps_is_cut_as_soon_as_it_lets_go() -> None:
+    """With 5.10 the connection went on for ever, `cut 0`, and the message asked for a kernel module."""
+    bench = Bench(entry(1), kind="cut")
+    bench.hold(1, 1)
+    bench.table.refuse = errno.EBUSY
+    bench.cut(1)
+    bench.turn(1)
+    [(level, text)] = bench.said
+    assert level == "error" and text.startswith("target 't0': connections cannot be cut: the kernel does not let go of")
+    assert "offload" in text and "kernel module" not in text and "switch flow offloading off" in text
+    assert bench.told == [("t0", "conntrack", OFFLOADED)]
+    assert bench.connections.cuts.trouble("t0") == "connections cannot be cut: " + OFFLOADED
+    assert not bench.connections.cuts.trouble("another")
+    assert bench.slot.counters.last_error.startswith("cannot cut udp 192.168.1.20:40000 > 203.0.113.80:1: ")
+    tried = []
+    for now in range(2, 300):
+        bench.tick(now)
+        before = len(bench.table.log)
+        bench.turn(now)
+        if len(bench.table.log) > before:
+            tried.append(now)
+    assert tried == [2, 4, 8, 16, 32, 64, 124, 184, 244], "less and less often, and each minute in the end"
+    assert bench.counts()[3] == 1 and len(bench.said) == 1, "one error for each connection"
+    bench.table.refuse = 0
+    for now in range(300, 310):
+        bench.tick(now)
+        bench.turn(now)
+    assert bench.connections.cut_count == 1 and not bench.table.entries
+    assert not bench.connections.cuts.later and not bench.connections.cuts.trouble("t0")
+
+
+@pytest.mark.parametrize("end", ["released", "reloaded", "gone"])
+def test_a_cut_is_no_longer_tried_once_its_flow_or_its_target_is_gone(end: str) -> None:
+    """A connection would be cut hours after the rule was switched off."""
+    bench = Bench(entry(1), kind="cut")
+    bench.hold(1, 1)
+    bench.table.refuse = errno.EBUSY
+    bench.cut(1)
+    bench.turn(1)
+    assert len(bench.connections.cuts.later) == 1
+    bench.table.refuse = 0
+    if end == "released":
+        bench.slot.release(bench.key(1), 2, True)
+    elif end == "reloaded":
+        bench.slots.remove(bench.slot)
+    else:
+        bench.table.entries.clear()
+    bench.tick(5)
+    bench.turn(5)
+    assert not bench.connections.cuts.later and bench.connections.cut_count == 0
+    assert bool(bench.table.entries) == (end != "gone")
+
+
+def test_cuts_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood of offloaded connections would take the memory, or a whole second of the loop."""
+    monkeypatch.setattr(cuts, "MAX_LATER", 20)
+    monkeypatch.setattr(cuts, "MAX_AGAIN", 7)
+    bench = Bench(kind="cut")
+    bench.table.refuse = errno.EBUSY
+    for number in range(1, 31):
+        bench.slot.hold(bench.key(number), 1)
+        bench.cut(number)
+    bench.turn(1)
+    assert len(bench.connections.cuts.later) == 20 and bench.counts()[3] == 30
+    bench.tick(5)
+    assert (len(bench.connections.cuts.now), len(bench.connections.cuts.later)) == (7, 13)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said", "not_said"),
+    [
+        (errno.EINVAL, "ctmark", "kmod-nf-conntrack-netlink", "offload"),
+        (errno.EOPNOTSUPP, "ctlabel", "built without labels", "installed?"),
+        (errno.EPERM, "ctmark", "CAP_NET_ADMIN", "module"),
+        (errno.EBUSY, "cut", "flow offloading off", "module"),
+        (errno.ENOMEM, "cut", "", "module"),
+        (errno.EIO, "ctmark", "", "module"),
+    ],
+)
+def test_what_conntrack_refuses_is_told_as_what_it_is(error: int, kind: str, said: str, not_said: str) -> None:
+    """Who is sent to install a module that is there looks no further."""
+    assert said in advice(error, kind) and not_said not in advice(error, kind)
 
 
 def test_a_slot_that_only_remembers_cuts_sends_nothing() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import house as daemon_house
 import pytest
 import samples
-from fake_kernel import Kernel, slot_data
+from fake_kernel import Kernel, Mute, slot_data
 
 from nfa.daemon.targets.registry import Registry
 from nfa.daemon.targets.sets.writer import Sets
@@ -40,6 +40,7 @@ class House:
         self.kernel = Kernel()
         sets = Sets(lambda level, text: None, lambda *news: None)
         sets._nft = sets._ipset = self.kernel  # type: ignore[assignment]
+        sets._dump = Mute()  # type: ignore[assignment]
         self.files: list[str] = []
         self.registry = Registry(sets, self.write, lambda level, text: None, lambda *news: None)
 
@@ -236,7 +237,7 @@ def test_a_connection_is_cut_when_its_element_is_there(tmp_path: Path) -> None:
     registry = house.daemon.registry
     cuts: list[bytes] = []
     assert registry.connections is not None
-    registry.connections.cut = lambda packed, reply: cuts.append(packed)  # type: ignore[method-assign]
+    registry.connections.cut = lambda packed, *_: cuts.append(packed)  # type: ignore[method-assign]
     house.kernel.limits["video.v4"] = 0
     house.feed(daemon_house.youtube(1))
     assert not cuts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import struct
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from fake_kernel import Bench, Kernel, key, slot_data
@@ -12,6 +13,7 @@ from fake_kernel import Bench, Kernel, key, slot_data
 from nfa.daemon.netlink import ipset, nftables, wire
 from nfa.daemon.netlink.socket import describe
 from nfa.daemon.targets.counters import Counters
+from nfa.daemon.targets.sets.errors import advice
 from nfa.daemon.targets.sets.keeper import QUIET, REPLACE_EVERY
 from nfa.daemon.targets.sets.slot import RETRY_FULL, RETRY_OTHER, Slot, set_of
 from nfa.daemon.targets.sets.states import GONE, MADE, MAKE, MISSING, NOTHING, REFUSED, RESTORE_OWED
@@ -360,7 +362,7 @@ def test_a_missing_set_of_somebody_else_is_told_once_and_tried_again(kind: str) 
 @KINDS
 @pytest.mark.parametrize(
     ("error", "words"),
-    [(errno.EPERM, "CAP_NET_ADMIN"), (errno.EOPNOTSUPP, "kmod-"), (errno.EBUSY, "busy"), (errno.ENOBUFS, "buffer")],
+    [(errno.EPERM, "CAP_NET_ADMIN"), (errno.EOPNOTSUPP, "kmod-"), (errno.EBUSY, "in use"), (errno.ENOBUFS, "buffer")],
 )
 def test_a_kernel_that_takes_nothing_does_not_end_the_daemon(kind: str, error: int, words: str) -> None:
     """A daemon without rights would end with a traceback, or not say what it lacks."""
@@ -605,3 +607,49 @@ def test_a_full_set_is_full_after_a_reload_too(kind: str) -> None:
     bench.want(100, 1, 2)
     assert bench.sets.provide(bench.slot, 100, False)
     assert bench.slot.trouble_code == "set-full"
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "error", "said", "not_said"),
+    [
+        ("nftset", {}, errno.ENOENT, "another program deletes it while the daemon creates it", "module"),
+        ("ipset", {}, errno.ENOENT, "another program deletes it while the daemon creates it", "module"),
+        ("nftset", {"managed": False}, errno.ENOENT, "create it, or set managed", "module"),
+        ("nftset", {}, errno.EOPNOTSUPP, "kmod-nft-core", "deletes"),
+        ("nftset", {"table_family": "bridge"}, errno.EOPNOTSUPP, "kmod-nft-bridge", "core"),
+        ("nftset", {"table_family": "arp"}, errno.EAFNOSUPPORT, "kmod-nft-arp", "core"),
+        ("nftset", {"table_family": "netdev"}, errno.EOPNOTSUPP, "kmod-nft-netdev", "core"),
+        ("nftset", {}, errno.EINVAL, "does not take such a set", "module"),
+        ("ipset", {}, errno.EINVAL, "kmod-ipt-ipset", "deletes"),
+        ("ipset", {}, ipset.IPSET_ERR_FIND_TYPE, "kmod-ipt-ipset", "deletes"),
+        ("nftset", {}, errno.ENOMEM, "short of memory", "module"),
+        ("ipset", {}, errno.ENFILE, "raise size", "memory"),
+        ("nftset", {}, errno.EPERM, "CAP_NET_ADMIN", "module"),
+        ("nftset", {}, errno.EEXIST, "exists with other properties", "module"),
+    ],
+)
+def test_each_refusal_is_told_as_what_it_is(kind: str, changed: dict[str, Any], error: int, said: str, not_said: str) -> None:
+    """A race with another program was told as a kernel module that is missing, a second after the set was filled."""
+    slot = Bench(kind, there=False, **changed).slot
+    assert said in advice(error, slot) and not_said not in advice(error, slot)
+
+
+@KINDS
+def test_a_set_that_is_deleted_while_it_is_made_is_said_to_be_that(kind: str) -> None:
+    """The administrator would install a module that is there."""
+    bench = Bench(kind, there=False)
+    bench.kernel.broken = errno.ENOENT
+    assert not bench.sets.provide(bench.slot, 99, True)
+    ((level, text),) = bench.said
+    assert level == "error" and "does not exist (another program deletes it" in text and "kmod" not in text
+    assert bench.slot.state.code == "set-missing"
+
+
+@KINDS
+def test_a_kernel_without_memory_is_not_called_a_full_set(kind: str) -> None:
+    """Who raises `size` makes it worse."""
+    bench = Bench(kind)
+    bench.sets.fail(bench.slot, errno.ENOMEM, 1)
+    assert "the kernel has no memory" in bench.said[0][1] and "raise size" not in bench.said[0][1]
+    bench.want(10, 1)
+    assert not bench.slot.state.words and [level for level, _ in bench.said] == ["error"], "as with a full one"

@@ -15,12 +15,14 @@ from ...netlink.socket import Netlink, describe
 from ..sets.errors import REFUSED, code_of
 from ..sets.slot import RETRY_OTHER
 from ..texts import connection_text, reader
+from .cuts import Cut, Cuts
+from .errors import advice
 from .icmp import Search
 from .slot import ConnectionSlot, connection_of
 
 MYPY = False
 if MYPY:
-    from ..types import Say, Tell
+    from ..types import FilledSlot, Say, Tell
 
 ADD, REFRESH, REMOVE, CUT = 0, 1, 2, 3
 MAX_TURN = 2048
@@ -37,12 +39,15 @@ ADD_A_RULE = (
 
 
 class Change:
-    """One connection and what is to be done with it. `slot` is None for a cut, whose `key` begins with two zero bytes."""
+    """One connection and what is to be done with it. A `cut` has no slot, and its `key` begins with two zero bytes."""
 
-    __slots__ = ("error", "form", "key", "reply", "slot", "tail", "tried", "what")
+    __slots__ = ("cut", "error", "form", "key", "reply", "slot", "tail", "tried", "what")
 
-    def __init__(self, slot: ConnectionSlot | None, key: bytes, what: int, form: int, reply: bytes) -> None:
+    def __init__(
+        self, slot: ConnectionSlot | None, key: bytes, what: int, form: int, reply: bytes, cut: Cut | None = None
+    ) -> None:
         self.slot = slot
+        self.cut = cut
         self.key = key
         self.what = what
         self.form = form
@@ -81,9 +86,7 @@ class Connections:
         self.batches = 0
         self.cut_count = 0
         """Entries that were deleted."""
-        self._cuts: dict[bytes, bytes] = {}
-        """Connections to cut at the end of this turn, with the reply tuple."""
-        self._cut_trouble = ""
+        self.cuts = Cuts(say, tell)
         self.more = False
         """Something is left for the next turn."""
 
@@ -99,11 +102,11 @@ class Connections:
     @property
     def pending(self) -> bool:
         """Whether `commit` has something to do besides what is in the slots."""
-        return bool(self._cuts or self.search.reading or self.search.asked)
+        return bool(self.cuts.now or self.search.reading or self.search.asked)
 
-    def cut(self, connection: bytes, reply: bytes) -> None:
-        """Delete the entry of a connection at the end of this turn."""
-        self._cuts[connection] = reply
+    def cut(self, connection: bytes, reply: bytes, slot: "FilledSlot", key: bytes) -> None:
+        """Delete the entry of a connection at the end of this turn; later, while a slot has a key, if the kernel refuses."""
+        self.cuts.now[connection] = Cut(reply, slot, key)
 
     # -- a turn -----------------------------------------------------------------------------------------------------
 
@@ -127,11 +130,10 @@ class Connections:
             for key in adds:
                 self._want(changes, Change(slot, key, ADD, 0, replies.get(key, b"")))
         self._bring(changes, every, now)
-        if self._cuts:
-            cuts, self._cuts = self._cuts, {}
+        if self.cuts.now:
             changes = []
-            for connection, reply in cuts.items():
-                self._want(changes, Change(None, b"\0\0" + connection, CUT, 0, reply))
+            for connection, cut in self.cuts.take().items():
+                self._want(changes, Change(None, b"\0\0" + connection, CUT, 0, cut.reply, cut))
             self._bring(changes, every, now)
         if self.search.reading or self.search.asked:
             self._search(every, now)
@@ -198,10 +200,8 @@ class Connections:
     def _refused(self, change: Change, error: int, now: int) -> None:
         slot, key = change.slot, change.key
         if slot is None:
-            # A connection that is not in the table meets the rules anyway.
-            if error != errno.ENOENT and describe(error) != self._cut_trouble:
-                self._cut_trouble = describe(error)
-                self._say("error", "connections cannot be cut: " + self._cut_trouble + _advice(error))
+            if change.cut is not None:
+                self.cuts.refused(connection_of(key), change.cut, error, now)
             return
         if error == errno.ENOENT:
             if change.what == REFRESH:
@@ -225,7 +225,8 @@ class Connections:
                 self._fail(slot, CODE_NO_ROOM, words, " (" + ADD_A_RULE + ")")
         elif error in REFUSED:
             slot.state.wait(now + RETRY_OTHER)
-            self._fail(slot, code_of(error), words, _advice(error))
+            hint = advice(error, slot.data["kind"])
+            self._fail(slot, code_of(error), words, " (" + hint + ")" if hint else "")
 
     def _fail(self, slot: ConnectionSlot, code: str, words: str, advice: str) -> None:
         """A slot does not work; that is said once."""
@@ -265,8 +266,9 @@ class Connections:
 
     # -- what is reported --------------------------------------------------------------------------------------------
 
-    def tick(self, slots: list[ConnectionSlot], now: int) -> None:
-        """Tell what could not be labelled in the last second, where that is wanted."""
+    def tick(self, slots: list[ConnectionSlot], every: "dict[int, FilledSlot]", now: int) -> None:
+        """Tell what could not be labelled in the last second, where that is wanted. `every`: all slots of the policy."""
+        self.cuts.tick(every, now)
         for slot in slots:
             if slot.failures:
                 more = " (and " + str(slot.failures - 1) + " more)" if slot.failures > 1 else ""
@@ -282,10 +284,3 @@ class Connections:
                 if not told:
                     slot.missing[name] = True
                     self._say("warning", "target '" + slot.counters.name + "': no label for '" + name + "'")
-
-
-def _advice(error: int) -> str:
-    """Return what an administrator can do about an error that every connection meets."""
-    if error in (errno.EPERM, errno.EACCES):
-        return " (the daemon needs root, or the capability CAP_NET_ADMIN)"
-    return " (is the kernel module installed? OpenWrt: opkg install kmod-nf-conntrack-netlink)"

@@ -14,7 +14,6 @@ import select
 
 from ...base.portable import ORDERED, monotonic, reason
 from ...netlink.monitor import ELEMENTS_GONE, SET_MADE, TABLE_GONE, Monitor, ask_size, size_of
-from ...netlink.nftables import packer
 from ...netlink.socket import Dump
 from .errors import label
 from .slot import RETRY_OTHER, Slot
@@ -172,6 +171,7 @@ class Healing:
                 self._sets.happens(slot, MADE)
                 self._sets.works(slot)
             else:
+                slot.renew_form()
                 self._sets.lost(slot)
         elif slot.data["managed"]:
             if kind == TABLE_GONE:
@@ -182,7 +182,7 @@ class Healing:
 
     def _elements_gone(self, slot: Slot, keys: list[bytes]) -> None:
         """Another program removed elements from a set; b"": some that could not be read."""
-        packed = packer(slot.data["fields"], slot.data["family"], slot.number)
+        packed = self._sets.packer(slot)
         taken = [packed(key) for key in keys]
         if b"" in taken:
             self._sets.lost(slot, 0)

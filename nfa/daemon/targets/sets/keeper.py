@@ -8,7 +8,7 @@ import errno
 
 from ...base.portable import EBUSY
 from ...netlink import nftables
-from ...netlink.socket import Netlink, describe
+from ...netlink.socket import Dump, Netlink
 from ...netlink.wire import NLM_F_ACK, with_sequence
 from .errors import (
     CODE_FULL,
@@ -16,12 +16,12 @@ from .errors import (
     CODE_OTHER_TYPE,
     IN_THE_WAY,
     IN_USE,
-    IS_FULL,
     IS_MISSING,
     OF_ANOTHER_TYPE,
     advice,
     code_of,
     label,
+    words_of,
 )
 from .slot import RETRY_FULL, RETRY_OTHER, Slot, set_of
 from .states import ACCEPTED, FILLED, FULL, GONE, IS_REFUSED, MADE, MISFITS
@@ -49,6 +49,7 @@ class KeptSets:
         self._tell = tell
         self._nft = Netlink(True)
         self._ipset = Netlink(False)
+        self._dump = Dump()
         self.changed = False
         """The state of some set has changed, so that `healing` may have something to do."""
         self.misfits: set[tuple[Any, ...]] = set()
@@ -61,6 +62,7 @@ class KeptSets:
     def close(self) -> None:
         self._nft.close()
         self._ipset.close()
+        self._dump.close()
 
     def lost_answers(self) -> int:
         """Return how often the kernel's answers overran a receive buffer."""
@@ -161,12 +163,14 @@ class KeptSets:
     def happens(self, slot: Slot, event: int) -> None:
         """Something has happened to a slot's set (see `states`)."""
         slot.state.happens(event, len(slot.live))
+        if event in (MADE, GONE):
+            slot.renew_form()
         self.changed = True
 
     def works(self, slot: Slot) -> None:
         """A set can be used (again): say so, if the trouble was reported."""
         state = slot.state
-        was_full = state.words == IS_FULL
+        was_full = state.code == CODE_FULL
         if state.end():
             self._tell(slot.counters.name, label(slot), "")
             if not was_full:
@@ -191,7 +195,7 @@ class KeptSets:
             code, words, error = CODE_OTHER_TYPE, IN_THE_WAY, EBUSY
         else:
             code = code_of(error)
-            words = {CODE_FULL: IS_FULL, CODE_MISSING: IS_MISSING}.get(code) or describe(error)
+            words = words_of(error)
         self.happens(slot, MISFITS if misfit else IS_REFUSED if making else _EVENTS.get(code, IS_REFUSED))
         state.wait(now + (RETRY_FULL if state.value == FULL else RETRY_OTHER))
         # A full set has room now and then: that is reported again only after a while, not each time.

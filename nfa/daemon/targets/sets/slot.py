@@ -73,7 +73,14 @@ class Slot(Troubled):
         self._complements: dict[int, int] = {}
         self.encoder: Any = None
         self.expand: Any = None
-        """Both made by `writer` when first needed; `expand` turns a packed element into the key of an nftables set."""
+        self.pack: Any = None
+        """All made by `encoders` when first needed; `expand` turns a packed element into the key of an nftables set, `pack` a
+        key into a packed element."""
+
+    def renew_form(self) -> None:
+        """A set of somebody else may be another one now: whether its elements are ranges is to be asked for again."""
+        if not self.data["managed"]:
+            self.encoder = None
 
     def hold(self, key: bytes, now: int) -> None:
         """A flow that did not hold this element wants it in the set."""

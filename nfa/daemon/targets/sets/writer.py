@@ -10,8 +10,9 @@ import errno
 
 from ...base.portable import EMSGSIZE
 from ...netlink import ipset, nftables
-from ...netlink.socket import MAX_SEND, describe
-from .errors import FULL_ERRORS, HOPELESS, OF_ANOTHER_TYPE, label
+from ...netlink.socket import MAX_SEND
+from . import encoders
+from .errors import FULL_ERRORS, HOPELESS, OF_ANOTHER_TYPE, label, of_an_element
 from .keeper import KeptSets
 from .slot import RETRY_FULL, Slot
 from .states import FULL, LOST, OWE, REFUSE, THERE
@@ -80,6 +81,8 @@ class Sets(KeptSets):
                 continue
             if treatment == REFUSE and slot.adds:
                 self._refuse(slot, slot.take_adds())
+            if not slot.state.usable:
+                slot.renew_form()  # what tells whether a set is there now must fit into it
             adds, refreshes, removals = slot.take_pending()
             into = nft if slot.data["kind"] == "nftset" else ipsets
             # Adds last: in a set that is filling up, what is there comes before what is new.
@@ -105,18 +108,14 @@ class Sets(KeptSets):
 
     def _encoder(self, slot: Slot) -> "Any":
         if slot.encoder is None:
-            data = slot.data
-            timeout = data["ttl"] if data["element_timeout"] and data["timeouts"] else -1
-            if data["kind"] == "nftset":
-                timeout = timeout * 1000 if timeout >= 0 else -1
-                slot.expand = nftables.expander(data["fields"], data["family"])
-                sizes = nftables.widths(data["fields"], data["family"])
-                slot.encoder = nftables.Elements(data["table_family"], data["table"], data["set"], sizes, timeout)
-            else:
-                slot.encoder = ipset.Elements(
-                    data["set"], data["family"], data["fields"], data["protocol"], timeout, data["skb"]
-                )
+            encoders.make(slot, self._dump)
         return slot.encoder
+
+    def packer(self, slot: Slot) -> "Callable[[bytes], bytes]":
+        """Return the function that makes a packed element of a key of an nftables set (see `nftables.packer`)."""
+        self._encoder(slot)
+        found: Callable[[bytes], bytes] = slot.pack
+        return found
 
     def _rounds(self, units: list[Unit], send: "Send", now: int) -> None:
         """Send until every element is either in its set or refused, at first all together."""
@@ -301,7 +300,7 @@ class Sets(KeptSets):
         slot.forget(keys)
         slot.counters.errors += len(keys)
         if error:
-            slot.counters.last_error = label(slot) + ": " + describe(error)
+            slot.counters.last_error = label(slot) + ": " + of_an_element(error)
             slot.counters.error_time = now
 
     def _leave_out(self, unit: Unit, keys: list[bytes]) -> None:

@@ -28,6 +28,7 @@ const callCategories = rpc.declare({ object: 'nfa', method: 'categories', params
 const callDevices = rpc.declare({ object: 'nfa', method: 'devices', params: [ 'search', 'offset', 'limit' ] });
 const callReload = rpc.declare({ object: 'nfa', method: 'reload' });
 const callFlush = rpc.declare({ object: 'nfa', method: 'flush', params: [ 'target' ] });
+const callAdopt = rpc.declare({ object: 'nfa', method: 'adopt', params: [ 'dry_run' ] });
 const callPause = rpc.declare({ object: 'nfa', method: 'pause', params: [ 'name', 'seconds' ] });
 const callResume = rpc.declare({ object: 'nfa', method: 'resume', params: [ 'name' ] });
 const callService = rpc.declare({ object: 'service', method: 'list', params: [ 'name' ], expect: { '': {} } });
@@ -111,6 +112,7 @@ return baseclass.extend({
 	checkExemptions: text => asked(callCheck(undefined, text, undefined)),
 	reload: () => asked(callReload()),
 	flush: target => asked(callFlush(target)),
+	adopt: dry => asked(callAdopt(dry)),
 	pause: (name, seconds) => asked(callPause(name, seconds)),
 	resume: name => asked(callResume(name)),
 
@@ -126,7 +128,9 @@ return baseclass.extend({
 	 * known and does not run has ended by itself.
 	 */
 	service: () => polled(callService('nfa')).then(list => {
-		const instance = Object.values(list?.nfa?.instances ?? {})[0];
+		// The daemon is the first one; others help it.
+		const { instance1, ...others } = list?.nfa?.instances ?? {};
+		const instance = instance1 ?? Object.values(others)[0];
 		return { known: instance != null, running: instance?.running === true, pid: instance?.pid };
 	}),
 

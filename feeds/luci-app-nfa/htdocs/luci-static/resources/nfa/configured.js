@@ -17,10 +17,9 @@ function page(title, error, status) {
 		E('div', { 'class': 'alert-message warning', 'role': 'alert' }, [
 			E('p', {}, [ E('strong', {}, [ _('The configuration cannot be read.') ]) ]),
 			E('p', {}, [ _('It cannot be fixed here: log in to the router with SSH and fix the file /etc/config/%s. The command nfa check shows the line.').format(api.CONFIG) ]),
-			...reports.flatMap(report => [
-				E('p', { 'style': 'overflow-wrap:anywhere' }, [ report.place ? _('%s: %s').format(report.place, report.text) : report.text ]),
-				...(report.excerpt ? [ E('pre', { 'style': 'overflow-x:auto' }, [ report.excerpt ]) ] : [])
-			]),
+			...reports.map(report =>
+				E('p', { 'style': 'overflow-wrap:anywhere' }, [ report.place ? _('%s: %s').format(report.place, report.text) : report.text ])
+			),
 			...(reports.length ? [] : [ E('p', {}, [ _('LuCI says: %s').format(error?.message ?? error) ]) ])
 		])
 	]);

@@ -97,7 +97,7 @@ function targets() {
 		],
 		log: [
 			field('prefix', 'text', _('File name prefix'), '', { preset: 'netify-flow-actions', rule: rules.file_part }),
-			field('path', 'text', _('Folder'), _('Created if missing. On a router, /tmp is in memory, and nothing deletes old files.'), { preset: '/tmp', rule: rules.path }),
+			field('path', 'text', _('Folder'), _('Below /tmp, /var/log, /mnt or /srv; created if missing. On a router, /tmp is in memory, and nothing deletes old files.'), { preset: '/tmp', rule: rules.path }),
 			field('suffix', 'text', _('File name suffix'), '', { preset: '.json', rule: rules.file_part, more: true }),
 			number('interval', 1, MAX_TTL, 60, _('Seconds per file'), '')
 		],
@@ -120,7 +120,7 @@ function channels() {
 	return {
 		log: [
 			ENABLE(),
-			field('path', 'text', _('Folder'), _('Created if missing.'), { preset: '/tmp', rule: rules.path, other: [ 'log_path' ] }),
+			field('path', 'text', _('Folder'), _('Below /tmp, /var/log, /mnt or /srv; created if missing.'), { preset: '/tmp', rule: rules.path, other: [ 'log_path' ] }),
 			field('prefix', 'text', _('File name prefix'), '', { preset: 'netify-flow-actions-', rule: rules.file_part, other: [ 'log_name' ] }),
 			flag('overwrite', _('One file only'), _('Each file replaces the one before.')),
 			number('interval', 1, MAX_TTL, 60, _('Seconds per file'), '')
@@ -218,6 +218,7 @@ return baseclass.extend({
 		field('timezone', 'text', _('Time zone'), _('Empty: that of the router (System). The POSIX form, such as CET-1CEST,M3.5.0,M10.5.0/3, needs nothing else; a name such as Europe/Paris needs the zoneinfo packages.'), { rule: rules.zone }),
 		flag('reprocess_flows', _('Changes reach live flows'), _('If off, what a change begins applies to a live flow with its next record. What it ends, ends at once.'), { preset: '1' }),
 		number('max_flows', 1024, 1048576, 65536, _('Flows to remember'), _('The oldest are evicted first.')),
+		flag('adopt', _('Take over running connections at the start'), _('netifyd reports a connection once. If on, forwarded connections that began before are interrupted when the service starts, so that they begin again and policies apply to them.')),
 		field('log_level', 'select', _('Log'), '', {
 			preset: 'notice', normal: text => text === 'info' ? 'notice' : text,
 			choices: [ [ 'error', _('errors only') ], [ 'warning', _('warnings') ], [ 'notice', _('notices') ], [ 'debug', _('each match') ] ]

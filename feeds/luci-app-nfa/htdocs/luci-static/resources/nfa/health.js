@@ -73,7 +73,7 @@ function agent(source) {
 }
 
 /*
- * A finding of the configuration (docs/bus.md): { severity, code, place, text, excerpt, page }. `kind` gives the type of a UCI
+ * A finding of the configuration (docs/bus.md): { severity, code, place, text, page }. `kind` gives the type of a UCI
  * section by its name. A page of "" is one that no page can mend: a JSON file.
  */
 function report(found, kind) {
@@ -83,7 +83,6 @@ function report(found, kind) {
 		code: found.code,
 		place: found.place?.text ?? '',
 		text: [ found.message, found.hint, found.consequence ].filter(text => text).map(words.sentence).join(' '),
-		excerpt: found.excerpt,
 		page: section ? (PAGES[kind(section)] ?? 'targets') : ''
 	};
 }
@@ -93,7 +92,7 @@ function of_policy(policy, kind) {
 	const left = (policy.errors ?? 0) + (policy.warnings ?? 0) - found.length;
 	if (policy.failed_at != null)
 		found.unshift({
-			severity: 'error', place: '', excerpt: '',
+			severity: 'error', place: '',
 			// A file that cannot be read is opened by no page either.
 			page: found.some(item => item.severity === 'error' && !item.page) ? '' : 'policies',
 			text: policy.generation
@@ -102,7 +101,7 @@ function of_policy(policy, kind) {
 		});
 	if (left > 0)
 		found.push({
-			severity: 'warning', place: '', excerpt: '', page: 'log', text: N_(left,
+			severity: 'warning', place: '', page: 'log', text: N_(left,
 				'%d more error or warning is not listed. The command nfa check shows all.',
 				'%d more errors and warnings are not listed. The command nfa check shows all.').format(left)
 		});
@@ -117,50 +116,61 @@ const SET_TROUBLES = {
 	'no-permission': _('The daemon is not allowed to change the set %s of target %s. It needs root or the capability CAP_NET_ADMIN.')
 };
 
-function of_target(name, target, now) {
-	if (!target.enabled)
-		return [];
-	const item = { severity: 'error', place: '', excerpt: '', page: 'targets' };
-	if (!target.active)
-		return [ { ...item, text: _('Target %s is not in use: %s').format(name, target.reason) } ];
-	const troubled = (target.sets ?? []).filter(set => set.trouble);
-	if (troubled.length)
-		return troubled.map(set => ({
-			...item, code: set.code, page: set.code === 'set-full' ? 'sets' : 'targets',
-			text: (SET_TROUBLES[set.code] ?? _('The set %s of target %s cannot be used: %s')).format(set.name, name, set.trouble)
-		}));
-	if (target.trouble)
-		return [ { ...item, text: _('Target %s is not working: %s').format(name, target.trouble) } ];
-	if (target.errors > 0 && !target.over && target.last_error_at != null && now - target.last_error_at < 3600)
-		return [ { ...item, severity: 'warning', text: _('Target %s had an error %s: %s').format(name, words.ago(target.last_error_at, now), target.last_error) } ];
-	return [];
+/* A set, by the code of its trouble. */
+function of_set(item, { targets }) {
+	const trouble = targets?.[item.name]?.sets?.find(({ name }) => name === item.set)?.trouble;
+	return (SET_TROUBLES[item.code] ?? _('The set %s of target %s cannot be used: %s')).format(item.set, item.name, trouble ?? item.text);
 }
 
-function of_stream(status) {
-	const found = [], warn = (text, page) => found.push({ severity: 'warning', place: '', excerpt: '', page: page, text: text });
-	const source = status.source, flows = status.flows;
-	const bad = Object.entries(source.bad ?? {}).reduce((sum, [ name, count ]) => sum + (name == 'resync_bytes' ? 0 : count), 0);
-	if (!source.connected && status.uptime >= 5)
-		warn(_('netifyd is not connected, so no flow is evaluated. %s').format(agent(source).advice), 'log');
-	else if (status.uptime > 120 && !source.kinds?.flow)
-		warn(_('netifyd is connected but has reported no flow. It sees no traffic, or captures on the wrong device.'), '');
-	if (bad > 0)
-		warn(_('%s records from netifyd could not be used.').format(words.count(bad)), 'log');
-	if (flows.dropped > 0)
-		warn(_('There were more flows at once than max_flows (%s) allows: %s were evicted.').format(words.count(flows.max), words.count(flows.dropped)), 'policies');
-	if (status.loop?.longest_ms > 500)
-		warn(_('The daemon was busy for %d ms at a stretch: the router is overloaded, or writing a log is slow.').format(status.loop.longest_ms), '');
-	if (source.lag > 60)
-		warn(_('Decisions are made %s after the traffic: the clock of a machine is wrong, or the router is too slow.').format(words.seconds(source.lag)), '');
-	return found;
+/* The texts of a problem (docs/status.md, health) by what it is about, and by its code where that matters. */
+const TEXTS = {
+	set: of_set,
+	target: (item, { targets }, now) => {
+		const target = targets?.[item.name] ?? {};
+		if (!target.active)
+			return _('Target %s is not in use: %s').format(item.name, target.reason);
+		if (item.code == 'target-failed')
+			return _('Target %s had an error %s: %s').format(item.name, words.ago(target.last_error_at, now), target.last_error);
+		return _('Target %s is not working: %s').format(item.name, target.trouble);
+	},
+	'source-silent': (item, { source }) => source.code == 'source-silent'
+		? _('netifyd is connected, but nothing comes. The command socket of netifyd 5 streams nothing: name a channel of its sink-socket plugin as the source.')
+		: _('netifyd is connected but has reported no flow. It sees no traffic, or captures on the wrong device.'),
+	'flows-before': (item, { flows }) => _('%s live connections began before nfa: no policy applies to them until they begin again. The command nfa adopt interrupts them, so that they do.')
+		.format(words.count(flows.before)),
+	'source-late': (item, { source }) =>
+		_('Decisions are made %s after the traffic: the clock of a machine is wrong, or the router is too slow.').format(words.seconds(source.lag)),
+	'records-bad': (item, { source }) => {
+		const bad = Object.entries(source.bad ?? {}).reduce((sum, [ name, count ]) => sum + (name == 'resync_bytes' ? 0 : count), 0);
+		return _('%s records from netifyd could not be used.').format(words.count(bad));
+	},
+	source: (item, { source }) => _('netifyd is not connected, so no flow is evaluated. %s').format(agent(source).advice),
+	flows: (item, { flows }) => _('There were more flows at once than max_flows (%s) allows: %s were evicted.')
+		.format(words.count(flows.max), words.count(flows.dropped)),
+	loop: (item, { loop }) =>
+		_('The daemon was busy for %d ms at a stretch: the router is overloaded, or writing a log is slow.').format(loop.longest_ms),
+	faults: (item, { faults }) => _('nfa itself had %s faults. Please report the last one: %s').format(words.count(faults.count), faults.last)
+};
+
+/* The page on which a problem is mended, by its code or by what it is about. */
+const MENDED = {
+	'set-full': 'sets', 'source-silent': '', 'source-late': '', set: 'targets', target: 'targets', source: 'log', flows: 'policies', faults: 'log'
+};
+
+/* What the daemon calls a problem; of the policy, its findings say more. */
+function of_health(status, now) {
+	return (status.health?.problems ?? []).filter(item => item.of != 'policy').map(item => ({
+		severity: item.severity == 'critical' ? 'error' : 'warning', code: item.code, place: '',
+		page: MENDED[item.code] ?? MENDED[item.of] ?? '',
+		text: (TEXTS[item.code] ?? TEXTS[item.of])?.(item, status, now) ?? item.text
+	}));
 }
 
-/* What is wrong, the worst first: { severity: error or warning, text, place, excerpt, page }. `now`: the router's clock. */
+/* What is wrong, the worst first: { severity: error or warning, text, place, page }. `now`: the router's clock. */
 function problems(status, now, kind) {
 	const found = [
 		...of_policy(status.policy, kind),
-		...Object.entries(status.targets ?? {}).flatMap(([ name, target ]) => of_target(name, target, now)),
-		...of_stream(status)
+		...of_health(status, now)
 	];
 	return [ ...found.filter(item => item.severity == 'error'), ...found.filter(item => item.severity != 'error') ];
 }

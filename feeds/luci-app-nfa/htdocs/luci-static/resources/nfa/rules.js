@@ -82,7 +82,7 @@ return baseclass.extend({
 	mark: text => mark(text) == null ? _('at most 32 bits in hexadecimal, such as 0x85') : '',
 	tc_class: matches(/^\s*[0-9a-fA-F]{1,4}:[0-9a-fA-F]{1,4}\s*$/, () => _('a tc class, MAJOR:MINOR in hexadecimal, such as 1:10')),
 	range: text => span(text) == null ? _('such as 192.168.1.0/24, 10.0.0.1-10.0.0.99 or 1-1023, at most 65536 in all') : '',
-	label: text => (/^\s*[0-9]{1,9}\s*$/.test(text) ? Number(text) <= 127 : /^\s*[^\s#\x00-\x1f]+\s*$/.test(text)) ? '' : _('a label name, or a bit from 0 to 127'),
+	label: text => (/^\s*[0-9]{1,9}\s*$/.test(text) ? Number(text) <= 127 : /^(?=.*\S)[^#\x00-\x1f\x7f]{1,255}$/.test(text)) ? '' : _('a label name, or a bit from 0 to 127'),
 	line: matches(/^[^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,1024}$/, () => _('a single line of text')),
 	event: matches(/^[A-Za-z0-9._-]{1,128}$/, () => _('letters, digits, . _ and -')),
 	topic: matches(/^[^+#\x00-\x1f]{1,1024}$/, () => _('a topic without + and #')),

@@ -12,6 +12,7 @@ define Py3Package
     DEPENDS:=
     PROVIDES:=
     CONFLICTS:=
+    USERID:=
     TITLE+=(sources)
   endef
 

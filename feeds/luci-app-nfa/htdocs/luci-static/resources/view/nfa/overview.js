@@ -41,9 +41,8 @@ function fact(title) {
 function problem(item) {
 	const label = E('span', {}), text = E('span', {}), go = E('a', {});
 	const place = E('div', { 'style': 'opacity:.8;overflow-wrap:anywhere' });
-	const excerpt = E('pre', { 'style': 'overflow-x:auto;margin:.3em 0' });
 	const node = E('div', { 'role': 'listitem', 'style': 'margin-bottom:.7em' }, [
-		E('div', {}, [ label, ' ', text, ' ', go ]), place, excerpt
+		E('div', {}, [ label, ' ', text, ' ', go ]), place
 	]);
 	return {
 		node: node,
@@ -53,8 +52,6 @@ function problem(item) {
 			rows.text(label, item.severity == 'error' ? _('Error') : _('Warning'));
 			rows.text(text, item.text);
 			rows.text(place, item.place ? _('Where: %s').format(item.place) : '');
-			rows.text(excerpt, item.excerpt);
-			rows.hide(excerpt, !item.excerpt);
 			rows.hide(go, !page);
 			rows.text(go, page ? _('Go to %s').format(page) : '');
 			rows.attribute(go, 'href', page ? L.url('admin/services/nfa', item.page) : null);

@@ -56,6 +56,17 @@ function select_type(section, field, choices, tab) {
 	return option;
 }
 
+/* Another type ends what the target does for the policies that use it: ask first. */
+function ask_type(event, section_id, value) {
+	const before = uci.get(CONFIG, section_id, 'target_type');
+	const used = names.policies('target', section_id);
+	if (!before || value === before || !used.length)
+		return;
+	const question = _('%s uses this target, %s is what it is now. With another type it no longer does what it does now: what is blocked, marked or prioritised by it ends. Change the type?');
+	if (!confirm(question.format(used.join(', '), before)))
+		this.getUIElement(section_id).setValue(before);
+}
+
 /* The conditions of a field of a type: that type, and what its own form demands, whose options are called TYPE_NAME there. */
 function conditions(field, of) {
 	return (field.only ?? [ {} ]).map(only => Object.assign({}, of.when,
@@ -133,7 +144,7 @@ return view.extend(configured.view(_('Targets'), {
 		s.addModalOptions = modal => {
 			modal.tab('main', _('Target'));
 			modal.tab('more', _('More'));
-			select_type(modal, common.target_type, fields.types(), 'main');
+			select_type(modal, common.target_type, fields.types(), 'main').onchange = ask_type;
 			build.add(modal, common.target_enabled, { tab: 'main' });
 			for (const [ type, list ] of Object.entries(fields.targets()))
 				this.fields(modal, list, { type, prefix: `${type}_`, when: { target_type: type } });

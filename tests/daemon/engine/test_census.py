@@ -1,0 +1,160 @@
+"""Flows that began before nfa: counted once each, for as long as they live, and never those that netifyd reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import agent_streams
+import samples
+from policies import Desk, compiled, config_of
+
+from nfa.daemon.engine.census import MAX_BEFORE, WINDOW, Census
+from nfa.daemon.engine.engine import LIFETIME
+from nfa.daemon.stream.records import digest_key
+
+
+def stats(flow: samples.Record) -> samples.Record:
+    """Statistics of a flow."""
+    return samples.stats(flow["flow"]["digest"])
+
+
+def purge(flow: samples.Record) -> samples.Record:
+    """Its end."""
+    return samples.purge(flow["flow"]["digest"])
+
+
+def desk(folder: Path) -> Desk:
+    made = Desk(compiled(folder, config_of({"web": "port == 443;"}))[0], {"log.x": b"\0\0held"})
+    made.engine.census.begin(1)
+    return made
+
+
+def test_flows_of_which_only_statistics_come_are_counted_until_they_end(tmp_path: Path) -> None:
+    """All lights are green while half of the connections pass unjudged."""
+    made = desk(tmp_path)
+    records = agent_streams.records("late-join-no-flows")
+    made.take(*records, *[record for record in records if record["type"] == "flow_stats"])
+    stats = {record["flow"]["digest"]: record for record in records if record["type"] == "flow_stats"}
+    assert len(made.engine.census.late) == len(stats) == 4
+    for count, record in enumerate(stats.values(), 1):
+        made.take(record | {"type": "flow_purge"})
+        assert len(made.engine.census.late) == 4 - count
+
+
+def test_flows_that_are_announced_are_not_counted(tmp_path: Path) -> None:
+    """A number that is always there says nothing."""
+    made = desk(tmp_path)
+    flows = [samples.flow(other_port=port) for port in (443, 80, 5)]
+    made.take(*flows)
+    made.take(*[stats(flow) for flow in flows])
+    assert not made.engine.census.late
+    late = samples.flow(other_port=7)
+    made.take(stats(late))
+    assert list(made.engine.census.late.young) == [digest_key(late["flow"]["digest"])]
+    made.take(late)
+    assert not made.engine.census.late, "netifyd refined it, and reported it so"
+
+
+def test_after_five_and_a_half_minutes_all_of_them_are_known(tmp_path: Path) -> None:
+    """What is remembered to tell them apart would stay for ever, and a flow that was forgotten count as one of them."""
+    made = desk(tmp_path)
+    old, new = samples.flow(other_port=1), samples.flow(other_port=2)
+    made.take(stats(old))
+    made.engine.tick(WINDOW)
+    assert made.engine.census._announced is not None
+    made.engine.tick(WINDOW + 1)
+    assert made.engine.census._announced is None and made.engine.census.active
+    made.take(stats(new))
+    assert len(made.engine.census.late) == 1
+    for second in (WINDOW + LIFETIME, WINDOW + 2 * LIFETIME, WINDOW + 3 * LIFETIME):
+        made.engine.tick(second)
+    assert not made.engine.census.late and not made.engine.census.active, "it ended without a purge"
+
+
+def test_a_reconnect_to_the_same_agent_counts_nothing_anew_and_a_new_agent_does(tmp_path: Path) -> None:
+    """After each hiccup of the socket, every flow would count as one that began before."""
+    made = desk(tmp_path)
+    flow, old = samples.flow(other_port=80), samples.flow(other_port=1)
+    made.take(samples.status() | {"uptime": 100}, flow, stats(old))
+    made.engine.tick(WINDOW + 1)
+    made.engine.census.begin(WINDOW + 10)
+    made.take(samples.status() | {"uptime": 500}, stats(flow))
+    assert len(made.engine.census.late) == 1
+    made.engine.census.begin(WINDOW + 20)
+    made.take(samples.status() | {"uptime": 1})
+    assert not made.engine.census.late, "it has forgotten those"
+    made.take(stats(samples.flow(other_port=9)))
+    assert len(made.engine.census.late) == 1
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    """A busy router would lose a megabyte to a number."""
+    census = Census()
+    census.begin(1)
+    for digest in range(2 * MAX_BEFORE):
+        census.stats(digest)
+    assert len(census.late) == MAX_BEFORE and census.more
+    census = Census()
+    census.begin(1)
+    for digest in range(MAX_BEFORE):
+        census.flow(digest)
+    assert census._announced is None and census.more and not census.active
+
+
+# -- digests that change -------------------------------------------------------------------------------------------------
+
+
+def renamed(record: samples.Record, *before: samples.Record) -> samples.Record:
+    record["flow"]["digest_prev"] = [flow["flow"]["digest"] for flow in before]
+    return record
+
+
+def test_statistics_under_a_new_digest_keep_what_the_flow_holds(tmp_path: Path) -> None:
+    """netifyd 5: the element of a flow that goes on under another digest would expire, and a block end in the middle."""
+    made = desk(tmp_path)
+    first, then = samples.as_v5(samples.flow()), samples.flow(other_port=444)
+    made.take(first)
+    made.take(renamed(stats(then), first), now=5)
+    assert made.refreshed == [(b"\0\0held", 5)] and not made.released
+    assert list(made.engine.flows.young) == [digest_key(then["flow"]["digest"])]
+    made.take(purge(then), now=6)
+    assert made.released == [(b"\0\0held", False)] and not made.engine.flows.young
+
+
+def test_statistics_of_a_flow_that_was_reported_anew_release_what_it_held_before(tmp_path: Path) -> None:
+    """As with a flow record: what the flow was before is withdrawn."""
+    made = desk(tmp_path)
+    first, then = samples.as_v5(samples.flow()), samples.as_v5(samples.flow(local_port=3))
+    made.take(first, then)
+    made.take(renamed(stats(then), first), now=5)
+    assert made.released == [(b"\0\0held", True)]
+    assert list(made.engine.flows.young) == [digest_key(then["flow"]["digest"])]
+
+
+def test_a_purge_ends_a_flow_under_all_of_its_digests(tmp_path: Path) -> None:
+    """The first digest's element would be refreshed by nobody, and counted as live for twenty minutes."""
+    made = desk(tmp_path)
+    first = samples.as_v5(samples.flow())
+    made.take(first)
+    made.take(renamed(purge(samples.flow(other_port=444)), first))
+    assert made.released == [(b"\0\0held", False)] and not made.engine.flows.young
+
+
+def test_a_flow_that_began_before_stays_one_under_its_new_digest(tmp_path: Path) -> None:
+    """It would count twice."""
+    made = desk(tmp_path)
+    first, then = samples.flow(other_port=1), samples.flow(other_port=2)
+    made.take(samples.as_v5(samples.flow()))
+    made.take(stats(first), renamed(stats(then), first))
+    assert list(made.engine.census.late.young) == [digest_key(then["flow"]["digest"])]
+
+
+def test_a_broken_list_of_digests_is_a_bad_record(tmp_path: Path) -> None:
+    """Whoever writes to the socket would end the daemon, or renew nothing and be counted as fine."""
+    made = desk(tmp_path)
+    made.take(samples.as_v5(samples.flow()))
+    for broken in (7, "x", [7], {"a": 1}, None, ["zz" * 40]):
+        record = stats(samples.flow(other_port=3))
+        record["flow"]["digest_prev"] = broken
+        made.take(record)
+    assert made.engine.bad["types"] >= 5
