@@ -128,7 +128,7 @@ function recipes() {
 				`ct mark and ${CLASS} == ${FIRST} ip dscp set ef counter`,
 				`ct mark and ${CLASS} == ${FIRST} ip6 dscp set ef counter`
 			] } })),
-			after: `${RUN()} ${_('Downloads reach a queue before these rules do: it must take the class from the connection, as docs/recipes.md shows.')}`
+			after: `${RUN()} ${_('Downloads reach a queue before these rules do: for them, it must take the class from the connection. The recipe "Zoom first, BitTorrent last" of the documentation shows how.')}`
 		})
 	}, {
 		name: 'wan2',
