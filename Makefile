@@ -60,6 +60,8 @@ define Py3Package/nfa/install
 	$(INSTALL_DATA) ./files/etc/capabilities/nfa.json $(1)/etc/capabilities/nfa.json
 	$(INSTALL_DIR) $(1)/etc/nfa
 	$(INSTALL_DATA) ./files/etc/nfa/allowed_folders $(1)/etc/nfa/allowed_folders
+	$(INSTALL_DIR) $(1)/lib/upgrade/keep.d
+	$(INSTALL_DATA) ./files/lib/upgrade/keep.d/nfa $(1)/lib/upgrade/keep.d/nfa
 	$(INSTALL_DIR) $(1)/usr/libexec
 	$(INSTALL_BIN) ./files/usr/libexec/nfa-sockets $(1)/usr/libexec/nfa-sockets
 	$(INSTALL_DIR) $(1)/usr/share/acl.d

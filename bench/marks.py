@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pure
 
-from nfa.daemon.base.files import write_whole
+from nfa.daemon.base.dated import write_dated
 from nfa.daemon.targets.registry import Registry
 from nfa.daemon.targets.sets.writer import Sets
 
@@ -63,7 +63,7 @@ def _changed(folder: Path, name: str, target: dict[str, object], keys: list[byte
     path.write_text(json.dumps({"version": 1, "actions": actions, "targets": {name: target}}))
     policy, data = pure.load(path)
     nobody = lambda *news: None  # noqa: E731
-    registry = Registry(Sets(nobody, nobody), write_whole, print, nobody)
+    registry = Registry(Sets(nobody, nobody), write_dated, print, nobody)
     registry.adopt(registry.prepare(data, [0], policy.key_functions), 1)
     slot = registry.by_number[0]
     began = time.perf_counter()

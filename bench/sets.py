@@ -16,7 +16,7 @@ from typing import Any
 
 import pure
 
-from nfa.daemon.base.files import write_whole
+from nfa.daemon.base.dated import write_dated
 from nfa.daemon.targets.registry import Registry
 from nfa.daemon.targets.sets.writer import Sets
 
@@ -45,7 +45,7 @@ def measure(folder: Path, flows: list[dict[str, Any]], rounds: int) -> dict[str,
     policy, data = pure.load(path)
     slots: list[dict[str, Any]] = data["slots"]  # type: ignore[assignment]
     sets = Sets(lambda level, text: print(f"bench: {text}"), _nobody)
-    registry = Registry(sets, write_whole, print, _nobody)
+    registry = Registry(sets, write_dated, print, _nobody)
     registry.adopt(registry.prepare(data, list(range(len(slots))), policy.key_functions), 1)
     found: dict[str, float] = {}
     for number, slot_data in enumerate(slots):

@@ -160,6 +160,10 @@ def story(folder: Path) -> None:
     headline(9, "What to try next")
     print("""\
     .venv/bin/nfa check -c demo/policy.json      what nfa thinks of a policy; copy it and try a typing error
+    .venv/bin/nfa eval "app == 'netflix';" demo/recording.bin.gz
+                                                 which flows of a recording an expression matches
+    .venv/bin/nfa explain -c demo/policy.json --matched demo/recording.bin.gz
+                                                 why each flow matches
     .venv/bin/nfa apps youtube                   what a policy may name; also protocols, categories
     .venv/bin/nfa --help                         all commands, with examples
     nfa run -c policy.json                       on a router: reads netifyd's own socket; needs root""")

@@ -67,11 +67,24 @@ FORMS: dict[object, Schema] = {
             {"type": "array", "items": {"type": ["string", "integer"], "maximum": kinds.MAX_LABEL, "minimum": 0}},
         ]
     },
+    kinds.macs: _ref("words"),
+    kinds.networks: _ref("words"),
+    kinds.host_names: _ref("words"),
+    kinds.title: {"type": "string"},
     kinds.flow_events: _words(("new", "updated", "expired"), "|,"),
     timeofday.timezone: {"type": "string", "examples": ["America/Toronto", "CET-1CEST,M3.5.0,M10.5.0/3"]},
     timeofday.windows: {"anyOf": [_ref("time_of_day"), {"type": "array", "items": _ref("time_of_day")}]},
 }
-_LISTS = (convert.texts, kinds.nftset_type, kinds.labels, kinds.flow_events, timeofday.windows)
+_LISTS = (
+    convert.texts,
+    kinds.macs,
+    kinds.networks,
+    kinds.host_names,
+    kinds.nftset_type,
+    kinds.labels,
+    kinds.flow_events,
+    timeofday.windows,
+)
 """Converters that take a list as it is; others take one of one element, as UCI has it."""
 
 
@@ -214,6 +227,8 @@ def schema() -> Schema:
         "targets": _sections(_ref("target")),
         "target_defaults": _by_type({kind: _ref(kind) for kind in options.TARGET_OPTIONS}),
         "target_globals": _by_type({kind: forms.section(own, any_type) for kind, own in options.TARGET_GLOBALS.items()}),
+        "devices": _sections(_ref("device")),
+        "groups": _sections(_ref("group")),
         "exemptions": {
             "description": "Flows that are exempt from all actions: addresses, groups, expressions, or files of them.",
             "anyOf": [_ref("texts"), {"type": "array", "items": _ref("texts")}, {"type": "null"}],
@@ -230,9 +245,12 @@ def schema() -> Schema:
         "required": ["version"],
         "$defs": {
             "texts": {"anyOf": [text, {"type": "array", "items": text}]},
+            "words": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
             "time_of_day": {"anyOf": [{"type": "string"}, window]},
             "action": forms.section(options.ACTION_OPTIONS) | required(options.ACTION_OPTIONS),
             "target": of_targets(),
+            "device": forms.section(options.DEVICE_OPTIONS),
+            "group": forms.section(options.GROUP_OPTIONS) | required(options.GROUP_OPTIONS),
             **own,
             **{f"value-{name}": form for name, form in forms.found.items()},
         },

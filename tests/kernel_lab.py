@@ -51,6 +51,22 @@ class KernelSet:
         return float(options["expires"] if "expires" in options else options["timeout"])
 
 
+def logged(records: list[Record], matches: Callable[[Record], object]) -> list[Record]:
+    """What a log target has of these records: the last record of each flow that matches, in the order of their first."""
+    entries: list[Record] = []
+    live: dict[str, int] = {}
+    for record in records:
+        inner = record.get("flow", {})
+        if record["type"] == "flow_purge":
+            live.pop(inner["digest"], None)
+        elif record["type"] in ("flow", "flow_dpi_update", "flow_dpi_complete") and matches(inner):
+            if inner["digest"] not in live:
+                live[inner["digest"]] = len(entries)
+                entries.append(inner)
+            entries[live[inner["digest"]]] = inner
+    return entries
+
+
 class Namespace:
     """A network namespace of its own, alive as long as its holder process. Root, or a user that may make user namespaces."""
 

@@ -26,9 +26,10 @@ APPLICATIONS = {
     "netify.tiktok": (10302, 24),
 }  # fmt: skip
 PROTOCOLS = {
-    "Unknown": (0, 0), "DNS": (5, 14), "HTTP": (7, 22), "MDNS": (8, 14), "NTP": (9, 14), "DHCP": (18, 14),
+    "Unknown": (0, 0), "DNS": (5, 14), "IPP": (6, 25), "HTTP": (7, 22), "MDNS": (8, 14), "NTP": (9, 14), "DHCP": (18, 14),
     "BitTorrent": (37, 5), "ICMP": (81, 0), "RTP": (87, 12), "TLS": (91, 9), "ICMPv6": (102, 0),
     "GTP": (152, 0), "QUIC": (188, 22), "HTTP/S": (196, 22), "MQTT": (222, 9),
+    "ZOOM": (248, 20),
 }  # fmt: skip
 RISKS = {3: (90, 10), 16: (25, 25), 35: (25, 25), 36: (90, 10), 42: (5, 5), 46: (5, 5), 47: (5, 5)}
 """Risk id: what it adds to the scores of client and server."""

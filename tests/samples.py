@@ -1,7 +1,8 @@
 """Flow records and whole streams that the repository makes itself: tests and the demo need no recordings.
 
 In: a seed and numbers. Out: the records of a mixed household as netifyd 4.4.7 sends them (`stream`), and their bytes
-(`recording`). The same arguments always give the same bytes. The makers of single records are those of
+(`recording`); also those of a household whose devices each do what such a device does (`home`), which documents show.
+The same arguments always give the same bytes. The makers of single records are those of
 `netifyd_records`, under this module's name too.
 """
 
@@ -37,7 +38,7 @@ from netifyd_records import (
 
 __all__ = [
     "APPLICATIONS", "INTERVAL", "PROTOCOLS", "RISKS", "START", "Record", "as_v3", "as_v5", "definitions", "digest", "flow",
-    "frame", "hello", "payload", "purge", "recording", "stats", "status", "stream",
+    "frame", "hello", "home", "payload", "purge", "recording", "stats", "status", "stream",
 ]  # fmt: skip
 
 Kind = Callable[[Random, int], list[Record]]  # the records of a flow that begins at a time
@@ -48,7 +49,12 @@ def recording(seed: int = 1, flows: int = 200, gap: int = 250) -> bytes:
     return b"".join(map(frame, stream(seed, flows, gap)))
 
 
-def stream(seed: int = 1, flows: int = 200, gap: int = 250) -> Iterator[Record]:
+def home() -> bytes:
+    """The recording that documents show, `demo/recording.bin.gz`, before it is compressed."""
+    return b"".join(map(frame, stream(7, 240, 900, _HOME)))
+
+
+def stream(seed: int = 1, flows: int = 200, gap: int = 250, kinds: list[Kind] | None = None) -> Iterator[Record]:
     """A household's records in the order of the wire, from the greeting to the purge of the last flow.
 
     A flow begins every `gap` milliseconds on average; the first ones are one of each kind. As in real streams
@@ -58,11 +64,12 @@ def stream(seed: int = 1, flows: int = 200, gap: int = 250) -> Iterator[Record]:
     rng = Random(seed)
     yield from (hello(), status(), definitions())
     household = _Household()
+    kinds = _KINDS if kinds is None else kinds
     when = START
     for number in range(flows):
         when += rng.randrange(2 * gap + 1)
         yield from household.until(when)
-        kind = _KINDS[number] if number < len(_KINDS) else rng.choice(_KINDS)
+        kind = kinds[number] if number < len(kinds) else rng.choice(kinds)
         household.begin(kind(rng, when), rng)
     yield from household.until(when + 4 * INTERVAL)
     yield from household.stop()
@@ -280,3 +287,86 @@ _KINDS: list[Kind] = [
     _one("HTTP", other="192.0.2.80", other_port=80, detection_guessed=True),
     _one("Unknown", other="192.0.2.99", other_port=8222, detection_guessed=True),
 ]  # fmt: skip
+
+
+# -- the household of the recording that ships ------------------------------------------------------------------------------
+
+_DEVICES = {
+    "tv": ("c4:2c:03:06:49:fe", "192.168.1.7", "2001:db8:1::7"),
+    "tablet": ("02:00:5e:10:01:14", "192.168.1.20", "2001:db8:1::20"),
+    "laptop": ("02:00:5e:10:01:15", "192.168.1.21", "2001:db8:1::21"),
+    "phone": ("02:00:5e:10:01:16", "192.168.1.22", "2001:db8:1::22"),
+    "desktop": ("02:00:5e:10:01:17", "192.168.1.23", "2001:db8:1::23"),
+    "printer": ("00:1b:a9:12:34:56", "192.168.1.50", "2001:db8:1::50"),
+    "guest": ("d8:cb:8a:e1:2d:2e", "192.168.2.27", ""),
+}
+"""Those of the recipes have the MAC addresses that are there."""
+
+
+def _of(device: str, kind: Kind) -> Kind:
+    """The flows of a kind, as this device has them: with its addresses, and one MAC address for both."""
+
+    def made(rng: Random, when: int) -> list[Record]:
+        records = kind(rng, when)
+        mac, four, six = _DEVICES[device]
+        for record in records:
+            inner = record["flow"]
+            inner["local_ip"] = four if inner["ip_version"] == 4 else six
+            inner["local_mac"] = mac
+            ends = inner["local_ip"], inner["local_port"], inner["other_ip"], inner["other_port"]
+            inner["digest"] = digest(inner["ip_protocol"], *ends)
+            if device == "guest":
+                record["interface"] = "br-guest"
+        return records
+
+    return made
+
+
+def _zoom(port: int) -> Kind:
+    """Sound or pictures of a meeting. A maker, so that each flow has a port of its own."""
+    name = "zoomfrn99mmr.zoom.us"
+    return _one("ZOOM", other=_server(name), other_port=port, ip_protocol=17, risks=(46,), host_server_name=name,
+                dns_host_name=name)  # fmt: skip
+
+
+def _query(device: str, name: str, application: str = "Unknown") -> Kind:
+    """A device asks the router for a name."""
+    port = 40000 + hashlib.sha1((device + name).encode()).digest()[0]
+    fields = _DNS | {"other": _DEVICES[device][1], "other_port": port, "host_server_name": name}
+    return _one("DNS", application, **fields)
+
+
+_NETFLIX, _NETFLIX_VIDEO = "ichnaea.netflix.com", "ipv4-c001.1.nflxvideo.net"
+_HOME: list[Kind] = [
+    _query("tv", _NETFLIX, "netify.netflix"),
+    _of("tv", _tls("netify.netflix", _NETFLIX)),
+    _of("tv", _tls("netify.netflix", _NETFLIX_VIDEO)),
+    _of("tv", _tls("netify.netflix", "ipv6-c001.1.nflxvideo.net", ip=6)),
+    _of("tv", _quic("netify.youtube", "rr3.example.googlevideo.com")),
+    _query("tablet", "www.youtube.com", "netify.youtube"),
+    _of("tablet", _tls("netify.youtube", "www.youtube.com", cipher="0x1301")),
+    _of("tablet", _quic("netify.youtube", "rr3.example.googlevideo.com")),
+    _of("tablet", _quic("netify.youtube", "rr5.example.googlevideo.com", ip=6)),
+    _of("tablet", _tls("netify.tiktok", "www.tiktok.com")),
+    _of("tablet", _tls("netify.instagram", "i.instagram.com")),
+    _of("laptop", _zoom(8801)),
+    _of("laptop", _zoom(8801)),
+    _of("laptop", _tls("Unknown", "us04web.zoom.us")),
+    _of("laptop", _tls("netify.windows-update", "update.example.com")),
+    _of("laptop", _one("IPP", other="192.168.1.50", other_port=631)),
+    _of("phone", _tls("netify.facebook", "www.facebook.com")),
+    _of("phone", _quic("netify.facebook", "graph.facebook.com", ip=6)),
+    _of("phone", _tls("netify.twitter", "api.twitter.com")),
+    _of("phone", _tls("netify.apple-icloud", "gateway.icloud.example", ip=6)),
+    _query("desktop", "tracker.example.org"),
+    _of("desktop", _bittorrent(6, 4)),
+    _of("desktop", _bittorrent(17, 4)),
+    _of("desktop", _bittorrent(6, 6)),
+    _of("desktop", _bittorrent(17, 6)),
+    _of("desktop", _tls("netify.reddit", "www.reddit.com", ip=6)),
+    _of("desktop", _tls("Unknown", "old.example.net", version="0x0302", cipher="0xc013")),
+    _of("printer", _tls("Unknown", "scanner.example.com", version="0x0301", cipher="0x0035")),
+    _of("printer", _one("MDNS", other="224.0.0.251", mdns={"answer": "printer._ipp._tcp.local"}, **_MDNS)),
+    _of("guest", _tls("netify.youtube", "www.youtube.com", cipher="0x1301")),
+    _one("NTP", "netify.ntp", local=ROUTER, ip_protocol=17, other="192.0.2.123", other_port=123, soft_dissector=True),
+]

@@ -35,10 +35,16 @@ Serve a recorded flow stream on a socket, as netifyd 4.4 would: to try a policy,
 FILE is what a client of netifyd's socket received (with length headers) or one JSON object a line, plain or
 gzipped; '-' reads standard input. The replay starts when the first client connects. Each client is greeted
 with agent_hello, agent_status and definitions; one that joins late gets no earlier flows; one that writes, or
-half-closes, is dropped. netifyd does the same."""
+half-closes, is dropped. netifyd does the same.
+
+The folder of a unix socket is made if there is none, and removed at the end. netifyd's own folder needs root.
+Without root, give another address with --listen, and the same one to nfa run with -s."""
 
 EPILOG = """\
 examples:
+  try it without netifyd and without root, with the recording that ships, in two terminals:
+    nfa replay demo/recording.bin.gz --listen unix:///tmp/netifyd.sock --speed 10
+    nfa run -c demo/policy.json -s unix:///tmp/netifyd.sock --state-dir /tmp --control /tmp/nfa.sock -v
   record five minutes on a router, and replay them at home ten times faster:
     timeout 300 ssh router socat -u UNIX-CONNECT:/var/run/netifyd/netifyd.sock - > home.bin
     nfa replay home.bin --listen unix:///tmp/netifyd.sock --speed 10

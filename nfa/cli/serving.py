@@ -143,23 +143,70 @@ class Server:
 
 @contextmanager
 def listening(address: Address) -> Iterator[tuple[socket.socket, str]]:
-    """A listening socket and its name; the file of a unix socket is removed at the end. Raises Fault."""
+    """A listening socket and its name. A unix socket's folder is made if there is none; what was made is removed at the
+    end. Raises Fault."""
+    made: list[str] = []
     try:
+        if isinstance(address, str):
+            made = _make_folders(os.path.dirname(address))
         listener = _listen_unix(address) if isinstance(address, str) else _listen_tcp(*address)
     except OSError as error:
-        reason = f"{error.strerror or error}. Another address can be given with --listen"
-        raise Fault(f"cannot listen on {_name(address)}: {reason}") from error
+        _remove_folders(made)
+        raise Fault(f"cannot listen on {_name(address)}: {_reason(error, address)}") from error
+    try:
+        with _serving(listener, address) as name:
+            yield listener, name
+    finally:
+        _remove_folders(made)
+
+
+@contextmanager
+def _serving(listener: socket.socket, address: Address) -> Iterator[str]:
+    """The name of a listening socket; it is closed at the end, and its file removed."""
     with listener:
         if not isinstance(address, str):
-            yield listener, _name(listener.getsockname()[:2])
+            yield _name(listener.getsockname()[:2])
             return
         ours = os.lstat(address)
         try:
-            yield listener, _name(address)
+            yield _name(address)
         finally:
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.lstat(address), ours):  # not when another server has replaced it
                     os.unlink(address)
+
+
+def _make_folders(path: str) -> list[str]:
+    """Make a folder and those around it. Returns the ones that were not there, the innermost first. Raises OSError."""
+    missing = []
+    while path and not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for number, folder in enumerate(reversed(missing)):
+        try:
+            os.mkdir(folder, 0o755)
+        except OSError as error:
+            _remove_folders(missing[len(missing) - number :])
+            blocked = isinstance(error, FileExistsError)
+            why = "a file is in the way" if blocked else error.strerror
+            raise OSError(errno.ENOTDIR if blocked else error.errno, f"the folder {folder} cannot be made: {why}") from error
+    return missing
+
+
+def _remove_folders(made: list[str]) -> None:
+    """Remove these folders, as far as nobody else uses them."""
+    with suppress(OSError):
+        for folder in made:
+            os.rmdir(folder)
+
+
+def _reason(error: OSError, address: Address) -> str:
+    """Why an address cannot be listened on, and what to type instead."""
+    reason = error.strerror or str(error)
+    if isinstance(address, str) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        other = "unix:///tmp/netifyd.sock"
+        return f"{reason}. Use another address: nfa replay FILE --listen {other}, and nfa run -s {other}"
+    return f"{reason}. Another address can be given with --listen"
 
 
 def _listen_tcp(host: str, port: int) -> socket.socket:

@@ -17,8 +17,8 @@ import time
 
 from .. import __version__
 from . import signals
+from .base.dated import write_dated
 from .base.dispatcher import Dispatcher
-from .base.files import write_whole
 from .base.messages import Log
 from .bus import methods
 from .bus.calls import Refused
@@ -108,10 +108,11 @@ class Daemon(Loop):
         dispatcher = Dispatcher(log)
         sets = Sets(log.say, self.tell_target)
         registry = Registry(
-            sets, write_whole, log.say, self.tell_target, self.make_hub, make_tables=self.make_tables, insist=dispatcher.insist
+            sets, write_dated, log.say, self.tell_target, self.make_hub, make_tables=self.make_tables, insist=dispatcher.insist
         )
         engine = Engine(registry.refresh, registry.release)
         engine.kept.pack_with(pack, unpack)
+        registry.device_of = self.device_of
         self.decoder = use_fast_json(settings.get("orjson", ""), engine, log)
         healing = Healing(registry, sets, log.say, attach)
         control = Control(settings["control"], self.call)
@@ -244,7 +245,7 @@ class Daemon(Loop):
         from .base import packing
         from .sinks.hub import Hub
 
-        return Hub(self.dispatcher, self.ubus, self.lookups.ask, write_whole, packing, self.log.say, self.tell_target)
+        return Hub(self.dispatcher, self.ubus, self.lookups.ask, write_dated, packing, self.log.say, self.tell_target)
 
     def make_tables(self) -> "Tables":
         """Return what fills tables of PF."""
@@ -252,6 +253,11 @@ class Daemon(Loop):
         from .targets.pf import Tables
 
         return Tables(Program(self.dispatcher), self.log.say, self.tell_target)
+
+    def device_of(self, flow: "dict[str, Any]") -> str:
+        """Return the names of the devices at the local end of a flow, "" when none has one."""
+        policy = self.engine.policy
+        return ", ".join(policy.device_names(flow, "local")) if policy is not None else ""
 
     def paused(self, words: str) -> None:
         """Something was paused, or is no longer."""

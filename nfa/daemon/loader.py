@@ -259,6 +259,7 @@ class Loader:
         old, daemon.engine.policy = daemon.engine.policy, policy
         daemon.engine.max_flows = data["max_flows"]
         self.adopts = data["adopt"]
+        daemon.engine.count = daemon.registry.count if daemon.registry.logs else None
         self._names = data["names"]
         self._last_good = data["last_good"]
         self.info["last_good"] = data["kept"]

@@ -376,10 +376,31 @@ def test_standard_input_cannot_be_looped(start: Start) -> None:
     assert "standard input" in errors
 
 
-def test_an_address_that_cannot_be_had_is_named(recording: Path, start: Start, tmp_path: Path) -> None:
-    """The user would not know what to change."""
-    address = f"unix://{tmp_path}/none/x.sock"
-    code, _output, errors = start(recording, "--listen", address, listening=False).end()
+def test_the_folder_of_the_socket_is_made_and_removed_again(recording: Path, start: Start, tmp_path: Path) -> None:
+    """On a machine without netifyd, the first command of the documents ended with "No such file or directory"."""
+    (tmp_path / "there").mkdir()
+    address = f"unix://{tmp_path}/there/a/b/netifyd.sock"
+    replay = start(recording, "--listen", address, "--speed", "full")
+    assert read(replay.client()) == RECORDING
+    assert replay.end()[0] == 0
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["there"]
+    assert not list((tmp_path / "there").iterdir())
+
+
+def test_a_folder_that_somebody_else_uses_meanwhile_stays(recording: Path, start: Start, tmp_path: Path) -> None:
+    """netifyd may start beside it, and put its own files there."""
+    replay = start(recording, "--listen", f"unix://{tmp_path}/run/netifyd.sock", "--speed", "full")
+    (tmp_path / "run" / "agent.pid").write_text("1")
+    assert read(replay.client()) == RECORDING
+    assert replay.end()[0] == 0
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["agent.pid"]
+
+
+@pytest.mark.parametrize("path", ["/sys/none/x/netifyd.sock", "/sys/netifyd.sock", "/dev/null/netifyd.sock"])
+def test_where_no_folder_can_be_made_it_says_what_to_type(path: str, recording: Path, start: Start) -> None:
+    """A user without root would not know that another address does, nor that `nfa run` needs the same one."""
+    code, _output, errors = start(recording, "--listen", f"unix://{path}", listening=False).end()
     assert code == 1
-    assert f"{address}: No such file" in errors
-    assert "--listen" in errors
+    assert f"cannot listen on unix://{path}: " in errors
+    other = "unix:///tmp/netifyd.sock"
+    assert f"Use another address: nfa replay FILE --listen {other}, and nfa run -s {other}" in errors

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import time
 from pathlib import Path
 
 import pytest
 from kernel_lab import Lab, eventually, policy
-from samples import flow
+from samples import flow, purge, stats
 
 pytestmark = pytest.mark.kernel
 
@@ -38,11 +39,14 @@ def test_a_file_for_each_interval_in_which_something_happened(lab: Lab) -> None:
     assert set(body) == {"entries", "time_start", "time_end"}
     assert before <= body["time_start"] <= body["time_end"] <= after
     assert written == body["time_end"]
+    assert all(before <= entry.pop("time") <= after for entry in body["entries"])
     assert body["entries"] == [
         {"app_id": "119.netify.facebook", "dst_addr": "203.0.113.1", "dst_port": 443, "proto_id": "196",
-         "src_addr": "192.168.1.20"},
+         "src_addr": "192.168.1.20", "bytes": None, "host": "", "mac": one["flow"]["local_mac"],
+         "device": one["flow"]["local_mac"]},
         {"app_id": "0.Unknown", "dst_addr": "2001:db8:ffff::1", "dst_port": 443, "proto_id": "91",
-         "src_addr": "2001:db8:1::20"},
+         "src_addr": "2001:db8:1::20", "bytes": None, "host": "", "mac": six["flow"]["local_mac"],
+         "device": six["flow"]["local_mac"]},
     ]  # fmt: skip
     lab.feed(flow(other_port=80))
     uptime = lab.daemon.status()["uptime"]
@@ -50,6 +54,43 @@ def test_a_file_for_each_interval_in_which_something_happened(lab: Lab) -> None:
     assert [path.name for path in folder.iterdir()] == [file.name], "none when nothing happened"
     assert lab.daemon.stop() == 0
     assert [path.name for path in folder.iterdir()] == [file.name]
+
+
+def test_a_flow_has_one_entry_with_its_host_and_its_bytes(lab: Lab) -> None:
+    """Who counts entries would count each flow as often as netifyd thinks of something: three times with TLS, twice with DNS.
+    A reload, or a record in a later interval, would log it once more."""
+    folder = lab.folder / "logs"
+    first = flow("HTTP/S", other="203.0.113.1")
+    digest = first["flow"]["digest"]
+    refined = flow("HTTP/S", "netify.netflix", other="203.0.113.1", host_server_name="www.netflix.com", detection_updated=True)
+    lab.start(policy({"log": log(folder)["log"] | {"interval": 2}}, "port == 443;"))
+    lab.feed(first, refined, refined, stats(digest, total=(4711, 9)))
+    file = eventually(lambda: [*folder.glob("*.json")] if folder.exists() else [], what="the first file")[0]
+    (entry,) = json.loads(file.read_text())["entries"]
+    assert (entry["app_id"], entry["host"], entry["bytes"]) == ("133.netify.netflix", "www.netflix.com", 4711)
+    lab.daemon.configure(policy({"log": log(folder)["log"] | {"interval": 1}}, "port == 443;"))
+    lab.daemon.signal(signal.SIGHUP)
+    lab.daemon.loaded(2)
+    lab.feed(refined, stats(digest, total=(9999, 10)), purge(digest))
+    assert lab.daemon.stop() == 0
+    assert [*folder.glob("*.json")] == [file]
+
+
+def test_the_oldest_files_are_deleted_and_nothing_else(lab: Lab) -> None:
+    """The folder is in RAM: a log that nobody clears ends in processes that are killed."""
+    folder = lab.folder / "logs"
+    folder.mkdir()
+    mine = folder / "weakssl-notes.json"
+    mine.write_text("mine")
+    lab.start(policy({"log": log(folder)["log"] | {"max_files": 2}}))
+    for number in range(1, 5):
+        lab.feed(flow(other=f"203.0.113.{number}"))
+        lab.daemon.until(lambda status: status["targets"]["log"]["elements"] == 0, "the file")
+    files = sorted(folder.glob("weakssl-2*.json"))
+    told = [entry["dst_addr"] for file in files for entry in json.loads(file.read_text())["entries"]]
+    assert sorted(told) == ["203.0.113.3", "203.0.113.4"]
+    assert mine.read_text() == "mine"
+    assert lab.daemon.stop() == 0
 
 
 def test_no_folder_is_made_when_nothing_matched(lab: Lab) -> None:

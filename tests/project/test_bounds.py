@@ -57,6 +57,10 @@ ROWS: dict[str, list[str]] = {
         "compiler.expression.regex:POSITIONS", "daemon.engine.rx:ROWS", "daemon.engine.rx:SYMBOLS",
     ],
     "entries of a log interval": ["daemon.targets.log:MAX_ENTRIES"],
+    "host name in an entry of a log": ["daemon.targets.log:MAX_HOST"],
+    "files of a log target, or of a channel of sink `log`": [
+        "compiler.config.options:MAX_FILES", "compiler.config.options:MAX_FILE_BYTES MiB",
+    ],
     "sink: flows whose record is remembered for `expired`": ["daemon.sinks.remembered:MAX_FLOWS"],
     "sink: log, socket, http and mqtt": [
         "daemon.sinks.log:MAX_PENDING MiB", "daemon.sinks.listener:MAX_READERS", "daemon.sinks.listener:MAX_BEHIND MiB",

@@ -16,6 +16,8 @@ from nfa.daemon.stream.client import DEFAULT_SOURCE
 
 MAX_TTL = 2147483  # seconds; ipset's limit, (UINT_MAX / 2) / 1000
 DEFAULT_PRIORITY = 100
+MAX_FILES = 1000
+MAX_FILE_BYTES = 4 << 20  # of all files of a log together: a folder in RAM holds that
 CONNLABEL_CONF = ("/etc/xtables/connlabel.conf", "/etc/connlabel.conf")  # of iptables and conntrack; of nft
 DEFAULT_PF_DEVICE = "/dev/pf"
 DEFAULT_CONTROL = "/var/run/nfa/control.sock"
@@ -143,6 +145,10 @@ _ADDRESS_TYPE = Option("address_type", choice("other", "local"), "other")
 _MANAGED = Option("managed", boolean, False)
 # How many elements a set can hold.
 _SIZE = Option("size", integer(1, UINT32), 65536, ("max_elements",))
+# How many files there may be; the oldest are deleted; 0: any number.
+_MAX_FILES = Option("max_files", integer(0, UINT32), MAX_FILES)
+# How many bytes all files together may have; the oldest are deleted; 0: any number.
+_MAX_BYTES = Option("max_bytes", integer(0, UINT32), MAX_FILE_BYTES)
 # Empty the set at the start, if it is managed.
 _FLUSH_ON_CREATE = Option("flush_on_create", boolean, False)
 # Empty the set at the end, managed or not.
@@ -228,6 +234,8 @@ TARGET_OPTIONS: dict[str, Options] = {
         Option("suffix", kinds.file_part, ".json"),
         # Seconds that one file covers.
         Option("interval", integer(1, MAX_TTL, "seconds"), 60),
+        _MAX_FILES,
+        _MAX_BYTES,
     ),
     "sink": (
         # The name of the sink, a section of netifyd's loader.
@@ -275,6 +283,8 @@ CHANNEL_OPTIONS: dict[str, Options] = {
         Option("overwrite", boolean, False),
         # Seconds that one file covers.
         Option("interval", integer(1, MAX_TTL, "seconds"), 60),
+        _MAX_FILES,
+        _MAX_BYTES,
     ),
     "socket": (
         _ENABLE,

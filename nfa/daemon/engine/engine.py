@@ -11,10 +11,10 @@ order of priority, what they reach. So what follows costs the same however many 
 import json
 from collections import deque
 
-from ..stream.records import BAD_KINDS, BadRecord, agent_facts, catalogue, digest_key, parse, previous_keys, read
+from ..stream.records import BAD_KINDS, BadRecord, agent_facts, catalogue, digest_key, earlier_keys, parse, previous_keys, read
 from .brief import brief
 from .census import Census
-from .flows import MAX_FLOWS, Flows
+from .flows import MAX_FLOWS, Flows, within
 from .kept import SPARE, Kept
 from .networks import TURNED, TWICE, Networks
 from .policy import Plan, Policy
@@ -41,12 +41,6 @@ RELEASED = 64
 _PREVIOUS = b'"digest_prev"'
 LIFETIME = 600
 """A flow that was not heard of for one to two of these (seconds) is forgotten; netifyd purges idle flows after 30 to 300."""
-
-
-def _within(held: "Held", before: "Held | None") -> bool:
-    """Return whether all that a flow holds is among what it held before."""
-    known = before if isinstance(before, tuple) else (before,)
-    return not [key for key in (held if isinstance(held, tuple) else (held,)) if key not in known]
 
 
 class Engine:
@@ -102,6 +96,8 @@ class Engine:
 
         In place of a long payload stands what `brief` made of it. No plan: it would keep the policy that it belongs to.
         """
+        self.count: Callable[[int, bytes, bool], None] | None = None
+        """Called with (digest key, payload, whether the flow ended) for statistics and purges, where a policy has logs."""
         self.trace: Callable[[Record, Plan], None] | None = None
         """Called with (record, plan) for each match, when somebody listens."""
 
@@ -125,6 +121,7 @@ class Engine:
         fast = self._fast
         orient = self.networks.orient
         census = self.census
+        count = self.count
         last = None
         for payload in payloads:
             self.records += 1
@@ -164,6 +161,8 @@ class Engine:
                 elif kind == "stats":
                     if self._renames and _PREVIOUS in payload:
                         self._goes_on(value, payload, now)
+                    if count is not None:
+                        count(value, payload, False)
                     held = self.flows.renew(value)
                     self.kept.renew(value)
                     if held is not None:
@@ -171,6 +170,8 @@ class Engine:
                     elif census.active and not self.kept.has(value):
                         census.stats(value)
                 elif kind == "purge":
+                    if count is not None:
+                        count(value, payload, True)
                     self._end(value, now, False)
                     self.kept.pop(value)
                     if census.active:
@@ -203,6 +204,8 @@ class Engine:
         before = self.flows.young.get(digest)
         if before is None and (self.flows.older or self._ending):
             before = self._pop_former(digest)
+        if before is None and "digest_prev" in flow:
+            before = self.flows.pop_first(earlier_keys(flow))  # it goes on under another digest
         held: Held | None = None
         for target in targets:
             try:
@@ -223,7 +226,7 @@ class Engine:
             self.flows.young[digest] = held
         elif before is not None:
             self.flows.young.pop(digest, None)
-        return held is not None and held != before and not _within(held, before)
+        return held is not None and held != before and not within(held, before)
 
     # -- flows that are re-evaluated --------------------------------------------------------------------------------
 
@@ -265,9 +268,7 @@ class Engine:
         if plan is None:
             self._end(digest, now, True)
             return
-        # A log has had its entry when the record came.
-        lasting = [target.lasting for target in plan.targets]
-        targets = [target for target in lasting if target is not None]
+        targets = [target.lasting for target in plan.targets]
         if not begins:
             self._hold_less(digest, record, targets, now)
         elif self._hold(digest, record, targets, now):

@@ -8,6 +8,8 @@ MYPY = False
 if MYPY:
     from typing import Any
 
+    Held = bytes | tuple[bytes, ...]
+
 MAX_FLOWS = 65536
 """What `max_flows` is by default."""
 MAX_EVICTED = 1024
@@ -30,6 +32,14 @@ class Flows:
         """Forget a flow. Returns what was remembered, or None."""
         found = self.young.pop(digest, None)
         return self.older.pop(digest, None) if found is None else found
+
+    def pop_first(self, digests: "list[int]") -> "Any":
+        """Forget the first flow of these that is remembered. Returns what was remembered, or None."""
+        for digest in digests:
+            found = self.pop(digest)
+            if found is not None:
+                return found
+        return None
 
     def get(self, digest: int) -> "Any":
         """Return what is remembered of a flow, or None."""
@@ -68,3 +78,9 @@ class Flows:
 
     def clear(self) -> None:
         self.young, self.older = {}, {}
+
+
+def within(held: "Held", before: "Held | None") -> bool:
+    """Return whether all that a flow holds is among what it held before."""
+    known = before if isinstance(before, tuple) else (before,)
+    return not [key for key in (held if isinstance(held, tuple) else (held,)) if key not in known]

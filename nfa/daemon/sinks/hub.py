@@ -33,7 +33,7 @@ FINISH_WAIT = 50
 
 class Hub:
     """`ubus`: the daemon's bus or None. `resolve(host, done)`: looks a name up and calls `done(addresses, problem)` later.
-    `write`: as `base.files.write_whole`. `packing`: has `pack`, `unpack` and `gzip`, as `base.packing`. `say`, `tell`: as for
+    `write`: as `base.dated.write_dated`. `packing`: has `pack`, `unpack` and `gzip`, as `base.packing`. `say`, `tell`: as for
     `Sets`."""
 
     def __init__(

@@ -37,7 +37,7 @@ class Sink(Channel):
         return self._pending.drop(size)
 
     def put(self, event: bytes, counters: "Counters") -> None:
-        if self._pending.size + len(event) > MAX_PENDING:
+        if self._pending.size + len(event) > min(MAX_PENDING, self.options["max_bytes"] or MAX_PENDING):
             counters.skipped += 1
             return
         self._pending.add(event, counters)
@@ -58,9 +58,9 @@ class Sink(Channel):
         if self.data["compressor"] == "gz":
             data = self.hub.packing.gzip(data)
             suffix += ".gz"
-        stamp = "" if options["overwrite"] else "%04d%02d%02d-%02d%02d%02d" % time.localtime()[:6]  # noqa: UP031 (a tuple)
-        temporary = "." + options["prefix"] + suffix + ".tmp"
-        problem = self.hub.write(options["path"], options["prefix"] + stamp + suffix, data, temporary, options["overwrite"])
+        end = None if options["overwrite"] else time.time()
+        bounds = options["max_files"], options["max_bytes"]
+        problem = self.hub.write(options["path"], options["prefix"], suffix, data, end, *bounds)
         if problem:
             self.failed("cannot write to " + options["path"] + ": " + problem, "the events are lost")
         else:

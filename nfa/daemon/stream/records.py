@@ -27,6 +27,8 @@ FLOW_TYPES = ("flow", "flow_dpi_update", "flow_dpi_complete")
 _COUNTED = {b'"type":"flow_stats"}': "stats", b'"type":"flow_purge"}': "purge"}
 """How records end that hold counters, and nothing that decides."""
 _DIGEST = b'"digest":"'
+_TOTAL = b'"total_bytes"'
+_MAX_DIGITS = 18
 _MAX_DIGEST = 64
 _MAX_ADDRESS = 45
 _MAX_NAME = 255
@@ -69,6 +71,13 @@ def _seeded_key(digest: str) -> int:
 
 
 digest_key = _seeded_key if SECRET_HASH else _short_key
+
+
+def earlier_keys(flow: "dict[str, Any]") -> list[int]:
+    """Return what a flow was remembered by under earlier digests: netifyd 5 changes them when it reclassifies a flow."""
+    digests = flow.get("digest_prev")
+    earlier = digests[:MAX_RENAMED] if isinstance(digests, list) else ()
+    return [digest_key(digest) for digest in earlier if isinstance(digest, str) and digest]
 
 
 def parse(payload: bytes, fast: "Decode | None" = None) -> object:
@@ -114,6 +123,19 @@ def previous_keys(record: object, present: int) -> list[int]:
     if not isinstance(before, list) or [1 for digest in before[:MAX_RENAMED] if not isinstance(digest, str)]:
         raise BadRecord("types", "digest_prev must be a list of digests")
     return [key for key in [digest_key(digest) for digest in before[:MAX_RENAMED]] if key != present]
+
+
+def total_bytes(payload: bytes) -> int | None:
+    """Return how many bytes a flow has had in all, by its stats or purge record, without decoding it; None: it does not say."""
+    start = payload.find(_TOTAL)
+    if start < 0:
+        return None
+    start += len(_TOTAL)
+    digits = payload[start : start + _MAX_DIGITS + 4].lstrip(b" :")
+    end = 0
+    while end < len(digits) and 48 <= digits[end] <= 57:
+        end += 1
+    return int(digits[:end]) if 0 < end <= _MAX_DIGITS else None
 
 
 def read(payload: bytes, fast: "Decode | None" = None) -> "tuple[str, Any]":

@@ -36,6 +36,7 @@ if MYPY:
         by_number: dict[int, AnySlot]
         targets: dict[str, Target]
         all_counters: dict[str, Counters]
+        logs: dict[int, LogTarget]
         retired: list[Log]
         make_hub: Callable[[], Hub] | None
         make_tables: Callable[[], Tables] | None
@@ -63,6 +64,7 @@ class Prepared:
         self.by_number: dict[int, AnySlot] = {}
         self.targets: dict[str, Target] = {}
         self.sinks: dict[int, SinkTarget] = {}
+        self.logs: dict[int, LogTarget] = {}
         self.hub: Hub | None = registry.hub
         self.connections: Connections | None = registry.connections
         self.tables: Tables | None = registry.tables
@@ -133,21 +135,25 @@ class Prepared:
 
     def _bind(self, slots: "list[AnySlot]", functions: "list[Make]") -> None:
         """Build the targets, which put flows into slots, logs and sinks."""
-        logs = {name: target.log for name, target in self._registry.targets.items() if isinstance(target, LogTarget)}
+        before = {target.counters.name: target for target in self._registry.logs.values()}
+        unused = {name: target.log for name, target in before.items()}
         wanted = [target for target in self.described if target["active"]]
         for target in wanted:
             name = target["name"]
             counters = self._counters_of(name, target["type"])
             if target["type"] == "log":
-                log = logs.get(name)
+                # One that stays keeps its number, also with other options: flows hold keys with it.
+                number = before[name].number if name in before else self._registry.new_number()
+                log = unused.get(name)
                 if log is not None and log.options == target["options"]:
-                    del logs[name]
+                    del unused[name]
                 else:
                     log = self._registry.make_log(target["options"], counters)
-                self.targets[name] = LogTarget(log, target["interface"], self._bound(target, counters, slots, functions))
+                cutting = self._bound(target, counters, slots, functions)
+                self.targets[name] = self.logs[number] = LogTarget(number, log, target["interface"], cutting)
             elif target["slots"] and target["type"] != "sink":
                 self.targets[name] = self._bound(target, counters, slots, functions)
-        self.retired = self._registry.retired + list(logs.values())
+        self.retired = self._registry.retired + list(unused.values())
         self._bind_sinks([target for target in wanted if target["type"] == "sink"], slots, functions)
 
     def _bind_sinks(self, wanted: "list[Data]", slots: "list[AnySlot]", functions: "list[Make]") -> None:

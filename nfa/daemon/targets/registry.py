@@ -78,6 +78,10 @@ class Registry:
         self.tables: Tables | None = None
         self.sinks: dict[int, SinkTarget] = {}
         """Sink targets by the number of their packed keys."""
+        self.logs: dict[int, LogTarget] = {}
+        """Log targets by the number of their packed keys."""
+        self.device_of: Callable[[Data], str] | None = None
+        """Returns the name of a flow's local device, or ""; for logs."""
         self.by_number: dict[int, AnySlot] = {}
         self._next_number = 0
         self.targets: dict[str, Target] = {}
@@ -111,7 +115,7 @@ class Registry:
         while True:
             number = self._next_number
             self._next_number = (number + 1) & 0xFFFF
-            if number not in self.by_number and number not in self.sinks:
+            if number not in self.by_number and number not in self.sinks and number not in self.logs:
                 return number
 
     # -- a new policy: built completely, then activated ---------------------------------------------------------------
@@ -133,7 +137,10 @@ class Registry:
 
     def make_log(self, options: "Data", counters: Counters) -> Log:
         """Return a new log."""
-        return Log(options, counters, self._write, self._say, self._tell)
+        return Log(options, counters, self._write, self._say, self._tell, self._device)
+
+    def _device(self, flow: "Data") -> str:
+        return self.device_of(flow) if self.device_of is not None else ""
 
     def adopt(self, made: Prepared, now: int) -> "list[AnySlot]":
         """Activate prepared targets: plain assignments, then what they bring about (sets are made, channels opened), each
@@ -142,6 +149,7 @@ class Registry:
         self.targets = made.targets
         self.described = made.described
         self.sinks = made.sinks
+        self.logs = made.logs
         self.hub = made.hub
         self.connections = made.connections
         self.tables = made.tables
@@ -212,6 +220,11 @@ class Registry:
             if slot is not None:
                 slot.release(key, now, withdraw)
 
+    def count(self, digest: int, payload: bytes, ended: bool) -> None:
+        """Statistics of a flow have come, or its purge (see `stream.records`): logs tell its bytes."""
+        for target in self.logs.values():
+            target.log.count(digest, payload, ended)
+
     def commit(self, now: int) -> None:
         """Commit all pending effects to the kernel, at the end of a turn of the loop."""
         pending: list[Slot] = []
@@ -266,8 +279,8 @@ class Registry:
             self.connections.tick(self._connection_slots(), self.by_number, now)  # type: ignore[arg-type]  # dict is invariant
         if self.tables is not None:
             self.tables.tick(now)
-        for target in self.targets.values():
-            if isinstance(target, LogTarget) and target.log.due and now >= target.log.due:
+        for target in self.logs.values():
+            if target.log.due and now >= target.log.due:
                 target.log.write_file(time.time())
         self._write_retired()
 
@@ -357,9 +370,8 @@ class Registry:
         if self.hub is not None:
             insist(self.hub.finish)
             insist(self.hub.close)
-        for target in self.targets.values():
-            if isinstance(target, LogTarget):
-                insist(target.log.write_file, time.time())
+        for target in self.logs.values():
+            insist(target.log.write_file, time.time())
         insist(self.retire, list(self.by_number.values()))
         insist(self.finish, now)
         if self.tables is not None:

@@ -5,6 +5,7 @@ In: flow records that matched. Out: for each the packed element that the flow no
 
 import time
 
+from ..stream.records import digest_key
 from .counters import Counters
 from .log import Log
 
@@ -106,19 +107,50 @@ class SetTarget:
 
 
 class LogTarget:
-    """A log target, with its interface. `cutting` cuts flows and remembers which, where that is wanted."""
+    """A log target, with its interface. `cutting` cuts flows and remembers which, where that is wanted.
 
-    lasting = None
-    """A live flow had its entry when its record came."""
+    A flow that has an entry holds a packed key, as it holds elements of sets: the target's number (2 bytes) and the key of
+    its digest (8). So later records of it complete the entry, and make no other.
+    """
 
-    def __init__(self, log: Log, interface: str, cutting: SetTarget | None) -> None:
+    def __init__(self, number: int, log: Log, interface: str, cutting: SetTarget | None) -> None:
+        self.number = number
         self.log = log
         self.cutting = cutting
         self.slots: list[FilledSlot] = []
         self.counters = log.counters
+        self.lasting = Noted(self)
+        self._prefix = number.to_bytes(2, "big")
         self._takes = interface_test(interface)
 
-    def apply(self, record: "Record", flow: "Record", now: int, held: "Held") -> None:
-        """Note the flow, which holds nothing by that."""
-        if self._takes is None or self._takes(record):
-            self.log.effect(flow, now, time.time())
+    def apply(self, record: "Record", flow: "Record", now: int, held: "Held") -> "bytes | None":
+        """Note the flow. Returns its key; None when it has no entry."""
+        key = self.key_of(record, flow)
+        return key if key is not None and self.log.note(flow, self.knows(held), now, time.time()) else None
+
+    def knows(self, held: "Held") -> bool:
+        """Return whether a flow that holds this has had an entry. It may have had it under another digest."""
+        keys = held if isinstance(held, tuple) else () if held is None else (held,)
+        return any(key[:2] == self._prefix for key in keys)
+
+    def key_of(self, record: "Record", flow: "Record") -> "bytes | None":
+        """Return the flow's key without noting it; None when it is not for this target."""
+        if self._takes is not None and not self._takes(record):
+            return None
+        return self._prefix + digest_key(flow["digest"]).to_bytes(8, "big")
+
+
+class Noted:
+    """A log target for live flows that are re-evaluated: one that has had its entry keeps its key, and no other gets one."""
+
+    def __init__(self, target: LogTarget) -> None:
+        self._target = target
+        self.counters = target.counters
+
+    def apply(self, record: "Record", flow: "Record", now: int, held: "Held") -> "bytes | None":
+        """Return the flow's key if it holds one."""
+        return self._target.key_of(record, flow) if self._target.knows(held) else None
+
+    def key_of(self, record: "Record", flow: "Record") -> "bytes | None":
+        """Return the flow's key."""
+        return self._target.key_of(record, flow)

@@ -21,8 +21,8 @@ Say = Callable[[str, str], object]
 """`say(level, text)`: a line for the administrator's log."""
 Tell = Callable[[str, str, str], object]
 """`tell(target, set, trouble)`: for those who listen for events; trouble "": it is over."""
-Write = Callable[[str, str, bytes, str], str]
-"""As `base.files.write_whole`."""
+Write = Callable[[str, str, str, bytes, float, int, int], str]
+"""As `base.dated.write_dated`."""
 
 
 class FilledSlot(Protocol):

@@ -312,7 +312,9 @@ def test_a_later_file_comes_before_an_earlier_one(tmp_path: Path) -> None:
     policy = load(json_only(*map(Path, files)), Paths(), reports)
     assert policy
     assert policy.files == files
-    assert policy.targets["log"].options == {"prefix": "old", "path": "/tmp", "suffix": ".new", "interval": 2}
+    assert policy.targets["log"].options == {
+        "prefix": "old", "path": "/tmp", "suffix": ".new", "interval": 2, "max_files": 1000, "max_bytes": 4 << 20,
+    }  # fmt: skip
     assert policy.targets["other"].options["interval"] == 3
     assert [text.value for text in policy.exemptions] == ["10.0.0.1", "10.0.0.2"]
     assert [action.targets for action in policy.actions] == [["other"]]

@@ -68,8 +68,8 @@ UCI = {
     "tcp": ("type socket\nlisten tcp://[::1]:7160", "tcp", {"listen": "tcp://[::1]:7160", "mode": 0o600}),
     "udp": ("type socket\nlisten udp://collector.lan:9000", "udp", {"listen": "udp://collector.lan:9000", "mode": 0o600}),
     "log": (
-        "type log\npath /tmp/x\nprefix e-\ninterval 5\noverwrite 1", "log",
-        {"path": "/tmp/x", "prefix": "e-", "interval": 5, "overwrite": True},
+        "type log\npath /tmp/x\nprefix e-\ninterval 5\noverwrite 1\nmax_files 7", "log",
+        {"path": "/tmp/x", "prefix": "e-", "interval": 5, "overwrite": True, "max_files": 7, "max_bytes": 4 << 20},
     ),
     "ubus": ("type ubus", "ubus", {"event": "nfa.flow"}),
     "http": (
@@ -142,7 +142,8 @@ NETIFY: dict[str, tuple[Any, dict[str, Any]]] = {
     "log": (
         {"overwrite": False, "log_path": "/tmp",
          "channels": {"flow-actions": {"overwrite": True, "log_path": "/tmp/n", "log_name": "netify-"}}},
-        {"path": "/tmp/n", "prefix": "netify-", "overwrite": True, "interval": 60},
+        {"path": "/tmp/n", "prefix": "netify-", "overwrite": True, "interval": 60, "max_files": 1000,
+         "max_bytes": 4 << 20},
     ),
     "socket": (
         {"$schema": "x", "default_port": 8080, "channels": {

@@ -99,7 +99,14 @@ def test_the_sample_loads_as_it_stands(load_uci: LoadUci, tmp_path: Path) -> Non
         "nftset_games": ("nftset", False),
     }
     log = policy.targets["log_external"].options
-    assert log == {"prefix": "netify-external", "path": "/tmp", "suffix": ".json", "interval": 60}
+    assert log == {
+        "prefix": "netify-external",
+        "path": "/tmp",
+        "suffix": ".json",
+        "interval": 60,
+        "max_files": 1000,
+        "max_bytes": 4 << 20,
+    }
     assert policy.targets["ctlabel_games"].options["labels"] == ("netify-games",)
     ipset = policy.targets["ipset_games"].options
     assert [ipset[name] for name in ("set_name", "families", "type", "ttl", "flush_on_destroy")] == [

@@ -110,8 +110,12 @@ def test_defaults_come_from_target_then_uci_then_json_then_the_program(router: R
     router.uci()
     router.json()
     policy = router.good()
-    assert policy.targets["l"].options == {"prefix": "own", "suffix": ".uci", "interval": 5, "path": "/tmp"}
-    assert policy.targets["j"].options == {"prefix": "uci", "suffix": ".uci", "interval": 5, "path": "/tmp"}
+    assert policy.targets["l"].options == {
+        "prefix": "own", "suffix": ".uci", "interval": 5, "path": "/tmp", "max_files": 1000, "max_bytes": 4 << 20,
+    }  # fmt: skip
+    assert policy.targets["j"].options == {
+        "prefix": "uci", "suffix": ".uci", "interval": 5, "path": "/tmp", "max_files": 1000, "max_bytes": 4 << 20,
+    }  # fmt: skip
 
 
 def test_exemptions_of_both_add_up(router: Router) -> None:

@@ -17,8 +17,8 @@ from waiting import PATIENCE
 
 from nfa.compiler.config.servers import Server
 from nfa.daemon.base import packing
+from nfa.daemon.base.dated import write_dated
 from nfa.daemon.base.dispatcher import Dispatcher
-from nfa.daemon.base.files import write_whole
 from nfa.daemon.sinks.hub import Hub
 from nfa.daemon.sinks.target import SinkTarget
 from nfa.daemon.targets.counters import Counters
@@ -39,7 +39,7 @@ class Bench:
         self.addresses: dict[str, list[str]] = {}
         say = lambda level, text: self.said.append((level, text))  # noqa: E731
         tell = lambda *what: self.told.append(what)  # noqa: E731
-        self.hub = Hub(self.dispatcher, ubus, self.resolve, write_whole, packing, say, tell)
+        self.hub = Hub(self.dispatcher, ubus, self.resolve, write_dated, packing, say, tell)
         self.targets: list[SinkTarget] = []
 
     def resolve(self, host: str, done: Callable[[list[str], str], None]) -> None:

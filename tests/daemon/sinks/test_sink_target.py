@@ -17,6 +17,8 @@ from nfa.daemon.sinks.channel import Channel
 from nfa.daemon.stream.framing import Framer
 from nfa.daemon.targets.counters import Counters
 
+BOUNDS = {"max_files": 100, "max_bytes": 4 << 20}
+
 
 class Sink(Channel):
     """A channel that keeps what it gets."""
@@ -215,7 +217,7 @@ def test_a_log_writes_files_that_can_be_read_back(tmp_path: Path) -> None:
     """An evening's log would be unreadable the next morning."""
     for compressor, format, name in (("none", "json", ".json"), ("gz", "msgpack", ".msgpack.gz")):
         bench = Bench()
-        options = {"path": str(tmp_path), "prefix": "netify-", "overwrite": False, "interval": 60}
+        options = {"path": str(tmp_path), "prefix": "netify-", "overwrite": False, "interval": 60, **BOUNDS}
         target = bench.use(channel("log", format, compressor, **options))
         feed(target, record(1), record(2))
         bench.turn(0)
@@ -237,7 +239,7 @@ def test_a_log_writes_files_that_can_be_read_back(tmp_path: Path) -> None:
 
 def test_a_log_overwrites_when_it_is_told_to_and_ends_with_what_is_left(tmp_path: Path) -> None:
     bench = Bench()
-    data = channel("log", path=str(tmp_path), prefix="now", overwrite=True, interval=1)
+    data = channel("log", path=str(tmp_path), prefix="now", overwrite=True, interval=1, **BOUNDS)
     target = bench.use(data)
     for number in (1, 2):
         feed(target, record(number))
@@ -250,10 +252,28 @@ def test_a_log_overwrites_when_it_is_told_to_and_ends_with_what_is_left(tmp_path
     assert json.loads((tmp_path / "now.json").read_text())["flow"]["n"] == 3
 
 
+def test_the_files_of_a_log_are_bounded_in_number_and_bytes(tmp_path: Path) -> None:
+    """A folder in a router's RAM would grow until processes are killed for lack of memory."""
+    bench = Bench()
+    options = {"path": str(tmp_path), "prefix": "x-", "overwrite": False, "interval": 1, "max_files": 2, "max_bytes": 4 << 10}
+    target = bench.use(channel("log", **options))
+    for number in range(4):
+        feed(target, record(number))
+        bench.turn(0)
+        bench.pass_time(2)
+    assert len(list(tmp_path.iterdir())) == 2
+    for number in range(4):
+        feed(target, record(number, text="x" * 2000))
+    bench.turn(0)
+    bench.pass_time(2)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 4 << 10
+    assert bench.counters.skipped == 3
+
+
 def test_a_log_that_cannot_be_written_says_so_once_and_costs_bounded_memory(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     bench = Bench()
-    target = bench.use(channel("log", path=str(tmp_path / "file"), prefix="x", overwrite=False, interval=1))
+    target = bench.use(channel("log", path=str(tmp_path / "file"), prefix="x", overwrite=False, interval=1, **BOUNDS))
     for number in (1, 2):
         feed(target, record(number))
         bench.turn(0)

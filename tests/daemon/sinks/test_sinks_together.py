@@ -15,7 +15,7 @@ from sink_bench import Bench, WebServer, channel, feed, http, mqtt, peer, record
 from nfa.daemon.sinks import hub, packer
 from nfa.daemon.sinks.target import SinkTarget
 
-UNIX, LOG = {"mode": 0o600}, {"prefix": "x", "interval": 600, "overwrite": False}
+UNIX, LOG = {"mode": 0o600}, {"prefix": "x", "interval": 600, "overwrite": False, "max_files": 9, "max_bytes": 4 << 20}
 
 
 @pytest.fixture

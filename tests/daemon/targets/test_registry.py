@@ -24,7 +24,7 @@ def image(*slots: dict[str, Any], interface: str = "*", logs: tuple[str, ...] = 
          "slots": tuple(i for i, s in enumerate(slots) if s["target"] == name)}
         for name in names
     ]  # fmt: skip
-    options = {"path": "/nowhere", "prefix": "x", "suffix": ".json", "interval": 60}
+    options = {"path": "/nowhere", "prefix": "x", "suffix": ".json", "interval": 60, "max_files": 9, "max_bytes": 9999}
     targets += [
         {"name": name, "type": "log", "enabled": True, "active": True, "cut": False, "interface": "*", "options": options,
          "slots": ()}
@@ -44,8 +44,8 @@ class House:
         self.files: list[str] = []
         self.registry = Registry(sets, self.write, lambda level, text: None, lambda *news: None)
 
-    def write(self, folder: str, name: str, data: bytes, temporary: str) -> str:
-        self.files.append(name)
+    def write(self, folder: str, prefix: str, suffix: str, data: bytes, *bounds: float) -> str:
+        self.files.append(prefix)
         return ""
 
     def load(self, data: dict[str, Any], now: int = 1) -> list[int]:
@@ -119,7 +119,7 @@ def test_the_last_entries_of_a_log_that_has_just_gone_are_written() -> None:
     """A reload and a stop within one second would lose them."""
     house = House()
     house.load(image(logs=("l",)))
-    flow = {"ip_version": 4, "other_ip": "10.0.0.1", "local_ip": "10.0.0.2", "detected_protocol": 5}
+    flow = {"ip_version": 4, "other_ip": "10.0.0.1", "local_ip": "10.0.0.2", "detected_protocol": 5, "digest": "ab"}
     house.registry.targets["l"].apply({"flow": flow}, flow, 1, None)
     house.load(image())
     house.registry.shut_down(9)
@@ -169,7 +169,7 @@ def test_a_log_that_goes_is_written_first() -> None:
     """A reload would lose what was logged since the last file."""
     house = House()
     house.load(image(logs=("l",)))
-    flow = {"ip_version": 4, "other_ip": "10.0.0.1", "local_ip": "10.0.0.2", "detected_protocol": 5}
+    flow = {"ip_version": 4, "other_ip": "10.0.0.1", "local_ip": "10.0.0.2", "detected_protocol": 5, "digest": "ab"}
     house.registry.targets["l"].apply({"flow": flow}, flow, 1, None)
     house.load(image(logs=("l",)))
     assert not house.files
@@ -185,6 +185,21 @@ def test_a_log_that_goes_is_written_first() -> None:
     house.registry.targets["l"].apply({"flow": flow}, flow, 80, None)
     house.registry.shut_down(9)
     assert len(house.files) == 3
+
+
+def test_a_log_with_other_options_knows_the_flows_that_it_has_logged() -> None:
+    """Each change of a log's options would log all live flows again."""
+    house = House()
+    house.load(image(logs=("l",)))
+    flow = {"ip_version": 4, "other_ip": "10.0.0.1", "local_ip": "10.0.0.2", "detected_protocol": 5, "digest": "ab"}
+    held = house.registry.targets["l"].apply({"flow": flow}, flow, 1, None)
+    changed = image(slot_data("nftset", "a", set_name="a"), logs=("l",))
+    changed["targets"][-1]["options"] = changed["targets"][-1]["options"] | {"interval": 5}
+    house.load(changed)
+    assert house.registry.targets["l"].apply({"flow": flow}, flow, 2, held) == held
+    house.registry.tick(100)
+    house.registry.shut_down(101)
+    assert len(house.files) == 1
 
 
 def test_a_target_takes_flows_of_its_interface_only() -> None:

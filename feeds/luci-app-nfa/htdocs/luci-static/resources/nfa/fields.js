@@ -21,6 +21,10 @@ const MAX_TTL = 2147483;
 const INTERFACE = () => field('interface', 'text', _('Device or role'),
 	_('lan, wan or the name of a device. *: every interface.'), { preset: '*', rule: rules.interface, more: true });
 const ENABLE = () => flag('enable', _('Enabled'), '', { preset: '1', other: [ 'enabled' ] });
+const FILE_BOUNDS = () => [
+	number('max_files', 0, rules.UINT32, 1000, _('Most files'), _('The oldest are deleted. 0: any number.'), { more: true }),
+	number('max_bytes', 0, rules.UINT32, 4194304, _('Most bytes of all files'), _('The oldest are deleted. 0: any number.'), { more: true })
+];
 const CA_FILE = () => field('ca_file', 'text', _('CA certificate'),
 	_('The file of the CA to trust. Empty: those of the system.'), { rule: rules.path, more: true });
 const CONNECT = () => number('timeout_connect', 1, 3600, 30, _('Timeout for connecting'), _('In seconds.'), { more: true });
@@ -97,9 +101,10 @@ function targets() {
 		],
 		log: [
 			field('prefix', 'text', _('File name prefix'), '', { preset: 'netify-flow-actions', rule: rules.file_part }),
-			field('path', 'text', _('Folder'), _('Below /tmp, /var/log, /mnt or /srv; created if missing. On a router, /tmp is in memory, and nothing deletes old files.'), { preset: '/tmp', rule: rules.path }),
+			field('path', 'text', _('Folder'), _('Below /tmp, /var/log, /mnt or /srv; created if missing. On a router, /tmp is in memory.'), { preset: '/tmp', rule: rules.path }),
 			field('suffix', 'text', _('File name suffix'), '', { preset: '.json', rule: rules.file_part, more: true }),
-			number('interval', 1, MAX_TTL, 60, _('Seconds per file'), '')
+			number('interval', 1, MAX_TTL, 60, _('Seconds per file'), ''),
+			...FILE_BOUNDS()
 		],
 		sink: [
 			field('sink', 'own', _('Sink'), _('A sink from the list below, or from netifyd\'s own files.'), { required: true, rule: rules.name }),
@@ -123,7 +128,8 @@ function channels() {
 			field('path', 'text', _('Folder'), _('Below /tmp, /var/log, /mnt or /srv; created if missing.'), { preset: '/tmp', rule: rules.path, other: [ 'log_path' ] }),
 			field('prefix', 'text', _('File name prefix'), '', { preset: 'netify-flow-actions-', rule: rules.file_part, other: [ 'log_name' ] }),
 			flag('overwrite', _('One file only'), _('Each file replaces the one before.')),
-			number('interval', 1, MAX_TTL, 60, _('Seconds per file'), '')
+			number('interval', 1, MAX_TTL, 60, _('Seconds per file'), ''),
+			...FILE_BOUNDS()
 		],
 		socket: [
 			ENABLE(),
