@@ -48,10 +48,10 @@ def echo(server, stream):
         data, peer = server.recvfrom(100)
         server.sendto(data, peer)
 
-def serve(kind, version, port):
+def serve(kind, version, port, address=""):
     server = socket.socket(families[version], *kinds[kind])
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    server.bind(("::" if version == 6 else "0.0.0.0", port))
+    server.bind((address or ("::" if version == 6 else "0.0.0.0"), port))
     if kind == "tcp":
         server.listen(50)
     threading.Thread(target=echo, args=(server, kind == "tcp"), daemon=True).start()
@@ -72,6 +72,17 @@ def talk(index, seconds=patience):
     except OSError:
         return False
 
+def tries(kind, version, address, port, seconds):
+    made = socket.socket(families[version], *kinds[kind])
+    made.settimeout(seconds)
+    with made:
+        try:
+            made.connect((address, port))
+            made.send(b"x")
+            return made.recv(100) == b"x"
+        except OSError:
+            return False
+
 def ping(version, address, number):
     raw = socket.socket(families[version], socket.SOCK_RAW, 1 if version == 4 else 58)
     raw.settimeout(patience)
@@ -88,7 +99,7 @@ def raw(protocol, address, packet):
     made = socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol)
     made.sendto(bytes.fromhex(packet), (address, 0))
 
-jobs = {"serve": serve, "open": open_, "talk": talk, "ping": ping, "raw": raw}
+jobs = {"serve": serve, "open": open_, "talk": talk, "tries": tries, "ping": ping, "raw": raw}
 for line in sys.stdin:
     name, *arguments = json.loads(line)
     print(json.dumps(jobs[name](*arguments)), flush=True)

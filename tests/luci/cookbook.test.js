@@ -18,8 +18,8 @@ test('a recipe says what is missing, and nothing of the rest', () => {
 	assert.deepEqual(cookbook.problems(recipes.bedtime, BEDTIME), {});
 	assert.deepEqual(Object.keys(cookbook.problems(recipes.calls, { apps: [], protocols: [], categories: [] })), [ 'apps' ]);
 	assert.deepEqual(cookbook.problems(recipes.calls, { apps: [], protocols: [ 'sip' ], categories: [] }), {});
-	assert.deepEqual(Object.keys(cookbook.problems(recipes.wan2, { apps: [ 'x' ], lan: 'br lan', device: '*', gateway: '1.2.3', mark: '200' })),
-		[ 'lan', 'device', 'gateway', 'mark' ]);
+	assert.deepEqual(Object.keys(cookbook.problems(recipes.wan2, { apps: [ 'x' ], lan: 'br lan', device: '*', interface: 'wan-2', interface6: '$(x)' })),
+		[ 'lan', 'device', 'interface', 'interface6' ]);
 });
 
 test('what is written is a whole policy, and DNS is spared', () => {
@@ -27,6 +27,9 @@ test('what is written is a whole policy, and DNS is spared', () => {
 	assert.equal(cookbook.text(made), `# /etc/config/netify-proc-flow-actions
 config exemption 'global'
 	list exemption "protocol == 'dns';"
+
+config device 'bedtime_device_1'
+	list mac 'AA:BB:CC:00:11:22'
 
 config time_of_day 'bedtime_hours'
 	list day 'sun'
@@ -42,7 +45,7 @@ config target 'bedtime_set'
 	option cut '1'
 
 config action 'bedtime'
-	list criteria "app == 'netify.youtube' && mac == AA:BB:CC:00:11:22;"
+	list criteria "app == 'netify.youtube' && local_ip == @bedtime_device_1;"
 	list target 'bedtime_set'
 	list time_of_day 'bedtime_hours'`);
 });
@@ -52,4 +55,29 @@ test('a second one takes other names, and DNS is exempt once', () => {
 	assert.equal(made.name, 'bedtime_2');
 	assert.deepEqual(made.exempt, []);
 	assert.match(made.script, /@bedtime_2\.v4 counter reject/);
+});
+
+const WAN2 = { apps: [ 'netify.netflix' ], lan: 'br-lan', device: 'eth2', interface: 'wanb', interface6: '' };
+
+test('a device that is there already is used by its name, and not made twice', () => {
+	const known = [ { name: 'tablet', addresses: [ 'aa:bb:cc:00:11:22', '192.168.1.9' ] } ];
+	const made = cookbook.cook(recipes.bedtime, { ...BEDTIME, devices: [ 'AA:BB:CC:00:11:22', '192.168.1.9', 'fd00::7' ] }, [], [], known);
+	assert.deepEqual(made.sections.filter(({ type }) => type === 'device'), [ { type: 'device', name: 'bedtime_device_3', options: { ip: [ 'fd00::7' ] } } ]);
+	assert.match(cookbook.text(made), /\(local_ip == @tablet \|\| local_ip == @bedtime_device_3\);/);
+	const spared = cookbook.cook(recipes.weak_tls, { path: '/tmp/x', devices: [ 'AA:BB:CC:00:11:22' ] }, [], [], known);
+	assert.match(cookbook.text(spared), /list exemption '@tablet'/);
+});
+
+test('each second WAN has a mark, a table and names of its own, and there are bits for three', () => {
+	const taken = [];
+	const used = [ 1, 2, 3 ].map(() => {
+		assert.deepEqual(cookbook.problems(recipes.wan2, WAN2, taken), {});
+		const made = cookbook.cook(recipes.wan2, WAN2, taken, []);
+		taken.push(...made.sections.map(({ name }) => name));
+		return [ made.name, ...(/rule\nuci set network\.(\S+)\.mark=(\S+)/).exec(made.script).slice(1), (/ip4table=([0-9]+)/).exec(made.script)[1] ];
+	});
+	assert.deepEqual(used, [
+		[ 'wan2', 'nfa_wan2', '0x4000/0xc000', '102' ], [ 'wan2_2', 'nfa_wan2_2', '0x8000/0xc000', '103' ], [ 'wan2_3', 'nfa_wan2_3', '0xc000/0xc000', '104' ]
+	]);
+	assert.deepEqual(Object.keys(cookbook.problems(recipes.wan2, WAN2, taken)), [ 'apps' ]);
 });

@@ -1,17 +1,28 @@
 'use strict';
 
-/* Print what each recipe writes with plain answers, as JSON: the configuration, and the commands for the firewall. */
+/* Print what each recipe writes with plain answers, as JSON: the configuration, and the commands for firewall and network. */
 
 const { load } = require('./loader.js');
 
 const cookbook = load('nfa.cookbook');
 const GIVEN = {
-	apps: [ 'netify.youtube', 'netify.netflix' ], devices: [ '02:00:5E:10:01:14', '192.168.1.21' ], categories: [ 'voip' ], protocols: [ 'sip' ],
-	gateway: '198.51.100.1'
+	apps: [ 'netify.youtube', 'netify.netflix' ], devices: [ 'C4:2C:03:06:49:FE', '192.168.1.21' ], categories: [ 'voip' ], protocols: [ 'sip' ],
+	interface6: 'wan2_6'
 };
 
-console.log(JSON.stringify(cookbook.recipes().map(recipe => {
+const taken = [];
+const known = [];
+const exempt = [];
+
+/* Each recipe twice, as when a person uses it for two things: each policy knows the names, devices and exemptions of those before it. */
+console.log(JSON.stringify(cookbook.recipes().flatMap(recipe => {
 	const answers = Object.fromEntries(recipe.questions.map(({ name, preset }) => [ name, GIVEN[name] ?? preset ]));
-	const made = cookbook.cook(recipe, answers, [], []);
-	return { name: made.name, problems: cookbook.problems(recipe, answers), config: cookbook.text(made), script: made.script };
+	return [ 1, 2 ].map(() => {
+		const problems = cookbook.problems(recipe, answers, taken);
+		const made = cookbook.cook(recipe, answers, taken, exempt, known);
+		taken.push(...made.sections.map(section => section.name));
+		known.push(...made.sections.filter(({ type }) => type === 'device').map(({ name, options }) => ({ name, addresses: [ ...options.mac ?? [], ...options.ip ?? [] ] })));
+		exempt.push(...made.exempt);
+		return { name: made.name, problems, config: cookbook.text(made), script: made.script };
+	});
 })));

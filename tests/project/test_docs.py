@@ -498,10 +498,10 @@ def test_who_wants_to_stop_what_plays_is_led_to_cut() -> None:
     assert "#option cut '1'" in (ROOT / "files/etc/config/netify-proc-flow-actions").read_text(encoding="utf-8")
 
 
-def test_marks_for_a_second_wan_come_with_all_their_rules_and_a_warning() -> None:
+def test_who_wants_to_mark_for_a_second_wan_is_warned_and_led_to_the_recipe() -> None:
     """A mark alone changes no route, and one that does breaks the connection that it is put on."""
     text = (ROOT / "docs/targets.md").read_text(encoding="utf-8")
     marks = text.partition("## ctmark")[2].partition("## ctlabel")[0]
-    for words in ("meta mark set ct mark", "ip rule add fwmark 0x2/0xf", "must not change its route"):
+    for words in ("must not change its route", "(recipes.md#netflix-through-wan-2)"):
         assert words in marks
     assert "ln -s /etc/connlabel.conf /etc/xtables/connlabel.conf" in text.partition("## ctlabel")[2]

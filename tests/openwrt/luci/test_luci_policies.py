@@ -163,7 +163,7 @@ def test_a_recipe_makes_a_policy_that_works(start: Callable[..., Router], sit_do
     page.get_by_role("link", name="Go to Policies").click()
     page.wait_for_selector(f"{PREFIX}bedtime")
     person.save_and_apply()
-    assert f"mac == {TABLET_MAC.upper()}" in router.config()
+    assert f"list mac '{TABLET_MAC.upper()}'" in router.config() and "local_ip == @bedtime_device_1;" in router.config()
     eventually(lambda: "bedtime" in router.ubus("nfa", "status")["actions"], what="the policy in force")
     router.feed(flow(application="netify.youtube", other="203.0.113.10"))
 

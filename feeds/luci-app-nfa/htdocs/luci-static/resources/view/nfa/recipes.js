@@ -115,7 +115,7 @@ return view.extend(configured.view(_('Recipes'), {
 	},
 
 	wrong() {
-		const found = cookbook.problems(this.recipe, this.answers);
+		const found = cookbook.problems(this.recipe, this.answers, this.taken());
 		for (const { name, kind } of this.recipe.questions)
 			if (criteria.KINDS.includes(kind) && this.answers[name].some(value => !criteria.usable(kind, value)))
 				found[name] = _('One of these cannot be used.');
@@ -140,9 +140,15 @@ return view.extend(configured.view(_('Recipes'), {
 		]);
 	},
 
+	taken() {
+		return uci.sections(CONFIG).map(section => section['.name']);
+	},
+
 	cook() {
-		const taken = uci.sections(CONFIG).map(section => section['.name']);
-		return cookbook.cook(this.recipe, this.answers, taken, stored.exemptions(uci.get(CONFIG, stored.GLOBAL)));
+		const known = uci.sections(CONFIG, 'device').map(section => ({
+			name: section['.name'], addresses: [ ...L.toArray(section.mac), ...L.toArray(section.ip) ]
+		}));
+		return cookbook.cook(this.recipe, this.answers, this.taken(), stored.exemptions(uci.get(CONFIG, stored.GLOBAL)), known);
 	},
 
 	write() {

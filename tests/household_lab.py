@@ -1,0 +1,223 @@
+"""A household as the recipes have it: devices at a bridge, a router with two WANs, and servers. TCP and UDP, IPv4 and IPv6.
+
+In: the router's namespace, and sections of its network's configuration. Out: connections, which WAN carried them, and what
+class their packets had when they arrived. Nothing here uses the code under test.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kernel_lab import Namespace
+from network_lab import Entry, Host, table
+
+DEVICES = ("ana_tablet", "tom_laptop", "printer", "camera", "visitor")
+SERVERS = ("video", "film", "call", "swarm", "old", "social", "reddit", "game", "other")
+"""What the servers of the world are for. Each has an address of its own in both families."""
+WANS = {"wan": ("203.0.113.1", "2001:db8:1::1"), "wan2": ("198.51.100.1", "2001:db8:2::1")}
+"""The router's addresses on its two WANs; the world's end with .80 and ::80."""
+HOME = ("192.168.1.", "fd00:1::")
+PORTS = {"tcp": 443, "udp": 4000}
+NUMBERS = {"tcp": 6, "udp": 17}
+
+# What a zone with masq and masq6 does. WAN 1's IPv6 goes without NAT, as usual.
+_NAT = """
+table inet nat {
+  chain out {
+    type nat hook postrouting priority srcnat;
+    oifname { "wan", "wan2" } meta nfproto ipv4 masquerade
+    oifname "wan2" meta nfproto ipv6 masquerade
+  }
+}
+"""
+# Counts the data that arrives at a host by class. Acknowledgements come when they like.
+_CLASSES = """
+table inet seen {
+  counter ef {}
+  counter cs1 {}
+  counter plain {}
+  chain arrived {
+    type filter hook input priority 0;
+    meta l4proto != { tcp, udp } return
+    meta l4proto tcp tcp flags & psh == 0 return
+    ip dscp ef counter name ef return
+    ip6 dscp ef counter name ef return
+    ip dscp cs1 counter name cs1 return
+    ip6 dscp cs1 counter name cs1 return
+    counter name plain
+  }
+}
+"""
+
+
+@dataclass
+class Connection:
+    """A connection that a device opened: what netifyd would see of it, and the means to speak over it."""
+
+    device: Host
+    index: int
+    kind: str
+    local: str
+    local_port: int
+    other: str
+    other_port: int
+
+    def alive(self, seconds: float = 0.5) -> bool:
+        """Have one byte echoed. A refusal ends it at once, a packet that is dropped after `seconds`."""
+        return bool(self.device.do("talk", self.index, seconds))
+
+
+class Household:
+    """The devices `DEVICES`, with the router, its two WANs and the world behind them."""
+
+    def __init__(self, router: Namespace, folder: Path, macs: Mapping[str, str]) -> None:
+        """`macs`: what MAC addresses devices have, by name."""
+        self.router = router
+        self.devices = {name: Host(router) for name in DEVICES}
+        self.world = Host(router)
+        self._labels = folder / "labels" / "etc" / "xtables" / "connlabel.conf"
+        self._labels.parent.mkdir(parents=True)
+        self._labels.touch()
+        router.run(
+            "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv4.conf.all.rp_filter=0",
+            "net.ipv4.conf.default.rp_filter=0", "net.netfilter.nf_conntrack_udp_timeout=3600",
+        )  # fmt: skip
+        router.run("ip", "link", "add", "br-lan", "type", "bridge")
+        self._up(router, "br-lan", f"{HOME[0]}1/24", f"{HOME[1]}1/64")
+        for number, (name, host) in enumerate(self.devices.items(), 20):
+            self._join(host, f"lan{number}", "eth0")
+            router.run("ip", "link", "set", f"lan{number}", "master", "br-lan", "up")
+            if name in macs:
+                host.namespace.run("ip", "link", "set", "eth0", "address", macs[name])
+            self._up(host.namespace, "eth0", f"{HOME[0]}{number}/24", f"{HOME[1]}{number}/64")
+            for version, gate in ((4, f"{HOME[0]}1"), (6, f"{HOME[1]}1")):
+                host.namespace.run("ip", f"-{version}", "route", "add", "default", "via", gate)
+            host.namespace.nft(_CLASSES)
+        self._world()
+        router.nft(_NAT)
+
+    def _world(self) -> None:
+        outside = self.world.namespace
+        outside.run("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0")
+        for name, (four, six) in WANS.items():
+            self._join(self.world, name, name)
+            self._up(self.router, name, f"{four}/24", f"{six}/64")
+            self._up(outside, name, f"{four[:-1]}80/24", f"{six[:-1]}80/64")
+        for number in range(len(SERVERS)):
+            outside.run("ip", "addr", "add", f"198.18.0.{number + 1}/32", "dev", "lo")
+            outside.run("ip", "addr", "add", f"2001:db8:f::{number + 1}/128", "dev", "lo", "nodad")
+        outside.run("ip", "link", "set", "lo", "up")
+        outside.run("ip", "-6", "route", "add", "fd00:1::/64", "via", WANS["wan"][1])
+        self.routes("wan", "main", "main")
+        outside.nft(_CLASSES)
+        # Each by its address: a UDP server at any address answers from that of the way back.
+        for version in (4, 6):
+            for kind, port in PORTS.items():
+                for name in SERVERS:
+                    self.world.do("serve", kind, version, port, self.server(name, version))
+
+    def _join(self, host: Host, card: str, inside: str) -> None:
+        pid = str(host.namespace.pid)
+        self.router.run("ip", "link", "add", card, "type", "veth", "peer", "name", inside, "netns", pid)
+
+    @staticmethod
+    def _up(namespace: Namespace, card: str, *addresses: str) -> None:
+        namespace.run("ip", "link", "set", card, "up")
+        for address in addresses:
+            namespace.run("ip", "addr", "add", address, "dev", card, *(["nodad"] if ":" in address else []))
+
+    def close(self) -> None:
+        for host in (*self.devices.values(), self.world):
+            host.close()
+
+    # -- the network's configuration ---------------------------------------------------------------------------------------
+
+    def routes(self, card: str, table4: str, table6: str) -> None:
+        """What netifd does when the interface comes up: its default routes, in the tables of `ip4table` and `ip6table`."""
+        four, six = WANS[card]
+        self.router.run("ip", "route", "replace", "default", "via", four[:-1] + "80", "dev", card, "table", table4)
+        self.router.run("ip", "-6", "route", "replace", "default", "via", six[:-1] + "80", "dev", card, "table", table6)
+
+    def network(self, uci: str) -> tuple[str, str]:
+        """What netifd does with sections `interface`, `rule` and `rule6`. Returns WAN 2's tables."""
+        tables = {}
+        for kind, body in re.findall(r"^config (\w+) '\w+'\n((?:\t.*\n)*)", uci, re.MULTILINE):
+            options = dict(re.findall(r"^\toption (\w+) '(.*)'$", body, re.MULTILINE))
+            if kind in ("rule", "rule6"):
+                version = "-6" if kind == "rule6" else "-4"
+                self.router.run("ip", version, "rule", "add", "fwmark", options["mark"], "lookup", options["lookup"])
+            tables.update({name: value for name, value in options.items() if name in ("ip4table", "ip6table")})
+        self.routes("wan2", tables["ip4table"], tables["ip6table"])
+        return tables["ip4table"], tables["ip6table"]
+
+    def down(self, card: str) -> None:
+        """`ifdown`: the kernel takes the routes with it, and the IPv6 addresses."""
+        self.router.run("ip", "link", "set", card, "down")
+
+    def up(self, card: str, table4: str, table6: str) -> None:
+        """`ifup`."""
+        self.router.run("ip", "link", "set", card, "up")
+        self.router.run("ip", "addr", "replace", f"{WANS[card][1]}/64", "dev", card, "nodad")
+        self.routes(card, table4, table6)
+
+    # -- connections ---------------------------------------------------------------------------------------------------------
+
+    def mac(self, device: str) -> str:
+        links = json.loads(self.devices[device].namespace.run("ip", "-j", "link", "show", "eth0"))
+        return str(links[0]["address"])
+
+    @staticmethod
+    def local(device: str, version: int) -> str:
+        return f"{HOME[0] if version == 4 else HOME[1]}{20 + DEVICES.index(device)}"
+
+    @staticmethod
+    def server(name: str, version: int) -> str:
+        number = SERVERS.index(name) + 1
+        return f"198.18.0.{number}" if version == 4 else f"2001:db8:f::{number}"
+
+    def open(self, device: str, server: str, kind: str, version: int) -> Connection:
+        """Open a connection that has to work: a byte is echoed."""
+        host, other = self.devices[device], self.server(server, version)
+        index, port = host.do("open", kind, version, other, PORTS[kind])
+        return Connection(host, index, kind, self.local(device, version), port, other, PORTS[kind])
+
+    def every(self, device: str, server: str, kinds: Sequence[str] = ("tcp", "udp")) -> list[Connection]:
+        """Connections of all kinds, over IPv4 and IPv6."""
+        return [self.open(device, server, kind, version) for kind in kinds for version in (4, 6)]
+
+    def reaches(self, device: str, server: str, kind: str, version: int, seconds: float = 0.5) -> bool:
+        """Whether a new connection works."""
+        return bool(self.devices[device].do("tries", kind, version, self.server(server, version), PORTS[kind], seconds))
+
+    def entry(self, connection: Connection) -> Entry:
+        """Its entry in the router's conntrack table."""
+        ends = (connection.local, connection.other, str(connection.local_port), str(connection.other_port))
+        found = [e for e in table(self.router, self._labels) if e.protocol == connection.kind and e.original == ends]
+        assert len(found) == 1, found
+        return found[0]
+
+    def wan(self, connection: Connection) -> str:
+        """The WAN that carries it: which of the router's addresses the world answers to, or without NAT none of them."""
+        answered = self.entry(connection).reply[1]
+        return "wan2" if answered in WANS["wan2"] else "wan"
+
+    @staticmethod
+    def classes(host: Host) -> dict[str, int]:
+        """Packets that have arrived at a host, by class."""
+        listed = json.loads(host.namespace.run("nft", "-j", "list", "counters"))["nftables"]
+        return {entry["counter"]["name"]: entry["counter"]["packets"] for entry in listed if "counter" in entry}
+
+
+@contextmanager
+def household(router: Namespace, folder: Path, macs: Mapping[str, str]) -> Iterator[Household]:
+    """The household around a router's namespace; gone with the end of the block."""
+    made = Household(router, folder, macs)
+    try:
+        yield made
+    finally:
+        made.close()

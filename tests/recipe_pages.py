@@ -1,0 +1,91 @@
+"""What docs/recipes.md prints, to be used as it is printed: policies, rules, files, and the network's configuration.
+
+In: the page. Out: its recipes by their titles. A test that takes them from here cannot differ from what a person copies.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = "netify-proc-flow-actions"
+
+
+def _named(text: str, folder: str) -> dict[str, str]:
+    """The files of a folder whose names stand above their blocks."""
+    return dict(re.findall(rf"^`{folder}/([\w./-]+)`:\n\n```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One section of the page."""
+
+    title: str
+    text: str
+
+    def blocks(self, language: str) -> list[str]:
+        return re.findall(rf"^```{language}\n(.*?)^```$", self.text, re.MULTILINE | re.DOTALL)
+
+    @property
+    def uci(self) -> str:
+        (body,) = self.blocks("uci")
+        return body
+
+    @property
+    def json(self) -> dict[str, Any]:
+        (body,) = self.blocks("json")
+        found: dict[str, Any] = json.loads(body)
+        return found
+
+    @property
+    def rules(self) -> dict[str, str]:
+        """Name to contents of what is in /etc/nftables.d."""
+        return _named(self.text, "/etc/nftables.d")
+
+    @property
+    def lists(self) -> dict[str, str]:
+        """Name to contents of what is in netifyd's folder."""
+        return _named(self.text, "/etc/netifyd")
+
+    @property
+    def network(self) -> str:
+        """What to add to /etc/config/network; "" for most recipes."""
+        return next((body for body in self.blocks("text") if body.startswith("config interface")), "")
+
+
+def _parts() -> list[str]:
+    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    return re.split(r"^## ", text, flags=re.MULTILINE)
+
+
+def recipes() -> dict[str, Recipe]:
+    """All recipes, in the order of the page."""
+    found = {}
+    for part in _parts()[1:]:
+        title, _, text = part.partition("\n")
+        found[title] = Recipe(title, text)
+    return found
+
+
+def script() -> str:
+    """`/etc/nftables.d/nfa.sh`, which loads the rules."""
+    return _named(_parts()[0], "/etc/nftables.d")["nfa.sh"]
+
+
+def merged(chosen: Iterable[Recipe]) -> dict[str, Any]:
+    """One JSON file of what several recipes print."""
+    found: dict[str, Any] = {}
+    for recipe in chosen:
+        for name, value in recipe.json.items():
+            if isinstance(value, dict):
+                found.setdefault(name, {}).update(value)
+            elif isinstance(value, list):
+                found[name] = list(dict.fromkeys([*found.get(name, []), *value]))
+            else:
+                found[name] = value
+    return found
