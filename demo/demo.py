@@ -36,6 +36,8 @@ from nfa.compiler.base.report import printable  # noqa: E402
 from nfa.daemon.bus.control import call  # noqa: E402
 
 POLICY = HERE / "policy.json"
+LOG = "/tmp/nfa-demo-log"
+"""The folder of the log in it."""
 SPEED = int(os.environ.get("NFA_DEMO_SPEED", "8"))
 """How many times faster than it happened the stream is; the tests are in a hurry."""
 PATIENCE = 120
@@ -114,6 +116,8 @@ def story(folder: Path) -> None:
     recording, source, control = folder / "evening.bin", f"unix://{folder}/netifyd.sock", str(folder / "control.sock")
     recording.write_bytes(b"".join(map(frame, records)))
     expected = predicted(records)
+    config = folder / "policy.json"  # as it is, but for the folder of the log
+    config.write_text(POLICY.read_text().replace(LOG, str(folder / "log")))
 
     headline(1, "The policy: demo/policy.json")
     policy()
@@ -123,7 +127,7 @@ def story(folder: Path) -> None:
     say(f"""{len(records)} records, {flows} of them flows, {SPEED} times faster than they happened. netifyd looks into packets
         and tells who talks to whom, with which protocol and application; nfa compares each flow with the policy. The numbers
         are elements of the kernel's sets, IPv4 and IPv6 together.""")
-    daemon_command = ["run", "-v", "-c", str(POLICY), "-s", source, "--state-dir", str(folder), "--control", control]
+    daemon_command = ["run", "-v", "-c", str(config), "-s", source, "--state-dir", str(folder), "--control", control]
     replay_command = ["replay", str(recording), "--listen", source, "--speed", str(SPEED), "--linger", "60"]
     with nfa(folder / "replay.log", *replay_command) as replay, nfa(folder / "nfa.log", *daemon_command) as daemon:
         watch(folder / "nfa.log", control, len(records), (replay, daemon))
@@ -144,7 +148,7 @@ def story(folder: Path) -> None:
 
         headline(7, "Why did that flow match? nfa explain")
         weak = next(r for r in records if r["type"] == "flow" and r["flow"].get("ssl", {}).get("version") == "0x0302")
-        explain = [sys.executable, "-m", "nfa", "explain", "-c", str(POLICY), "--state-dir", str(folder)]
+        explain = [sys.executable, "-m", "nfa", "explain", "-c", str(config), "--state-dir", str(folder)]
         show(tool(*explain, given=json.dumps(weak)))
 
         headline(8, "Does the kernel hold what the policy says?")
