@@ -35,8 +35,8 @@ def note(file: str, name: str) -> None:
         written.write(name + "\n")
 
 
-def faulty(callback: Callable[..., object]) -> Callable[..., object]:
-    """A callback that raises the first time, before it does anything."""
+def faulty(callback: Callable[..., object], pause: float = PAUSE) -> Callable[..., object]:
+    """A callback that raises the first time, before it does anything, if the last fault was `pause` seconds ago."""
     name = callback.__qualname__
     if name not in registered:
         registered.add(name)
@@ -44,7 +44,7 @@ def faulty(callback: Callable[..., object]) -> Callable[..., object]:
 
     def call(*arguments: object) -> object:
         global last
-        if name not in raised and time.monotonic() >= last + PAUSE and not (FOLDER / "end").exists():
+        if name not in raised and time.monotonic() >= last + pause and not (FOLDER / "end").exists():
             last = time.monotonic()
             raised.add(name)
             note("raised", name)
@@ -68,7 +68,7 @@ class Faulty(Dispatcher):
         super().step(faulty(callback))
 
     def guard(self, callback: Any, *arguments: object) -> bool:
-        return super().guard(faulty(callback), *arguments)
+        return super().guard(faulty(callback, 0.0), *arguments)  # it may be called but once
 
     def turn(self, longest: int = 100) -> int:
         """A turn, before which a timer is due that has yet to raise and does not come by itself."""

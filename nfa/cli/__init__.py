@@ -47,6 +47,17 @@ examples:
 exit codes: 0 success, 1 failure (check: errors were found), 2 wrong usage"""
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """argparse's own asks shutil for the width of the terminal: half a megabyte in each compilation."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            width = int(os.environ["COLUMNS"])
+        except (KeyError, ValueError):
+            width = os.get_terminal_size(1).columns if os.isatty(1) else 80
+        super().__init__(prog, width=max(20, width - 2))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -54,13 +65,18 @@ def main(arguments: list[str] | None = None) -> int:
         prog="nfa",
         description="Flow actions: turn what netifyd detects into elements of nftables sets and ipsets, and into log files.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     parser.add_argument("--version", action="version", version=f"nfa {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(
+        dest="command",
+        metavar="COMMAND",
+        required=True,
+        prog=parser.prog,  # else argparse loads half a megabyte to find it out
+    )
     chosen = next((word for word in arguments if not word.startswith("-")), "")
     for name, help_text in COMMANDS.items():
-        sub = commands.add_parser(name, help=help_text, formatter_class=argparse.RawDescriptionHelpFormatter)
+        sub = commands.add_parser(name, help=help_text, formatter_class=_Help)
         if name == chosen:
             module = importlib.import_module(f"nfa.cli.{_MODULES.get(name, name)}")
             module.add_arguments(sub)

@@ -87,6 +87,7 @@ def test_each_callback_may_fail(lab: Lab, tmp_path: Path, monkeypatch: pytest.Mo
             lab.netifyd.send(flow(other=f"198.18.{sent >> 8}.{sent & 255}"))
         daemon.status()
         lab.namespace.attempt("nft", "delete element inet nfa n.v4 { 198.18.0.1 }")
+        lab.namespace.attempt("ip", "address", ("add", "del")[rounds % 2], "198.51.100.1/32", "dev", "lo")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as reader:
             reader.settimeout(PATIENCE)
             with suppress(ConnectionRefusedError, FileNotFoundError):  # a reload has just closed it, or not yet opened it

@@ -118,6 +118,8 @@ RUNS = {
     "matches": (["--control", "NOWHERE"], 1),
     "elements": (["--control", "NOWHERE"], 1),
     "flush": (["--control", "NOWHERE", "l"], 1),
+    "adopt": (["--control", "NOWHERE"], 1),
+    "devices": (["--control", "NOWHERE"], 1),
     "pause": (["--control", "NOWHERE", "l", "30m"], 1),
     "resume": (["--control", "NOWHERE", "l"], 1),
     "reload": (["--control", "NOWHERE"], 1),

@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Union
 
-import pyparsing as pp
-
+from ..base.parsing import pp
 from .attributes import COMPACT
 
 MAX_DEPTH = 50
