@@ -148,7 +148,8 @@ def test_a_list_has_the_same_digest_in_every_compilation(tmp_path: Path) -> None
     (tmp_path / "categories.d" / "50-mine.conf").write_text("".join(f"dom:h{number}.example\n" for number in range(50)))
     (tmp_path / "policy.json").write_text(json.dumps(config_of({"a": "category == 'mine';"})))
     program = (
-        "import sys; from nfa.compiler.compile import *; from nfa.compiler.config.sources import Sources\n"
+        "import sys; from nfa.compiler.compile import *; from nfa.compiler.assemble import image_of\n"
+        "from nfa.compiler.config.sources import Sources\n"
         "paths = Paths(sys.argv[1], sys.argv[1])\n"
         "made, _ = compile_policy(Sources(files=(sys.argv[1] + '/policy.json',)), paths, look=False)\n"
         "print(sorted((t['name'], t['cause']) for t in image_of(made)['targets']))"

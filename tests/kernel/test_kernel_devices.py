@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def test_a_block_of_a_device_holds_for_every_address_that_it_has(lab: Lab, names
     devices = {"tablet": {"mac": mac_of(lan.home)}}
     lab.start(policy({"t": BLOCK}, "local_ip == @tablet;", devices=devices))
     for address in (HOME[4], *SIX):
-        assert speak(lan.home, address, AWAY[6 if ":" in address else 4]), "nothing is blocked yet"
+        eventually(partial(speak, lan.home, address, AWAY[6 if ":" in address else 4]), what="nothing is blocked yet")
     neighbours(lab, HOME[4], *SIX)
     namespace.nft(RULES)
     lab.feed(flow(local=HOME[4], other=AWAY[4], local_mac=ROUTER), *map(video, SIX), video("fd00:1::99"))
