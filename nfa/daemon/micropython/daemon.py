@@ -81,17 +81,10 @@ class MicroDaemon(Loop):
         healing = Healing(registry, sets, log.say, attach)
         super().__init__(log, dispatcher, Client(source), engine, registry, healing, listener)
         self.decoder = "json of MicroPython"
-        clock = int(time.time())
-        info = {
-            "generation": 1,
-            "loaded_at": clock,
-            "failed_at": None,
-            "compiling": None,
-            "files": data["files"],
-            "image": image,
-        }
-        info["errors"], info["warnings"] = data["errors"], data["warnings"]
-        info["reports"] = data["reports"]
+        info = status.no_policy(data["files"])
+        info["generation"], info["loaded_at"], info["image"] = 1, int(time.time()), image
+        for name in ("errors", "warnings", "reports"):
+            info[name] = data[name]
         self.loader = self.news = self.pauses = _Facts(info)
         self._signals = -1
         self._room_told = -60.0
