@@ -360,9 +360,7 @@ class Engine:
     def _pop_held(self, digest: int) -> "Held | None":
         """Return what a flow holds, and forget it."""
         held: Held | None = self.flows.young.pop(digest, None)
-        if held is None and (self.flows.older or self._ending):
-            return self._pop_former(digest)
-        return held
+        return self._pop_former(digest) if held is None and (self.flows.older or self._ending) else held
 
     def _pop_former(self, digest: int) -> "Held | None":
         """Return what a flow holds that was not heard of for a while, and forget it."""
