@@ -108,7 +108,7 @@ def test_the_connections_of_an_exempt_printer_are_not_touched(lab: Lab, namespac
     config = policy({"t": BLOCK}, devices={"printer": {"ip": HOME[4], "mac": mac_of(lan.home)}}, exemptions=["@printer"])
     lab.start(config)
     for address in SIX:
-        assert speak(lan.home, address, AWAY[6])
+        eventually(partial(speak, lan.home, address, AWAY[6]), what="the server answers")
     neighbours(lab, *SIX)
     namespace.nft(RULES)
     status = lab.feed(flow(local=HOME[4], other=AWAY[4], local_mac=""), *map(video, SIX), video("fd00:1::99"))
