@@ -11,6 +11,7 @@ from ..image import cpython as image
 from .base.dispatcher import NEVER
 from .base.findings import Found, finding
 from .bus.calls import Refused
+from .bus.status import no_policy
 from .bus.ubus import INVALID_ARGUMENT, OK, UNKNOWN_ERROR
 from .engine.policy import Policy
 from .processes.child import Job
@@ -90,22 +91,8 @@ class Loader:
 
     def __init__(self, daemon: "Host") -> None:
         self._daemon = daemon
-        self.info: dict[str, Any] = {
-            "generation": 0,
-            "loaded_at": None,
-            "failed_at": None,
-            "compiling": None,
-            "files": daemon.settings["files"],
-            "errors": 0,
-            "warnings": 0,
-            "reports": [],
-            "last_good": [],
-            "watched": [],
-        }
-        """What `status` tells of the policy. `compiling`: since when the compiler has been running, epoch seconds.
-
-        `last_good`: kind and name of each section in its last good version; `watched`: see `Watched.files`.
-        """
+        self.info = no_policy(daemon.settings["files"])
+        """What `status` tells of the policy."""
         self.wanted = True
         """The configuration is to be compiled."""
         self.adopts = False

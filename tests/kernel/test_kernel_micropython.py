@@ -73,11 +73,14 @@ GROWTH = 0.5e6
 class Micro(Daemon):
     """`micropython -m nfa.daemon.micropython`, as a process of the namespace, with an image that was compiled there."""
 
-    def __init__(self, namespace: Namespace, folder: Path, source: str, config: object, micropython: MicroPython) -> None:
+    def __init__(
+        self, namespace: Namespace, folder: Path, source: str, config: object, micropython: MicroPython, options: Sequence[str]
+    ) -> None:
+        """`options`: of the compiler."""
         self.config, self.control, self.errors = folder / "nfa.json", folder / "control.sock", folder / "stderr"
         self.configure(config)
         image = folder / "policy.img"
-        compiler = [sys.executable, "-m", "nfa", "compile", "--no-uci", "-c", str(self.config), "--state-dir", str(folder)]
+        compiler = [sys.executable, "-m", "nfa", "compile", *options, "-c", str(self.config), "--state-dir", str(folder)]
         namespace.run(*compiler, "--micropython", "-o", str(image), "-s", source)
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
@@ -103,7 +106,8 @@ class MicroLab(Lab):
 
     def launch(self, config: object, **more: Any) -> Daemon:
         source = more.pop("source", self.netifyd.uri)
-        self.daemons.append(Micro(self.namespace, self.folder, source, config, self._micropython))
+        options = more.pop("options", ("--no-uci",))
+        self.daemons.append(Micro(self.namespace, self.folder, source, config, self._micropython, options))
         self._sent = 0
         return self.daemon
 
@@ -220,6 +224,31 @@ def test_status_can_be_asked_for_with_the_usual_command(micro: MicroLab) -> None
     status = micro.daemon.status()
     assert (status["source"]["decoder"], status["ubus"]["state"]) == ("json of MicroPython", "not there")
     assert status["policy"]["image"] == str(micro.folder / "policy.img")
+
+
+def test_devices_are_known_by_what_the_kernel_and_a_dhcp_server_tell(micro: MicroLab, tmp_path: Path) -> None:
+    """A tablet that is blocked would go on with its IPv6 addresses, and a device known by its name would never be blocked."""
+    six, seven, later = "fd00:1::21", "fd00:1::22", "fd00:1::23"
+    run = micro.namespace.run
+    for command in ("add lan type veth peer name far", "set far up", "set lan up"):
+        run("ip", "link", *command.split())
+    run("ip", "neigh", "add", six, "lladdr", "02:aa:00:00:00:01", "dev", "lan", "nud", "reachable")
+    leases = tmp_path / "leases"
+    leases.write_text(f"1789046852 104181145 {seven} Anns-Phone 00:01:00:01\n")
+    (tmp_path / "dhcp").write_text(f"config dnsmasq\n\toption leasefile '{leases}'\n")
+    (tmp_path / "netify-proc-flow-actions").write_text("")
+    devices = {"tablet": {"mac": "02:aa:00:00:00:01"}, "phone": {"name": "anns-phone"}}
+    config = policy({"n": nftset("n", "local_addr", ttl=600)}, "local_device;", devices=devices)
+    daemon = micro.start(config, options=("-u", str(tmp_path)))
+    daemon.until(lambda status: (status["devices"]["neighbours"], status["devices"]["leases"]) == (1, 1), "both are known")
+    micro.feed(*[flow(local=address, other="2001:db8::1", local_mac="") for address in (six, seven, later, "fd00:1::24")])
+
+    def found() -> set[str]:
+        return {key[0] for key in micro.namespace.nft_set("nfa n.v6").keys}
+
+    assert found() == {six, seven}
+    run("ip", "neigh", "add", later, "lladdr", "02:aa:00:00:00:01", "dev", "lan", "nud", "reachable")
+    eventually(lambda: found() == {six, seven, later}, what="the flow of an address that is learnt later")
 
 
 def test_it_connects_again(micro: MicroLab) -> None:

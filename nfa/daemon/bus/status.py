@@ -65,6 +65,26 @@ NO_DEVICES = {"configured": 0, "neighbours": 0, "leases": 0, "changes": 0, "drop
 """What `devices` is as long as nobody learns their addresses."""
 
 
+def no_policy(files: list[str]) -> "Data":
+    """Return what `policy` tells before there is one: whoever loads it changes that. `files`: of the configuration.
+
+    `compiling`: since when the compiler has been running, epoch seconds. `last_good`: kind and name of each section in its last
+    good version. `watched`: see `Watched.files`.
+    """
+    return {
+        "generation": 0,
+        "loaded_at": None,
+        "failed_at": None,
+        "compiling": None,
+        "files": files,
+        "errors": 0,
+        "warnings": 0,
+        "reports": [],
+        "last_good": [],
+        "watched": [],
+    }
+
+
 def memory() -> dict[str, int]:
     """Return the resident memory now and at its highest, in kB; 0 where /proc does not tell."""
     found = {"rss_kb": 0, "peak_kb": 0}
@@ -221,7 +241,7 @@ def targets(daemon: "Reporting") -> "Data":
 
 def _in_last_good(daemon: "Reporting", kind: str) -> "list[str]":
     """Return the names of the sections of a kind that have an error and are in their last good version."""
-    return [row["name"] for row in daemon.loader.info.get("last_good", ()) if row["kind"] == kind]
+    return [row["name"] for row in daemon.loader.info["last_good"] if row["kind"] == kind]
 
 
 def _why_not(target: "Data", bound: "Any") -> tuple[str, str]:

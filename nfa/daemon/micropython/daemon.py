@@ -39,6 +39,8 @@ if MYPY:
 
 KEPT_BYTES = 32
 """Bytes of a record that is kept for an edge of a schedule, for each flow that may be remembered: they are not packed here."""
+RECENT = 64 << 10
+"""Bytes of the latest records that are kept if the policy has devices: an address may be learnt just after its first flow."""
 COLLECT = 224 << 10
 """Bytes after which what is no longer used is collected: the heap then does not grow to all of its size."""
 BIG = 4096
@@ -76,22 +78,17 @@ class MicroDaemon(Loop):
         dispatcher = Dispatcher(log)
         sets = Sets(log.say, self.tell)
         registry = Registry(sets, None, log.say, self.tell, insist=dispatcher.insist)
-        engine = Engine(registry.refresh, registry.release, recent=1, kept_bytes=KEPT_BYTES, spare=0)
+        engine = Engine(
+            registry.refresh, registry.release, recent=1, kept_bytes=KEPT_BYTES, spare=RECENT if data["devices"] else 0
+        )
         listener = Control(control, self.call, listen_unix, remove_unix, MAX_REQUEST)
         healing = Healing(registry, sets, log.say, attach)
         super().__init__(log, dispatcher, Client(source), engine, registry, healing, listener)
         self.decoder = "json of MicroPython"
-        clock = int(time.time())
-        info = {
-            "generation": 1,
-            "loaded_at": clock,
-            "failed_at": None,
-            "compiling": None,
-            "files": data["files"],
-            "image": image,
-        }
-        info["errors"], info["warnings"] = data["errors"], data["warnings"]
-        info["reports"] = data["reports"]
+        info = status.no_policy(data["files"])
+        info["generation"], info["loaded_at"], info["image"] = 1, int(time.time()), image
+        for name in ("errors", "warnings", "reports"):
+            info[name] = data[name]
         self.loader = self.news = self.pauses = _Facts(info)
         self._signals = -1
         self._room_told = -60.0

@@ -27,6 +27,16 @@ GROUPS = [
     {"name": "guests", "ips": ["192.168.4.0/24", "2001:db8:4::/46"], "macs": ["02:00:5e:10:00:14"]},
     {"name": "nobody", "ips": ["10.255.255.1"], "macs": ["0a:00:00:00:00:01"]},
 ]
+DEVICES = {
+    "devices": {
+        "tablet": {"mac": "02:00:5e:10:00:14"},
+        "printer": {"ip": ["192.168.4.20", "2001:db8:4::/46"]},
+        "phone": {"name": "anns-phone"},
+        "watch": {"mac": "02:00:5e:10:00:15"},
+    },
+    "groups": {"rooms": {"device": ["tablet", "printer"]}, "away": {"device": "watch"}},
+}
+"""What the expressions of `expression_samples` name."""
 MANY = [[1]] * 65
 ODD = (
     None, True, False, -1, 0, 1, 17, 70000, 4.0, 1.0, 17.5, 1e300, 1 << 70, -(1 << 65), "x:", "", "0x11", "１２", "0x1_1",
@@ -90,14 +100,14 @@ def odd_records() -> Iterator[bytes]:
 def config(seed: int, actions: int) -> dict[str, Any]:
     rng = Random(seed)
     rows = {f"a{number:02}": action(rng) for number in range(actions)}
-    made = {"version": 1, "timezone": "UTC", "targets": TARGETS, "actions": rows}
+    made = {"version": 1, "timezone": "UTC", "targets": TARGETS, "actions": rows} | DEVICES
     return made | ({"exemptions": [f"{tree(rng, 1)};"]} if seed & 1 else {})
 
 
 def each(texts: list[str]) -> dict[str, Any]:
     """A policy with an action for each expression."""
     rows = {f"e{number}": {"criteria": f"{text};", "targets": ["nftset.flow"]} for number, text in enumerate(texts)}
-    return {"version": 1, "targets": TARGETS, "actions": rows}
+    return {"version": 1, "targets": TARGETS, "actions": rows} | DEVICES
 
 
 @pytest.fixture(autouse=True)
