@@ -100,7 +100,12 @@ def test_a_broker_that_lets_in_and_takes_nothing_is_called_less_and_less_often(q
         broker.poison = b""
         feed(target, record(100))
         bench.pass_time(70)
-        bench.until(lambda: 100 in flows(broker))
+
+        def heard() -> bool:
+            bench.pass_time(0.05)  # an attempt that a busy machine was too slow for is followed by another
+            return 100 in flows(broker)
+
+        bench.until(heard)
         bench.pass_time(module.STABLE + 1)
         bench.until(lambda: bench.said[-1][1].endswith("works again"))
 
