@@ -1,4 +1,6 @@
-"""pyparsing without what it offers for tests: its module for them loads unittest, most of a megabyte of a small router.
+"""pyparsing without two of its modules, which nothing here uses and which take a megabyte of a small router.
+
+The one for tests loads unittest, the one of ready-made expressions loads datetime.
 
 Out: `pp`, the package.
 """
@@ -8,15 +10,21 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
-_TESTING = "pyparsing.testing"
-_missing = ModuleType(_TESTING)
-_missing.pyparsing_test = None  # type: ignore[attr-defined]  # the one name that pyparsing takes from it
-if "pyparsing" not in sys.modules:
-    sys.modules[_TESTING] = _missing
+_NAMES: dict[str, dict[str, object]] = {
+    "pyparsing.testing": {"pyparsing_test": None},
+    "pyparsing.common": {"pyparsing_common": None, "_builtin_exprs": []},
+}
+"""Modules, and what pyparsing itself takes from them."""
+_missing: dict[str, ModuleType] = {}
+for _name, _taken in _NAMES.items():
+    if "pyparsing" not in sys.modules:
+        _missing[_name] = sys.modules[_name] = ModuleType(_name)
+        vars(_missing[_name]).update(_taken)
 
-import pyparsing as pp  # noqa: E402 (what stands in for its module comes first)
+import pyparsing as pp  # noqa: E402 (what stands in for its modules comes first)
 
-if sys.modules.get(_TESTING) is _missing:
-    del sys.modules[_TESTING]  # whoever needs it loads the real one
+for _name, _module in _missing.items():
+    if sys.modules.get(_name) is _module:
+        del sys.modules[_name]  # whoever needs it loads the real one
 
 __all__ = ["pp"]
