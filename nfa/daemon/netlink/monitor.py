@@ -8,7 +8,7 @@ import errno
 import socket
 import struct
 
-from ..base.portable import LATER, SO_RCVBUF, Struct, bind_netlink, decode, receive
+from ..base.portable import SO_RCVBUF, Struct, bind_netlink, decode
 from .ipset import IPSET_ATTR_DATA, IPSET_ATTR_PROTOCOL, IPSET_ATTR_SETNAME, NFNL_SUBSYS_IPSET
 from .nftables import (
     NFTA_DATA_VALUE,
@@ -18,7 +18,7 @@ from .nftables import (
     NFTA_SET_ELEM_LIST_SET,
     NFTA_SET_ELEM_LIST_TABLE,
 )
-from .socket import MAX_ANSWER, NETLINK_ADD_MEMBERSHIP, SOL_NETLINK, open_socket
+from .socket import NETLINK_ADD_MEMBERSHIP, SOL_NETLINK, Listener, open_socket
 from .wire import (
     ATTRIBUTE,
     HEADER,
@@ -55,7 +55,7 @@ _ELEMENT = Struct("=8H")
 """The list of elements, an element, its key and the value in that: length and kind of each."""
 
 
-class Monitor:
+class Monitor(Listener):
     """Listens to what others than the socket `port` do to nftables. `lost` counts what was missed: anything may have been."""
 
     def __init__(self, port: int, attach: "Callable[[socket.socket, int, set[str]], None] | None" = None) -> None:
@@ -63,10 +63,7 @@ class Monitor:
         self._port = port
         self._attach = attach
         self._tables: set[str] = set()
-        self.lost = 0
-        self.more = False
-        """The last `read` did not come to the end of what there was."""
-        self._socket = open_socket()
+        super().__init__(open_socket())
         try:
             self._socket.setblocking(False)
             try:
@@ -91,24 +88,10 @@ class Monitor:
     def read(self) -> dict[tuple[int, int, str, str], list[bytes]]:
         """Return what happened, as `events` does. Never waits."""
         found: dict[tuple[int, int, str, str], list[bytes]] = {}
-        self.more = True
-        for _ in range(64):
-            try:
-                data = receive(self._socket, MAX_ANSWER)
-            except OSError as failure:
-                if failure.errno in LATER:
-                    self.more = False
-                    break
-                if failure.errno != errno.ENOBUFS:
-                    raise
-                self.lost += 1
-                continue
+        for data in self.datagrams():
             for what, keys in events(data, self._port).items():
                 found.setdefault(what, []).extend(keys)
         return found
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 def events(data: bytes, port: int) -> dict[tuple[int, int, str, str], list[bytes]]:

@@ -5,10 +5,8 @@ names and addresses (packed, in network order). Sources: linux/rtnetlink.h, linu
 linux/neighbour.h. Answers and notifications have the same messages: RTM_NEW... and RTM_DEL...
 """
 
-import errno
-
-from ..base.portable import LATER, Struct, bind_netlink, decode, receive
-from .socket import MAX_ANSWER, NETLINK_ADD_MEMBERSHIP, SOL_NETLINK, open_socket
+from ..base.portable import Struct, bind_netlink, decode
+from .socket import NETLINK_ADD_MEMBERSHIP, SOL_NETLINK, Listener, open_socket
 from .wire import NLM_F_DUMP, NLM_F_REQUEST, WORD, attribute, attributes, message, messages
 
 NETLINK_ROUTE = 0
@@ -143,15 +141,12 @@ def _hops(data: bytes) -> list[int]:
     return found
 
 
-class Changes:
+class Changes(Listener):
     """Listens to the notifications of some groups. `lost` counts what was missed: what is known must be asked for again."""
 
     def __init__(self, groups: "tuple[int, ...]") -> None:
         """`groups`: RTNLGRP_ numbers. Raises OSError."""
-        self.lost = 0
-        self.more = False
-        """The last `read` did not come to the end of what there was."""
-        self._socket = open_socket(NETLINK_ROUTE)
+        super().__init__(open_socket(NETLINK_ROUTE))
         try:
             self._socket.setblocking(False)
             bind_netlink(self._socket)
@@ -165,20 +160,6 @@ class Changes:
     def read(self, most: int = 64) -> "list[tuple[int, bytes]]":
         """Return (RTM_ kind, payload) of each message in at most `most` datagrams, in order. Never waits. Raises OSError."""
         found: list[tuple[int, bytes]] = []
-        self.more = True
-        for _ in range(most):
-            try:
-                data = receive(self._socket, MAX_ANSWER)
-            except OSError as failure:
-                if failure.errno in LATER:
-                    self.more = False
-                    break
-                if failure.errno != errno.ENOBUFS:
-                    raise
-                self.lost += 1
-                continue
+        for data in self.datagrams(most):
             found.extend([(kind, data[start:end]) for kind, _, _, start, end in messages(data)])
         return found
-
-    def close(self) -> None:
-        self._socket.close()

@@ -11,6 +11,10 @@ from ..base.portable import EBUSY, EINTR, ENFILE, ENOPROTOOPT, ENOSPC, LATER, bi
 from . import ipset
 from .wire import Failure, failures
 
+MYPY = False
+if MYPY:
+    from collections.abc import Iterator
+
 NETLINK_NETFILTER = 12
 SOL_NETLINK = 270
 NETLINK_ADD_MEMBERSHIP = 1
@@ -30,6 +34,34 @@ def open_socket(family: int = NETLINK_NETFILTER) -> socket.socket:
         made: socket.socket = traced.Traced(_AF_NETLINK, socket.SOCK_RAW, family)
         return made
     return socket.socket(_AF_NETLINK, socket.SOCK_RAW, family)
+
+
+class Listener:
+    """A socket of notifications. `lost` counts what was missed, `more`: the last reading did not come to the end."""
+
+    def __init__(self, opened: socket.socket) -> None:
+        self._socket = opened
+        self.lost = 0
+        self.more = False
+
+    def datagrams(self, most: int = 64) -> "Iterator[bytes]":
+        """Yield what waits, up to `most` datagrams. Never waits itself. Raises OSError."""
+        self.more = True
+        for _ in range(most):
+            try:
+                data = receive(self._socket, MAX_ANSWER)
+            except OSError as failure:
+                if failure.errno in LATER:
+                    self.more = False
+                    return
+                if failure.errno != errno.ENOBUFS:
+                    raise
+                self.lost += 1
+                continue
+            yield data
+
+    def close(self) -> None:
+        self._socket.close()
 
 
 class Netlink:

@@ -122,7 +122,7 @@ def previous_keys(record: object, present: int) -> list[int]:
     before = flow.get("digest_prev") if isinstance(flow, dict) else None
     if not isinstance(before, list) or [1 for digest in before[:MAX_RENAMED] if not isinstance(digest, str)]:
         raise BadRecord("types", "digest_prev must be a list of digests")
-    return [key for key in [digest_key(digest) for digest in before[:MAX_RENAMED]] if key != present]
+    return [key for key in earlier_keys(record["flow"]) if key != present]  # type: ignore[index]  # it is one, with a flow
 
 
 def total_bytes(payload: bytes) -> int | None:

@@ -23,7 +23,8 @@ class Leaving:
     def __init__(self, sets: Sets, say: "Say") -> None:
         self._sets = sets
         self._say = say
-        self._slots: list[Slot] = []
+        self._slots: list[tuple[Slot, list[bytes]]] = []
+        """Slots, and which of their elements are left."""
         self._later: list[tuple[Slot, int]] = []
         """Slots whose elements the kernel did not give up, and how often it was asked."""
 
@@ -35,22 +36,22 @@ class Leaving:
     def add(self, slot: Slot, active: "list[Slot]") -> None:
         """A slot goes out of use. `active`: all slots of sets that are in use."""
         slot.siblings = [other for other in active if other is not slot and set_of(other.data) == set_of(slot.data)]
-        if slot.withdraw_all():
-            self._slots.append(slot)
+        count = slot.withdraw_all()
+        if count:
+            self._slots.append((slot, slot.take_dels(count)))
 
     def drain(self, now: int) -> None:
         """Withdraw some elements."""
         if not self._slots:
             return
-        slot = self._slots[0]
-        rest = slot.take_dels(len(slot.dels))
-        self._sets.withdraw(slot, slot.of_no_sibling(rest[:PART]), now)
-        if slot.dels:  # the kernel does not give them up now
-            self._later.append((slot, 1))
+        slot, keys = self._slots[0]
+        part = keys[-PART:]
+        del keys[-PART:]
+        self._sets.withdraw(slot, slot.of_no_sibling(part), now)
+        if not keys:
             self._slots.pop(0)
-        elif len(rest) <= PART:
-            self._slots.pop(0)
-        slot.dels.update(dict.fromkeys(rest[PART:]))
+            if slot.dels:  # the kernel did not give them up
+                self._later.append((slot, 1))
 
     def tick(self, now: int) -> None:
         """Try again what the kernel did not give up. To be called each second."""

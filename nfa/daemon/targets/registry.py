@@ -265,10 +265,14 @@ class Registry:
         return self._leaving_sets.busy or (self.connections is not None and self.connections.busy)
 
     def finish(self, now: int) -> None:
-        """Commit all changes now, however many there are."""
-        self.commit(now)
-        while self._leaving_sets.busy or self._leaving or (self.connections is not None and self.connections.more):
+        """Commit all changes now, however many there are, but for connections that the kernel does not let change."""
+        left = -1
+        while True:
             self.commit(now)
+            more = self._leaving_sets.busy or (self.connections is not None and self.connections.more)
+            before, left = left, sum([len(slot.dels) for slot in self._leaving])
+            if not more and left in (0, before):
+                return
 
     def tick(self, now: int) -> None:
         """What has to happen each second: forget expired elements, write logs whose interval is over."""
@@ -374,6 +378,9 @@ class Registry:
             insist(target.log.write_file, time.time())
         insist(self.retire, list(self.by_number.values()))
         insist(self.finish, now)
+        for slot in self._leaving:
+            count = str(len(slot.dels)) + " connections keep what it set"
+            self._say("error", "target '" + slot.counters.name + "': " + count + ": the kernel does not take it back")
         if self.tables is not None:
             insist(self.tables.close, now)
         insist(self.sets.close)

@@ -17,7 +17,9 @@ from nfa.daemon.targets.connections.cuts import OFFLOADED
 from nfa.daemon.targets.connections.errors import advice
 from nfa.daemon.targets.connections.slot import AFTER_CUT, PATIENCE, RENEW, ConnectionSlot, label_form
 from nfa.daemon.targets.connections.writer import MANY, MAX_TURN, QUIET, Connections
+from nfa.daemon.targets.registry import Registry
 from nfa.daemon.targets.sets.slot import RETRY_OTHER, Counters
+from nfa.daemon.targets.sets.writer import Sets
 from nfa.daemon.targets.texts import reader
 
 
@@ -537,3 +539,22 @@ def test_what_could_not_be_taken_back_is_taken_back_later(error: int) -> None:
     bench.turn(2 + RETRY_OTHER)
     assert bench.marks[0] == 0 and bench.marks[1] != 0
     assert bench.slot.counters.withdrawn == 1
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.ENOBUFS])
+def test_a_kernel_that_takes_no_mark_back_holds_nobody_up(error: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload, or the end of the daemon, would wait for ever for a kernel that refuses: procd kills it after ten seconds."""
+    bench = Bench(entry(1), entry(2))
+    bench.hold(1, 1, 2)
+    registry = Registry(Sets(print, print), None, print, print)
+    registry.connections, registry.by_number = bench.connections, {0: bench.slot}
+    commits = iter(range(20))
+    monkeypatch.setattr(registry, "commit", lambda now: (next(commits), Registry.commit(registry, now)))
+    bench.table.refuse = error
+    registry.by_number = {}
+    registry.retire([bench.slot])
+    registry.finish(2)
+    assert 0 not in bench.marks
+    bench.table.refuse = 0
+    registry.finish(2 + RETRY_OTHER)
+    assert bench.marks == [0, 0], "it is tried again as long as the daemon lives"
