@@ -209,7 +209,7 @@ class Daemon(Loop):
             self.log.say("warning", "the records of live flows cannot be left to the next start: " + problem)
 
     def take_over(self) -> None:
-        """The first policy is active: apply it to the flows that an earlier daemon knew."""
+        """The first policy is active: apply it to the flows that the daemon before knew."""
         from . import handover
 
         count = handover.take(os.path.dirname(self.settings["control"]), self.engine)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from kernel_lab import Lab, ipset, nftset
+from kernel_lab import Lab, Namespace, ipset, nftset
 from netifyd_records import purge
+from network_lab import AWAY, HOME, Network, network
 from samples import flow, stats
 from waiting import eventually
+
+pytestmark = pytest.mark.kernel
 
 FOUR: dict[str, Any] = {"set_family": "ipv4", "ttl": 600}
 SETS = {"n": nftset("block", "other_addr", **FOUR), "i": ipset("block", **FOUR)}
@@ -272,3 +277,59 @@ def test_a_pause_that_cannot_be_says_why(lab: Lab, words: tuple[str, ...], answe
     daemon = lab.start(config(block=dict(BLOCK)))
     done = lab.namespace.attempt(*lab.nfa(*words, "--control", str(daemon.control)))
     assert answer in done.stdout + done.stderr
+
+
+GUARD = """
+add table inet guard
+add set inet guard block.v4 { type ipv4_addr . ipv4_addr; flags timeout; }
+add set inet guard block.v6 { type ipv6_addr . ipv6_addr; flags timeout; }
+add chain inet guard forward { type filter hook forward priority 0; }
+add rule inet guard forward ip saddr . ip daddr @block.v4 drop
+add rule inet guard forward ip6 saddr . ip6 daddr @block.v6 drop
+"""
+
+
+@pytest.fixture
+def net(lab: Lab, namespace: Namespace, tmp_path: Path) -> Iterator[Network]:
+    """A client behind a router, and a server in the world."""
+    with network(namespace, tmp_path, {}) as made:
+        namespace.run("nft", "-f", "-", text=GUARD)
+        for version in (4, 6):
+            made.away.do("serve", "udp", version, 4000)
+        yield made
+
+
+def test_a_client_behind_the_router_sees_each_end_and_each_beginning(lab: Lab, net: Network) -> None:
+    """A set that is right, and a tablet that is blocked all the same, or not at all."""
+    blocks = {"t": nftset("block", "local_addr", "other_addr", table_name="guard", managed=False, ttl=600)}
+    made: dict[str, Any] = {"version": 1, "actions": {"block": BLOCK | {"targets": ["t"]}}, "targets": blocks}
+    lab.start(made)
+    indexes = {version: net.home.do("open", "udp", version, AWAY[version], 4000)[0] for version in (4, 6)}
+
+    def passes(wanted: bool) -> None:
+        for version, index in indexes.items():
+            eventually(
+                lambda index=index: net.home.do("talk", index, 0.3) is wanted,  # type: ignore[misc]
+                what=f"IPv{version} {'passes' if wanted else 'is stopped'}",
+            )
+
+    lab.feed(*[flow("QUIC", "netify.youtube", local=HOME[v], other=AWAY[v], other_port=4000) for v in (4, 6)])
+    passes(False)
+    nfa = lambda *words: lab.namespace.run(*lab.nfa(words[0], "--control", str(lab.daemon.control), *words[1:]))  # noqa: E731
+    nfa("pause", "block", "1h")
+    passes(True)
+    nfa("resume", "block")
+    passes(False)
+    made["actions"]["block"]["enabled"] = False
+    reload(lab, made)
+    passes(True)
+    made["actions"]["block"]["enabled"] = True
+    reload(lab, made)
+    passes(False)
+    assert lab.daemon.stop() == 0
+    passes(True)
+    lab.start(made)
+    passes(False)
+    made["targets"]["t"]["target_enabled"] = False
+    reload(lab, made)
+    passes(True)

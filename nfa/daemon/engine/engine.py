@@ -40,7 +40,7 @@ RELEASED = 64
 """Flows that end between two looks at the clock."""
 _PREVIOUS = b'"digest_prev"'
 LIFETIME = 600
-"""A flow that was not heard of for one to two of these (seconds) is forgotten; netifyd purges idle flows after 30 to 300."""
+"""A flow that was not heard from for one to two of these (seconds) is forgotten; netifyd purges idle flows after 30 to 300."""
 
 
 class Engine:
@@ -71,7 +71,7 @@ class Engine:
         self.flows = Flows()
         """Live flows that hold elements: to one packed element, or to a tuple of several."""
         self._ending: dict[int, Held] = {}
-        """Flows that were not heard of for long, and what they have yet to let go of."""
+        """Flows that were not heard from for long, and what they have yet to let go of."""
         self._age_at = self._now = 0
         """Seconds of the loop's clock: when flows age again, and when the last records came."""
         self.records = 0
@@ -363,12 +363,12 @@ class Engine:
         return self._pop_former(digest) if held is None and (self.flows.older or self._ending) else held
 
     def _pop_former(self, digest: int) -> "Held | None":
-        """Return what a flow holds that was not heard of for a while, and forget it."""
+        """Return what a flow holds that was not heard from for a while, and forget it."""
         held = self.flows.older.pop(digest, None)
         return self._ending.pop(digest, None) if held is None else held
 
     def tick(self, now: int) -> None:
-        """Forget flows that were not heard of for long. To be called each second."""
+        """Forget flows that were not heard from for long. To be called each second."""
         if now >= self._age_at:
             self._ending.update(self.flows.age())
             self.kept.age()

@@ -47,7 +47,7 @@ class Flows:
         return self.older.get(digest) if found is None else found
 
     def renew(self, digest: int) -> "Any":
-        """A flow was heard of: others are forgotten before it. Returns what is remembered of it, or None."""
+        """A flow was heard from: others are forgotten before it. Returns what is remembered of it, or None."""
         found = self.young.pop(digest, None)
         if found is None:
             found = self.older.pop(digest, None)
@@ -56,12 +56,12 @@ class Flows:
         return found
 
     def put(self, digest: int, value: "Any") -> None:
-        """Remember something of a flow that was heard of."""
+        """Remember something of a flow that was heard from."""
         self.pop(digest)
         self.young[digest] = value
 
     def age(self) -> "dict[int, Any]":
-        """Begin a new age. Returns the flows that were not heard of for all of the last one."""
+        """Begin a new age. Returns the flows that were not heard from for all of the last one."""
         forgotten, self.older, self.young = self.older, self.young, {}
         return forgotten
 

@@ -119,7 +119,7 @@ class Kept:
         self._pack, self._unpack = pack, unpack
 
     def put(self, digest: int, payload: bytes, concerned: bool, max_flows: int) -> None:
-        """Keep the record of a flow that was heard of. `concerned`: a known change concerns it."""
+        """Keep the record of a flow that was heard from. `concerned`: a known change concerns it."""
         if concerned:
             table, other, room = self.concerned, self.others, max_flows * self._per_flow
         else:
@@ -153,7 +153,7 @@ class Kept:
         return self.others.get(digest) is not None or self.concerned.get(digest) is not None
 
     def renew(self, digest: int) -> None:
-        """A flow was heard of."""
+        """A flow was heard from."""
         if self.others.renew(digest) is None and self.concerned.size:
             self.concerned.renew(digest)
 
@@ -186,7 +186,7 @@ class Kept:
         return self.others.raw > QUIET_RAW or self.concerned.raw > QUIET_RAW
 
     def age(self) -> None:
-        """Begin a new age: forget flows that were not heard of for all of the last one."""
+        """Begin a new age: forget flows that were not heard from for all of the last one."""
         self._before = self.concerned.dropped + self.others.dropped
         self.concerned.age()
         self.others.age()

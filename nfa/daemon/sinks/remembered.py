@@ -1,7 +1,7 @@
 """The last records of flows that a sink target tells the end of: bounded in number and in bytes.
 
 In: packed keys of flows, packed records. Out: what was remembered of a flow. Strangers choose how long the URL in a record
-is, so a number of flows alone would bound nothing. Those that were not heard of for longest are forgotten first.
+is, so a number of flows alone would bound nothing. Those that were not heard from for longest are forgotten first.
 """
 
 MAX_FLOWS = 8192
@@ -27,7 +27,7 @@ class Remembered:
         return len(self._found)
 
     def put(self, key: bytes, packed: bytes, matched: "Any") -> None:
-        """Remember a record of a flow that was heard of, in place of the one before."""
+        """Remember a record of a flow that was heard from, in place of the one before."""
         self.pop(key)
         self._found[key] = packed, matched
         self.size += len(packed)
