@@ -16,6 +16,8 @@ from nfa.compiler.config.model import Text
 from nfa.compiler.config.options import (
     ACTION_OPTIONS,
     COMMON_OPTIONS,
+    DEVICE_OPTIONS,
+    GROUP_OPTIONS,
     MAIN_OPTIONS,
     TARGET_GLOBALS,
     TARGET_OPTIONS,
@@ -48,6 +50,13 @@ class _Writer:
         self.notes: list[str] = []
         self.taken = set(_RESERVED)
         self.taken.update(section.name.value for section in (*document.target_defaults, *document.target_globals))
+        # Expressions name devices and groups, so these come first: they are renamed only where UCI cannot have their names.
+        named = (("device", document.devices, DEVICE_OPTIONS), ("group", document.groups, GROUP_OPTIONS))
+        self.named = [
+            (kind, self.name(kind, section.name.value), section, options)
+            for kind, sections, options in named
+            for section in sections
+        ]
         self.targets = {section.name.value: self.name("target", section.name.value) for section in document.targets}
 
     def name(self, kind: str, name: str) -> str:
@@ -74,6 +83,12 @@ class _Writer:
         if entries:
             self.lines.append("\nconfig exemption 'global'")
             self.list_of("exemption", entries, None)
+        renamed = {section.name.value: name for _, name, section, _ in self.named}
+        for kind, name, section, options in self.named:
+            properties = [(each, _renamed(value, renamed) if kind == "group" else value) for each, value in section.properties]
+            self.section(kind, name, properties, options, section.name.value)
+            if name != section.name.value:
+                self.notes.append(f"{kind} {quote(name)}: expressions that name it must be changed by hand")
         of_types = {section.name.value for section in document.target_globals}
         for section in document.target_globals:
             self.section(
@@ -167,7 +182,7 @@ def _elements(value: Value) -> list[Value]:
 
 
 def _renamed(value: Value, names: dict[str, str]) -> Value:
-    """Return names of targets as they are called now."""
+    """Return names of sections as they are called now."""
 
     def one(element: Value) -> Value:
         if not isinstance(element.value, Text):
