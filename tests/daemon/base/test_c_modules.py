@@ -17,7 +17,7 @@ from nfa.compiler.expression.regex import compile_pattern
 from nfa.daemon.base import json, signal, socket
 from nfa.daemon.base.portable import deque, searcher
 
-_SIMPLE = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+_SIMPLE = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 _VALUES = st.recursive(_SIMPLE, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
 
 
