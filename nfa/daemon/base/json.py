@@ -12,6 +12,8 @@ if MYPY:
     from typing import Any
 
 if MYPY or sys.implementation.name != "micropython":
+    NO_JSON = (StopIteration, SystemError)
+    """What `scan` raises besides ValueError. SystemError: up to 3.12 it asks for an exception of `json`, which nobody loads."""
     _BLANKS = " \t\n\r"
     """What may stand around a JSON value."""
 
@@ -59,7 +61,7 @@ if MYPY or sys.implementation.name != "micropython":
             text = str(text, "utf-8")
         try:
             value, end = scan(text, len(text) - len(text.lstrip(_BLANKS)))
-        except StopIteration:
+        except NO_JSON:
             raise ValueError("not JSON") from None
         if text[end:].strip(_BLANKS):
             raise ValueError("more than one value")

@@ -76,7 +76,7 @@ if MYPY or sys.implementation.name != "micropython":
         start = 0 if raw[:1] == b"{" else len(text) - len(text.lstrip(_BLANKS))
         try:
             value, end = json.scan(text, start)
-        except StopIteration:
+        except json.NO_JSON:
             raise ValueError("not JSON") from None
         if end != len(text) and text[end:].strip(_BLANKS):
             raise ValueError("more than one value")

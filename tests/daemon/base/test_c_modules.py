@@ -7,6 +7,8 @@ import os
 import re
 import signal as standard_signal
 import socket as standard_socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from nfa.compiler.expression.regex import compile_pattern
 from nfa.daemon.base import json, signal, socket
 from nfa.daemon.base.portable import deque, searcher
 
+ROOT = Path(__file__).resolve().parents[3]
 _SIMPLE = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 _VALUES = st.recursive(_SIMPLE, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
 
@@ -84,3 +87,18 @@ def test_a_pattern_finds_what_re_finds(pattern: str, text: str) -> None:
     plan = compile_pattern(pattern).data
     assert plan["kind"] == "re", "the pattern is for an automaton: it says nothing here"
     assert bool(searcher(plan["pattern"], plan["program"])(text)) == bool(re.search(pattern, text, re.IGNORECASE))
+
+
+@pytest.mark.parametrize("text", ["", "{", "nul", '{"a"}', '"\\x01"', "[1,]"])
+def test_what_is_no_json_is_refused_without_the_standard_module(text: str) -> None:
+    """The daemon does not load `json`: a broken record would count as a fault, or not at all."""
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from nfa.daemon.base import json, portable\n"
+        "for read in (json.loads, lambda text: portable.parse_json(text.encode())):\n"
+        "    try: read(sys.argv[1])\n"
+        "    except ValueError: print('refused')\n"
+        "print('enum' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program, text], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[:2] == ["refused", "refused"]
