@@ -147,9 +147,15 @@ if MYPY or sys.implementation.name != "micropython":
 
     def set_filter(connection: socket.socket, program: bytes) -> None:
         """Give a socket a classic filter, eight bytes a step. Source: linux/filter.h. Raises OSError."""
-        # `array` asks for this, and would load all of `collections`, which puts the same there.
-        sys.modules.setdefault("collections.abc", sys.modules["_collections_abc"])
-        from array import array
+        # `array` registers itself in collections.abc, and would load all of `collections` for that: a quarter of a megabyte.
+        asked = {"collections": sys, "collections.abc": sys.modules["_collections_abc"]}
+        absent = [name for name in asked if name not in sys.modules]
+        sys.modules.update({name: asked[name] for name in absent})
+        try:
+            from array import array
+        finally:
+            for name in absent:
+                del sys.modules[name]
 
         steps = array("B", program)
         address, size = steps.buffer_info()
