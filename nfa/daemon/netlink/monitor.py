@@ -44,8 +44,11 @@ if MYPY:
 NFNLGRP_NFTABLES = 7
 _RECEIVE_BUFFER = 1 << 20
 _SO_RCVBUFFORCE = 33
-TABLE_GONE, SET_MADE, SET_GONE, ELEMENTS_GONE = 0xA02, 0xA09, 0xA0B, 0xA0E
-"""Kinds of notifications: NFT_MSG_DELTABLE, NFT_MSG_NEWSET, NFT_MSG_DELSET and NFT_MSG_DELSETELEM, with their subsystem."""
+TABLE_GONE, CHAIN_GONE, RULE_GONE, SET_MADE, SET_GONE, ELEMENTS_GONE = 0xA02, 0xA05, 0xA08, 0xA09, 0xA0B, 0xA0E
+"""Kinds of notifications: NFT_MSG_DELTABLE, NFT_MSG_DELCHAIN, NFT_MSG_DELRULE, NFT_MSG_NEWSET, NFT_MSG_DELSET and
+NFT_MSG_DELSETELEM, with their subsystem."""
+_ABOUT_SETS = (SET_MADE, SET_GONE, ELEMENTS_GONE)
+_TOLD = _ABOUT_SETS + (TABLE_GONE, CHAIN_GONE, RULE_GONE)
 LIST = 0x607
 """IPSET_CMD_LIST, with its subsystem."""
 IPSET_ATTR_FLAGS = 6
@@ -108,7 +111,7 @@ def events(data: bytes, port: int) -> dict[tuple[int, int, str, str], list[bytes
         end = position + length
         if length < 20 or end > len(data):
             break
-        if kind in (TABLE_GONE, SET_MADE, SET_GONE, ELEMENTS_GONE) and sender != port:
+        if kind in _TOLD and sender != port:
             family = data[position + 16]
             # Thousands of messages about one set begin alike: all before the third attribute, but for a generation.
             names = _after(data, _after(data, position + 20, end), end)
@@ -118,7 +121,7 @@ def events(data: bytes, port: int) -> dict[tuple[int, int, str, str], list[bytes
                 table, name = _names(data[position + 20 : end])
                 keys = []
                 if table is not None:
-                    keys = found.setdefault((kind, family, table, name if kind != TABLE_GONE else ""), [])
+                    keys = found.setdefault((kind, family, table, name if kind in _ABOUT_SETS else ""), [])
                 known[start] = keys
             if kind == ELEMENTS_GONE:
                 keys.extend(_keys(data, names, end))

@@ -13,7 +13,7 @@ import errno
 import select
 
 from ...base.portable import ORDERED, monotonic, reason
-from ...netlink.monitor import ELEMENTS_GONE, SET_MADE, TABLE_GONE, Monitor, ask_size, size_of
+from ...netlink.monitor import CHAIN_GONE, ELEMENTS_GONE, RULE_GONE, SET_MADE, TABLE_GONE, Monitor, ask_size, size_of
 from ...netlink.socket import Dump
 from .errors import label
 from .slot import RETRY_OTHER, Slot
@@ -152,11 +152,16 @@ class Healing:
             self._listen_until = self._clock() + LISTEN
         slots = self._slots("nftset")
         for (kind, family, table, name), keys in told.items():
+            if kind in (TABLE_GONE, CHAIN_GONE, RULE_GONE):
+                self._registry.table.changed(family, table)
+                if kind != TABLE_GONE:
+                    continue
             for slot in slots:
                 data = slot.data
                 if data["table_family"] == family and data["table"] == table and name in ("", data["set"]):
                     self._told(slot, kind, keys)
         if self._monitor.lost > missed:
+            self._registry.table.changed(0, "")
             for slot in slots:
                 self._sets.lost(slot, 0)
                 self._unsure.add(slot.number)
@@ -268,6 +273,7 @@ class Healing:
         self.deadline = moment + PACE  # whatever goes wrong below
         self._look(moment)
         self._sets.changed = False
+        self._registry.table.heal(now)
         for slot in self._slots("nftset") + self._slots("ipset"):
             due = slot.state.due(now)
             if due == NOTHING:
@@ -297,6 +303,7 @@ class Healing:
                 times.append(max(self._rewrite_at.get(slot.number, 0.0), state.retry_at - 1, self._listen_until))
             elif slot.number in self._rewritings:
                 times.append(state.retry_at - 1)
+        times.append(self._registry.table.deadline)
         return min(times) if times else NEVER
 
     def _begin(self, slot: Slot, due: int, now: int, moment: float) -> None:
