@@ -191,7 +191,9 @@ class Prepared:
         """Return a firewall target. What it cuts, it cuts itself, and not once more for the part that marks."""
         from .firewall.target import FirewallTarget
 
-        marks = self._bound({**target, "cut": False}, counters, slots, functions)
+        marked = dict(target)
+        marked["cut"] = False
+        marks = self._bound(marked, counters, slots, functions)
         if target["cut"]:
             self._connect()
         return FirewallTarget(
