@@ -7,15 +7,17 @@ nft can make a RST with the right numbers, because it answers a packet; conntrac
 import struct
 
 from .nftables import NFTA_DATA_VALUE, NFTA_LIST_ELEM, widths
-from .nftables_sets import (
+from .nftables_rules import (
     NEW_RULE,
-    NFT_SET_TIMEOUT,
     NFTA_EXPR_DATA,
     NFTA_EXPR_NAME,
     NFTA_LOOKUP_SET,
     NFTA_RULE_CHAIN,
     NFTA_RULE_EXPRESSIONS,
     NFTA_RULE_TABLE,
+)
+from .nftables_sets import (
+    NFT_SET_TIMEOUT,
     NFTA_TABLE_NAME,
     NFTNL_UDATA_SET_KEY_TYPEOF,
     NFTNL_UDATA_SET_KEYBYTEORDER,
