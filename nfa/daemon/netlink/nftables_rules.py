@@ -73,15 +73,15 @@ class Users:
 
     def __init__(self, dump: "Dump", sequence: int, family: int, table: str, names: "Iterable[str]") -> None:
         """`dump`: a socket that nobody else reads from meanwhile; `names`: of the sets. Raises OSError."""
-        self.family = family
-        self.table = table
+        self._family = family
+        self._table = table
         self.used: set[str] = set()
-        """The sets that are used, as far as is known."""
+        """Those that are used, as far as is known."""
         self.whole = True
         """No rule was added or deleted meanwhile, which may have kept others from being seen."""
         self._dump = dump
         self._sequence = sequence
-        self._left = {name.encode() + b"\0": name for name in names}
+        self._left = {name.encode() + b"\0": True for name in names}
         """Names that were not found yet, by how they stand in a rule."""
         dump.ask(ask_rules(sequence, family, table))
 
@@ -103,8 +103,9 @@ class Users:
                     raise OSError(error, strerror(error))
                 return False
             if [1 for name in here if data.find(name, start, end) >= 0]:
-                self.used.update(read_rule(data[start:end], self.family, self.table)[2])
-        self._left = {key: name for key, name in self._left.items() if name not in self.used}
+                for used in read_rule(data[start:end], self._family, self._table)[2]:
+                    if self._left.pop(used.encode() + b"\0", None) is not None:
+                        self.used.add(used)
         if not self._left:
             self._dump.close()  # the kernel need not go on either
         return bool(self._left)

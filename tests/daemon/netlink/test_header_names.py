@@ -31,6 +31,7 @@ TYPES = {
     "NFT_MSG_NEWSETELEM": nftables.NEW,
     "NFT_MSG_DELSETELEM": nftables.DEL,
     "NFT_MSG_DELTABLE": monitor.TABLE_GONE,
+    "NFT_MSG_DELRULE": monitor.RULE_GONE,
     "IPSET_CMD_PROTOCOL": ipset_sets.PROTOCOL,
     "IPSET_CMD_CREATE": ipset_sets.CREATE,
     "IPSET_CMD_DESTROY": ipset_sets.DESTROY,
