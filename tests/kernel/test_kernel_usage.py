@@ -74,6 +74,8 @@ def test_it_is_said_everywhere_and_ends_with_the_rule(lab: Lab) -> None:
         0, [("warning", "/targets/n"), ("warning", "/targets/i")],
     )  # fmt: skip
     assert checked(lab, "--strict")[0] == 1
+    asked = lab.daemon.ask("check")["reports"]
+    assert [one["message"] for one in asked if one["code"] == "set-unused"] == [one["message"] for one in found], "LuCI's check"
     assert len(lab.daemon.said("warning", "is used by no rule")) == 2
 
     # The rule of the finding is one to paste. A set of sets is a use of an ipset: rules may match that one.
