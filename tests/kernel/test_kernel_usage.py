@@ -32,14 +32,13 @@ def four(**more: Any) -> dict[str, Any]:
     return {"n": nftset("n", "other_addr", **options), "i": ipset("i", **options)}
 
 
-def findings(lab: Lab) -> list[dict[str, Any]]:
-    """What status says of sets without rules."""
-    found: list[dict[str, Any]] = lab.daemon.status()["findings"]
-    return [one for one in found if one["code"] == "set-unused"]
+def of(status: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a status says of sets without rules."""
+    return [one for one in status["findings"] if one["code"] == "set-unused"]
 
 
 def unused(lab: Lab) -> set[str]:
-    return {one["set"] for one in findings(lab)}
+    return {one["set"] for one in of(lab.daemon.status())}
 
 
 def checked(lab: Lab, *options: str) -> tuple[int, list[dict[str, Any]]]:
@@ -59,7 +58,7 @@ def test_it_is_said_everywhere_and_ends_with_the_rule(lab: Lab) -> None:
     """Recipes.md's rules fail at boot, or are gone: YouTube plays, and status says "on, 1 element, 0 errors"."""
     start(lab, four())
     lab.feed(flow(other="203.0.113.1"))
-    status = lab.daemon.until(lambda status: len(unused(lab)) == 2, "the finding")
+    status = lab.daemon.until(lambda status: len(of(status)) == 2, "the finding")
     problems = [one for one in status["health"]["problems"] if one["code"] == "set-unused"]
     assert [(one["severity"], one["of"], one["name"], one["set"]) for one in problems] == [
         ("warning", "set", "n", "n.v4"), ("warning", "set", "i", "i.v4"),
@@ -79,7 +78,7 @@ def test_it_is_said_everywhere_and_ends_with_the_rule(lab: Lab) -> None:
     assert len(lab.daemon.said("warning", "is used by no rule")) == 2
 
     # The rule of the finding is one to paste. A set of sets is a use of an ipset: rules may match that one.
-    by_name = {one["set"]: one["rule"] for one in findings(lab)}
+    by_name = {one["set"]: one["rule"] for one in of(lab.daemon.status())}
     lab.namespace.run("sh", "-c", by_name["n.v4"])
     lab.namespace.run("ipset", "create", "all", "list:set")
     lab.namespace.run("ipset", "add", "all", "i.v4")
