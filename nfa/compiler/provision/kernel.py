@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
-from nfa.daemon.netlink import ipset_sets, nftables, nftables_rules, nftables_sets
+from nfa.daemon.netlink import ipset_sets, nftables, nftables_sets, rule_dumps
 from nfa.daemon.netlink.ipset import IPSET_ATTR_TIMEOUT, IPSET_ERR_FIND_TYPE
 from nfa.daemon.netlink.ipset_sets import (
     IPSET_ATTR_CADT_FLAGS,
@@ -113,8 +113,8 @@ class Kernel:
     def _rules(self, table_family: int, table: str) -> list[tuple[str, int, set[str]]]:
         """Each rule of `table`: its chain, its handle, and the sets that it uses."""
         with _asking("nftables", "nf_tables"):
-            answers = self._questions.ask(nftables_rules.ask_rules(self._questions.number(), table_family, table))
-        return [nftables_rules.read_rule(answer, table_family, table) for answer in answers]
+            answers = self._questions.ask(rule_dumps.ask_rules(self._questions.number(), table_family, table))
+        return [rule_dumps.read_rule(answer, table_family, table) for answer in answers]
 
     def nft_changes(self, wanted: Sequence[bytes], strange: Sequence[bytes]) -> bool:
         """Whether the kernel changes the timeout or size of a set that is there. Raises KernelUnavailable.

@@ -7,15 +7,6 @@ nft can make a RST with the right numbers, because it answers a packet; conntrac
 import struct
 
 from .nftables import NFTA_DATA_VALUE, NFTA_LIST_ELEM, widths
-from .nftables_rules import (
-    NEW_RULE,
-    NFTA_EXPR_DATA,
-    NFTA_EXPR_NAME,
-    NFTA_LOOKUP_SET,
-    NFTA_RULE_CHAIN,
-    NFTA_RULE_EXPRESSIONS,
-    NFTA_RULE_TABLE,
-)
 from .nftables_sets import (
     NFT_SET_TIMEOUT,
     NFTA_TABLE_NAME,
@@ -24,6 +15,15 @@ from .nftables_sets import (
     new_set,
     new_table,
     note,
+)
+from .rule_dumps import (
+    NEW_RULE,
+    NFTA_EXPR_DATA,
+    NFTA_EXPR_NAME,
+    NFTA_LOOKUP_SET,
+    NFTA_RULE_CHAIN,
+    NFTA_RULE_EXPRESSIONS,
+    NFTA_RULE_TABLE,
 )
 from .wire import NLA_F_NESTED, NLM_F_CREATE, NLM_F_REQUEST, WORD, attribute, message, nfgen, string
 

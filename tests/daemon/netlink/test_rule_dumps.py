@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nfa.daemon.netlink.nftables_rules import Users, read_rule
+from nfa.daemon.netlink.rule_dumps import Users, read_rule
 from nfa.daemon.netlink.wire import NLA_F_NESTED, attribute, message, nfgen, string
 
 SEQUENCE = 7

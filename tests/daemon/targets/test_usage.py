@@ -12,7 +12,7 @@ from fake_kernel import Bench
 from loops import Strict
 
 from nfa.daemon.netlink.monitor import LIST
-from nfa.daemon.netlink.nftables_rules import GET_RULE
+from nfa.daemon.netlink.rule_dumps import GET_RULE
 from nfa.daemon.netlink.wire import attribute, message, nfgen, string
 from nfa.daemon.targets.sets import usage
 from nfa.daemon.targets.sets.states import GONE, MADE

@@ -11,7 +11,7 @@ firewall that restarts deletes all rules first; one that has a rule again is not
 from ...base.findings import finding, sentences
 from ...base.portable import monotonic
 from ...netlink.monitor import IPSET_ATTR_REFERENCES, ask_ipset
-from ...netlink.nftables_rules import Users
+from ...netlink.rule_dumps import Users
 from ...netlink.socket import Dump
 from .errors import named
 from .slot import Slot, set_of
