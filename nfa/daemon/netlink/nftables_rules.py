@@ -1,7 +1,7 @@
-"""nftables' chains and rules: messages that make, empty and delete a chain, and that add a rule. Source: linux/netfilter/nf_tables.h.
+"""nftables' chains and rules: messages that make, empty and delete a chain, and that add a rule.
 
-In: names and numbers; a rule is a list of expressions, each made by `expression`. Out: messages with the sequence number 0 and no
-ACK, as in `nftables_sets`: who puts them into a transaction gives them both.
+Source: linux/netfilter/nf_tables.h. In: names and numbers; a rule is a list of expressions, each made by `expression`. Out:
+messages with the sequence number 0 and no ACK, as in `nftables_sets`: who puts them into a transaction gives them both.
 """
 
 import struct
