@@ -154,6 +154,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         ],
         # `note` is for status displays; the daemon does not use it.
         "slots": [{key: value for key, value in slot.items() if key != "note"} for slot in compiled.slots],
+        "firewall": compiled.firewall,
         "categories": catalogue.category_rows(compiled.catalogue) if uses_categories else (b"", b""),
         "devices": device_rows(compiled.devices),
         "leases": (policy.lease_files, [(host.mac, host.name, host.address) for host in policy.hosts]),

@@ -30,7 +30,7 @@ from .expression.bare import bare_address
 from .expression.lines import negative, separate_lines
 from .expression.tree import Members, Node, Or, Test, any_of, attributes_of
 from .oneversion import report_one_version
-from .provision import conntrack, pf, usage
+from .provision import conntrack, firewall, pf, usage
 from .provision.kernel import Kernel
 from .provision.provision import provision
 from .provision.slots import Slot
@@ -68,6 +68,8 @@ class Compiled:
     catalogue: catalogue.Catalogue
     keeping: Keeping
     schedules: Schedules = field(default_factory=Schedules)
+    firewall: dict[str, object] | None = None
+    """The table of nftables for firewall targets, as the image has it."""
     devices: list[Device] = field(default_factory=list)
     """The devices that can be used, in the order of their numbers."""
     reports: Reports = field(default_factory=Reports)
@@ -278,12 +280,16 @@ def understand_policy(
         slots = provision(wanted, None, reports)
     usage.fill(slots, {name for item in actions if not item.code for name in item.action.targets})
     slots += pf.provision(wanted, policy.target_globals["pftable"])
+    table = firewall.plan(firewall.reached(policy, [item.action for item in actions if not item.code]))
+    slots += table.slots
     slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths, keeping)
     for slot in slots:
         if "mark" in slot["fields"]:
             compiler.tell_of_marks(policy.targets[slot["target"]].place, f"target {quote(slot['target'])}")
     hours = schedules(policy, uci, reports, paths)
-    return Compiled(policy, actions, exemptions, slots, compiler.catalogue, keeping, hours, compiler.named.devices, reports)
+    return Compiled(
+        policy, actions, exemptions, slots, compiler.catalogue, keeping, hours, table.image, compiler.named.devices, reports
+    )
 
 
 def _global_exemptions(compiler: _Compiler, policy: Policy) -> tuple[Node | None, bool]:

@@ -17,6 +17,7 @@ from typing import Any
 from nfa.compiler.base.files import FileError, read_bytes
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Place, Reports, quote
+from nfa.compiler.config import effects
 from nfa.compiler.config.convert import UINT32
 from nfa.compiler.config.features import inactive_code, target_is_active
 from nfa.compiler.config.model import Policy, Target, Text
@@ -118,6 +119,19 @@ def _report_shared(writer: _Writer, other: _Writer, reports: Reports) -> None:
         hint="" if field else "give each a mask of its own",
         consequence=f"a connection that reaches both has the bits of {quote(writer.target.name)}",
     )
+
+
+def firewall_mark(options: dict[str, Any]) -> tuple[int, int]:
+    """What a firewall target writes into marks of connections: value and mask, (0, 0) for nothing.
+
+    The class of set_dscp stands in it as tc's action ctinfo reads it, beside what set_mark says.
+    """
+    value, mask = options["set_mark"] or (0, 0)
+    if options["set_dscp"] is not None:
+        bits, state = effects.pair_of(options["ctinfo"]) or (0, 0)
+        value |= options["set_dscp"] * (bits & -bits) | state
+        mask |= bits | state
+    return value, mask
 
 
 def _writer(target: Target) -> _Writer | None:

@@ -9,7 +9,7 @@ import errno
 
 from ...base.portable import monotonic
 from ...netlink import nftables_rules
-from ...netlink.nftables_sets import ask_rules
+from ...netlink.rule_dumps import ask_rules
 from ...netlink.question import Questions
 from ...netlink.socket import MAX_SEND, describe
 from ..counters import Counters
