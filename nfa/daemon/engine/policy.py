@@ -128,8 +128,9 @@ class Policy:
         self._zone = Zone(data["zone"])
         self.reprocess: bool | None = data["reprocess"]
         """Whether a reload reaches live flows also with what begins; None: as far as their records are kept."""
-        sinks = [target for target in data["targets"] if target["type"] == "sink" and target["active"]]
-        self.keeps = bool(self.windows or self.reprocess or numbers or sinks)
+        # Their slots are not in the image, or only as long as an action reaches them.
+        others = [target for target in data["targets"] if target["type"] in ("sink", "firewall") and target["active"]]
+        self.keeps = bool(self.windows or self.reprocess or numbers or others)
         """Flows may hold something, or an edge may concern them: their records are kept."""
         self.decides: bytes = data["decides"]
         """A digest of all that decides what flows reach."""

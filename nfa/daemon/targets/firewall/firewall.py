@@ -9,8 +9,8 @@ import errno
 
 from ...base.portable import monotonic
 from ...netlink import nftables_rules
-from ...netlink.rule_dumps import ask_rules
 from ...netlink.question import Questions
+from ...netlink.rule_dumps import ask_rules
 from ...netlink.socket import MAX_SEND, describe
 from ..counters import Counters
 from ..sets.errors import NO_PART, code_of
