@@ -114,6 +114,12 @@ class MapSlot(Slot):
         ends = self._ends(element)
         return element + ends[0] if ends else element
 
+    def drop(self, key: bytes) -> None:
+        """Withdraw an element, also if flows hold it: their next records want it again."""
+        if key in self.live:
+            self.forget([key])
+            self.withdraw(key, True)
+
     def owe_pending(self) -> None:
         """The map cannot take elements now: all that flows want is restored later."""
         super().owe_pending()
