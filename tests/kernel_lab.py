@@ -29,6 +29,8 @@ from samples import Record, frame, hello
 from waiting import PATIENCE, eventually, patience
 
 ROOT = Path(__file__).resolve().parents[1]
+LOOKS_OFTEN = {"watching.EVERY": 0.2}
+"""Constants of a daemon that notices at once that a file has changed, instead of within two seconds."""
 SHARED = Path(os.environ.get("NFA_SHARED", ROOT.parent / "shared"))
 T = TypeVar("T")
 PATH = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"  # Debian gives an ordinary user no sbin, where nft is
