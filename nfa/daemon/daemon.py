@@ -8,15 +8,14 @@ a log file at the end of its interval. Only this, `loader`, `processes`, `sinks`
 (signals, processes, file descriptors).
 """
 
-import json
 import os
 import select
-import signal
 import sys
 import time
 
 from .. import __version__
 from . import signals
+from .base import json, signal
 from .base.dated import write_dated
 from .base.dispatcher import Dispatcher
 from .base.messages import Log

@@ -4,10 +4,10 @@ In: requests to reload, and the compiler's image. Out: the engine's policy and t
 level that the configuration names; `info` for status. Questions that need the compiler go to a child as well.
 """
 
-import json
 import time
 
 from ..image import cpython as image
+from .base import json
 from .base.dispatcher import NEVER
 from .base.findings import Found, finding
 from .bus.calls import Refused

@@ -4,7 +4,11 @@ SIGHUP: read the configuration again. SIGTERM, SIGINT: end. In: a signal, before
 `heard`, which says what it was. Over an exec signals are held back, and none is lost.
 """
 
-import signal
+MYPY = False
+if MYPY:
+    import signal
+else:
+    import _signal as signal
 
 ALL = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 

@@ -113,8 +113,16 @@ def _plan(pattern: str, budget: int) -> Plan:
     steps = _effort(tree)[1]  # with ^ `re` tries every start all the same, but fails there at once
     steps = LENGTH + steps if automaton.anchored() else (LENGTH + 1) * steps
     if steps <= budget:
-        return Plan("re", "", {"kind": "re", "pattern": pattern})
+        return Plan("re", "", {"kind": "re", "pattern": pattern, "program": _program(pattern)})
     return Plan("dfa", _NOTE if steps >= NOTEWORTHY else "", automaton.tables())
+
+
+def _program(pattern: str) -> list[Any]:
+    """Return what `_sre.compile` takes besides the text: flags, codes, groups. So the daemon needs nothing of `re`, which costs
+    it a megabyte; as byte-code it fits this Python version only, and so does the image that it goes into."""
+    tree = _parser.parse(pattern, re.IGNORECASE)
+    codes = [int(code) for code in _compiler._code(tree, re.IGNORECASE)]
+    return [int(re.IGNORECASE | tree.state.flags), codes, tree.state.groups - 1]
 
 
 def _trim(pattern: str) -> tuple[str, Any]:

@@ -15,7 +15,7 @@ from .listening import listen_at
 
 MYPY = False
 if MYPY:
-    import socket
+    from . import socket
 
 FILE = "/etc/nfa/allowed_folders"
 WRITE = ("/tmp", "/var/log", "/var/run", "/run", "/mnt", "/srv")

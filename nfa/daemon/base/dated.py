@@ -7,7 +7,6 @@ the daemon's user owns it: nothing else in the folder is ever touched.
 """
 
 import os
-import re
 import stat
 import time
 
@@ -80,15 +79,24 @@ def _make_room(held: int, prefix: str, suffix: str, max_files: int, max_bytes: i
     return ""
 
 
+def _is_dated(name: str, prefix: str, suffix: str) -> bool:
+    """Return whether a name has the form that `write_dated` gives."""
+    if not name.startswith(prefix) or not name.endswith(suffix) or not name.isascii():
+        return False
+    day, _, rest = name[len(prefix) : len(name) - len(suffix)].partition("-")
+    clock, more, number = rest.partition("-")
+    parts = (day, clock, number) if more else (day, clock)
+    return len(day) == 8 and len(clock) == 6 and 0 < len(parts[-1]) <= 6 and "".join(parts).isdigit() and len(number) <= 4
+
+
 def _own_files(held: int, prefix: str, suffix: str) -> list[tuple[int, str, int]]:
     """Return (time of the last change, name, bytes) of the files of this kind in an open folder, the oldest first."""
-    pattern = re.compile(re.escape(prefix) + "[0-9]{8}-[0-9]{6}(-[0-9]{1,4})?" + re.escape(suffix), re.ASCII)
     own = os.geteuid()
     found = []
     place = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=held)  # `held` may be of no use but for this
     try:
         with os.scandir(place) as entries:
-            names = [entry.name for entry in entries if pattern.fullmatch(entry.name)]
+            names = [entry.name for entry in entries if _is_dated(entry.name, prefix, suffix)]
     finally:
         os.close(place)
     for name in names:

@@ -5,7 +5,8 @@ In: a path and its rights. Out: the socket, not blocking, and what it takes to r
 
 import errno
 import os
-import socket
+
+from . import socket
 
 _FORMAT, _SOCKET = 0o170000, 0o140000
 """What a file is, in its mode; a socket."""

@@ -7,10 +7,7 @@ import sys
 
 MYPY = False  # mypy takes it for true, and looks at CPython's side only
 if MYPY or sys.implementation.name != "micropython":
-    import json
     import os
-    import re
-    import socket
     import struct
     import time
     from errno import (
@@ -26,7 +23,16 @@ if MYPY or sys.implementation.name != "micropython":
     )
     from itertools import repeat
     from os import strerror, write
-    from socket import SO_RCVBUF
+
+    from . import json, socket
+    from .socket import SO_RCVBUF
+
+    if MYPY:
+        from collections import deque
+        from collections.abc import Callable
+        from typing import Any
+    else:
+        from _collections import deque
 
     LATER = (EAGAIN, EINTR)
     """Errors after which the same call may go through another time."""
@@ -46,14 +52,12 @@ if MYPY or sys.implementation.name != "micropython":
     code_of = ord
     Struct = struct.Struct
     StructError = struct.error
-    compile_bytes = re.compile
     inet_pton = socket.inet_pton
     lower = str.lower
     monotonic = time.monotonic
     printable = str.isprintable
     _BLANKS = " \t\n\r"
     """What may stand around a JSON value."""
-    _scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # absent from typeshed
 
     def decode(raw: bytes) -> str:
         """Return bytes of UTF-8 as text; those that are none are replaced."""
@@ -71,12 +75,21 @@ if MYPY or sys.implementation.name != "micropython":
         text = str(raw, "utf-8", "replace")
         start = 0 if raw[:1] == b"{" else len(text) - len(text.lstrip(_BLANKS))
         try:
-            value, end = _scan(text, start)
-        except StopIteration:
+            value, end = json.scan(text, start)
+        except json.NO_JSON:
             raise ValueError("not JSON") from None
         if end != len(text) and text[end:].strip(_BLANKS):
             raise ValueError("more than one value")
         return value
+
+    def searcher(pattern: str, program: "list[Any]") -> "Callable[[str], object]":
+        """Return the function that searches for a pattern in a text. `program`: flags, codes and groups, which the compiler had
+        of `re`: that alone would take a megabyte for as long as the daemon lives."""
+        import _sre  # type: ignore[import-not-found]  # absent from typeshed
+
+        flags, codes, groups = program
+        search: Callable[[str], object] = _sre.compile(pattern, flags, codes, groups, {}, (None,) * (groups + 1)).search
+        return search
 
     def debugging(what: str) -> bool:
         """Return whether the environment asks for this: NFA_DEBUG, words with commas between them."""
@@ -134,7 +147,15 @@ if MYPY or sys.implementation.name != "micropython":
 
     def set_filter(connection: socket.socket, program: bytes) -> None:
         """Give a socket a classic filter, eight bytes a step. Source: linux/filter.h. Raises OSError."""
-        from array import array
+        # `array` registers itself in collections.abc, and would load all of `collections` for that: a quarter of a megabyte.
+        asked = {"collections": sys, "collections.abc": sys.modules["_collections_abc"]}
+        absent = [name for name in asked if name not in sys.modules]
+        sys.modules.update({name: asked[name] for name in absent})
+        try:
+            from array import array
+        finally:
+            for name in absent:
+                del sys.modules[name]
 
         steps = array("B", program)
         address, size = steps.buffer_info()
@@ -161,9 +182,9 @@ else:
         Struct,
         StructError,
         bind_netlink,
-        compile_bytes,
         connect,
         debugging,
+        deque,
         fault,
         inet_pton,
         monotonic,
@@ -174,6 +195,7 @@ else:
         place,
         reason,
         receive,
+        searcher,
         set_filter,
         strerror,
         write,

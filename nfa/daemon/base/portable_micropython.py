@@ -14,6 +14,7 @@ import struct
 import sys
 import time
 from collections import OrderedDict as ordered_dict
+from collections import deque
 
 from .micropython_text import decode, utf8
 
@@ -189,29 +190,9 @@ def _joined(text: str) -> str:
 _ENDS = (b"}", b"]")
 
 
-class _Match:
-    def __init__(self, found, start: int) -> None:
-        self.group = found.group
-        self._start = start
-        self._end = start + len(found.group(0))
-
-    def start(self) -> int:
-        return self._start
-
-    def end(self) -> int:
-        return self._end
-
-
-class compile_bytes:
-    """A pattern for bytes that is matched at a place, with the next 64 bytes at the most."""
-
-    def __init__(self, pattern: bytes) -> None:
-        # Its engine takes \r and \n for letters.
-        self._match = re.compile(pattern.replace(b"\\r", b"\r").replace(b"\\n", b"\n")).match
-
-    def match(self, data: bytes, position: int = 0, end: int = 0):
-        found = self._match(data[position : position + _ROOM])
-        return _Match(found, position) if found else None
+def searcher(pattern: str, program: list):
+    """Every pattern is an automaton here: see `nfa.compiler.micropython`."""
+    raise ValueError("a pattern for CPython only")
 
 
 # -- sockets -----------------------------------------------------------------------------------------------------------

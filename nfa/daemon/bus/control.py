@@ -5,10 +5,9 @@ can open it. A client that sends too much, or does not read its answer, is dropp
 """
 
 import errno
-import json
 import select
-import socket
 
+from ..base import json, socket
 from ..base.dispatcher import NEVER, Dispatcher, Timer
 from ..base.listening import Answered, Taken, listen_unix, remove_unix
 from ..base.portable import LATER, reason, receive

@@ -5,8 +5,7 @@ or later. A refusal carries words, and a status of ubus: 2 for wrong arguments, 
 What takes long is done in slices of the loop's turns or by a child; answers are paged, so none reaches ubus's 1 MiB.
 """
 
-import json
-
+from ..base import json
 from ..engine.brief import brief
 from ..engine.networks import TWICE
 from ..engine.view import MALFORMED

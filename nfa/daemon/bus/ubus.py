@@ -12,8 +12,8 @@ Source: ubus ubusd_proto.c, ubusd_obj.c, ubusd_event.c and libubus-obj.c (2025-1
 import errno
 import os
 import select
-import socket
 
+from ..base import socket
 from ..base.dispatcher import NEVER, Dispatcher, Timer
 from . import SOCKETS, blob
 

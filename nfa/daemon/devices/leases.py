@@ -13,8 +13,8 @@ Both servers remove leases that have expired. The time in a file is not used: it
 """
 
 import binascii
-import socket
 
+from ..base import socket
 from ..base.portable import StructError, decode, inet_pton
 
 MYPY = False

@@ -6,8 +6,7 @@ private, host names, interfaces, and addresses, each with where it is known from
 lease, static lease.
 """
 
-import socket
-
+from ..base import socket
 from .configured import Devices, is_private
 from .known import Known
 

@@ -8,9 +8,8 @@ bits of a number. That number is looked up in a table of verdicts (`policy`): wh
 order of priority, what they reach. So what follows costs the same however many actions there are.
 """
 
-import json
-from collections import deque
-
+from ..base import json
+from ..base.portable import deque
 from ..stream.records import BAD_KINDS, BadRecord, agent_facts, catalogue, digest_key, earlier_keys, parse, previous_keys, read
 from .brief import brief
 from .census import Census
@@ -91,7 +90,7 @@ class Engine:
         """Returns the conntrack mark of a flow."""
         self.census, self._renames = Census(), False
         """`_renames`: it is netifyd 5, which changes digests."""
-        self.recent: deque[tuple[int, tuple[str, ...], tuple[str, ...], bytes | dict[str, object]]] = deque((), recent)  # noqa: RUF037 (MicroPython takes no keywords)
+        self.recent: deque[tuple[int, tuple[str, ...], tuple[str, ...], bytes | dict[str, object]]] = deque((), recent)
         """The last decisions, oldest first: (second of the loop's clock, names of actions, of targets, payload).
 
         In place of a long payload stands what `brief` made of it. No plan: it would keep the policy that it belongs to.

@@ -2,14 +2,13 @@
 
 In goes the plain data of a plan of `nfa.compiler.expression.regex` (tuples may have become lists); out comes an
 object whose `search` takes a str, of which the first 1,024 characters are searched, and returns a bool. Kind "re" is
-left to `re`. Kind "dfa" is an automaton whose states are built when a text first needs them and kept, up to
+left to the C module of `re`. Kind "dfa" is an automaton whose states are built when a text first needs them and kept, up to
 a bound: a character then costs two look-ups, and after a new state at most 300 operations on integers.
 """
 
-import re
 import struct
 
-from ..base.portable import characters, code_of
+from ..base.portable import characters, code_of, searcher
 
 MYPY = False
 if MYPY:
@@ -27,7 +26,7 @@ class Backtracking:
     """A pattern that is left to `re`: the compiler has found that its steps are bounded."""
 
     def __init__(self, data: "dict[str, Any]") -> None:
-        find = re.compile(data["pattern"], re.I).search
+        find = searcher(data["pattern"], data["program"])
 
         def search(text: str) -> bool:
             return find(text[:LENGTH]) is not None

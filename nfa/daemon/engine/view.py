@@ -7,10 +7,10 @@ memory.
 """
 
 import binascii
-import socket
 import struct
 import sys
 
+from ..base import socket
 from ..base.portable import ROOM, StructError, ascii_only, inet_pton, lower
 
 MYPY = False

@@ -6,8 +6,8 @@ the usual one (022) others than its owner cannot connect.
 
 import errno
 import os
-import socket
 
+from ..base import socket
 from ..base.listening import Answered, Taken
 from ..base.portable_micropython import connect, socket_address
 

@@ -8,9 +8,9 @@ message may have three loads where net.core.optmem_max is 20,480 bytes (before 6
 """
 
 import errno
-import socket
 import sys
 
+from ..base import socket
 from ..base.portable import Struct, set_filter
 from .nftables import NEW
 

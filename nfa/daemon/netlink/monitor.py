@@ -5,9 +5,9 @@ nobody of anything. Sources: linux/netfilter/nf_tables.h, linux/netfilter/ipset/
 """
 
 import errno
-import socket
 import struct
 
+from ..base import socket
 from ..base.portable import SO_RCVBUF, Struct, bind_netlink, decode
 from .ipset import IPSET_ATTR_DATA, IPSET_ATTR_PROTOCOL, IPSET_ATTR_SETNAME, NFNL_SUBSYS_IPSET
 from .nftables import (

@@ -5,8 +5,8 @@ here waits. Source: linux/netlink.h.
 """
 
 import errno
-import socket
 
+from ..base import socket
 from ..base.portable import EBUSY, EINTR, ENFILE, ENOPROTOOPT, ENOSPC, LATER, bind_netlink, debugging, receive, strerror
 from . import ipset
 from .wire import Failure, failures

@@ -5,9 +5,9 @@ with what is not printable escaped, numbers, or hexadecimal. Only CPython loads 
 """
 
 import os
-import socket
 import sys
 
+from ..base import socket
 from ..base.portable import escaped
 from .route import NETLINK_ROUTE
 from .wire import HEADER, NLA_F_NESTED, NLA_TYPE_MASK, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSG_DONE, NLMSG_ERROR

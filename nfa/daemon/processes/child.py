@@ -6,11 +6,11 @@ wrote to its standard output, once it has ended. One runs at a time, the others 
 
 import os
 import select
-import signal
 import sys
 import time
 
 from ...image import cpython as image
+from ..base import signal
 from ..base.dispatcher import NEVER, Dispatcher
 
 MYPY = False

@@ -5,9 +5,9 @@ In: hosts, and whom to tell. Out: `done(addresses, problem)`. Those who ask for 
 remembered for a while: all channels of a server that is not known ask again and again.
 """
 
-import json
 import time
 
+from ..base import json
 from ..base.dispatcher import Dispatcher
 from .child import Children, Job
 

@@ -6,9 +6,9 @@ has ended or was killed. No shell. The daemon loads this only when a target need
 
 import os
 import select
-import signal
 import time
 
+from ..base import signal
 from ..base.dispatcher import Dispatcher, Timer
 
 MAX_WORDS = 4096

@@ -6,8 +6,8 @@ it lives, which the provider may change, and the server may move.
 """
 
 import errno
-import socket
 
+from ..base import socket
 from ..stream.client import parse_source
 from .channel import Channel
 

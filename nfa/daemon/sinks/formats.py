@@ -4,14 +4,15 @@ What strangers put into a record never makes invalid output: half of a surrogate
 (NaN, infinity) becomes null. Source of MessagePack's form: github.com/msgpack/msgpack, spec.md.
 """
 
-import json
 import struct
+
+from ..base import json
 
 MYPY = False
 if MYPY:
     from collections.abc import Callable
 
-_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_json = json.compact
 
 
 def to_json(value: object) -> bytes:

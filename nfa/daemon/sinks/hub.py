@@ -4,9 +4,9 @@ In: what the policy image says of the channels, descriptors that are ready, the 
 events into. A channel that is the same after a reload stays, with its readers and what waits in it.
 """
 
-import socket
 import time
 
+from ..base import socket
 from ..base.dispatcher import Dispatcher
 from .channel import MAX_WAITING, Channel
 from .packer import Packer

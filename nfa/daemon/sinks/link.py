@@ -8,8 +8,8 @@ that it works: the waits between attempts start over then.
 import errno
 import os
 import select
-import socket
 
+from ..base import socket
 from .channel import Channel
 
 MYPY = False

@@ -11,11 +11,11 @@ takes the place of the idlest one from the host that has most. What a reader wri
 
 import errno
 import select
-import socket
-from collections import deque
 
+from ..base import socket
 from ..base.allowed import listen
 from ..base.listening import is_there, remove_unix
+from ..base.portable import deque
 from ..stream.client import parse_source
 from .channel import Channel, earliest
 

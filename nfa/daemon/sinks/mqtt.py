@@ -10,8 +10,8 @@ connection that brought no answer the messages go one by one, and what MAX_TRIES
 
 import os
 import struct
-from collections import deque
 
+from ..base.portable import deque
 from .channel import MAX_QUEUED, OVERHEAD, QUIET, earliest
 from .link import CLOSED, Link, Served
 from .waiting import Waiting

@@ -4,9 +4,9 @@ In: a flow record, or what was remembered of it, what matched it and an event. O
 that want the same form get the same object, so what waits in several of them is in memory once.
 """
 
-import json
 import time
 
+from ..base import json
 from .formats import to_json, to_msgpack
 
 MYPY = False

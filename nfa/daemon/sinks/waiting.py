@@ -1,7 +1,6 @@
 """Events that wait for a server: bounded in bytes, the oldest go first, and each is counted with its target."""
 
-from collections import deque
-
+from ..base.portable import deque
 from .channel import OVERHEAD
 
 MYPY = False

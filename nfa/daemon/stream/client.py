@@ -7,8 +7,8 @@ that reads slowly: so this reads all there is and does nothing else.
 
 import errno
 import os
-import socket
 
+from ..base import socket
 from ..base.portable import CHUNK, LATER, connect, fault, printable, reason, receive, strerror
 from .framing import Framer
 

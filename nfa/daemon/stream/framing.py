@@ -13,28 +13,31 @@ The work is linear in the bytes that arrive, whatever they are: a record that dr
 Memory is bounded by one record (1 MiB; 64 KiB under MicroPython), what tells that it is over, and one chunk.
 """
 
-from ..base.portable import MAX_RECORD, compile_bytes
+from ..base.portable import MAX_RECORD
 
-MYPY = False
-if MYPY:
-    from re import Match
-
-_HEADER = compile_bytes(rb'\{"length": ?([0-9]+)\}\r?\n')
-_BLANK = compile_bytes(rb"\s+")
 _MARK = b'{"length"'
 _HEADER_ROOM = 64
 """No header is longer; what is kept at the end of a skipped stretch so that a header cut in two is still found."""
 
 
-def _header(data: bytes, position: int) -> "Match[bytes] | None":
-    """Return the match of the header at a place, or None."""
-    return _HEADER.match(data, position, position + _HEADER_ROOM)
+def _header(data: bytes, position: int) -> "tuple[int, int] | None":
+    """Return what the header at a place says (bytes; the first twelve digits), and where it ends; or None."""
+    end = data.find(b"\n", position, position + _HEADER_ROOM)
+    if end < 0 or data[position : position + len(_MARK)] != _MARK:
+        return None
+    digits = data[position + len(_MARK) : end]
+    if digits[-1:] == b"\r":
+        digits = digits[:-1]
+    if digits[:1] != b":" or digits[-1:] != b"}":
+        return None
+    digits = digits[2 if digits[1:2] == b" " else 1 : -1]
+    return (int(digits[:12]), end + 1) if digits.isdigit() else None
 
 
-def _next_header(data: bytes, position: int, stop: int) -> "tuple[Match[bytes] | None, int]":
+def _next_header(data: bytes, position: int, stop: int) -> "tuple[tuple[int, int] | None, int]":
     """Search the first header that begins from `position` on and before `stop`.
 
-    Returns its match and where it begins; or None and the first place where one may still begin once more bytes are there
+    Returns it and where it begins; or None and the first place where one may still begin once more bytes are there
     (`stop`: nowhere).
     """
     size = len(data)
@@ -138,13 +141,14 @@ class Framer:
         if self.lines:
             return [rest.strip()]
         match = _header(rest, 0)
-        end = match.end() + int(match.group(1)) if match is not None else 0
+        size, start = match or (0, 0)
+        end = start + size
         if end != len(rest):
             self.bad["length"] += 1
         if match is None or end > len(rest):
             return []
         # It went on until now, but for a header that was cut off.
-        return [rest[match.end() : end if _MARK.startswith(rest[end:]) else len(rest)].rstrip()]
+        return [rest[start : end if _MARK.startswith(rest[end:]) else len(rest)].rstrip()]
 
     def _news(self, chunk: bytes) -> bool:
         """Return whether a chunk, the end of `_held`, decides what becomes of a record that is not complete."""
@@ -211,12 +215,13 @@ class Framer:
         if match is None:
             # Blank bytes between records belong to nobody; anything else is a record or header gone wrong.
             if data[position : position + 1].isspace():
-                return _BLANK.match(data, position).end()  # type: ignore[union-attr]  # it begins with one
+                while data[position : position + 1].isspace():
+                    position += 1
+                return position
             if len(data) - position < _HEADER_ROOM and data.find(b"\n", position) < 0:
                 return -1
             return self._lose("length", position)
-        start = match.end()
-        size = int(match.group(1)[:12])
+        size, start = match
         if size > MAX_RECORD or size == 0:
             return self._lose("oversize" if size else "length", start)
         end = start + size

@@ -5,8 +5,7 @@ PREFIX-YYYYMMDD-HHMMSS.json (local time), with the body that Netify's plugin wri
 "time_start"}, epoch seconds. A flow has one entry: later records and statistics complete it, until its file is written.
 """
 
-import json
-
+from ..base import json
 from ..stream.records import digest_key, earlier_keys, total_bytes
 from .counters import Counters
 

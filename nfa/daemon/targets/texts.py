@@ -4,9 +4,9 @@ In: a slot's description and its packed elements (slot number, then the fields i
 Out: the element as `nft` and `ipset` write it; a connection and what it carries.
 """
 
-import socket
 import sys
 
+from ..base import socket
 from ..base.portable import decode
 from ..netlink import ipset, nftables
 
