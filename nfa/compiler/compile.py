@@ -30,7 +30,7 @@ from .expression.lines import negative, separate_lines
 from .expression.tree import Members, Node, Or, Test, any_of, attributes_of
 from .expression.understand import Context, ExpressionError, understand
 from .oneversion import report_one_version
-from .provision import conntrack, pf
+from .provision import conntrack, pf, usage
 from .provision.kernel import Kernel
 from .provision.provision import provision
 from .provision.slots import Slot
@@ -276,6 +276,7 @@ def understand_policy(
             slots = provision(wanted, kernel, reports)
     else:
         slots = provision(wanted, None, reports)
+    usage.fill(slots, {name for item in actions if not item.code for name in item.action.targets})
     slots += pf.provision(wanted, policy.target_globals["pftable"])
     slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths, keeping)
     for slot in slots:

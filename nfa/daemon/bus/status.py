@@ -18,6 +18,7 @@ if MYPY:
     from ..stream.client import Client
     from ..targets.counters import Counters
     from ..targets.registry import Registry
+    from ..targets.sets.usage import Usage
 
     Data = dict[str, Any]
 
@@ -48,6 +49,7 @@ if MYPY:
         interfaces: Interfaces
         registry: Registry
         learner: Learner | None
+        usage: Usage | None
 
         @property
         def loader(self) -> Loaded: ...
@@ -112,6 +114,8 @@ def report(daemon: "Reporting", budget: int) -> "Data":
     policy = dict(daemon.loader.info)
     policy.update(_clock(engine.policy))
     noticed = origins.findings(daemon)
+    if daemon.usage is not None:
+        noticed += daemon.usage.findings()
     code = client.code
     if client.state == "connected":
         code = "source-silent" if [1 for one in noticed if one["code"] == "source-silent"] else ""

@@ -13,7 +13,7 @@ import errno
 import select
 
 from ...base.portable import ORDERED, monotonic, reason
-from ...netlink.monitor import ELEMENTS_GONE, SET_MADE, TABLE_GONE, Monitor, ask_size, size_of
+from ...netlink.monitor import ELEMENTS_GONE, RULE_GONE, RULE_MADE, SET_MADE, TABLE_GONE, Monitor, ask_ipset
 from ...netlink.socket import Dump
 from .errors import label
 from .slot import RETRY_OTHER, Slot
@@ -102,6 +102,8 @@ class Healing:
         self.deadline = NEVER
         """When there is something to do next, of the monotonic clock."""
         self.descriptor = -1
+        self.on_rules: Callable[[], object] | None = None
+        """Called when rules, or sets that rules may use, have come or gone."""
 
     def open(self, dispatcher: "Dispatcher") -> None:
         """Listen to nftables; without the rights or the kernel for it, there is nothing to heal."""
@@ -151,8 +153,10 @@ class Healing:
         elif not self._listen_until:
             self._listen_until = self._clock() + LISTEN
         slots = self._slots("nftset")
+        changed = self._monitor.lost > missed
         for (kind, family, table, name), keys in told.items():
-            for slot in slots:
+            changed = changed or kind != ELEMENTS_GONE
+            for slot in slots if kind not in (RULE_MADE, RULE_GONE) else ():
                 data = slot.data
                 if data["table_family"] == family and data["table"] == table and name in ("", data["set"]):
                     self._told(slot, kind, keys)
@@ -160,6 +164,8 @@ class Healing:
             for slot in slots:
                 self._sets.lost(slot, 0)
                 self._unsure.add(slot.number)
+        if changed and self.on_rules is not None:
+            self.on_rules()
 
     def _told(self, slot: Slot, kind: int, keys: list[bytes]) -> None:
         """One notification is about a slot's set."""
@@ -243,17 +249,7 @@ class Healing:
     def _size(self, slot: Slot) -> int | None:
         """Return how many elements an ipset has; -1: there is none, None: the kernel does not say."""
         self._sequence += 1
-        found = None
-        try:
-            self._dump.ask(ask_size(slot.data["set"], slot.data["protocol"], self._sequence))
-            while True:
-                data = self._dump.next()
-                if not data:
-                    return found
-                size = size_of(data, self._sequence)
-                found = size if size is not None else found
-        except OSError:
-            return None
+        return ask_ipset(self._dump, slot.data["set"], slot.data["protocol"], self._sequence)
 
     # -- restoring --------------------------------------------------------------------------------------------------
 
