@@ -112,6 +112,20 @@ def raw(protocol, address, packet):
     made = socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol)
     made.sendto(bytes.fromhex(packet), (address, 0))
 
+def flood(index, count, size):
+    # So many datagrams, as fast as the other end takes them: how many are echoed?
+    own, found = opened[index], 0
+    for sent in range(1, count + 1):
+        try:
+            own.send(bytes(size))
+            own.settimeout(0.01 if sent < count else 0.2)
+            while found < sent and sent % 10 == 0:
+                own.recv(100)
+                found += 1
+        except OSError:
+            pass  # nothing more for now, or a packet was dropped on its way out
+    return found
+
 def each(name, *calls):
     # All at the same time, so that silence is waited for once.
     answers = [None] * len(calls)
@@ -126,7 +140,8 @@ def each(name, *calls):
         thread.join()
     return answers
 
-jobs = {"serve": serve, "open": open_, "talk": talk, "tries": tries, "ping": ping, "pings": pings, "raw": raw, "each": each}
+jobs = {"serve": serve, "open": open_, "talk": talk, "tries": tries, "ping": ping, "pings": pings, "raw": raw, "each": each,
+        "flood": flood}
 for line in sys.stdin:
     name, *arguments = json.loads(line)
     print(json.dumps(jobs[name](*arguments)), flush=True)
@@ -140,8 +155,10 @@ AT_ONCE = ("net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0
 class Host:
     """A namespace with an agent in it, one network card and a route through the router."""
 
-    def __init__(self, router: Namespace) -> None:
-        self.namespace = Namespace(router)
+    def __init__(self, router: Namespace, itself: bool = False) -> None:
+        """`itself`: not a host behind the router, but the router as one."""
+        self.namespace = router if itself else Namespace(router)
+        self._own = not itself
         self.namespace.run("sysctl", "-qw", *AT_ONCE)
         self._agent = subprocess.Popen(
             [*self.namespace.prefix, sys.executable, "-I", "-S", "-c", _AGENT, str(PATIENCE)],
@@ -163,7 +180,8 @@ class Host:
 
     def close(self) -> None:
         self._agent.communicate()
-        self.namespace.close()
+        if self._own:
+            self.namespace.close()
 
 
 def joined(host: Host, card: str, inside: str) -> str:
