@@ -37,10 +37,16 @@ from nfa.compiler.provision.expressions import (
     update,
     verdict_of,
 )
+from nfa.compiler.provision.nftset import TABLE_FAMILIES
 from nfa.daemon.netlink.nftables_rules import NF_DROP, NFT_GOTO, NFT_RETURN, counter, verdict
 from nfa.daemon.netlink.wire import NFPROTO_OF
 
 Rule = list[bytes]
+
+FAMILY = TABLE_FAMILIES["inet"]
+TABLE = "nfa"
+PRIORITY = -1
+"""Just before fw4's chains, which accept packets of established connections; nft: `filter - 1`."""
 
 TCP, UDP, ICMPV6 = 6, 17, 58
 PORTS = (TCP, UDP, 136, 132, 33)
