@@ -192,7 +192,7 @@ def spared(incoming: bool) -> list[Rule]:
     made += [_between(TCP, side, 2, *ports) for ports in _TCP_SERVICES]
     made += [_between(UDP, side, 2, *ports) for ports in (_DNS, *_DHCP)]
     made += [_between(protocol, 2 - side, 2, *_DNS) for protocol in (UDP, TCP)]
-    made.append(_between(ICMPV6, 0, 1, *_NEIGHBOURS))
+    made.append([*_family(6), *_between(ICMPV6, 0, 1, *_NEIGHBOURS)])
     return [[*rule, verdict(NFT_RETURN)] for rule in made]
 
 
