@@ -84,7 +84,8 @@ class MapSlot(Slot):
                     removed.append(element + before)
                 if after:
                     added.append(element + after)
-        return added, self.in_effect(refreshes), removed
+        fresh = set(added)
+        return added, [key for key in self.in_effect(refreshes) if key not in fresh], removed
 
     def _settle(self, element: bytes) -> bytes:
         """Return the end that an element is to have now; b"" when nobody wants it."""
@@ -114,11 +115,18 @@ class MapSlot(Slot):
         ends = self._ends(element)
         return element + ends[0] if ends else element
 
+    def forget(self, keys: list[bytes]) -> None:
+        """The kernel did not take these, or no longer has them."""
+        super().forget(keys)
+        for key in keys if self._shared else ():
+            if key[:-END] in self._shared and not self._ends(key[:-END]):
+                del self._shared[key[:-END]]
+
     def drop(self, key: bytes) -> None:
         """Withdraw an element, also if flows hold it: their next records want it again."""
         if key in self.live:
-            self.forget([key])
             self.withdraw(key, True)
+            self.forget([key])
 
     def owe_pending(self) -> None:
         """The map cannot take elements now: all that flows want is restored later."""
