@@ -1,7 +1,7 @@
 """A household whose router runs what a page of recipes prints, and the flows that netifyd tells of it.
 
-In: recipes, as `recipe_pages` finds them. Out: their policy in force, in UCI or JSON, with their rules loaded as at boot: before
-the daemon. Records of IPv6 flows have the router's MAC address, as netifyd shows them on the WAN side, so that only the device's
+In: recipes, as `recipe_pages` finds them. Out: their policy, active, in UCI or JSON, with their rules loaded as at boot: before the
+daemon. Records of IPv6 flows have the router's MAC address, as netifyd shows them on the WAN side, so that only the device's
 neighbours can tell whose they are.
 """
 
@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from household_lab import NUMBERS, Connection, Household, alive
@@ -121,10 +120,10 @@ class Kitchen:
 
     def _record(self, kind: Record, connection: Connection, fields: Record) -> Record:
         name = self._name(connection)
+        mac = self.home.mac(name) if name and ":" not in connection.local else ROUTER
         return flow(
             local=connection.local, local_port=connection.local_port, other=connection.other, other_port=connection.other_port,
-            ip_protocol=NUMBERS[connection.kind], local_mac=self.home.mac(name) if name and ":" not in connection.local else ROUTER,
-            **(kind | fields),
+            ip_protocol=NUMBERS[connection.kind], local_mac=mac, **(kind | fields),
         )  # fmt: skip
 
     def _name(self, connection: Connection) -> str:

@@ -1,4 +1,4 @@
-"""What docs/recipes.md and docs/own-rules.md print, to be used as it is printed: policies, rules, files, a network's configuration.
+"""What docs/recipes.md and docs/own-rules.md print, to be used as it is printed: policies, rules, files, network's sections.
 
 In: a page. Out: its recipes by their titles. A test that takes them from here cannot differ from what a person copies.
 """

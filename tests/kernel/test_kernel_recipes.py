@@ -1,7 +1,7 @@
 """The recipes on packets: policies as docs/recipes.md prints them, each alone and all in one configuration, in UCI and in JSON.
 
-Real TCP and UDP over IPv4 and IPv6, through a router whose firewall accepts what is established. Queues are not tested: marks and
-DSCP are, of packets as they arrive behind the WAN's device and behind the LAN's.
+Real TCP and UDP over IPv4 and IPv6, through a router whose firewall accepts what is established. Queues are not tested: marks
+and DSCP are, of packets as they arrive behind the WAN's device and behind the LAN's.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def updates(kitchen: Kitchen) -> None:
 
 
 def weak_tls(kitchen: Kitchen) -> None:
-    """The printer was exempt over IPv4 and reset over IPv6; a program tried again and again, and got through for some packets."""
+    """The printer was exempt over IPv4 and reset over IPv6; a program tried again and again, and got some packets through."""
     home = kitchen.home
     printer, visitor = (home.every(name, "old", ["tcp"]) for name in ("printer", "visitor"))
     modern = home.every("visitor", "other", ["tcp"])

@@ -23,7 +23,7 @@ from nfa.compiler.provision import nftset
 PAGES = {page: recipes(page) for page in ("recipes.md", "own-rules.md")}
 RECIPES = {title: recipe for page in PAGES.values() for title, recipe in page.items()}
 OTHERS = {"mwan3": 0x3F00, "pbr": 0xFF0000}
-"""The bits of marks that other programs use by default: net/mwan3 mmx_mask, net/pbr fw_mask. What SQM reads is what is written."""
+"""The bits of marks that other programs use by default: net/mwan3 mmx_mask, net/pbr fw_mask. SQM reads what is written here."""
 TITLES = pytest.mark.parametrize("title", RECIPES)
 
 
