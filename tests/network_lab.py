@@ -86,6 +86,9 @@ def tries(kind, version, address, port, seconds):
 def ping(version, address, number):
     raw = socket.socket(families[version], socket.SOCK_RAW, 1 if version == 4 else 58)
     raw.settimeout(patience)
+    echo_(raw, version, address, number)
+
+def echo_(raw, version, address, number):
     raw.connect((address, 0))
     kind = 8 if version == 4 else 128
     packet = struct.pack(">BBHHH", kind, 0, 0, number, 1)
@@ -94,6 +97,16 @@ def ping(version, address, number):
     raw.send(packet if version == 6 else packet[:2] + struct.pack(">H", ~total & 0xFFFF) + packet[4:])
     while raw.recv(200)[20 if version == 4 else 0] != (0 if version == 4 else 129):
         pass
+
+def pings(version, address, number, seconds=0.3):
+    raw = socket.socket(families[version], socket.SOCK_RAW, 1 if version == 4 else 58)
+    with raw:
+        raw.settimeout(seconds)
+        try:
+            echo_(raw, version, address, number)
+        except OSError:
+            return False
+    return True
 
 def raw(protocol, address, packet):
     made = socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol)
@@ -113,7 +126,9 @@ def each(name, *calls):
         thread.join()
     return answers
 
-jobs = {"serve": serve, "open": open_, "talk": talk, "tries": tries, "ping": ping, "raw": raw, "each": each}
+jobs = {
+    "serve": serve, "open": open_, "talk": talk, "tries": tries, "ping": ping, "pings": pings, "raw": raw, "each": each
+}
 for line in sys.stdin:
     name, *arguments = json.loads(line)
     print(json.dumps(jobs[name](*arguments)), flush=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from . import catalogue
 from .base.paths import FOLDERS, Paths
@@ -30,7 +31,8 @@ from .expression.lines import negative, separate_lines
 from .expression.tree import Members, Node, Or, Test, any_of, attributes_of
 from .expression.understand import Context, ExpressionError, understand
 from .oneversion import report_one_version
-from .provision import conntrack, pf, usage
+from .provision import conntrack, firewall, pf, usage
+from .provision.abilities import Abilities
 from .provision.kernel import Kernel
 from .provision.provision import provision
 from .provision.slots import Slot
@@ -68,6 +70,8 @@ class Compiled:
     catalogue: catalogue.Catalogue
     keeping: Keeping
     schedules: Schedules = field(default_factory=Schedules)
+    firewall: dict[str, Any] | None = None
+    """The table of nftables for firewall targets, as the image has it."""
     devices: list[Device] = field(default_factory=list)
     """The devices that can be used, in the order of their numbers."""
     reports: Reports = field(default_factory=Reports)
@@ -264,6 +268,15 @@ def understand_policy(
     """Compile a policy that was read and merged. `look`: as for `compile_policy`; `uci`: the folder of UCI."""
     keeping = keeping or Keeping()
     compiler = _Compiler(paths, reports, keeping, (policy.devices, policy.device_groups))
+    with Kernel() as kernel:
+        return _understood(compiler, policy, paths, kernel if look else None, uci)
+
+
+def _understood(compiler: _Compiler, policy: Policy, paths: Paths, kernel: Kernel | None, uci: str | None) -> Compiled:
+    """Compile a policy. `kernel`: None where it is not asked."""
+    reports, keeping = compiler.reports, compiler.keeping
+    abilities = Abilities(kernel, reports)
+    abilities.report(policy.targets.values())  # before the actions, which ask what targets can be used
     exemptions, spared = _global_exemptions(compiler, policy)
     actions = [compiler.action(action, policy) for action in policy.actions]
     actions.sort(key=lambda item: (item.action.priority, item.action.order))  # a last good version may have had another place
@@ -271,19 +284,19 @@ def understand_policy(
     hold_back(actions, INCOMPLETE if policy.incomplete else "" if spared else EXEMPTIONS_BROKEN, reports)
     keeping.keep_groups(compiler.found)
     wanted = [target for target in policy.targets.values() if target.enabled]
-    if look:
-        with Kernel() as kernel:
-            slots = provision(wanted, kernel, reports)
-    else:
-        slots = provision(wanted, None, reports)
+    slots = provision(wanted, kernel, reports)
     usage.fill(slots, {name for item in actions if not item.code for name in item.action.targets})
     slots += pf.provision(wanted, policy.target_globals["pftable"])
+    table = firewall.provision(policy, [item.action for item in actions if not item.code], abilities, reports)
+    slots += table.slots
     slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths, keeping)
     for slot in slots:
         if "mark" in slot["fields"]:
             compiler.tell_of_marks(policy.targets[slot["target"]].place, f"target {quote(slot['target'])}")
     hours = schedules(policy, uci, reports, paths)
-    return Compiled(policy, actions, exemptions, slots, compiler.catalogue, keeping, hours, compiler.named.devices, reports)
+    return Compiled(
+        policy, actions, exemptions, slots, compiler.catalogue, keeping, hours, table.image, compiler.named.devices, reports
+    )
 
 
 def _global_exemptions(compiler: _Compiler, policy: Policy) -> tuple[Node | None, bool]:

@@ -300,6 +300,7 @@ class Loop:
 
         `ended`: targets that flows may have to leave; `begins`: flows also reach what they did not reach before.
         """
+        self.registry.table.update(self.engine.policy)
         self._ended = self._ended.union(self.registry.numbers_of(ended))
         self._begins = self._begins or begins
         self._again = self._evaluate()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nfa.compiler.config import kinds, servers, service
+from nfa.compiler.config import effects, kinds, servers, service
 from nfa.compiler.config.convert import UINT32, Converter, boolean, choice, folder_to_write, integer, mark, path, text, texts
 from nfa.compiler.config.timeofday import timezone, windows
 from nfa.daemon.engine.flows import MAX_FLOWS
@@ -236,6 +236,34 @@ TARGET_OPTIONS: dict[str, Options] = {
         Option("interval", integer(1, MAX_TTL, "seconds"), 60),
         _MAX_FILES,
         _MAX_BYTES,
+    ),
+    "firewall": (
+        # What becomes of the packets: reject tells the sender, drop does not.
+        Option("verdict", choice("reject", "drop"), None),
+        # The DSCP class that the packets get, in both directions: a name such as EF, or a number.
+        Option("set_dscp", effects.dscp, None),
+        # A mark for packets and connections, VALUE/MASK: only the bits of the mask are written.
+        Option("set_mark", effects.masked_mark, None),
+        # How much may pass in each direction, such as 2mbit; more is dropped.
+        Option("limit", effects.rate, None),
+        # How much a local device may send; instead of limit.
+        Option("limit_up", effects.rate, None),
+        # How much may go to a local device; instead of limit.
+        Option("limit_down", effects.rate, None),
+        # Whether each local address has the limit for itself; else all share it.
+        Option("per_device", boolean, False),
+        # The bits of the conntrack mark that hold the DSCP class, MASK/STATE as in tc's action ctinfo.
+        Option("ctinfo", effects.ctinfo, "63/128"),
+        # What is decided on: the connection, all connections to the same port of that server, or all of the device.
+        Option("scope", choice("connection", "server", "device"), "connection"),
+        # Which packets: those that are forwarded, or those from and to the router itself.
+        Option("hook", choice("forward", "router"), "forward"),
+        # Seconds that a decision holds after netifyd last reported traffic.
+        Option("ttl", integer(1, MAX_TTL, "seconds"), 300),
+        # Another WAN; not in this release.
+        Option("route", effects.route, None),
+        # Whether the usual way is taken while the other WAN is down.
+        Option("fallback", boolean, True),
     ),
     "sink": (
         # The name of the sink, a section of netifyd's loader.

@@ -11,6 +11,7 @@ from typing import cast
 from nfa.compiler.base.report import Place, Reports, did_you_mean, quote
 from nfa.compiler.config.convert import UINT32, Context
 from nfa.compiler.config.document import Section
+from nfa.compiler.config.marks import firewall_mark
 from nfa.compiler.config.model import Target, Text
 from nfa.compiler.config.options import COMMON_OPTIONS, TARGET_GLOBALS, TARGET_OPTIONS, Options
 from nfa.compiler.config.origins import Origins
@@ -230,7 +231,38 @@ def _check_ctlabel(found: Complete, own: Settings, globals_: dict[str, dict[str,
     return "" if labels or options["auto_label"] else "nothing to set: give 'labels' or 'auto_label'"
 
 
+EFFECTS = ("verdict", "set_dscp", "set_mark", "limit", "limit_up", "limit_down")
+"""Options of a firewall target that do something to packets."""
+
+
+def _check_firewall(found: Complete, own: Settings, globals_: dict[str, dict[str, object]]) -> str:
+    options = found.values
+    others = [name for name in EFFECTS[1:] if options[name] is not None]
+    if not others and options["verdict"] is None:
+        return f"nothing to do: give one of {', '.join(EFFECTS)}"
+    if others and options["verdict"] is not None:
+        ours = [name for name in others if name in own.values]
+        if ours and "verdict" in own.values:
+            return f"'verdict' stands beside '{ours[0]}', but no packet is left for it: a block needs nothing else"
+        # Of what is among the defaults only that is meant which goes with the target's own options.
+        for name in ["verdict"] if ours else others:
+            options[name] = None
+            found.origins.pop(name, None)
+    if "per_device" in own.values and options["per_device"] and not any(options[name] is not None for name in EFFECTS[3:]):
+        return "'per_device' is about a limit, but there is none: give 'limit', 'limit_up' or 'limit_down'"
+    if "ctinfo" in own.values and options["set_dscp"] is None:
+        return "'ctinfo' says where the class of 'set_dscp' is noted, but there is no 'set_dscp'"
+    if "fallback" in own.values:
+        return "'fallback' is about a 'route', but there is none"
+    _, mark = firewall_mark({**options, "set_dscp": None})
+    _, dscp = firewall_mark({**options, "set_mark": None})
+    if mark & dscp:
+        return f"'set_mark' and the class of 'set_dscp' (see 'ctinfo') have bits of the mark in common: {mark & dscp:#x}"
+    return ""
+
+
 _CHECKS = {
+    "firewall": _check_firewall,
     "ipset": _check_ipset,
     "nftset": _check_nftset,
     "ctmark": _check_ctmark,

@@ -1,4 +1,4 @@
-"""From the targets ctmark and ctlabel to slots: bits, label names resolved, and what does not fit reported.
+"""From targets that mark or label connections to slots: bits, label names resolved, and what does not fit reported.
 
 In: the targets of a configuration, the files that name labels, the agent's names. Out: slots, plain data for the daemon as
 those of `provision.provision`, with the same keys where they mean something for connections. The daemon never reads the
@@ -17,6 +17,7 @@ from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Place, Reports, did_you_mean, quote
 from nfa.compiler.catalogue import Catalogue
 from nfa.compiler.config.lastgood import Keeping
+from nfa.compiler.config.marks import firewall_mark
 from nfa.compiler.config.model import Target
 from nfa.compiler.config.options import CONNLABEL_CONF
 from nfa.compiler.provision.slots import Slot
@@ -59,6 +60,9 @@ def provision(
         slot: Slot | None = None
         if target.type == "ctmark":
             slot = _ctmark_slot(target, reports)
+        elif target.type == "firewall":
+            value, mask = firewall_mark(options)
+            slot = _mark(value, mask) if mask else None
         elif target.type == "ctlabel":
             names = names or Names(globals_, reports, paths)
             slot = _ctlabel_slot(target, options, names, catalogue, reports, keeping or Keeping())
@@ -92,6 +96,10 @@ def _ctmark_slot(target: Target, reports: Reports) -> Slot | None:
             consequence="the target does nothing",
         )
         return None
+    return _mark(value, mask)
+
+
+def _mark(value: int, mask: int) -> Slot:
     return {"kind": "ctmark", "set": "conntrack mark", "fields": (value, mask), "mark": value, "mask": mask}
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from nfa.compiler.base.report import quote
 from nfa.daemon.netlink.nftables_sets import (
     NFT_SET_TIMEOUT,
+    NFTNL_UDATA_SET_DATA_INTERVAL,
+    NFTNL_UDATA_SET_DATABYTEORDER,
     NFTNL_UDATA_SET_KEY_TYPEOF,
     NFTNL_UDATA_SET_KEYBYTEORDER,
     new_set,
@@ -67,7 +69,19 @@ class Key:
     text: str
     number: int
     length: int
-    userdata: bytes
+    order: bytes
+    concatenation: bytes = b""
+
+    @property
+    def userdata(self) -> bytes:
+        """nft's notes in a set."""
+        return self.order + self.concatenation
+
+    @property
+    def map_userdata(self) -> bytes:
+        """nft's notes in a map of verdicts."""
+        verdicts = note(NFTNL_UDATA_SET_DATABYTEORDER, bytes(4)), note(NFTNL_UDATA_SET_DATA_INTERVAL, bytes(4))
+        return self.order + verdicts[0] + self.concatenation + verdicts[1]
 
 
 def key_of(fields: Sequence[str], family: int) -> Key:
@@ -86,7 +100,7 @@ def key_of(fields: Sequence[str], family: int) -> Key:
         return Key(text, number, types[0].length, order)
     # "The key is a concatenation": attribute 0 is nft's EXPR_CONCAT, attribute 1 its (empty) description.
     concatenation = note(NFTNL_UDATA_SET_KEY_TYPEOF, struct.pack("=BBIBB", 0, 4, 13, 1, 0))
-    return Key(text, number, sum(-(-datatype.length // 4) * 4 for datatype in types), order + concatenation)
+    return Key(text, number, sum(-(-datatype.length // 4) * 4 for datatype in types), order, concatenation)
 
 
 def users(table_family: str, table: str, rules: Sequence[tuple[str, int]]) -> tuple[str, str]:

@@ -35,22 +35,30 @@ NFTA_SET_NAME = 2
 NFTA_SET_FLAGS = 3
 NFTA_SET_KEY_TYPE = 4
 NFTA_SET_KEY_LEN = 5
+NFTA_SET_DATA_TYPE = 6
+NFTA_SET_DATA_LEN = 7
 NFTA_SET_DESC = 9
 NFTA_SET_ID = 10
 NFTA_SET_TIMEOUT = 11
 NFTA_SET_USERDATA = 13
+NFTA_SET_EXPR = 17
 NFTA_SET_DESC_SIZE = 1
 
 NFT_SET_CONSTANT = 0x2
 NFT_SET_INTERVAL = 0x4
 NFT_SET_MAP = 0x8
 NFT_SET_TIMEOUT = 0x10
+NFT_SET_EVAL = 0x20
 NFT_SET_OBJECT = 0x40
 NFT_SET_CONCAT = 0x80
 
 # libnftnl's and nft's own notes in a set (libnftnl/udata.h): kind and length are a byte each.
 NFTNL_UDATA_SET_KEYBYTEORDER = 0
+NFTNL_UDATA_SET_DATABYTEORDER = 1
 NFTNL_UDATA_SET_KEY_TYPEOF = 3
+NFTNL_UDATA_SET_DATA_INTERVAL = 6
+
+NFT_DATA_VERDICT = 0xFFFFFF00
 
 
 def note(kind: int, payload: bytes) -> bytes:
@@ -76,18 +84,25 @@ def new_set(
     timeout: int,
     size: int,
     userdata: bytes,
+    each: bytes = b"",
 ) -> bytes:
-    """Return NEWSET, for a set that may be there with these properties.
+    """Return NEWSET, for a set that may be there with these properties; with NFT_SET_MAP for a map of verdicts.
 
-    `timeout`: milliseconds, 0 for none; `size`: elements, 0 without limit; `flags`: NFT_SET_*; `userdata`: `note`s.
+    `timeout`: milliseconds, 0 for none; `size`: elements, 0 without limit; `flags`: NFT_SET_*; `userdata`: `note`s; `each`: the
+    name and data of an expression that each element has (Linux 5.7; older kernels do not read it).
     """
     body = nfgen(family) + _names(table, name) + _word(NFTA_SET_FLAGS, flags)
-    body += _word(NFTA_SET_KEY_TYPE, key_type) + _word(NFTA_SET_KEY_LEN, key_length) + _word(NFTA_SET_ID, 1)
+    body += _word(NFTA_SET_KEY_TYPE, key_type) + _word(NFTA_SET_KEY_LEN, key_length)
+    if flags & NFT_SET_MAP:
+        body += _word(NFTA_SET_DATA_TYPE, NFT_DATA_VERDICT) + _word(NFTA_SET_DATA_LEN, 0)
+    body += _word(NFTA_SET_ID, 1)
     if size:
         body += attribute(NFTA_SET_DESC | NLA_F_NESTED, _word(NFTA_SET_DESC_SIZE, size))
     if timeout:
         body += attribute(NFTA_SET_TIMEOUT, struct.pack(">Q", timeout))
     body += attribute(NFTA_SET_USERDATA, userdata)
+    if each:
+        body += attribute(NFTA_SET_EXPR | NLA_F_NESTED, each)
     return message(NEW_SET, NLM_F_REQUEST | NLM_F_CREATE, 0, body)
 
 

@@ -92,6 +92,7 @@ def test_there_are_samples() -> None:
 
 
 EACH: dict[str, dict[str, Any]] = {
+    "firewall": {"verdict": "drop"},
     "nftset": {"set_name": "s"},
     "ipset": {"set_name": "s"},
     "ctmark": {"mark": "0x1"},

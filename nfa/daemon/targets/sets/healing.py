@@ -13,7 +13,16 @@ import errno
 import select
 
 from ...base.portable import ORDERED, monotonic, reason
-from ...netlink.monitor import ELEMENTS_GONE, RULE_GONE, RULE_MADE, SET_MADE, TABLE_GONE, Monitor, ask_ipset
+from ...netlink.monitor import (
+    CHAIN_GONE,
+    ELEMENTS_GONE,
+    RULE_GONE,
+    RULE_MADE,
+    SET_MADE,
+    TABLE_GONE,
+    Monitor,
+    ask_ipset,
+)
 from ...netlink.socket import Dump
 from .errors import label
 from .slot import RETRY_OTHER, Slot
@@ -156,11 +165,16 @@ class Healing:
         changed = self._monitor.lost > missed
         for (kind, family, table, name), keys in told.items():
             changed = changed or kind != ELEMENTS_GONE
-            for slot in slots if kind not in (RULE_MADE, RULE_GONE) else ():
+            if kind in (TABLE_GONE, CHAIN_GONE, RULE_GONE):
+                self._registry.table.changed(family, table)
+                self.deadline = min(self.deadline, self._registry.table.deadline)
+            for slot in slots if kind not in (RULE_MADE, RULE_GONE, CHAIN_GONE) else ():
                 data = slot.data
                 if data["table_family"] == family and data["table"] == table and name in ("", data["set"]):
                     self._told(slot, kind, keys)
         if self._monitor.lost > missed:
+            self._registry.table.changed(0, "")
+            self.deadline = min(self.deadline, self._registry.table.deadline)
             for slot in slots:
                 self._sets.lost(slot, 0)
                 self._unsure.add(slot.number)
@@ -264,6 +278,7 @@ class Healing:
         self.deadline = moment + PACE  # whatever goes wrong below
         self._look(moment)
         self._sets.changed = False
+        self._registry.table.heal(now)
         for slot in self._slots("nftset") + self._slots("ipset"):
             due = slot.state.due(now)
             if due == NOTHING:
@@ -293,6 +308,7 @@ class Healing:
                 times.append(max(self._rewrite_at.get(slot.number, 0.0), state.retry_at - 1, self._listen_until))
             elif slot.number in self._rewritings:
                 times.append(state.retry_at - 1)
+        times.append(self._registry.table.deadline)
         return min(times) if times else NEVER
 
     def _begin(self, slot: Slot, due: int, now: int, moment: float) -> None:

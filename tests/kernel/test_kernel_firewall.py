@@ -1,0 +1,300 @@
+"""The target type firewall, judged by packets: what a client behind the router can still do, on a real kernel.
+
+Its rules stand in the daemon's own table, before a firewall that accepts what is established.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kernel_lab import Lab, Namespace
+from network_lab import AWAY, HOME, Network, network
+from samples import flow
+from waiting import eventually
+
+pytestmark = pytest.mark.kernel
+
+FW4 = """
+add table inet fw4
+add chain inet fw4 forward { type filter hook forward priority filter; policy drop; }
+add rule inet fw4 forward ct state established,related accept
+add rule inet fw4 forward iifname lan accept
+add chain inet fw4 srcnat { type nat hook postrouting priority srcnat; }
+add rule inet fw4 srcnat oifname wan masquerade
+"""
+FILM, MAIL = 4000, 4001
+
+
+def config(targets: dict[str, Any] | None = None, **actions: Any) -> dict[str, Any]:
+    made = targets or {"stop": {"target_type": "firewall", "verdict": "reject"}}
+    return {
+        "version": 1,
+        "targets": made,
+        "actions": actions or {"films": {"criteria": "app == 'youtube';", "targets": list(made)}},
+    }
+
+
+class Client:
+    """The host at home, with one connection of each kind to the same server and port, and their records."""
+
+    def __init__(self, net: Network, lab: Lab) -> None:
+        self.net, self.lab = net, lab
+        self.open: dict[tuple[str, int, str], tuple[int, int]] = {}
+
+    def connect(self, kind: str, version: int, name: str, port: int = FILM) -> None:
+        index, own = self.net.home.do("open", kind, version, AWAY[version], port)
+        self.open[(kind, version, name)] = index, own
+
+    def record(self, kind: str, version: int, name: str, application: str = "netify.youtube", **more: Any) -> dict[str, Any]:
+        protocol = 6 if kind == "tcp" else 17
+        own = self.open[(kind, version, name)][1]
+        digest = f"{kind}{version}{name}".encode().hex().ljust(40, "0")[:40]
+        fields = {"ip_protocol": protocol, "local_port": own, "other_port": FILM, "digest": digest} | more
+        return flow("HTTP/S", application, local=HOME[version], other=AWAY[version], **fields)
+
+    def talks(self, kind: str, version: int, name: str, seconds: float = 0.3) -> bool:
+        return bool(self.net.home.do("talk", self.open[(kind, version, name)][0], seconds))
+
+    def passes(self, wanted: bool, *connections: tuple[str, int, str]) -> None:
+        for one in connections:
+            eventually(lambda one=one: self.talks(*one) is wanted, what=f"{one} {'passes' if wanted else 'is stopped'}")  # type: ignore[misc]
+
+    def tries(self, kind: str, version: int, port: int = FILM) -> bool:
+        return bool(self.net.home.do("tries", kind, version, AWAY[version], port, 0.3))
+
+
+ALL = [(kind, version) for kind in ("tcp", "udp") for version in (4, 6)]
+
+
+@pytest.fixture
+def client(lab: Lab, namespace: Namespace, tmp_path: Path) -> Iterator[Client]:
+    with network(namespace, tmp_path, {}) as net:
+        namespace.run("nft", "-f", "-", text=FW4)
+        for kind, version in ALL:
+            for port in (FILM, MAIL):
+                net.away.do("serve", kind, version, port, AWAY[version])
+        yield Client(net, lab)
+
+
+def nfa(lab: Lab, *words: str) -> str:
+    return str(lab.namespace.run(*lab.nfa(words[0], "--control", str(lab.daemon.control), *words[1:])))
+
+
+def reload(lab: Lab, made: dict[str, Any]) -> dict[str, Any]:
+    lab.daemon.configure(made)
+    return dict(lab.daemon.ask("reload"))
+
+
+def listed(lab: Lab) -> str:
+    return str(lab.namespace.run("nft", "list", "ruleset"))
+
+
+@pytest.mark.parametrize("verdict", ["reject", "drop"])
+def test_exactly_the_connection_is_blocked_for_as_long_as_the_policy_says(lab: Lab, client: Client, verdict: str) -> None:
+    """ "Block YouTube" shows green and blocks nothing; or blocks Google's mail, which has the same address; or goes on when it
+    is switched off."""
+    made = config({"stop": {"target_type": "firewall", "verdict": verdict}})
+    lab.start(made)
+    for kind, version in ALL:
+        client.connect(kind, version, "film")
+        client.connect(kind, version, "mail")
+    films = [(kind, version, "film") for kind, version in ALL]
+    udp = [one for one in films if one[0] == "udp"]
+    mails = [(kind, version, "mail") for kind, version in ALL]
+    client.passes(True, *films, *mails)
+    lab.feed(*[client.record(*one) for one in films], *[client.record(*one, application="netify.facebook") for one in mails])
+    client.passes(False, *films)
+    client.passes(True, *mails)
+    assert all(client.tries(kind, version) for kind, version in ALL), "a connection that nobody has seen is not blocked"
+    nfa(lab, "pause", "films", "1h")
+    client.passes(True, *udp)
+    nfa(lab, "resume", "films")
+    client.passes(False, *udp)
+    client.passes(True, *mails)
+    made["actions"]["films"]["enabled"] = False
+    reload(lab, made)
+    client.passes(True, *udp)
+    made["actions"]["films"]["enabled"] = True
+    reload(lab, made)
+    client.passes(False, *udp)
+    assert lab.daemon.stop() == 0
+    client.passes(True, *udp, *mails)
+    assert "table inet nfa" not in listed(lab) and "table inet fw4" in listed(lab)
+
+
+def test_a_flow_that_turns_out_to_be_something_else_goes_on(lab: Lab, client: Client) -> None:
+    """netifyd thinks better of a connection, and the homework stays blocked."""
+    lab.start(config())
+    client.connect("udp", 4, "a")
+    lab.feed(client.record("udp", 4, "a"))
+    client.passes(False, ("udp", 4, "a"))
+    lab.feed(client.record("udp", 4, "a", application="netify.facebook"))
+    client.passes(True, ("udp", 4, "a"))
+    lab.feed(client.record("udp", 4, "a"))
+    client.passes(False, ("udp", 4, "a"))
+
+
+def test_icmp_and_a_server_and_a_device(lab: Lab, client: Client) -> None:
+    """A pause for a tablet would leave its other connections; a ping would go on."""
+    targets = {
+        "one": {"target_type": "firewall", "verdict": "drop"},
+        "server": {"target_type": "firewall", "verdict": "drop", "scope": "server"},
+        "device": {"target_type": "firewall", "verdict": "drop", "scope": "device"},
+    }
+    actions = {
+        "ping": {"criteria": "protocol == 'icmp' || protocol == 'icmpv6';", "targets": ["one"]},
+        "film": {"criteria": "app == 'youtube';", "targets": ["server"]},
+        "tablet": {"criteria": "app == 'tiktok';", "targets": ["device"]},
+    }
+    lab.start(config(targets, **actions))
+    home = client.net.home
+    pings = lambda version: home.do("pings", version, AWAY[version], 7)  # noqa: E731
+    assert pings(4) and pings(6)
+    for version, protocol, name in ((4, 1, "ICMP"), (6, 58, "ICMPv6")):
+        lab.feed(flow(name, local=HOME[version], local_port=0, other=AWAY[version], other_port=0, ip_protocol=protocol))
+    eventually(lambda: not pings(4) and not pings(6), what="pings are dropped")
+    client.connect("tcp", 4, "a")
+    lab.feed(client.record("tcp", 4, "a"))
+    client.passes(False, ("tcp", 4, "a"))
+    eventually(lambda: not client.tries("tcp", 4), what="the next connection to the server is stopped from its first packet")
+    assert client.tries("tcp", 4, MAIL) and client.tries("udp", 4), "another port of the server is another server"
+    assert client.tries("tcp", 6)
+    client.connect("udp", 6, "b", MAIL)
+    lab.feed(client.record("udp", 6, "b", application="netify.tiktok", other_port=MAIL))
+    client.passes(False, ("udp", 6, "b"))
+    eventually(
+        lambda: not client.tries("tcp", 6) and not client.tries("udp", 6, MAIL), what="all that the device does is stopped"
+    )
+    assert client.tries("udp", 4), "another address is another device, as long as nobody says that they are one"
+
+
+def test_a_block_wins_and_all_else_applies(lab: Lab, client: Client) -> None:
+    """Of two actions the second would undo the first; or neither would do anything."""
+    targets = {
+        "stop": {"target_type": "firewall", "verdict": "drop"},
+        "first": {"target_type": "firewall", "set_dscp": "EF"},
+        "mine": {"target_type": "firewall", "set_mark": "0x200/0xf00"},
+    }
+    actions = {
+        "a": {"criteria": "app == 'youtube' || app == 'facebook';", "targets": ["first"]},
+        "b": {"criteria": "app == 'youtube' || app == 'facebook';", "targets": ["mine"]},
+        "c": {"criteria": "app == 'facebook';", "targets": ["stop"]},
+    }
+    made = config(targets, **actions)
+    lab.start(made)
+    client.connect("udp", 4, "x")
+    lab.feed(client.record("udp", 4, "x"))
+    client.net.until(
+        lambda entries: [1 for one in entries if one.protocol == "udp" and one.mark == 0x2AE], "EF, its bit and 0x200"
+    )
+    lab.namespace.run("nft", "-f", "-", text=COUNT)
+    client.passes(True, ("udp", 4, "x"))
+    assert seen(lab) == {"up": True, "down": True}
+    lab.feed(client.record("udp", 4, "x", application="netify.facebook"))
+    client.passes(False, ("udp", 4, "x"))
+    made["actions"]["c"]["enabled"] = False
+    reload(lab, made)
+    client.passes(True, ("udp", 4, "x"))
+    made["actions"]["a"]["enabled"] = False
+    reload(lab, made)
+    client.net.until(
+        lambda entries: [1 for one in entries if one.protocol == "udp" and one.mark == 0x200], "the class is taken back"
+    )
+
+
+COUNT = """
+table inet look {
+  chain after { type filter hook forward priority 10;
+    ip dscp ef meta mark and 0xf00 == 0x200 iifname lan counter name up
+    ip dscp ef meta mark and 0xf00 == 0x200 iifname wan counter name down
+  }
+  counter up { }
+  counter down { }
+}
+"""
+
+
+def seen(lab: Lab) -> dict[str, bool]:
+    import json
+
+    told = json.loads(lab.namespace.run("nft", "-j", "list", "counters", "table", "inet", "look"))["nftables"]
+    return {one["counter"]["name"]: one["counter"]["packets"] > 0 for one in told if "counter" in one}
+
+
+def test_what_others_delete_is_put_back(lab: Lab, client: Client) -> None:
+    """A firewall that restarts, or a curious owner, would set free what is blocked."""
+    lab.start(config())
+    one = ("udp", 4, "a")
+    client.connect(*one)
+    client.connect("udp", 4, "mail")
+    lab.feed(client.record(*one))
+    client.passes(False, one)
+    whole = shape(lab)
+    lab.namespace.run("nft", "add", "chain", "inet", "nfa", "own")
+    lab.namespace.run("nft", "add", "rule", "inet", "nfa", "own", "counter", "comment", "mine")
+    for words in (
+        "flush table inet nfa",
+        "flush chain inet nfa nfa_forward",
+        "flush chain inet nfa c0001",
+        "flush chain inet nfa t_stop",
+        "flush map inet nfa connections.v4",
+        "delete table inet nfa",
+        "flush ruleset",
+    ):
+        lab.namespace.attempt("nft", "add", "rule", "inet", "nfa", "own", "counter", "comment", "mine")
+        lab.namespace.run("nft", *words.split())
+        eventually(lambda: whole <= shape(lab), what=f"whole again after {words}")
+        client.passes(False, one)
+        client.passes(True, ("udp", 4, "mail"))
+        if words in ("flush chain inet nfa c0001", "flush map inet nfa connections.v4"):
+            assert shape(lab) >= {"chain own {", 'counter comment "mine"'}, "what is not ours is left alone"
+    assert lab.daemon.status()["targets"]["stop"]["errors"] == 0
+
+
+def shape(lab: Lab) -> set[str]:
+    """The lines of our table, without times and counts."""
+    import re
+
+    done = lab.namespace.attempt("nft", "list", "table", "inet", "nfa").stdout
+    return {re.sub(r"( expires \w+)|( packets \d+ bytes \d+)", "", line).strip() for line in done.splitlines()}
+
+
+def test_status_and_elements_tell_what_happened_to_packets(lab: Lab, client: Client) -> None:
+    """Nobody could see whether a block blocks, or which action it was."""
+    made = config(
+        {"stop": {"target_type": "firewall", "verdict": "drop"}, "first": {"target_type": "firewall", "set_dscp": "CS1"}},
+        films={"criteria": "app == 'youtube';", "targets": ["stop"]},
+        chat={"criteria": "app == 'facebook';", "targets": ["first"]},
+        games={"criteria": "app == 'tiktok';", "targets": ["stop"]},
+    )
+    lab.start(made)
+    applications = {"a": "netify.youtube", "b": "netify.facebook", "c": "netify.tiktok", "d": "netify.netflix"}
+    for name in applications:
+        client.connect("udp", 4, name)
+    lab.feed(*[client.record("udp", 4, name, application) for name, application in applications.items()])
+    for name in applications:
+        client.passes(name in "bd", ("udp", 4, name))
+    status = lab.daemon.status()
+    targets, actions = status["targets"], status["actions"]
+    assert targets["stop"]["elements"] == 2 == targets["stop"]["traffic"]["held"] and targets["first"]["traffic"]["held"] == 1
+    assert {name: action["traffic"]["held"] for name, action in actions.items()} == {"films": 1, "chat": 1, "games": 1}
+    assert targets["stop"]["traffic"]["packets"] == sum(actions[name]["traffic"]["packets"] for name in ("films", "games")) >= 2
+    assert targets["stop"]["traffic"]["bytes"] == 29 * targets["stop"]["traffic"]["packets"]
+    assert targets["first"]["traffic"]["packets"] >= 2, "both directions"
+    rows = {tuple(row["actions"]): row for row in lab.daemon.ask("elements", target="stop")["elements"]}
+    assert set(rows) == {("films",), ("games",)}
+    port = client.open[("udp", 4, "a")][1]
+    assert rows[("films",)]["element"] == f"192.168.1.20 . {port} . udp . 203.0.113.80 . {FILM}"
+    assert rows[("films",)]["packets"] == actions["films"]["traffic"]["packets"]
+    made["actions"]["films"]["enabled"] = False
+    reload(lab, made)
+    client.passes(True, ("udp", 4, "a"))
+    client.passes(False, ("udp", 4, "c"))
+    again = lab.daemon.status()["targets"]["stop"]["traffic"]
+    assert again["held"] == 1 and again["packets"] > targets["stop"]["traffic"]["packets"], "it goes on counting"
+    assert "stop" in nfa(lab, "status")
+    assert lab.daemon.ask("flush", target="stop")["withdrawn"] == 1
+    client.passes(True, ("udp", 4, "c"))
