@@ -143,6 +143,7 @@ class Kitchen:
     def stop(self) -> None:
         """End the daemon as the system does, and see that it leaves nothing behind; then what was to be seen afterwards."""
         assert self.lab.daemon.stop() == 0
+        assert not self.lab.daemon.said(": error: "), self.lab.daemon.log
         left = self.lab.namespace.run("nft", "list", "ruleset")
         assert not re.search(r"chain (?:nfa_|t_|c[0-9a-f]{4} )|map ", left), left
         assert not [name for name, made in self.lab.namespace.nft_sets().items() if made.keys], "off is off"

@@ -74,6 +74,7 @@ def youtube(kitchen: Kitchen) -> None:
     kitchen.tell(MAIL, *mail)
     assert stopped(videos), "TCP and UDP, IPv4 and IPv6"
     lively(*mail, *visitor)
+    assert home.pings("ana_tablet", "video") == {4, 6}
 
 
 def bedtime(kitchen: Kitchen) -> None:
@@ -101,9 +102,11 @@ def console(kitchen: Kitchen) -> None:
     kitchen.clock.set("20:00:00")
     eventually(lambda: stopped(games), what="eight o'clock")
     assert not home.reaches("console", "video", 0.3), "what is new neither, from its first packet"
+    assert not home.pings("console", "video")
     lively(*visitor)
     kitchen.clock.set("07:00:00")
     eventually(lambda: len(alive(games)) == 4, what="the morning")
+    assert home.pings("console", "video") == {4, 6}
     assert len(home.reaches("console", "video", 5)) == 4
 
 
