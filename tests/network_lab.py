@@ -83,9 +83,27 @@ def tries(kind, version, address, port, seconds):
         except OSError:
             return False
 
-def ping(version, address, number):
+def reaches(version, address, port, seconds, source=0):
+    made = socket.socket(families[version], socket.SOCK_STREAM)
+    made.settimeout(seconds)
+    with made:
+        try:
+            made.bind(("", source))
+            made.connect((address, port))
+            return True
+        except OSError:
+            return False
+
+def ping_within(version, address, number, seconds):
+    try:
+        ping(version, address, number, seconds)
+        return True
+    except OSError:
+        return False
+
+def ping(version, address, number, seconds=patience):
     raw = socket.socket(families[version], socket.SOCK_RAW, 1 if version == 4 else 58)
-    raw.settimeout(patience)
+    raw.settimeout(seconds)
     raw.connect((address, 0))
     kind = 8 if version == 4 else 128
     packet = struct.pack(">BBHHH", kind, 0, 0, number, 1)
@@ -100,6 +118,7 @@ def raw(protocol, address, packet):
     made.sendto(bytes.fromhex(packet), (address, 0))
 
 jobs = {"serve": serve, "open": open_, "talk": talk, "tries": tries, "ping": ping, "raw": raw}
+jobs.update(reaches=reaches, ping_within=ping_within)
 for line in sys.stdin:
     name, *arguments = json.loads(line)
     print(json.dumps(jobs[name](*arguments)), flush=True)
@@ -171,6 +190,8 @@ class Network:
 
     @staticmethod
     def _up(namespace: Namespace, card: str, *addresses: str) -> None:
+        # Nobody else is there: looking for duplicates of its link-local address keeps a card from answering for seconds.
+        namespace.run("sysctl", "-qw", f"net.ipv6.conf.{card}.accept_dad=0", f"net.ipv6.conf.{card}.dad_transmits=0")
         namespace.run("ip", "link", "set", card, "up")
         for address in addresses:
             # No waiting for duplicates: nobody else is there.
