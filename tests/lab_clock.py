@@ -26,6 +26,23 @@ os.execve = with_clock
 sys.exit(main())
 """
 
+_HASTE = """
+import os, sys
+from nfa.cli import main
+
+execve, code = os.execve, sys.argv.pop(1)
+
+def hasty(program, command, environment):
+    place = command.index("-c") + 1
+    before, end, after = command[place].partition("sys.exit(main())")
+    assert end and not after
+    command[place] = before + code
+    execve(program, command, environment)
+
+os.execve = hasty
+sys.exit(main())
+"""
+
 
 class Clock:
     """Shows 2026-06-15 and a time of day, UTC."""
@@ -43,3 +60,15 @@ class Clock:
     def nfa(self) -> list[str]:
         """Return the command that is `nfa` with this clock: for `nfa run` only."""
         return [sys.executable, "-c", _RUN, str(self._file)]
+
+
+class Haste(Clock):
+    """Shows the real time, but has other constants: what takes a while for good reasons takes none in a test."""
+
+    def __init__(self, module: str, **constants: float) -> None:
+        """`module`: of nfa.daemon, whose constants are to be these."""
+        words = "; ".join(f"hasty.{name} = {value!r}" for name, value in constants.items())
+        self._code = f"import nfa.daemon.{module} as hasty; {words}; sys.exit(main())"
+
+    def nfa(self) -> list[str]:
+        return [sys.executable, "-c", _HASTE, self._code]

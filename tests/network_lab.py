@@ -94,16 +94,12 @@ def reaches(version, address, port, seconds, source=0):
         except OSError:
             return False
 
-def ping_within(version, address, number, seconds):
-    try:
-        ping(version, address, number, seconds)
-        return True
-    except OSError:
-        return False
-
-def ping(version, address, number, seconds=patience):
+def ping(version, address, number):
     raw = socket.socket(families[version], socket.SOCK_RAW, 1 if version == 4 else 58)
-    raw.settimeout(seconds)
+    raw.settimeout(patience)
+    echo_(raw, version, address, number)
+
+def echo_(raw, version, address, number):
     raw.connect((address, 0))
     kind = 8 if version == 4 else 128
     packet = struct.pack(">BBHHH", kind, 0, 0, number, 1)
@@ -113,12 +109,22 @@ def ping(version, address, number, seconds=patience):
     while raw.recv(200)[20 if version == 4 else 0] != (0 if version == 4 else 129):
         pass
 
+def pings(version, address, number, seconds=0.3):
+    raw = socket.socket(families[version], socket.SOCK_RAW, 1 if version == 4 else 58)
+    with raw:
+        raw.settimeout(seconds)
+        try:
+            echo_(raw, version, address, number)
+        except OSError:
+            return False
+    return True
+
 def raw(protocol, address, packet):
     made = socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol)
     made.sendto(bytes.fromhex(packet), (address, 0))
 
-jobs = {"serve": serve, "open": open_, "talk": talk, "tries": tries, "ping": ping, "raw": raw}
-jobs.update(reaches=reaches, ping_within=ping_within)
+jobs = {"serve": serve, "open": open_, "talk": talk, "tries": tries, "ping": ping, "pings": pings, "raw": raw}
+jobs["reaches"] = reaches
 for line in sys.stdin:
     name, *arguments = json.loads(line)
     print(json.dumps(jobs[name](*arguments)), flush=True)

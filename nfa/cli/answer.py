@@ -26,6 +26,7 @@ from ..compiler.config.build import build
 from ..compiler.config.model import Text
 from ..compiler.config.sources import Sources
 from ..compiler.explain import Explainer
+from ..compiler.provision import usage
 from ..daemon.engine.view import address
 from ..daemon.stream.records import BadRecord, classify
 from .common import add_config_arguments, paths_of, sources_of
@@ -105,7 +106,9 @@ def _check(given: Answer, sources: Sources, paths: Paths, last_good: bytes) -> A
             check_texts(texts, name, paths, reports, named_devices(sources, paths, values))
             return _findings(reports)
     if "config" not in given:
-        compile_policy(sources, paths, reports=reports, last_good=last_good)
+        compiled, _ = compile_policy(sources, paths, reports=reports, last_good=last_good)
+        if compiled is not None:
+            usage.report(compiled.slots, compiled.policy, reports)
         return _findings(reports)
     reports.asked.add("config")
     text = given["config"] if isinstance(given["config"], str) else json.dumps(given["config"], indent=1)

@@ -11,6 +11,7 @@ from ..compiler.compile import Compiled, compile_policy
 from ..compiler.config import uciconfig
 from ..compiler.config.effects import in_words
 from ..compiler.config.sources import UCI_FOLDER, Sources
+from ..compiler.provision import usage
 from ..daemon.engine.hours import shown as moment
 from .common import add_config_arguments, paint, paths_of, plural, print_reports, shown, sources_of
 from .show import policy_data, print_policy
@@ -39,8 +40,8 @@ _LAST_GOOD = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Check a configuration: properties, names, expressions, targets, and whether the sets of targets that are not\n"
-        "managed are in the kernel with the right type. Nothing is changed."
+        "Check a configuration: properties, names, expressions, targets, whether the sets of targets that are not managed\n"
+        "are in the kernel with the right type, and whether rules use the sets that are there. Nothing is changed."
     )
     parser.epilog = _EPILOG
     add_config_arguments(parser)
@@ -118,6 +119,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.files = [*(arguments.files or []), arguments.file]
     sources = sources_of(arguments)
     compiled, reports = compile_policy(sources, paths_of(arguments))
+    if compiled is not None:
+        usage.report(compiled.slots, compiled.policy, reports)
     if sources.uci == UCI_FOLDER:
         uciconfig.report_uncommitted(reports)
     errors, warnings = len(reports.errors), len(reports.warnings)

@@ -31,7 +31,7 @@ from .expression.bare import bare_address
 from .expression.lines import negative, separate_lines
 from .expression.tree import Members, Node, Or, Test, any_of, attributes_of
 from .oneversion import report_one_version
-from .provision import conntrack, firewall, pf
+from .provision import conntrack, firewall, pf, usage
 from .provision.abilities import Abilities
 from .provision.kernel import Kernel
 from .provision.provision import provision
@@ -285,6 +285,7 @@ def _understood(compiler: _Compiler, policy: Policy, paths: Paths, kernel: Kerne
     keeping.keep_groups(compiler.found)
     wanted = [target for target in policy.targets.values() if target.enabled]
     slots = provision(wanted, kernel, reports)
+    usage.fill(slots, {name for item in actions if not item.code for name in item.action.targets})
     slots += pf.provision(wanted, policy.target_globals["pftable"])
     table = firewall.provision(policy, [item.action for item in actions if not item.code], abilities, reports)
     slots += table.slots

@@ -258,6 +258,7 @@ class Loader:
         insist = daemon.dispatcher.insist
         if not daemon.settings.get("verbose"):
             insist(daemon.log_level, data["log_level"])
+        insist(daemon.registry.table.update, policy)
         insist(daemon.healing.watch)
         insist(self._succeed, policy, old, causes)
         self.info.update(self._found.joined())

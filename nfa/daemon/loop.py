@@ -30,6 +30,7 @@ if MYPY:
     from .devices.learning import Learner
     from .engine.policy import Policy
     from .targets.connections.entries import Entries
+    from .targets.sets.usage import Usage
 
     Flow = dict[str, Any]
 
@@ -65,6 +66,9 @@ class Loop:
         """Who learns the addresses of devices; None as long as nobody needs it."""
         self.interfaces = Interfaces(engine.networks.learn, log.say)
         registry.networks = engine.networks
+        self.usage: Usage | None = None
+        """Who looks whether rules use the sets; None as long as there is none that flows reach."""
+        healing.on_rules = self._rules_changed
         self.entries: Entries | None = None
         engine.networks.original = self._inner_end
         engine.find_mark = self._mark
@@ -169,6 +173,8 @@ class Loop:
         self.dispatcher.end_steps()
         if self.learner is not None:
             self.learner.close()
+        if self.usage is not None:
+            self.dispatcher.guard(self.usage.close)
         for timer in (self._second, self._reconnection, self._edge, self._healing_due):
             self.dispatcher.cancel(timer)
 
@@ -240,6 +246,17 @@ class Loop:
         self._edge.move(self.dispatcher.moment if policy.windows else NEVER)
         if policy.devices is not None or self.learner is not None:
             self.learn(policy)
+        if self.usage is None and [1 for slot in self.registry.by_number.values() if slot.data.get("rule")]:
+            from .targets.sets.usage import Usage  # most policies of sinks and logs have no sets
+
+            self.usage = Usage(self.dispatcher, self.registry, self.log.say)
+        if self.usage is not None:
+            self.usage.watch()
+
+    def _rules_changed(self) -> None:
+        """Rules of the firewall, or sets, have come or gone."""
+        if self.usage is not None:
+            self.usage.changed()
 
     def learn(self, policy: "Policy | None") -> "Learner":
         """Learn the addresses of the devices of a policy, and of others in the local network."""
@@ -283,6 +300,7 @@ class Loop:
 
         `ended`: targets that flows may have to leave; `begins`: flows also reach what they did not reach before.
         """
+        self.registry.table.update(self.engine.policy)
         self._ended = self._ended.union(self.registry.numbers_of(ended))
         self._begins = self._begins or begins
         self._again = self._evaluate()

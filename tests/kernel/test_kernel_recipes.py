@@ -155,6 +155,23 @@ def full(lab: Lab, namespace: Namespace, tmp_path: Path) -> Iterator[Kitchen]:
         yield Kitchen(lab, home, "together")
 
 
+def test_rules_use_all_sets_of_the_recipes_and_check_tells_when_they_do_not(full: Kitchen) -> None:
+    """YouTube played because the rules were gone, and nothing anywhere said so."""
+    full.cook("")
+
+    def unused() -> int:
+        lab = full.lab
+        done = lab.namespace.attempt(*lab.nfa("check", "--json", "-u", str(lab.folder), "--state-dir", str(lab.folder)))
+        return sum(one["code"] == "set-unused" for one in json.loads(done.stdout)["reports"])
+
+    sets = len(full.lab.namespace.nft_sets())
+    assert sets > 10 and unused() == 0
+    full.lab.namespace.nft("flush table inet nfa", "flush table inet office")
+    assert unused() == sets
+    full.firewall()
+    assert unused() == 0
+
+
 def test_no_youtube_on_the_tablets(kitchen: Kitchen) -> None:
     """A tablet that was named by its IPv4 address played over IPv6."""
     home = kitchen.home

@@ -82,6 +82,10 @@ ROWS: dict[str, list[str]] = {
     "reading conntrack for ICMP": [
         "daemon.targets.connections.icmp:SLICE ms", "daemon.targets.connections.icmp:MAX_ASKED",
     ],
+    "rules of the firewall, read to see which sets they use": [
+        "daemon.targets.sets.usage:SLICE", "daemon.targets.sets.usage:PACE s",
+    ],
+    "sets without a rule in status": ["daemon.targets.sets.usage:MAX_TOLD"],
     "rounds to find the refused elements of a set": ["daemon.targets.sets.writer:_MAX_ROUNDS"],
     "control socket": [
         "daemon.bus.control:MAX_CLIENTS", "daemon.bus.control:MAX_REQUEST MiB", "daemon.bus.control:MAX_ANSWER MiB",

@@ -295,13 +295,17 @@ class _Chains:
             messages += [nftables_rules.new_rule(FAMILY, TABLE, name, rule) for rule in made]
         return messages
 
-    def destroy(self, maps: Sequence[Slot]) -> list[bytes]:
-        """The messages that delete all of it: first what leads to chains, then these."""
-        messages = [nftables_rules.flush_chain(FAMILY, TABLE, name) for name in self.rules]
-        messages += [slot["flush"] for slot in maps]
-        messages += [message for slot in maps for message in slot["destroy"]]
-        messages += [nftables_sets.destroy(FAMILY, TABLE, name) for name in self.limits]
-        return messages + [nftables_rules.delete_chain(FAMILY, TABLE, name) for name in self.rules]
+    def destroy(self, maps: Sequence[Slot]) -> tuple[list[bytes], list[bytes]]:
+        """The messages that delete all of it: first what leads to the chains that the daemon makes, then what these lead to."""
+        effects = [name for name in self.rules if name.startswith("t_")]
+        others = [name for name in self.rules if name not in effects]
+        first = [nftables_rules.flush_chain(FAMILY, TABLE, name) for name in others]
+        first += [slot["flush"] for slot in maps]
+        first += [message for slot in maps for message in slot["destroy"]]
+        first += [nftables_rules.delete_chain(FAMILY, TABLE, name) for name in others]
+        last = [nftables_rules.flush_chain(FAMILY, TABLE, name) for name in effects]
+        last += [nftables_sets.destroy(FAMILY, TABLE, name) for name in self.limits]
+        return first, last + [nftables_rules.delete_chain(FAMILY, TABLE, name) for name in effects]
 
 
 def _rules_of(one: _Map) -> list[list[bytes]]:
@@ -335,11 +339,13 @@ def plan(targets: Sequence[Target], counted: bool = True) -> Plan:
         own = [one for one in maps if one.hook == hook]
         if own:
             chains.look_up(hook, own)
+    destroy, destroy_effects = chains.destroy(slots)
     image = {
         "family": FAMILY,
         "table": TABLE,
         "frame": chains.frame(slots),
-        "destroy": chains.destroy(slots),
+        "destroy": destroy,
+        "destroy_effects": destroy_effects,
         "chains": list(chains.rules),
         "effects": effects,
     }

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
-from nfa.daemon.netlink import ipset_sets, nftables, nftables_sets
+from nfa.daemon.netlink import ipset_sets, nftables, nftables_sets, rule_dumps
 from nfa.daemon.netlink.ipset import IPSET_ATTR_TIMEOUT, IPSET_ERR_FIND_TYPE
 from nfa.daemon.netlink.ipset_sets import (
     IPSET_ATTR_CADT_FLAGS,
@@ -22,9 +22,9 @@ from nfa.daemon.netlink.ipset_sets import (
     IPSET_ATTR_MAXELEM,
     IPSET_ATTR_PORT_FROM,
     IPSET_ATTR_PORT_TO,
-    IPSET_ATTR_REFERENCES,
     IPSET_FLAG_WITH_SKBINFO,
 )
+from nfa.daemon.netlink.monitor import IPSET_ATTR_REFERENCES
 from nfa.daemon.netlink.nftables_sets import NFT_SET_TIMEOUT
 from nfa.daemon.netlink.question import Questions
 from nfa.daemon.netlink.socket import Netlink
@@ -104,10 +104,17 @@ class Kernel:
 
     def nft_rules(self, table_family: int, table: str, name: str) -> list[tuple[str, int]]:
         """The rules that use the set `name` of `table`: the chain and the handle of each. Raises KernelUnavailable."""
+        return [(chain, handle) for chain, handle, sets in self._rules(table_family, table) if name in sets]
+
+    def nft_used(self, table_family: int, table: str) -> set[str]:
+        """The names of the sets that rules of `table` use. Raises KernelUnavailable."""
+        return {name for _, _, sets in self._rules(table_family, table) for name in sets}
+
+    def _rules(self, table_family: int, table: str) -> list[tuple[str, int, set[str]]]:
+        """Each rule of `table`: its chain, its handle, and the sets that it uses."""
         with _asking("nftables", "nf_tables"):
-            answers = self._questions.ask(nftables_sets.ask_rules(self._questions.number(), table_family, table))
-        rules = [nftables_sets.read_rule(answer, table_family, table) for answer in answers]
-        return [(chain, handle) for chain, handle, sets in rules if name in sets]
+            answers = self._questions.ask(rule_dumps.ask_rules(self._questions.number(), table_family, table))
+        return [rule_dumps.read_rule(answer, table_family, table) for answer in answers]
 
     def nft_changes(self, wanted: Sequence[bytes], strange: Sequence[bytes]) -> bool:
         """Whether the kernel changes the timeout or size of a set that is there. Raises KernelUnavailable.

@@ -20,6 +20,7 @@ create            messages that make table and set, () when not managed; nftable
 flush             the message that empties the set
 destroy           messages that delete the set
 replace           a managed set of another type has the name: it is to be deleted before the set can be made
+rule              the command that makes a rule which uses the set; '' where no action fills it
 note              what was assumed about the kernel, for status displays; often empty
 """
 
@@ -51,6 +52,7 @@ def begun(target: Target, family: int) -> Slot:
         "protocol": 0,
         "create": (),
         "replace": False,
+        "rule": "",
         "note": "",
     }
 

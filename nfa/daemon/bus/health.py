@@ -97,8 +97,9 @@ def _target(name: str, target: "Data", now: int, found: "list[Data]") -> None:
 def _others(status: "Data", found: "list[Data]") -> None:
     for one in status.get("findings", ()):
         severity = "info" if one["severity"] == "info" else WARNING
-        of = "source" if one["code"] == "source-silent" else "flows"
-        _add(found, severity, one["code"], of, one["message"] + ("; " + one["hint"] if one["hint"] else ""))
+        of = "set" if one.get("set") else "source" if one["code"] == "source-silent" else "flows"
+        text = one["message"] + ("; " + one["hint"] if one["hint"] else "")
+        _add(found, severity, one["code"], of, text, one.get("target", ""), one.get("set", ""))
     flows, faults, bad = status["flows"], status["faults"], status["source"]["bad"]
     if status["loop"]["longest_ms"] > LONG_TURN:
         text = "the daemon was busy for " + str(int(status["loop"]["longest_ms"])) + " ms at a stretch"

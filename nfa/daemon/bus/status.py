@@ -18,6 +18,7 @@ if MYPY:
     from ..stream.client import Client
     from ..targets.counters import Counters
     from ..targets.registry import Registry
+    from ..targets.sets.usage import Usage
 
     Data = dict[str, Any]
 
@@ -48,6 +49,7 @@ if MYPY:
         interfaces: Interfaces
         registry: Registry
         learner: Learner | None
+        usage: Usage | None
 
         @property
         def loader(self) -> Loaded: ...
@@ -112,6 +114,8 @@ def report(daemon: "Reporting", budget: int) -> "Data":
     policy = dict(daemon.loader.info)
     policy.update(_clock(engine.policy))
     noticed = origins.findings(daemon)
+    if daemon.usage is not None:
+        noticed += daemon.usage.findings()
     code = client.code
     if client.state == "connected":
         code = "source-silent" if [1 for one in noticed if one["code"] == "source-silent"] else ""
@@ -194,6 +198,7 @@ def actions(daemon: "Reporting") -> "Data":
     now = daemon.now()
     counts = policy.action_counts()
     kept = _in_last_good(daemon, "action")
+    _, held = daemon.registry.table.tally()
     edges = policy.edges(int(time.time()))
     for number, (name, enabled, reason, reached, code) in enumerate(policy.actions):
         count, last = counts[number]
@@ -212,8 +217,15 @@ def actions(daemon: "Reporting") -> "Data":
             "targets": list(reached),
             "matches": before + count,
             "last_match": wall(max(last, then), now),
+            "traffic": traffic(held[name]) if name in held else None,
         }
     return found
+
+
+def traffic(counts: "list[int] | None") -> "Data":
+    """Return what a firewall target, or an action through such targets, holds, and the packets and bytes that met it."""
+    held, packets, size = counts or (0, 0, 0)
+    return {"held": held, "packets": packets, "bytes": size}
 
 
 def _kernel(registry: "Registry") -> "Data":
@@ -233,8 +245,13 @@ def targets(daemon: "Reporting") -> "Data":
     now = daemon.now()
     found: Data = ordered_dict()
     kept = _in_last_good(daemon, "target")
+    held, _ = daemon.registry.table.tally()
     for target in daemon.registry.described:
         found[target["name"]] = _target(target, daemon.registry, daemon.pauses, now)
+        if target["type"] == "firewall":
+            row = found[target["name"]]
+            row["traffic"] = traffic(held.get(target["name"]))
+            row["elements"] = row["traffic"]["held"]
         found[target["name"]]["last_good"] = target["name"] in kept
     return found
 
@@ -260,7 +277,9 @@ def _trouble(target: "Data", bound: "Any", counters: "Counters") -> tuple[str, s
     it has worked since."""
     if bound is None:
         return "", "", False
-    if target["type"] == "sink":
+    if target["type"] == "firewall":
+        trouble, code = bound.trouble()
+    elif target["type"] == "sink":
         trouble, code = bound.channel.trouble, "sink-failed" if bound.channel.trouble else ""
     else:
         trouble, code = next(((slot.trouble, slot.trouble_code) for slot in bound.slots if slot.trouble), ("", ""))
@@ -288,6 +307,7 @@ def _target(target: "Data", registry: "Registry", pauses: "Paused", now: int) ->
         "reason": reason,
         "paused_until": pauses.until(target["name"]),
         "elements": sum([slot.present for slot in slots]) + pending,
+        "traffic": None,
         "sets": [
             {
                 "name": slot.data["set"],

@@ -128,8 +128,9 @@ class Policy:
         self._zone = Zone(data["zone"])
         self.reprocess: bool | None = data["reprocess"]
         """Whether a reload reaches live flows also with what begins; None: as far as their records are kept."""
-        sinks = [target for target in data["targets"] if target["type"] == "sink" and target["active"]]
-        self.keeps = bool(self.windows or self.reprocess or numbers or sinks)
+        # Their slots are not in the image, or only as long as an action reaches them.
+        others = [target for target in data["targets"] if target["type"] in ("sink", "firewall") and target["active"]]
+        self.keeps = bool(self.windows or self.reprocess or numbers or others)
         """Flows may hold something, or an edge may concern them: their records are kept."""
         self.decides: bytes = data["decides"]
         """A digest of all that decides what flows reach."""
@@ -231,6 +232,12 @@ class Policy:
         """Return whether an action is applied now: within its hours, and not paused."""
         return number not in self._paused and self.in_hours(number) is not False
 
+    def applies(self, name: str, target: str) -> bool:
+        """Return whether the action of a name reaches a target now."""
+        if target in self._paused_targets:
+            return False
+        return not name or [1 for n, action in enumerate(self.actions) if action[0] == name and self._applies(n)] != []
+
     def in_hours(self, number: int) -> bool | None:
         """Return whether an action is within its hours now; None for one that has none."""
         schedule = self.schedules[number]
@@ -313,8 +320,13 @@ class Policy:
         self._weight += len(actions)
         reached = tuple([name for name in names if name in self.targets and name not in self._paused_targets])
         matched = tuple([self.actions[number][0] for number in actions])
-        told = []
+        # What firewall targets do, they do together.
+        pairs = [(self.actions[n][0], self.targets[name]) for n in actions for name in self.actions[n][3] if name in reached]
+        pairs = [pair for pair in pairs if hasattr(pair[1], "combine")]
+        told: list[Any] = pairs[0][1].combine(pairs) if pairs else []
         for target in [self.targets[name] for name in reached]:
+            if hasattr(target, "combine"):
+                continue
             # A sink tells what matched.
             told.append(target.for_plan(matched, reached) if hasattr(target, "for_plan") else target)
             cutting = getattr(target, "cutting", None)

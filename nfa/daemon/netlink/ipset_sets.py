@@ -51,7 +51,6 @@ IPSET_ATTR_PORT_TO = 5
 IPSET_ATTR_CADT_FLAGS = 8
 IPSET_ATTR_HASHSIZE = 18
 IPSET_ATTR_MAXELEM = 19
-IPSET_ATTR_REFERENCES = 25
 
 IPSET_PROTOCOL = 7
 """Linux 4.20; older kernels speak 6, which differs in nothing that is used here."""

@@ -18,7 +18,7 @@ from .nftables import (
     NFTA_SET_ELEM_LIST_SET,
     NFTA_SET_ELEM_LIST_TABLE,
 )
-from .socket import NETLINK_ADD_MEMBERSHIP, SOL_NETLINK, Listener, open_socket
+from .socket import NETLINK_ADD_MEMBERSHIP, SOL_NETLINK, Dump, Listener, open_socket
 from .wire import (
     ATTRIBUTE,
     HEADER,
@@ -46,11 +46,16 @@ _RECEIVE_BUFFER = 1 << 20
 _SO_RCVBUFFORCE = 33
 TABLE_GONE, SET_MADE, SET_GONE, ELEMENTS_GONE = 0xA02, 0xA09, 0xA0B, 0xA0E
 """Kinds of notifications: NFT_MSG_DELTABLE, NFT_MSG_NEWSET, NFT_MSG_DELSET and NFT_MSG_DELSETELEM, with their subsystem."""
+CHAIN_GONE, RULE_MADE, RULE_GONE = 0xA05, 0xA06, 0xA08
+"""The same: NFT_MSG_DELCHAIN, NFT_MSG_NEWRULE and NFT_MSG_DELRULE."""
+_TOLD = (ELEMENTS_GONE, RULE_MADE, RULE_GONE, CHAIN_GONE, TABLE_GONE, SET_MADE, SET_GONE)
+_WHOLE_TABLE = (RULE_MADE, RULE_GONE, CHAIN_GONE, TABLE_GONE)
 LIST = 0x607
 """IPSET_CMD_LIST, with its subsystem."""
 IPSET_ATTR_FLAGS = 6
 IPSET_FLAG_LIST_HEADER = 1 << 2
 IPSET_ATTR_ELEMENTS = 24
+IPSET_ATTR_REFERENCES = 25
 _ELEMENT = Struct("=8H")
 """The list of elements, an element, its key and the value in that: length and kind of each."""
 
@@ -95,10 +100,10 @@ class Monitor(Listener):
 
 
 def events(data: bytes, port: int) -> dict[tuple[int, int, str, str], list[bytes]]:
-    """Return what a datagram of notifications tells of sets, without what `port` did itself.
+    """Return what a datagram of notifications tells of sets and rules, without what `port` did itself.
 
-    What happened is (kind, table family, table, set; "" for the table as a whole). With ELEMENTS_GONE come the keys of those
-    elements, b"" for one whose key cannot be read; else nothing.
+    What happened is (kind, table family, table, set; "" for the table as a whole, and for rules). With ELEMENTS_GONE come the
+    keys of those elements, b"" for one whose key cannot be read; else nothing.
     """
     found: dict[tuple[int, int, str, str], list[bytes]] = {}
     known: dict[bytes, list[bytes]] = {}
@@ -108,7 +113,7 @@ def events(data: bytes, port: int) -> dict[tuple[int, int, str, str], list[bytes
         end = position + length
         if length < 20 or end > len(data):
             break
-        if kind in (TABLE_GONE, SET_MADE, SET_GONE, ELEMENTS_GONE) and sender != port:
+        if kind in _TOLD and sender != port:
             family = data[position + 16]
             # Thousands of messages about one set begin alike: all before the third attribute, but for a generation.
             names = _after(data, _after(data, position + 20, end), end)
@@ -118,7 +123,7 @@ def events(data: bytes, port: int) -> dict[tuple[int, int, str, str], list[bytes
                 table, name = _names(data[position + 20 : end])
                 keys = []
                 if table is not None:
-                    keys = found.setdefault((kind, family, table, name if kind != TABLE_GONE else ""), [])
+                    keys = found.setdefault((kind, family, table, "" if kind in _WHOLE_TABLE else name), [])
                 known[start] = keys
             if kind == ELEMENTS_GONE:
                 keys.extend(_keys(data, names, end))
@@ -174,8 +179,11 @@ def ask_size(name: str, protocol: int, sequence: int) -> bytes:
     return message(LIST, NLM_F_REQUEST | NLM_F_ACK | NLM_F_DUMP, sequence, body)
 
 
-def size_of(data: bytes, sequence: int) -> int | None:
-    """Return how many elements the ipset of an answer has; -1 when there is no such set, None when it does not say."""
+def size_of(data: bytes, sequence: int, what: int = IPSET_ATTR_ELEMENTS) -> int | None:
+    """Return how many elements the ipset of an answer has; -1 when there is no such set, None when it does not say.
+
+    `what`: IPSET_ATTR_REFERENCES for how many rules, and sets of sets, use it.
+    """
     for kind, _, number, start, end in messages(data):
         if number != sequence or end - start < 4:
             continue
@@ -184,6 +192,21 @@ def size_of(data: bytes, sequence: int) -> int | None:
         if kind >> 8 == NFNL_SUBSYS_IPSET:
             for outer, value in attributes(data[start + 4 : end]):
                 for inner, count in attributes(value) if outer == IPSET_ATTR_DATA else []:
-                    if inner == IPSET_ATTR_ELEMENTS and len(count) == 4:
+                    if inner == what and len(count) == 4:
                         return int.from_bytes(count, "big")
     return None
+
+
+def ask_ipset(dump: Dump, name: str, protocol: int, sequence: int, what: int = IPSET_ATTR_ELEMENTS) -> int | None:
+    """Return what `size_of` tells of an ipset. None also when the kernel does not answer."""
+    found = None
+    try:
+        dump.ask(ask_size(name, protocol, sequence))
+        while True:
+            data = dump.next()
+            if not data:
+                return found
+            size = size_of(data, sequence, what)
+            found = size if size is not None else found
+    except OSError:
+        return None

@@ -70,7 +70,11 @@ def expander(fields: tuple[str, ...], family: int) -> "Callable[[bytes], bytes]"
     In memory an element has no padding, which for 50,000 of them saves a megabyte; in a key each of several fields is
     padded to 4.
     """
-    sizes = widths(fields, family)
+    return expander_of(widths(fields, family))
+
+
+def expander_of(sizes: tuple[int, ...]) -> "Callable[[bytes], bytes]":
+    """Return the same for fields of so many bytes."""
     if len(sizes) == 1:
         return lambda element: element[2:]
     compact = Struct(">2x" + "".join([f"{size}s" for size in sizes]))
@@ -130,6 +134,9 @@ class Elements:
         self.room = min(1024, (65535 - _ELEMENTS_HEADER) // self.element)
         self.first = 16 + len(self.head) + _ELEMENTS_HEADER
         """Where in a message the first element stands: what an error's offset is counted from."""
+
+    less = 0
+    """Bytes that an element lacks in a message that deletes it."""
 
     def encode(self, command: int, sequence: int, elements: list[bytes]) -> bytes:
         """Return a NEW or DEL message for at most `room` elements: all at once, in half the time of one by one."""

@@ -8,20 +8,22 @@ import struct
 
 from .nftables import NFTA_DATA_VALUE, NFTA_LIST_ELEM, widths
 from .nftables_sets import (
-    NEW_RULE,
     NFT_SET_TIMEOUT,
-    NFTA_EXPR_DATA,
-    NFTA_EXPR_NAME,
-    NFTA_LOOKUP_SET,
-    NFTA_RULE_CHAIN,
-    NFTA_RULE_EXPRESSIONS,
-    NFTA_RULE_TABLE,
     NFTA_TABLE_NAME,
     NFTNL_UDATA_SET_KEY_TYPEOF,
     NFTNL_UDATA_SET_KEYBYTEORDER,
     new_set,
     new_table,
     note,
+)
+from .rule_dumps import (
+    NEW_RULE,
+    NFTA_EXPR_DATA,
+    NFTA_EXPR_NAME,
+    NFTA_LOOKUP_SET,
+    NFTA_RULE_CHAIN,
+    NFTA_RULE_EXPRESSIONS,
+    NFTA_RULE_TABLE,
 )
 from .wire import NLA_F_NESTED, NLM_F_CREATE, NLM_F_REQUEST, WORD, attribute, message, nfgen, string
 

@@ -1,15 +1,31 @@
 """nftables' chains and rules: messages that make, empty and delete a chain, and that add a rule.
 
-Source: linux/netfilter/nf_tables.h. In: names and numbers; a rule is a list of expressions, each made by `expression`. Out:
-messages with the sequence number 0 and no ACK, as in `nftables_sets`: who puts them into a transaction gives them both.
+In: names and numbers; a rule is a list of expressions, each made by `expression`. Out: messages with the sequence number 0 and
+no ACK, as in `nftables_sets`: who puts them into a transaction gives them both. Source: linux/netfilter/nf_tables.h.
 """
 
 import struct
 
-from .wire import NLA_F_NESTED, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REQUEST, attribute, message, nfgen, string
+from .nftables import NFTA_LIST_ELEM
+from .wire import (
+    NLA_F_NESTED,
+    NLM_F_ACK,
+    NLM_F_APPEND,
+    NLM_F_CREATE,
+    NLM_F_REQUEST,
+    attribute,
+    attributes,
+    message,
+    nfgen,
+    string,
+)
 
+GET_TABLE = 0xA01
+"""NFT_MSG_GETTABLE, with its subsystem."""
+DEL_TABLE = 0xA02
+"""NFT_MSG_DELTABLE"""
 NEW_CHAIN = 0xA03
-"""NFT_MSG_NEWCHAIN, with its subsystem."""
+"""NFT_MSG_NEWCHAIN"""
 DEL_CHAIN = 0xA05
 """NFT_MSG_DELCHAIN"""
 NEW_RULE = 0xA06
@@ -17,6 +33,8 @@ NEW_RULE = 0xA06
 DEL_RULE = 0xA08
 """NFT_MSG_DELRULE"""
 
+NFTA_TABLE_NAME = 1
+NFTA_TABLE_USE = 3
 NFTA_CHAIN_TABLE = 1
 NFTA_CHAIN_NAME = 3
 NFTA_CHAIN_HOOK = 4
@@ -28,7 +46,6 @@ NFTA_RULE_TABLE = 1
 NFTA_RULE_CHAIN = 2
 NFTA_RULE_EXPRESSIONS = 4
 NFTA_RULE_USERDATA = 7
-NFTA_LIST_ELEM = 1
 NFTA_EXPR_NAME = 1
 NFTA_EXPR_DATA = 2
 NFTA_IMMEDIATE_DREG = 1
@@ -47,6 +64,21 @@ _COMMENT = 0
 """NFTNL_UDATA_RULE_COMMENT (libnftnl/udata.h)"""
 MAX_COMMENT = 127
 """Bytes of a comment that `nft` shows, without its end."""
+
+
+def ask_table(sequence: int, family: int, table: str) -> bytes:
+    """Return GETTABLE."""
+    return message(GET_TABLE, NLM_F_REQUEST | NLM_F_ACK, sequence, nfgen(family) + string(NFTA_TABLE_NAME, table))
+
+
+def in_use(payload: bytes) -> int:
+    """Return how many chains, sets and objects a table has, from an answer to `ask_table`."""
+    return int.from_bytes(dict(attributes(payload[4:])).get(NFTA_TABLE_USE, b""), "big")
+
+
+def delete_table(family: int, table: str) -> bytes:
+    """Return DELTABLE: with all that is in it, whoever made it."""
+    return message(DEL_TABLE, NLM_F_REQUEST, 0, nfgen(family) + string(NFTA_TABLE_NAME, table))
 
 
 def new_chain(family: int, table: str, name: str) -> bytes:
@@ -110,3 +142,20 @@ def verdict(code: int, chain: str = "") -> bytes:
     """Return the expression for a verdict: NF_DROP, NF_ACCEPT, NFT_RETURN, or NFT_JUMP and NFT_GOTO to a chain."""
     register = attribute(NFTA_IMMEDIATE_DREG, struct.pack(">I", NFT_REG_VERDICT))
     return expression("immediate", register + attribute(NFTA_IMMEDIATE_DATA | NLA_F_NESTED, verdict_data(code, chain)))
+
+
+def read_counter(payload: bytes) -> tuple[str, int, int] | None:
+    """Return the chain of a rule, and the packets and bytes of its first expression; None where that is no counter.
+
+    In: an answer to `nftables_sets.ask_rules`.
+    """
+    if b"counter\0" not in payload:
+        return None
+    found = dict(attributes(payload[4:]))
+    listed = attributes(found.get(NFTA_RULE_EXPRESSIONS, b""))
+    first = dict(attributes(listed[0][1])) if listed else {}
+    if first.get(NFTA_EXPR_NAME) != b"counter\0":
+        return None
+    counts = dict(attributes(first.get(NFTA_EXPR_DATA, b"")))
+    packets, size = [int.from_bytes(counts.get(kind, b""), "big") for kind in (NFTA_COUNTER_PACKETS, NFTA_COUNTER_BYTES)]
+    return str(found.get(NFTA_RULE_CHAIN, b"").rstrip(b"\0"), "utf-8", "replace"), packets, size

@@ -1,4 +1,4 @@
-"""nftables' tables, sets and rules: messages that make, empty and delete a set, and questions about sets and rules.
+"""nftables' tables and sets: messages that make, empty and delete a set, and questions about sets.
 
 Source: linux/netfilter/nf_tables.h. In: names and numbers. Out: messages; and from the kernel's answers plain data. Messages
 that change something have the sequence number 0 and no ACK: who puts them into a transaction gives them both. The compiler
@@ -7,12 +7,11 @@ uses this; the daemon sends what the compiler made.
 
 import struct
 
-from .nftables import DEL, NFTA_LIST_ELEM, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_LIST_TABLE
+from .nftables import DEL, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_LIST_TABLE
 from .wire import (
     NLA_F_NESTED,
     NLM_F_ACK,
     NLM_F_CREATE,
-    NLM_F_DUMP,
     NLM_F_REQUEST,
     attribute,
     attributes,
@@ -23,10 +22,6 @@ from .wire import (
 
 NEW_TABLE = 0xA00
 """NFT_MSG_NEWTABLE, with its subsystem."""
-NEW_RULE = 0xA06
-"""NFT_MSG_NEWRULE"""
-GET_RULE = 0xA07
-"""NFT_MSG_GETRULE"""
 NEW_SET = 0xA09
 """NFT_MSG_NEWSET"""
 GET_SET = 0xA0A
@@ -48,15 +43,6 @@ NFTA_SET_TIMEOUT = 11
 NFTA_SET_USERDATA = 13
 NFTA_SET_EXPR = 17
 NFTA_SET_DESC_SIZE = 1
-NFTA_RULE_TABLE = 1
-NFTA_RULE_CHAIN = 2
-NFTA_RULE_HANDLE = 3
-NFTA_RULE_EXPRESSIONS = 4
-NFTA_EXPR_NAME = 1
-NFTA_EXPR_DATA = 2
-NFTA_LOOKUP_SET = 1
-NFTA_DYNSET_SET_NAME = 1
-NFTA_OBJREF_SET_NAME = 4
 
 NFT_SET_CONSTANT = 0x2
 NFT_SET_INTERVAL = 0x4
@@ -73,9 +59,6 @@ NFTNL_UDATA_SET_KEY_TYPEOF = 3
 NFTNL_UDATA_SET_DATA_INTERVAL = 6
 
 NFT_DATA_VERDICT = 0xFFFFFF00
-
-_USING = {b"lookup": NFTA_LOOKUP_SET, b"dynset": NFTA_DYNSET_SET_NAME, b"objref": NFTA_OBJREF_SET_NAME}
-"""Expressions of a rule that use a set, and their attribute with its name."""
 
 
 def note(kind: int, payload: bytes) -> bytes:
@@ -164,26 +147,3 @@ def read_set(payload: bytes) -> dict[str, int]:
     description = dict(attributes(found.get(NFTA_SET_DESC, b"")))
     told["size"] = int.from_bytes(description.get(NFTA_SET_DESC_SIZE, b""), "big")
     return told
-
-
-def ask_rules(sequence: int, family: int, table: str) -> bytes:
-    """Return GETRULE for all rules of a table. Before 4.17 or so the kernel gives those of other tables too."""
-    return message(GET_RULE, NLM_F_REQUEST | NLM_F_DUMP, sequence, nfgen(family) + string(NFTA_RULE_TABLE, table))
-
-
-def read_rule(payload: bytes, family: int, table: str) -> tuple[str, int, set[str]]:
-    """Return the chain and the handle of a rule, and the names of the sets that it uses: none for one of another table."""
-    found = dict(attributes(payload[4:]))
-    sets: set[str] = set()
-    if payload[0] == family and _text(found.get(NFTA_RULE_TABLE, b"")) == table:
-        for kind, listed in attributes(found.get(NFTA_RULE_EXPRESSIONS, b"")):
-            expression = dict(attributes(listed)) if kind == NFTA_LIST_ELEM else {}
-            used = _USING.get(expression.get(NFTA_EXPR_NAME, b"").rstrip(b"\0"))
-            data = dict(attributes(expression.get(NFTA_EXPR_DATA, b"")))
-            if used in data:
-                sets.add(_text(data[used]))
-    return _text(found.get(NFTA_RULE_CHAIN, b"")), int.from_bytes(found.get(NFTA_RULE_HANDLE, b""), "big"), sets
-
-
-def _text(value: bytes) -> str:
-    return str(value.rstrip(b"\0"), "utf-8", "replace")

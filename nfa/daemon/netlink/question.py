@@ -6,9 +6,8 @@ dump within `recv`, so nothing here waits. Source: linux/netlink.h.
 
 from ..base.portable import strerror
 from .socket import NETLINK_NETFILTER, Dump
-from .wire import HEADER, NLMSG_DONE, NLMSG_ERROR, NUMBER, messages
+from .wire import HEADER, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NUMBER, messages
 
-NLM_F_DUMP_INTR = 0x10
 _ENODATA = 61
 _ATTEMPTS = 5
 """Times that a dump is started over because something changed while the kernel walked."""

@@ -19,13 +19,17 @@ if MYPY:
     from ..sinks.target import SinkTarget
     from .connections.slot import ConnectionSlot
     from .connections.writer import Connections
+    from .firewall.firewall import Firewall
+    from .firewall.maps import MapSlot
+    from .firewall.target import FirewallTarget
+    from .owntable import OwnTable
     from .pf import Tables
     from .types import FilledSlot
 
     Data = dict[str, Any]
     Make = Callable[[Data, Data], bytes]
     AnySlot = Slot | ConnectionSlot
-    Target = LogTarget | SetTarget | SinkTarget | None
+    Target = LogTarget | SetTarget | SinkTarget | FirewallTarget | None
 
     class Running(Protocol):
         """The registry: the active tables, and what makes new objects."""
@@ -42,6 +46,7 @@ if MYPY:
         make_tables: Callable[[], Tables] | None
         networks: Networks | None
         connections: Connections | None
+        table: OwnTable
 
         def make_connections(self) -> Connections: ...
         def make_log(self, options: Data, counters: Counters) -> Log: ...
@@ -70,6 +75,10 @@ class Prepared:
         self.tables: Tables | None = registry.tables
         self.counters = dict(registry.all_counters)
         self.retired: list[Log] = []
+        self.firewall: Firewall | None = registry.table.firewall
+        self.frame: Data | None = None
+        self.maps: list[tuple[MapSlot, Make]] = []
+        """The maps of the frame, with what makes their elements."""
         self.siblings: list[tuple[AnySlot, list[AnySlot]]] = []
         self.unused: list[AnySlot] = []
         self.kept: list[tuple[AnySlot, Data, Counters]] = []
@@ -85,11 +94,17 @@ class Prepared:
         kinds = {target["name"]: target["type"] for target in image["targets"]}
         sets = [set_of(slot.data) for slot in before.values()]
         slots: list[AnySlot] = []
+        if image.get("firewall") is not None and self.firewall is None:
+            self.firewall = self._registry.table.make(self._registry.networks)
+        self.frame = image.get("firewall")
         for data, number in zip(image["slots"], numbers):
-            counters = self._counters_of(data["target"], kinds[data["target"]])
+            counters = self._firewall().counters if "map" in data else self._counters_of(data["target"], kinds[data["target"]])
             slot = before.get(number)
             if slot is not None:
                 self.kept.append((slot, data, counters))
+            elif "map" in data:
+                slot = self._map_slot(number, data)
+                self.new.append((slot, True))
             elif data["kind"] in CONNECTION_KINDS:
                 slot = self._connection_slot(number, data, counters)
             else:
@@ -103,6 +118,7 @@ class Prepared:
         named = [(slot, set_of(data)) for slot, data in zip(slots, image["slots"])]
         for slot, name in named:
             self.siblings.append((slot, [other for other, same in named if other is not slot and same == name]))
+        self.maps = [(slot, make) for slot, make in zip(slots, functions) if "map" in slot.data]  # type: ignore[misc]  # MapSlots
         self._bind(slots, functions)
 
     def _counters_of(self, name: str, kind: str) -> Counters:
@@ -120,6 +136,17 @@ class Prepared:
             assert self._registry.make_tables is not None
             self.tables = self._registry.make_tables()
         return self.tables.slot(number, data, counters)
+
+    def _firewall(self) -> "Firewall":
+        assert self.firewall is not None
+        return self.firewall
+
+    def _map_slot(self, number: int, data: "Data") -> Slot:
+        """Return a new slot of a map."""
+        from .firewall.maps import MapSlot
+
+        firewall = self._firewall()
+        return MapSlot(number, data, firewall.counters, firewall.combinations, firewall.union)
 
     def _connection_slot(self, number: int, data: "Data", counters: Counters) -> "ConnectionSlot":
         """Return a new slot of connections."""
@@ -151,10 +178,27 @@ class Prepared:
                     log = self._registry.make_log(target["options"], counters)
                 cutting = self._bound(target, counters, slots, functions)
                 self.targets[name] = self.logs[number] = LogTarget(number, log, target["interface"], cutting)
-            elif target["slots"] and target["type"] != "sink":
+            elif target["type"] == "firewall" and image_effects(self.frame, name):
+                self.targets[name] = self._firewall_target(target, counters, slots, functions)
+            elif target["slots"] and target["type"] not in ("sink", "firewall"):
                 self.targets[name] = self._bound(target, counters, slots, functions)
         self.retired = self._registry.retired + list(unused.values())
         self._bind_sinks([target for target in wanted if target["type"] == "sink"], slots, functions)
+
+    def _firewall_target(
+        self, target: "Data", counters: Counters, slots: "list[AnySlot]", functions: "list[Make]"
+    ) -> "FirewallTarget":
+        """Return a firewall target. What it cuts, it cuts itself, and not once more for the part that marks."""
+        from .firewall.target import FirewallTarget
+
+        marked = dict(target)
+        marked["cut"] = False
+        marks = self._bound(marked, counters, slots, functions)
+        if target["cut"]:
+            self._connect()
+        return FirewallTarget(
+            self._firewall(), counters, target["interface"], marks, self._registry.cut if target["cut"] else None
+        )
 
     def _bind_sinks(self, wanted: "list[Data]", slots: "list[AnySlot]", functions: "list[Make]") -> None:
         """Build sink targets. One that stays keeps its number: flows hold keys with it."""
@@ -190,6 +234,11 @@ class Prepared:
         if end and networks is not None:
             made.forbids = networks.forbids if end == "other" else networks.forbids_local
         return made
+
+
+def image_effects(frame: "Data | None", name: str) -> bool:
+    """Return whether a frame has effects of a target."""
+    return frame is not None and name in frame["effects"]
 
 
 def only_address(data: "Data") -> str:

@@ -11,6 +11,7 @@ from ..netlink.socket import describe
 from .counters import Counters
 from .leaving import Leaving
 from .log import Log
+from .owntable import OwnTable
 from .prepared import Prepared
 from .sets.errors import label
 from .sets.slot import Slot, set_of
@@ -66,9 +67,8 @@ class Registry:
         self.sets = sets
         self.connections: Connections | None = None
         """What writes marks and labels, and cuts; None where no policy has had a target for that."""
-        self._write = write
-        self._say = say
-        self._tell = tell
+        self.table = OwnTable(sets, say)
+        self._write, self._say, self._tell = write, say, tell
         self.make_hub = make_hub
         self.make_tables = make_tables
         self.networks: Networks | None = None
@@ -143,8 +143,8 @@ class Registry:
         return self.device_of(flow) if self.device_of is not None else ""
 
     def adopt(self, made: Prepared, now: int) -> "list[AnySlot]":
-        """Activate prepared targets: plain assignments, then what they bring about (sets are made, channels opened), each
-        part guarded. Returns the slots that are no longer used, for `retire`. It raises nothing but at its very beginning."""
+        """Activate prepared targets: plain assignments, then what they bring about, each part guarded. Returns the slots that
+        are no longer used, for `retire`. It raises nothing but at its very beginning."""
         self.by_number = made.by_number
         self.targets = made.targets
         self.described = made.described
@@ -163,6 +163,7 @@ class Registry:
         if self._leaving:
             # A new slot may be about to set what an old one has yet to withdraw.
             self._insist(self.finish, now)
+        self._insist(self.table.adopt, made.firewall, made.frame, made.maps)
         for slot, data, counters in made.kept:
             slot.counters = counters
             self._insist(self._renew, slot, data, now)
@@ -232,12 +233,12 @@ class Registry:
         for slot in self.by_number.values():
             if not (slot.adds or slot.refreshes or slot.dels) or slot.data["kind"] == "pftable":
                 continue
-            if not isinstance(slot, Slot):
+            if isinstance(slot, Slot):
+                if slot.dels and slot.siblings:
+                    slot.keep_of_siblings()
+                pending.append(slot)
+            else:
                 connections.append(slot)
-                continue
-            if slot.dels and slot.siblings:
-                slot.keep_of_siblings()
-            pending.append(slot)
         if pending:
             self.sets.commit(pending, now)
         self._leaving_sets.drain(now)
@@ -378,9 +379,10 @@ class Registry:
             insist(target.log.write_file, time.time())
         insist(self.retire, list(self.by_number.values()))
         insist(self.finish, now)
+        insist(self.table.close)
         for slot in self._leaving:
-            count = str(len(slot.dels)) + " connections keep what it set"
-            self._say("error", "target '" + slot.counters.name + "': " + count + ": the kernel does not take it back")
+            words = str(len(slot.dels)) + " connections keep what it set: the kernel does not take it back"
+            self._say("error", "target '" + slot.counters.name + "': " + words)
         if self.tables is not None:
             insist(self.tables.close, now)
         insist(self.sets.close)

@@ -64,7 +64,7 @@ def test_it_goes_whole_and_takes_nothing_of_others_along(name: str, namespace: R
     assert not any(send(*image["frame"], batch=True))
     for part in ("set mine.v4 {", "ip daddr @mine.v4 drop"):
         assert part in namespace("nft list table inet nfa")
-    assert not any(send(*image["destroy"], batch=True))
+    assert not any(send(*image["destroy"] + image["destroy_effects"], batch=True))
     assert namespace("nft list table inet nfa") == THEIRS
 
 

@@ -104,7 +104,7 @@ def test_a_slot_for_each_family(target: MakeTarget) -> None:
         "fields": ("other_addr", "ip_proto", "other_port", "local_addr"),
         "type": "ipv4_addr . inet_proto . inet_service . ipv4_addr", "size": 65536, "range": None,
         "skb": None, "protocol": 0, "replace": False, "flush_on_create": True, "flush_on_destroy": False,
-        "note": "not looked up in the kernel",
+        "rule": "", "note": "not looked up in the kernel",
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nfa.daemon import netlink
-from nfa.daemon.netlink import conntrack, ipset, ipset_sets, monitor, nftables, nftables_sets, trace
+from nfa.daemon.netlink import conntrack, ipset, ipset_sets, monitor, nftables, nftables_sets, rule_dumps, trace
 
 HEADERS = Path("/usr/include/linux")
 FILES = (
@@ -26,11 +26,12 @@ TYPES = {
     "NFT_MSG_NEWSET": nftables_sets.NEW_SET,
     "NFT_MSG_GETSET": nftables_sets.GET_SET,
     "NFT_MSG_DELSET": nftables_sets.DEL_SET,
-    "NFT_MSG_NEWRULE": nftables_sets.NEW_RULE,
-    "NFT_MSG_GETRULE": nftables_sets.GET_RULE,
+    "NFT_MSG_NEWRULE": rule_dumps.NEW_RULE,
+    "NFT_MSG_GETRULE": rule_dumps.GET_RULE,
     "NFT_MSG_NEWSETELEM": nftables.NEW,
     "NFT_MSG_DELSETELEM": nftables.DEL,
     "NFT_MSG_DELTABLE": monitor.TABLE_GONE,
+    "NFT_MSG_DELRULE": monitor.RULE_GONE,
     "IPSET_CMD_PROTOCOL": ipset_sets.PROTOCOL,
     "IPSET_CMD_CREATE": ipset_sets.CREATE,
     "IPSET_CMD_DESTROY": ipset_sets.DESTROY,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nfa.compiler.provision import ipset as ipset_text
 from nfa.compiler.provision import nftset
-from nfa.daemon.netlink import conntrack, ipset, ipset_sets, nftables, nftables_sets
+from nfa.daemon.netlink import conntrack, ipset, ipset_sets, nftables, nftables_sets, rule_dumps
 
 theirs = pytest.importorskip("independent_encoder", reason="pyroute2 is not installed")
 pytestmark = pytest.mark.skipif(sys.byteorder != "little", reason="written for a little-endian machine")
@@ -65,7 +65,7 @@ def test_nftables_sets_are_emptied_deleted_and_looked_at_alike(family: int, tabl
     assert nftables_sets.flush(family, table, name) == theirs.nft_flush(family, table, name)
     assert nftables_sets.destroy(family, table, name) == theirs.nft_destroy(family, table, name)
     assert nftables_sets.ask_set(sequence, family, table, name) == theirs.ask_set(sequence, family, table, name)
-    assert nftables_sets.ask_rules(sequence, family, table) == theirs.ask_rules(sequence, family, table)
+    assert rule_dumps.ask_rules(sequence, family, table) == theirs.ask_rules(sequence, family, table)
     assert nftables.begin(sequence) == theirs.batch(nftables.BEGIN, sequence)
     assert nftables.end(sequence) == theirs.batch(nftables.END, sequence)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nfa.daemon.netlink import monitor, nftables
-from nfa.daemon.netlink.monitor import ELEMENTS_GONE, SET_MADE, TABLE_GONE, Monitor, events
+from nfa.daemon.netlink.monitor import ELEMENTS_GONE, RULE_GONE, RULE_MADE, SET_MADE, TABLE_GONE, Monitor, events
 from nfa.daemon.netlink.wire import HEADER, NLA_F_NESTED, attribute, nfgen
 
 HEAD = nfgen(1) + attribute(1, b"nfa\0") + attribute(2, b"a\0")
@@ -61,7 +61,14 @@ def test_other_events_have_no_keys() -> None:
     assert events(data, 1) == {(TABLE_GONE, 1, "nfa", ""): [], (SET_MADE, 1, "nfa", "a"): []}
 
 
-@given(st.binary(max_size=120), st.sampled_from([TABLE_GONE, SET_MADE, ELEMENTS_GONE]), st.binary(max_size=40))
+def test_rules_that_come_and_go_are_told_once_for_a_table() -> None:
+    """The daemon would not look again whether a rule uses its sets; or look at each rule of a firewall that is reloaded."""
+    data = told(RULE_MADE, HEAD) + told(RULE_MADE, HEAD + attribute(3, b"\0" * 8)) + told(RULE_GONE, HEAD)
+    assert events(data, 1) == {(RULE_MADE, 1, "nfa", ""): [], (RULE_GONE, 1, "nfa", ""): []}
+    assert events(told(RULE_MADE, HEAD, sender=1), 1) == {}
+
+
+@given(st.binary(max_size=120), st.sampled_from([TABLE_GONE, SET_MADE, RULE_MADE, ELEMENTS_GONE]), st.binary(max_size=40))
 def test_garbage_is_no_crash(body: bytes, kind: int, rest: bytes) -> None:
     """The daemon would heal nothing any more."""
     events(told(kind, body) + rest, 1)

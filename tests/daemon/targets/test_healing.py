@@ -11,6 +11,7 @@ from fake_kernel import Bench, key
 
 from nfa.daemon.netlink.monitor import ELEMENTS_GONE, SET_GONE, SET_MADE
 from nfa.daemon.targets.counters import Counters
+from nfa.daemon.targets.owntable import OwnTable
 from nfa.daemon.targets.sets.healing import ASK_AGAIN, BURST, CHECK_EVERY, CHUNK, LISTEN, MAX_NAMED, PACE, Healing
 from nfa.daemon.targets.sets.slot import RETRY_FULL, RETRY_OTHER, Slot
 
@@ -24,8 +25,8 @@ class Ward:
         self.bench = Bench(kind, **options)
         self.slot, self.kernel, self.sets = self.bench.slot, self.bench.kernel, self.bench.sets
         self.moment = 100.0
-        self.registry = SimpleNamespace(by_number={0: self.slot})
         say = lambda *words: self.bench.said.append(words)  # noqa: E731
+        self.registry = SimpleNamespace(by_number={0: self.slot}, table=OwnTable(self.sets, say))
         self.healing = Healing(self.registry, self.sets, say, None, lambda: self.moment)
         assert self.sets.provide(self.slot, self.now, True)
         self.bench.want(self.now, *range(count))

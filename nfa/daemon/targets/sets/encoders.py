@@ -23,6 +23,15 @@ def make(slot: "Slot", dump: "Dump") -> None:
         return
     where = data["table_family"], data["table"], data["set"]
     sizes = nftables.widths(fields, family)
+    if "map" in data:
+        # Only policies with a firewall target have this in memory.
+        from ...netlink.nftables_verdicts import END, Verdicts
+
+        expand, pack = nftables.expander(fields, family), nftables.packer(fields, family, slot.number)
+        slot.expand = lambda key: expand(key[:-END])
+        slot.pack = lambda key: slot.wanted(pack(key))
+        slot.encoder = Verdicts(where[0], where[1], where[2], sizes)
+        return
     milliseconds = timeout * 1000 if timeout >= 0 else -1
     if not data["managed"]:
         # Only policies with such sets have this in memory.

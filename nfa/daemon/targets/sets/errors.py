@@ -11,6 +11,10 @@ from ...netlink import ipset
 from ...netlink.socket import describe
 from .slot import Slot
 
+MYPY = False
+if MYPY:
+    from typing import Any
+
 IS_FULL = "is full"
 NO_MEMORY = "takes no more: the kernel has no memory for it"
 IS_MISSING = "does not exist"
@@ -56,8 +60,12 @@ def code_of(error: int) -> str:
 
 
 def label(slot: Slot) -> str:
-    """Return how a set is called in a message."""
-    data = slot.data
+    """Return how the set of a slot is called in a message."""
+    return named(slot.data)
+
+
+def named(data: "dict[str, Any]") -> str:
+    """The same for a slot of the policy image."""
     if data["kind"] == "pftable":
         return "PF table " + (data["table"] + " " if data["table"] else "") + str(data["set"])
     kind = "ipset " if data["kind"] == "ipset" else "nftables set " + data["table"] + " "

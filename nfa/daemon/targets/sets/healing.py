@@ -13,7 +13,16 @@ import errno
 import select
 
 from ...base.portable import ORDERED, monotonic, reason
-from ...netlink.monitor import ELEMENTS_GONE, SET_MADE, TABLE_GONE, Monitor, ask_size, size_of
+from ...netlink.monitor import (
+    CHAIN_GONE,
+    ELEMENTS_GONE,
+    RULE_GONE,
+    RULE_MADE,
+    SET_MADE,
+    TABLE_GONE,
+    Monitor,
+    ask_ipset,
+)
 from ...netlink.socket import Dump
 from .errors import label
 from .slot import RETRY_OTHER, Slot
@@ -102,6 +111,8 @@ class Healing:
         self.deadline = NEVER
         """When there is something to do next, of the monotonic clock."""
         self.descriptor = -1
+        self.on_rules: Callable[[], object] | None = None
+        """Called when rules, or sets that rules may use, have come or gone."""
 
     def open(self, dispatcher: "Dispatcher") -> None:
         """Listen to nftables; without the rights or the kernel for it, there is nothing to heal."""
@@ -151,15 +162,24 @@ class Healing:
         elif not self._listen_until:
             self._listen_until = self._clock() + LISTEN
         slots = self._slots("nftset")
+        changed = self._monitor.lost > missed
         for (kind, family, table, name), keys in told.items():
-            for slot in slots:
+            changed = changed or kind != ELEMENTS_GONE
+            if kind in (TABLE_GONE, CHAIN_GONE, RULE_GONE):
+                self._registry.table.changed(family, table)
+                self.deadline = min(self.deadline, self._registry.table.deadline)
+            for slot in slots if kind not in (RULE_MADE, RULE_GONE, CHAIN_GONE) else ():
                 data = slot.data
                 if data["table_family"] == family and data["table"] == table and name in ("", data["set"]):
                     self._told(slot, kind, keys)
         if self._monitor.lost > missed:
+            self._registry.table.changed(0, "")
+            self.deadline = min(self.deadline, self._registry.table.deadline)
             for slot in slots:
                 self._sets.lost(slot, 0)
                 self._unsure.add(slot.number)
+        if changed and self.on_rules is not None:
+            self.on_rules()
 
     def _told(self, slot: Slot, kind: int, keys: list[bytes]) -> None:
         """One notification is about a slot's set."""
@@ -243,17 +263,7 @@ class Healing:
     def _size(self, slot: Slot) -> int | None:
         """Return how many elements an ipset has; -1: there is none, None: the kernel does not say."""
         self._sequence += 1
-        found = None
-        try:
-            self._dump.ask(ask_size(slot.data["set"], slot.data["protocol"], self._sequence))
-            while True:
-                data = self._dump.next()
-                if not data:
-                    return found
-                size = size_of(data, self._sequence)
-                found = size if size is not None else found
-        except OSError:
-            return None
+        return ask_ipset(self._dump, slot.data["set"], slot.data["protocol"], self._sequence)
 
     # -- restoring --------------------------------------------------------------------------------------------------
 
@@ -268,6 +278,7 @@ class Healing:
         self.deadline = moment + PACE  # whatever goes wrong below
         self._look(moment)
         self._sets.changed = False
+        self._registry.table.heal(now)
         for slot in self._slots("nftset") + self._slots("ipset"):
             due = slot.state.due(now)
             if due == NOTHING:
@@ -297,6 +308,7 @@ class Healing:
                 times.append(max(self._rewrite_at.get(slot.number, 0.0), state.retry_at - 1, self._listen_until))
             elif slot.number in self._rewritings:
                 times.append(state.retry_at - 1)
+        times.append(self._registry.table.deadline)
         return min(times) if times else NEVER
 
     def _begin(self, slot: Slot, due: int, now: int, moment: float) -> None:

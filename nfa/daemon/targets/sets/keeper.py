@@ -28,8 +28,10 @@ from .states import ACCEPTED, FILLED, FULL, GONE, IS_REFUSED, MADE, MISFITS
 
 MYPY = False
 if MYPY:
+    from collections.abc import Callable
     from typing import Any
 
+    from ...netlink.wire import Failure
     from ..types import Say, Tell
 
 QUIET = 300
@@ -142,21 +144,24 @@ class KeptSets:
                 self.lost(one)
 
     def _command(self, slot: Slot, messages: list[bytes]) -> int:
-        nft = slot.data["kind"] == "nftset"
-        netlink = self._nft if nft else self._ipset
-        first = netlink.reserve(len(messages) + 2)
-        batch = [with_sequence(m, first + 1 + i, 0 if nft else NLM_F_ACK) for i, m in enumerate(messages)]
-        if nft:
-            batch = [nftables.begin(first)] + batch + [nftables.end(first + len(messages) + 1)]
-        try:
-            # One send for each ipset command: the second may need what the first made.
-            answers = netlink.send(b"".join(batch)) if nft else [a for m in batch for a in netlink.send(m)]
-        except OSError as failure:
-            return failure.errno or errno.EIO
-        for answer in answers:
-            if answer.error:
-                return answer.error
-        return 0
+        if slot.data["kind"] == "nftset":
+            return self.transact(messages)
+        first = self._ipset.reserve(len(messages))
+        # One send for each: the second may need what the first made.
+        return _outcome(
+            lambda: [
+                answer
+                for index, one in enumerate(messages)
+                for answer in self._ipset.send(with_sequence(one, first + index, NLM_F_ACK))
+            ]
+        )
+
+    def transact(self, messages: list[bytes]) -> int:
+        """Have nftables do all of this, or nothing. Returns 0 or the error number."""
+        first = self._nft.reserve(len(messages) + 2)
+        batch = [with_sequence(one, first + 1 + index, 0) for index, one in enumerate(messages)]
+        batch = [nftables.begin(first)] + batch + [nftables.end(first + len(messages) + 1)]
+        return _outcome(lambda: self._nft.send(b"".join(batch)))
 
     # -- whether they can be used -----------------------------------------------------------------------------------
 
@@ -240,6 +245,15 @@ class KeptSets:
         """Another program removed these packed elements from a set."""
         slot.state.lost_some([key for key in keys if key in slot.live])
         self.changed = True
+
+
+def _outcome(send: "Callable[[], list[Failure]]") -> int:
+    """Send. Returns 0 or the first error number."""
+    try:
+        answers = send()
+    except OSError as failure:
+        return failure.errno or errno.EIO
+    return next((answer.error for answer in answers if answer.error), 0)
 
 
 _EVENTS = {CODE_FULL: FILLED, CODE_MISSING: GONE}

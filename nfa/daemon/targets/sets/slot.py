@@ -298,6 +298,14 @@ class Slot(Troubled):
         """Leave in the set what flows hold through another target that fills the same set."""
         self.dels = dict.fromkeys(self.of_no_sibling(list(self.dels)))
 
+    def in_effect(self, keys: list[bytes]) -> list[bytes]:
+        """Return how the kernel has elements that flows want, each once."""
+        return keys
+
+    def wanted(self, element: bytes) -> bytes:
+        """Return the packed element that flows want, for one that the kernel has."""
+        return element
+
     def owe_pending(self) -> None:
         """The set cannot take elements now: what is wanted waits in `live`, and what is to be withdrawn in `dels`."""
         self.state.away += len(self.adds) if self.state.holds else 0

@@ -8,7 +8,7 @@ themselves are the business of `keeper`, and what may be sent at all, of their `
 
 import errno
 
-from ...base.portable import EMSGSIZE
+from ...base.portable import EBUSY, EMSGSIZE
 from ...netlink import ipset, nftables
 from ...netlink.socket import MAX_SEND
 from . import encoders
@@ -157,7 +157,7 @@ class Sets(KeptSets):
             for command in unit.commands:
                 owners.append(unit)
                 if unit.what == RESTORE:
-                    keys = [unit.slot.expand(key) for key in unit.keys]
+                    keys = unit.keys if "map" in unit.slot.data else [unit.slot.expand(key) for key in unit.keys]
                     left = unit.slot.left(unit.keys, now)
                     messages.append(encoder.restore(first + len(owners), keys, left))
                 else:
@@ -199,8 +199,19 @@ class Sets(KeptSets):
             self._leave_out(unit, keys)  # another unit has found out what is wrong with the set
             return []
         more = nftables.EXPIRATION if unit.what == RESTORE and slot.ttl else 0
+        if unit.what == REMOVE and not unit.anyway:
+            more -= self._encoder(slot).less
         index = self._encoder(slot).failed_index(offset, more) if offset >= 0 else -1
-        if error == errno.ENOENT and unit.what == REMOVE and not unit.anyway and (index >= 0 or offset < 0):
+        if "map" in slot.data and (0 <= index < len(keys) or len(keys) == 1):
+            index = max(index, 0)
+            if error == errno.ENOENT and unit.what == REMOVE:
+                # It was gone already.
+                return [unit.part(part) for part in (keys[:index], keys[index + 1 :]) if part]
+            if error in (EBUSY, errno.EEXIST) and unit.what in (ADD, RESTORE):
+                # It is there, with another verdict.
+                rest = [unit.part(part) for part in (keys[:index], keys[index + 1 :]) if part]
+                return rest + [Unit(slot, [keys[index]], REMOVE), unit.part([keys[index]])]
+        elif error == errno.ENOENT and unit.what == REMOVE and not unit.anyway and (index >= 0 or offset < 0):
             # Some element was gone already, or (no offset) perhaps the whole set: this way it tells.
             return [Unit(slot, keys, REMOVE, True)]
         if error in OF_ANOTHER_TYPE and self.misfits_now(slot, now):
@@ -333,7 +344,7 @@ class Sets(KeptSets):
         """
         self._returned, self._waiting = 0, []
         send = self._send_nft if slot.data["kind"] == "nftset" else self._send_ipset
-        self._rounds(self._units(slot, keys, RESTORE), send, now)
+        self._rounds(self._units(slot, slot.in_effect(keys), RESTORE), send, now)
         waiting, self._waiting = self._waiting, []
         if waiting and slot.state.usable:
             slot.state.wait(now + RETRY_FULL)

@@ -1,0 +1,317 @@
+"""The daemon's own table: its frame, the chains of combinations, and what they have counted.
+
+In: the frame that the compiler made (table, base chains, look-up rules, maps, chains of effects), and combinations as flows
+need them. Out: all of it in the kernel, put back at once when another program deletes a part; packets and bytes for status.
+What is in the maps is the business of `sets`, as for every set.
+"""
+
+import errno
+
+from ...base.portable import monotonic
+from ...netlink import nftables_rules
+from ...netlink.question import Questions
+from ...netlink.rule_dumps import ask_rules
+from ...netlink.socket import MAX_SEND, describe
+from ..counters import Counters
+from ..sets.errors import NO_PART, code_of
+from ..trouble import Trouble
+from .combinations import Combination, Combinations
+from .maps import MapSlot
+from .target import Combined, FirewallTarget
+
+MYPY = False
+if MYPY:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from ..sets.writer import Sets
+    from ..types import Key, Say
+
+    Data = dict[str, Any]
+
+FAMILY, TABLE = 1, "nfa"
+"""The table: NFPROTO_INET, and its name."""
+NAME = "firewall"
+"""What the maps' counters are called, and their trouble: they are no target's own."""
+NEVER = 1e18
+RETRY = 5
+"""Seconds after which the kernel is asked again when it has refused the frame."""
+AGAIN = 0.02
+"""Seconds at least between two times that the frame is put back, when others delete it in a loop."""
+TALLY = 0.5
+"""Seconds for which a tally holds: one answer asks for it several times."""
+NO_ROOM = "there are too many combinations of actions and targets"
+
+
+class Firewall:
+    """All of it. `sets` sends; `forbids` says of an address whether it must be no device's."""
+
+    def __init__(self, sets: "Sets", say: "Say", forbids: "Callable[[bytes], bool] | None" = None) -> None:
+        self.counters = Counters(NAME, "nftset")
+        self.combinations = Combinations()
+        self.state = Trouble()
+        self.forbids = forbids
+        self.data: Data | None = None
+        """The frame; None: the policy has no firewall target."""
+        self._sets = sets
+        self._say = say
+        self._maps: dict[str, dict[tuple[str, int], tuple[MapSlot, Key]]] = {}
+        """By hook, then by "scope/way" and IP version."""
+        self._questions = Questions()
+        self._there = False
+        """The frame is in the kernel, as far as is known."""
+        self._healed_at = 0.0
+        self._told: set[str] = set()
+        self._tallied: tuple[float, tuple[dict[str, list[int]], dict[str, list[int]]]] = -TALLY, ({}, {})
+        """When it was tallied last, and what came out."""
+
+    # -- for plans ------------------------------------------------------------------------------------------------------
+
+    def combine(self, pairs: "list[tuple[str, FirewallTarget]]") -> "list[Any]":
+        """Return what a plan is to apply for these pairs: what each scope's do together, and the marks."""
+        effects = self.combinations.effects
+        found: list[Any] = []
+        groups: dict[tuple[str, str], list[tuple[str, FirewallTarget]]] = {}
+        for pair in pairs:
+            effect = effects.get(pair[1].counters.name)
+            if effect is not None:
+                groups.setdefault((effect["hook"], effect["scope"]), []).append(pair)
+            if pair[1].marks is not None and pair[1].marks not in found:
+                found.append(pair[1].marks)
+        for (hook, scope), group in groups.items():
+            maps = self._maps.get(hook, {})
+            for way in ("up", "down") if scope == "device" else ("",):
+                found.append(Combined(self, group, maps, scope, way, self.forbids if scope == "device" else None))
+        return found
+
+    def find(self, pairs: "list[tuple[str, str]]", which: int) -> Combination | None:
+        """Return the combination of some pairs of names, with its chain in the kernel; None when there are too many."""
+        found = self.combinations.find(pairs, which, self._make_room)
+        if found is None:
+            self._tell("full", "error", NO_ROOM + ": some connections are not held")
+        elif found.chains is None:
+            self._write([found])
+        return found
+
+    def union(self, ends: "list[bytes]") -> bytes:
+        """Return the end of an element that flows of several combinations hold: as all of them want it."""
+        found = self.combinations.union([int.from_bytes(end, "big") for end in ends], self._make_room)
+        if found is None:
+            return ends[0]
+        if found.chains is None:
+            self._write([found])
+        return found.suffix
+
+    def _slots(self) -> list[MapSlot]:
+        return [slot for maps in self._maps.values() for slot, _ in maps.values()]
+
+    # -- a new policy ---------------------------------------------------------------------------------------------------
+
+    def adopt(self, data: "Data | None", slots: "Iterable[tuple[MapSlot, Key]]") -> None:
+        """Use the frame of a new policy, and these maps with the functions that make their elements."""
+        old, self.data = self.data, data
+        self.combinations.effects = data["effects"] if data is not None else {}
+        self._maps = {}
+        for slot, make in slots:
+            hook, scope, way = slot.data["map"]
+            self._maps.setdefault(hook, {})[(scope + "/" + way, slot.data["family"])] = slot, make
+        if data is None:
+            if old is not None:
+                self._remove(old)
+            return
+        if old is not None and old["frame"] != data["frame"]:
+            self.read()
+        if old is None or old["frame"] != data["frame"] or not self._there:
+            self._make(old, 0)
+
+    def update(self, applies: "Callable[[str, str], bool]") -> None:
+        """Actions or targets have begun or ended: packets of connections that are held meet that at once."""
+        self.combinations.applies = applies
+        if self.data is None or not self._there:
+            return
+        changed = [one for one in self.combinations.by_number.values() if one.chains != self.combinations.chains_now(one)]
+        if changed:
+            self.read()
+            self._write(changed)
+
+    # -- the kernel -----------------------------------------------------------------------------------------------------
+
+    def table_changed(self, family: int, table: str) -> None:
+        """Another program has deleted something in a table; "": perhaps in this one."""
+        if table == "" or (family == FAMILY and table == TABLE):
+            self._there = False
+
+    @property
+    def deadline(self) -> float:
+        """When there is something to do, of the monotonic clock."""
+        if self.data is None or self._there:
+            return NEVER
+        return max(self._healed_at + AGAIN, float(self.state.retry_at - 1))
+
+    def heal(self, now: int) -> None:
+        """Put back what others deleted. Before the elements: they lead to chains."""
+        due = self.deadline
+        if monotonic() < due:
+            return
+        self._make(None, now)
+        if self._there and now:
+            self._tell("healed", "notice", "table nfa was changed by another program; it is as it was")
+
+    def _make(self, old: "Data | None", now: int) -> None:
+        """Bring the frame, and all combinations, to the kernel. `old`: a frame that may have other chains."""
+        assert self.data is not None
+        self._healed_at = monotonic()
+        error = self._sets.transact(list(self.data["frame"]))
+        if error in (errno.EEXIST, errno.EOPNOTSUPP, errno.EINVAL) and old is None:
+            # What is there is another one's, or of another version of nfa: none of its parts is used by others.
+            self._remove(self.data)
+            error = self._sets.transact(list(self.data["frame"]))
+        if error:
+            self._fail(error, now)
+            return
+        self._there = True
+        if self.state.end():
+            self._say("notice", "firewall: the table nfa is there")
+        for one in self.combinations.by_number.values():
+            one.chains = None
+        self._write(list(self.combinations.by_number.values()))
+        if old is not None:
+            gone = [name for name in old["chains"] if name not in self.data["chains"]]
+            self._drop(gone)
+
+    def _fail(self, error: int, now: int) -> None:
+        words = describe(error)
+        if error == errno.ENOENT or error in NO_PART:
+            words += " (is the kernel module installed? OpenWrt: opkg install kmod-nft-core)"
+        self.state.wait(now + RETRY)
+        if self.state.begin(code_of(error), words):
+            self._say("error", "firewall: the table nfa cannot be made, so that no connection is blocked or shaped: " + words)
+            self.state.told = True
+
+    def _write(self, combinations: "list[Combination]") -> None:
+        """Bring the chains of combinations to the kernel, as they are to be now."""
+        if self.data is None or not self._there:
+            return
+        batch: list[bytes] = []
+        size = 0
+        waiting = list(combinations)
+        while waiting or batch:
+            if waiting:
+                one = waiting.pop()
+                one.begin_anew()
+                one.chains = self.combinations.chains_now(one)
+                batch += chain_messages(one)
+                size += sum([len(message) for message in batch[-2 - len(one.chains) :]])
+            if not waiting or size > MAX_SEND // 2:
+                error = self._sets.transact(batch)
+                if error:
+                    self._there = False
+                    return
+                batch, size = [], 0
+
+    def _drop(self, chains: "list[str]") -> None:
+        """Delete chains that are no longer of use, one by one: one that something else leads to stays."""
+        for name in chains:
+            make = nftables_rules.new_chain(FAMILY, TABLE, name)
+            flush = nftables_rules.flush_chain(FAMILY, TABLE, name)
+            self._sets.transact([make, flush, nftables_rules.delete_chain(FAMILY, TABLE, name)])
+
+    def _make_room(self) -> None:
+        """Delete the chains of combinations that are no longer in use."""
+        used: set[int] = set()
+        for slot in self._slots():
+            used.update(slot.used())
+        self._drop([one.chain for one in self.combinations.forget(used)])
+
+    def close(self) -> None:
+        """The daemon ends: take the table out of the kernel, but for what others have put into it."""
+        if self.data is not None:
+            self._remove(self.data)
+            self.data = None
+        self._questions.close()
+
+    def _remove(self, data: "Data") -> None:
+        """Take a frame out of the kernel."""
+        self._there = False
+        # What is to be deleted must be there. First what leads to the chains of combinations, last what they lead to.
+        self._sets.transact(list(data["frame"]) + list(data["destroy"]))
+        self._drop([one.chain for one in self.combinations.by_number.values()])
+        self._sets.transact(list(data["destroy_effects"]))
+        for one in self.combinations.by_number.values():
+            one.chains = None
+        left = self._ask(nftables_rules.ask_table)
+        if [nftables_rules.in_use(one) for one in left] == [0]:
+            self._sets.transact([nftables_rules.delete_table(FAMILY, TABLE)])
+
+    # -- what was counted -----------------------------------------------------------------------------------------------
+
+    def read(self) -> None:
+        """Read what the chains have counted."""
+        if self.data is None or not self._there:
+            return
+        found: dict[str, tuple[int, int]] = {}
+        for payload in self._ask(ask_rules):
+            counted = nftables_rules.read_counter(payload)
+            if counted is not None:
+                found[counted[0]] = counted[1:]
+        for one in self.combinations.by_number.values():
+            one.packets, one.bytes = found.get(one.chain, (one.packets, one.bytes))
+
+    def _ask(self, question: "Callable[[int, int, str], bytes]") -> list[bytes]:
+        """Return the kernel's answers to a question about the table; none where there is no such table."""
+        try:
+            return self._questions.ask(question(self._questions.number(), FAMILY, TABLE))
+        except OSError:
+            return []
+
+    def tally(self) -> "tuple[dict[str, list[int]], dict[str, list[int]]]":
+        """Return what targets, and actions, have in effect and had: connections (servers, devices) held, packets, bytes."""
+        moment = monotonic()
+        if moment < self._tallied[0] + TALLY:
+            return self._tallied[1]
+        self.read()
+        held: dict[bytes, int] = {}
+        for slot in self._slots():
+            for key in slot.live:
+                held[key[-2:]] = held.get(key[-2:], 0) + 1
+        targets: dict[str, list[int]] = {}
+        actions: dict[str, list[int]] = {}
+        for one in self.combinations.by_number.values():
+            packets, size = one.counted()
+            for table, names in ((targets, [pair[1] for pair in one.pairs]), (actions, [pair[0] for pair in one.pairs])):
+                for name in set(names):
+                    row = table.setdefault(name, [0, 0, 0])
+                    row[0] += held.get(one.suffix, 0)
+                    row[1] += packets
+                    row[2] += size
+        self._tallied = moment, (targets, actions)
+        return targets, actions
+
+    def held(self, counters: Counters) -> "list[Any]":
+        """Return what a target holds in each map."""
+        from .listing import Held  # hardly anybody asks
+
+        mine = [one for one in self.combinations.by_number.values() if counters.name in [pair[1] for pair in one.pairs]]
+        return [Held(slot, counters, mine, self._questions) for slot in self._slots()]
+
+    def trouble(self) -> tuple[str, str]:
+        """Return why packets are not decided as the policy says, in words and as a code; both "" when they are."""
+        if self.state.words:
+            return "the table nfa cannot be made: " + self.state.words, self.state.code
+        return next(((slot.trouble, slot.trouble_code) for slot in self._slots() if slot.trouble), ("", ""))
+
+    def _tell(self, what: str, level: str, words: str) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            self._say(level, "firewall: " + words)
+
+
+def chain_messages(one: Combination) -> list[bytes]:
+    """Return the messages that make a combination's chain, or write it anew."""
+    family, table = FAMILY, TABLE
+    comment = ", ".join([(action + " > " if action else "") + target for action, target in one.pairs])
+    made = [nftables_rules.new_chain(family, table, one.chain), nftables_rules.flush_chain(family, table, one.chain)]
+    made.append(nftables_rules.new_rule(family, table, one.chain, [nftables_rules.counter()], comment))
+    for name in one.chains or ():
+        made.append(nftables_rules.new_rule(family, table, one.chain, [nftables_rules.verdict(nftables_rules.NFT_JUMP, name)]))
+    return made

@@ -1,0 +1,152 @@
+"""The elements of one map: what becomes of the packets of a connection, server or device.
+
+As in a set, flows hold packed elements. Here such an element ends with the number of a combination: two flows may want
+different things of one connection's, server's or device's packets. Then the kernel's element has the combination of both.
+"""
+
+from ..counters import Counters
+from ..sets.slot import Slot
+from .combinations import Combinations
+
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+    from typing import Any
+
+END = 2
+"""Bytes of a packed element that name its combination."""
+
+
+class MapSlot(Slot):
+    """One map. Elements in `live` are those that flows want; `in_effect` says which of them the kernel has."""
+
+    def __init__(
+        self,
+        number: int,
+        data: "dict[str, Any]",
+        counters: Counters,
+        combinations: Combinations,
+        union: "Callable[[list[bytes]], bytes]",
+    ) -> None:
+        """`union(ends)`: the end that elements of several combinations have together."""
+        self._combinations = combinations
+        self._union = union
+        self._shared: dict[bytes, bytes] = {}
+        """Elements that flows of several combinations hold, without the end, to the end that the kernel has."""
+        self._before: dict[bytes, bytes] = {}
+        """What changed in this turn: an element without its end, to the end that the kernel has; b"": none."""
+        super().__init__(number, data, counters)
+
+    # -- what flows want ------------------------------------------------------------------------------------------------
+
+    def hold(self, key: bytes, now: int) -> None:
+        """A flow that did not hold this element wants it in the map."""
+        if key not in self.live:
+            self._note(key[:-END])
+        super().hold(key, now)
+
+    def want(self, key: bytes, now: int) -> None:
+        """A flow that holds this element lives."""
+        if key not in self.live:
+            self._note(key[:-END])
+        super().want(key, now)
+
+    def withdraw(self, key: bytes, staying: bool) -> None:
+        """An element is to leave the map."""
+        element = key[:-END]
+        if element not in self._before:
+            self._before[element] = self._shared.get(element) or key[-END:]
+        super().withdraw(key, staying)
+
+    def _note(self, element: bytes) -> None:
+        """An element is about to change."""
+        if element not in self._before:
+            ends = self._ends(element)
+            self._before[element] = self._shared.get(element) or (ends[0] if ends else b"")
+
+    def _ends(self, element: bytes) -> list[bytes]:
+        """Return the ends with which flows want an element."""
+        live = self.live
+        return [one.suffix for one in self._combinations.by_number.values() if element + one.suffix in live]
+
+    # -- what the kernel has --------------------------------------------------------------------------------------------
+
+    def take_pending(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
+        """Return the elements to add, to refresh and to withdraw, as the kernel is to have them."""
+        _, refreshes, dels = super().take_pending()
+        changed, self._before = self._before, {}
+        added: list[bytes] = []
+        removed = [key for key in dels if key[:-END] not in changed and not self._ends(key[:-END])]
+        for element, before in changed.items():
+            after = self._settle(element)
+            if before != after:
+                if before:
+                    removed.append(element + before)
+                if after:
+                    added.append(element + after)
+        fresh = set(added)
+        return added, [key for key in self.in_effect(refreshes) if key not in fresh], removed
+
+    def _settle(self, element: bytes) -> bytes:
+        """Return the end that an element is to have now; b"" when nobody wants it."""
+        ends = self._ends(element)
+        if len(ends) > 1:
+            after = self._shared[element] = self._union(ends)
+            return after
+        self._shared.pop(element, None)
+        return ends[0] if ends else b""
+
+    def in_effect(self, keys: list[bytes]) -> list[bytes]:
+        """Return how the kernel has elements that flows want, each once."""
+        if not self._shared:
+            return keys
+        found = {key[:-END] + self._shared.get(key[:-END], key[-END:]): None for key in keys}
+        return list(found)
+
+    def expires(self, key: bytes) -> int:
+        """Return the second in which an element ends; 0: never, or it is not in the map."""
+        if key in self.live or key[:-END] not in self._shared:
+            return super().expires(key)
+        ends = [Slot.expires(self, key[:-END] + end) for end in self._ends(key[:-END])]
+        return 0 if 0 in ends or not ends else max(ends)
+
+    def wanted(self, element: bytes) -> bytes:
+        """Return one of the packed elements that flows want, for one without its end; that itself when nobody does."""
+        ends = self._ends(element)
+        return element + ends[0] if ends else element
+
+    def forget(self, keys: list[bytes]) -> None:
+        """The kernel did not take these, or no longer has them."""
+        super().forget(keys)
+        for key in keys if self._shared else ():
+            if key[:-END] in self._shared and not self._ends(key[:-END]):
+                del self._shared[key[:-END]]
+
+    def drop(self, key: bytes) -> None:
+        """Withdraw an element, also if flows hold it: their next records want it again."""
+        if key in self.live:
+            self.withdraw(key, True)
+            self.forget([key])
+
+    def owe_pending(self) -> None:
+        """The map cannot take elements now: all that flows want is restored later."""
+        super().owe_pending()
+        for element in list(self._before):
+            self._settle(element)
+        self._before = {}
+
+    def clear(self) -> None:
+        """The daemon has emptied the map."""
+        super().clear()
+        self._shared, self._before = {}, {}
+
+    def withdraw_all(self) -> int:
+        """The map goes out of use."""
+        count = super().withdraw_all()
+        self._shared, self._before = {}, {}
+        return count
+
+    def used(self) -> set[int]:
+        """Return the numbers of the combinations that flows want elements of, or that the kernel has elements of."""
+        found = {int.from_bytes(key[-END:], "big") for table in (self.live, self.holders.asleep, self.dels) for key in table}
+        return found.union([int.from_bytes(end, "big") for end in self._shared.values()])
