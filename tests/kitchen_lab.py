@@ -194,8 +194,8 @@ def stopped(connections: Iterable[Connection]) -> bool:
     return not alive(connections, 0.4)
 
 
-FLOOD = 400
-"""Full packets: twice what a limit of 2 Mbit/s lets through while they are sent."""
+FLOOD = 600
+"""Full packets: many more than a limit of 2 Mbit/s lets through at once, a second's worth, and while they are sent."""
 
 
 def flooded(connection: Connection) -> int:
