@@ -97,14 +97,20 @@ class Kitchen:
             if recipe.network:
                 self.tables = self.home.network(recipe.network)
         self.firewall()
-        folder = str(self.lab.folder)
         if self.form == "uci":
-            uci = "\n".join(recipe.uci for recipe in chosen)
-            (self.lab.folder / PACKAGE).write_text(uci.replace("/tmp/nfa-logs", str(self.logs)))
-            self.lab.start(None, options=("-u", folder), clock=self.clock)
+            self.begin("\n".join(recipe.uci for recipe in chosen))
         else:
             policy = json.dumps(merged(chosen)).replace("/tmp/nfa-logs", str(self.logs))
             self.lab.start(policy.replace("Europe/Paris", "UTC"), clock=self.clock)
+
+    def begin(self, uci: str) -> None:
+        """Start the daemon with a configuration in UCI."""
+        self.write(uci)
+        self.lab.start(None, options=("-u", str(self.lab.folder)), clock=self.clock)
+
+    def write(self, uci: str) -> None:
+        """Let this be the configuration in UCI from the next reload on."""
+        (self.lab.folder / PACKAGE).write_text(uci.replace("/tmp/nfa-logs", str(self.logs)))
 
     def firewall(self) -> None:
         """What the firewall does when it starts: its own rules, then the script of the page."""
@@ -115,7 +121,7 @@ class Kitchen:
 
     def tell(self, kind: Record, *connections: Connection, **fields: Any) -> dict[str, Any]:
         """Have netifyd report these connections as such flows, and wait until that has its effects."""
-        self._neighbours(connections)
+        self.neighbours([connection for connection in connections if self._name(connection) in self._known])
         return self.lab.feed(*[self._record(kind, connection, fields) for connection in connections])
 
     def _record(self, kind: Record, connection: Connection, fields: Record) -> Record:
@@ -129,9 +135,9 @@ class Kitchen:
     def _name(self, connection: Connection) -> str:
         return next((name for name, host in self.home.devices.items() if host is connection.device), "")
 
-    def _neighbours(self, connections: Iterable[Connection]) -> None:
+    def neighbours(self, connections: Iterable[Connection]) -> None:
         """Wait until the daemon knows whose the addresses are: the kernel tells it when the device first speaks."""
-        wanted = {connection.local for connection in connections if self._name(connection) in self._known}
+        wanted = {connection.local for connection in connections}
 
         def there() -> bool:
             answer = self.lab.daemon.ask("devices")["devices"]

@@ -34,7 +34,7 @@ from kitchen_lab import (
     macs,
     stopped,
 )
-from recipe_pages import recipes
+from recipe_pages import ROOT, first_policy, recipes, uci_set
 from waiting import eventually
 
 pytestmark = pytest.mark.kernel
@@ -306,6 +306,30 @@ def test_blocks_survive_the_firewall(kitchen: Kitchen) -> None:
         kitchen.firewall()
         eventually(lambda: stopped(videos), what=deed)
         lively(*mail)
+
+
+def test_the_five_lines_of_the_readme_block_and_let_go(kitchen: Kitchen) -> None:
+    """The first thing that an owner types: YouTube went on; or when he had switched it off again, it stayed blocked."""
+    home = kitchen.home
+    shipped = first_policy((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert home.mac("camera") in shipped, "the page has the same address for its tablet"
+    kitchen.firewall()
+    kitchen.begin(shipped)
+    videos, mail, other = (home.every(who, "video") for who in ("camera", "camera", "visitor"))
+    lively(*videos)
+    kitchen.neighbours(videos)
+    kitchen.tell(YOUTUBE, *videos, *other)
+    kitchen.tell(MAIL, *mail)
+    assert stopped(videos)
+    lively(*mail, *other)
+    kitchen.write(uci_set(shipped, "no_youtube", "enabled", "0"))
+    kitchen.lab.daemon.ask("reload")
+    udp = [connection for connection in videos if connection.kind == "udp"]
+    eventually(lambda: len(alive(udp)) == 2, what="off is off")
+    again = home.every("camera", "video")
+    kitchen.tell(YOUTUBE, *again)
+    lively(*again)
+    kitchen.stop()
 
 
 def test_the_page_has_a_story_for_each_recipe_and_the_household_its_devices() -> None:
