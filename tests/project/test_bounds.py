@@ -85,6 +85,7 @@ ROWS: dict[str, list[str]] = {
     "rules of the firewall, read to see which sets they use": [
         "daemon.targets.sets.usage:SLICE", "daemon.targets.sets.usage:PACE s",
     ],
+    "connections in a map of firewall targets, devices with a limit of their own": ["compiler.provision.firewall:SIZE"],
     "sets without a rule in status": ["daemon.targets.sets.usage:MAX_TOLD"],
     "rounds to find the refused elements of a set": ["daemon.targets.sets.writer:_MAX_ROUNDS"],
     "control socket": [
