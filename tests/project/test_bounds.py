@@ -85,8 +85,8 @@ ROWS: dict[str, list[str]] = {
     "rules of the firewall, read to see which sets they use": [
         "daemon.targets.sets.usage:SLICE", "daemon.targets.sets.usage:PACE s",
     ],
-    "connections in a map of firewall targets, devices with a limit of their own": ["compiler.provision.firewall:SIZE"],
     "sets without a rule in status": ["daemon.targets.sets.usage:MAX_TOLD"],
+    "connections in a map of firewall targets, devices with a limit of their own": ["compiler.provision.firewall:SIZE"],
     "rounds to find the refused elements of a set": ["daemon.targets.sets.writer:_MAX_ROUNDS"],
     "control socket": [
         "daemon.bus.control:MAX_CLIENTS", "daemon.bus.control:MAX_REQUEST MiB", "daemon.bus.control:MAX_ANSWER MiB",
