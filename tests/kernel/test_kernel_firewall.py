@@ -237,6 +237,7 @@ def test_status_and_elements_tell_what_happened_to_packets(lab: Lab, client: Cli
     targets, actions = status["targets"], status["actions"]
     assert targets["stop"]["elements"] == 2 == targets["stop"]["traffic"]["held"] and targets["first"]["traffic"]["held"] == 1
     assert {name: action["traffic"]["held"] for name, action in actions.items()} == {"films": 1, "chat": 1, "games": 1}
+    assert [targets[name]["added"] for name in ("stop", "first")] == [2, 2], "a mark counts, too"
     assert targets["stop"]["traffic"]["packets"] == sum(actions[name]["traffic"]["packets"] for name in ("films", "games")) >= 2
     assert targets["stop"]["traffic"]["bytes"] == 29 * targets["stop"]["traffic"]["packets"]
     assert targets["first"]["traffic"]["packets"] >= 2, "both directions"
@@ -250,6 +251,7 @@ def test_status_and_elements_tell_what_happened_to_packets(lab: Lab, client: Cli
     client.passes(True, ("udp", 4, "a"))
     client.passes(False, ("udp", 4, "c"))
     again = lab.daemon.status()["targets"]["stop"]["traffic"]
+    assert lab.daemon.status()["targets"]["stop"]["withdrawn"] == 1
     assert again["held"] == 1 and again["packets"] > targets["stop"]["traffic"]["packets"], "it goes on counting"
     assert "stop" in nfa(lab, "status")
     assert lab.daemon.ask("flush", target="stop")["withdrawn"] == 1

@@ -89,9 +89,14 @@ def go_to(chain: str) -> Rule:
     return [verdict(NFT_GOTO, chain)]
 
 
-def with_ports(chain: str) -> list[Rule]:
-    """`meta l4proto tcp goto CHAIN`, and the same for the other protocols with ports."""
-    return [[*_protocol(number), *go_to(chain)] for number in PORTS]
+def go_to_for(family: int, chain: str) -> Rule:
+    """`meta nfproto ipv6 goto CHAIN`, for IP version 6."""
+    return [*_family(family), *go_to(chain)]
+
+
+def done_with_ports() -> list[Rule]:
+    """`meta l4proto tcp return`, and the same for the other protocols with ports."""
+    return [[*_protocol(number), verdict(NFT_RETURN)] for number in PORTS]
 
 
 def look_up(name: str, fields: Sequence[str], family: int, out: bool) -> Rule:

@@ -51,6 +51,7 @@ def read(load_config: Load, options: dict[str, Any], defaults: dict[str, Any] | 
         ("limit", "500 kbit/s", 62_500),
         ("limit", "250kbyte", 250_000),
         ("limit_up", "8000bit", 1000),
+        ("limit_up", "0.00001gbit", 1250),
         ("limit_down", "1gbit", 125_000_000),
         ("limit_down", "0.1gbyte", 100_000_000),
     ],

@@ -46,10 +46,11 @@ def _before() -> str:
 BEFORE = _before()
 TEXTS: dict[str, rules.Rule] = _look_ups()
 TEXTS |= {
-    f"meta l4proto {name} goto other": rule
-    for name, rule in zip(("tcp", "udp", "udplite", "sctp", "dccp"), rules.with_ports("other"), strict=True)
+    f"meta l4proto {name} return": rule
+    for name, rule in zip(("tcp", "udp", "udplite", "sctp", "dccp"), rules.done_with_ports(), strict=True)
 }
 TEXTS["goto other"] = rules.go_to("other")
+TEXTS["meta nfproto ipv6 goto other"] = rules.go_to_for(6, "other")
 TEXTS |= dict(
     zip(
         ("ct direction original goto other", "ct direction reply goto other"), rules.by_direction("other", "other"), strict=True

@@ -65,6 +65,8 @@ class Firewall:
         """What an earlier life of the daemon left was deleted."""
         self._healed_at = 0.0
         self._said: set[str] = set()
+        self._counters: dict[str, Counters] = {}
+        """Of each firewall target, as plans had it last."""
 
     # -- for plans ------------------------------------------------------------------------------------------------------
 
@@ -74,6 +76,7 @@ class Firewall:
         found: list[Any] = []
         groups: dict[tuple[str, str], list[tuple[str, FirewallTarget]]] = {}
         for pair in pairs:
+            self._counters[pair[1].counters.name] = pair[1].counters
             effect = effects.get(pair[1].counters.name)
             if effect is not None:
                 groups.setdefault((effect["hook"], effect["scope"]), []).append(pair)
@@ -102,6 +105,16 @@ class Firewall:
         if found.chains is None:
             self._write([found])
         return found.suffix
+
+    def count(self, end: bytes, added: int, refreshed: int, withdrawn: int) -> None:
+        """An element that ends so is sent: count that for its targets."""
+        found = self.combinations.by_number.get(int.from_bytes(end, "big"))
+        for _, name in found.pairs if found is not None else ():
+            counters = self._counters.get(name)
+            if counters is not None:
+                counters.added += added
+                counters.refreshed += refreshed
+                counters.withdrawn += withdrawn
 
     def _slots(self) -> list[MapSlot]:
         return [slot for maps in self._maps.values() for slot, _ in maps.values()]
