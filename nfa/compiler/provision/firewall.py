@@ -262,9 +262,9 @@ class _Chains:
     def look_up(self, hook: str, maps: Sequence[_Map]) -> None:
         """Make the base chains of a hook, and the rules that look packets up.
 
-        All packets that are forwarded pass here, so each passes as few rules as can be: a TCP packet of IPv4 the two look-ups of
-        its connection and two rules more. No guard stands before the maps with ports: a key has the protocol, and what has no
-        ports is not in them.
+        All that is forwarded passes here, so each packet passes as few rules as can be: TCP over IPv4 the two look-ups of its
+        connection and two rules more. No guard stands before the maps with ports: a key has the protocol, and what has no ports
+        is not in them.
         """
         start = "nfa_forward" if hook == "forward" else "nfa_router"
         chains = {4: start, 6: start + "_ipv6"}
