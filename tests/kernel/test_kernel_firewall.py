@@ -10,22 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from client_lab import ALL, FILM, MAIL, Client, client_of
 from kernel_lab import Lab, Namespace
-from network_lab import AWAY, HOME, Network, network
+from lab_clock import Clock
+from network_lab import AWAY, HOME
 from samples import flow
 from waiting import eventually
 
 pytestmark = pytest.mark.kernel
-
-FW4 = """
-add table inet fw4
-add chain inet fw4 forward { type filter hook forward priority filter; policy drop; }
-add rule inet fw4 forward ct state established,related accept
-add rule inet fw4 forward iifname lan accept
-add chain inet fw4 srcnat { type nat hook postrouting priority srcnat; }
-add rule inet fw4 srcnat oifname wan masquerade
-"""
-FILM, MAIL = 4000, 4001
 
 
 def config(targets: dict[str, Any] | None = None, **actions: Any) -> dict[str, Any]:
@@ -37,46 +29,10 @@ def config(targets: dict[str, Any] | None = None, **actions: Any) -> dict[str, A
     }
 
 
-class Client:
-    """The host at home, with one connection of each kind to the same server and port, and their records."""
-
-    def __init__(self, net: Network, lab: Lab) -> None:
-        self.net, self.lab = net, lab
-        self.open: dict[tuple[str, int, str], tuple[int, int]] = {}
-
-    def connect(self, kind: str, version: int, name: str, port: int = FILM) -> None:
-        index, own = self.net.home.do("open", kind, version, AWAY[version], port)
-        self.open[(kind, version, name)] = index, own
-
-    def record(self, kind: str, version: int, name: str, application: str = "netify.youtube", **more: Any) -> dict[str, Any]:
-        protocol = 6 if kind == "tcp" else 17
-        own = self.open[(kind, version, name)][1]
-        digest = f"{kind}{version}{name}".encode().hex().ljust(40, "0")[:40]
-        fields = {"ip_protocol": protocol, "local_port": own, "other_port": FILM, "digest": digest} | more
-        return flow("HTTP/S", application, local=HOME[version], other=AWAY[version], **fields)
-
-    def talks(self, kind: str, version: int, name: str, seconds: float = 0.3) -> bool:
-        return bool(self.net.home.do("talk", self.open[(kind, version, name)][0], seconds))
-
-    def passes(self, wanted: bool, *connections: tuple[str, int, str]) -> None:
-        for one in connections:
-            eventually(lambda one=one: self.talks(*one) is wanted, what=f"{one} {'passes' if wanted else 'is stopped'}")  # type: ignore[misc]
-
-    def tries(self, kind: str, version: int, port: int = FILM) -> bool:
-        return bool(self.net.home.do("tries", kind, version, AWAY[version], port, 0.3))
-
-
-ALL = [(kind, version) for kind in ("tcp", "udp") for version in (4, 6)]
-
-
 @pytest.fixture
 def client(lab: Lab, namespace: Namespace, tmp_path: Path) -> Iterator[Client]:
-    with network(namespace, tmp_path, {}) as net:
-        namespace.run("nft", "-f", "-", text=FW4)
-        for kind, version in ALL:
-            for port in (FILM, MAIL):
-                net.away.do("serve", kind, version, port, AWAY[version])
-        yield Client(net, lab)
+    with client_of(lab, namespace, tmp_path) as made:
+        yield made
 
 
 def nfa(lab: Lab, *words: str) -> str:
@@ -298,3 +254,44 @@ def test_status_and_elements_tell_what_happened_to_packets(lab: Lab, client: Cli
     assert "stop" in nfa(lab, "status")
     assert lab.daemon.ask("flush", target="stop")["withdrawn"] == 1
     client.passes(True, ("udp", 4, "c"))
+
+
+def test_a_daemon_that_was_killed_leaves_nothing_that_the_next_one_does_not_know(lab: Lab, client: Client) -> None:
+    """Chains of an earlier life would pile up, and an element could lead to the chain of another combination."""
+    targets = {
+        "stop": {"target_type": "firewall", "verdict": "drop"},
+        "first": {"target_type": "firewall", "set_dscp": "EF"},
+    }
+    actions = {
+        "films": {"criteria": "app == 'youtube';", "targets": ["stop"]},
+        "chat": {"criteria": "app == 'facebook';", "targets": ["first"]},
+    }
+    lab.start(config(targets, **actions))
+    for name in "ab":
+        client.connect("udp", 4, name)
+    lab.feed(client.record("udp", 4, "a"), client.record("udp", 4, "b", "netify.facebook"))
+    client.passes(False, ("udp", 4, "a"))
+    lab.daemon.kill()
+    client.passes(False, ("udp", 4, "a"))
+    lab.start(config(targets, **actions))
+    eventually(lambda: "chain c0" not in listed(lab), what="what the killed one left is gone")
+    lab.feed(client.record("udp", 4, "b", "netify.facebook"), client.record("udp", 4, "a"))
+    client.passes(False, ("udp", 4, "a"))
+    client.passes(True, ("udp", 4, "b"))
+
+
+def test_bedtime_begins_and_ends_for_running_connections(lab: Lab, client: Client) -> None:
+    """The film that is on goes on after nine; or what was stopped stays stopped in the morning."""
+    clock = Clock(lab.folder, "20:59:59")
+    night = {"time_start": "21:00", "time_end": "06:30"}
+    made = config(films={"criteria": "app == 'youtube';", "targets": ["stop"], "time_of_day": night})
+    lab.start(made | {"timezone": "UTC0"}, clock=clock)
+    films = [("udp", 4, "a"), ("udp", 6, "a"), ("tcp", 4, "a")]
+    for one in films:
+        client.connect(*one)
+    lab.feed(*[client.record(*one) for one in films])
+    client.passes(True, *films)
+    clock.set("21:00:00")
+    client.passes(False, *films)
+    clock.set("06:30:00")
+    client.passes(True, *films[:2])

@@ -10,9 +10,10 @@ if MYPY:
     from ..engine.networks import Networks
     from ..engine.policy import Policy
     from .firewall.firewall import Firewall
+    from .firewall.firewall import Tally as Tally
     from .firewall.maps import MapSlot
     from .sets.writer import Sets
-    from .types import Key, Say
+    from .types import Key, Say, Tell
 
 NEVER = 1e18
 
@@ -20,16 +21,17 @@ NEVER = 1e18
 class OwnTable:
     """`firewall`: what keeps the table; None where no policy has had a firewall target."""
 
-    def __init__(self, sets: "Sets", say: "Say") -> None:
+    def __init__(self, sets: "Sets", say: "Say", tell: "Tell") -> None:
         self.firewall: Firewall | None = None
         self._sets = sets
-        self._say = say
+        self._say, self._tell = say, tell
 
     def make(self, networks: "Networks | None") -> "Firewall":
         """Return what keeps the table."""
         from .firewall.firewall import Firewall
 
-        return self.firewall or Firewall(self._sets, self._say, networks.forbids_local if networks is not None else None)
+        forbids = networks.forbids_local if networks is not None else None
+        return self.firewall or Firewall(self._sets, self._say, self._tell, forbids)
 
     def adopt(self, firewall: "Firewall | None", frame: "dict[str, Any] | None", maps: "list[tuple[MapSlot, Key]]") -> None:
         """Use what a new policy needs."""
@@ -40,7 +42,17 @@ class OwnTable:
     def update(self, policy: "Policy | None") -> None:
         """Actions or targets of the active policy have begun or ended."""
         if self.firewall is not None and policy is not None:
-            self.firewall.update(policy.applies)
+            self.firewall.update(policy.applying())
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is more to write at once."""
+        return self.firewall is not None and self.firewall.busy
+
+    def commit(self) -> None:
+        """Write what elements lead to."""
+        if self.firewall is not None:
+            self.firewall.commit()
 
     def changed(self, family: int, table: str) -> None:
         """Another program has deleted chains or rules in a table; "": in some table, perhaps."""
@@ -57,7 +69,7 @@ class OwnTable:
         """When there is something to put back, of the monotonic clock."""
         return self.firewall.deadline if self.firewall is not None else NEVER
 
-    def tally(self) -> "tuple[dict[str, list[int]], dict[str, list[int]]]":
+    def tally(self) -> "Tally":
         """Return for targets and for actions what they hold, and the packets and bytes that met it."""
         return self.firewall.tally() if self.firewall is not None else ({}, {})
 

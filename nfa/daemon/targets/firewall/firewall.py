@@ -15,7 +15,7 @@ from ...netlink.socket import MAX_SEND, describe
 from ..counters import Counters
 from ..sets.errors import NO_PART, code_of
 from ..trouble import Trouble
-from .combinations import Combination, Combinations
+from .combinations import Combination, Combinations, is_chain
 from .maps import MapSlot
 from .target import Combined, FirewallTarget
 
@@ -25,14 +25,17 @@ if MYPY:
     from typing import Any
 
     from ..sets.writer import Sets
-    from ..types import Key, Say
+    from ..types import Key, Say, Tell
 
     Data = dict[str, Any]
+    Tally = tuple[dict[str, list[int]], dict[str, list[int]]]
 
 FAMILY, TABLE = 1, "nfa"
 """The table: NFPROTO_INET, and its name."""
 NAME = "firewall"
 """What the maps' counters are called, and their trouble: they are no target's own."""
+WHERE = "nftables table nfa"
+"""What events call it."""
 NEVER = 1e18
 RETRY = 5
 """Seconds after which the kernel is asked again when it has refused the frame."""
@@ -40,15 +43,17 @@ AGAIN = 0.02
 """Seconds at least between two times that the frame is put back, when others delete it in a loop; ..."""
 SHARE = 4
 """... and as many times as long as that took: there are other things to do."""
-TALLY = 0.5
-"""Seconds for which a tally holds: one answer asks for it several times."""
+PART = 256
+"""Chains that are written anew in one turn of the loop, when actions begin or end: some milliseconds."""
+ROOM = 20
+"""Many times as long as the last search for combinations that nobody uses took, at least, lie between two."""
 NO_ROOM = "there are too many combinations of actions and targets"
 
 
 class Firewall:
     """All of it. `sets` sends; `forbids` says of an address whether it must be no device's."""
 
-    def __init__(self, sets: "Sets", say: "Say", forbids: "Callable[[bytes], bool] | None" = None) -> None:
+    def __init__(self, sets: "Sets", say: "Say", tell: "Tell", forbids: "Callable[[bytes], bool] | None" = None) -> None:
         self.counters = Counters(NAME, "nftset")
         self.combinations = Combinations()
         self.state = Trouble()
@@ -56,17 +61,21 @@ class Firewall:
         self.data: Data | None = None
         """The frame; None: the policy has no firewall target."""
         self._sets = sets
-        self._say = say
+        self._say, self._tell = say, tell
         self._maps: dict[str, dict[tuple[str, int], tuple[MapSlot, Key]]] = {}
         """By hook, then by "scope/way" and IP version."""
         self._questions = Questions()
         self._there = False
         """The frame is in the kernel, as far as is known."""
+        self._swept = False
+        """What an earlier life of the daemon left was deleted."""
+        self._unwritten: dict[int, Combination] = {}
+        """Combinations whose chains are to be made, or written anew."""
         self._again_at = 0.0
         """When the frame may be put back, of the monotonic clock."""
-        self._told: set[str] = set()
-        self._tallied: tuple[float, tuple[dict[str, list[int]], dict[str, list[int]]]] = -TALLY, ({}, {})
-        """When it was tallied last, and what came out."""
+        self._room_at = 0.0
+        """When combinations that nobody uses may be looked for again."""
+        self._said: set[str] = set()
 
     # -- for plans ------------------------------------------------------------------------------------------------------
 
@@ -88,12 +97,12 @@ class Firewall:
         return found
 
     def find(self, pairs: "list[tuple[str, str]]", which: int) -> Combination | None:
-        """Return the combination of some pairs of names, with its chain in the kernel; None when there are too many."""
+        """Return the combination of some pairs of names; None when there are too many. Its chain comes before its elements."""
         found = self.combinations.find(pairs, which, self._make_room)
         if found is None:
-            self._tell("full", "error", NO_ROOM + ": some connections are not held")
+            self._say_once("full", "error", NO_ROOM + ": some connections are not held")
         elif found.chains is None:
-            self._write([found])
+            self._unwritten[found.number] = found
         return found
 
     def union(self, ends: "list[bytes]") -> bytes:
@@ -130,12 +139,31 @@ class Firewall:
     def update(self, applies: "Callable[[str, str], bool]") -> None:
         """Actions or targets have begun or ended: packets of connections that are held meet that at once."""
         self.combinations.applies = applies
+        if not self._swept and self._there:
+            self._sweep()
         if self.data is None or not self._there:
             return
         changed = [one for one in self.combinations.by_number.values() if one.chains != self.combinations.chains_now(one)]
         if changed:
             self.read()
-            self._write(changed)
+            for one in changed:
+                self._unwritten[one.number] = one
+
+    @property
+    def busy(self) -> bool:
+        """Whether chains are yet to be written."""
+        return bool(self._unwritten) and self._there
+
+    def commit(self) -> None:
+        """Write chains, before the elements that lead to them: all that are new, and some of the others."""
+        if not self.busy:
+            return
+        known = self.combinations.by_number
+        waiting = [one for one in self._unwritten.values() if known.get(one.number) is one]
+        new = [one for one in waiting if one.chains is None]
+        others = [one for one in waiting if one.chains is not None]
+        self._unwritten = {one.number: one for one in others[PART:]}
+        self._write(new + others[:PART])
 
     # -- the kernel -----------------------------------------------------------------------------------------------------
 
@@ -158,7 +186,7 @@ class Firewall:
             return
         self._make(None, now)
         if self._there and now:
-            self._tell("healed", "notice", "table nfa was changed by another program; it is as it was")
+            self._say_once("healed", "notice", "table nfa was changed by another program; it is as it was")
 
     def _make(self, old: "Data | None", now: int) -> None:
         """Bring the frame, and all combinations, to the kernel. `old`: a frame that may have other chains."""
@@ -176,8 +204,10 @@ class Firewall:
         self._there = True
         if self.state.end():
             self._say("notice", "firewall: the table nfa is there")
+            self._tell(NAME, WHERE, "")
         for one in self.combinations.by_number.values():
             one.chains = None
+        self._unwritten = {}
         self._write(list(self.combinations.by_number.values()))
         if old is not None:
             gone = [name for name in old["chains"] if name not in self.data["chains"]]
@@ -191,6 +221,7 @@ class Firewall:
         self.state.wait(now + RETRY)
         if self.state.begin(code_of(error), words):
             self._say("error", "firewall: the table nfa cannot be made, so that no connection is blocked or shaped: " + words)
+            self._tell(NAME, WHERE, words)
             self.state.told = True
 
     def _write(self, combinations: "list[Combination]") -> None:
@@ -205,8 +236,9 @@ class Firewall:
                 one = waiting.pop()
                 one.begin_anew()
                 one.chains = self.combinations.chains_now(one)
-                batch += chain_messages(one)
-                size += sum([len(message) for message in batch[-2 - len(one.chains) :]])
+                made = chain_messages(one)
+                batch += made
+                size += sum([len(message) for message in made])
             if not waiting or size > MAX_SEND // 2:
                 error = self._sets.transact(batch)
                 if error:
@@ -215,18 +247,23 @@ class Firewall:
                 batch, size = [], 0
 
     def _drop(self, chains: "list[str]") -> None:
-        """Delete chains that are no longer of use, one by one: one that something else leads to stays."""
-        for name in chains:
-            make = nftables_rules.new_chain(FAMILY, TABLE, name)
-            flush = nftables_rules.flush_chain(FAMILY, TABLE, name)
-            self._sets.transact([make, flush, nftables_rules.delete_chain(FAMILY, TABLE, name)])
+        """Delete chains that are no longer of use: all together, else one by one. One that something else leads to stays."""
+        for start in range(0, len(chains), PART):
+            parts = [_deletion(name) for name in chains[start : start + PART]]
+            if self._sets.transact([message for part in parts for message in part]):
+                for part in parts:
+                    self._sets.transact(part)
 
     def _make_room(self) -> None:
         """Delete the chains of combinations that are no longer in use."""
+        began = monotonic()
+        if began < self._room_at:
+            return
         used: set[int] = set()
         for slot in self._slots():
             used.update(slot.used())
         self._drop([one.chain for one in self.combinations.forget(used)])
+        self._room_at = monotonic() + ROOM * (monotonic() - began)
 
     def close(self) -> None:
         """The daemon ends: take the table out of the kernel, but for what others have put into it."""
@@ -234,6 +271,13 @@ class Firewall:
             self._remove(self.data)
             self.data = None
         self._questions.close()
+
+    def _sweep(self) -> None:
+        """Delete the chains of combinations that a daemon left which was killed. The maps have been emptied by now."""
+        self._swept = True
+        own = {one.chain for one in self.combinations.by_number.values()}
+        found = [nftables_rules.read_chain(one, FAMILY, TABLE) for one in self._ask(nftables_rules.ask_chains)]
+        self._drop([name for name in found if is_chain(name) and name not in own])
 
     def _remove(self, data: "Data") -> None:
         """Take a frame out of the kernel."""
@@ -269,11 +313,8 @@ class Firewall:
         except OSError:
             return []
 
-    def tally(self) -> "tuple[dict[str, list[int]], dict[str, list[int]]]":
+    def tally(self) -> "Tally":
         """Return what targets, and actions, have in effect and had: connections (servers, devices) held, packets, bytes."""
-        moment = monotonic()
-        if moment < self._tallied[0] + TALLY:
-            return self._tallied[1]
         self.read()
         held: dict[bytes, int] = {}
         for slot in self._slots():
@@ -289,7 +330,6 @@ class Firewall:
                     row[0] += held.get(one.suffix, 0)
                     row[1] += packets
                     row[2] += size
-        self._tallied = moment, (targets, actions)
         return targets, actions
 
     def held(self, counters: Counters) -> "list[Any]":
@@ -305,10 +345,16 @@ class Firewall:
             return "the table nfa cannot be made: " + self.state.words, self.state.code
         return next(((slot.trouble, slot.trouble_code) for slot in self._slots() if slot.trouble), ("", ""))
 
-    def _tell(self, what: str, level: str, words: str) -> None:
-        if what not in self._told:
-            self._told.add(what)
+    def _say_once(self, what: str, level: str, words: str) -> None:
+        if what not in self._said:
+            self._said.add(what)
             self._say(level, "firewall: " + words)
+
+
+def _deletion(name: str) -> list[bytes]:
+    """Return the messages that delete a chain, also where there is none."""
+    make = nftables_rules.new_chain(FAMILY, TABLE, name)
+    return [make, nftables_rules.flush_chain(FAMILY, TABLE, name), nftables_rules.delete_chain(FAMILY, TABLE, name)]
 
 
 def chain_messages(one: Combination) -> list[bytes]:

@@ -200,6 +200,9 @@ class Healing:
 
     def _elements_gone(self, slot: Slot, keys: list[bytes]) -> None:
         """Another program removed elements from a set; b"": some that could not be read."""
+        if "map" in slot.data and len(keys) > MAX_NAMED // 4:
+            self._sets.lost(slot, len(keys))  # to find whose each is would take longer
+            return
         packed = self._sets.packer(slot)
         taken = [packed(key) for key in keys]
         if b"" in taken:
@@ -353,7 +356,7 @@ class Healing:
             some = unsure and rewriting.found_missing < rewriting.written
             count = ("at least " if some else "") + _elements(rewriting.found_missing)
             words = " was flushed or deleted by another program: " + count + " restored"
-            if gone:
+            if gone and "map" not in slot.data:
                 words = (
                     " was deleted by another program with its table: " + count + " restored, but not the rules in that table"
                 )
