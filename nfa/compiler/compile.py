@@ -22,6 +22,7 @@ from .config.groups import load_groups
 from .config.lastgood import Keeping, LastGood
 from .config.members import members_of
 from .config.model import Action, Device, Policy, Text
+from .config.routes import Wan, resolve
 from .config.servers import Server
 from .config.sources import UCI_FOLDER, Sources, load
 from .expression import Context, ExpressionError, understand
@@ -70,6 +71,8 @@ class Compiled:
     schedules: Schedules = field(default_factory=Schedules)
     firewall: dict[str, object] | None = None
     """The table of nftables for firewall targets, as the image has it."""
+    wans: dict[str, Wan] = field(default_factory=dict)
+    """The WANs of firewall targets that have a route, by the name of the target."""
     devices: list[Device] = field(default_factory=list)
     """The devices that can be used, in the order of their numbers."""
     reports: Reports = field(default_factory=Reports)
@@ -265,6 +268,7 @@ def understand_policy(
 ) -> Compiled:
     """Compile a policy that was read and merged. `look`: as for `compile_policy`; `uci`: the folder of UCI."""
     keeping = keeping or Keeping()
+    wans = resolve(uci, policy, reports, paths)
     compiler = _Compiler(paths, reports, keeping, (policy.devices, policy.device_groups))
     exemptions, spared = _global_exemptions(compiler, policy)
     actions = [compiler.action(action, policy) for action in policy.actions]
@@ -280,7 +284,7 @@ def understand_policy(
         slots = provision(wanted, None, reports)
     usage.fill(slots, {name for item in actions if not item.code for name in item.action.targets})
     slots += pf.provision(wanted, policy.target_globals["pftable"])
-    table = firewall.plan(firewall.reached(policy, [item.action for item in actions if not item.code]))
+    table = firewall.plan(firewall.reached(policy, [item.action for item in actions if not item.code]), wans)
     slots += table.slots
     slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths, keeping)
     for slot in slots:
@@ -288,7 +292,17 @@ def understand_policy(
             compiler.tell_of_marks(policy.targets[slot["target"]].place, f"target {quote(slot['target'])}")
     hours = schedules(policy, uci, reports, paths)
     return Compiled(
-        policy, actions, exemptions, slots, compiler.catalogue, keeping, hours, table.image, compiler.named.devices, reports
+        policy,
+        actions,
+        exemptions,
+        slots,
+        compiler.catalogue,
+        keeping,
+        hours,
+        table.image,
+        wans,
+        compiler.named.devices,
+        reports,
     )
 
 

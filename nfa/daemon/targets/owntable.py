@@ -29,7 +29,9 @@ class OwnTable:
         """Return what keeps the table."""
         from .firewall.firewall import Firewall
 
-        return self.firewall or Firewall(self._sets, self._say, networks.forbids_local if networks is not None else None)
+        if self.firewall is not None or networks is None:
+            return self.firewall or Firewall(self._sets, self._say)
+        return Firewall(self._sets, self._say, networks.forbids_local, networks.forbids)
 
     def adopt(self, firewall: "Firewall | None", frame: "dict[str, Any] | None", maps: "list[tuple[MapSlot, Key]]") -> None:
         """Use what a new policy needs."""

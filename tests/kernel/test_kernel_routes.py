@@ -1,0 +1,264 @@
+"""The option `route` of firewall targets, judged by packets: a router with two WANs, whose daemon makes the routes itself.
+
+Behind either WAN is a host that has the server's address. The conntrack table tells which way a connection took: NAT gave it
+an address of that WAN.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kernel_lab import Lab, Namespace
+from network_lab import AWAY, GATES, HOME, Host, Network
+from samples import flow
+from waiting import eventually
+
+pytestmark = pytest.mark.kernel
+
+SERVER = {4: "192.0.2.80", 6: "2001:db8:8::80"}
+FIRST = {version: GATES[version][1] for version in (4, 6)}
+SECOND = {4: "198.51.100.2", 6: "2001:db8:7::2"}
+"""The router's addresses at either WAN; `LATER`: at WAN 2 after a change."""
+LATER = {4: "198.51.101.2", 6: "2001:db8:6::2"}
+FILM, MAIL = 4000, 4001
+ALL = [(kind, version) for kind in ("tcp", "udp") for version in (4, 6)]
+FW4 = """
+add table inet fw4
+add chain inet fw4 forward { type filter hook forward priority filter; policy drop; }
+add rule inet fw4 forward ct state established,related accept
+add rule inet fw4 forward iifname lan accept
+add chain inet fw4 srcnat { type nat hook postrouting priority srcnat; }
+add rule inet fw4 srcnat oifname { wan, wan2 } masquerade
+"""
+MWAN3 = """
+add table inet mwan3
+add chain inet mwan3 prerouting { type filter hook prerouting priority mangle; }
+add rule inet mwan3 prerouting ct mark and 0x3f00 == 0 ct mark set ct mark and 0xffffc0ff or 0x100
+add rule inet mwan3 prerouting meta mark set meta mark and 0xffffc0ff or 0x100
+add chain inet mwan3 postrouting { type filter hook postrouting priority 300; }
+add rule inet mwan3 postrouting oifname wan2 meta mark and 0x3f00 == 0x100 counter
+add rule inet mwan3 postrouting oifname wan2 meta mark and 0x3f00 != 0x100 counter
+"""
+"""What mwan3 and pbr do: bits of their own, in packets and connections."""
+
+
+def gateway(address: str) -> str:
+    """The host behind WAN 2, for an address of the router there."""
+    return address[:-1] + "1"
+
+
+class Wans(Network):
+    """A network whose router has a second WAN."""
+
+    second: Host
+
+    def begin(self) -> None:
+        self.second = Host(self.router)
+        self.router.run(
+            "ip", "link", "add", "wan2", "type", "veth", "peer", "name", "eth0", "netns", str(self.second.namespace.pid)
+        )
+        for host in (self.away, self.second):
+            host.namespace.run("ip", "link", "set", "lo", "up")
+            for version in (4, 6):
+                host.namespace.run("ip", "addr", "add", SERVER[version], "dev", "lo")
+        self.second.namespace.run("ip", "link", "set", "eth0", "up")
+        for addresses in (SECOND, LATER):
+            self._up(self.second.namespace, "eth0", gateway(addresses[4]), gateway(addresses[6]))
+        self.up(SECOND)
+        for kind, version in ALL:
+            for port in (FILM, MAIL):
+                for host in (self.away, self.second):
+                    host.do("serve", kind, version, port, SERVER[version])
+
+    def up(self, addresses: dict[int, str]) -> None:
+        """WAN 2 comes up, as a DHCP client has it: an address, and a route that the usual one is better than."""
+        self._up(self.router, "wan2", addresses[4], addresses[6])
+        for version in (4, 6):
+            via = gateway(addresses[version])
+            self.router.run("ip", f"-{version}", "route", "add", "default", "via", via, "dev", "wan2", "metric", "2000")
+
+    def down(self) -> None:
+        self.router.run("ip", "link", "set", "wan2", "down")
+        self.router.run("ip", "addr", "flush", "dev", "wan2")
+
+    def close(self) -> None:
+        super().close()
+        self.second.close()
+
+
+class Router:
+    """What a test does with the router: connections of the host at home, their records, and their way."""
+
+    def __init__(self, net: Wans, lab: Lab) -> None:
+        self.net, self.lab = net, lab
+
+    def connect(self, kind: str, version: int, port: int = FILM) -> tuple[int, int]:
+        index, own = self.net.home.do("open", kind, version, SERVER[version], port)
+        return int(index), int(own)
+
+    def talks(self, connection: tuple[int, int]) -> bool:
+        return bool(self.net.home.do("talk", connection[0], 1))
+
+    def way(self, kind: str, version: int, own: int) -> str:
+        """The router's address that a connection has outside."""
+        return self.net.entry(kind, HOME[version], own, SERVER[version]).reply[1]
+
+    def record(self, kind: str, version: int, own: int, application: str = "netify.youtube") -> dict[str, Any]:
+        digest = f"{kind}{version}{own}".encode().hex().ljust(40, "0")[:40]
+        fields = {"ip_protocol": 6 if kind == "tcp" else 17, "local_port": own, "other_port": FILM, "digest": digest}
+        return flow("HTTP/S", application, local=HOME[version], other=SERVER[version], **fields)
+
+    def learn(self) -> dict[tuple[str, int], tuple[int, int]]:
+        """Open a connection of each kind, and have netifyd say that it is YouTube's."""
+        made = {one: self.connect(*one) for one in ALL}
+        self.lab.feed(*[self.record(*one, own) for one, (_, own) in made.items()])
+        eventually(lambda: self.listed().count("jump c") >= len(ALL), what="the servers are learnt")
+        return made
+
+    def listed(self) -> str:
+        return self.net.router.run("nft", "list", "table", "inet", "nfa")
+
+    def takes(self, wanted: dict[int, str], *which: tuple[str, int]) -> float:
+        """Wait until new connections take a way. Returns how many seconds that took."""
+        begun = time.monotonic()
+        for kind, version in which or ALL:
+            eventually(lambda k=kind, v=version: self.fresh_way(k, v) == wanted[v], what=f"{kind} {version} {wanted[version]}")
+        return time.monotonic() - begun
+
+    def fresh_way(self, kind: str, version: int, port: int = FILM) -> str:
+        """The way of a connection that is opened now, "" where none can be."""
+        made = self.net.home.do("tries", kind, version, SERVER[version], port, 0.3)
+        return self.way(kind, version, made) if made else ""
+
+    def rules(self, version: int) -> list[str]:
+        return self.net.router.run("ip", f"-{version}", "rule").splitlines()
+
+
+def config(**more: Any) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "targets": {"line2": {"target_type": "firewall", "route": "wan2", **more}},
+        "actions": {"films": {"criteria": "app == 'youtube';", "targets": ["line2"]}},
+    }
+
+
+@pytest.fixture
+def router(lab: Lab, namespace: Namespace, tmp_path: Path) -> Iterator[Router]:
+    net = Wans(namespace, tmp_path, {})
+    try:
+        net.begin()
+        namespace.run("nft", "-f", "-", text=FW4)
+        yield Router(net, lab)
+    finally:
+        net.close()
+
+
+def test_new_connections_take_the_other_wan_and_running_ones_stay(lab: Lab, router: Router) -> None:
+    """Netflix goes on through the metered line; or the film that plays breaks off because its address changes."""
+    lab.start(config())
+    running = router.learn()
+    for (kind, version), (_, own) in running.items():
+        assert router.way(kind, version, own) == FIRST[version]
+    router.takes(SECOND)
+    for (kind, version), connection in running.items():
+        assert router.talks(connection), f"{kind} {version} goes on"
+        assert router.way(kind, version, connection[1]) == FIRST[version]
+        assert router.fresh_way(kind, version, MAIL) == FIRST[version], "another service of that server"
+
+
+def test_the_other_wan_goes_down_comes_back_and_changes_its_address(lab: Lab, router: Router) -> None:
+    """After the first outage nothing goes through WAN 2 until a reboot; or all that is opened meanwhile hangs when it is back."""
+    lab.start(config())
+    router.learn()
+    router.takes(SECOND)
+    router.net.down()
+    seconds = [router.takes(FIRST)]
+    meanwhile = {one: router.connect(*one) for one in ALL}
+    router.net.up(SECOND)
+    seconds.append(router.takes(SECOND))
+    for (kind, version), connection in meanwhile.items():
+        assert router.talks(connection), f"{kind} {version} goes on"
+        assert router.way(kind, version, connection[1]) == FIRST[version]
+    router.net.router.run("ip", "addr", "flush", "dev", "wan2")
+    router.net.up(LATER)
+    seconds.append(router.takes(LATER))
+    print("followed within", [round(one, 2) for one in seconds])
+    # A cable that is pulled leaves address and route where they are.
+    router.net.second.namespace.run("ip", "link", "set", "eth0", "down")
+    router.takes(FIRST)
+
+
+def test_without_fallback_there_is_no_way_while_the_other_wan_is_down(lab: Lab, router: Router) -> None:
+    """What must not leave through the usual line, because it is metered or somebody listens there, does when WAN 2 fails."""
+    lab.start(config(fallback=False))
+    router.learn()
+    router.takes(SECOND)
+    router.net.down()
+    for kind, version in ALL:
+        eventually(lambda k=kind, v=version: router.fresh_way(k, v) == "", what=f"{kind} {version} has no way")  # type: ignore[misc]
+        assert router.fresh_way(kind, version, MAIL) == FIRST[version]
+    assert all(router.fresh_way(*one) == "" for one in ALL)
+    router.net.up(SECOND)
+    router.takes(SECOND)
+
+
+def test_rules_marks_and_routes_of_others_are_left_alone(lab: Lab, router: Router) -> None:
+    """mwan3 or pbr lose the marks by which they know a connection, or their rules; or ours stay when nfa is stopped."""
+    namespace = router.net.router
+    namespace.run("nft", "-f", "-", text=MWAN3)
+    for version in (4, 6):
+        # All that they mark goes through WAN 1, as the usual way does.
+        namespace.run("ip", f"-{version}", "rule", "add", "fwmark", "0x100/0x3f00", "lookup", "1", "priority", "2001")
+        namespace.run("ip", f"-{version}", "rule", "add", "fwmark", "0x10000/0xff0000", "lookup", "256", "priority", "29998")
+        via = AWAY[version]
+        namespace.run("ip", f"-{version}", "route", "add", "default", "via", via, "dev", "wan", "table", "1")
+    before = {version: router.rules(version) for version in (4, 6)}
+    lab.start(config())
+    router.learn()
+    router.takes(SECOND)
+    for kind, version in ALL:
+        index, own = router.connect(kind, version)
+        assert router.talks((index, own))
+        assert router.net.entry(kind, HOME[version], own, SERVER[version]).mark == 0x4100
+    left = namespace.run("nft", "list", "chain", "inet", "mwan3", "postrouting")
+    theirs, lost = [int(words.split("packets ")[1].split()[0]) for words in left.splitlines() if "packets" in words]
+    assert theirs > 0 and lost == 0, left
+    for version in (4, 6):
+        assert [line for line in router.rules(version) if "proto 110" not in line] == before[version]
+    lab.stop()
+    for version in (4, 6):
+        assert router.rules(version) == before[version]
+        assert namespace.attempt("ip", f"-{version}", "route", "show", "table", "7701").stdout == ""
+
+
+def test_rules_and_routes_that_others_delete_are_put_back(lab: Lab, router: Router) -> None:
+    """A network manager that restarts deletes rules that are not its own; from then on all goes through the usual line."""
+    lab.start(config())
+    router.learn()
+    router.takes(SECOND)
+    for version in (4, 6):
+        router.net.router.run("ip", f"-{version}", "rule", "del", "priority", "701")
+        router.net.router.run("ip", f"-{version}", "route", "flush", "table", "7701")
+    router.takes(SECOND)
+
+
+def test_a_connection_to_what_is_nearer_than_the_internet_stays_there(lab: Lab, router: Router) -> None:
+    """The server of a VPN or another local network is looked for in the Internet, because an application was seen there."""
+    lab.start(config())
+    router.learn()
+    router.takes(SECOND)
+    for version in (4, 6):
+        router.net.router.run("ip", f"-{version}", "route", "add", SERVER[version], "via", AWAY[version], "dev", "wan")
+    router.takes(FIRST)
+
+
+def test_the_daemon_says_what_is_missing(lab: Lab, router: Router) -> None:
+    """Nothing goes through WAN 2, and nothing says why."""
+    router.net.router.run("sysctl", "-qw", "net.ipv4.conf.wan2.rp_filter=1")
+    lab.start(config())
+    found = lab.daemon.until(lambda status: any(one["code"] == "route-strict" for one in status["policy"]["reports"]))
+    assert "wan2" in next(one["message"] for one in found["policy"]["reports"] if one["code"] == "route-strict")
