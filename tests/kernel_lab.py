@@ -293,6 +293,7 @@ class Daemon:
                 chunk = connection.recv(1 << 16)
                 assert chunk, "the daemon closed the control connection"
                 answer += chunk
+        assert "result" in json.loads(answer), answer
         result: dict[str, Any] = json.loads(answer)["result"]
         return result
 

@@ -93,6 +93,9 @@ def _print(status: dict[str, Any], now: float) -> None:
                 state = ", ".join(filter(None, (state, "in its last good version")))
             if target["active"] and target["paused_until"]:
                 state = f"paused until {_clock(target['paused_until'])}"
+            if target["active"] and target["traffic"]:
+                met = target["traffic"]
+                state = "; ".join(filter(None, (f"{plural(met['packets'], 'packet')}, {met['bytes']} bytes", state)))
             if target["trouble"]:
                 state = "now: " + target["trouble"]
             rows.append([shown(name), target["type"], *counts, shown(state)])

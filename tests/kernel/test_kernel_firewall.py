@@ -260,3 +260,41 @@ def shape(lab: Lab) -> set[str]:
 
     done = lab.namespace.attempt("nft", "list", "table", "inet", "nfa").stdout
     return {re.sub(r"( expires \w+)|( packets \d+ bytes \d+)", "", line).strip() for line in done.splitlines()}
+
+
+def test_status_and_elements_tell_what_happened_to_packets(lab: Lab, client: Client) -> None:
+    """Nobody could see whether a block blocks, or which action it was."""
+    made = config(
+        {"stop": {"target_type": "firewall", "verdict": "drop"}, "first": {"target_type": "firewall", "set_dscp": "CS1"}},
+        films={"criteria": "app == 'youtube';", "targets": ["stop"]},
+        chat={"criteria": "app == 'facebook';", "targets": ["first"]},
+        games={"criteria": "app == 'tiktok';", "targets": ["stop"]},
+    )
+    lab.start(made)
+    applications = {"a": "netify.youtube", "b": "netify.facebook", "c": "netify.tiktok", "d": "netify.netflix"}
+    for name in applications:
+        client.connect("udp", 4, name)
+    lab.feed(*[client.record("udp", 4, name, application) for name, application in applications.items()])
+    for name in applications:
+        client.passes(name in "bd", ("udp", 4, name))
+    status = lab.daemon.status()
+    targets, actions = status["targets"], status["actions"]
+    assert targets["stop"]["elements"] == 2 == targets["stop"]["traffic"]["held"] and targets["first"]["traffic"]["held"] == 1
+    assert {name: action["traffic"]["held"] for name, action in actions.items()} == {"films": 1, "chat": 1, "games": 1}
+    assert targets["stop"]["traffic"]["packets"] == sum(actions[name]["traffic"]["packets"] for name in ("films", "games")) >= 2
+    assert targets["stop"]["traffic"]["bytes"] == 29 * targets["stop"]["traffic"]["packets"]
+    assert targets["first"]["traffic"]["packets"] >= 2, "both directions"
+    rows = {tuple(row["actions"]): row for row in lab.daemon.ask("elements", target="stop")["elements"]}
+    assert set(rows) == {("films",), ("games",)}
+    port = client.open[("udp", 4, "a")][1]
+    assert rows[("films",)]["element"] == f"192.168.1.20 . {port} . udp . 203.0.113.80 . {FILM}"
+    assert rows[("films",)]["packets"] == actions["films"]["traffic"]["packets"]
+    made["actions"]["films"]["enabled"] = False
+    reload(lab, made)
+    client.passes(True, ("udp", 4, "a"))
+    client.passes(False, ("udp", 4, "c"))
+    again = lab.daemon.status()["targets"]["stop"]["traffic"]
+    assert again["held"] == 1 and again["packets"] > targets["stop"]["traffic"]["packets"], "it goes on counting"
+    assert "stop" in nfa(lab, "status")
+    assert lab.daemon.ask("flush", target="stop")["withdrawn"] == 1
+    client.passes(True, ("udp", 4, "c"))

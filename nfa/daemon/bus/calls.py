@@ -60,4 +60,10 @@ def slots_of(daemon: "Answering", name: str) -> "list[Any]":
         known = ", ".join([target["name"] for target in daemon.registry.described][:20]) or "none"
         raise Refused(NOT_FOUND, "no such target: " + repr(name[:128]) + "; known: " + known)
     bound = [daemon.registry.targets.get(target["name"]) for target in described]
-    return [slot for target in bound if target is not None for slot in target.slots]
+    return [slot for target in bound if target is not None for slot in _slots_of(target)]
+
+
+def _slots_of(target: "Any") -> "list[Any]":
+    """Return what a target fills. Firewall targets share maps: of these it is each one's part."""
+    found: list[Any] = target.held() if hasattr(target, "held") else target.slots
+    return found

@@ -139,13 +139,16 @@ def _elements(daemon: "Answering", given: "Data", reply: "Reply") -> None:
 
 def _element(slot: "Any", text: str, key: bytes, now: int) -> "Data":
     deadline = slot.expires(key)
-    return {
+    found = {
         "target": slot.counters.name,
         "set": slot.data["set"],
         "table": slot.data["table"],
         "element": text,
         "left": max(0, deadline - now) if deadline else None,
     }
+    if hasattr(slot, "facts"):
+        found.update(slot.facts(key))
+    return found
 
 
 def _listing(slots: "list[Any]", search: str, offset: int, limit: int, now: int) -> "Work":

@@ -198,6 +198,7 @@ def actions(daemon: "Reporting") -> "Data":
     now = daemon.now()
     counts = policy.action_counts()
     kept = _in_last_good(daemon, "action")
+    _, held = daemon.registry.table.tally()
     edges = policy.edges(int(time.time()))
     for number, (name, enabled, reason, reached, code) in enumerate(policy.actions):
         count, last = counts[number]
@@ -216,8 +217,15 @@ def actions(daemon: "Reporting") -> "Data":
             "targets": list(reached),
             "matches": before + count,
             "last_match": wall(max(last, then), now),
+            "traffic": traffic(held[name]) if name in held else None,
         }
     return found
+
+
+def traffic(counts: "list[int] | None") -> "Data":
+    """Return what a firewall target, or an action through such targets, holds, and the packets and bytes that met it."""
+    held, packets, size = counts or (0, 0, 0)
+    return {"held": held, "packets": packets, "bytes": size}
 
 
 def _kernel(registry: "Registry") -> "Data":
@@ -237,8 +245,13 @@ def targets(daemon: "Reporting") -> "Data":
     now = daemon.now()
     found: Data = ordered_dict()
     kept = _in_last_good(daemon, "target")
+    held, _ = daemon.registry.table.tally()
     for target in daemon.registry.described:
         found[target["name"]] = _target(target, daemon.registry, daemon.pauses, now)
+        if target["type"] == "firewall":
+            row = found[target["name"]]
+            row["traffic"] = traffic(held.get(target["name"]))
+            row["elements"] = row["traffic"]["held"]
         found[target["name"]]["last_good"] = target["name"] in kept
     return found
 
@@ -264,7 +277,9 @@ def _trouble(target: "Data", bound: "Any", counters: "Counters") -> tuple[str, s
     it has worked since."""
     if bound is None:
         return "", "", False
-    if target["type"] == "sink":
+    if target["type"] == "firewall":
+        trouble, code = bound.trouble()
+    elif target["type"] == "sink":
         trouble, code = bound.channel.trouble, "sink-failed" if bound.channel.trouble else ""
     else:
         trouble, code = next(((slot.trouble, slot.trouble_code) for slot in bound.slots if slot.trouble), ("", ""))
@@ -292,6 +307,7 @@ def _target(target: "Data", registry: "Registry", pauses: "Paused", now: int) ->
         "reason": reason,
         "paused_until": pauses.until(target["name"]),
         "elements": sum([slot.present for slot in slots]) + pending,
+        "traffic": None,
         "sets": [
             {
                 "name": slot.data["set"],

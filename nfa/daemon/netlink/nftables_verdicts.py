@@ -8,9 +8,19 @@ import struct
 
 from . import nftables
 from .nftables import DEL, NEW, NFTA_DATA_VALUE, NFTA_LIST_ELEM, NFTA_SET_ELEM_EXPIRATION, NFTA_SET_ELEM_KEY
-from .nftables_rules import NFT_JUMP, NFTA_SET_ELEM_DATA, verdict_data
-from .wire import ATTRIBUTE, NLA_F_NESTED, NLM_F_CREATE, NLM_F_REQUEST, attribute, message
+from .nftables_rules import (
+    NFT_JUMP,
+    NFTA_COUNTER_BYTES,
+    NFTA_COUNTER_PACKETS,
+    NFTA_EXPR_DATA,
+    NFTA_SET_ELEM_DATA,
+    verdict_data,
+)
+from .wire import ATTRIBUTE, NLA_F_NESTED, NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST, attribute, attributes, message
 
+GET = 0xA0D
+"""NFT_MSG_GETSETELEM, with its subsystem."""
+NFTA_SET_ELEM_EXPR = 7
 END = 2
 """Bytes of a packed element that name its chain."""
 
@@ -58,6 +68,23 @@ class Verdicts(nftables.Elements):
             chunks.append(ATTRIBUTE.pack(len(body) + 4, NFTA_LIST_ELEM | NLA_F_NESTED) + body)
         return self._message(NEW, sequence, b"".join(chunks))
 
-    def _message(self, command: int, sequence: int, data: bytes) -> bytes:
+    def ask(self, sequence: int, element: bytes) -> bytes:
+        """Return GETSETELEM for one packed element, whatever it ends with. The answer is ENOENT when it is not there."""
+        before, after = self._bare
+        return self._message(GET, sequence, before + self._expand(element[:-END]) + after, NLM_F_ACK)
+
+    def _message(self, command: int, sequence: int, data: bytes, more: int = 0) -> bytes:
         body = self.head + ATTRIBUTE.pack(len(data) + 4, nftables.NFTA_SET_ELEM_LIST_ELEMENTS | NLA_F_NESTED) + data
-        return message(command, NLM_F_REQUEST | NLM_F_CREATE if command == NEW else NLM_F_REQUEST, sequence, body)
+        flags = NLM_F_REQUEST | NLM_F_CREATE if command == NEW else NLM_F_REQUEST | more
+        return message(command, flags, sequence, body)
+
+
+def counted(payload: bytes) -> tuple[int, int] | None:
+    """Return the packets and bytes that have met an element, from an answer to `Verdicts.ask`; None where nothing counts."""
+    for kind, listed in attributes(payload[4:]):
+        for _, element in attributes(listed) if kind == nftables.NFTA_SET_ELEM_LIST_ELEMENTS else []:
+            expression = dict(attributes(dict(attributes(element)).get(NFTA_SET_ELEM_EXPR, b"")))
+            counts = dict(attributes(expression.get(NFTA_EXPR_DATA, b"")))
+            if NFTA_COUNTER_PACKETS in counts and NFTA_COUNTER_BYTES in counts:
+                return int.from_bytes(counts[NFTA_COUNTER_PACKETS], "big"), int.from_bytes(counts[NFTA_COUNTER_BYTES], "big")
+    return None

@@ -59,6 +59,10 @@ class OwnTable:
         """When there is something to put back, of the monotonic clock."""
         return self.firewall.deadline if self.firewall is not None else NEVER
 
+    def tally(self) -> "tuple[dict[str, list[int]], dict[str, list[int]]]":
+        """Return for targets and for actions what they hold, and the packets and bytes that met it."""
+        return self.firewall.tally() if self.firewall is not None else ({}, {})
+
     def close(self) -> None:
         """The daemon ends."""
         if self.firewall is not None:

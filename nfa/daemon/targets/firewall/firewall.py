@@ -38,6 +38,8 @@ RETRY = 5
 """Seconds after which the kernel is asked again when it has refused the frame."""
 AGAIN = 0.02
 """Seconds at least between two times that the frame is put back, when others delete it in a loop."""
+TALLY = 0.5
+"""Seconds for which a tally holds: one answer asks for it several times."""
 NO_ROOM = "there are too many combinations of actions and targets"
 
 
@@ -67,6 +69,8 @@ class Firewall:
         """The frame is in the kernel, as far as is known."""
         self._healed_at = 0.0
         self._told: set[str] = set()
+        self._tallied: tuple[float, tuple[dict[str, list[int]], dict[str, list[int]]]] = -TALLY, ({}, {})
+        """When it was tallied last, and what came out."""
 
     # -- for plans ------------------------------------------------------------------------------------------------------
 
@@ -269,6 +273,9 @@ class Firewall:
 
     def tally(self) -> "tuple[dict[str, list[int]], dict[str, list[int]]]":
         """Return what targets, and actions, have in effect and had: connections (servers, devices) held, packets, bytes."""
+        moment = monotonic()
+        if moment < self._tallied[0] + TALLY:
+            return self._tallied[1]
         self.read()
         held: dict[bytes, int] = {}
         for slot in self._slots():
@@ -284,7 +291,15 @@ class Firewall:
                     row[0] += held.get(one.suffix, 0)
                     row[1] += packets
                     row[2] += size
+        self._tallied = moment, (targets, actions)
         return targets, actions
+
+    def held(self, counters: Counters) -> "list[Any]":
+        """Return what a target holds in each map."""
+        from .listing import Held  # hardly anybody asks
+
+        mine = [one for one in self.combinations.by_number.values() if counters.name in [pair[1] for pair in one.pairs]]
+        return [Held(slot, counters, mine, self._questions) for slot in self._slots()]
 
     def trouble(self) -> tuple[str, str]:
         """Return why packets are not decided as the policy says, in words and as a code; both "" when they are."""

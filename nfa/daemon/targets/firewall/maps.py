@@ -81,7 +81,8 @@ class MapSlot(Slot):
                     removed.append(element + before)
                 if after:
                     added.append(element + after)
-        return added, self.in_effect(refreshes), removed
+        fresh = set(added)
+        return added, [key for key in self.in_effect(refreshes) if key not in fresh], removed
 
     def _settle(self, element: bytes) -> bytes:
         """Return the end that an element is to have now; b"" when nobody wants it."""
@@ -110,6 +111,19 @@ class MapSlot(Slot):
         """Return one of the packed elements that flows want, for one without its end; that itself when nobody does."""
         ends = self._ends(element)
         return element + ends[0] if ends else element
+
+    def forget(self, keys: list[bytes]) -> None:
+        """The kernel did not take these, or no longer has them."""
+        super().forget(keys)
+        for key in keys if self._shared else ():
+            if key[:-END] in self._shared and not self._ends(key[:-END]):
+                del self._shared[key[:-END]]
+
+    def drop(self, key: bytes) -> None:
+        """Withdraw an element, also if flows hold it: their next records want it again."""
+        if key in self.live:
+            self.withdraw(key, True)
+            self.forget([key])
 
     def owe_pending(self) -> None:
         """The map cannot take elements now: all that flows want is restored later."""

@@ -24,6 +24,8 @@ if MYPY:
         """Who knows all firewall targets: `Firewall`."""
 
         def combine(self, pairs: list[tuple[str, "FirewallTarget"]]) -> list[Any]: ...
+        def held(self, counters: Counters) -> list[Any]: ...
+        def trouble(self) -> tuple[str, str]: ...
         def find(self, pairs: list[tuple[str, str]], which: int) -> Combination | None: ...
 
 
@@ -48,6 +50,14 @@ class FirewallTarget:
         self.cut = cut
         self.takes = interface_test(interface)
         self._firewall = firewall
+
+    def held(self) -> "list[Any]":
+        """Return what the target holds in each map, and the connections whose mark it has set, as slots are listed."""
+        return self._firewall.held(self.counters) + self.slots
+
+    def trouble(self) -> tuple[str, str]:
+        """Return why packets are not decided as the policy says, in words and as a code; both "" when they are."""
+        return self._firewall.trouble()
 
     def combine(self, pairs: "list[tuple[str, FirewallTarget]]") -> "list[Any]":
         """Return what a plan is to apply for pairs of an action and a firewall target of it, in the order of the policy."""
