@@ -28,6 +28,7 @@ COMMANDS = {
     "adopt": "have connections that began before nfa begin again",
     "pause": "let an action or target do nothing for a while",
     "resume": "end a pause",
+    "route": "write what another WAN needs into /etc/config/network",
     "reload": "make the running daemon reload its configuration",
     "apps": "list the applications a policy may name",
     "protocols": "list the protocols a policy may name",

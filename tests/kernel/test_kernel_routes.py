@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fake_uci
 import pytest
 from kernel_lab import Lab, Namespace
 from network_lab import AWAY, GATES, HOME, Host, Network
 from samples import flow
 from waiting import eventually
+
+from nfa.cli import main
 
 pytestmark = pytest.mark.kernel
 
@@ -263,3 +266,72 @@ def test_the_daemon_says_what_is_missing(lab: Lab, router: Router) -> None:
     lab.start(config())
     found = lab.daemon.until(lambda status: any(one["code"] == "route-strict" for one in status["policy"]["reports"]))
     assert "wan2" in next(one["message"] for one in found["policy"]["reports"] if one["code"] == "route-strict")
+
+
+UCI_NETWORK = """
+config interface 'wan'
+	option device 'wan'
+	option proto 'static'
+
+config interface 'wan2'
+	option device 'wan2'
+	option proto 'dhcp'
+
+config interface 'wan2_6'
+	option device '@wan2'
+	option proto 'dhcpv6'
+"""
+UCI_POLICY = """
+config action 'films'
+	list criteria "app == 'youtube';"
+	list target 'line2'
+
+config target 'line2'
+	option target_type 'firewall'
+	option route 'wan2'
+	option fallback '0'
+"""
+
+
+def netifd(namespace: Namespace, file: Path) -> None:
+    """Do what netifd does with rules and tables of /etc/config/network."""
+    for kind, _, options in fake_uci.read(file.read_text()):
+        values = {name: value for _, name, value in options}
+        if kind in ("rule", "rule6"):
+            words = ["fwmark", values["mark"], "priority", values["priority"]]
+            words += ["lookup", values["lookup"]] if "lookup" in values else [values["action"]]
+            words += ["suppress_prefixlength", values["suppress_prefixlength"]] if "suppress_prefixlength" in values else []
+            namespace.run("ip", "-6" if kind == "rule6" else "-4", "rule", "add", *words)
+        for version, option in ((4, "ip4table"), (6, "ip6table")):
+            if option in values and (version == 6) == (values["proto"] == "dhcpv6"):
+                namespace.run("ip", f"-{version}", "route", "del", "default", "dev", "wan2")
+                table = ["table", values[option]]
+                namespace.run(
+                    "ip", f"-{version}", "route", "add", "default", "via", gateway(SECOND[version]), "dev", "wan2", *table
+                )
+
+
+def test_what_is_written_for_netifd_does_the_same(lab: Lab, router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On OpenWrt, where the routes are netifd's, everything looks right, and all goes through WAN 1."""
+    folder = lab.folder / "config"
+    folder.mkdir()
+    (folder / "network").write_text(UCI_NETWORK)
+    (folder / "netify-proc-flow-actions").write_text(UCI_POLICY)
+    lab.start(None, options=["-u", str(folder)])
+    found = lab.daemon.status()["policy"]["reports"]
+    assert [one["code"] for one in found if "route" in one["code"]] == ["route-not-applied"]
+    monkeypatch.setenv("PATH", fake_uci.install(lab.folder / "bin"))
+    assert main(["route", "apply", "-u", str(folder)]) == 0
+    lab.daemon.loaded(2)  # it notices by itself
+    assert not [one for one in lab.daemon.status()["policy"]["reports"] if "route" in one["code"]]
+    namespace = router.net.router
+    assert not [line for line in router.rules(4) if "fwmark" in line], "rules are netifd's"
+    netifd(namespace, folder / "network")
+    running = router.learn()
+    router.takes(SECOND)
+    for (kind, version), (index, own) in running.items():
+        assert router.talks((index, own))
+        assert router.way(kind, version, own) == FIRST[version]
+    router.net.down()  # netifd's routes go with the device
+    for one in ALL:
+        eventually(lambda one=one: router.fresh_way(*one) == "", what=f"{one} has no way")  # type: ignore[misc]

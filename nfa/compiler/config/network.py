@@ -34,7 +34,7 @@ class Interface:
     name: str
     protocol: str
     device: str
-    options: dict[str, str]
+    options: dict[str, str] = field(hash=False)
 
 
 @dataclass
