@@ -6,6 +6,7 @@ an address of that WAN.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -335,3 +336,52 @@ def test_what_is_written_for_netifd_does_the_same(lab: Lab, router: Router, monk
     router.net.down()  # netifd's routes go with the device
     for one in ALL:
         eventually(lambda one=one: router.fresh_way(*one) == "", what=f"{one} has no way")  # type: ignore[misc]
+
+
+LISTED = """\
+	chain t_line2 {
+		meta mark set meta mark & 0xffff7fff | 0x00004000
+	}
+
+	chain nfa_prerouting {
+		type filter hook prerouting priority mangle + 10; policy accept;
+		ct direction original ct mark & 0x0000c000 == 0x00004000 meta mark set meta mark & 0xffff7fff | 0x00004000
+		ct direction original ct status ! confirmed goto nfa_routes
+	}
+
+	chain nfa_routes {
+		ip daddr . meta l4proto . th dport vmap @routes.v4
+		ip6 daddr . meta l4proto . th dport vmap @routes.v6
+	}
+
+	chain nfa_postrouting {
+		type filter hook postrouting priority mangle + 10; policy accept;
+		meta mark & 0x0000c000 == 0x00004000 oifname "wan2" ct status ! confirmed ct mark set ct mark & 0xffff7fff | 0x00004000
+	}
+"""
+
+
+def test_the_rules_are_those_of_the_page(lab: Lab, router: Router) -> None:
+    """Someone looks at the rules with nft, and they are not what docs/enforcement.md says."""
+    lab.start(config())
+    eventually(lambda: "nfa_postrouting" in router.listed())
+    print(router.listed())
+    assert LISTED in router.listed()
+
+
+def test_the_routers_own_connections_keep_their_way_and_a_server_stays_known(lab: Lab, router: Router) -> None:
+    """The router's own updates go through the metered line; or each evening the first film of the day goes through WAN 1."""
+    lab.start(config())
+    running = router.learn()
+    router.takes(SECOND)
+    ended = [
+        {"type": "flow_purge", "flow": {"digest": router.record(*one, own)["flow"]["digest"]}}
+        for one, (_, own) in running.items()
+    ]
+    lab.feed(*ended)
+    for element in router.listed().splitlines():
+        assert "timeout" not in element or "timeout 1d" in element
+    router.takes(SECOND)
+    ask = "import socket,sys; made = socket.create_connection((sys.argv[1], 4000), 5); print(made.getsockname()[0])"
+    for version in (4, 6):
+        assert router.net.router.run(sys.executable, "-c", ask, SERVER[version]).strip() == FIRST[version]
