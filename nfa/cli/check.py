@@ -9,6 +9,7 @@ import sys
 from ..compiler.base.report import Reports
 from ..compiler.compile import Compiled, compile_policy
 from ..compiler.config import uciconfig
+from ..compiler.config.effects import in_words
 from ..compiler.config.sources import UCI_FOLDER, Sources
 from ..compiler.provision import usage
 from ..daemon.engine.hours import shown as moment
@@ -68,7 +69,7 @@ def _summary(compiled: Compiled) -> None:
             print(f"            {hours.words(action.name)} ({shown(hours.zone)}, where it is {moment(*now)}): {applied}")
     sets = {f"{slot['table']} {slot['set']}".strip(): slot for slot in compiled.slots}
     for name, slot in sets.items():
-        if slot["kind"] not in ("ipset", "nftset"):
+        if slot["kind"] not in ("ipset", "nftset") or "map" in slot:
             continue
         kind = "ipset" if slot["kind"] == "ipset" else "nftables set"
         life = f"{slot['ttl']} s" if slot["ttl"] else "no timeout"
@@ -80,7 +81,11 @@ def _summary(compiled: Compiled) -> None:
             auto = ", and by application and protocol" if slot["auto"] else ""
             labels = ", ".join(shown(text) for bit, text in slot["names"] if slot["labels"] >> bit & 1)
             print(f"  labels of {shown(slot['target'])}: {labels or 'none'}{auto}")
+    table = compiled.firewall["effects"] if compiled.firewall else {}
     for target in compiled.policy.targets.values():
+        if target.name in table:
+            scope, *effects = in_words(target.options)
+            print(f"  packets of {shown(target.name)}: {scope}: {'; '.join(effects)}")
         if target.channel is not None and target.enabled:
             channel = target.channel
             print(f"  sink of {shown(target.name)}: {shown(channel.sink)}, channel {shown(channel.name)} ({channel.kind})")

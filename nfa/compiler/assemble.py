@@ -125,7 +125,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         message = "the policy is too large for the daemon to keep the last good version of its sections"
         reports.warning("last-good-too-large", None, message, consequence="a section that has an error later is left out")
     applied = [(item.action, item.criteria, item.exemptions) for item in compiled.actions if not item.code and item.criteria]
-    cause, decides = causes(policy, compiled.exemptions, applied, compiled.schedules, compiled.slots)
+    cause, decides = causes(policy, compiled.exemptions, applied, compiled.schedules, compiled.slots, compiled.firewall)
     return {
         "format": image.FORMAT,
         "code": code_of(source),

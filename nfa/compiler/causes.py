@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
+from typing import Any
 
 from .config.model import Action, Policy
 from .expression.tree import And, Devices, Domains, Members, Node, Not, Nothing, Or, Pattern, Test
@@ -50,11 +51,13 @@ def causes(
     actions: Iterable[tuple[Action, Node, Node | None]],
     schedules: Schedules,
     slots: list[Slot],
+    firewall: dict[str, Any] | None = None,
 ) -> tuple[dict[str, bytes], bytes]:
     """Return the digest of each target's cause, by name, and the one of all that decides.
 
     `actions`: those that are applied, in order, with their criteria and exemptions. One that halts is part of the cause of all
-    targets that actions after it reach.
+    targets that actions after it reach. `firewall`: the table of firewall targets. Where a target has packets looked up, and
+    to which chains they go belongs to its cause; what is in the chains does not, for that is changed where it is.
     """
     halting = _words(exemptions)
     found: dict[str, list[object]] = {name: [] for name in policy.targets}
@@ -68,9 +71,11 @@ def causes(
         everything += [action.name, own, action.targets, action.halt_on_match]
         if action.halt_on_match:
             halting = repr(_digest(halting, own))
+    effects = firewall["effects"] if firewall else {}
     for target in policy.targets.values():
-        found[target.name].append(target.interface)
+        found[target.name] += [target.interface, effects.get(target.name)]
         everything.append((target.name, target.type, target.enabled, target.trouble, target.interface, target.cut))
     everything.append(schedules.changes)
+    everything.append(effects)
     everything += [sorted((key, repr(value)) for key, value in slot.items()) for slot in slots]
     return {name: _digest(*parts) for name, parts in found.items()}, _digest(*everything)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from . import catalogue
 from .base.paths import FOLDERS, Paths
@@ -32,6 +33,7 @@ from .expression.lines import negative, separate_lines
 from .expression.tree import Members, Node, Or, Test, any_of, attributes_of
 from .oneversion import report_one_version
 from .provision import conntrack, firewall, pf, usage
+from .provision.abilities import Abilities
 from .provision.kernel import Kernel
 from .provision.provision import provision
 from .provision.slots import Slot
@@ -69,7 +71,7 @@ class Compiled:
     catalogue: catalogue.Catalogue
     keeping: Keeping
     schedules: Schedules = field(default_factory=Schedules)
-    firewall: dict[str, object] | None = None
+    firewall: dict[str, Any] | None = None
     """The table of nftables for firewall targets, as the image has it."""
     wans: dict[str, Wan] = field(default_factory=dict)
     """The WANs of firewall targets that have a route, by the name of the target."""
@@ -270,6 +272,17 @@ def understand_policy(
     keeping = keeping or Keeping()
     wans = resolve(uci, policy, reports, paths)
     compiler = _Compiler(paths, reports, keeping, (policy.devices, policy.device_groups))
+    with Kernel() as kernel:
+        return _understood(compiler, policy, wans, paths, kernel if look else None, uci)
+
+
+def _understood(
+    compiler: _Compiler, policy: Policy, wans: dict[str, Wan], paths: Paths, kernel: Kernel | None, uci: str | None
+) -> Compiled:
+    """Compile a policy. `kernel`: None where it is not asked."""
+    reports, keeping = compiler.reports, compiler.keeping
+    abilities = Abilities(kernel, reports)
+    abilities.report(policy.targets.values())  # before the actions, which ask what targets can be used
     exemptions, spared = _global_exemptions(compiler, policy)
     actions = [compiler.action(action, policy) for action in policy.actions]
     actions.sort(key=lambda item: (item.action.priority, item.action.order))  # a last good version may have had another place
@@ -277,14 +290,11 @@ def understand_policy(
     hold_back(actions, INCOMPLETE if policy.incomplete else "" if spared else EXEMPTIONS_BROKEN, reports)
     keeping.keep_groups(compiler.found)
     wanted = [target for target in policy.targets.values() if target.enabled]
-    if look:
-        with Kernel() as kernel:
-            slots = provision(wanted, kernel, reports)
-    else:
-        slots = provision(wanted, None, reports)
+    slots = provision(wanted, kernel, reports)
     usage.fill(slots, {name for item in actions if not item.code for name in item.action.targets})
     slots += pf.provision(wanted, policy.target_globals["pftable"])
-    table = firewall.plan(firewall.reached(policy, [item.action for item in actions if not item.code]), wans)
+    reached = [item.action for item in actions if not item.code]
+    table = firewall.provision(policy, reached, wans, abilities, reports)
     slots += table.slots
     slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths, keeping)
     for slot in slots:

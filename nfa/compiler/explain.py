@@ -24,6 +24,7 @@ from .assemble import chooses_side
 from .catalogue import category_rows
 from .compile import Compiled, CompiledAction
 from .config.devices import device_rows
+from .config.effects import in_words
 from .config.features import target_is_active
 from .expression.walk import Walker
 from .provision.keys import key_source
@@ -121,7 +122,19 @@ class Explainer:
                     halted = item.action.name
         for name in names:
             self._effect(name, record, verdict)
+        self._let_blocks_win(verdict)
         return verdict
+
+    def _let_blocks_win(self, verdict: Verdict) -> None:
+        """Say of firewall targets that they do nothing where another one blocks."""
+        table = self._compiled.firewall
+        reached = {name: table["effects"][name] for name in verdict.effects if table and name in table["effects"]}
+        for hook in {effect["hook"] for effect in reached.values()}:
+            blocks = [name for name, effect in reached.items() if effect["block"] and effect["hook"] == hook]
+            for name, effect in reached.items():
+                if blocks and not effect["block"] and effect["hook"] == hook:
+                    verdict.effects.pop(name)
+                    verdict.skipped[name] = f"target '{blocks[0]}' blocks, and a block wins"
 
     def _step(self, item: CompiledAction, record: dict[str, Any], halted: str, at: tuple[int, int], twice: bool) -> Step:
         name = item.action.name
@@ -173,7 +186,10 @@ class Explainer:
                     verdict.skipped[name] = f"the flow has no element here: {failure}"
                 else:
                     verdict.effects.setdefault(name, []).append(text)
-            if not slots:
+            if target.type == "firewall":
+                verdict.effects.setdefault(name, []).insert(0, _to_packets(target.options))
+                verdict.skipped.pop(name, None)  # its mark is not all that it does
+            elif not slots:
                 verdict.skipped[name] = (
                     f"it has no set for IPv{flow['ip_version']}" if target.type in SETS else "it sets nothing"
                 )
@@ -213,6 +229,12 @@ class Explainer:
             packed += bytes(labels)
         text: str = reader(slot)(packed)
         return text
+
+
+def _to_packets(options: dict[str, Any]) -> str:
+    """Return what a firewall target does to packets."""
+    scope, *effects = in_words(options)
+    return f"packets of {scope}: {'; '.join(effects)}"
 
 
 def explain(compiled: Compiled, record: dict[str, Any], at: tuple[int, int] | None = None, twice: bool = False) -> Verdict:

@@ -185,7 +185,7 @@ def test_exemptions_say_which_list_they_are_of(tmp_path: Path, capsys: Capture) 
 
 
 REQUIRED = {"ipset": {"set_name": "x"}, "nftset": {"set_name": "x"}, "ctmark": {"mark": "0x85"}, "pftable": {"table_name": "x"}}
-REQUIRED |= {"sink": {"sink": "x"}, "ctlabel": {"auto_label": True}, "log": {}}
+REQUIRED |= {"sink": {"sink": "x"}, "ctlabel": {"auto_label": True}, "log": {}, "firewall": {"verdict": "drop"}}
 
 
 @pytest.mark.parametrize("kind", TARGET_OPTIONS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kernel_lab import ROOT, Lab, ipset, nftset, policy
@@ -121,9 +122,10 @@ def test_memory_with_a_hundred_actions(lab: Lab) -> None:
     assert abs(daemon.status()["memory"]["rss_kb"] - used) < 512
 
 
-def test_memory_of_an_element(lab: Lab) -> None:
-    """250 bytes each (IPv4), with the flow that holds it: 50,000 of them must not fill a router."""
-    daemon = lab.start(policy({"n": nftset("n", set_family="ipv4")}))
+@pytest.mark.parametrize("target", [nftset("n", set_family="ipv4"), {"target_type": "firewall", "verdict": "reject"}])
+def test_memory_of_an_element(lab: Lab, target: dict[str, Any]) -> None:
+    """250 bytes each (IPv4), with the flow that holds it: 50,000 of them must not fill a router. A held connection is one."""
+    daemon = lab.start(policy({"n": target}))
     template = payload(flow(local="192.168.1.77", other="203.0.113.111", other_port=12345, digest="d" * 40)).decode()
     # Caches of a fixed size are no element's: have them full first.
     lab.feed(*_distinct(template, 0, FIRST))

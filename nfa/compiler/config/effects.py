@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from typing import Any
 
 from nfa.compiler.base.report import did_you_mean
 from nfa.compiler.config.convert import UINT32, Context, Invalid, Of, expected, found, one_of, scalar
@@ -16,6 +17,7 @@ from nfa.compiler.config.jsontext import Value
 DSCP = {f"cs{number}": 8 * number for number in range(8)}
 DSCP |= {f"af{number}{drop}": 8 * number + 2 * drop for number in range(1, 5) for drop in range(1, 4)}
 DSCP |= {"be": 0, "df": 0, "le": 1, "va": 44, "ef": 46}
+_NAMES = {number: name.upper() for name, number in reversed(DSCP.items())}
 
 _UNITS = {
     "bit": 1, "kbit": 1000, "mbit": 1000**2, "gbit": 1000**3,
@@ -142,3 +144,46 @@ def _name_of(pattern: str, what: str) -> Of:
 
 network = _name_of(_NETWORK, "a network of /etc/config/network such as 'wan2', or a device")
 device = _name_of(_DEVICE, "the name of a network device such as 'wwan0'")
+
+
+# -- in words ------------------------------------------------------------------------------------------------------------
+
+
+_VERDICTS = {
+    "reject": "rejected: TCP is reset, for other packets the sender gets an ICMP error",
+    "drop": "dropped: the sender is told nothing",
+}
+_SCOPES = {
+    "connection": "the connection",
+    "server": "connections of the device to the same address, protocol and port",
+    "device": "everything of the device",
+}
+
+
+def in_words(options: dict[str, Any]) -> list[str]:
+    """What a firewall target does to packets, for people; first of what."""
+    if options["route"]:
+        other = "the usual way while that is down" if options["fallback"] else "no way while that is down"
+        return ["later connections to the same address, protocol and port", f"through {options['route']}; {other}"]
+    found = [_SCOPES[options["scope"]] + (", from and to the router itself" if options["hook"] == "router" else "")]
+    if options["verdict"]:
+        found.append(_VERDICTS[options["verdict"]])
+    rates = [options["limit_up"] or options["limit"], options["limit_down"] or options["limit"]]
+    if any(rates):
+        ways = [f"{_rate_in_words(rate)} {way}" for rate, way in zip(rates, ("up", "down"), strict=True) if rate]
+        shared = "for each local address" if options["per_device"] else "for all that reach the target together"
+        found.append(f"at most {' and '.join(ways)}, {shared}")
+    if options["set_dscp"] is not None:
+        code = options["set_dscp"]
+        found.append(f"DSCP {_NAMES.get(code, code)} in both directions")
+    if options["set_mark"] is not None:
+        found.append("mark {:#x}/{:#x}".format(*options["set_mark"]))
+    return found
+
+
+def _rate_in_words(rate: int) -> str:
+    bits = rate * 8
+    for size, unit in ((10**9, "Gbit/s"), (10**6, "Mbit/s"), (10**3, "kbit/s")):
+        if bits >= size:
+            return f"{bits / size:g} {unit}"
+    return f"{bits} bit/s"

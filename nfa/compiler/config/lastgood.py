@@ -85,7 +85,7 @@ class Keeping:
             return None
         if not off:
             self.kept["target", name] = None
-        return replace(found, place=place, enabled=not off)
+        return replace(found, place=place, enabled=not off, trouble="")
 
     def action(self, action: Action, targets: dict[str, Target]) -> Action | None:
         """The last good version of an action that has an error, with those of its targets that are still there, or None."""

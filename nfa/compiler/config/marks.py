@@ -29,6 +29,9 @@ MWAN3, PBR, DSCP = 0x3F00, 0xFF0000, 0xFF
 _FALSE = ("0", "off", "false", "no", "disabled")
 _NUMBER = re.compile(r"!?\s*(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})(?:/(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10}))?")
 _FWMARK = re.compile(r"\bfwmark\s+(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10})")
+_CLASS = "ctinfo"
+_READERS = ("SQM", "qosify")
+"""Who reads the class of a connection there, and means it by these bits."""
 _NAMED = 4
 _WIDTHS = (4, 8, 16)
 """Bits of a mask that is suggested."""
@@ -44,7 +47,10 @@ class User:
 
 @dataclass(frozen=True)
 class _Writer:
-    """A target that writes bits, the mark as it is written there, and whether it says which bits."""
+    """A target that writes bits, the mark as it is written there, and whether it says which bits.
+
+    `option`: what stands before `mark` and `mask` in the names of its options; _CLASS for the class of a firewall target.
+    """
 
     target: Target
     value: int
@@ -56,15 +62,20 @@ class _Writer:
     def place(self) -> Place:
         """Where the mask is written, or the mark."""
         values = self.target.origins.values
-        found = values.get(self.option + "mask") or values.get(self.option + "mark")
+        names = (_CLASS, "set_dscp") if self.option == _CLASS else (self.option + "mask", self.option + "mark")
+        found = next((values[name] for name in names if name in values), None)
         return found.place if found else self.target.place
+
+    def of_packets(self) -> bool:
+        """Whether it is a mark of packets; else one of connections."""
+        return self.option == "skb_"
 
 
 def report(folder: str | None, policy: Policy, reports: Reports, paths: Paths) -> None:
     """Warn of marks that are written whole, and of bits that others use."""
     used = {name for action in policy.actions if not inactive_code(action, policy) for name in action.targets}
     active = [target for name, target in policy.targets.items() if name in used and target_is_active(target)]
-    writers = [writer for writer in map(_writer, active) if writer is not None]
+    writers = [writer for target in active for writer in _writers(target)]
     if not writers:
         return
     others = list(users(folder, paths)) if folder else []
@@ -93,12 +104,14 @@ def report(folder: str | None, policy: Policy, reports: Reports, paths: Paths) -
 def _report_overlap(writer: _Writer, about: str, others: list[User], taken: int, reports: Reports) -> None:
     """Warn of bits that another program uses."""
     both = [user for user in others if user.bits & writer.bits]
+    if writer.option == _CLASS:
+        both = [user for user in both if user.name not in _READERS]
     if both:
         reports.warning(
             "mark-overlap",
             writer.place,
             f"{about} writes bits of the mark that others use: {_listed(both)}",
-            hint=_hint(writer, *_free(writer.value, taken)),
+            hint=_class_hint(taken) if writer.option == _CLASS else _hint(writer, *_free(writer.value, taken)),
             consequence="each of the two overwrites what the other has written",
         )
 
@@ -106,8 +119,10 @@ def _report_overlap(writer: _Writer, about: str, others: list[User], taken: int,
 def _report_shared(writer: _Writer, other: _Writer, reports: Reports) -> None:
     """Tell of two targets that write the same bits. With one mask they are values of one field, which is often meant."""
     common = writer.bits & other.bits
-    if not other.masked or not common or writer.option != other.option:
+    if not other.masked or not common or writer.of_packets() != other.of_packets():
         return
+    if writer.option == other.option == _CLASS:
+        return  # classes are values of one field
     field = writer.bits == other.bits
     if field and writer.value == other.value:
         return
@@ -134,16 +149,18 @@ def firewall_mark(options: dict[str, Any]) -> tuple[int, int]:
     return value, mask
 
 
-def _writer(target: Target) -> _Writer | None:
-    """What a target writes into marks; None: nothing."""
+def _writers(target: Target) -> list[_Writer]:
+    """What a target writes into marks."""
     options: dict[str, Any] = target.options
+    masked = target.origins.values.keys() & {"mask", "skb_mask"}
     if target.type == "ctmark":
-        return _Writer(
-            target, options["mark"] << options["shift"] & UINT32, options["mask"], "mask" in target.origins.values, ""
-        )
+        return [_Writer(target, options["mark"] << options["shift"] & UINT32, options["mask"], bool(masked), "")]
     if target.type == "ipset" and options["skb_mark"] is not None:
-        return _Writer(target, options["skb_mark"], options["skb_mask"], "skb_mask" in target.origins.values, "skb_")
-    return None
+        return [_Writer(target, options["skb_mark"], options["skb_mask"], bool(masked), "skb_")]
+    if target.type != "firewall":
+        return []
+    parts = [("set_", firewall_mark(options | {"set_dscp": None})), (_CLASS, firewall_mark(options | {"set_mark": None}))]
+    return [_Writer(target, value, mask, True, option) for option, (value, mask) in parts if mask]
 
 
 def _start(value: int) -> int:
@@ -166,14 +183,24 @@ def _free(value: int, taken: int) -> tuple[int, int]:
     return 0, 0
 
 
+def _class_hint(taken: int) -> str:
+    """Where a class may stand instead."""
+    for shift in range(0, 32, 8):
+        if not 0xFF << shift & taken:
+            return f"write ctinfo {63 << shift:#x}/{128 << shift:#x}: these bits are free; tc's action ctinfo must read them"
+    return "give ctinfo bits that nobody else uses"
+
+
 def _hint(writer: _Writer, mask: int, shift: int) -> str:
     """What to write instead."""
     if not mask:
         return "give it a mask of bits that nobody else uses"
     prefix, start = writer.option, _start(writer.value)
-    if shift == start:
+    if shift == start and prefix != "set_":
         return f"write {prefix}mask {mask:#x}: these bits are free"
     value = writer.value >> start << shift
+    if prefix == "set_":
+        return f"write set_mark {value:#x}/{mask:#x}: these bits are free; rules must use them too"
     shifted = ", without a shift" if writer.target.options.get("shift") else ""
     return f"write {prefix}mark {value:#x}{shifted} and {prefix}mask {mask:#x}: these bits are free; rules must use them too"
 

@@ -1,6 +1,7 @@
 """Whether the firewall offloads connections, so that rules about what this policy does never see their packets.
 
-In: the folder of UCI's packages and a checked policy. Out: a warning where both meet. Only what /etc/config/firewall says is
+In: the folder of UCI's packages and a checked policy. Out: firewall targets that block cut connections, and a warning where
+others wait for packets. Only what /etc/config/firewall says is
 read, as fw4 reads it (fw4.uc): which devices can really offload is up to the kernel.
 """
 
@@ -25,12 +26,28 @@ _NAMED = 3
 
 
 def report(folder: str, policy: Policy, reports: Reports, paths: Paths) -> None:
-    """Warn of offloading if a target that is in use is about connections that run, for rules, and does not end them (`cut`)."""
+    """Warn of offloading if a target that is in use is about connections that run, for rules, and does not end them (`cut`).
+
+    A firewall target that blocks has `cut` then, unless the configuration says otherwise.
+    """
     used = {name for action in policy.actions if not inactive_code(action, policy) for name in action.targets}
     targets = [target for name, target in policy.targets.items() if name in used and target_is_active(target)]
-    missed = [target.name for target in targets if _waits_for_rules(target) and not target.cut]
-    option = _switch(folder, reports, paths) if missed else None
+    waiting = [target for target in targets if _waits_for_rules(target) and not target.cut]
+    option = _switch(folder, reports, paths) if waiting else None
     if option is None:
+        return
+    for target in waiting:
+        if target.type == "firewall" and target.options["verdict"] and "cut" not in target.origins.values:
+            target.cut = True
+            reports.info(
+                "cut-added",
+                option.place,
+                f"flow offloading is on, so the target {quote(target.name)} also cuts connections",
+                hint="set its option cut, if that is not what you want",
+                consequence="offloaded connections meet the rules again, and are blocked",
+            )
+    missed = [target.name for target in waiting if not target.cut]
+    if not missed:
         return
     named = ", ".join(map(quote, missed[:_NAMED])) + (f" and {len(missed) - _NAMED} more" if len(missed) > _NAMED else "")
     reports.warning(
@@ -51,6 +68,8 @@ def _waits_for_rules(target: Target) -> bool:
     """
     if target.type in ("ctmark", "ctlabel"):
         return True
+    if target.type == "firewall":
+        return target.options["hook"] == "forward"
     kind = target.options.get("type")
     if target.type == "ipset":
         return kind == "hash:ip,port,ip"

@@ -10,27 +10,30 @@ here (`t_NAME`). The base chains' names begin with `nfa_`: in the same table peo
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nfa.compiler.base.report import Reports, quote
 from nfa.compiler.config.features import target_is_active
 from nfa.compiler.config.model import Action, Policy, Target
 from nfa.compiler.config.routes import Wan
 from nfa.compiler.provision import nftset, routing, rules
+from nfa.compiler.provision.abilities import Abilities
+from nfa.compiler.provision.rules import FAMILY, PRIORITY, TABLE
 from nfa.compiler.provision.slots import Slot
 from nfa.daemon.netlink import nftables_rules, nftables_sets
 from nfa.daemon.netlink.nftables_sets import NFT_SET_EVAL, NFT_SET_MAP, NFT_SET_TIMEOUT
+from nfa.daemon.netlink.wire import attributes
 
-FAMILY = nftset.TABLE_FAMILIES["inet"]
-TABLE = "nfa"
 SIZE = 65536
 """Elements of a map, and addresses of a limit for each device."""
 FORGET = 60
 """Seconds after which a device that sends nothing has its whole burst again."""
-PRIORITY = -1
-"""Just before fw4's chains, which accept packets of established connections; nft: `filter - 1`."""
 HOOKS: dict[str, tuple[tuple[str, int, int], ...]] = {
     "forward": (("nfa_forward", 2, PRIORITY),),
     "router": (("nfa_input", 1, PRIORITY), ("nfa_output", 3, PRIORITY)),
@@ -107,11 +110,84 @@ class _Map:
         }
 
 
-def reached(policy: Policy, actions: Iterable[Action]) -> list[Target]:
-    """The firewall targets that these actions reach, in the order of the configuration."""
+def provision(policy: Policy, actions: Iterable[Action], wans: dict[str, Wan], abilities: Abilities, reports: Reports) -> Plan:
+    """The table for the firewall targets that these actions reach; a finding when the kernel refuses it as a whole.
+
+    `wans`: of targets that have a route, by name.
+    """
     names = {name for action in actions for name in action.targets}
     targets = [target for target in policy.targets.values() if target.type == "firewall" and target.name in names]
-    return [target for target in targets if target_is_active(target)]
+    targets = [target for target in targets if target_is_active(target)]
+    if not targets:
+        return Plan(None, [])
+    made = plan(targets, wans, abilities.counted())
+    _report_clashes(policy, made, reports)
+    for routed in (False, True):
+        _report_lifetimes([target for target in targets if (target.options["hook"] == "route") is routed], reports)
+    frame: list[bytes] = made.image["frame"] if made.image else []
+    error, index = abilities.refuses(frame)
+    if error:
+        what = _named(frame[index]) if index >= 0 else f"the table inet {TABLE}"
+        hint = f"something else may have this name: nft list table inet {TABLE}" if error in _TAKEN else ""
+        reports.error(
+            "firewall-refused",
+            targets[0].place,
+            f"the kernel refuses {what} of firewall targets: {os.strerror(error)}",
+            hint=hint,
+            consequence="until it takes the table, no firewall target does anything",
+        )
+    return made
+
+
+def _report_lifetimes(targets: Sequence[Target], reports: Reports) -> None:
+    """Tell of targets with different lifetimes: they share their maps, and the default timeout is a map's."""
+    longest = max(targets, key=lambda target: int(str(target.options["ttl"])), default=None)
+    for target in targets:
+        if longest is not None and target.options["ttl"] != longest.options["ttl"]:
+            reports.info(
+                "ttl-shared",
+                target.place,
+                f"targets {quote(target.name)} and {quote(longest.name)} have different ttl, but firewall targets share one",
+                consequence=f"the longer one holds: {longest.options['ttl']} seconds",
+            )
+
+
+def _report_clashes(policy: Policy, made: Plan, reports: Reports) -> None:
+    """An error for each set of a target that has the name of something in the table."""
+    names = {slot["set"] for slot in made.slots}
+    for target in policy.targets.values():
+        options = target.options
+        if target.type != "nftset" or not target.enabled or (options["table_family"], options["table_name"]) != ("inet", TABLE):
+            continue
+        if any(f"{options['set_name']}.v{family}" in names for family in (4, 6)):
+            reports.error(
+                "set-shared",
+                target.place,
+                f"target {quote(target.name)}: firewall targets have a map {quote(str(options['set_name']))} in the same table",
+                hint="give the set another name, or another table",
+                consequence="only one of the two can be made, and what needs the other does nothing",
+            )
+
+
+_TAKEN = (errno.EEXIST, errno.EBUSY, errno.EINVAL)
+"""Errors that something else of the same name leads to."""
+
+
+def _named(message: bytes) -> str:
+    """What a message of the frame makes, in words."""
+    kind = int.from_bytes(message[4:6], sys.byteorder)
+    found = dict(attributes(message[20:]))
+    if kind == nftables_rules.NEW_CHAIN:
+        return f"the chain {_text(found, nftables_rules.NFTA_CHAIN_NAME)}"
+    if kind == nftables_sets.NEW_SET:
+        return f"the set {_text(found, nftables_sets.NFTA_SET_NAME)}"
+    if kind == nftables_rules.NEW_RULE:
+        return f"a rule of the chain {_text(found, nftables_rules.NFTA_RULE_CHAIN)}"
+    return f"the table inet {TABLE}"
+
+
+def _text(found: dict[int, bytes], kind: int) -> str:
+    return quote(found.get(kind, b"").rstrip(b"\0").decode())
 
 
 def maps_of(targets: Iterable[Target]) -> list[_Map]:

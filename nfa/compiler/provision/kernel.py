@@ -124,10 +124,18 @@ class Kernel:
         both in silence (before 6.2, and their stable updates of 2023), or refuse another size (before 6.5).
         """
         with _asking("nftables", "nf_tables"):
-            return self._check(strange) == errno.EEXIST and not self._check(wanted)
+            return self._check(strange)[0] == errno.EEXIST and not self._check(wanted)[0]
 
-    def _check(self, messages: Sequence[bytes]) -> int:
-        """The first error of a transaction that is checked only; 0: there is none. Raises OSError."""
+    def nft_refuses(self, messages: Sequence[bytes]) -> tuple[int, int]:
+        """The first error of a transaction that is not committed, and which message it is of; (0, 0): there is none.
+
+        Raises KernelUnavailable where nobody may ask. What the kernel lacks is an error like any other.
+        """
+        with _asking("nftables", "nf_tables"):
+            return self._check(messages)
+
+    def _check(self, messages: Sequence[bytes]) -> tuple[int, int]:
+        """The first error of a transaction that is checked only, and the index of its message. Raises OSError."""
         netlink = Netlink(True)
         try:
             first = netlink.reserve(len(messages) + 1)
@@ -135,7 +143,11 @@ class Kernel:
             answers = netlink.send(b"".join([nftables.begin(first), *batch]))
         finally:
             netlink.close()
-        return next((answer.error for answer in answers if answer.error), 0)
+        failed = [(answer.sequence - first - 1, answer.error) for answer in answers if answer.error]
+        if any(error in (errno.EPERM, errno.EACCES) for _, error in failed):
+            raise PermissionError(errno.EPERM, "netlink")
+        index, error = min(failed, default=(0, 0))
+        return error, index
 
     def ipset(self, name: str) -> IpSet | None:
         """The ipset `name`, or None when it is not there. Raises KernelUnavailable."""
