@@ -261,8 +261,24 @@ def test_a_connection_to_what_is_nearer_than_the_internet_stays_there(lab: Lab, 
     router.takes(FIRST)
 
 
-def test_the_daemon_says_what_is_missing(lab: Lab, router: Router) -> None:
+def test_without_pyroute2_it_is_said_which_package_has_it(
+    lab: Lab, router: Router, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing goes through WAN 2, and nothing says why."""
+    (tmp_path / "lacking").mkdir()
+    (tmp_path / "lacking" / "pyroute2.py").write_text("raise ImportError('not here')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "lacking"))
+    lab.start(config())
+    found = lab.daemon.until(lambda status: any(one["code"] == "route-no-pyroute2" for one in status["policy"]["reports"]))
+    report = next(one for one in found["policy"]["reports"] if one["code"] == "route-no-pyroute2")
+    assert "nfa-route" in report["hint"]
+    assert len(lab.daemon.said("install pyroute2")) == 1
+    router.learn()
+    assert router.fresh_way("tcp", 4) == FIRST[4], "what is marked has its usual way"
+
+
+def test_a_device_that_drops_the_answers_is_told(lab: Lab, router: Router) -> None:
+    """Connections begin, and nothing comes back: rp_filter drops what the usual way does not lead to."""
     router.net.router.run("sysctl", "-qw", "net.ipv4.conf.wan2.rp_filter=1")
     lab.start(config())
     found = lab.daemon.until(lambda status: any(one["code"] == "route-strict" for one in status["policy"]["reports"]))
