@@ -72,7 +72,7 @@ class House:
         methods.answer(self.daemon, method, arguments, lambda status, data: answers.append((status, data or {})))
         deadline = time.monotonic() + PATIENCE
         while not answers and time.monotonic() < deadline:
-            self.daemon.dispatcher.turn()
+            self.daemon.dispatcher.turn(10)  # a call comes while descriptors are looked at, so what it began is not waited for
         assert len(answers) == 1, f"{method}: {answers}"
         return answers[0]
 

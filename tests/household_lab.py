@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from kernel_lab import Namespace
-from network_lab import Entry, Host, table
+from network_lab import AT_ONCE, Entry, Host, joined, table, up
 
-DEVICES = ("ana_tablet", "tom_laptop", "printer", "camera", "visitor")
-SERVERS = ("video", "film", "call", "swarm", "old", "social", "reddit", "game", "other")
+DEVICES = ("ana_tablet", "tom_laptop", "printer", "camera", "visitor", "console")
+SERVERS = ("video", "film", "call", "swarm", "old", "social", "reddit", "game", "series", "other")
 """What the servers of the world are for. Each has an address of its own in both families."""
 WANS = {"wan": ("203.0.113.1", "2001:db8:1::1"), "wan2": ("198.51.100.1", "2001:db8:2::1")}
 """The router's addresses on its two WANs; the world's end with .80 and ::80."""
@@ -27,6 +27,8 @@ NUMBERS = {"tcp": 6, "udp": 17}
 
 # What a zone with masq and masq6 does. WAN 1's IPv6 goes without NAT, as usual.
 _NAT = """
+table inet nat
+flush table inet nat
 table inet nat {
   chain out {
     type nat hook postrouting priority srcnat;
@@ -80,39 +82,43 @@ class Household:
         self.router = router
         self.devices = {name: Host(router) for name in DEVICES}
         self.world = Host(router)
+        self.itself = Host(router, itself=True)
+        self._macs: dict[str, str] = {}
         self._labels = folder / "labels" / "etc" / "xtables" / "connlabel.conf"
         self._labels.parent.mkdir(parents=True)
         self._labels.touch()
         router.run(
             "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv4.conf.all.rp_filter=0",
-            "net.ipv4.conf.default.rp_filter=0", "net.netfilter.nf_conntrack_udp_timeout=3600",
+            "net.ipv4.conf.default.rp_filter=0", "net.netfilter.nf_conntrack_udp_timeout=3600", *AT_ONCE,
         )  # fmt: skip
-        router.run("ip", "link", "add", "br-lan", "type", "bridge")
-        self._up(router, "br-lan", f"{HOME[0]}1/24", f"{HOME[1]}1/64")
+        cards = ["link add br-lan type bridge", *up("br-lan", f"{HOME[0]}1/24", f"{HOME[1]}1/64")]
+        for number, host in enumerate(self.devices.values(), 20):
+            cards += [joined(host, f"lan{number}", "eth0"), f"link set lan{number} master br-lan up"]
+        router.ip(*cards)
         for number, (name, host) in enumerate(self.devices.items(), 20):
-            self._join(host, f"lan{number}", "eth0")
-            router.run("ip", "link", "set", f"lan{number}", "master", "br-lan", "up")
-            if name in macs:
-                host.namespace.run("ip", "link", "set", "eth0", "address", macs[name])
-            self._up(host.namespace, "eth0", f"{HOME[0]}{number}/24", f"{HOME[1]}{number}/64")
-            for version, gate in ((4, f"{HOME[0]}1"), (6, f"{HOME[1]}1")):
-                host.namespace.run("ip", f"-{version}", "route", "add", "default", "via", gate)
+            own = [f"link set eth0 address {macs[name]}"] if name in macs else []
+            own += up("eth0", f"{HOME[0]}{number}/24", f"{HOME[1]}{number}/64")
+            host.namespace.ip(*own, *(f"route add default via {side}1" for side in HOME))
             host.namespace.nft(_CLASSES)
         self._world()
-        router.nft(_NAT)
+        self.nat()
+
+    def nat(self) -> None:
+        """What the router's firewall has of NAT, also again."""
+        self.router.nft(_NAT)
 
     def _world(self) -> None:
         outside = self.world.namespace
         outside.run("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0")
+        ours: list[str] = []
+        theirs: list[str] = []
         for name, (four, six) in WANS.items():
-            self._join(self.world, name, name)
-            self._up(self.router, name, f"{four}/24", f"{six}/64")
-            self._up(outside, name, f"{four[:-1]}80/24", f"{six[:-1]}80/64")
-        for number in range(len(SERVERS)):
-            outside.run("ip", "addr", "add", f"198.18.0.{number + 1}/32", "dev", "lo")
-            outside.run("ip", "addr", "add", f"2001:db8:f::{number + 1}/128", "dev", "lo", "nodad")
-        outside.run("ip", "link", "set", "lo", "up")
-        outside.run("ip", "-6", "route", "add", "fd00:1::/64", "via", WANS["wan"][1])
+            ours += [joined(self.world, name, name), *up(name, f"{four}/24", f"{six}/64")]
+            theirs += up(name, f"{four[:-1]}80/24", f"{six[:-1]}80/64")
+        servers = [self.server(name, version) for name in SERVERS for version in (4, 6)]
+        theirs += up("lo", *(f"{address}/{128 if ':' in address else 32}" for address in servers))
+        self.router.ip(*ours)
+        outside.ip(*theirs, f"route add fd00:1::/64 via {WANS['wan'][1]}")
         self.routes("wan", "main", "main")
         outside.nft(_CLASSES)
         # Each by its address: a UDP server at any address answers from that of the way back.
@@ -121,18 +127,8 @@ class Household:
                 for name in SERVERS:
                     self.world.do("serve", kind, version, port, self.server(name, version))
 
-    def _join(self, host: Host, card: str, inside: str) -> None:
-        pid = str(host.namespace.pid)
-        self.router.run("ip", "link", "add", card, "type", "veth", "peer", "name", inside, "netns", pid)
-
-    @staticmethod
-    def _up(namespace: Namespace, card: str, *addresses: str) -> None:
-        namespace.run("ip", "link", "set", card, "up")
-        for address in addresses:
-            namespace.run("ip", "addr", "add", address, "dev", card, *(["nodad"] if ":" in address else []))
-
     def close(self) -> None:
-        for host in (*self.devices.values(), self.world):
+        for host in (*self.devices.values(), self.world, self.itself):
             host.close()
 
     # -- the network's configuration ---------------------------------------------------------------------------------------
@@ -140,8 +136,8 @@ class Household:
     def routes(self, card: str, table4: str, table6: str) -> None:
         """What netifd does when the interface comes up: its default routes, in the tables of `ip4table` and `ip6table`."""
         four, six = WANS[card]
-        self.router.run("ip", "route", "replace", "default", "via", four[:-1] + "80", "dev", card, "table", table4)
-        self.router.run("ip", "-6", "route", "replace", "default", "via", six[:-1] + "80", "dev", card, "table", table6)
+        gates = (four, table4), (six, table6)
+        self.router.ip(*(f"route replace default via {own[:-1]}80 dev {card} table {table}" for own, table in gates))
 
     def network(self, uci: str) -> tuple[str, str]:
         """What netifd does with sections `interface`, `rule` and `rule6`. Returns WAN 2's tables."""
@@ -161,15 +157,16 @@ class Household:
 
     def up(self, card: str, table4: str, table6: str) -> None:
         """`ifup`."""
-        self.router.run("ip", "link", "set", card, "up")
-        self.router.run("ip", "addr", "replace", f"{WANS[card][1]}/64", "dev", card, "nodad")
+        self.router.ip(f"link set {card} up", f"addr replace {WANS[card][1]}/64 dev {card} nodad")
         self.routes(card, table4, table6)
 
     # -- connections ---------------------------------------------------------------------------------------------------------
 
     def mac(self, device: str) -> str:
-        links = json.loads(self.devices[device].namespace.run("ip", "-j", "link", "show", "eth0"))
-        return str(links[0]["address"])
+        if device not in self._macs:
+            links = json.loads(self.devices[device].namespace.run("ip", "-j", "link", "show", "eth0"))
+            self._macs[device] = str(links[0]["address"])
+        return self._macs[device]
 
     @staticmethod
     def local(device: str, version: int) -> str:
@@ -186,31 +183,59 @@ class Household:
         index, port = host.do("open", kind, version, other, PORTS[kind])
         return Connection(host, index, kind, self.local(device, version), port, other, PORTS[kind])
 
+    def open_itself(self, server: str, kind: str, version: int) -> Connection:
+        """Open a connection of the router's own."""
+        other = self.server(server, version)
+        index, port = self.itself.do("open", kind, version, other, PORTS[kind])
+        return Connection(self.itself, index, kind, WANS["wan"][0 if version == 4 else 1], port, other, PORTS[kind])
+
     def every(self, device: str, server: str, kinds: Sequence[str] = ("tcp", "udp")) -> list[Connection]:
         """Connections of all kinds, over IPv4 and IPv6."""
         return [self.open(device, server, kind, version) for kind in kinds for version in (4, 6)]
 
-    def reaches(self, device: str, server: str, kind: str, version: int, seconds: float = 0.5) -> bool:
-        """Whether a new connection works."""
-        return bool(self.devices[device].do("tries", kind, version, self.server(server, version), PORTS[kind], seconds))
+    def reaches(
+        self,
+        device: str,
+        server: str,
+        seconds: float = 0.5,
+        kinds: Sequence[str] = ("tcp", "udp"),
+        versions: Sequence[int] = (4, 6),
+    ) -> set[tuple[str, int]]:
+        """Which new connections of these kinds work, all of them tried at once. One that is refused or dropped does not."""
+        tried = [(kind, version) for kind in kinds for version in versions]
+        calls = [(kind, version, self.server(server, version), PORTS[kind], seconds) for kind, version in tried]
+        return {one for one, works in zip(tried, self.devices[device].do("each", "tries", *calls), strict=True) if works}
 
-    def entry(self, connection: Connection) -> Entry:
-        """Its entry in the router's conntrack table."""
-        ends = (connection.local, connection.other, str(connection.local_port), str(connection.other_port))
-        found = [e for e in table(self.router, self._labels) if e.protocol == connection.kind and e.original == ends]
-        assert len(found) == 1, found
-        return found[0]
+    def entries(self, connections: Iterable[Connection]) -> list[Entry]:
+        """Their entries in the router's conntrack table."""
+        there = {(entry.protocol, *entry.original): entry for entry in table(self.router, self._labels)}
+        return [there[(c.kind, c.local, c.other, str(c.local_port), str(c.other_port))] for c in connections]
 
-    def wan(self, connection: Connection) -> str:
-        """The WAN that carries it: which of the router's addresses the world answers to, or without NAT none of them."""
-        answered = self.entry(connection).reply[1]
-        return "wan2" if answered in WANS["wan2"] else "wan"
+    def marks(self, connections: Iterable[Connection]) -> set[int]:
+        """The marks of their entries."""
+        return {entry.mark for entry in self.entries(connections)}
+
+    def wans(self, connections: Iterable[Connection]) -> set[str]:
+        """The WANs that carry them: which of the router's addresses the world answers to, or without NAT none of them."""
+        return {"wan2" if entry.reply[1] in WANS["wan2"] else "wan" for entry in self.entries(connections)}
 
     @staticmethod
     def classes(host: Host) -> dict[str, int]:
         """Packets that have arrived at a host, by class."""
         listed = json.loads(host.namespace.run("nft", "-j", "list", "counters"))["nftables"]
         return {entry["counter"]["name"]: entry["counter"]["packets"] for entry in listed if "counter" in entry}
+
+
+def alive(connections: Iterable[Connection], seconds: float = 0.5) -> list[Connection]:
+    """Those that have one byte echoed. All of a device speak at once: each has its `seconds`; silence is waited for once."""
+    by_device: dict[int, list[Connection]] = {}
+    for connection in connections:
+        by_device.setdefault(id(connection.device), []).append(connection)
+    found = []
+    for some in by_device.values():
+        answers = some[0].device.do("each", "talk", *((one.index, seconds) for one in some))
+        found += [one for one, works in zip(some, answers, strict=True) if works]
+    return found
 
 
 @contextmanager

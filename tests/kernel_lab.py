@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -24,10 +24,13 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from lab_clock import Clock
+from lab_program import altered
 from samples import Record, frame, hello
 from waiting import PATIENCE, eventually, patience
 
 ROOT = Path(__file__).resolve().parents[1]
+LOOKS_OFTEN = {"watching.EVERY": 0.2}
+"""Constants of a daemon that notices at once that a file has changed, instead of within two seconds."""
 SHARED = Path(os.environ.get("NFA_SHARED", ROOT.parent / "shared"))
 T = TypeVar("T")
 PATH = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"  # Debian gives an ordinary user no sbin, where nft is
@@ -113,6 +116,10 @@ class Namespace:
         done = self.attempt(*command, text=text)
         assert done.returncode == 0, f"{command}: {done.stderr}"
         return done.stdout
+
+    def ip(self, *commands: str) -> None:
+        """Run commands of `ip`, one after the other in one process. Each has to work."""
+        self.run("ip", "-batch", "-", text="\n".join(commands) + "\n")
 
     def nft(self, *commands: str) -> None:
         """Run nft commands, as one transaction."""
@@ -249,10 +256,10 @@ class Daemon:
 
     def __init__(
         self, namespace: Namespace, folder: Path, source: str, config: object, *, options: Sequence[str] = (),
-        wrapper: Sequence[str] = (), clock: Clock | None = None,
+        wrapper: Sequence[str] = (), clock: Clock | None = None, constants: Mapping[str, float] | None = None,
     ) -> None:  # fmt: skip
         """`config`: as `configure` takes it, None for no file. `wrapper`: a command to start the daemon with fewer rights.
-        `clock`: the clock that it sees, instead of the machine's."""
+        `clock`: the clock that it sees, instead of the machine's. `constants`: others than it has (see `lab_program`)."""
         self.config = folder / "nfa.json"
         self.control = folder / "control.sock"
         self.errors = folder / "stderr"
@@ -264,7 +271,9 @@ class Daemon:
         arguments = [*files, "--state-dir", str(folder), "--control", str(self.control)]
         arguments += ["-s", source] if source else []
         arguments += ["--ubus", "none", *alone, *options]
-        program = clock.nfa() if clock else [sys.executable, "-m", "nfa"]
+        program = [sys.executable, "-m", "nfa"]
+        if clock or constants:
+            program = altered(clock.statement() if clock else "", constants)
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
                 [*namespace.prefix, *wrapper, *program, "run", *arguments],

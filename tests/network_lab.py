@@ -113,20 +113,56 @@ def raw(protocol, address, packet):
     made = socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol)
     made.sendto(bytes.fromhex(packet), (address, 0))
 
-jobs = {"serve": serve, "open": open_, "talk": talk, "tries": tries, "ping": ping, "pings": pings, "raw": raw}
+def flood(index, count, size):
+    # So many datagrams, as fast as the other end takes them: how many are echoed?
+    own, found = opened[index], 0
+    for sent in range(1, count + 1):
+        try:
+            own.send(bytes(size))
+            own.settimeout(0.01 if sent < count else 0.2)
+            while found < sent and sent % 10 == 0:
+                own.recv(100)
+                found += 1
+        except OSError:
+            pass  # nothing more for now, or a packet was dropped on its way out
+    return found
+
+def each(name, *calls):
+    # All at the same time, so that silence is waited for once.
+    answers = [None] * len(calls)
+
+    def one(index, arguments):
+        answers[index] = jobs[name](*arguments)
+
+    threads = [threading.Thread(target=one, args=call) for call in enumerate(calls)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+jobs = {"serve": serve, "open": open_, "talk": talk, "tries": tries, "ping": ping, "pings": pings, "raw": raw, "each": each,
+        "flood": flood}
 for line in sys.stdin:
     name, *arguments = json.loads(line)
     print(json.dumps(jobs[name](*arguments)), flush=True)
 """
 
 
+AT_ONCE = ("net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0")
+"""Settings with which a card has its IPv6 addresses at once: link-local ones wait for duplicates, and nobody else is there."""
+
+
 class Host:
     """A namespace with an agent in it, one network card and a route through the router."""
 
-    def __init__(self, router: Namespace) -> None:
-        self.namespace = Namespace(router)
+    def __init__(self, router: Namespace, itself: bool = False) -> None:
+        """`itself`: not a host behind the router, but the router as one."""
+        self.namespace = router if itself else Namespace(router)
+        self._own = not itself
+        self.namespace.run("sysctl", "-qw", *AT_ONCE)
         self._agent = subprocess.Popen(
-            [*self.namespace.prefix, sys.executable, "-c", _AGENT, str(PATIENCE)],
+            [*self.namespace.prefix, sys.executable, "-I", "-S", "-c", _AGENT, str(PATIENCE)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(),
         )  # fmt: skip
 
@@ -145,7 +181,18 @@ class Host:
 
     def close(self) -> None:
         self._agent.communicate()
-        self.namespace.close()
+        if self._own:
+            self.namespace.close()
+
+
+def joined(host: Host, card: str, inside: str) -> str:
+    """The command of `ip` that joins a host to the router: by `card` there, and a card with the name `inside` here."""
+    return f"link add {card} type veth peer name {inside} netns {host.namespace.pid}"
+
+
+def up(card: str, *addresses: str) -> list[str]:
+    """The commands of `ip` that bring a card up, with these addresses; no duplicates are waited for."""
+    return [f"link set {card} up", *(f"addr add {one} dev {card}{' nodad' if ':' in one else ''}" for one in addresses)]
 
 
 @dataclass(frozen=True)
@@ -169,27 +216,17 @@ class Network:
         self.connlabel = folder / "etc" / "xtables" / "connlabel.conf"
         self.connlabel.parent.mkdir(parents=True)
         self.connlabel.write_text("".join(f"{bit}\t{name}\n" for bit, name in labels.items()))
-        router.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+        router.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", *AT_ONCE)
         # Half a minute, else: a busy machine may need longer from a packet to the look at its entry.
         timeouts = ("udp_timeout", "icmp_timeout", "icmpv6_timeout", "sctp_timeout_cookie_wait", "dccp_timeout_request")
         router.run("sysctl", "-eqw", *(f"net.netfilter.nf_conntrack_{name}=3600" for name in timeouts))
         for host, card, side, addresses in ((self.home, "lan", 0, HOME), (self.away, "wan", 1, AWAY)):
-            pid = str(host.namespace.pid)
-            router.run("ip", "link", "add", card, "type", "veth", "peer", "name", "eth0", "netns", pid)
-            self._up(router, card, GATES[4][side], GATES[6][side])
-            self._up(host.namespace, "eth0", addresses[4], addresses[6])
-            for version in (4, 6):
-                host.namespace.run("ip", f"-{version}", "route", "add", "default", "via", GATES[version][side])
-        for version in (4, 6):  # the world is where the router's own default route leads to
-            router.run("ip", f"-{version}", "route", "add", "default", "via", AWAY[version])
-
-    @staticmethod
-    def _up(namespace: Namespace, card: str, *addresses: str) -> None:
-        namespace.run("ip", "link", "set", card, "up")
-        for address in addresses:
-            # No waiting for duplicates: nobody else is there.
-            extra = ["nodad"] if ":" in address else []
-            namespace.run("ip", "addr", "add", address + ("/64" if extra else "/24"), "dev", card, *extra)
+            gates = GATES[4][side], GATES[6][side]
+            router.ip(joined(host, card, "eth0"), *up(card, f"{gates[0]}/24", f"{gates[1]}/64"))
+            routes = [f"route add default via {gate}" for gate in gates]
+            host.namespace.ip(*up("eth0", f"{addresses[4]}/24", f"{addresses[6]}/64"), *routes)
+        # The world is where the router's own default route leads to.
+        router.ip(*(f"route add default via {AWAY[version]}" for version in (4, 6)))
 
     def close(self) -> None:
         for host in (self.home, self.away):

@@ -1,6 +1,6 @@
-"""What docs/recipes.md prints, to be used as it is printed: policies, rules, files, and the network's configuration.
+"""What docs/recipes.md and docs/own-rules.md print, to be used as it is printed: policies, rules, files, network's sections.
 
-In: the page. Out: its recipes by their titles. A test that takes them from here cannot differ from what a person copies.
+In: a page. Out: its recipes by their titles. A test that takes them from here cannot differ from what a person copies.
 """
 
 from __future__ import annotations
@@ -58,23 +58,25 @@ class Recipe:
         return next((body for body in self.blocks("text") if body.startswith("config interface")), "")
 
 
-def _parts() -> list[str]:
-    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
-    return re.split(r"^## ", text, flags=re.MULTILINE)
+def _text(page: str) -> str:
+    return (ROOT / "docs" / page).read_text(encoding="utf-8")
 
 
-def recipes() -> dict[str, Recipe]:
-    """All recipes, in the order of the page."""
+def recipes(page: str = "recipes.md") -> dict[str, Recipe]:
+    """All recipes of a page, in its order: its sections that have a policy."""
     found = {}
-    for part in _parts()[1:]:
+    for part in re.split(r"^## ", _text(page), flags=re.MULTILINE)[1:]:
         title, _, text = part.partition("\n")
-        found[title] = Recipe(title, text)
+        if "```uci\nconfig " in text and "```json\n" in text:
+            found[title] = Recipe(title, text)
     return found
 
 
 def script() -> str:
     """`/etc/nftables.d/nfa.sh`, which loads the rules."""
-    return _named(_parts()[0], "/etc/nftables.d")["nfa.sh"]
+    found = re.search(r"`/etc/nftables\.d/nfa\.sh`:\n\n```sh\n(.*?)^```$", _text("own-rules.md"), re.MULTILINE | re.DOTALL)
+    assert found
+    return found[1]
 
 
 def merged(chosen: Iterable[Recipe]) -> dict[str, Any]:

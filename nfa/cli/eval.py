@@ -14,9 +14,9 @@ from ..compiler.compile import named_devices, names_of_agent
 from ..compiler.config.devices import device_rows, numbered
 from ..compiler.config.groups import load_groups
 from ..compiler.config.members import members_of
-from ..compiler.expression import Context, understand
 from ..compiler.expression.generate import Generator
 from ..compiler.expression.tree import Node, any_of
+from ..compiler.expression.understand import Context, understand
 from ..daemon.devices.configured import Devices
 from ..daemon.engine.policy import namespace
 from ..daemon.engine.rx import finder

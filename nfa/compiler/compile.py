@@ -26,11 +26,11 @@ from .config.model import Action, Device, Policy, Text
 from .config.routes import Wan, resolve
 from .config.servers import Server
 from .config.sources import UCI_FOLDER, Sources, load
-from .expression import Context, ExpressionError, understand
 from .expression.attributes import find
 from .expression.bare import bare_address
 from .expression.lines import negative, separate_lines
 from .expression.tree import Members, Node, Or, Test, any_of, attributes_of
+from .expression.understand import Context, ExpressionError, understand
 from .oneversion import report_one_version
 from .provision import conntrack, firewall, pf, usage
 from .provision.abilities import Abilities

@@ -127,14 +127,16 @@ def test_a_failing_pfctl_is_told_and_made_up_for(lab: Lab, pf: Pf) -> None:
 def test_a_hanging_pfctl_holds_up_nothing(lab: Lab, pf: Pf, mode: str) -> None:
     """Other targets, the stream and the end of the daemon would wait for it."""
     pf.mode(mode)
-    daemon = lab.start(policy({"t": table(), "n": nftset("others", "other_addr")}))
+    limit = int(patience(4))
+    limits = {"targets.pf.LIMIT": float(limit), "targets.pf.STOP_LIMIT": 1.0}
+    daemon = lab.start(policy({"t": table(), "n": nftset("others", "other_addr")}), constants=limits)
     eventually(lambda: pf.calls(), what="a call of pfctl")
     lab.feed(ONE)
     assert lab.namespace.nft_set("nfa others.v4").keys == {("203.0.113.1",)}
     assert len(pf.calls()) == 1
     if mode == "deaf":
         pf.mode()
-        eventually(lambda: daemon.said("pfctl did not finish within 10 seconds"), what="pfctl is ended")
+        eventually(lambda: daemon.said(f"pfctl did not finish within {limit} seconds"), what="pfctl is ended")
         holds(pf, "web", "203.0.113.1")
         pf.mode(mode)
         lab.feed(OTHER)

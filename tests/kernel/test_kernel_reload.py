@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from kernel_lab import Lab, Namespace, eventually, ipset, nftset, policy
+from kernel_lab import LOOKS_OFTEN, Lab, Namespace, eventually, ipset, nftset, policy
 from samples import flow, stats
 from waiting import patience
 
@@ -200,7 +200,7 @@ def test_one_changed_action_of_two_hundred_loses_no_record(lab: Lab) -> None:
 
 def test_a_json_file_that_changes_is_read_again_without_being_told(lab: Lab) -> None:
     """NethSecurity and others write the file anew; nobody sends a signal."""
-    daemon = lab.start(policy({"i": ipset("i", **FOUR)}))
+    daemon = lab.start(policy({"i": ipset("i", **FOUR)}), constants=LOOKS_OFTEN)
     daemon.configure('{"version": 1,')
     daemon.until(lambda status: status["policy"]["errors"], "the half-written file is told")
     assert daemon.status()["policy"]["generation"] == 1

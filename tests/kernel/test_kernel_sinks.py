@@ -16,7 +16,7 @@ from typing import Any
 import msgpack
 import pytest
 import samples
-from kernel_lab import Lab, policy
+from kernel_lab import LOOKS_OFTEN, Lab, policy
 from waiting import PATIENCE, patience
 
 pytestmark = pytest.mark.kernel
@@ -187,7 +187,7 @@ def test_two_of_three_readers_get_every_event_when_the_third_stops_reading(lab: 
 
 def test_a_sink_that_was_corrected_works_by_itself(lab: Lab, readers: list[Reader]) -> None:
     """Whoever writes Netify's file after nfa was started would have to know that a reload is needed; flows stay known."""
-    lab.start(policy({"s": target("socket")}))
+    lab.start(policy({"s": target("socket")}), constants=LOOKS_OFTEN)
     lab.daemon.until(lambda status: status["targets"]["s"]["reason"].startswith("its sink or channel cannot be used"))
     path = lab.folder / "flows.sock"
     sinks(lab.folder, socket={"channels": {"flow-actions": {"bind_address": f"unix://{path}"}}})

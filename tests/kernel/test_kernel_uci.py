@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from kernel_lab import ROOT, Lab, ip, logged
+from kernel_lab import LOOKS_OFTEN, ROOT, Lab, ip, logged
 from samples import Record, flow
 from test_kernel_seeds import TRANSPORTS, flows, is_dns, streams, three, unframed
 
@@ -189,7 +189,7 @@ def test_at_the_start_a_broken_file_does_not_take_the_others_along(lab: Lab, fol
     uci_set(folder, {"games.enabled": "1", "nftset_games.target_enabled": "1"})
     leftover = lab.folder / "netify-proc-flow-actions.json"
     leftover.write_text('{"version": 1,')
-    daemon = lab.start(None, options=["-u", str(folder)])
+    daemon = lab.start(None, options=["-u", str(folder)], constants=LOOKS_OFTEN)
     status = daemon.status()
     assert (status["policy"]["generation"], status["policy"]["errors"]) == (1, 1)
     assert status["actions"]["games"]["code"] == "configuration-incomplete"

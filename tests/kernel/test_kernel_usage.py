@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from kernel_lab import Lab, eventually, ipset, nftset, policy
-from lab_clock import Haste
 from samples import flow
 from waiting import patience
 
@@ -24,7 +23,8 @@ NAMES = ("nfa n.v4", "i.v4")
 
 
 def start(lab: Lab, targets: dict[str, Any], grace: float = 1.0, **more: Any) -> None:
-    lab.start(policy(targets, **more), clock=Haste("targets.sets.usage", GRACE=grace, SETTLE=0.1, PACE=0.3))
+    haste = {"GRACE": grace, "SETTLE": 0.1, "PACE": 0.3}
+    lab.start(policy(targets, **more), constants={f"targets.sets.usage.{name}": value for name, value in haste.items()})
 
 
 def four(**more: Any) -> dict[str, Any]:

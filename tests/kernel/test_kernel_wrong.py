@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from kernel_lab import Lab, nftset
+from kernel_lab import LOOKS_OFTEN, Lab, nftset
 from samples import flow
 from waiting import eventually
 
@@ -84,7 +84,7 @@ def test_new_categories_are_active_without_being_told(lab: Lab) -> None:
         names.write_text(json.dumps(data))
 
     write(12, 99)
-    daemon = lab.start(config(games=BLOCK | {"criteria": "app_category == 'games';"}))
+    daemon = lab.start(config(games=BLOCK | {"criteria": "app_category == 'games';"}), constants=LOOKS_OFTEN)
     write(99, 12)
     daemon.loaded(2)
     assert daemon.said("notice", "netify-categories.json has changed")

@@ -95,7 +95,8 @@ def test_a_device_is_a_device_not_an_address() -> None:
 
 def test_the_rules_are_those_of_the_page() -> None:
     """What is tested on packets there would not be what a person gets here."""
-    page = {name: body for recipe in pages().values() for name, body in recipe.rules.items()}
+    both = [*pages().values(), *pages("own-rules.md").values()]
+    page = {name: body for recipe in both for name, body in recipe.rules.items()}
     for name, file in (("bedtime", "nfa_bedtime.rules"), ("wan2", "nfa_wan2.rules")):
         assert rules_of(recipes()[name]["script"]) == page[file]
     classes = [line for line in page["nfa_classes.rules"].splitlines() if "0xb9000000" in line]

@@ -40,9 +40,9 @@ from nfa.compiler.config.options import (
     Options,
 )
 from nfa.compiler.config.sources import Sources
-from nfa.compiler.expression import Context, understand
 from nfa.compiler.expression.attributes import ATTRIBUTES, BY_NAME, CONSTANTS
 from nfa.compiler.expression.tree import Devices, Members, Network
+from nfa.compiler.expression.understand import Context, understand
 from nfa.compiler.provision import nftset
 from nfa.daemon.bus import calls, methods, news, status
 from nfa.daemon.daemon import Daemon

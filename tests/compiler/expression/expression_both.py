@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from nfa.compiler import catalogue
-from nfa.compiler.expression import Context, understand
 from nfa.compiler.expression.generate import Generator
 from nfa.compiler.expression.tree import Devices, Members, Network, any_of
+from nfa.compiler.expression.understand import Context, understand
 from nfa.compiler.expression.walk import Walker
 from nfa.daemon.devices import configured
 from nfa.daemon.engine.policy import namespace

@@ -122,10 +122,10 @@ def test_elements_are_searched_in_slices(house: House) -> None:
     turns = 0
     turn = house.daemon.dispatcher.turn
 
-    def counted() -> int:
+    def counted(longest: int) -> int:
         nonlocal turns
         turns += 1
-        return turn()
+        return turn(longest)
 
     house.daemon.dispatcher.turn = counted  # type: ignore[assignment, method-assign]
     found = house.result("elements", search="203.0.1.4", limit=5, offset=2)

@@ -13,7 +13,7 @@ from waiting import eventually
 from nfa.cli.eval import predicate
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.compile import names_of_agent
-from nfa.compiler.expression import Context, understand
+from nfa.compiler.expression.understand import Context, understand
 from nfa.daemon.engine.view import View
 
 CONFIG = """\
