@@ -15,7 +15,7 @@ from typing import Any
 import fake_uci
 import pytest
 from kernel_lab import Lab, Namespace
-from network_lab import AWAY, GATES, HOME, Host, Network
+from network_lab import AWAY, GATES, HOME, Host, Network, joined, up
 from samples import flow
 from waiting import eventually
 
@@ -62,16 +62,11 @@ class Wans(Network):
 
     def begin(self) -> None:
         self.second = Host(self.router)
-        self.router.run(
-            "ip", "link", "add", "wan2", "type", "veth", "peer", "name", "eth0", "netns", str(self.second.namespace.pid)
-        )
+        self.router.ip(joined(self.second, "wan2", "eth0"))
         for host in (self.away, self.second):
-            host.namespace.run("ip", "link", "set", "lo", "up")
-            for version in (4, 6):
-                host.namespace.run("ip", "addr", "add", SERVER[version], "dev", "lo")
-        self.second.namespace.run("ip", "link", "set", "eth0", "up")
+            host.namespace.ip("link set lo up", *(f"addr add {one} dev lo" for one in SERVER.values()))
         for addresses in (SECOND, LATER):
-            self._up(self.second.namespace, "eth0", gateway(addresses[4]), gateway(addresses[6]))
+            self.second.namespace.ip(*up("eth0", gateway(addresses[4]) + "/24", gateway(addresses[6]) + "/64"))
         self.up(SECOND)
         for kind, version in ALL:
             for port in (FILM, MAIL):
@@ -80,10 +75,8 @@ class Wans(Network):
 
     def up(self, addresses: dict[int, str]) -> None:
         """WAN 2 comes up, as a DHCP client has it: an address, and a route that the usual one is better than."""
-        self._up(self.router, "wan2", addresses[4], addresses[6])
-        for version in (4, 6):
-            via = gateway(addresses[version])
-            self.router.run("ip", f"-{version}", "route", "add", "default", "via", via, "dev", "wan2", "metric", "2000")
+        routes = [f"route add default via {gateway(one)} dev wan2 metric 2000" for one in addresses.values()]
+        self.router.ip(*up("wan2", addresses[4] + "/24", addresses[6] + "/64"), *routes)
 
     def down(self) -> None:
         self.router.run("ip", "link", "set", "wan2", "down")
