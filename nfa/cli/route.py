@@ -18,11 +18,11 @@ from .common import add_config_arguments, fail, paths_of, plural, print_reports,
 _EPILOG = """\
 examples:
   nfa route show                  the WANs of the configuration, and the commands that apply would run
-  nfa route apply                 write /etc/config/network; then: service network reload
+  nfa route apply                 write /etc/config/network; then: service network reload; service nfa reload
   nfa route remove                take out of /etc/config/network what apply has written
 
 exit codes: 0 done (show: also when something is missing), 1 it could not be done, 2 wrong usage"""
-_RELOAD = "now run: service network reload"
+_RELOAD = "now run: service network reload; service nfa reload"
 Change = tuple[str, str]
 """An argument of `uci`, and what follows: ("set", "network.wan2.ip4table=7701")."""
 
@@ -43,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     sources, paths = sources_of(arguments), paths_of(arguments)
     networks = network.read(sources.uci, paths)
+    if networks is not None and not networks.known:
+        return fail(f"{os.path.join(sources.uci or '', network.PACKAGE)} cannot be read, or is broken: see uci show network")
     if arguments.what == "remove":
         if networks is None:
             return fail("there is no /etc/config/network: nothing was written there")

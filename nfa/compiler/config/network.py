@@ -17,6 +17,8 @@ from nfa.compiler.config.uciconfig import MAX_SIZE
 from nfa.compiler.config.ucitext import UciError, UciSection, parse
 
 PACKAGE = "network"
+FOLDER, SHARED = "/etc/config", "/var/run/nfa-network"
+"""Where the file is on a router; what the service has copied of it for a daemon that is not root: no keys, no passwords."""
 _NAMED_BY_PROTOCOL = {
     "pppoe": "pppoe", "pppoa": "pppoa", "pptp": "pptp", "l2tp": "l2tp", "3g": "3g", "pppossh": "pppossh", "sstp": "sstp",
     "6in4": "6in4", "6to4": "6to4", "6rd": "6rd", "dslite": "ds", "map": "map", "gre": "gre4", "gretap": "gre4t",
@@ -39,8 +41,12 @@ class Interface:
 
 @dataclass
 class Networks:
-    """The file. `rules`: the sections rule and rule6 by name, each with its type; `interfaces` by name."""
+    """The file. `rules`: the sections rule and rule6 by name, each with its type; `interfaces` by name.
 
+    `known`: it can be read, and is in order.
+    """
+
+    known: bool = True
     interfaces: dict[str, Interface] = field(default_factory=dict)
     rules: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
     tables: set[int] = field(default_factory=set)
@@ -56,14 +62,14 @@ class Networks:
 
 def read(folder: str | None, paths: Paths) -> Networks | None:
     """Return what the package `network` in a folder of UCI says. The daemon watches the file."""
-    if folder is None:
+    file = paths.look(os.path.join(folder, PACKAGE)) if folder is not None else ""
+    if not file or not os.path.lexists(file):
         return None
-    file = paths.look(os.path.join(folder, PACKAGE))
-    try:
-        sections = parse(read_bytes(file, MAX_SIZE).decode(errors="replace"), file, PACKAGE, Reports())
-    except (FileError, UciError):
-        return None
-    made = Networks()
+    sections = _sections(file)
+    if sections is None and folder == FOLDER:
+        sections = _sections(paths.look(SHARED))
+    made = Networks(known=sections is not None)
+    sections = sections or []
     plain = [(section, {name: _text(section, name) for name in section.options}) for section in sections]
     raw = {section.name.value: options for section, options in plain if section.type.value == "interface"}
     for name, options in raw.items():
@@ -75,6 +81,14 @@ def read(folder: str | None, paths: Paths) -> Networks | None:
             if _NUMBER.fullmatch(options.get(option, "")):
                 made.tables.add(int(options[option], 0) if options[option][:2] in ("0x", "0X") else int(options[option]))
     return made
+
+
+def _sections(file: str) -> list[UciSection] | None:
+    """The sections of a file; None where it cannot be read, or is broken."""
+    try:
+        return parse(read_bytes(file, MAX_SIZE).decode(errors="replace"), file, PACKAGE, Reports())
+    except (FileError, UciError):
+        return None
 
 
 def _text(section: UciSection, name: str) -> str:

@@ -204,6 +204,10 @@ class _Resolver:
         given = next((str(target.options["route_device"]) for target in group if target.options["route_device"]), "")
         if self.networks is None:
             return Wan(route, fallback, *pair, next(iter(tables)), PRIORITIES[number], (given or route,))
+        if not self.networks.known:
+            message = "/etc/config/network cannot be read, so nobody knows what the route leads to"
+            self._refuse(group, "route-unknown", message, "run: service nfa reload (it shares what nfa needs of it)", "route")
+            return None
         meant = self.networks.of(route) or (self.networks.of(given) if given else [])
         if not meant:
             hint = did_you_mean(route, self.networks.interfaces) or f"known: {', '.join(self.networks.interfaces)}"

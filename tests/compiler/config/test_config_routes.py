@@ -10,6 +10,7 @@ import pytest
 
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Reports
+from nfa.compiler.config import network
 from nfa.compiler.config.network import read
 from nfa.compiler.config.routes import Wan, resolve
 from nfa.compiler.config.sources import Sources, load
@@ -125,6 +126,20 @@ def test_a_route_is_the_name_of_a_network(tmp_path: Path, value: object) -> None
     """A name that the kernel cannot have is only found when nothing goes there."""
     _, reports = resolved(tmp_path, {"a": {"route": value}})
     assert reports.errors
+
+
+def test_a_file_that_cannot_be_read_is_not_taken_for_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon that is not root would make routes on OpenWrt itself, beside netifd's; from what the service shares it knows."""
+    (tmp_path / "network").write_bytes(b"\0")
+    wans, reports = resolved(tmp_path, {"a": {"route": "wan2"}})
+    assert not wans and [report.code for report in reports.errors] == ["route-unknown"]
+    assert "service nfa reload" in reports.errors[0].hint
+    monkeypatch.setattr(network, "FOLDER", str(tmp_path))
+    monkeypatch.setattr(network, "SHARED", str(tmp_path / "shared"))
+    (tmp_path / "shared").write_text("config interface 'wan2'\n\toption device 'eth2'\n")
+    wans, reports = resolved(tmp_path, {"a": {"route": "wan2"}})
+    assert wans["a"].devices == ("eth2",)
+    assert not reports.errors
 
 
 DEVICES = """
