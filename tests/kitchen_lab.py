@@ -1,8 +1,8 @@
 """A household whose router runs what a page of recipes prints, and the flows that netifyd tells of it.
 
 In: recipes, as `recipe_pages` finds them. Out: their policy, active, in UCI or JSON, with their rules loaded as at boot, before
-the daemon. Records of IPv6 flows have the router's MAC address, as netifyd shows them on the WAN side, so that only the device's
-neighbours can tell whose they are.
+the daemon. Records of IPv6 flows have the router's MAC address, as netifyd shows them on the WAN side, so that only the
+device's neighbours can tell whose they are.
 """
 
 from __future__ import annotations
