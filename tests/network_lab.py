@@ -141,8 +141,10 @@ def each(name, *calls):
         thread.join()
     return answers
 
-jobs = {"serve": serve, "open": open_, "talk": talk, "tries": tries, "ping": ping, "pings": pings, "raw": raw, "each": each,
-        "flood": flood}
+jobs = {
+    "serve": serve, "open": open_, "talk": talk, "tries": tries, "ping": ping, "pings": pings, "raw": raw, "each": each,
+    "flood": flood,
+}
 for line in sys.stdin:
     name, *arguments = json.loads(line)
     print(json.dumps(jobs[name](*arguments)), flush=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import network_lab
 import pytest
+from client_lab import client_of
 from kernel_lab import Daemon, Lab, Namespace, die_with_us, eventually, ipset, nftset, policy, private_namespace
 from micropython_lab import ACTIONS, RECORDED, SETS, MicroPython, micro_image, payloads
 from policies import config_of
@@ -330,6 +331,38 @@ def test_marks_are_set(micro: MicroLab) -> None:
     record = flow("QUIC", local="192.168.1.20", other="203.0.113.10", ip_protocol=17, local_port=5000, other_port=443)
     micro.feed(record)
     eventually(lambda: "mark=2" in micro.namespace.run("conntrack", "-L"), what="the mark")
+
+
+def test_packets_are_stopped_marked_and_slowed_down(micro: MicroLab, namespace: Namespace, tmp_path: Path) -> None:
+    """A small router would show a policy that is in force, and block nothing."""
+    targets = {
+        "stop": {"target_type": "firewall", "verdict": "reject"},
+        "first": {"target_type": "firewall", "set_dscp": "EF"},
+        "slow": {"target_type": "firewall", "limit": "1mbit", "per_device": True},
+        "mine": {"target_type": "firewall", "set_mark": "0x100/0x300"},
+    }
+    applications = {"stop": "youtube", "first": "facebook", "slow": "tiktok", "mine": "netflix"}
+    actions = {name: {"criteria": f"app == '{app}';", "targets": [name]} for name, app in applications.items()}
+    with client_of(micro, namespace, tmp_path) as client:
+        micro.start({"version": 1, "targets": targets, "actions": actions})
+        for version in (4, 6):
+            for name in applications:
+                client.connect("udp", version, name)
+        connections = [("udp", version, name) for version in (4, 6) for name in applications]
+        micro.feed(*[client.record(*one, application=f"netify.{applications[one[2]]}") for one in connections])
+        for one in connections:
+            client.passes(one[2] != "stop", one)
+        marks = {0xAE, 0x100}
+        client.net.until(lambda entries: marks <= {one.mark for one in entries}, "EF with its bit, and the mark of 'mine'")
+        status = micro.daemon.status()
+        assert {name: status["targets"][name]["traffic"]["held"] for name in targets} == dict.fromkeys(targets, 2)
+        assert status["targets"]["slow"]["traffic"]["packets"] >= 2
+        namespace.run("nft", "delete", "table", "inet", "nfa")
+        for version in (4, 6):
+            client.passes(False, ("udp", version, "stop"))
+        micro.feed(client.record("udp", 4, "stop", application="netify.reddit"))
+        client.passes(True, ("udp", 4, "stop"))
+    assert not micro.daemon.said("please report")
 
 
 def workload(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:

@@ -68,4 +68,5 @@ if MYPY or sys.implementation.name != "micropython":
         return value
 
 else:
-    pass
+    from json import dumps as dumps  # for those who import this module
+    from json import loads as loads

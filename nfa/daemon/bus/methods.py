@@ -120,13 +120,15 @@ def _status(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
 def _actions(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     """The actions of the active policy, in the order in which they are tried."""
     offset, limit = _window(given, MAX_LIMIT)
-    return page("actions", _matching(status.actions(daemon), given.get("search", "")), offset, limit)
+    rows = status.actions(daemon, daemon.registry.table.tally())
+    return page("actions", _matching(rows, given.get("search", "")), offset, limit)
 
 
 def _targets(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     """The targets, with what became of their elements."""
     offset, limit = _window(given, MAX_LIMIT)
-    return page("targets", _matching(status.targets(daemon), given.get("search", "")), offset, limit)
+    rows = status.targets(daemon, daemon.registry.table.tally())
+    return page("targets", _matching(rows, given.get("search", "")), offset, limit)
 
 
 def _elements(daemon: "Answering", given: "Data", reply: "Reply") -> None:

@@ -17,6 +17,7 @@ if MYPY:
     from ..netlink.interfaces import Interfaces
     from ..stream.client import Client
     from ..targets.counters import Counters
+    from ..targets.owntable import Tally
     from ..targets.registry import Registry
     from ..targets.sets.usage import Usage
 
@@ -109,8 +110,9 @@ def wall(second: int, now: int) -> int | None:
 def report(daemon: "Reporting", budget: int) -> "Data":
     """Return the status of a daemon; actions and targets up to about `budget` bytes in all."""
     engine, client, registry = daemon.engine, daemon.client, daemon.registry
-    shown_actions, more_actions = _fitting(actions(daemon), budget // 2)
-    shown_targets, more_targets = _fitting(targets(daemon), budget // 2)
+    met = registry.table.tally()
+    shown_actions, more_actions = _fitting(actions(daemon, met), budget // 2)
+    shown_targets, more_targets = _fitting(targets(daemon, met), budget // 2)
     policy = dict(daemon.loader.info)
     policy.update(_clock(engine.policy))
     noticed = origins.findings(daemon)
@@ -189,8 +191,8 @@ def _fitting(table: "Data", budget: int) -> "tuple[Data, int]":
     return taken, len(table) - len(taken)
 
 
-def actions(daemon: "Reporting") -> "Data":
-    """Return the actions of the active policy by name, in the order in which they are tried."""
+def actions(daemon: "Reporting", met: "Tally") -> "Data":
+    """Return the actions of the active policy by name, in the order in which they are tried. `met`: of the own table."""
     policy = daemon.engine.policy
     found: Data = ordered_dict()
     if policy is None:
@@ -198,7 +200,6 @@ def actions(daemon: "Reporting") -> "Data":
     now = daemon.now()
     counts = policy.action_counts()
     kept = _in_last_good(daemon, "action")
-    _, held = daemon.registry.table.tally()
     edges = policy.edges(int(time.time()))
     for number, (name, enabled, reason, reached, code) in enumerate(policy.actions):
         count, last = counts[number]
@@ -217,7 +218,7 @@ def actions(daemon: "Reporting") -> "Data":
             "targets": list(reached),
             "matches": before + count,
             "last_match": wall(max(last, then), now),
-            "traffic": traffic(held[name]) if name in held else None,
+            "traffic": traffic(met[1][name]) if name in met[1] else None,
         }
     return found
 
@@ -240,17 +241,16 @@ def _kernel(registry: "Registry") -> "Data":
     }
 
 
-def targets(daemon: "Reporting") -> "Data":
-    """Return the targets of the active policy by name."""
+def targets(daemon: "Reporting", met: "Tally") -> "Data":
+    """Return the targets of the active policy by name. `met`: of the own table."""
     now = daemon.now()
     found: Data = ordered_dict()
     kept = _in_last_good(daemon, "target")
-    held, _ = daemon.registry.table.tally()
     for target in daemon.registry.described:
         found[target["name"]] = _target(target, daemon.registry, daemon.pauses, now)
         if target["type"] == "firewall":
             row = found[target["name"]]
-            row["traffic"] = traffic(held.get(target["name"]))
+            row["traffic"] = traffic(met[0].get(target["name"]))
             row["elements"] = row["traffic"]["held"]
         found[target["name"]]["last_good"] = target["name"] in kept
     return found

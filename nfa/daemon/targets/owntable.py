@@ -10,6 +10,7 @@ if MYPY:
     from ..engine.networks import Networks
     from ..engine.policy import Policy
     from .firewall.firewall import Firewall
+    from .firewall.firewall import Tally as Tally
     from .firewall.maps import MapSlot
     from .sets.writer import Sets
     from .types import Key, Say
@@ -59,7 +60,7 @@ class OwnTable:
         """When there is something to put back, of the monotonic clock."""
         return self.firewall.deadline if self.firewall is not None else NEVER
 
-    def tally(self) -> "tuple[dict[str, list[int]], dict[str, list[int]]]":
+    def tally(self) -> "Tally":
         """Return for targets and for actions what they hold, and the packets and bytes that met it."""
         return self.firewall.tally() if self.firewall is not None else ({}, {})
 

@@ -75,7 +75,7 @@ def test_status_counts_what_happened(house: House) -> None:
     assert found["actions"]["games"] == {
         "enabled": False, "active": False, "reason": "the action is disabled", "code": "action-disabled",
         "last_good": False, "in_hours": None, "hours": "", "until": "", "paused_until": None, "targets": ["nft.games"],
-        "matches": 0, "last_match": None,
+        "matches": 0, "last_match": None, "traffic": None,
     }  # fmt: skip
     assert found["targets"]["nft.video"]["elements"] == found["targets"]["nft.video"]["added"] == 2
     assert found["targets"]["log.video"]["added"] == 2, "one entry a flow"

@@ -28,6 +28,7 @@ if MYPY:
     from ..types import Key, Say
 
     Data = dict[str, Any]
+    Tally = tuple[dict[str, list[int]], dict[str, list[int]]]
 
 FAMILY, TABLE = 1, "nfa"
 """The table: NFPROTO_INET, and its name."""
@@ -38,8 +39,6 @@ RETRY = 5
 """Seconds after which the kernel is asked again when it has refused the frame."""
 AGAIN = 0.02
 """Seconds at least between two times that the frame is put back, when others delete it in a loop."""
-TALLY = 0.5
-"""Seconds for which a tally holds: one answer asks for it several times."""
 NO_ROOM = "there are too many combinations of actions and targets"
 
 
@@ -69,8 +68,6 @@ class Firewall:
         """The frame is in the kernel, as far as is known."""
         self._healed_at = 0.0
         self._told: set[str] = set()
-        self._tallied: tuple[float, tuple[dict[str, list[int]], dict[str, list[int]]]] = -TALLY, ({}, {})
-        """When it was tallied last, and what came out."""
 
     # -- for plans ------------------------------------------------------------------------------------------------------
 
@@ -271,11 +268,8 @@ class Firewall:
         except OSError:
             return []
 
-    def tally(self) -> "tuple[dict[str, list[int]], dict[str, list[int]]]":
+    def tally(self) -> "Tally":
         """Return what targets, and actions, have in effect and had: connections (servers, devices) held, packets, bytes."""
-        moment = monotonic()
-        if moment < self._tallied[0] + TALLY:
-            return self._tallied[1]
         self.read()
         held: dict[bytes, int] = {}
         for slot in self._slots():
@@ -291,7 +285,6 @@ class Firewall:
                     row[0] += held.get(one.suffix, 0)
                     row[1] += packets
                     row[2] += size
-        self._tallied = moment, (targets, actions)
         return targets, actions
 
     def held(self, counters: Counters) -> "list[Any]":

@@ -68,7 +68,7 @@ def named(data: "dict[str, Any]") -> str:
     """The same for a slot of the policy image."""
     if data["kind"] == "pftable":
         return "PF table " + (data["table"] + " " if data["table"] else "") + str(data["set"])
-    kind = "ipset " if data["kind"] == "ipset" else "nftables set " + data["table"] + " "
+    kind = "ipset " if data["kind"] == "ipset" else "nftables map " if "map" in data else "nftables set " + data["table"] + " "
     return kind + str(data["set"])
 
 

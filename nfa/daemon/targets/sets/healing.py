@@ -355,7 +355,7 @@ class Healing:
             some = unsure and rewriting.found_missing < rewriting.written
             count = ("at least " if some else "") + _elements(rewriting.found_missing)
             words = " was flushed or deleted by another program: " + count + " restored"
-            if gone:
+            if gone and "map" not in slot.data:
                 words = (
                     " was deleted by another program with its table: " + count + " restored, but not the rules in that table"
                 )
