@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import catalogue
 from .base.paths import FOLDERS, Paths
@@ -23,7 +23,6 @@ from .config.groups import load_groups
 from .config.lastgood import Keeping, LastGood
 from .config.members import members_of
 from .config.model import Action, Device, Policy, Text
-from .config.routes import Wan, resolve
 from .config.servers import Server
 from .config.sources import UCI_FOLDER, Sources, load
 from .expression.attributes import find
@@ -32,13 +31,16 @@ from .expression.lines import negative, separate_lines
 from .expression.tree import Members, Node, Or, Test, any_of, attributes_of
 from .expression.understand import Context, ExpressionError, understand
 from .oneversion import report_one_version
-from .provision import conntrack, firewall, pf, usage
-from .provision.abilities import Abilities
+from .provision import conntrack, pf, usage
 from .provision.kernel import Kernel
 from .provision.provision import provision
 from .provision.slots import Slot
 from .schedules import Schedules, schedules
 from .shielding import hold_back
+
+if TYPE_CHECKING:
+    from .config.routes import Wan
+    from .provision.abilities import Abilities
 
 
 @dataclass
@@ -270,10 +272,19 @@ def understand_policy(
 ) -> Compiled:
     """Compile a policy that was read and merged. `look`: as for `compile_policy`; `uci`: the folder of UCI."""
     keeping = keeping or Keeping()
-    wans = resolve(uci, policy, reports, paths)
+    wans: dict[str, Wan] = {}
+    if _of_firewall(policy):
+        from .config.routes import resolve  # a quarter of a megabyte, as all that is about firewall targets
+
+        wans = resolve(uci, policy, reports, paths)
     compiler = _Compiler(paths, reports, keeping, (policy.devices, policy.device_groups))
     with Kernel() as kernel:
         return _understood(compiler, policy, wans, paths, kernel if look else None, uci)
+
+
+def _of_firewall(policy: Policy) -> bool:
+    """Whether a policy has firewall targets."""
+    return any(target.type == "firewall" for target in policy.targets.values())
 
 
 def _understood(
@@ -281,8 +292,12 @@ def _understood(
 ) -> Compiled:
     """Compile a policy. `kernel`: None where it is not asked."""
     reports, keeping = compiler.reports, compiler.keeping
-    abilities = Abilities(kernel, reports)
-    abilities.report(policy.targets.values())  # before the actions, which ask what targets can be used
+    abilities: Abilities | None = None
+    if _of_firewall(policy):
+        from .provision.abilities import Abilities
+
+        abilities = Abilities(kernel, reports)
+        abilities.report(policy.targets.values())  # before the actions, which ask what targets can be used
     exemptions, spared = _global_exemptions(compiler, policy)
     actions = [compiler.action(action, policy) for action in policy.actions]
     actions.sort(key=lambda item: (item.action.priority, item.action.order))  # a last good version may have had another place
@@ -294,8 +309,13 @@ def _understood(
     usage.fill(slots, {name for item in actions if not item.code for name in item.action.targets})
     slots += pf.provision(wanted, policy.target_globals["pftable"])
     reached = [item.action for item in actions if not item.code]
-    table = firewall.provision(policy, reached, wans, abilities, reports)
-    slots += table.slots
+    frame = None
+    if abilities is not None:
+        from .provision import firewall
+
+        table = firewall.provision(policy, reached, wans, abilities, reports)
+        frame = table.image
+        slots += table.slots
     slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths, keeping)
     for slot in slots:
         if "mark" in slot["fields"]:
@@ -309,7 +329,7 @@ def _understood(
         compiler.catalogue,
         keeping,
         hours,
-        table.image,
+        frame,
         wans,
         compiler.named.devices,
         reports,

@@ -64,7 +64,7 @@ def _rate(value: Value, context: Context) -> int:
         hint = per_second if unit.endswith("ps") else did_you_mean(unit, _UNITS)
         raise expected(what, value, hint)
     whole, _, rest = match[1].partition(".")
-    size = int(whole + rest) * _UNITS[unit] // (8 * 10 ** len(rest))
+    size: int = int(whole + rest) * _UNITS[unit] // (8 * 10 ** len(rest))
     if not MIN_RATE <= size <= MAX_RATE:
         raise expected("a rate from 8kbit to 1000gbit", value)
     return size
