@@ -95,11 +95,10 @@ def _show(wans: list[Wan]) -> None:
         print("no firewall target has a route")
     for wan in wans:
         where = ", ".join(one.name for one in wan.networks) or "made by the daemon"
-        print(
-            f"{wan.name}{'' if wan.fallback else ' (no fallback)'}: mark {wan.mark_text}, table {wan.table}, rules from ",
-            end="",
-        )
-        print(f"{wan.priority} on, device {', '.join(wan.devices)}; networks: {where}")
+        tables = " and ".join(str(table) for table in dict.fromkeys(wan.tables))
+        name = wan.name + ("" if wan.fallback else " (no fallback)")
+        way = f"mark {wan.mark_text}, table {tables}, rules from {wan.priority} on, device {', '.join(wan.devices)}"
+        print(f"{name}: {way}; networks: {where}")
 
 
 def _print(changes: list[Change]) -> None:

@@ -185,7 +185,7 @@ def routes_of(compiled: Compiled) -> list[dict[str, object]]:
     wans = dict.fromkeys(wan for name, wan in compiled.wans.items() if name in used and not wan.networks)
     return [
         {
-            "name": wan.name, "device": wan.devices[0], "mark": wan.mark, "mask": wan.mask, "table": wan.table,
+            "name": wan.name, "device": wan.devices[0], "mark": wan.mark, "mask": wan.mask, "table": wan.tables[0],
             "priority": wan.priority, "fallback": wan.fallback,
         }
         for wan in wans

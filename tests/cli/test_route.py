@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import fake_uci
 import pytest
+from recipe_pages import recipes
 
 from nfa.cli import main
 
@@ -159,6 +161,46 @@ def test_a_table_that_a_network_has_already_is_used_and_left(router: Router, cap
     text = router.network.read_text()
     assert text.count("option ip4table '250'") == 1
     assert "config rule 'nfa_lte'\n\toption mark '0x4000/0xc000'\n\toption lookup '250'" in text
+
+
+MWAN3 = """
+config interface 'wan'
+	option enabled '1'
+	option family 'ipv4'
+
+config interface 'wan2'
+	option enabled '1'
+	option family 'ipv4'
+
+config interface 'wan2_6'
+	option enabled '{six}'
+	option family 'ipv6'
+"""
+
+
+@pytest.mark.parametrize("six", ["1", "0"])
+def test_the_tables_that_mwan3_keeps_are_used_as_they_are(router: Router, six: str) -> None:
+    """mwan3 takes the routes of its tables from the main one: with ip4table, its second WAN would be gone."""
+    (router.folder / "mwan3").write_text(MWAN3.format(six=six))
+    assert router.nfa("route", "apply") == 0
+    text = router.network.read_text()
+    assert "ip4table '77" not in text
+    assert "config rule 'nfa_wan2'\n\toption mark '0x4000/0xc000'\n\toption lookup '2'\n" in text
+    table = "3" if six == "1" else "7701"
+    assert f"config rule6 'nfa_wan2_6'\n\toption mark '0x4000/0xc000'\n\toption lookup '{table}'\n" in text
+    assert ("option ip6table '7701'" in text) is (six == "0")
+    assert router.nfa("route", "apply") == 0
+    assert router.network.read_text() == text
+
+
+def test_the_network_of_the_recipe_is_what_apply_makes_of_it(router: Router) -> None:
+    """Who writes it by hand has another one than who has it written, and nfa says that something is missing."""
+    recipe = recipes()["Netflix through WAN 2"]
+    kept = [line for line in recipe.network.splitlines() if not re.search("table|sourcefilter", line)]
+    router.network.write_text("\n".join(kept).partition("config rule")[0])
+    (router.folder / "netify-proc-flow-actions").write_text(recipe.uci)
+    assert router.nfa("route", "apply") == 0
+    assert router.network.read_text().split() == recipe.network.split()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from nfa.compiler.config.model import Text
 from nfa.compiler.config.uciconfig import MAX_SIZE
 from nfa.compiler.config.ucitext import UciError, UciSection, parse
 
-PACKAGE = "network"
+PACKAGE, MWAN3 = "network", "mwan3"
 FOLDER, SHARED = "/etc/config", "/var/run/nfa-network"
 """Where the file is on a router; what the service has copied of it for a daemon that is not root: no keys, no passwords."""
 _NAMED_BY_PROTOCOL = {
@@ -31,12 +31,16 @@ _NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,8}|[0-9]{1,10}")
 
 @dataclass(frozen=True)
 class Interface:
-    """A section `interface`. `device`: where its packets leave, "" where the file does not tell."""
+    """A section `interface`. `device`: where its packets leave, "" where the file does not tell.
+
+    `mwan3`: the IP version and the number of the routing table that mwan3 keeps for it; None where it does not.
+    """
 
     name: str
     protocol: str
     device: str
     options: dict[str, str] = field(hash=False)
+    mwan3: tuple[int, int] | None = None
 
 
 @dataclass
@@ -65,15 +69,16 @@ def read(folder: str | None, paths: Paths) -> Networks | None:
     file = paths.look(os.path.join(folder, PACKAGE)) if folder is not None else ""
     if not file or not os.path.lexists(file):
         return None
-    sections = _sections(file)
+    sections = _sections(file, PACKAGE)
     if sections is None and folder == FOLDER:
-        sections = _sections(paths.look(SHARED))
+        sections = _sections(paths.look(SHARED), PACKAGE)
     made = Networks(known=sections is not None)
     sections = sections or []
     plain = [(section, {name: _text(section, name) for name in section.options}) for section in sections]
     raw = {section.name.value: options for section, options in plain if section.type.value == "interface"}
+    tables = _tables_of_mwan3(paths.look(os.path.join(str(folder), MWAN3)))
     for name, options in raw.items():
-        made.interfaces[name] = Interface(name, options.get("proto", ""), _device(name, raw), options)
+        made.interfaces[name] = Interface(name, options.get("proto", ""), _device(name, raw), options, tables.get(name))
     for section, options in plain:
         if section.type.value in ("rule", "rule6"):
             made.rules[section.name.value] = section.type.value, options
@@ -83,10 +88,21 @@ def read(folder: str | None, paths: Paths) -> Networks | None:
     return made
 
 
-def _sections(file: str) -> list[UciSection] | None:
+def _tables_of_mwan3(file: str) -> dict[str, tuple[int, int]]:
+    """By network: IP version and number of the table that mwan3 keeps. It numbers its interfaces in the order of the file."""
+    sections = [section for section in _sections(file, MWAN3) or [] if section.type.value == "interface"]
+    found = {}
+    for number, section in enumerate(sections, 1):
+        options = {name: _text(section, name) for name in section.options}
+        if options.get("enabled", "0") in ("1", "on", "true", "yes", "enabled"):
+            found[section.name.value] = 6 if options.get("family") == "ipv6" else 4, number
+    return found
+
+
+def _sections(file: str, package: str) -> list[UciSection] | None:
     """The sections of a file; None where it cannot be read, or is broken."""
     try:
-        return parse(read_bytes(file, MAX_SIZE).decode(errors="replace"), file, PACKAGE, Reports())
+        return parse(read_bytes(file, MAX_SIZE).decode(errors="replace"), file, package, Reports())
     except (FileError, UciError):
         return None
 

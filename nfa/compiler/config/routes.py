@@ -30,14 +30,15 @@ PRIORITIES = range(700, 890, 10)
 class Wan:
     """Another WAN. `networks`: those of /etc/config/network; none where the daemon sees to the routes itself.
 
-    `devices`: where its packets leave. `priority`: of its first rule, which spares routes that are more than a default.
+    `devices`: where its packets leave. `tables`: of IPv4 and IPv6. `priority`: of its first rule, which spares routes that are
+    more than a default.
     """
 
     name: str
     fallback: bool
     mark: int
     mask: int
-    table: int | str
+    tables: tuple[int | str, int | str]
     priority: int
     devices: tuple[str, ...]
     networks: tuple[Interface, ...] = ()
@@ -82,11 +83,14 @@ def edits(wan: Wan, networks: Networks) -> list[tuple[str, str, str]]:
 
 
 def options_of(one: Interface, wan: Wan) -> list[tuple[str, str]]:
-    """The options of a network by which netifd puts its routes into the WAN's table."""
-    made = [(option, str(wan.table)) for option in ("ip4table", "ip6table")]
-    if one.protocol == "dhcpv6":
-        # Devices have addresses of the other WAN's provider: without this, the route is for this one's only.
-        return [("ip6table", str(wan.table)), ("sourcefilter", "0")]
+    """The options of a network by which netifd puts its routes into the WAN's table. mwan3 has one, and needs those routes."""
+    kept = [other.mwan3[0] for other in wan.networks if other.mwan3 is not None]
+    made = [("ip4table", str(wan.tables[0]))] if 4 not in kept and one.protocol != "dhcpv6" else []
+    if 6 not in kept:
+        made.append(("ip6table", str(wan.tables[1])))
+        if one.protocol == "dhcpv6":
+            # Devices have addresses of the other WAN's provider: without this, the route is for this one's only.
+            made.append(("sourcefilter", "0"))
     return made
 
 
@@ -95,10 +99,10 @@ def rules_of(wan: Wan) -> dict[str, tuple[str, dict[str, str]]]:
     made: dict[str, tuple[str, dict[str, str]]] = {}
     name = "nfa_" + "".join(letter if letter.isalnum() else "_" for letter in wan.name)
     name += "" if wan.fallback else "_only"
-    for kind, end in (("rule", ""), ("rule6", "_6")):
+    for kind, end, table in (("rule", "", wan.tables[0]), ("rule6", "_6", wan.tables[1])):
         rows = [
             ("_near" + end, {"lookup": "main", "suppress_prefixlength": "0"}),
-            (end, {"lookup": str(wan.table)}),
+            (end, {"lookup": str(table)}),
         ]
         if not wan.fallback:
             rows.append(("_end" + end, {"action": "unreachable"}))
@@ -203,7 +207,8 @@ class _Resolver:
             return None
         given = next((str(target.options["route_device"]) for target in group if target.options["route_device"]), "")
         if self.networks is None:
-            return Wan(route, fallback, *pair, next(iter(tables)), PRIORITIES[number], (given or route,))
+            made = next(iter(tables))
+            return Wan(route, fallback, *pair, (made, made), PRIORITIES[number], (given or route,))
         if not self.networks.known:
             message = "/etc/config/network cannot be read, so nobody knows what the route leads to"
             self._refuse(group, "route-unknown", message, "run: service nfa reload (it shares what nfa needs of it)", "route")
@@ -220,8 +225,9 @@ class _Resolver:
             self._refuse(group, "route-unknown", message, "set route_device, such as 'wwan0': see ip link", "route")
             return None
         own = [one.options[name] for one in meant for name in ("ip4table", "ip6table") if one.options.get(name)]
-        table = own[0] if own else next(iter(tables))
-        return Wan(route, fallback, *pair, table, PRIORITIES[number], devices, tuple(meant))
+        kept = dict(reversed([one.mwan3 for one in meant if one.mwan3 is not None]))
+        table: int | str = own[0] if own else next(iter(tables))
+        return Wan(route, fallback, *pair, (kept.get(4, table), kept.get(6, table)), PRIORITIES[number], devices, tuple(meant))
 
     def _refuse(self, group: list[Target], code: str, problem: str, hint: str, option: str) -> None:
         for target in group:

@@ -70,7 +70,7 @@ _EACH = _Piece(
 _WAYS = _Piece("tell the directions of a connection", "nft_ct", _rules(*rules.by_direction(_CHAIN + "_up", _CHAIN + "_up")))
 _DSCP = _Piece("set a DSCP class", "nf_tables", _rules(*rules.set_dscp(46)))
 _MARK = _Piece("set a mark", "nf_tables", _rules(rules.set_mark(1, 1)))
-_WAN = Wan("", True, 1, 1, 1, 1, ("eth0",))
+_WAN = Wan("", True, 1, 1, (1, 1), 1, ("eth0",))
 _ROUTE = _Piece(
     "give a connection to another WAN",
     "nft_ct",

@@ -43,7 +43,7 @@ def test_each_wan_has_a_value_of_one_field(tmp_path: Path) -> None:
     """Two WANs share a mark or a table, and all goes through one of them."""
     wans, reports = resolved(tmp_path, THREE)
     assert marks(wans) == {"a": "0x4000/0xc000", "b": "0x8000/0xc000", "c": "0x4000/0xc000", "d": "0xc000/0xc000"}
-    assert [wans[name].table for name in "abcd"] == [7701, 7702, 7701, 7703]
+    assert [wans[name].tables[0] for name in "abcd"] == [7701, 7702, 7701, 7703]
     assert [wans[name].priority for name in "abcd"] == [700, 710, 700, 720]
     assert wans["a"] is wans["c"]
     assert not reports.errors
@@ -95,7 +95,7 @@ def test_a_route_with_and_one_without_fallback_are_two(tmp_path: Path) -> None:
     """What must not leave elsewhere does, because another target of that WAN may."""
     wans, _ = resolved(tmp_path, {"a": {"route": "eth2"}, "b": {"route": "eth2", "fallback": False}})
     assert marks(wans) == {"a": "0x4000/0xc000", "b": "0x8000/0xc000"}
-    assert wans["a"].table != wans["b"].table
+    assert wans["a"].tables != wans["b"].tables
 
 
 @pytest.mark.parametrize(
