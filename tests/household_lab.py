@@ -85,6 +85,7 @@ class Household:
         self.itself = Host(router, itself=True)
         self._macs: dict[str, str] = {}
         self._rules: list[list[str]] = []
+        self._pinged = 0
         self._labels = folder / "labels" / "etc" / "xtables" / "connlabel.conf"
         self._labels.parent.mkdir(parents=True)
         self._labels.touch()
@@ -215,6 +216,13 @@ class Household:
         tried = [(kind, version) for kind in kinds for version in versions]
         calls = [(kind, version, self.server(server, version), PORTS[kind], seconds) for kind, version in tried]
         return {one for one, works in zip(tried, self.devices[device].do("each", "tries", *calls), strict=True) if works}
+
+    def pings(self, device: str, server: str) -> set[int]:
+        """Over which IP versions a ping is answered."""
+        self._pinged += 1
+        host = self.devices[device]
+        calls = [(version, self.server(server, version), self._pinged) for version in (4, 6)]
+        return {call[0] for call, answered in zip(calls, host.do("each", "pings", *calls), strict=True) if answered}
 
     def entries(self, connections: Iterable[Connection]) -> list[Entry]:
         """Their entries in the router's conntrack table."""

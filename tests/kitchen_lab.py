@@ -1,6 +1,6 @@
 """A household whose router runs what a page of recipes prints, and the flows that netifyd tells of it.
 
-In: recipes, as `recipe_pages` finds them. Out: their policy, active, in UCI or JSON, with their rules loaded as at boot, before
+In: recipes, as `recipe_pages` finds them. Out: their policy, active, in UCI or JSON, with their rules loaded as at boot: before
 the daemon. Records of IPv6 flows have the router's MAC address, as netifyd shows them on the WAN side, so that only the
 device's neighbours can tell whose they are.
 """
@@ -102,14 +102,20 @@ class Kitchen:
                 self.tables = "102", "102"
                 self.home.routes("wan2", *self.tables)
         self.firewall()
-        folder = str(self.lab.folder)
         if self.form == "uci":
-            uci = "\n".join(recipe.uci for recipe in chosen)
-            (self.lab.folder / PACKAGE).write_text(uci.replace("/tmp/nfa-logs", str(self.logs)))
-            self.lab.start(None, options=("-u", folder), clock=self.clock)
+            self.begin("\n".join(recipe.uci for recipe in chosen))
         else:
             policy = json.dumps(merged(chosen)).replace("/tmp/nfa-logs", str(self.logs))
             self.lab.start(policy.replace("Europe/Paris", "UTC"), clock=self.clock)
+
+    def begin(self, uci: str) -> None:
+        """Start the daemon with a configuration in UCI."""
+        self.write(uci)
+        self.lab.start(None, options=("-u", str(self.lab.folder)), clock=self.clock)
+
+    def write(self, uci: str) -> None:
+        """Let this be the configuration in UCI from the next reload on."""
+        (self.lab.folder / PACKAGE).write_text(uci.replace("/tmp/nfa-logs", str(self.logs)))
 
     def firewall(self) -> None:
         """What the firewall does when it starts: its own rules, then the script of the page."""
@@ -120,7 +126,7 @@ class Kitchen:
 
     def tell(self, kind: Record, *connections: Connection, **fields: Any) -> dict[str, Any]:
         """Have netifyd report these connections as such flows, and wait until that has its effects."""
-        self._neighbours(connections)
+        self.neighbours([connection for connection in connections if self._name(connection) in self._known])
         return self.lab.feed(*[self._record(kind, connection, fields) for connection in connections])
 
     def _record(self, kind: Record, connection: Connection, fields: Record) -> Record:
@@ -134,9 +140,9 @@ class Kitchen:
     def _name(self, connection: Connection) -> str:
         return next((name for name, host in self.home.devices.items() if host is connection.device), "")
 
-    def _neighbours(self, connections: Iterable[Connection]) -> None:
+    def neighbours(self, connections: Iterable[Connection]) -> None:
         """Wait until the daemon knows whose the addresses are: the kernel tells it when the device first speaks."""
-        wanted = {connection.local for connection in connections if self._name(connection) in self._known}
+        wanted = {connection.local for connection in connections}
 
         def there() -> bool:
             answer = self.lab.daemon.ask("devices")["devices"]
@@ -148,6 +154,7 @@ class Kitchen:
     def stop(self) -> None:
         """End the daemon as the system does, and see that it leaves nothing behind; then what was to be seen afterwards."""
         assert self.lab.daemon.stop() == 0
+        assert not self.lab.daemon.said(": error: "), self.lab.daemon.log
         left = self.lab.namespace.run("nft", "list", "ruleset")
         assert not re.search(r"chain (?:nfa_|t_|c[0-9a-f]{4} )|map ", left), left
         assert not [name for name, made in self.lab.namespace.nft_sets().items() if made.keys], "off is off"
@@ -199,8 +206,8 @@ def stopped(connections: Iterable[Connection]) -> bool:
     return not alive(connections, 0.4)
 
 
-FLOOD = 400
-"""Full packets: twice what a limit of 2 Mbit/s lets through while they are sent."""
+FLOOD = 600
+"""Full packets: many more than a limit of 2 Mbit/s lets through at once, a second's worth, and while they are sent."""
 
 
 def flooded(connection: Connection) -> int:

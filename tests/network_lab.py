@@ -26,8 +26,9 @@ GATES = {4: ("192.168.1.1", "203.0.113.1"), 6: ("fd00:1::1", "2001:db8:9::1")}
 
 # What runs on a host: it does what a line of standard input says, and answers each with a line.
 _AGENT = r"""
-import json, os, socket, struct, sys, threading
+import json, os, signal, socket, struct, sys, threading
 
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with its standard input
 patience = float(sys.argv[1])
 kinds = {"tcp": (socket.SOCK_STREAM, 6), "udp": (socket.SOCK_DGRAM, 17), "udplite": (socket.SOCK_DGRAM, 136)}
 families = {4: socket.AF_INET, 6: socket.AF_INET6}

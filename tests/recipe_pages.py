@@ -79,6 +79,25 @@ def script() -> str:
     return found[1]
 
 
+def first_policy(text: str) -> str:
+    """The configuration that ships after the lines of `uci set` with which a text begins, as `uci` writes it."""
+    made = (ROOT / "files" / "etc" / "config" / PACKAGE).read_text(encoding="utf-8")
+    steps = re.findall(rf"^#? *uci set {PACKAGE}\.(\w+)\.(\w+)='(.*)'$", text, re.MULTILINE)
+    steps = steps[steps.index(("main", "enabled", "1")) :]
+    assert len(steps) == 4
+    for section, option, value in steps:
+        made = uci_set(made, section, option, value)
+    return made
+
+
+def uci_set(text: str, section: str, option: str, value: str) -> str:
+    """What `uci set` makes of a configuration that has the option."""
+    before = rf"(?m)(^config \w+ '{section}'\n(?:\t.*\n)*?\t)(?:option|list) {option} '.*'"
+    made, done = re.subn(before, rf"\1option {option} '{value}'", text)
+    assert done == 1, (section, option)
+    return made
+
+
 def merged(chosen: Iterable[Recipe]) -> dict[str, Any]:
     """One JSON file of what several recipes print."""
     found: dict[str, Any] = {}

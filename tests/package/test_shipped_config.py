@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from recipe_pages import first_policy
 
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.compile import Compiled, compile_policy
@@ -37,19 +38,6 @@ def test_as_shipped_nothing_happens(tmp_path: Path) -> None:
     assert made.policy.actions and not any(action.enabled for action in made.policy.actions)
     assert not made.slots
     assert re.search(r"^config nfa 'main'\n\toption enabled '0'$", SHIPPED, re.MULTILINE)
-
-
-def first_policy(text: str) -> str:
-    """The shipped configuration after the lines of `uci set` that a text has, as `uci` writes it."""
-    made = SHIPPED
-    steps = re.findall(rf"^#? *uci set {NAME}\.(\w+)\.(\w+)='(.*)'$", text, re.MULTILINE)
-    steps = steps[steps.index(("main", "enabled", "1")) :]
-    assert len(steps) == 4
-    for section, option, value in steps:
-        before = rf"(?m)(^config \w+ '{section}'\n(?:\t.*\n)*?\t)(?:option|list) {option} '.*'"
-        made, done = re.subn(before, rf"\1option {option} '{value}'", made)
-        assert done == 1, (section, option)
-    return made
 
 
 @pytest.mark.parametrize("page", [f"files/etc/config/{NAME}", "docs/openwrt.md", "README.md"])
