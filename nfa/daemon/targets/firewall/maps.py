@@ -17,6 +17,9 @@ if MYPY:
 class MapSlot(Slot):
     """One map. Elements in `live` are those that flows want; `in_effect` says which of them the kernel has."""
 
+    pace = 0.02
+    """While it lacks elements, what is blocked passes."""
+
     def __init__(
         self,
         number: int,
