@@ -217,11 +217,11 @@ class Household:
         calls = [(kind, version, self.server(server, version), PORTS[kind], seconds) for kind, version in tried]
         return {one for one, works in zip(tried, self.devices[device].do("each", "tries", *calls), strict=True) if works}
 
-    def pings(self, device: str, server: str) -> set[int]:
+    def pings(self, device: str, server: str, seconds: float = 5) -> set[int]:
         """Over which IP versions a ping is answered."""
         self._pinged += 1
         host = self.devices[device]
-        calls = [(version, self.server(server, version), self._pinged) for version in (4, 6)]
+        calls = [(version, self.server(server, version), self._pinged, seconds) for version in (4, 6)]
         return {call[0] for call, answered in zip(calls, host.do("each", "pings", *calls), strict=True) if answered}
 
     def entries(self, connections: Iterable[Connection]) -> list[Entry]:

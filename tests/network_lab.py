@@ -127,16 +127,16 @@ def raw(protocol, address, packet):
 
 def flood(index, count, size):
     # So many datagrams, as fast as the other end takes them: how many are echoed?
-    own, found = opened[index], 0
+    own, found, patient = opened[index], 0, 0.3
     for sent in range(1, count + 1):
         try:
             own.send(bytes(size))
-            own.settimeout(0.01 if sent < count else 0.2)
+            own.settimeout(patient if sent < count else 0.3)
             while found < sent and sent % 10 == 0:
                 own.recv(100)
                 found += 1
         except OSError:
-            pass  # nothing more for now, or a packet was dropped on its way out
+            patient = 0.005  # packets are lost: on the way, or here already
     return found
 
 def each(name, *calls):

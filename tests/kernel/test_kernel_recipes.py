@@ -102,7 +102,7 @@ def console(kitchen: Kitchen) -> None:
     kitchen.clock.set("20:00:00")
     eventually(lambda: stopped(games), what="eight o'clock")
     assert not home.reaches("console", "video", 0.3), "what is new neither, from its first packet"
-    assert not home.pings("console", "video")
+    assert not home.pings("console", "video", 0.3)
     lively(*visitor)
     kitchen.clock.set("07:00:00")
     eventually(lambda: len(alive(games)) == 4, what="the morning")
