@@ -131,8 +131,8 @@ class Daemon(Loop):
         """Lists that are made in slices: (generator, reply)."""
         self._connected = False
         self._adoption: Adopter | None = None
-        self.rerouter: Rerouter | None = None
-        """Who sees to the routes of other WANs; None where no policy has had any."""
+        self.routes: Rerouter | None = None
+        """The same as `rerouter`."""
         for step in (self.tell_matches, self.go_on, self.loader.begin):
             dispatcher.step(step)
         self.log_level(settings.get("log_level", "") or "notice")
@@ -193,8 +193,8 @@ class Daemon(Loop):
         guard(self.end)
         guard(self._hand_over)
         guard(self.children.close)
-        if self.rerouter is not None:
-            guard(self.rerouter.close)
+        if self.routes is not None:
+            guard(self.routes.close)
         guard(self.lookups.close)
         guard(self.registry.finish, self.now())
         guard(self.healing.close)
@@ -260,12 +260,12 @@ class Daemon(Loop):
 
     def use_routes(self, wans: "list[dict[str, Any]]") -> None:
         """See to the rules and routes of these WANs, as the active policy has them."""
-        if self.rerouter is None and wans:
+        if self.routes is None and wans:
             from .rerouting import Rerouter
 
-            self.rerouter = Rerouter(self.dispatcher, self.log.say, self.loader.report)
-        if self.rerouter is not None:
-            self.rerouter.use(wans)
+            self.rerouter = self.routes = Rerouter(self.dispatcher, self.log.say, self.loader.report)
+        if self.routes is not None:
+            self.routes.use(wans)
 
     def device_of(self, flow: "dict[str, Any]") -> str:
         """Return the names of the devices at the local end of a flow, "" when none has one."""

@@ -8,6 +8,7 @@ import select
 
 from .base import json
 from .base.dispatcher import NEVER
+from .base.findings import finding
 from .base.portable import monotonic
 from .netlink import route
 from .processes.child import Children, Job
@@ -18,6 +19,7 @@ if MYPY:
     from typing import Any
 
     from .base.dispatcher import Dispatcher
+    from .base.findings import Finding
 
     Wans = list[dict[str, Any]]
 
@@ -75,6 +77,16 @@ class Rerouter:
         elif not wans:
             self._stop_listening()
         self._soon(0.0)
+
+    def findings(self) -> "list[Finding]":
+        """Return which WANs are down, for status."""
+        found = []
+        for wan in self._wans:
+            if wan["name"] in self.up and not self.up[wan["name"]]:
+                what = "take the usual way" if wan["fallback"] else "have no way"
+                message = "route " + wan["name"] + " is down: connections that are to go there " + what
+                found.append(finding("warning", "route-down", message))
+        return found
 
     def close(self) -> None:
         """The daemon ends: take the rules and routes back."""

@@ -174,9 +174,11 @@ def test_the_other_wan_goes_down_comes_back_and_changes_its_address(lab: Lab, ro
     router.takes(SECOND)
     router.net.down()
     seconds = [router.takes(FIRST)]
+    lab.daemon.until(lambda status: "route-down" in [one["code"] for one in status["findings"]], "status tells")
     meanwhile = {one: router.connect(*one) for one in ALL}
     router.net.up(SECOND)
     seconds.append(router.takes(SECOND))
+    lab.daemon.until(lambda status: "route-down" not in [one["code"] for one in status["findings"]], "status tells")
     for (kind, version), connection in meanwhile.items():
         assert router.talks(connection), f"{kind} {version} goes on"
         assert router.way(kind, version, connection[1]) == FIRST[version]
