@@ -94,7 +94,9 @@ def act(folder: Path) -> None:
         print(f"    {paint(f'{name:<11}', 'info')} {action['criteria']:<44} -> {', '.join(action['targets'])}")
     for name, target in rules["targets"].items():
         print(f"    {paint(f'{name:<11}', 'info')} {', '.join(f'{key}: {value}' for key, value in target.items())}")
-    own = folder / "packets"  # the second act's daemon would go on with what this one knows
+    # A folder of its own: else the second act's daemon would go on with the flows that this one knows. Names are short, because
+    # with its folder that of a socket may have 107 bytes.
+    own = folder / "1"
     own.mkdir()
     with private_namespace() as router, network(router, own, {}) as net:
         packets(own, router, net)
@@ -103,9 +105,9 @@ def act(folder: Path) -> None:
 def packets(folder: Path, router: Namespace, net: Network) -> None:
     """The steps in which something happens to packets."""
     router.nft(FIREWALL)
-    config, control = folder / "block.json", str(folder / "control.sock")
+    config, control = folder / "block.json", str(folder / "c.sock")
     config.write_text(POLICY.read_text())
-    netifyd = Netifyd(folder / "netifyd.sock")
+    netifyd = Netifyd(folder / "n.sock")
     netifyd.open()
 
     headline(2, "A tablet, a router and a server: three namespaces, real packets")
