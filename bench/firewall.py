@@ -12,11 +12,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import memory
+import mixes
 from kernel_lab import Namespace
 from live import Daemon, serve, until
 from network_lab import AWAY, HOME, Network
@@ -31,7 +33,10 @@ FW4 = """
 table inet fw4
 flush table inet fw4
 table inet fw4 {
-  chain forward { type filter hook forward priority filter; policy drop; ct state established,related accept; iifname "lan" accept; }
+  chain forward { type filter hook forward priority filter; policy drop
+    ct state established,related accept
+    iifname "lan" accept
+  }
   chain srcnat { type nat hook postrouting priority srcnat; oifname "wan" masquerade; }
 }
 """
@@ -138,7 +143,10 @@ def _flow(local_port: int) -> bytes:
 
 
 def latency(folder: Path, count: int, rate: int) -> dict[str, float]:
-    """Have so many connections blocked, `rate` in a second. Returns milliseconds from the record to the first packet stopped."""
+    """Have so many connections blocked, `rate` in a second.
+
+    Returns milliseconds from the record to the first packet that is stopped, and how many were `lost`: never stopped.
+    """
     frames = [_flow(FIRST + number) for number in range(count)]
     path = folder / "frames"
     path.write_bytes(b"".join([len(one).to_bytes(4, sys.byteorder) + one for one in frames]))
@@ -211,7 +219,6 @@ def _damage(router: Namespace, commands: str) -> float:
 def _arrivals(server: subprocess.Popen[str], quiet: float = 0.25) -> list[float]:
     """Return when packets arrived, until none has for a while."""
     assert server.stdout
-    found: list[float] = []
     deadline = time.perf_counter() + quiet
     text = b""
     while time.perf_counter() < deadline:
@@ -222,8 +229,7 @@ def _arrivals(server: subprocess.Popen[str], quiet: float = 0.25) -> list[float]
             continue
         text += data
         deadline = time.perf_counter() + quiet
-    found = [float(line) for line in text.split()]
-    return found
+    return [float(line) for line in text.split()]
 
 
 def turns(folder: Path, actions: int, held: int) -> dict[str, float]:
@@ -254,15 +260,44 @@ def turns(folder: Path, actions: int, held: int) -> dict[str, float]:
         until(lambda: daemon.elements() < held, "the reload")
         found["reload"] = _longest(daemon)
         call(daemon.control, "pause", {"name": "all", "seconds": 60}, 30)
-        time.sleep(1)
+        until(lambda: not daemon.elements(), "the pause", nap=0.2)
         found["pause"] = _longest(daemon)
         call(daemon.control, "resume", {"name": "all"}, 30)
-        time.sleep(1)
+        until(lambda: daemon.elements() >= held - held // (actions - 1) - 1, "the end of the pause", nap=0.2)
         found["resume"] = _longest(daemon)
-        until(lambda: not daemon.elements(), "the edge")
+        until(lambda: not daemon.elements(), "the edge", nap=0.2)
         found["end"] = time.time() - edge
         found["edge"] = _longest(daemon)
     return found
+
+
+def at_rest(folder: Path, count: int) -> int:
+    """Return the bytes of a daemon with so many actions, all with firewall targets of eight kinds."""
+    whole = mixes.policy(folder, count)
+    kinds: tuple[dict[str, str], ...] = (
+        {"verdict": "drop"}, {"verdict": "reject", "scope": "server"}, {"verdict": "drop", "scope": "device"},
+        {"set_dscp": "EF"}, {"set_dscp": "CS1"}, {"limit": "2mbit"}, {"set_mark": "0x100/0xf00"}, {"limit_up": "1mbit"},
+    )  # fmt: skip
+    names = [name for name in whole["targets"] if not name.startswith("log")]
+    whole["targets"] |= {name: {"target_type": "firewall", **kind} for name, kind in zip(names, kinds, strict=True)}
+    del whole["target_defaults"]
+    path = folder / f"firewall-{count}.json"
+    path.write_text(json.dumps(whole))
+    (folder / "address-groups.json").write_text(json.dumps(mixes.groups()))
+    with Daemon(folder, path) as daemon:
+        found = daemon.status()
+        if len(found["actions"]) + found["actions_left_out"] != count:
+            raise RuntimeError(f"not the policy that was meant: {found['policy']}")
+        return daemon.memory()
+
+
+def connections(folder: Path, count: int) -> dict[str, float]:
+    """Return what so many held connections, one a flow, add to the daemon (see `memory.elements`)."""
+    whole = _policy(2)
+    whole["actions"]["a0"]["criteria"] = "protocol == 'bittorrent';"
+    path = folder / "connections.json"
+    path.write_text(json.dumps(whole))
+    return memory.elements(folder, path, count)
 
 
 def _longest(daemon: Daemon) -> float:

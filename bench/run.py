@@ -27,12 +27,14 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests"), str(HERE.parent / 
 
 import compiler  # noqa: E402
 import evaluation  # noqa: E402
+import firewall  # noqa: E402
 import healing  # noqa: E402
 import latency  # noqa: E402
 import marks  # noqa: E402
 import memory  # noqa: E402
 import micro  # noqa: E402
 import mixes  # noqa: E402
+import packets  # noqa: E402
 import pure  # noqa: E402
 import reloads  # noqa: E402
 import report  # noqa: E402
@@ -110,6 +112,19 @@ class Bench:
 
     def edge(self) -> dict[str, Any]:
         return healing.edge(self.folder, *((2000, 200, 3) if self.quick else (50000, 5000, 45)))
+
+    def firewall(self) -> dict[str, Any]:
+        quick = self.quick
+        found: dict[str, Any] = {"latency": firewall.latency(self.folder, 2000 if quick else 10000, 1000)}
+        found["healing"] = firewall.healing(self.folder, 11 if quick else 66, 1000)
+        found["rest"] = {str(count): firewall.at_rest(self.folder, count) for count in (100, 1000)}
+        found["connections"] = firewall.connections(self.folder, 10000 if quick else 50000)
+        if not quick:
+            found["turns"] = firewall.turns(self.folder, 1000, 10000)
+        return found
+
+    def packets(self) -> dict[str, Any]:
+        return packets.measure(self.folder, *((5000, 8) if self.quick else (50000, 60)))
 
     def micropython(self) -> dict[str, Any]:
         if not micro.interpreter():
