@@ -171,11 +171,11 @@ DAMAGE = (
 """What others do: reload the firewall, empty everything, delete a part. The last of quick succession counts, too."""
 
 
-def healing(folder: Path, rounds: int, held: int) -> dict[str, float]:
+def healing(folder: Path, rounds: int, times: int, held: int) -> dict[str, float]:
     """Damage the table so often while a client sends, with so many connections held.
 
     Returns milliseconds for which packets of a blocked connection passed, from the first to the last: the median and the worst
-    of `rounds`; and after 60 of the same without a pause, from the end of the last (`quick`, the worst of all kinds).
+    of `rounds`; and after so many `times` the same without a pause, from the end of the last (`quick`, the worst of all kinds).
     """
     with _routed(folder / "healed", _policy(100)) as (net, daemon, connection):
         server = _start(net.away.namespace, _SERVER, PORT)
@@ -189,13 +189,13 @@ def healing(folder: Path, rounds: int, held: int) -> dict[str, float]:
         for number in range(rounds):
             _arrivals(server)
             _damage(net.router, DAMAGE[number % len(DAMAGE)].replace("ELEMENT", element))
-            times = _arrivals(server)
-            took.append((times[-1] - times[0]) * 1000 if times else 0.0)
+            passed = _arrivals(server)
+            took.append((passed[-1] - passed[0]) * 1000 if passed else 0.0)
         for commands in DAMAGE[1:5]:
-            for _ in range(60):
+            for _ in range(times):
                 ended = _damage(net.router, commands)
-            times = _arrivals(server)
-            quick.append(max(0.0, times[-1] - ended) * 1000 if times else 0.0)
+            passed = _arrivals(server)
+            quick.append(max(0.0, passed[-1] - ended) * 1000 if passed else 0.0)
         for process in (sender, server):
             process.kill()
             process.communicate()

@@ -116,7 +116,7 @@ class Bench:
     def firewall(self) -> dict[str, Any]:
         quick = self.quick
         found: dict[str, Any] = {"latency": firewall.latency(self.folder, 2000 if quick else 10000, 1000)}
-        found["healing"] = firewall.healing(self.folder, 11 if quick else 66, 1000)
+        found["healing"] = firewall.healing(self.folder, *((11, 20) if quick else (66, 60)), 1000)
         found["rest"] = {str(count): firewall.at_rest(self.folder, count) for count in (100, 1000)}
         found["connections"] = firewall.connections(self.folder, 10000 if quick else 50000)
         if not quick:
@@ -124,7 +124,7 @@ class Bench:
         return found
 
     def packets(self) -> dict[str, Any]:
-        return packets.measure(self.folder, *((5000, 8) if self.quick else (50000, 60)))
+        return packets.measure(self.folder, *((5000, 3, (0, 1, 1000)) if self.quick else (50000, 60)))
 
     def micropython(self) -> dict[str, Any]:
         if not micro.interpreter():

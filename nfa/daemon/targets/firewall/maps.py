@@ -73,15 +73,15 @@ class MapSlot(Slot):
     def _come(self, key: bytes) -> None:
         """An element is about to come."""
         element, end = key[:-END], key[-END:]
-        ends = self._ends(element)
-        if element in self._before:
-            before = self._before[element][0]
-        else:
-            before = self._shared.get(element) or (ends[0] if ends else b"")
-        self._before[element] = before, end
         self._room -= 1
         if self._room < 0:
             self._count_places()
+        if element in self._before:
+            before = self._before[element][0]
+        else:
+            ends = self._ends(element)
+            before = self._shared.get(element) or (ends[0] if ends else b"")
+        self._before[element] = before, end
         place = hash(element) & self._mask
         if self._places[place] < 2:
             self._places[place] += 1
@@ -97,8 +97,9 @@ class MapSlot(Slot):
             place = hash(key[:-END]) & mask
             if places[place] < 2:
                 places[place] += 1
-        for element in self._before:  # what changes now is looked at closely
-            places[hash(element) & mask] = 2
+        for element, (_, end) in self._before.items():
+            if element + end not in self.live:
+                places[hash(element) & mask] = 2  # another may be there
         self._places = places
 
     def _ends(self, element: bytes) -> list[bytes]:
@@ -128,8 +129,11 @@ class MapSlot(Slot):
 
     def _settle(self, element: bytes, end: bytes) -> bytes:
         """Return the end that an element is to have now; b"" for none. `end`: the one with which it came or went."""
-        if self._places[hash(element) & self._mask] < 2:
-            ends = [end] if element + end in self.live else []  # none but this has been there
+        place = hash(element) & self._mask
+        if self._places[place] < 2:
+            # None but this has been there.
+            ends = [end] if element + end in self.live else []
+            self._places[place] = len(ends)
         else:
             ends = self._ends(element)
         if len(ends) > 1:
