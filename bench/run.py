@@ -3,7 +3,7 @@
 Machines differ, and one machine differs from hour to hour: so what matters is a ratio to something measured in the same run,
 or a size. Out: a table, bench/results/latest.json and bench.svg beside it, and a line in bench/history.jsonl.
 
-    --quick       under a minute, less exact
+    --quick       a minute and a half, less exact
     --readme      only: write README's table and docs/bench.svg from bench/results/latest.json
     --profile     only: where the daemon spends its time on the replayed stream (cProfile), to bench/results/profile.txt
 """
@@ -45,7 +45,7 @@ import workload  # noqa: E402
 from private_network import Unavailable, environment, prefix  # noqa: E402
 
 _QUICKLY = [[100, "json", "repeated"], [100, "json", "distinct"], [100, "orjson", "repeated"], [1000, "json", "repeated"]]
-"""What of the throughput is measured in under a minute."""
+"""What of the throughput is measured then."""
 
 
 class Bench:
