@@ -271,6 +271,33 @@ def turns(folder: Path, actions: int, held: int) -> dict[str, float]:
     return found
 
 
+def alone(folder: Path, sizes: tuple[int, ...]) -> dict[str, float]:
+    """Return milliseconds of CPU for a record that comes alone, by how many connections are held before it.
+
+    For each transaction with an element that leads to a chain, the kernel walks all elements of its map (6.18: nft_setelem_validate).
+    """
+    found: dict[str, float] = {}
+    with _routed(folder / "alone", _policy(100)) as (_, daemon, connection):
+        sent = 0
+
+        def send(count: int) -> None:
+            nonlocal sent
+            for number in range(sent, sent + count):
+                ends: dict[str, Any] = {"local": f"192.168.{2 + number // 250}.{number % 250}", "local_port": 1024 + number}
+                connection.sendall(frame(flow("QUIC", "netify.youtube", other="203.0.113.10", ip_protocol=17, **ends)))
+            sent += count
+
+        for size in sizes:
+            send(size - sent)
+            until(lambda: daemon.elements() >= sent, "connections held", nap=0.05)
+            before = daemon.cpu()
+            for _ in range(100):
+                send(1)
+                time.sleep(0.005)
+            found[str(size)] = (daemon.cpu() - before) * 10
+    return found
+
+
 def at_rest(folder: Path, count: int) -> int:
     """Return the bytes of a daemon with so many actions, all with firewall targets of eight kinds."""
     whole = mixes.policy(folder, count)

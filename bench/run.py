@@ -119,6 +119,7 @@ class Bench:
         found["healing"] = firewall.healing(self.folder, *((11, 20) if quick else (66, 60)), 1000)
         found["rest"] = {str(count): firewall.at_rest(self.folder, count) for count in (100, 1000)}
         found["connections"] = firewall.connections(self.folder, 10000 if quick else 50000)
+        found["alone"] = firewall.alone(self.folder, (1000, 10000) if quick else (1000, 10000, 50000))
         if not quick:
             found["turns"] = firewall.turns(self.folder, 1000, 10000)
         return found

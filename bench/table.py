@@ -208,6 +208,10 @@ def firewall(found: Figures) -> list[Row]:
     ]  # fmt: skip
     for count, limit in (("100", 13.5), ("1000", 15.5)):
         rows.append(most(f"resident with {int(count):,} actions, firewall targets: MB", found["rest"][count] / 1e6, limit))
+    for count, took in found["alone"].items():
+        rows.append(
+            Row(f"a record that comes alone, {int(count):,} connections held before: ms of CPU", f"{took:.2f}", readme=True)
+        )
     if "turns" in found:
         turns = found["turns"]
         held_by = f"{turns['actions']:,} actions and {turns['held']:,} connections held"

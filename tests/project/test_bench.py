@@ -48,6 +48,7 @@ FIGURES: dict[str, Any] = {
     "firewall": {
         "latency": {"p50": 0.3, "p99": 6.0, "p99.9": 9.0, "lost": 0}, "healing": {"median": 9.0, "worst": 20.0, "quick": 20.0},
         "rest": {"100": 12.7e6, "1000": 14.6e6}, "connections": {"elements": 50053, "per_element": 228.2},
+        "alone": {"1000": 0.2, "50000": 5.4},
         "turns": {"actions": 1000, "held": 10000, "before": 15.0, "reload": 20.0, "pause": 33.0, "edge": 41.0},
     },
     "packets": {
