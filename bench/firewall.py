@@ -274,7 +274,8 @@ def turns(folder: Path, actions: int, held: int) -> dict[str, float]:
 def alone(folder: Path, sizes: tuple[int, ...]) -> dict[str, float]:
     """Return milliseconds of CPU for a record that comes alone, by how many connections are held before it.
 
-    For each transaction with an element that leads to a chain, the kernel walks all elements of its map (6.18: nft_setelem_validate).
+    For each transaction that adds an element that leads to a chain, the kernel walks all elements of its map (6.18,
+    nft_setelem_validate).
     """
     found: dict[str, float] = {}
     with _routed(folder / "alone", _policy(100)) as (_, daemon, connection):
