@@ -115,7 +115,7 @@ class Bench:
 
     def firewall(self) -> dict[str, Any]:
         quick = self.quick
-        found: dict[str, Any] = {"latency": firewall.latency(self.folder, 2000 if quick else 10000, 1000)}
+        found: dict[str, Any] = {"latency": firewall.latency(self.folder, 2000 if quick else 5000, 1000)}
         found["healing"] = firewall.healing(self.folder, *((11, 20) if quick else (66, 60)), 1000)
         found["rest"] = {str(count): firewall.at_rest(self.folder, count) for count in (100, 1000)}
         found["connections"] = firewall.connections(self.folder, 10000 if quick else 50000)
