@@ -201,7 +201,7 @@ def firewall(found: Figures) -> list[Row]:
         most("connections that were not stopped", latency["lost"], 0, ".0f", readme=False),
         Row("packets pass after others delete a part of the table: ms, median", f"{healing['median']:.1f}"),
         most("packets pass after others delete a part of the table: ms, worst", healing["worst"], 100),
-        most("the same after the last of 60 times in quick succession: ms, worst", healing["quick"], 100),
+        most("the same after the last of many times in quick succession: ms, worst", healing["quick"], 100),
         # Of few, most would be what the next growth of a table takes.
         Row("a held connection: bytes", f"{held['per_element']:.0f}", "at most 250",
             held["per_element"] <= 250 if held["elements"] >= 50000 else None, True),
