@@ -22,7 +22,7 @@ help:
 	@echo 'make test         run the tests; make test ARGS="-k replay -x" passes options to pytest'
 	@echo 'make mutants      see whether the tests notice changed code, some minutes a module; make mutants MODULES="hours framing"'
 	@echo 'make lint         ruff and mypy'
-	@echo 'make bench        measure everything, some minutes; bench-quick: less exactly, under a minute'
+	@echo 'make bench        measure everything, some minutes; bench-quick: less exactly, a minute and a half'
 	@echo 'make ipk          build dist/*.ipk, nfa and its LuCI page, for opkg, without the SDK (docs/openwrt.md)'
 	@echo 'make sizes        what the package and all that it needs take of flash; fails above 6.5 MB'
 	@echo 'make pot          the texts of the LuCI page, for translators: feeds/luci-app-nfa/po/templates/nfa.pot'

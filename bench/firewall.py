@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import memory
+import mixes
 from kernel_lab import Namespace
 from live import Daemon, serve, until
 from network_lab import AWAY, HOME, Network
@@ -31,7 +33,10 @@ FW4 = """
 table inet fw4
 flush table inet fw4
 table inet fw4 {
-  chain forward { type filter hook forward priority filter; policy drop; ct state established,related accept; iifname "lan" accept; }
+  chain forward { type filter hook forward priority filter; policy drop
+    ct state established,related accept
+    iifname "lan" accept
+  }
   chain srcnat { type nat hook postrouting priority srcnat; oifname "wan" masquerade; }
 }
 """
@@ -138,7 +143,10 @@ def _flow(local_port: int) -> bytes:
 
 
 def latency(folder: Path, count: int, rate: int) -> dict[str, float]:
-    """Have so many connections blocked, `rate` in a second. Returns milliseconds from the record to the first packet stopped."""
+    """Have so many connections blocked, `rate` in a second.
+
+    Returns milliseconds from the record to the first packet that is stopped, and how many were `lost`: never stopped.
+    """
     frames = [_flow(FIRST + number) for number in range(count)]
     path = folder / "frames"
     path.write_bytes(b"".join([len(one).to_bytes(4, sys.byteorder) + one for one in frames]))
@@ -163,11 +171,11 @@ DAMAGE = (
 """What others do: reload the firewall, empty everything, delete a part. The last of quick succession counts, too."""
 
 
-def healing(folder: Path, rounds: int, held: int) -> dict[str, float]:
+def healing(folder: Path, rounds: int, times: int, held: int) -> dict[str, float]:
     """Damage the table so often while a client sends, with so many connections held.
 
     Returns milliseconds for which packets of a blocked connection passed, from the first to the last: the median and the worst
-    of `rounds`; and after 60 of the same without a pause, from the end of the last (`quick`, the worst of all kinds).
+    of `rounds`; and after so many `times` the same without a pause, from the end of the last (`quick`, the worst of all kinds).
     """
     with _routed(folder / "healed", _policy(100)) as (net, daemon, connection):
         server = _start(net.away.namespace, _SERVER, PORT)
@@ -181,13 +189,13 @@ def healing(folder: Path, rounds: int, held: int) -> dict[str, float]:
         for number in range(rounds):
             _arrivals(server)
             _damage(net.router, DAMAGE[number % len(DAMAGE)].replace("ELEMENT", element))
-            times = _arrivals(server)
-            took.append((times[-1] - times[0]) * 1000 if times else 0.0)
+            passed = _arrivals(server)
+            took.append((passed[-1] - passed[0]) * 1000 if passed else 0.0)
         for commands in DAMAGE[1:5]:
-            for _ in range(60):
+            for _ in range(times):
                 ended = _damage(net.router, commands)
-            times = _arrivals(server)
-            quick.append(max(0.0, times[-1] - ended) * 1000 if times else 0.0)
+            passed = _arrivals(server)
+            quick.append(max(0.0, passed[-1] - ended) * 1000 if passed else 0.0)
         for process in (sender, server):
             process.kill()
             process.communicate()
@@ -211,7 +219,6 @@ def _damage(router: Namespace, commands: str) -> float:
 def _arrivals(server: subprocess.Popen[str], quiet: float = 0.25) -> list[float]:
     """Return when packets arrived, until none has for a while."""
     assert server.stdout
-    found: list[float] = []
     deadline = time.perf_counter() + quiet
     text = b""
     while time.perf_counter() < deadline:
@@ -222,8 +229,7 @@ def _arrivals(server: subprocess.Popen[str], quiet: float = 0.25) -> list[float]
             continue
         text += data
         deadline = time.perf_counter() + quiet
-    found = [float(line) for line in text.split()]
-    return found
+    return [float(line) for line in text.split()]
 
 
 def turns(folder: Path, actions: int, held: int) -> dict[str, float]:
@@ -254,15 +260,72 @@ def turns(folder: Path, actions: int, held: int) -> dict[str, float]:
         until(lambda: daemon.elements() < held, "the reload")
         found["reload"] = _longest(daemon)
         call(daemon.control, "pause", {"name": "all", "seconds": 60}, 30)
-        time.sleep(1)
+        until(lambda: not daemon.elements(), "the pause", nap=0.2)
         found["pause"] = _longest(daemon)
         call(daemon.control, "resume", {"name": "all"}, 30)
-        time.sleep(1)
+        until(lambda: daemon.elements() >= held - held // (actions - 1) - 1, "the end of the pause", nap=0.2)
         found["resume"] = _longest(daemon)
-        until(lambda: not daemon.elements(), "the edge")
+        until(lambda: not daemon.elements(), "the edge", nap=0.2)
         found["end"] = time.time() - edge
         found["edge"] = _longest(daemon)
     return found
+
+
+def alone(folder: Path, sizes: tuple[int, ...]) -> dict[str, float]:
+    """Return milliseconds of CPU for a record that comes alone, by how many connections are held before it.
+
+    For each transaction that adds an element that leads to a chain, the kernel walks all elements of its map (6.18,
+    nft_setelem_validate).
+    """
+    found: dict[str, float] = {}
+    with _routed(folder / "alone", _policy(100)) as (_, daemon, connection):
+        sent = 0
+
+        def send(count: int) -> None:
+            nonlocal sent
+            for number in range(sent, sent + count):
+                ends: dict[str, Any] = {"local": f"192.168.{2 + number // 250}.{number % 250}", "local_port": 1024 + number}
+                connection.sendall(frame(flow("QUIC", "netify.youtube", other="203.0.113.10", ip_protocol=17, **ends)))
+            sent += count
+
+        for size in sizes:
+            send(size - sent)
+            until(lambda: daemon.elements() >= sent, "connections held", nap=0.05)
+            before = daemon.cpu()
+            for _ in range(100):
+                send(1)
+                time.sleep(0.005)
+            found[str(size)] = (daemon.cpu() - before) * 10
+    return found
+
+
+def at_rest(folder: Path, count: int) -> int:
+    """Return the bytes of a daemon with so many actions, all with firewall targets of eight kinds."""
+    whole = mixes.policy(folder, count)
+    kinds: tuple[dict[str, str], ...] = (
+        {"verdict": "drop"}, {"verdict": "reject", "scope": "server"}, {"verdict": "drop", "scope": "device"},
+        {"set_dscp": "EF"}, {"set_dscp": "CS1"}, {"limit": "2mbit"}, {"set_mark": "0x100/0xf00"}, {"limit_up": "1mbit"},
+    )  # fmt: skip
+    names = [name for name in whole["targets"] if not name.startswith("log")]
+    whole["targets"] |= {name: {"target_type": "firewall", **kind} for name, kind in zip(names, kinds, strict=True)}
+    del whole["target_defaults"]
+    path = folder / f"firewall-{count}.json"
+    path.write_text(json.dumps(whole))
+    (folder / "address-groups.json").write_text(json.dumps(mixes.groups()))
+    with Daemon(folder, path) as daemon:
+        found = daemon.status()
+        if len(found["actions"]) + found["actions_left_out"] != count:
+            raise RuntimeError(f"not the policy that was meant: {found['policy']}")
+        return daemon.memory()
+
+
+def connections(folder: Path, count: int) -> dict[str, float]:
+    """Return what so many held connections, one a flow, add to the daemon (see `memory.elements`)."""
+    whole = _policy(2)
+    whole["actions"]["a0"]["criteria"] = "protocol == 'bittorrent';"
+    path = folder / "connections.json"
+    path.write_text(json.dumps(whole))
+    return memory.elements(folder, path, count)
 
 
 def _longest(daemon: Daemon) -> float:

@@ -88,8 +88,10 @@ address, first, ports, size = sys.argv[1], *map(int, sys.argv[2:])
 send = ctypes.CDLL(None).sendmmsg
 data = ctypes.create_string_buffer(b"x" * size, size)
 part = Part(ctypes.addressof(data), size)
-names = [ctypes.create_string_buffer(struct.pack("=H", 2) + struct.pack(">H", first + n) + socket.inet_aton(address) + bytes(8), 16)
-         for n in range(ports)]
+names = []
+for number in range(first, first + ports):
+    name = struct.pack("=H", socket.AF_INET) + struct.pack(">H", number) + socket.inet_aton(address) + bytes(8)
+    names.append(ctypes.create_string_buffer(name, len(name)))
 messages = (Message * 64)()
 for index, message in enumerate(messages):
     message.name, message.name_length = ctypes.addressof(names[index % ports]), 16

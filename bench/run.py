@@ -3,7 +3,7 @@
 Machines differ, and one machine differs from hour to hour: so what matters is a ratio to something measured in the same run,
 or a size. Out: a table, bench/results/latest.json and bench.svg beside it, and a line in bench/history.jsonl.
 
-    --quick       under a minute, less exact
+    --quick       a minute and a half, less exact
     --readme      only: write README's table and docs/bench.svg from bench/results/latest.json
     --profile     only: where the daemon spends its time on the replayed stream (cProfile), to bench/results/profile.txt
 """
@@ -27,12 +27,14 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests"), str(HERE.parent / 
 
 import compiler  # noqa: E402
 import evaluation  # noqa: E402
+import firewall  # noqa: E402
 import healing  # noqa: E402
 import latency  # noqa: E402
 import marks  # noqa: E402
 import memory  # noqa: E402
 import micro  # noqa: E402
 import mixes  # noqa: E402
+import packets  # noqa: E402
 import pure  # noqa: E402
 import reloads  # noqa: E402
 import report  # noqa: E402
@@ -43,7 +45,7 @@ import workload  # noqa: E402
 from private_network import Unavailable, environment, prefix  # noqa: E402
 
 _QUICKLY = [[100, "json", "repeated"], [100, "json", "distinct"], [100, "orjson", "repeated"], [1000, "json", "repeated"]]
-"""What of the throughput is measured in under a minute."""
+"""What of the throughput is measured then."""
 
 
 class Bench:
@@ -110,6 +112,20 @@ class Bench:
 
     def edge(self) -> dict[str, Any]:
         return healing.edge(self.folder, *((2000, 200, 3) if self.quick else (50000, 5000, 45)))
+
+    def firewall(self) -> dict[str, Any]:
+        quick = self.quick
+        found: dict[str, Any] = {"latency": firewall.latency(self.folder, 2000 if quick else 5000, 1000)}
+        found["healing"] = firewall.healing(self.folder, *((11, 20) if quick else (66, 60)), 1000)
+        found["rest"] = {str(count): firewall.at_rest(self.folder, count) for count in (100, 1000)}
+        found["connections"] = firewall.connections(self.folder, 10000 if quick else 50000)
+        found["alone"] = firewall.alone(self.folder, (1000, 10000) if quick else (1000, 10000, 50000))
+        if not quick:
+            found["turns"] = firewall.turns(self.folder, 1000, 10000)
+        return found
+
+    def packets(self) -> dict[str, Any]:
+        return packets.measure(self.folder, *((5000, 3, (0, 1, 1000)) if self.quick else (50000, 60)))
 
     def micropython(self) -> dict[str, Any]:
         if not micro.interpreter():

@@ -191,6 +191,59 @@ def edge(found: Figures) -> list[Row]:
     ]
 
 
+def firewall(found: Figures) -> list[Row]:
+    """Rows of the measures of `firewall`."""
+    latency, healing, held = found["latency"], found["healing"], found["connections"]
+    times = ", ".join(f"{latency[part]:.2f}" for part in ("p50", "p99", "p99.9"))
+    rows = [
+        Row("from a record to the first packet stopped, at 1,000 records a second: ms, median, 99 %, 99.9 %", times,
+            "99 %: at most 5", latency["p99"] <= 5, True),
+        most("connections that were not stopped", latency["lost"], 0, ".0f", readme=False),
+        Row("packets pass after others delete a part of the table: ms, median", f"{healing['median']:.1f}"),
+        most("packets pass after others delete a part of the table: ms, worst", healing["worst"], 100),
+        most("the same after the last of many times in quick succession: ms, worst", healing["quick"], 100),
+        # Of few, most would be what the next growth of a table takes.
+        Row("a held connection: bytes", f"{held['per_element']:.0f}", "at most 250",
+            held["per_element"] <= 250 if held["elements"] >= 50000 else None, True),
+    ]  # fmt: skip
+    for count, limit in (("100", 13.5), ("1000", 15.5)):
+        rows.append(most(f"resident with {int(count):,} actions, firewall targets: MB", found["rest"][count] / 1e6, limit))
+    for count, took in found["alone"].items():
+        rows.append(
+            Row(f"a record that comes alone, {int(count):,} connections held before: ms of CPU", f"{took:.2f}", readme=True)
+        )
+    if "turns" in found:
+        turns = found["turns"]
+        held_by = f"{turns['actions']:,} actions and {turns['held']:,} connections held"
+        rows.append(Row(f"the longest turn of the loop with {held_by}: ms", f"{turns['before']:.1f}"))
+        for key, words in (
+            ("reload", "a reload that disables one"),
+            ("pause", "a pause of all"),
+            ("edge", "an edge that ends all"),
+        ):
+            rows.append(most(f"the same after {words}: ms", turns[key], 50))
+    return rows
+
+
+def packets(found: Figures) -> list[Row]:
+    """Rows of `packets.measure`, by actions."""
+    rows = []
+    for name, words in (("others", "not held"), ("held", "held, with a DSCP to set")):
+        figures = found[name]
+        for count, figure in figures.items():
+            what = f"{int(count):,} firewall action{'s' if count != '1' else ''}" if int(count) else "no nfa"
+            speed = f"{figure['speed']:,.0f}"
+            rows.append(Row(f"packets a second of CPU through a router, {what}, of a connection that is {words}", speed))
+        what = f"{found['connections']:,} connections held, packets of one that is {words}"
+        rows.append(least(f"1,000 firewall actions over one, {what}", figures["1000"]["of_one"], 0.95, ".2f", " times"))
+        name = f"1,000 firewall actions over no nfa, {what}"
+        if words == "not held":
+            rows.append(least(name, figures["1000"]["of_none"], 0.9, ".2f", " times"))
+        else:
+            rows.append(Row(name, f"{figures['1000']['of_none']:.2f} times", readme=True))
+    return rows
+
+
 def micropython(found: Figures) -> list[Row]:
     """Rows of `micro.end_to_end`."""
     return [
@@ -203,7 +256,8 @@ def micropython(found: Figures) -> list[Row]:
 
 SECTIONS: dict[str, Callable[[Figures], list[Row]]] = {
     "decoding": decoding, "throughput": throughput, "latency": latency, "sets": sets, "marks": marks, "reloads": reloads,
-    "memory": memory, "healing": healing, "edge": edge, "micropython": micropython, "evaluation": evaluation,
+    "memory": memory, "healing": healing, "edge": edge, "firewall": firewall, "packets": packets,
+    "micropython": micropython, "evaluation": evaluation,
 }  # fmt: skip
 
 

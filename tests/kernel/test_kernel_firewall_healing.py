@@ -146,3 +146,27 @@ def status_is_good(lab: Lab) -> bool:
     """Nothing is in trouble, and nothing was refused."""
     targets: list[dict[str, Any]] = list(lab.daemon.status()["targets"].values())
     return all(target["errors"] == 0 and not target.get("trouble") for target in targets)
+
+
+def test_many_actions_begin_and_end_together(lab: Lab) -> None:
+    """With hundreds of actions a pause would stop some of them only, or leave chains behind that nobody wants."""
+    count = 600
+    actions = {f"a{number}": {"criteria": f"other_port == {2000 + number};", "targets": ["stop"]} for number in range(count)}
+    config = {"version": 1, "targets": {"stop": {"target_type": "firewall", "verdict": "drop"}}, "actions": actions}
+    lab.start(config)
+
+    def jumps() -> int:
+        return len(re.findall(r"jump t_stop\b", str(lab.namespace.attempt("nft", "list", "table", "inet", "nfa").stdout)))
+
+    lab.feed(*[flow("QUIC", local_port=3000 + number, other_port=2000 + number, ip_protocol=17) for number in range(count)])
+    eventually(lambda: jumps() == count, what="a chain for each action")
+    for _ in range(2):
+        lab.daemon.ask("pause", name="all", seconds=3600)
+        eventually(lambda: jumps() == 0, what="nothing is stopped")
+        lab.daemon.ask("resume", name="all")
+        eventually(lambda: jumps() == count, what="everything is stopped again")
+    lab.namespace.run("nft", "delete", "table", "inet", "nfa")
+    eventually(lambda: jumps() == count, what="all chains are back")
+    assert status_is_good(lab)
+    assert lab.daemon.stop() == 0
+    assert "table inet nfa" not in lab.namespace.run("nft", "list", "ruleset")

@@ -45,6 +45,17 @@ FIGURES: dict[str, Any] = {
         "elements": {"first": 500, "elements": 50100, "added": 9e6, "per_element": 180.0},
         "compiler": 25.1e6, "growth": {"from": 100000, "records": 1000000, "grown": 0},
     },
+    "firewall": {
+        "latency": {"p50": 0.3, "p99": 6.0, "p99.9": 9.0, "lost": 0}, "healing": {"median": 9.0, "worst": 20.0, "quick": 20.0},
+        "rest": {"100": 12.7e6, "1000": 14.6e6}, "connections": {"elements": 50053, "per_element": 228.2},
+        "alone": {"1000": 0.2, "50000": 5.4},
+        "turns": {"actions": 1000, "held": 10000, "before": 15.0, "reload": 20.0, "pause": 33.0, "edge": 41.0},
+    },
+    "packets": {
+        "connections": 50000,
+        "others": {count: {"speed": 5e5, "of_none": 0.89, "of_one": 1.0} for count in ("0", "1", "1000")},
+        "held": {count: {"speed": 5e5, "of_none": 0.85, "of_one": 1.0} for count in ("0", "1", "1000")},
+    },
 }  # fmt: skip
 ENTRY: dict[str, Any] = {
     "date": "2026-11-21T12:00:00Z", "commit": "abc1234", "quick": False, "figures": FIGURES,
@@ -121,6 +132,8 @@ def test_what_misses_is_marked() -> None:
     missed = rows["resident with 100 actions, UCI, JSON and ubus: MB"]
     assert missed.holds is False and "MISSED" in table.text(missed) and "(missed)" in table.markdown(FIGURES)
     assert "no ubusd" in next(name for name in rows if "1,000 actions" in name)
+    missed = [row for name in ("firewall", "packets") for row in table.SECTIONS[name](FIGURES[name]) if row.holds is False]
+    assert [row.value for row in missed] == ["0.30, 6.00, 9.00", "0.89 times"]
 
 
 def test_the_picture_is_whole_and_says_what_it_shows() -> None:

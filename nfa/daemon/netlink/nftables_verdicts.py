@@ -59,13 +59,16 @@ class Verdicts(nftables.Elements):
     def restore(self, sequence: int, keys: list[bytes], left: list[int]) -> bytes:
         """Return a NEW message for packed elements that have `left` seconds each, not those of a new one."""
         expand, rest = self._expand, self._rest
-        _, after = self._full
+        before, after = self._full
+        timed = ATTRIBUTE.pack(self.element + nftables.EXPIRATION, NFTA_LIST_ELEM | NLA_F_NESTED) + self._body
+        # Thousands end in the same second.
+        sides: dict[int, tuple[bytes, bytes]] = {0: (before, rest)}
         chunks = []
         for key, seconds in zip(keys, left):
-            body = self._body + expand(key[:-END]) + after + key[-END:].hex().encode() + rest
-            if seconds:
-                body += attribute(NFTA_SET_ELEM_EXPIRATION, struct.pack(">Q", seconds * 1000))
-            chunks.append(ATTRIBUTE.pack(len(body) + 4, NFTA_LIST_ELEM | NLA_F_NESTED) + body)
+            if seconds not in sides:
+                sides[seconds] = timed, rest + attribute(NFTA_SET_ELEM_EXPIRATION, struct.pack(">Q", seconds * 1000))
+            start, end = sides[seconds]
+            chunks.append(start + expand(key[:-END]) + after + key[-END:].hex().encode() + end)
         return self._message(NEW, sequence, b"".join(chunks))
 
     def ask(self, sequence: int, element: bytes) -> bytes:
