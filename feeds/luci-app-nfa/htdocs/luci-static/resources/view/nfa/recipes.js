@@ -20,6 +20,20 @@
 const CONFIG = api.CONFIG;
 let count = 0;
 
+/* Devices that hosts are, and those that the configuration has names for, also several of them in a group. */
+function devices() {
+	const named = [ 'group', 'device' ].flatMap(type => uci.sections(CONFIG, type).filter(section => usable('devices', `@${section['.name']}`)).map(section => ({
+		value: `@${section['.name']}`, label: section.title || section['.name'],
+		note: type === 'group' ? L.toArray(section.device ?? section.devices).join(', ') : [ ...L.toArray(section.mac), ...L.toArray(section.ip) ].slice(0, 2).join(', ')
+	})));
+	return checked.choices().devices.then(found => [ ...named, ...found ]);
+}
+
+/* Whether an answer can be written down. */
+function usable(kind, value) {
+	return criteria.usable(kind, value) || (kind === 'devices' && value.startsWith('@') && criteria.usable('networks', value));
+}
+
 /* A text to copy, with a button that does it. */
 function copyable(text) {
 	const area = E('pre', { 'class': 'nfa-copy', 'tabindex': 0 }, [ text ]);
@@ -96,15 +110,20 @@ return view.extend(configured.view(_('Recipes'), {
 			}), name ]));
 			field = E('div', { 'class': 'nfa-days', 'role': 'group', 'id': id, 'aria-label': question.title }, [ ...boxes ]);
 		}
+		else if (question.kind === 'flag') {
+			field = E('input', {
+				'type': 'checkbox', 'id': id, 'checked': question.preset === '1' ? '' : null, 'change': event => answer(event.currentTarget.checked ? '1' : '0')
+			});
+		}
 		else {
 			const widget = new picker.Picker(this.answers[question.name], {
 				label: question.title, normal: text => criteria.normal(question.kind, text), whole: text => criteria.is_whole(question.kind, text),
-				check: value => criteria.usable(question.kind, value) ? '' : _('another name or address'), changed: () => answer(widget.getValue())
+				check: value => usable(question.kind, value) ? '' : _('another name or address'), changed: () => answer(widget.getValue())
 			});
 			field = widget.render();
 			this.pickers[question.name] = widget;
 			widget.input.id = id;
-			checked.choices()[question.kind].then(found => widget.setChoices(found)).catch(() => {});
+			(question.kind === 'devices' ? devices() : checked.choices()[question.kind]).then(found => widget.setChoices(found)).catch(() => {});
 		}
 		this.problems[question.name] = E('div', { 'role': 'alert' });
 		return E('div', { 'class': 'cbi-value', 'data-question': question.name }, [
@@ -117,7 +136,7 @@ return view.extend(configured.view(_('Recipes'), {
 	wrong() {
 		const found = cookbook.problems(this.recipe, this.answers, this.taken());
 		for (const { name, kind } of this.recipe.questions)
-			if (criteria.KINDS.includes(kind) && this.answers[name].some(value => !criteria.usable(kind, value)))
+			if (criteria.KINDS.includes(kind) && this.answers[name].some(value => !usable(kind, value)))
 				found[name] = _('One of these cannot be used.');
 			else if (this.pickers[name]?.rest)
 				found[name] = _('What you typed here is not added yet.');
