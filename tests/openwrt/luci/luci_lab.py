@@ -231,7 +231,8 @@ class Router:
         self._home.stdout.readline()
         self._network(_HOME.replace("$HOME_PID", str(self._home.pid)))
         own = [f"ip addr add {address}/24 dev eth0" for address in addresses]
-        self._network("\n".join(["ip link set lo up; ip link set eth0 up", *own, "ip route add default via 192.168.1.1"]), self._home.pid)
+        script = ["ip link set lo up", "ip link set eth0 up", *own, "ip route add default via 192.168.1.1"]
+        self._network("\n".join(script), self._home.pid)
 
     def _inside(self, pid: int = 0) -> list[str]:
         """What runs a program of this machine on the router's network, or that of a process in it."""

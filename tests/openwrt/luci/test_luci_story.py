@@ -100,8 +100,7 @@ def packets(person: Person, policy: str) -> str:
 
 
 def test_no_youtube_for_the_tablet_after_nine(router: Router, sit_down: Callable[..., Person], tmp_path: Path) -> None:
-    """A policy that is made of choices is in force after Save & Apply, and stops the packets of what it is about, and of nothing
-    else; no page asked for a rule of nft."""
+    """A policy made of choices is in force after Save & Apply, and stops the packets of what it is about, and no others."""
     router.home(TABLET, "192.168.1.21")
     person = sit_down(router)
     person.open("policies")
@@ -144,7 +143,9 @@ def test_no_youtube_for_the_tablet_after_nine(router: Router, sit_down: Callable
     with replayed(tmp_path, router.netifyd.uri, *flows):
         eventually(lambda: hits(person, "no_youtube") == 1, what="the counter of hits rises")
         assert [router.connect(record) for record in flows] == ["lost", "lost", "refused"]
-        eventually(lambda: re.match(r"1 connection held\s+1 packet stopped", packets(person, "no_youtube")), what="the packet is shown")
+        eventually(
+            lambda: re.match(r"1 connection held\s+1 packet stopped", packets(person, "no_youtube")), what="the packet is shown"
+        )
         person.shoot("packets_stopped")
         person.open("sets")
         row = person.row("203.0.113.10")

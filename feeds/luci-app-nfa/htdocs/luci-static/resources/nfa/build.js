@@ -178,7 +178,8 @@ function add(section, field, more) {
 	// What another type of target needs stays where it is, until the type is changed and saved.
 	for (const condition of only ?? field.only ?? [])
 		option.depends(condition);
-	if (field.rule || check)
+	// What cannot be changed here cannot be mended here.
+	if ((field.rule || check) && !field.readonly)
 		option.validate = (section_id, value) => {
 			const wrong = field.rule ? expected(field, value) : true;
 			return wrong === true && check ? check(section_id, value) : wrong;
