@@ -17,7 +17,7 @@ from kernel_lab import Namespace, environment
 from policies import compiled, config_of
 
 # Takes messages in hexadecimal, one a line, and sends them as one transaction; prints the errors.
-_SEND = r"""
+SEND = r"""
 import socket, struct, sys
 messages = [bytes.fromhex(line) for line in sys.stdin.read().split()]
 link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
@@ -154,7 +154,7 @@ class Table:
     def send(self, messages: Sequence[bytes]) -> None:
         """Send messages as one transaction; all have to be taken."""
         text = "\n".join(message.hex() for message in messages)
-        assert self.router.run(sys.executable, "-c", _SEND, text=text).strip() == "[]"
+        assert self.router.run(sys.executable, "-c", SEND, text=text).strip() == "[]"
 
     def hold(self, names: Sequence[str], key: str, *, family: int = 4, way: str = "ports", began: bool = True) -> str:
         """Make the chain for a combination of targets, and an element that leads there. Returns the chain's name.

@@ -88,6 +88,17 @@ def ping(version, address, number):
     raw.settimeout(patience)
     echo_(raw, version, address, number)
 
+def reaches(version, address, port, seconds, source=0):
+    made = socket.socket(families[version], socket.SOCK_STREAM)
+    made.settimeout(seconds)
+    with made:
+        try:
+            made.bind(("", source))
+            made.connect((address, port))
+            return True
+        except OSError:
+            return False
+
 def echo_(raw, version, address, number):
     raw.connect((address, 0))
     kind = 8 if version == 4 else 128
@@ -127,7 +138,8 @@ def each(name, *calls):
     return answers
 
 jobs = {
-    "serve": serve, "open": open_, "talk": talk, "tries": tries, "ping": ping, "pings": pings, "raw": raw, "each": each
+    "serve": serve, "open": open_, "talk": talk, "tries": tries, "ping": ping, "pings": pings, "raw": raw, "each": each,
+    "reaches": reaches
 }
 for line in sys.stdin:
     name, *arguments = json.loads(line)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from client_lab import ALL, FILM, MAIL, Client, client_of
 from kernel_lab import Lab, Namespace
+from lab_clock import Clock
 from network_lab import AWAY, HOME
 from samples import flow
 from waiting import eventually
@@ -236,6 +237,7 @@ def test_status_and_elements_tell_what_happened_to_packets(lab: Lab, client: Cli
     targets, actions = status["targets"], status["actions"]
     assert targets["stop"]["elements"] == 2 == targets["stop"]["traffic"]["held"] and targets["first"]["traffic"]["held"] == 1
     assert {name: action["traffic"]["held"] for name, action in actions.items()} == {"films": 1, "chat": 1, "games": 1}
+    assert [targets[name]["added"] for name in ("stop", "first")] == [2, 2], "a mark counts, too"
     assert targets["stop"]["traffic"]["packets"] == sum(actions[name]["traffic"]["packets"] for name in ("films", "games")) >= 2
     assert targets["stop"]["traffic"]["bytes"] == 29 * targets["stop"]["traffic"]["packets"]
     assert targets["first"]["traffic"]["packets"] >= 2, "both directions"
@@ -249,7 +251,49 @@ def test_status_and_elements_tell_what_happened_to_packets(lab: Lab, client: Cli
     client.passes(True, ("udp", 4, "a"))
     client.passes(False, ("udp", 4, "c"))
     again = lab.daemon.status()["targets"]["stop"]["traffic"]
+    assert lab.daemon.status()["targets"]["stop"]["withdrawn"] == 1
     assert again["held"] == 1 and again["packets"] > targets["stop"]["traffic"]["packets"], "it goes on counting"
     assert "stop" in nfa(lab, "status")
     assert lab.daemon.ask("flush", target="stop")["withdrawn"] == 1
     client.passes(True, ("udp", 4, "c"))
+
+
+def test_a_daemon_that_was_killed_leaves_nothing_that_the_next_one_does_not_know(lab: Lab, client: Client) -> None:
+    """Chains of an earlier life would pile up, and an element could lead to the chain of another combination."""
+    targets = {
+        "stop": {"target_type": "firewall", "verdict": "drop"},
+        "first": {"target_type": "firewall", "set_dscp": "EF"},
+    }
+    actions = {
+        "films": {"criteria": "app == 'youtube';", "targets": ["stop"]},
+        "chat": {"criteria": "app == 'facebook';", "targets": ["first"]},
+    }
+    lab.start(config(targets, **actions))
+    for name in "ab":
+        client.connect("udp", 4, name)
+    lab.feed(client.record("udp", 4, "a"), client.record("udp", 4, "b", "netify.facebook"))
+    client.passes(False, ("udp", 4, "a"))
+    lab.daemon.kill()
+    client.passes(False, ("udp", 4, "a"))
+    lab.start(config(targets, **actions))
+    eventually(lambda: "chain c0" not in listed(lab), what="what the killed one left is gone")
+    lab.feed(client.record("udp", 4, "b", "netify.facebook"), client.record("udp", 4, "a"))
+    client.passes(False, ("udp", 4, "a"))
+    client.passes(True, ("udp", 4, "b"))
+
+
+def test_bedtime_begins_and_ends_for_running_connections(lab: Lab, client: Client) -> None:
+    """The film that is on goes on after nine; or what was stopped stays stopped in the morning."""
+    clock = Clock(lab.folder, "20:59:59")
+    night = {"time_start": "21:00", "time_end": "06:30"}
+    made = config(films={"criteria": "app == 'youtube';", "targets": ["stop"], "time_of_day": night})
+    lab.start(made | {"timezone": "UTC0"}, clock=clock)
+    films = [("udp", 4, "a"), ("udp", 6, "a"), ("tcp", 4, "a")]
+    for one in films:
+        client.connect(*one)
+    lab.feed(*[client.record(*one) for one in films])
+    client.passes(True, *films)
+    clock.set("21:00:00")
+    client.passes(False, *films)
+    clock.set("06:30:00")
+    client.passes(True, *films[:2])

@@ -86,6 +86,7 @@ ROWS: dict[str, list[str]] = {
         "daemon.targets.sets.usage:SLICE", "daemon.targets.sets.usage:PACE s",
     ],
     "sets without a rule in status": ["daemon.targets.sets.usage:MAX_TOLD"],
+    "connections in a map of firewall targets, devices with a limit of their own": ["compiler.provision.firewall:SIZE"],
     "rounds to find the refused elements of a set": ["daemon.targets.sets.writer:_MAX_ROUNDS"],
     "control socket": [
         "daemon.bus.control:MAX_CLIENTS", "daemon.bus.control:MAX_REQUEST MiB", "daemon.bus.control:MAX_ANSWER MiB",

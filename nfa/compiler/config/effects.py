@@ -6,7 +6,6 @@ In and out as in convert.py.
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from typing import Any
 
 from nfa.compiler.base.report import did_you_mean
@@ -64,7 +63,8 @@ def _rate(value: Value, context: Context) -> int:
         per_second = "tc means bytes by bps, others bits: write mbit or mbyte"
         hint = per_second if unit.endswith("ps") else did_you_mean(unit, _UNITS)
         raise expected(what, value, hint)
-    size = int(Decimal(match[1]) * _UNITS[unit] / 8)
+    whole, _, part = match[1].partition(".")
+    size: int = int(whole + part) * _UNITS[unit] // (8 * 10 ** len(part))  # exactly: a number with a point is not always
     if not MIN_RATE <= size <= MAX_RATE:
         raise expected("a rate from 8kbit to 1000gbit", value)
     return size

@@ -260,15 +260,20 @@ class _Chains:
         return made
 
     def look_up(self, hook: str, maps: Sequence[_Map]) -> None:
-        """Make the base chains of a hook, and the rules that look packets up."""
+        """Make the base chains of a hook, and the rules that look packets up.
+
+        All packets that are forwarded pass here, so each meets as few rules as can be: a TCP packet of IPv4 the two look-ups of
+        its connection and two rules more. No guard stands before the maps with ports: a key has the protocol, and what has no
+        ports is not in them.
+        """
         start = "nfa_forward" if hook == "forward" else "nfa_router"
-        ports = "nfa_ports" if hook == "forward" else "nfa_router_ports"
-        wide = [rule for one in maps if one.scope == "device" for rule in _rules_of(one)]
-        with_ports = [rule for one in maps if one.way == "ports" for rule in _rules_of(one)]
-        plain = [rule for one in maps if one.way == "plain" for rule in _rules_of(one)]
-        self.rules[start] = wide + (rules.with_ports(ports) if with_ports else []) + plain
-        if with_ports:
-            self.rules[ports] = with_ports
+        chains = {4: start, 6: start + "_ipv6"}
+        for family, name in chains.items():
+            own = [one for one in maps if one.family == family]
+            plain = [rule for one in own if one.way == "plain" for rule in _rules_of(one)]
+            made = [rule for one in own if one.way != "plain" for rule in _rules_of(one)]
+            self.rules[name] = made + (rules.done_with_ports() if plain else []) + plain
+        self.rules[start].insert(0, rules.go_to_for(6, chains[6]))
         for name, number in HOOKS[hook]:
             self.bases[name] = number
             if hook == "router":

@@ -12,6 +12,7 @@ from .wire import (
     NLM_F_ACK,
     NLM_F_APPEND,
     NLM_F_CREATE,
+    NLM_F_DUMP,
     NLM_F_REQUEST,
     attribute,
     attributes,
@@ -26,6 +27,8 @@ DEL_TABLE = 0xA02
 """NFT_MSG_DELTABLE"""
 NEW_CHAIN = 0xA03
 """NFT_MSG_NEWCHAIN"""
+GET_CHAIN = 0xA04
+"""NFT_MSG_GETCHAIN"""
 DEL_CHAIN = 0xA05
 """NFT_MSG_DELCHAIN"""
 NEW_RULE = 0xA06
@@ -79,6 +82,19 @@ def in_use(payload: bytes) -> int:
 def delete_table(family: int, table: str) -> bytes:
     """Return DELTABLE: with all that is in it, whoever made it."""
     return message(DEL_TABLE, NLM_F_REQUEST, 0, nfgen(family) + string(NFTA_TABLE_NAME, table))
+
+
+def ask_chains(sequence: int, family: int, table: str) -> bytes:
+    """Return GETCHAIN for all chains: the kernel does not ask of which table."""
+    return message(GET_CHAIN, NLM_F_REQUEST | NLM_F_DUMP, sequence, nfgen(family) + string(NFTA_CHAIN_TABLE, table))
+
+
+def read_chain(payload: bytes, family: int, table: str) -> str:
+    """Return the name of a chain, from an answer to `ask_chains`; "" for one of another table."""
+    found = dict(attributes(payload[4:]))
+    if payload[0] != family or found.get(NFTA_CHAIN_TABLE, b"").rstrip(b"\0") != table.encode():
+        return ""
+    return str(found.get(NFTA_CHAIN_NAME, b"").rstrip(b"\0"), "utf-8", "replace")
 
 
 def new_chain(family: int, table: str, name: str) -> bytes:

@@ -13,7 +13,7 @@ if MYPY:
     from .firewall.firewall import Tally as Tally
     from .firewall.maps import MapSlot
     from .sets.writer import Sets
-    from .types import Key, Say
+    from .types import Key, Say, Tell
 
 NEVER = 1e18
 
@@ -21,16 +21,17 @@ NEVER = 1e18
 class OwnTable:
     """`firewall`: what keeps the table; None where no policy has had a firewall target."""
 
-    def __init__(self, sets: "Sets", say: "Say") -> None:
+    def __init__(self, sets: "Sets", say: "Say", tell: "Tell") -> None:
         self.firewall: Firewall | None = None
         self._sets = sets
-        self._say = say
+        self._say, self._tell = say, tell
 
     def make(self, networks: "Networks | None") -> "Firewall":
         """Return what keeps the table."""
         from .firewall.firewall import Firewall
 
-        return self.firewall or Firewall(self._sets, self._say, networks.forbids_local if networks is not None else None)
+        forbids = networks.forbids_local if networks is not None else None
+        return self.firewall or Firewall(self._sets, self._say, self._tell, forbids)
 
     def adopt(self, firewall: "Firewall | None", frame: "dict[str, Any] | None", maps: "list[tuple[MapSlot, Key]]") -> None:
         """Use what a new policy needs."""

@@ -146,7 +146,7 @@ class Prepared:
         from .firewall.maps import MapSlot
 
         firewall = self._firewall()
-        return MapSlot(number, data, firewall.counters, firewall.combinations, firewall.union)
+        return MapSlot(number, data, firewall.counters, firewall.combinations, firewall.union, firewall.count)
 
     def _connection_slot(self, number: int, data: "Data", counters: Counters) -> "ConnectionSlot":
         """Return a new slot of connections."""

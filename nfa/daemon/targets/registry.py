@@ -67,7 +67,7 @@ class Registry:
         self.sets = sets
         self.connections: Connections | None = None
         """What writes marks and labels, and cuts; None where no policy has had a target for that."""
-        self.table = OwnTable(sets, say)
+        self.table = OwnTable(sets, say, tell)
         self._write, self._say, self._tell = write, say, tell
         self.make_hub = make_hub
         self.make_tables = make_tables

@@ -46,10 +46,11 @@ def _before() -> str:
 BEFORE = _before()
 TEXTS: dict[str, rules.Rule] = _look_ups()
 TEXTS |= {
-    f"meta l4proto {name} goto other": rule
-    for name, rule in zip(("tcp", "udp", "udplite", "sctp", "dccp"), rules.with_ports("other"), strict=True)
+    f"meta l4proto {name} return": rule
+    for name, rule in zip(("tcp", "udp", "udplite", "sctp", "dccp"), rules.done_with_ports(), strict=True)
 }
 TEXTS["goto other"] = rules.go_to("other")
+TEXTS["meta nfproto ipv6 goto other"] = rules.go_to_for(6, "other")
 TEXTS |= dict(
     zip(
         ("ct direction original goto other", "ct direction reply goto other"), rules.by_direction("other", "other"), strict=True
@@ -61,8 +62,8 @@ for _name, _code in (("ef", 46), ("cs1", 8), ("af41", 34), ("cs0", 0), ("63", 63
     TEXTS |= dict(zip((f"ip dscp set {_name}", f"ip6 dscp set {_name}"), rules.set_dscp(_code), strict=True))
 for _value, _mask in ((0x10, 0xF0), (0x12345678, 0xFFFFFFFF), (0, 0x80000000)):
     TEXTS[f"meta mark set meta mark & {~_mask & 0xFFFFFFFF:#x} | {_value:#x}"] = rules.set_mark(_value, _mask)
-for _rate, _burst in ((250_000, 32768), (1000, 32768), (125_000_000, 15_625_000)):
-    _text = f"limit rate over {_rate} bytes/second burst {_burst} bytes"
+for _rate in (250_000, 1000, 125_000_000):
+    _text = f"limit rate over {_rate} bytes/second burst 16384 bytes"
     TEXTS[f"{_text} drop"] = rules.limit(_rate)
     for _family, _layer in _LAYERS.items():
         for _way, _addresses in (("saddr", rules.SOURCE), ("daddr", rules.DESTINATION)):

@@ -1,6 +1,7 @@
 """The table of firewall targets in the kernel: as it is listed, when it is sent again, and when it goes.
 
-frames/*.json are targets, frames/*.nft beside each what `nft list table inet nfa` (1.0.6) shows. A file more is a test more.
+frames/*.json are targets, frames/*.nft beside each what `nft list table inet nfa` (1.0.6) shows, written by
+`write_frames.py`. A file more is a test more.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class Ward:
         self.slot, self.kernel, self.sets = self.bench.slot, self.bench.kernel, self.bench.sets
         self.moment = 100.0
         say = lambda *words: self.bench.said.append(words)  # noqa: E731
-        self.registry = SimpleNamespace(by_number={0: self.slot}, table=OwnTable(self.sets, say))
+        self.registry = SimpleNamespace(by_number={0: self.slot}, table=OwnTable(self.sets, say, say))
         self.healing = Healing(self.registry, self.sets, say, None, lambda: self.moment)
         assert self.sets.provide(self.slot, self.now, True)
         self.bench.want(self.now, *range(count))

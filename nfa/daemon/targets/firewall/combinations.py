@@ -52,6 +52,11 @@ def chain_of(suffix: bytes) -> str:
     return "c" + suffix.hex()
 
 
+def is_chain(name: str) -> bool:
+    """Return whether a chain has a name as combinations have."""
+    return len(name) == 5 and name[0] == "c" and not name[1:].strip("0123456789abcdef")
+
+
 class Combinations:
     """All combinations that flows hold, or that were of use lately."""
 

@@ -15,7 +15,7 @@ from ...netlink.socket import MAX_SEND, describe
 from ..counters import Counters
 from ..sets.errors import NO_PART, code_of
 from ..trouble import Trouble
-from .combinations import Combination, Combinations
+from .combinations import Combination, Combinations, is_chain
 from .maps import MapSlot
 from .target import Combined, FirewallTarget
 
@@ -25,7 +25,7 @@ if MYPY:
     from typing import Any
 
     from ..sets.writer import Sets
-    from ..types import Key, Say
+    from ..types import Key, Say, Tell
 
     Data = dict[str, Any]
     Tally = tuple[dict[str, list[int]], dict[str, list[int]]]
@@ -34,6 +34,8 @@ FAMILY, TABLE = 1, "nfa"
 """The table: NFPROTO_INET, and its name."""
 NAME = "firewall"
 """What the maps' counters are called, and their trouble: they are no target's own."""
+WHERE = "nftables table nfa"
+"""What events call it."""
 NEVER = 1e18
 RETRY = 5
 """Seconds after which the kernel is asked again when it has refused the frame."""
@@ -45,7 +47,7 @@ NO_ROOM = "there are too many combinations of actions and targets"
 class Firewall:
     """All of it. `sets` sends; `forbids` says of an address whether it must be no device's."""
 
-    def __init__(self, sets: "Sets", say: "Say", forbids: "Callable[[bytes], bool] | None" = None) -> None:
+    def __init__(self, sets: "Sets", say: "Say", tell: "Tell", forbids: "Callable[[bytes], bool] | None" = None) -> None:
         self.counters = Counters(NAME, "nftset")
         self.combinations = Combinations()
         self.state = Trouble()
@@ -53,14 +55,18 @@ class Firewall:
         self.data: Data | None = None
         """The frame; None: the policy has no firewall target."""
         self._sets = sets
-        self._say = say
+        self._say, self._tell = say, tell
         self._maps: dict[str, dict[tuple[str, int], tuple[MapSlot, Key]]] = {}
         """By hook, then by "scope/way" and IP version."""
         self._questions = Questions()
         self._there = False
         """The frame is in the kernel, as far as is known."""
+        self._swept = False
+        """What an earlier life of the daemon left was deleted."""
         self._healed_at = 0.0
-        self._told: set[str] = set()
+        self._said: set[str] = set()
+        self._counters: dict[str, Counters] = {}
+        """Of each firewall target, as plans had it last."""
 
     # -- for plans ------------------------------------------------------------------------------------------------------
 
@@ -70,6 +76,7 @@ class Firewall:
         found: list[Any] = []
         groups: dict[tuple[str, str], list[tuple[str, FirewallTarget]]] = {}
         for pair in pairs:
+            self._counters[pair[1].counters.name] = pair[1].counters
             effect = effects.get(pair[1].counters.name)
             if effect is not None:
                 groups.setdefault((effect["hook"], effect["scope"]), []).append(pair)
@@ -85,7 +92,7 @@ class Firewall:
         """Return the combination of some pairs of names, with its chain in the kernel; None when there are too many."""
         found = self.combinations.find(pairs, which, self._make_room)
         if found is None:
-            self._tell("full", "error", NO_ROOM + ": some connections are not held")
+            self._say_once("full", "error", NO_ROOM + ": some connections are not held")
         elif found.chains is None:
             self._write([found])
         return found
@@ -98,6 +105,16 @@ class Firewall:
         if found.chains is None:
             self._write([found])
         return found.suffix
+
+    def count(self, end: bytes, added: int, refreshed: int, withdrawn: int) -> None:
+        """An element that ends so is sent: count that for its targets."""
+        found = self.combinations.by_number.get(int.from_bytes(end, "big"))
+        for _, name in found.pairs if found is not None else ():
+            counters = self._counters.get(name)
+            if counters is not None:
+                counters.added += added
+                counters.refreshed += refreshed
+                counters.withdrawn += withdrawn
 
     def _slots(self) -> list[MapSlot]:
         return [slot for maps in self._maps.values() for slot, _ in maps.values()]
@@ -124,6 +141,8 @@ class Firewall:
     def update(self, applies: "Callable[[str, str], bool]") -> None:
         """Actions or targets have begun or ended: packets of connections that are held meet that at once."""
         self.combinations.applies = applies
+        if not self._swept and self._there:
+            self._sweep()
         if self.data is None or not self._there:
             return
         changed = [one for one in self.combinations.by_number.values() if one.chains != self.combinations.chains_now(one)]
@@ -152,7 +171,7 @@ class Firewall:
             return
         self._make(None, now)
         if self._there and now:
-            self._tell("healed", "notice", "table nfa was changed by another program; it is as it was")
+            self._say_once("healed", "notice", "table nfa was changed by another program; it is as it was")
 
     def _make(self, old: "Data | None", now: int) -> None:
         """Bring the frame, and all combinations, to the kernel. `old`: a frame that may have other chains."""
@@ -169,6 +188,7 @@ class Firewall:
         self._there = True
         if self.state.end():
             self._say("notice", "firewall: the table nfa is there")
+            self._tell(NAME, WHERE, "")
         for one in self.combinations.by_number.values():
             one.chains = None
         self._write(list(self.combinations.by_number.values()))
@@ -183,6 +203,7 @@ class Firewall:
         self.state.wait(now + RETRY)
         if self.state.begin(code_of(error), words):
             self._say("error", "firewall: the table nfa cannot be made, so that no connection is blocked or shaped: " + words)
+            self._tell(NAME, WHERE, words)
             self.state.told = True
 
     def _write(self, combinations: "list[Combination]") -> None:
@@ -226,6 +247,13 @@ class Firewall:
             self._remove(self.data)
             self.data = None
         self._questions.close()
+
+    def _sweep(self) -> None:
+        """Delete the chains of combinations that a daemon left which was killed. The maps have been emptied by now."""
+        self._swept = True
+        own = {one.chain for one in self.combinations.by_number.values()}
+        found = [nftables_rules.read_chain(one, FAMILY, TABLE) for one in self._ask(nftables_rules.ask_chains)]
+        self._drop([name for name in found if is_chain(name) and name not in own])
 
     def _remove(self, data: "Data") -> None:
         """Take a frame out of the kernel."""
@@ -293,9 +321,9 @@ class Firewall:
             return "the table nfa cannot be made: " + self.state.words, self.state.code
         return next(((slot.trouble, slot.trouble_code) for slot in self._slots() if slot.trouble), ("", ""))
 
-    def _tell(self, what: str, level: str, words: str) -> None:
-        if what not in self._told:
-            self._told.add(what)
+    def _say_once(self, what: str, level: str, words: str) -> None:
+        if what not in self._said:
+            self._said.add(what)
             self._say(level, "firewall: " + words)
 
 

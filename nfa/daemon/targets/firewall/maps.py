@@ -27,8 +27,11 @@ class MapSlot(Slot):
         counters: Counters,
         combinations: Combinations,
         union: "Callable[[list[bytes]], bytes]",
+        count: "Callable[[bytes, int, int, int], object]",
     ) -> None:
-        """`union(ends)`: the end that elements of several combinations have together."""
+        """`union(ends)`: the end that elements of several combinations have together. `count(end, added, refreshed, withdrawn)`
+        counts what is sent, for the targets of a combination."""
+        self._count = count
         self._combinations = combinations
         self._union = union
         self._shared: dict[bytes, bytes] = {}
@@ -85,7 +88,11 @@ class MapSlot(Slot):
                 if after:
                     added.append(element + after)
         fresh = set(added)
-        return added, [key for key in self.in_effect(refreshes) if key not in fresh], removed
+        renewed = [key for key in self.in_effect(refreshes) if key not in fresh]
+        for number, keys in enumerate((added, renewed, removed)):
+            for key in keys:
+                self._count(key[-END:], number == 0, number == 1, number == 2)
+        return added, renewed, removed
 
     def _settle(self, element: bytes) -> bytes:
         """Return the end that an element is to have now; b"" when nobody wants it."""

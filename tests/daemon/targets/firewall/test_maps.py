@@ -26,7 +26,7 @@ class Bench:
         self.combinations = Combinations()
         self.combinations.effects = EFFECTS
         data = slot_data("nftset") | {"map": ("forward", "device", "up"), "managed": True}
-        self.slot = MapSlot(1, data, Counters("firewall", "nftset"), self.combinations, self.union)
+        self.slot = MapSlot(1, data, Counters("firewall", "nftset"), self.combinations, self.union, lambda *how: None)
         self.slot.state.happens(MADE, 0)
         self.kernel: dict[bytes, bytes] = {}
 
