@@ -173,6 +173,11 @@ test('a target is told by what is wrong with it', () => {
 	assert.deepEqual([ item.severity, item.page ], [ 'warning', 'targets' ]);
 });
 
+test('a target whose policy is off has nothing wrong', () => {
+	const { text, style, note } = health.target(target({ type: 'firewall', active: false, reason: 'WORTE', code: 'target-idle' }));
+	assert.deepEqual([ text, style, note ], [ 'not in use', 'notice', 'no policy that is on uses it' ]);
+});
+
 test('what was so since the start is told, and what is new in a later release, too', () => {
 	const source = { ...status().source, bad: { json: 2, types: 1, resync_bytes: 99 }, lag: 61 };
 	assert.match(said(problem('info', 'records-bad', 'source'), { source }).text, /^3 records/);

@@ -194,7 +194,8 @@ const UNUSED = {
 	'exemptions-broken': _('held back: the exemptions that hold for all policies have an error'),
 	'configuration-incomplete': _('held back: a file of the configuration cannot be used'),
 	'targets-disabled': _('its targets are disabled'),
-	'target-unusable': _('the target cannot be used')
+	'target-unusable': _('the target cannot be used'),
+	'target-idle': _('no policy that is on uses it')
 };
 
 /* What holds a policy back that has no error itself: the name is in the daemon's words. */
@@ -243,7 +244,7 @@ function state_of_target(item) {
 	if (!item.enabled)
 		return { text: _('off'), style: '', note: '' };
 	if (!item.active)
-		return { text: _('not in use'), style: 'warning', note: UNUSED[item.code] ?? item.reason };
+		return { text: _('not in use'), style: item.code == 'target-idle' ? 'notice' : 'warning', note: UNUSED[item.code] ?? item.reason };
 	if (item.trouble)
 		return { text: _('trouble'), style: 'warning', note: item.trouble };
 	if (item.type == 'sink' && !item.readers)
