@@ -90,7 +90,7 @@ const HOURS = () => [
 		time(hours.DAY)(value) || (hours.seconds(value, hours.DAY) === hours.seconds(answers.from, hours.DAY - 1)
 			? _('The end must differ from the start. For the whole day: from 0:00 to 24:00.') : '') }
 ];
-const HITS = () => _('The page Overview then shows how many connections are held, and how many packets this was done to.');
+const STOPPED = () => _('The page Overview then shows how many connections are held, and how many packets were stopped.');
 const QUEUE = () => _('Packets carry the class in both directions. For downloads, SQM has to take it from the connection: choose layer_cake_ct.qos as its queue setup script.');
 
 /* One of several questions has to be answered. */
@@ -126,7 +126,7 @@ function recipes() {
 				...devices.sections, schedule(answers, name),
 				...decided(name, 'stop', { verdict: 'reject' }, { criteria: chosen(answers, devices), more: { time_of_day: [ `${name}_hours` ] } })
 			],
-			script: '', after: HITS()
+			script: '', after: STOPPED()
 		})
 	}, {
 		name: 'offline',
@@ -138,7 +138,7 @@ function recipes() {
 				...devices.sections, schedule(answers, name),
 				...decided(name, 'stop', { verdict: 'reject', scope: 'device' }, { criteria: chosen(answers, devices), more: { time_of_day: [ `${name}_hours` ] } })
 			],
-			script: '', after: HITS()
+			script: '', after: STOPPED()
 		})
 	}, {
 		name: 'slow',
@@ -156,7 +156,7 @@ function recipes() {
 				...devices.sections,
 				...decided(name, 'limit', Object.assign({ limit: answers.rate }, answers.each === '1' ? { per_device: '1' } : {}), { criteria: chosen(answers, devices) })
 			],
-			script: '', after: HITS()
+			script: '', after: _('The page Overview then shows how many connections are held, and how many packets met the limit.')
 		})
 	}, {
 		name: 'calls',
@@ -185,7 +185,7 @@ function recipes() {
 	}, {
 		name: 'wan2',
 		title: _('Send a service through a second WAN'),
-		intro: _('The daemon learns the addresses of a service, and new connections to them use the second WAN. The very first connection still uses the first WAN. Other services on the same addresses use the second WAN too.'),
+		intro: _('New connections to a service use the second WAN, as soon as the daemon knows its addresses. Other services on the same addresses use it too.'),
 		questions: [
 			Object.assign(APPS(_('Which applications')), { check: needed }),
 			{ name: 'lan', kind: 'text', title: _('Device of your network'), help: '', preset: 'br-lan', check: device },

@@ -61,16 +61,16 @@ function firewall() {
 	return [
 		field('verdict', 'select', _('Block'), _('Packets go no further. A block stands alone: nothing else is needed.'), {
 			preset: '', effect: true,
-			choices: [ [ '', _('no: packets go on') ], [ 'reject', _('reject: tell the sender at once') ], [ 'drop', _('drop: say nothing') ] ]
+			choices: [ [ '', _('no') ], [ 'reject', _('reject: tell the sender') ], [ 'drop', _('drop: say nothing') ] ]
 		}),
 		field('limit', 'text', _('Limit'), _('What may pass in a second, upload and download each, such as 2mbit or 250kbyte. More is dropped.'), { rule: rules.rate, effect: true }),
-		field('limit_up', 'text', _('Limit for uploads'), _('Instead of the limit above.'), { rule: rules.rate, effect: true, more: true }),
-		field('limit_down', 'text', _('Limit for downloads'), _('Instead of the limit above.'), { rule: rules.rate, effect: true, more: true }),
+		field('limit_up', 'text', _('Limit for uploads'), _('Instead of the limit for both directions.'), { rule: rules.rate, effect: true, more: true }),
+		field('limit_down', 'text', _('Limit for downloads'), _('Instead of the limit for both directions.'), { rule: rules.rate, effect: true, more: true }),
 		flag('per_device', _('That much for each device'), _('If off, all connections that reach the target share the limit.'), { only: limited }),
 		field('set_dscp', 'text', _('Class (DSCP)'), _('What SQM and other queues go by: EF for calls, AF41 for video, CS1 for what may wait. In both directions.'), { rule: rules.dscp, effect: true }),
-		field('scope', 'select', _('What it holds for'), '', {
+		field('scope', 'select', _('What it holds for'), _('The connection that matched; or all connections of its device to the same server and port; or everything that the device does.'), {
 			preset: 'connection', choices: [
-				[ 'connection', _('the connection that matched') ], [ 'server', _('all connections of its device to the same server and port') ], [ 'device', _('everything that the device does') ]
+				[ 'connection', _('the connection') ], [ 'server', _('its device and server') ], [ 'device', _('the whole device') ]
 			]
 		}),
 		number('ttl', 1, MAX_TTL, 300, _('Timeout in seconds'), _('How long it holds after netifyd last reported traffic.'), { more: true }),
@@ -78,8 +78,8 @@ function firewall() {
 			{ rule: rules.masked_mark, effect: true, more: true }),
 		field('ctinfo', 'text', _('Bits for the class'), _('Where the mark of the connection holds the class for downloads, MASK/STATE: what "tc ... action ctinfo dscp MASK STATE" reads. SQM\'s layer_cake_ct.qos reads 63/128.'),
 			{ preset: '63/128', rule: rules.ctinfo, only: [ { set_dscp: SOME } ], more: true }),
-		field('hook', 'select', _('Which packets'), _('Those of the router itself: never its SSH, LuCI, DNS and DHCP.'), {
-			preset: 'forward', more: true, choices: [ [ 'forward', _('those that the router forwards') ], [ 'router', _('those from and to the router itself') ] ]
+		field('hook', 'select', _('Which packets'), _('Those that the router forwards, or those from and to itself: but never its SSH, LuCI, DNS and DHCP.'), {
+			preset: 'forward', more: true, choices: [ [ 'forward', _('forwarded packets') ], [ 'router', _('the router\'s own') ] ]
 		}),
 		field('route', 'text', _('Another WAN'), _('Not in this release: the page Recipes has one for a second WAN.'), { rule: rules.route, readonly: true, more: true }),
 		flag('fallback', _('The usual way while that WAN is down'), _('Not in this release.'), { preset: '1', readonly: true, more: true })
@@ -232,7 +232,7 @@ return baseclass.extend({
 
 	/* pftable is of FreeBSD and has no form. */
 	types: () => [
-		[ 'firewall', _('firewall: block, slow down, put first or last') ],
+		[ 'firewall', _('firewall: packets') ],
 		[ 'nftset', _('nftset: an nftables set') ], [ 'ipset', _('ipset: an ipset') ], [ 'ctmark', _('ctmark: a connection mark') ],
 		[ 'ctlabel', _('ctlabel: connection labels') ], [ 'log', _('log: files of matches') ], [ 'sink', _('sink: other programs') ]
 	],

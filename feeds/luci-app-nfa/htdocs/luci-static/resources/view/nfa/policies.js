@@ -195,7 +195,8 @@ return view.extend(configured.view(_('Policies'), {
 		cell.setAttribute('data-shown', key);
 		dom.content(cell, [
 			E('strong', {}, [ action ? words.count(action.matches) : '-' ]),
-			...[ state.text, ...(state.note ? [ state.note ] : []), ...met ].flatMap(line => [ E('br'), E('small', {}, [ line ]) ])
+			...[ state.text, ...(state.note ? [ state.note ] : []) ].flatMap(line => [ E('br'), E('small', {}, [ line ]) ]),
+			...met.flatMap(line => [ E('br'), E('small', { 'style': 'white-space:nowrap' }, [ line ]) ])
 		]);
 	},
 
