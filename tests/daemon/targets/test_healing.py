@@ -11,8 +11,9 @@ from fake_kernel import Bench, key
 
 from nfa.daemon.netlink.monitor import ELEMENTS_GONE, SET_GONE, SET_MADE
 from nfa.daemon.targets.counters import Counters
+from nfa.daemon.targets.firewall.maps import MapSlot
 from nfa.daemon.targets.owntable import OwnTable
-from nfa.daemon.targets.sets.healing import ASK_AGAIN, BURST, CHECK_EVERY, CHUNK, LISTEN, MAX_NAMED, PACE, Healing
+from nfa.daemon.targets.sets.healing import ASK_AGAIN, BURST, CHECK_EVERY, CHUNK, LISTEN, MAX_NAMED, Healing
 from nfa.daemon.targets.sets.slot import RETRY_FULL, RETRY_OTHER, Slot
 
 KINDS = pytest.mark.parametrize("kind", ["nftset", "ipset"])
@@ -251,10 +252,12 @@ def test_many_elements_are_put_back_by_writing_the_set_and_counted_once() -> Non
     assert len(ward.said("flushed or deleted by another program", f"{MAX_NAMED + 100} elements restored")) == 1
 
 
-def test_a_whole_set_is_written_at_once_and_in_the_long_run_at_a_pace() -> None:
+@pytest.mark.parametrize("pace", [Slot.pace, MapSlot.pace])
+def test_a_whole_set_is_written_at_once_and_in_the_long_run_at_a_pace(pace: float) -> None:
     """`nft flush set` in a loop on 20,000 elements would take two thirds of a processor; a firewall that is reloaded twice
     within a second would let everything pass for the rest of it."""
     ward = Ward(count=1000)
+    ward.slot.pace = pace
     begun = ward.moment
     for turn in range(80):
         ward.withdraw(*range(1000))
@@ -263,11 +266,11 @@ def test_a_whole_set_is_written_at_once_and_in_the_long_run_at_a_pace() -> None:
         if turn < BURST:
             assert len(ward.there) == 1000, "at once"
         elif ward.written == before:
-            assert ward.moment < ward.healing.deadline <= ward.moment + PACE
-        assert ward.written <= (BURST + (ward.moment - begun) / PACE) * 1000
-        ward.moment += 0.0625
+            assert ward.moment < ward.healing.deadline <= ward.moment + pace
+        assert ward.written <= (BURST + (ward.moment - begun) / pace) * 1000
+        ward.moment += pace * 5 / 32
     ward.go_on(after=1)
-    assert ward.written == (BURST + 13) * 1000, "one each PACE, after those at once"
+    assert ward.written == (BURST + 13) * 1000, "one each time, after those at once"
     assert len(ward.there) == 1000
 
 

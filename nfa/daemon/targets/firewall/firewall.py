@@ -40,7 +40,9 @@ NEVER = 1e18
 RETRY = 5
 """Seconds after which the kernel is asked again when it has refused the frame."""
 AGAIN = 0.02
-"""Seconds at least between two times that the frame is put back, when others delete it in a loop."""
+"""Seconds at least between two times that the frame is put back, when others delete it in a loop; ..."""
+SHARE = 4
+"""... and as many times as long as that took: there are other things to do."""
 NO_ROOM = "there are too many combinations of actions and targets"
 
 
@@ -63,7 +65,8 @@ class Firewall:
         """The frame is in the kernel, as far as is known."""
         self._swept = False
         """What an earlier life of the daemon left was deleted."""
-        self._healed_at = 0.0
+        self._again_at = 0.0
+        """When the frame may be put back, of the monotonic clock."""
         self._said: set[str] = set()
         self._counters: dict[str, Counters] = {}
         """Of each firewall target, as plans had it last."""
@@ -162,7 +165,7 @@ class Firewall:
         """When there is something to do, of the monotonic clock."""
         if self.data is None or self._there:
             return NEVER
-        return max(self._healed_at + AGAIN, float(self.state.retry_at - 1))
+        return max(self._again_at, float(self.state.retry_at - 1))
 
     def heal(self, now: int) -> None:
         """Put back what others deleted. Before the elements: they lead to chains."""
@@ -176,12 +179,13 @@ class Firewall:
     def _make(self, old: "Data | None", now: int) -> None:
         """Bring the frame, and all combinations, to the kernel. `old`: a frame that may have other chains."""
         assert self.data is not None
-        self._healed_at = monotonic()
+        began = monotonic()
         error = self._sets.transact(list(self.data["frame"]))
         if error in (errno.EEXIST, errno.EOPNOTSUPP, errno.EINVAL) and old is None:
             # What is there is another one's, or of another version of nfa: none of its parts is used by others.
             self._remove(self.data)
             error = self._sets.transact(list(self.data["frame"]))
+        self._again_at = began + AGAIN
         if error:
             self._fail(error, now)
             return
@@ -195,6 +199,7 @@ class Firewall:
         if old is not None:
             gone = [name for name in old["chains"] if name not in self.data["chains"]]
             self._drop(gone)
+        self._again_at = began + max(AGAIN, (1 + SHARE) * (monotonic() - began))
 
     def _fail(self, error: int, now: int) -> None:
         words = describe(error)

@@ -20,6 +20,9 @@ END = 2
 class MapSlot(Slot):
     """One map. Elements in `live` are those that flows want; `in_effect` says which of them the kernel has."""
 
+    pace = 0.02
+    """While it lacks elements, what is blocked passes."""
+
     def __init__(
         self,
         number: int,

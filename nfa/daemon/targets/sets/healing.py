@@ -41,12 +41,10 @@ CHUNK = 512
 """Elements restored at once: under a millisecond."""
 MAX_NAMED = 512
 """Elements of one set that are restored one by one in a second. If others remove more, the whole set is written again."""
-PACE = 0.4
-"""Seconds between two times that all of one set is written, when others empty it in a loop."""
 SHARE = 4
-"""As many times as long as the last writing took, at least, lie between the two: a slow router has other things to do."""
+"""As many times as long as the last writing took, at least, lie between two: a slow router has other things to do."""
 BURST = 4
-"""Times that it is written at once before that counts."""
+"""Times that all of one set is written at once before its `pace` counts."""
 CHECK_EVERY = 0.4
 """Seconds between two looks at how many elements each ipset has."""
 ASK_AGAIN = 0.1
@@ -275,7 +273,7 @@ class Healing:
     def go_on(self, now: int, soon: "Callable[[], bool]") -> None:
         """Restore what is lost, until `soon()` says that the turn of the loop has been long enough; a part in any case."""
         moment = self._clock()
-        self.deadline = moment + PACE  # whatever goes wrong below
+        self.deadline = moment + Slot.pace  # whatever goes wrong below
         self._look(moment)
         self._sets.changed = False
         self._registry.table.heal(now)
@@ -314,7 +312,7 @@ class Healing:
     def _begin(self, slot: Slot, due: int, now: int, moment: float) -> None:
         """Make sure that the set exists, and begin to restore all elements."""
         before = self._rewrite_at.get(slot.number, 0.0)
-        self._rewrite_at[slot.number] = max(moment - (BURST - 1) * PACE, before) + PACE
+        self._rewrite_at[slot.number] = max(moment - (BURST - 1) * slot.pace, before) + slot.pace
         if due == MAKE and not self._sets.provide(slot, now, False):
             return
         if not slot.live and not slot.state.usable:
@@ -341,7 +339,7 @@ class Healing:
         if rewriting.keys:
             return
         del self._rewritings[slot.number]
-        self._rewrite_at[slot.number] = self._rewrite_at.get(slot.number, 0.0) + max(0.0, SHARE * rewriting.took - PACE)
+        self._rewrite_at[slot.number] = self._rewrite_at.get(slot.number, 0.0) + max(0.0, SHARE * rewriting.took - slot.pace)
         state.restored()
         if state.usable:
             self._sets.works(slot)
