@@ -34,6 +34,13 @@ config target 'later'
 	option route 'wan2'
 	option fallback '0'
 
+config group 'children'
+	option title 'Children of the house'
+	list device 'games_console'
+
+config device 'games_console'
+	list ip '192.168.1.99'
+
 config time_of_day 'evening'
 	list day 'fri'
 	option time_start '21:00'
@@ -167,6 +174,7 @@ def test_a_recipe_makes_a_policy_that_works(start: Callable[..., Router], sit_do
     page.locator("[data-recipe=bedtime] button").click()
     pick(person, "[data-question=apps]", "youtu")
     pick(person, "[data-question=devices]", "table")
+    pick(person, "[data-question=devices]", "child")
     for name, value in (("from", "0:00"), ("until", "24:00")):
         person.type_into(page.locator(f"[data-question={name}] input"), value)
     person.sees("config action 'bedtime'")
@@ -178,7 +186,9 @@ def test_a_recipe_makes_a_policy_that_works(start: Callable[..., Router], sit_do
     page.get_by_role("link", name="Go to Policies").click()
     page.wait_for_selector(f"{PREFIX}bedtime")
     person.save_and_apply()
-    assert f"list mac '{TABLET_MAC.upper()}'" in router.config() and "local_ip == @bedtime_device_1;" in router.config()
+    written = router.config()
+    assert f"list mac '{TABLET_MAC.upper()}'" in written
+    assert "(local_ip == @bedtime_device_1 || local_ip == @children);" in written
     eventually(lambda: "bedtime" in router.ubus("nfa", "status")["actions"], what="the policy in force")
     assert router.connect(film) == "lost"
     router.feed(film)
@@ -186,6 +196,9 @@ def test_a_recipe_makes_a_policy_that_works(start: Callable[..., Router], sit_do
     cell = page.locator("[data-nfa-action=bedtime]")
     eventually(lambda: cell.locator("strong").inner_text() == "1", what="the hit is shown")
     eventually(lambda: "1 packet stopped" in cell.inner_text(), what="the packet is shown")
+    person.open("targets")
+    row = person.row("bedtime_stop")
+    assert "1 packet stopped, 60 bytes" in row.inner_text() and "reject" in row.inner_text()
     person.content()
 
 

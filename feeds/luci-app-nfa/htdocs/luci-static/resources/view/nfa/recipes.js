@@ -20,13 +20,20 @@
 const CONFIG = api.CONFIG;
 let count = 0;
 
-/* Devices that hosts are, and those that the configuration has names for, also several of them in a group. */
+/* Groups of the configuration, its devices that no host is, and hosts. */
 function devices() {
-	const named = [ 'group', 'device' ].flatMap(type => uci.sections(CONFIG, type).filter(section => usable('devices', `@${section['.name']}`)).map(section => ({
-		value: `@${section['.name']}`, label: section.title || section['.name'],
-		note: type === 'group' ? L.toArray(section.device ?? section.devices).join(', ') : [ ...L.toArray(section.mac), ...L.toArray(section.ip) ].slice(0, 2).join(', ')
-	})));
-	return checked.choices().devices.then(found => [ ...named, ...found ]);
+	return checked.choices().devices.then(found => {
+		const hosts = new Set(found.map(choice => choice.value));
+		const named = [ 'group', 'device' ].flatMap(type => uci.sections(CONFIG, type).map(section => ({
+			value: `@${section['.name']}`, label: section.title || section['.name'],
+			parts: type === 'group' ? L.toArray(section.device ?? section.devices) : [ ...L.toArray(section.mac ?? section.macs), ...L.toArray(section.ip ?? section.ips) ]
+		})));
+		return [
+			...named.filter(({ value, parts }) => usable('devices', value) && !parts.some(part => hosts.has(criteria.normal('devices', part))))
+				.map(({ value, label, parts }) => ({ value, label, name: value.slice(1), note: parts.slice(0, 3).join(', ') })),
+			...found
+		];
+	});
 }
 
 /* Whether an answer can be written down. */
