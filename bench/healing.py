@@ -20,7 +20,7 @@ from samples import flow, frame
 from nfa.daemon.netlink.monitor import SET_GONE, ask_size, size_of
 from nfa.daemon.netlink.socket import Dump
 from nfa.daemon.netlink.wire import HEADER, attributes
-from nfa.daemon.targets.sets.healing import PACE
+from nfa.daemon.targets.sets.slot import Slot
 
 _GROUP_NFTABLES = 7
 _NEW_ELEMENTS = 0xA0C
@@ -98,7 +98,7 @@ def nftables_and_ipset(folder: Path, elements: int, rounds: int) -> dict[str, fl
             gone, filled = monitor.deleted_and_filled(_NAME, elements)
             took["nftables"].append((filled - gone) * 1000)
             # A set that others empty in a loop is whole again each second only, on purpose.
-            time.sleep(PACE)
+            time.sleep(Slot.pace)
         dump = Dump()
         for _ in range(max(2, rounds // 3)):
             subprocess.run(["ipset", "flush", _NAME], check=True)

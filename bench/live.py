@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,9 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 60, nap: flo
 class Daemon:
     """A running `nfa run`; as a context it ends by itself. `profile`: a file for cProfile's figures."""
 
-    def __init__(self, folder: Path, policy: Path, profile: Path | None = None, **how: str) -> None:
-        """`how`: `json` (what decodes: `standard`, or `fast` where that is installed), `uci` (a folder), `ubus` (a socket)."""
+    def __init__(self, folder: Path, policy: Path, profile: Path | None = None, inside: Sequence[str] = (), **how: str) -> None:
+        """`inside`: what to put before its command, so that it runs in another namespace. `how`: `json` (what decodes:
+        `standard`, or `fast` where that is installed), `uci` (a folder), `ubus` (a socket)."""
         self.folder = folder
         self.source, self.control, self.log = folder / "netifyd.sock", str(folder / "control.sock"), folder / "daemon.log"
         source, state = f"unix://{self.source}", str(policy.parent)
@@ -63,6 +64,7 @@ class Daemon:
             program = _PROFILED.format(root=str(ROOT), output=str(profile))
             command = [sys.executable, "-c", program, json.dumps(settings | {"state": state})]
         chosen = dict(os.environ, NFA_JSON=how.get("json", "standard"))
+        command = [*inside, *command]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, env=chosen)
         until(lambda: self.said("policy loaded"), "the daemon's policy")

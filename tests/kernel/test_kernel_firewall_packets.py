@@ -288,7 +288,7 @@ def test_a_limit_is_shared_by_all_that_reach_the_target(net: Network, tmp_path: 
     finally:
         here.close()
         there.close()
-    assert 0.75 * allowed < 2_400_000 < allowed
+    assert allowed > 2_400_000, "both have all of it"
     assert up > 20, "the other direction has a limit of its own"
 
 

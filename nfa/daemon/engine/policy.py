@@ -14,7 +14,7 @@ from .view import MALFORMED, View
 
 MYPY = False
 if MYPY:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from collections.abc import Set as AbstractSet
     from typing import Any
 
@@ -232,11 +232,11 @@ class Policy:
         """Return whether an action is applied now: within its hours, and not paused."""
         return number not in self._paused and self.in_hours(number) is not False
 
-    def applies(self, name: str, target: str) -> bool:
-        """Return whether the action of a name reaches a target now."""
-        if target in self._paused_targets:
-            return False
-        return not name or [1 for n, action in enumerate(self.actions) if action[0] == name and self._applies(n)] != []
+    def applying(self) -> "Callable[[str, str], bool]":
+        """Return what tells whether the action of a name ("": whichever) reaches a target, as things are now."""
+        names = {action[0] for number, action in enumerate(self.actions) if self._applies(number)}
+        paused = self.paused_targets()
+        return lambda name, target: target not in paused and (not name or name in names)
 
     def in_hours(self, number: int) -> bool | None:
         """Return whether an action is within its hours now; None for one that has none."""

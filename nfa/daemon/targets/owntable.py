@@ -42,7 +42,17 @@ class OwnTable:
     def update(self, policy: "Policy | None") -> None:
         """Actions or targets of the active policy have begun or ended."""
         if self.firewall is not None and policy is not None:
-            self.firewall.update(policy.applies)
+            self.firewall.update(policy.applying())
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is more to write at once."""
+        return self.firewall is not None and self.firewall.busy
+
+    def commit(self) -> None:
+        """Write what elements lead to."""
+        if self.firewall is not None:
+            self.firewall.commit()
 
     def changed(self, family: int, table: str) -> None:
         """Another program has deleted chains or rules in a table; "": in some table, perhaps."""

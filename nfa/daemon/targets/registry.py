@@ -239,18 +239,18 @@ class Registry:
                 pending.append(slot)
             else:
                 connections.append(slot)
+        self.table.commit()
         if pending:
             self.sets.commit(pending, now)
         self._leaving_sets.drain(now)
         if self._cuts:
             waiting: dict[bytes, tuple[FilledSlot, bytes, bytes]] = {}
-            for packed, cut in self._cuts.items():
-                filled, key, reply = cut
+            for packed, (filled, key, reply) in self._cuts.items():
                 # The connection is cut when the element is there that it is to meet; what the kernel refused, it never meets.
                 if self.connections is not None and filled.has(key):
                     self.connections.cut(packed, reply, filled, key)
                 elif key in filled.live and self.by_number.get(filled.number) is filled and len(waiting) < MAX_CUTS:
-                    waiting[packed] = cut
+                    waiting[packed] = filled, key, reply
             self._cuts = waiting
         if self._leaving:
             self._leaving = [slot for slot in self._leaving if slot.dels]
@@ -263,7 +263,7 @@ class Registry:
     @property
     def busy(self) -> bool:
         """Whether there is more to commit at once."""
-        return self._leaving_sets.busy or (self.connections is not None and self.connections.busy)
+        return self._leaving_sets.busy or self.table.busy or (self.connections is not None and self.connections.busy)
 
     def finish(self, now: int) -> None:
         """Commit all changes now, however many there are, but for connections that the kernel does not let change."""

@@ -43,6 +43,10 @@ AGAIN = 0.02
 """Seconds at least between two times that the frame is put back, when others delete it in a loop; ..."""
 SHARE = 4
 """... and as many times as long as that took: there are other things to do."""
+PART = 256
+"""Chains that are written anew in one turn of the loop, when actions begin or end: some milliseconds."""
+ROOM = 20
+"""Many times as long as the last search for combinations that nobody uses took, at least, lie between two."""
 NO_ROOM = "there are too many combinations of actions and targets"
 
 
@@ -65,8 +69,12 @@ class Firewall:
         """The frame is in the kernel, as far as is known."""
         self._swept = False
         """What an earlier life of the daemon left was deleted."""
+        self._unwritten: dict[int, Combination] = {}
+        """Combinations whose chains are to be made, or written anew."""
         self._again_at = 0.0
         """When the frame may be put back, of the monotonic clock."""
+        self._room_at = 0.0
+        """When combinations that nobody uses may be looked for again."""
         self._said: set[str] = set()
         self._counters: dict[str, Counters] = {}
         """Of each firewall target, as plans had it last."""
@@ -92,12 +100,12 @@ class Firewall:
         return found
 
     def find(self, pairs: "list[tuple[str, str]]", which: int) -> Combination | None:
-        """Return the combination of some pairs of names, with its chain in the kernel; None when there are too many."""
+        """Return the combination of some pairs of names; None when there are too many. Its chain comes before its elements."""
         found = self.combinations.find(pairs, which, self._make_room)
         if found is None:
             self._say_once("full", "error", NO_ROOM + ": some connections are not held")
         elif found.chains is None:
-            self._write([found])
+            self._unwritten[found.number] = found
         return found
 
     def union(self, ends: "list[bytes]") -> bytes:
@@ -151,7 +159,24 @@ class Firewall:
         changed = [one for one in self.combinations.by_number.values() if one.chains != self.combinations.chains_now(one)]
         if changed:
             self.read()
-            self._write(changed)
+            for one in changed:
+                self._unwritten[one.number] = one
+
+    @property
+    def busy(self) -> bool:
+        """Whether chains are yet to be written."""
+        return bool(self._unwritten) and self._there
+
+    def commit(self) -> None:
+        """Write chains, before the elements that lead to them: all that are new, and some of the others."""
+        if not self.busy:
+            return
+        known = self.combinations.by_number
+        waiting = [one for one in self._unwritten.values() if known.get(one.number) is one]
+        new = [one for one in waiting if one.chains is None]
+        others = [one for one in waiting if one.chains is not None]
+        self._unwritten = {one.number: one for one in others[PART:]}
+        self._write(new + others[:PART])
 
     # -- the kernel -----------------------------------------------------------------------------------------------------
 
@@ -195,6 +220,7 @@ class Firewall:
             self._tell(NAME, WHERE, "")
         for one in self.combinations.by_number.values():
             one.chains = None
+        self._unwritten = {}
         self._write(list(self.combinations.by_number.values()))
         if old is not None:
             gone = [name for name in old["chains"] if name not in self.data["chains"]]
@@ -223,8 +249,9 @@ class Firewall:
                 one = waiting.pop()
                 one.begin_anew()
                 one.chains = self.combinations.chains_now(one)
-                batch += chain_messages(one)
-                size += sum([len(message) for message in batch[-2 - len(one.chains) :]])
+                made = chain_messages(one)
+                batch += made
+                size += sum([len(message) for message in made])
             if not waiting or size > MAX_SEND // 2:
                 error = self._sets.transact(batch)
                 if error:
@@ -233,18 +260,23 @@ class Firewall:
                 batch, size = [], 0
 
     def _drop(self, chains: "list[str]") -> None:
-        """Delete chains that are no longer of use, one by one: one that something else leads to stays."""
-        for name in chains:
-            make = nftables_rules.new_chain(FAMILY, TABLE, name)
-            flush = nftables_rules.flush_chain(FAMILY, TABLE, name)
-            self._sets.transact([make, flush, nftables_rules.delete_chain(FAMILY, TABLE, name)])
+        """Delete chains that are no longer of use: all together, else one by one. One that something else leads to stays."""
+        for start in range(0, len(chains), PART):
+            parts = [_deletion(name) for name in chains[start : start + PART]]
+            if self._sets.transact([message for part in parts for message in part]):
+                for part in parts:
+                    self._sets.transact(part)
 
     def _make_room(self) -> None:
         """Delete the chains of combinations that are no longer in use."""
+        began = monotonic()
+        if began < self._room_at:
+            return
         used: set[int] = set()
         for slot in self._slots():
             used.update(slot.used())
         self._drop([one.chain for one in self.combinations.forget(used)])
+        self._room_at = monotonic() + ROOM * (monotonic() - began)
 
     def close(self) -> None:
         """The daemon ends: take the table out of the kernel, but for what others have put into it."""
@@ -330,6 +362,12 @@ class Firewall:
         if what not in self._said:
             self._said.add(what)
             self._say(level, "firewall: " + words)
+
+
+def _deletion(name: str) -> list[bytes]:
+    """Return the messages that delete a chain, also where there is none."""
+    make = nftables_rules.new_chain(FAMILY, TABLE, name)
+    return [make, nftables_rules.flush_chain(FAMILY, TABLE, name), nftables_rules.delete_chain(FAMILY, TABLE, name)]
 
 
 def chain_messages(one: Combination) -> list[bytes]:

@@ -15,6 +15,9 @@ if MYPY:
 
 END = 2
 """Bytes of a packed element that name its combination."""
+PLACES = 8
+"""Bytes for each element that tell, for most of them, that no other is like it but for its end."""
+MIN_PLACES, MIN_ROOM = 1024, 256
 
 
 class MapSlot(Slot):
@@ -39,8 +42,14 @@ class MapSlot(Slot):
         self._union = union
         self._shared: dict[bytes, bytes] = {}
         """Elements that flows of several combinations hold, without the end, to the end that the kernel has."""
-        self._before: dict[bytes, bytes] = {}
-        """What changed in this turn: an element without its end, to the end that the kernel has; b"": none."""
+        self._before: dict[bytes, tuple[bytes, bytes]] = {}
+        """What changed in this turn: an element without its end, to the end that the kernel has (b"": none), and the end with
+        which it came or went."""
+        self._places = bytearray(MIN_PLACES)
+        """Whether none, one or more (2) elements, without their ends, have come to each place, which their hash gives; some of
+        them are gone."""
+        self._mask, self._room = MIN_PLACES - 1, MIN_ROOM
+        """`_room`: how many more may come before the places are counted anew."""
         super().__init__(number, data, counters)
 
     # -- what flows want ------------------------------------------------------------------------------------------------
@@ -48,30 +57,57 @@ class MapSlot(Slot):
     def hold(self, key: bytes, now: int) -> None:
         """A flow that did not hold this element wants it in the map."""
         if key not in self.live:
-            self._note(key[:-END])
+            self._come(key)
         super().hold(key, now)
 
     def want(self, key: bytes, now: int) -> None:
         """A flow that holds this element lives."""
         if key not in self.live:
-            self._note(key[:-END])
+            self._come(key)
         super().want(key, now)
 
     def withdraw(self, key: bytes, staying: bool) -> None:
         """An element is to leave the map."""
-        element = key[:-END]
+        element, end = key[:-END], key[-END:]
         if element not in self._before:
-            self._before[element] = self._shared.get(element) or key[-END:]
+            self._before[element] = self._shared.get(element) or end, end
         super().withdraw(key, staying)
 
-    def _note(self, element: bytes) -> None:
-        """An element is about to change."""
-        if element not in self._before:
-            ends = self._ends(element)
-            self._before[element] = self._shared.get(element) or (ends[0] if ends else b"")
+    def _come(self, key: bytes) -> None:
+        """An element is about to come."""
+        element, end = key[:-END], key[-END:]
+        ends = self._ends(element)
+        if element in self._before:
+            before = self._before[element][0]
+        else:
+            before = self._shared.get(element) or (ends[0] if ends else b"")
+        self._before[element] = before, end
+        self._room -= 1
+        if self._room < 0:
+            self._count_places()
+        place = hash(element) & self._mask
+        if self._places[place] < 2:
+            self._places[place] += 1
+
+    def _count_places(self) -> None:
+        """Count anew how many elements there are at each place."""
+        size = MIN_PLACES
+        while size < PLACES * len(self.live):
+            size *= 2
+        self._mask, self._room = size - 1, max(MIN_ROOM, len(self.live) // 2)
+        mask, places = self._mask, bytearray(size)
+        for key in self.live:
+            place = hash(key[:-END]) & mask
+            if places[place] < 2:
+                places[place] += 1
+        for element in self._before:  # what changes now is looked at closely
+            places[hash(element) & mask] = 2
+        self._places = places
 
     def _ends(self, element: bytes) -> list[bytes]:
         """Return the ends with which flows want an element."""
+        if not self._places[hash(element) & self._mask]:
+            return []
         live = self.live
         return [one.suffix for one in self._combinations.by_number.values() if element + one.suffix in live]
 
@@ -83,8 +119,8 @@ class MapSlot(Slot):
         changed, self._before = self._before, {}
         added: list[bytes] = []
         removed = [key for key in dels if key[:-END] not in changed and not self._ends(key[:-END])]
-        for element, before in changed.items():
-            after = self._settle(element)
+        for element, (before, end) in changed.items():
+            after = self._settle(element, end)
             if before != after:
                 if before:
                     removed.append(element + before)
@@ -97,9 +133,12 @@ class MapSlot(Slot):
                 self._count(key[-END:], number == 0, number == 1, number == 2)
         return added, renewed, removed
 
-    def _settle(self, element: bytes) -> bytes:
-        """Return the end that an element is to have now; b"" when nobody wants it."""
-        ends = self._ends(element)
+    def _settle(self, element: bytes, end: bytes) -> bytes:
+        """Return the end that an element is to have now; b"" for none. `end`: the one with which it came or went."""
+        if self._places[hash(element) & self._mask] < 2:
+            ends = [end] if element + end in self.live else []  # none but this has been there
+        else:
+            ends = self._ends(element)
         if len(ends) > 1:
             after = self._shared[element] = self._union(ends)
             return after
@@ -141,8 +180,8 @@ class MapSlot(Slot):
     def owe_pending(self) -> None:
         """The map cannot take elements now: all that flows want is restored later."""
         super().owe_pending()
-        for element in list(self._before):
-            self._settle(element)
+        for element, (_, end) in list(self._before.items()):
+            self._settle(element, end)
         self._before = {}
 
     def clear(self) -> None:

@@ -200,6 +200,9 @@ class Healing:
 
     def _elements_gone(self, slot: Slot, keys: list[bytes]) -> None:
         """Another program removed elements from a set; b"": some that could not be read."""
+        if "map" in slot.data and len(keys) > MAX_NAMED // 4:
+            self._sets.lost(slot, len(keys))  # to find whose each is would take longer
+            return
         packed = self._sets.packer(slot)
         taken = [packed(key) for key in keys]
         if b"" in taken:
