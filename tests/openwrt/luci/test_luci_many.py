@@ -33,7 +33,8 @@ def configuration() -> str:
     lines = ["config nfa 'main'", "\toption source '{source}'"]
     for number in range(TARGETS):
         lines += [
-            f"config target 'set_{number}'", "\toption target_type 'firewall'", "\toption verdict 'reject'", "\toption ttl '3000'",
+            f"config target 'set_{number}'", "\toption target_type 'firewall'", "\toption verdict 'reject'",
+            "\toption ttl '3000'",
         ]  # fmt: skip
     for number in range(ACTIONS):
         criteria = f"detected_hostname == 'rx:^n{number}-'; app == 'youtube' && mac == 02:00:5E:10:02:{number:02X};"

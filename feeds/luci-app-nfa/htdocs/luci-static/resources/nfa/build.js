@@ -172,7 +172,7 @@ function add(section, field, more) {
 	if (field.kind === 'select')
 		field.choices.forEach(([ value, label ]) => option.value(value, label));
 	option.rmempty = !field.required;
-	// Not asked for where it is null: then the whole form may be read-only.
+	// Else it stays null: then the form decides, which is read-only for some people.
 	if (field.readonly)
 		option.readonly = true;
 	// What another type of target needs stays where it is, until the type is changed and saved.
