@@ -202,6 +202,36 @@ def test_a_recipe_makes_a_policy_that_works(start: Callable[..., Router], sit_do
     person.content()
 
 
+def test_a_device_goes_offline(start: Callable[..., Router], sit_down: Callable[..., Person]) -> None:
+    """The recipe says everything of the device: also what netifyd has not reported yet, and nothing of other devices."""
+    router = start(CONFIG)
+    router.connected()
+    router.home(TABLET, "192.168.1.21")
+    first, unseen = flow(other="203.0.113.10"), flow(other="203.0.113.11", local_port=50001)
+    person = sit_down(router)
+    page = person.page
+    person.open("recipes")
+    page.locator("[data-recipe=offline] button").click()
+    pick(person, "[data-question=devices]", "table")
+    for name, value in (("from", "0:00"), ("until", "24:00")):
+        person.type_into(page.locator(f"[data-question={name}] input"), value)
+    page.get_by_role("button", name="Create this policy").click()
+    page.get_by_role("link", name="Go to Policies").click()
+    page.wait_for_selector(f"{PREFIX}offline")
+    person.save_and_apply()
+    eventually(lambda: "offline" in router.ubus("nfa", "status")["actions"], what="the policy in force")
+    assert router.connect(unseen) == "lost"
+    router.feed(first)
+    assert [router.connect(record) for record in (first, unseen)] == ["refused", "refused"]
+    assert router.connect(flow(local="192.168.1.21", other="203.0.113.11")) == "lost"
+    cell = page.locator("[data-nfa-action=offline]")
+    eventually(lambda: "2 packets stopped" in cell.inner_text(), what="the packets are shown")
+    page.locator(f"{PREFIX}offline input[type=checkbox]").first.uncheck()
+    person.save_and_apply()
+    eventually(lambda: router.connect(unseen) == "lost", what="the device is online again")
+    person.content()
+
+
 def new_target(person: Person, name: str) -> None:
     """Add a target: its editor opens."""
     person.open("targets")
