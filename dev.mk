@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help demo test mutants bench bench-quick lint ipk sizes pot clean tools
 
 help:
-	@echo 'make demo         watch flows become elements of kernel sets, on a private network (25 s)'
+	@echo 'make demo         watch packets that are blocked and sets that fill, on a private network (25 s)'
 	@echo 'make test         run the tests; make test ARGS="-k replay -x" passes options to pytest'
 	@echo 'make mutants      see whether the tests notice changed code, some minutes a module; make mutants MODULES="hours framing"'
 	@echo 'make lint         ruff and mypy'

@@ -16,8 +16,8 @@ from pathlib import Path
 from kernel_lab import Namespace
 from network_lab import AT_ONCE, Entry, Host, joined, table, up
 
-DEVICES = ("ana_tablet", "tom_laptop", "printer", "camera", "visitor")
-SERVERS = ("video", "film", "call", "swarm", "old", "social", "reddit", "game", "other")
+DEVICES = ("ana_tablet", "tom_laptop", "printer", "camera", "visitor", "console")
+SERVERS = ("video", "film", "call", "swarm", "old", "social", "reddit", "game", "series", "other")
 """What the servers of the world are for. Each has an address of its own in both families."""
 WANS = {"wan": ("203.0.113.1", "2001:db8:1::1"), "wan2": ("198.51.100.1", "2001:db8:2::1")}
 """The router's addresses on its two WANs; the world's end with .80 and ::80."""
@@ -27,6 +27,8 @@ NUMBERS = {"tcp": 6, "udp": 17}
 
 # What a zone with masq and masq6 does. WAN 1's IPv6 goes without NAT, as usual.
 _NAT = """
+table inet nat
+flush table inet nat
 table inet nat {
   chain out {
     type nat hook postrouting priority srcnat;
@@ -80,6 +82,9 @@ class Household:
         self.router = router
         self.devices = {name: Host(router) for name in DEVICES}
         self.world = Host(router)
+        self.itself = Host(router, itself=True)
+        self._macs: dict[str, str] = {}
+        self._pinged = 0
         self._labels = folder / "labels" / "etc" / "xtables" / "connlabel.conf"
         self._labels.parent.mkdir(parents=True)
         self._labels.touch()
@@ -97,7 +102,11 @@ class Household:
             host.namespace.ip(*own, *(f"route add default via {side}1" for side in HOME))
             host.namespace.nft(_CLASSES)
         self._world()
-        router.nft(_NAT)
+        self.nat()
+
+    def nat(self) -> None:
+        """What the router's firewall has of NAT, also again."""
+        self.router.nft(_NAT)
 
     def _world(self) -> None:
         outside = self.world.namespace
@@ -120,7 +129,7 @@ class Household:
                     self.world.do("serve", kind, version, port, self.server(name, version))
 
     def close(self) -> None:
-        for host in (*self.devices.values(), self.world):
+        for host in (*self.devices.values(), self.world, self.itself):
             host.close()
 
     # -- the network's configuration ---------------------------------------------------------------------------------------
@@ -155,8 +164,10 @@ class Household:
     # -- connections ---------------------------------------------------------------------------------------------------------
 
     def mac(self, device: str) -> str:
-        links = json.loads(self.devices[device].namespace.run("ip", "-j", "link", "show", "eth0"))
-        return str(links[0]["address"])
+        if device not in self._macs:
+            links = json.loads(self.devices[device].namespace.run("ip", "-j", "link", "show", "eth0"))
+            self._macs[device] = str(links[0]["address"])
+        return self._macs[device]
 
     @staticmethod
     def local(device: str, version: int) -> str:
@@ -172,6 +183,12 @@ class Household:
         host, other = self.devices[device], self.server(server, version)
         index, port = host.do("open", kind, version, other, PORTS[kind])
         return Connection(host, index, kind, self.local(device, version), port, other, PORTS[kind])
+
+    def open_itself(self, server: str, kind: str, version: int) -> Connection:
+        """Open a connection of the router's own."""
+        other = self.server(server, version)
+        index, port = self.itself.do("open", kind, version, other, PORTS[kind])
+        return Connection(self.itself, index, kind, WANS["wan"][0 if version == 4 else 1], port, other, PORTS[kind])
 
     def every(self, device: str, server: str, kinds: Sequence[str] = ("tcp", "udp")) -> list[Connection]:
         """Connections of all kinds, over IPv4 and IPv6."""
@@ -190,17 +207,25 @@ class Household:
         calls = [(kind, version, self.server(server, version), PORTS[kind], seconds) for kind, version in tried]
         return {one for one, works in zip(tried, self.devices[device].do("each", "tries", *calls), strict=True) if works}
 
-    def entry(self, connection: Connection) -> Entry:
-        """Its entry in the router's conntrack table."""
-        ends = (connection.local, connection.other, str(connection.local_port), str(connection.other_port))
-        found = [e for e in table(self.router, self._labels) if e.protocol == connection.kind and e.original == ends]
-        assert len(found) == 1, found
-        return found[0]
+    def pings(self, device: str, server: str, seconds: float = 5) -> set[int]:
+        """Over which IP versions a ping is answered."""
+        self._pinged += 1
+        host = self.devices[device]
+        calls = [(version, self.server(server, version), self._pinged, seconds) for version in (4, 6)]
+        return {call[0] for call, answered in zip(calls, host.do("each", "pings", *calls), strict=True) if answered}
 
-    def wan(self, connection: Connection) -> str:
-        """The WAN that carries it: which of the router's addresses the world answers to, or without NAT none of them."""
-        answered = self.entry(connection).reply[1]
-        return "wan2" if answered in WANS["wan2"] else "wan"
+    def entries(self, connections: Iterable[Connection]) -> list[Entry]:
+        """Their entries in the router's conntrack table."""
+        there = {(entry.protocol, *entry.original): entry for entry in table(self.router, self._labels)}
+        return [there[(c.kind, c.local, c.other, str(c.local_port), str(c.other_port))] for c in connections]
+
+    def marks(self, connections: Iterable[Connection]) -> set[int]:
+        """The marks of their entries."""
+        return {entry.mark for entry in self.entries(connections)}
+
+    def wans(self, connections: Iterable[Connection]) -> set[str]:
+        """The WANs that carry them: which of the router's addresses the world answers to, or without NAT none of them."""
+        return {"wan2" if entry.reply[1] in WANS["wan2"] else "wan" for entry in self.entries(connections)}
 
     @staticmethod
     def classes(host: Host) -> dict[str, int]:

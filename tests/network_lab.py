@@ -26,8 +26,9 @@ GATES = {4: ("192.168.1.1", "203.0.113.1"), 6: ("fd00:1::1", "2001:db8:9::1")}
 
 # What runs on a host: it does what a line of standard input says, and answers each with a line.
 _AGENT = r"""
-import json, os, socket, struct, sys, threading
+import json, os, signal, socket, struct, sys, threading
 
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with its standard input
 patience = float(sys.argv[1])
 kinds = {"tcp": (socket.SOCK_STREAM, 6), "udp": (socket.SOCK_DGRAM, 17), "udplite": (socket.SOCK_DGRAM, 136)}
 families = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -123,6 +124,20 @@ def raw(protocol, address, packet):
     made = socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol)
     made.sendto(bytes.fromhex(packet), (address, 0))
 
+def flood(index, count, size):
+    # So many datagrams, as fast as the other end takes them: how many are echoed?
+    own, found, patient = opened[index], 0, 0.3
+    for sent in range(1, count + 1):
+        try:
+            own.send(bytes(size))
+            own.settimeout(patient if sent < count else 0.3)
+            while found < sent and sent % 10 == 0:
+                own.recv(100)
+                found += 1
+        except OSError:
+            patient = 0.005  # packets are lost: on the way, or here already
+    return found
+
 def each(name, *calls):
     # All at the same time, so that silence is waited for once.
     answers = [None] * len(calls)
@@ -139,7 +154,7 @@ def each(name, *calls):
 
 jobs = {
     "serve": serve, "open": open_, "talk": talk, "tries": tries, "ping": ping, "pings": pings, "raw": raw, "each": each,
-    "reaches": reaches
+    "reaches": reaches, "flood": flood
 }
 for line in sys.stdin:
     name, *arguments = json.loads(line)
@@ -154,8 +169,10 @@ AT_ONCE = ("net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0
 class Host:
     """A namespace with an agent in it, one network card and a route through the router."""
 
-    def __init__(self, router: Namespace) -> None:
-        self.namespace = Namespace(router)
+    def __init__(self, router: Namespace, itself: bool = False) -> None:
+        """`itself`: not a host behind the router, but the router as one."""
+        self.namespace = router if itself else Namespace(router)
+        self._own = not itself
         self.namespace.run("sysctl", "-qw", *AT_ONCE)
         self._agent = subprocess.Popen(
             [*self.namespace.prefix, sys.executable, "-I", "-S", "-c", _AGENT, str(PATIENCE)],
@@ -177,7 +194,8 @@ class Host:
 
     def close(self) -> None:
         self._agent.communicate()
-        self.namespace.close()
+        if self._own:
+            self.namespace.close()
 
 
 def joined(host: Host, card: str, inside: str) -> str:

@@ -12,7 +12,7 @@ import subprocess
 
 PATH = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
 """Where nft and ipset are; Debian leaves the last two folders out of an ordinary user's PATH."""
-TOOLS = {"unshare": "util-linux", "nft": "nftables", "ipset": "ipset", "ip": "iproute2"}
+TOOLS = {"unshare": "util-linux", "nft": "nftables", "ipset": "ipset", "ip": "iproute2", "sysctl": "procps"}
 """What is needed, and the Debian package that has it."""
 
 _PRIVATE = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]

@@ -1,6 +1,6 @@
-"""What docs/recipes.md prints, to be used as it is printed: policies, rules, files, and the network's configuration.
+"""What docs/recipes.md and docs/own-rules.md print, to be used as it is printed: policies, rules, files, network's sections.
 
-In: the page. Out: its recipes by their titles. A test that takes them from here cannot differ from what a person copies.
+In: a page. Out: its recipes by their titles. A test that takes them from here cannot differ from what a person copies.
 """
 
 from __future__ import annotations
@@ -58,23 +58,44 @@ class Recipe:
         return next((body for body in self.blocks("text") if body.startswith("config interface")), "")
 
 
-def _parts() -> list[str]:
-    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
-    return re.split(r"^## ", text, flags=re.MULTILINE)
+def _text(page: str) -> str:
+    return (ROOT / "docs" / page).read_text(encoding="utf-8")
 
 
-def recipes() -> dict[str, Recipe]:
-    """All recipes, in the order of the page."""
+def recipes(page: str = "recipes.md") -> dict[str, Recipe]:
+    """All recipes of a page, in its order: its sections that have a policy."""
     found = {}
-    for part in _parts()[1:]:
+    for part in re.split(r"^## ", _text(page), flags=re.MULTILINE)[1:]:
         title, _, text = part.partition("\n")
-        found[title] = Recipe(title, text)
+        if "```uci\nconfig " in text and "```json\n" in text:
+            found[title] = Recipe(title, text)
     return found
 
 
 def script() -> str:
     """`/etc/nftables.d/nfa.sh`, which loads the rules."""
-    return _named(_parts()[0], "/etc/nftables.d")["nfa.sh"]
+    found = re.search(r"`/etc/nftables\.d/nfa\.sh`:\n\n```sh\n(.*?)^```$", _text("own-rules.md"), re.MULTILINE | re.DOTALL)
+    assert found
+    return found[1]
+
+
+def first_policy(text: str) -> str:
+    """The configuration that ships after the lines of `uci set` with which a text begins, as `uci` writes it."""
+    made = (ROOT / "files" / "etc" / "config" / PACKAGE).read_text(encoding="utf-8")
+    steps = re.findall(rf"^#? *uci set {PACKAGE}\.(\w+)\.(\w+)='(.*)'$", text, re.MULTILINE)
+    steps = steps[steps.index(("main", "enabled", "1")) :]
+    assert len(steps) == 4
+    for section, option, value in steps:
+        made = uci_set(made, section, option, value)
+    return made
+
+
+def uci_set(text: str, section: str, option: str, value: str) -> str:
+    """What `uci set` makes of a configuration that has the option."""
+    before = rf"(?m)(^config \w+ '{section}'\n(?:\t.*\n)*?\t)(?:option|list) {option} '.*'"
+    made, done = re.subn(before, rf"\1option {option} '{value}'", text)
+    assert done == 1, (section, option)
+    return made
 
 
 def merged(chosen: Iterable[Recipe]) -> dict[str, Any]:

@@ -297,3 +297,22 @@ def test_bedtime_begins_and_ends_for_running_connections(lab: Lab, client: Clien
     client.passes(False, *films)
     clock.set("06:30:00")
     client.passes(True, *films[:2])
+
+
+def test_of_two_classes_the_later_target_wins_in_packets_and_in_the_mark(lab: Lab, client: Client) -> None:
+    """The queue on the way out would see one class, and the one on the way in another."""
+    targets = {
+        "last": {"target_type": "firewall", "set_dscp": "CS1"},
+        "first": {"target_type": "firewall", "set_dscp": "EF"},
+    }
+    actions = {
+        "calls": {"criteria": "app == 'youtube';", "targets": ["first"], "priority": 1},
+        "rest": {"criteria": "*", "targets": ["last"], "priority": 2},
+    }
+    lab.start(config(targets, **actions))
+    client.connect("udp", 4, "a")
+    lab.feed(client.record("udp", 4, "a"))
+    client.net.until(lambda entries: [1 for one in entries if one.protocol == "udp" and one.mark == 0xAE], "EF and its bit")
+    lab.namespace.run("nft", "-f", "-", text=COUNT.replace("meta mark and 0xf00 == 0x200", ""))
+    client.passes(True, ("udp", 4, "a"))
+    assert seen(lab) == {"up": True, "down": True}

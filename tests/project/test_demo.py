@@ -1,4 +1,7 @@
-"""`make demo` works where namespaces are allowed, and leaves the machine as it was, also when it is stopped half-way."""
+"""`make demo` works where namespaces are allowed, and leaves the machine as it was, also when it is stopped half-way.
+
+What it shows of packets and sets it compares itself with what the policy says, and ends with an error if that differs.
+"""
 
 from __future__ import annotations
 
@@ -76,12 +79,12 @@ def assert_nothing_left(folder: Path, namespaces: set[str]) -> None:
 
 
 def begin(process: subprocess.Popen[str]) -> str:
-    """Read what the demo prints until the traffic runs."""
+    """Read what the demo prints until packets pass."""
     assert process.stdout
     read = ""
     for line in process.stdout:
         read += line
-        if line.lstrip().startswith("seconds"):
+        if "nobody knows yet" in line:
             break
     return read
 
@@ -95,6 +98,14 @@ def test_the_demo_shows_what_it_promises(demo: Callable[..., subprocess.Popen[st
         output += process.communicate(timeout=patience(120))[0]
     assert process.returncode == 0, output
     assert re.findall(r"^(\d)\. ", output, re.MULTILINE) == list("123456789")
+    looks = re.findall(r"^    (\S.*?)((?: +(?:passes|is stopped)){3})$", output, re.MULTILINE)
+    assert {event: re.findall(r"passes|is stopped", words) for event, words in looks}["netifyd says what they are"] == [
+        "is stopped",
+        "is stopped",
+        "passes",
+    ], "the second application of the same server goes on"
+    assert len(looks) == 6 and "videos > stop" in output
+    assert not re.search(r"Tables that are left:.*nfa", output)
     assert re.search(r"nfa\.bittorrent\.v4 +[1-9]\d* elements: as expected", output)
     assert "elements = { 192.168.1." in output and "tcp:443,192.168.1." in output
     assert re.search(r"weakssl-\d{8}-\d{6}\.json", output)

@@ -1,6 +1,6 @@
-"""The recipes of docs/recipes.md as they are printed, one by one and all in one configuration.
+"""The recipes of docs/recipes.md and docs/own-rules.md as they are printed, one by one and all of a page in one configuration.
 
-Their packets: tests/kernel/test_kernel_recipes.py.
+Their packets: tests/kernel/test_kernel_recipes.py, tests/kernel/test_kernel_own_rules.py.
 """
 
 from __future__ import annotations
@@ -20,10 +20,16 @@ from nfa.compiler.compile import Compiled, compile_policy
 from nfa.compiler.config.sources import Sources
 from nfa.compiler.provision import nftset
 
-RECIPES = recipes()
-OTHERS = {"mwan3": 0x3F00, "pbr": 0xFF0000, "sqm": 0xFF}
-"""The bits of marks that other programs use by default: net/mwan3 mmx_mask, net/pbr fw_mask, sqm-scripts IPT_MASK."""
+PAGES = {page: recipes(page) for page in ("recipes.md", "own-rules.md")}
+RECIPES = {title: recipe for page in PAGES.values() for title, recipe in page.items()}
+OTHERS = {"mwan3": 0x3F00, "pbr": 0xFF0000}
+"""The bits of marks that other programs use by default: net/mwan3 mmx_mask, net/pbr fw_mask. SQM reads what is written here."""
 TITLES = pytest.mark.parametrize("title", RECIPES)
+
+
+def beside(title: str) -> Iterable[Recipe]:
+    """All recipes of its page."""
+    return next(page for page in PAGES.values() if title in page).values()
 
 
 def compiled(folder: Path, chosen: Iterable[Recipe], form: str = "uci") -> Compiled:
@@ -69,7 +75,7 @@ def test_a_recipe_means_the_same_alone_and_with_all_others(title: str, form: str
     alone.mkdir()
     together.mkdir()
     mine = targets(compiled(alone, [RECIPES[title]], form))
-    all_of_them = targets(compiled(together, RECIPES.values(), form))
+    all_of_them = targets(compiled(together, beside(title), form))
     assert mine
     assert {name: all_of_them[name] for name in mine} == mine
 
@@ -101,11 +107,17 @@ def test_a_file_of_rules_makes_its_sets_as_the_daemon_does(title: str, tmp_path:
     wanted = {
         (slot["table"], slot["set"]): (nftset.key_of(slot["fields"], slot["family"]).text, slot["size"], slot["ttl"])
         for slot in compiled(tmp_path, [recipe]).slots
-        if slot["kind"] == "nftset"
+        if slot["kind"] == "nftset" and "map" not in slot
     }
     assert made == wanted
     assert {name for _, name in made} == set(re.findall(r"@([\w.]+)", rules)), "each set in a rule, and each rule with its set"
     assert {name[-2:] for _, name in made} <= {"v4", "v6"} and len({name[-2:] for _, name in made}) in (0, 2), "both families"
+
+
+def test_recipes_need_no_rules_but_for_a_second_wan() -> None:
+    """ "Block" meant: copy a policy, then write rules, or nothing is blocked."""
+    assert [title for title, recipe in PAGES["recipes.md"].items() if recipe.rules] == ["Netflix through WAN 2"]
+    assert all(recipe.rules for recipe in PAGES["own-rules.md"].values())
 
 
 def test_recipes_share_no_chain_no_file_and_no_set() -> None:
@@ -116,7 +128,7 @@ def test_recipes_share_no_chain_no_file_and_no_set() -> None:
         for name in re.findall(r"flush chain (inet \w+ \w+)", "".join(recipe.rules.values()))
     ]
     files = [name for recipe in RECIPES.values() for name in recipe.rules]
-    assert len(chains) == len(set(chains)) >= 9 and len(files) == len(set(files)) >= 8
+    assert len(chains) == len(set(chains)) >= 5 and len(files) == len(set(files)) >= 4
     for recipe in RECIPES.values():
         for body in recipe.rules.values():
             assert set(re.findall(r"^  chain (\w+) \{", body, re.MULTILINE)) == set(
@@ -126,17 +138,21 @@ def test_recipes_share_no_chain_no_file_and_no_set() -> None:
 
 def test_every_mark_is_written_and_read_with_a_mask_that_is_the_recipes_own(tmp_path: Path) -> None:
     """One recipe's mark erased another one's: every second packet of such a connection was lost. mwan3 and pbr lost theirs."""
-    policy = compiled(tmp_path, RECIPES.values())
-    masks = {slot["mask"] for slot in policy.slots if slot["kind"] == "ctmark"}
+    made = {}
+    for page, chosen in PAGES.items():
+        (tmp_path / page).mkdir()
+        slots = compiled(tmp_path / page, chosen.values()).slots
+        made[page] = sorted({(slot["mark"], slot["mask"]) for slot in slots if slot["kind"] == "ctmark"})
+    assert made["recipes.md"] == [(0x88, 0xBF), (0xAE, 0xBF), (0x1000000, 0xFF000000)]
+    assert made["own-rules.md"] == [(0xB9000000, 0xFF000000)]
     rules = "\n".join(body for recipe in RECIPES.values() for body in recipe.rules.values())
-    assert masks == {0xFF000000}
     assert not re.findall(r"mark set (?!(?:ct|meta) mark and )", rules), "a mark is written whole"
     assert not re.findall(r"(?:ct|meta) mark (?!and |set )", rules), "a mark is compared whole"
     kept = {int(mask, 16) for mask in re.findall(r"mark set (?:ct|meta) mark and (0x[0-9a-f]+) or", rules)}
     read = {int(mask, 16) for mask in re.findall(r"ct mark and (0x[0-9a-f]+) ==", rules)}
     assert kept == {0xFFFFFFFF & ~0xC000} and read == {0xFF000000, 0xC000}
     for name, others in OTHERS.items():
-        assert not others & (0xC000 | 0xFF000000), name
+        assert not others & (0xC000 | 0xFF000000 | 0xBF), name
     network = "\n".join(recipe.network for recipe in RECIPES.values())
     assert set(re.findall(r"option mark '(.*)'", network)) == {"0x4000/0xc000"}
 

@@ -58,11 +58,6 @@ class _Translator:
         if self.timed:
             config["timezone"] = "UTC"
             self.notes.append("hours are in UTC, as iptables reads them: set 'timezone' to have them in local time")
-        if "fwa_block" in self.targets:
-            self.notes.append(
-                "netify-fwa dropped packets itself; nfa fills the sets fwa_block.v4 and .v6 of table inet netify, and rules "
-                "of yours drop: ip saddr . meta l4proto . th dport . ip daddr @fwa_block.v4 drop (docs/recipes.md)"
-            )
         for name in data:
             if name not in ("version", "rules", "whitelist"):
                 self.notes.append(f"'{name}' is not known: left out")
@@ -77,7 +72,7 @@ class _Translator:
         what = f"rule {number} ({kind} {' && '.join(map(str, conditions))})"
         if kind == "prioritize":
             self.notes.append(
-                f"{what}: there is no target that prioritizes: left out. Use a set or a mark, and a rule of your QoS"
+                f"{what}: left out: a priority is no class. Use a firewall target with set_dscp (docs/shaping.md)"
             )
             return
         name = self.unique(f"{kind}_{'_'.join(_word(rule[key]) for key in _KEYS if key in rule)}")
@@ -99,7 +94,12 @@ class _Translator:
         if any(isinstance(rule.get(key), int) for key in _KEYS):
             self.notes.append(f"{what}: numbers of 2019 may mean something else to the netifyd of today: look with nfa apps")
         if rule.get("direction") in ("ingress", "egress"):
-            self.notes.append(f"{what}: the direction ({rule['direction']}) belongs in the firewall rule that uses the set")
+            where = (
+                "is left out, a block is for both"
+                if rule["type"] == "block"
+                else "belongs in the rule that uses the set or mark"
+            )
+            self.notes.append(f"{what}: the direction ({rule['direction']}) {where}")
         for key in rule:
             if key not in _KNOWN:
                 self.notes.append(f"{what}: '{key}' is not known: left out")
@@ -122,17 +122,19 @@ class _Translator:
                     f"{target}: netify-fwa marked packets; a ctmark target marks the connection, under {MARK_MASK}"
                 )
             return target
-        target = "fwa_block" if kind == "block" else f"fwa_{name}"
-        fields = ["local_addr", "ip_proto", "other_port", "other_addr"] if kind == "block" else ["other_addr"]
+        if kind == "block":
+            # Its sets held device, port and server.
+            self.targets["fwa_block"] = {"target_type": "firewall", "verdict": "drop", "scope": "server", "ttl": TTL}
+            return "fwa_block"
+        target = f"fwa_{name}"
         if target not in self.targets:
             self.targets[target] = {
-                "target_type": "nftset", "table_name": "netify", "set_name": target, "type": fields,
+                "target_type": "nftset", "table_name": "netify", "set_name": target, "type": ["other_addr"],
                 "ttl": TTL, "managed": True,
             }  # fmt: skip
-            if kind == "ipset":
-                self.notes.append(
-                    f"{target}: netify-fwa filled an ipset NFA4_... or NFA6_...; this is an nftables set {target}.v4, .v6"
-                )
+            self.notes.append(
+                f"{target}: netify-fwa filled an ipset NFA4_... or NFA6_...; this is an nftables set {target}.v4, .v6"
+            )
         return target
 
     def window(self, what: str, rule: dict[str, Any]) -> dict[str, Any]:

@@ -334,8 +334,9 @@ def plan(targets: Sequence[Target], counted: bool = True) -> Plan:
             "hook": target.options["hook"],
             "block": target.options["verdict"] is not None,
             "chains": chains.effect(target),
+            "order": number,
         }
-        for target in targets
+        for number, target in enumerate(targets)
     }
     maps = maps_of(targets)
     ttl = max(int(str(target.options["ttl"])) for target in targets)

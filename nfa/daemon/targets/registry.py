@@ -380,7 +380,7 @@ class Registry:
         insist(self.retire, list(self.by_number.values()))
         insist(self.finish, now)
         insist(self.table.close)
-        for slot in self._leaving:
+        for slot in [one for one in self._leaving if one.dels]:
             words = str(len(slot.dels)) + " connections keep what it set: the kernel does not take it back"
             self._say("error", "target '" + slot.counters.name + "': " + words)
         if self.tables is not None:

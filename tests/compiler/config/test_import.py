@@ -298,7 +298,8 @@ def test_rules_of_netify_fwa_become_actions(tmp_path: Path, capsys: pytest.Captu
     assert all(action.interface == "lan" and action.halt_on_match for action in actions.values())
     targets = made.policy.targets
     assert targets["fwa_mark_2"].options["mark"] == 0x02000000
-    assert targets["fwa_block"].options["ttl"] == 1200
+    block = targets["fwa_block"]
+    assert (block.type, *(block.options[name] for name in ("verdict", "scope", "ttl"))) == ("firewall", "drop", "server", 1200)
     for words in (
         "rule 7 (prioritize",
         "rule 8 has no type",
@@ -308,7 +309,7 @@ def test_rules_of_netify_fwa_become_actions(tmp_path: Path, capsys: pytest.Captu
         "hours are in UTC",
         "entry 4 of the whitelist",
         "direction (egress)",
-        "netify-fwa dropped packets itself",
+        "set_dscp",
     ):
         assert words in err, words
 

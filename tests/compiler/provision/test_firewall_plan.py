@@ -81,7 +81,10 @@ def test_an_effect_says_what_the_daemon_must_know(tmp_path: Path) -> None:
     """The chains of a limit depend on who began the connection, or on the way of a packet where a whole device is meant."""
     slow = {"limit": "2mbit"}
     found = effects(made(tmp_path, {"stop": STOP, "slow": slow, "all": slow | {"scope": "device"}, "dscp": {"set_dscp": "EF"}}))
-    assert found["stop"] == {"scope": "connection", "hook": "forward", "block": True, "chains": ("t_stop", "t_stop")}
+    assert found["stop"] == {
+        "scope": "connection", "hook": "forward", "block": True, "chains": ("t_stop", "t_stop"), "order": 0,
+    }  # fmt: skip
+    assert [found[name]["order"] for name in ("slow", "all", "dscp")] == [1, 2, 3]
     assert found["slow"]["chains"] == ("t_slow", "t_slow_in") and not found["slow"]["block"]
     assert found["all"]["chains"] == ("t_all_up", "t_all_down") and found["all"]["scope"] == "device"
     assert found["dscp"]["chains"] == ("t_dscp", "t_dscp")

@@ -2,7 +2,8 @@
 
 An element of a map has one verdict: `jump cN`. The chain cN counts, and jumps to the chains of the targets' effects. In: pairs
 (action, target), in the order of the policy. Out: combinations, each with a number that ends the packed elements it is for
-(2 bytes, big-endian), and with a chain. A block wins; else all effects apply, in the order of the policy.
+(2 bytes, big-endian), and with a chain. A block wins, the first of several; else all effects apply, in the
+order of the targets in the configuration.
 """
 
 MYPY = False
@@ -116,8 +117,13 @@ class Combinations:
     def chains_now(self, combination: Combination) -> tuple[str, ...]:
         """Return the chains of effects that a combination's own is to jump to now: what has ended has none."""
         pairs = [pair for pair in combination.pairs if pair[1] in self.effects and self.applies(pair[0], pair[1])]
-        chains = [str(self.effects[target]["chains"][combination.way]) for _, target in self.reduced(pairs)]
-        return tuple(_each_once(chains))
+        # In the order of the configuration: of two that set the same, the later one wins, as it does in marks.
+        targets = sorted([target for _, target in self.reduced(pairs)], key=self._order)
+        return tuple(_each_once([str(self.effects[target]["chains"][combination.way]) for target in targets]))
+
+    def _order(self, target: str) -> int:
+        number: int = self.effects[target]["order"]
+        return number
 
 
 def _always(action: str, target: str) -> bool:

@@ -46,7 +46,7 @@ NEVER = 1e18
 def words_of(data: "dict[str, Any]") -> tuple[str, str]:
     """Return message and hint of the finding about the set of a slot."""
     what = "target '" + data["target"] + "': " + named(data) + " is used by no rule: nothing happens to these flows"
-    return what, "to drop their packets, for example: " + data["rule"] + " (docs/recipes.md shows where rules last)"
+    return what, "to drop their packets, for example: " + data["rule"] + " (docs/own-rules.md shows where rules last)"
 
 
 class Usage:

@@ -14,8 +14,14 @@ from nfa.daemon.targets.firewall.maps import MapSlot
 from nfa.daemon.targets.sets.states import MADE
 
 EFFECTS: dict[str, Any] = {
-    name: {"scope": "device", "hook": "forward", "block": name == "stop", "chains": (f"t_{name}", f"t_{name}_in")}
-    for name in ("stop", "first", "slow")
+    name: {
+        "scope": "device",
+        "hook": "forward",
+        "block": name == "stop",
+        "chains": (f"t_{name}", f"t_{name}_in"),
+        "order": order,
+    }
+    for order, name in enumerate(("stop", "first", "slow"))
 }
 
 
@@ -123,6 +129,15 @@ def test_a_number_is_given_again_only_when_nobody_has_it() -> None:
     assert [one.chain for one in gone] == ["c0001"] and not combinations.by_number
     second = combinations.find([("a", "stop")], 0, lambda: None)
     assert second is not None and second.chain == "c0002"
+
+
+def test_effects_come_in_the_order_of_the_configuration() -> None:
+    """Of two classes the header would have one, and the mark of the connection the other."""
+    combinations = Combinations()
+    combinations.effects = EFFECTS
+    for pairs in ([("a", "slow"), ("b", "first")], [("a", "first"), ("b", "slow")]):
+        found = combinations.find(pairs, 0, lambda: None)
+        assert found is not None and combinations.chains_now(found) == ("t_first", "t_slow")
 
 
 def test_what_has_ended_has_no_chain() -> None:
