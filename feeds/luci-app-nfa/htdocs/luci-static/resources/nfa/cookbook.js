@@ -91,7 +91,7 @@ const HOURS = () => [
 			? _('The end must differ from the start. For the whole day: from 0:00 to 24:00.') : '') }
 ];
 const STOPPED = () => _('The page Overview then shows how many connections are held, and how many packets were stopped.');
-const QUEUE = () => _('Packets carry the class in both directions. For downloads, SQM has to take it from the connection: choose layer_cake_ct.qos as its queue setup script.');
+const QUEUE = () => _('Packets get the class in both directions. For uploads, SQM with cake and diffserv4 needs nothing else. For downloads, its script has to take the class from the connection, as layer_cake_ct.qos does: the page Shaping of the documentation tells how.');
 
 /* One of several questions has to be answered. */
 function any_of(...kinds) {

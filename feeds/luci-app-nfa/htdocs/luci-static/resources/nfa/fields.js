@@ -76,7 +76,7 @@ function firewall() {
 		number('ttl', 1, MAX_TTL, 300, _('Timeout in seconds'), _('How long it holds after netifyd last reported traffic.'), { more: true }),
 		field('set_mark', 'text', _('Mark'), _('A mark of packets and of the connection, VALUE/MASK such as 0x10/0xf0, for those who route or shape by marks. Only the bits of the mask are written.'),
 			{ rule: rules.masked_mark, effect: true, more: true }),
-		field('ctinfo', 'text', _('Bits for the class'), _('Where the mark of the connection holds the class for downloads, MASK/STATE: what "tc ... action ctinfo dscp MASK STATE" reads. SQM\'s layer_cake_ct.qos reads 63/128.'),
+		field('ctinfo', 'text', _('Bits for the class'), _('Where the mark of the connection holds the class for downloads, MASK/STATE: what "tc ... action ctinfo dscp MASK STATE" reads. The SQM script layer_cake_ct.qos reads 63/128.'),
 			{ preset: '63/128', rule: rules.ctinfo, only: [ { set_dscp: SOME } ], more: true }),
 		field('hook', 'select', _('Which packets'), _('Those that the router forwards, or those from and to itself: but never its SSH, LuCI, DNS and DHCP.'), {
 			preset: 'forward', more: true, choices: [ [ 'forward', _('forwarded packets') ], [ 'router', _('the router\'s own') ] ]
