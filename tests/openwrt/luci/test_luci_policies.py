@@ -76,6 +76,8 @@ def pick(person: Person, place: str, text: str) -> None:
     """Search a list for a text and take the first that is found."""
     field = person.page.locator(f"{place} input[role=combobox]")
     field.press_sequentially(text)
+    if text.isalpha():  # names come from the router, a little later
+        person.page.locator(".nfa-list:visible [role=option]").first.wait_for()
     field.press("Enter")
 
 
