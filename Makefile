@@ -39,6 +39,20 @@ define Package/nfa/description
   It needs an agent: netifyd on this router, or on another machine (source).
 endef
 
+define Package/nfa-route
+  SECTION:=net
+  CATEGORY:=Network
+  TITLE:=Flow actions: routes without netifd
+  DEPENDS:=+nfa +python3-pyroute2
+  PKGARCH:=all
+endef
+
+define Package/nfa-route/description
+  Brings pyroute2, by which nfa makes rules and routes for other WANs
+  (option route) where netifd does not. A router with /etc/config/network
+  does not need it.
+endef
+
 define Package/nfa/conffiles
 /etc/config/netify-proc-flow-actions
 /etc/nfa/allowed_folders
@@ -72,8 +86,13 @@ define Py3Package/nfa/install
 	$(INSTALL_BIN) ./files/etc/uci-defaults/60-nfa $(1)/etc/uci-defaults/60-nfa
 endef
 
+define Package/nfa-route/install
+	true
+endef
+
 $(eval $(call Py3Package,nfa))
 $(eval $(call BuildPackage,nfa))
 $(eval $(call BuildPackage,nfa-src))
+$(eval $(call BuildPackage,nfa-route))
 
 endif

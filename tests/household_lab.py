@@ -84,6 +84,7 @@ class Household:
         self.world = Host(router)
         self.itself = Host(router, itself=True)
         self._macs: dict[str, str] = {}
+        self._rules: list[list[str]] = []
         self._pinged = 0
         self._labels = folder / "labels" / "etc" / "xtables" / "connlabel.conf"
         self._labels.parent.mkdir(parents=True)
@@ -146,11 +147,20 @@ class Household:
         for kind, body in re.findall(r"^config (\w+) '\w+'\n((?:\t.*\n)*)", uci, re.MULTILINE):
             options = dict(re.findall(r"^\toption (\w+) '(.*)'$", body, re.MULTILINE))
             if kind in ("rule", "rule6"):
-                version = "-6" if kind == "rule6" else "-4"
-                self.router.run("ip", version, "rule", "add", "fwmark", options["mark"], "lookup", options["lookup"])
+                words = ["fwmark", options["mark"], "lookup", options["lookup"]]
+                for name in ("suppress_prefixlength", "priority"):
+                    words += [name, options[name]] if name in options else []
+                self._rules.append(["ip", "-6" if kind == "rule6" else "-4", "rule", *words])
+                self.router.run(*self._rules[-1][:3], "add", *words)
             tables.update({name: value for name, value in options.items() if name in ("ip4table", "ip6table")})
         self.routes("wan2", tables["ip4table"], tables["ip6table"])
         return tables["ip4table"], tables["ip6table"]
+
+    def forget_network(self) -> None:
+        """Take back the rules of `network`."""
+        for command in self._rules:
+            self.router.run(*command[:3], "del", *command[3:])
+        self._rules = []
 
     def down(self, card: str) -> None:
         """`ifdown`: the kernel takes the routes with it, and the IPv6 addresses."""

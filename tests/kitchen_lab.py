@@ -94,8 +94,13 @@ class Kitchen:
             for name, body in recipe.lists.items():
                 (self.lab.folder / name).parent.mkdir(exist_ok=True)
                 (self.lab.folder / name).write_text(body)
-            if recipe.network:
+            if recipe.network and (recipe.rules or self.form == "uci"):
+                (self.lab.folder / "network").write_text(recipe.network)
                 self.tables = self.home.network(recipe.network)
+            elif recipe.network:
+                # No netifd: the daemon makes rules, and routes from those that a network manager has made.
+                self.tables = "102", "102"
+                self.home.routes("wan2", *self.tables)
         self.firewall()
         if self.form == "uci":
             self.begin("\n".join(recipe.uci for recipe in chosen))
@@ -178,6 +183,7 @@ def cooking(lab: Lab, home: Household, form: str = "uci") -> Iterator[Kitchen]:
     kitchen = Kitchen(lab, home, form)
     yield kitchen
     lab.close()  # else it would put its table back
+    home.forget_network()
     for table in ("nfa", "office", "fw4", "others"):
         lab.namespace.nft(f"table inet {table}", f"delete table inet {table}")
 

@@ -79,10 +79,11 @@ def tries(kind, version, address, port, seconds):
     with made:
         try:
             made.connect((address, port))
+            own = made.getsockname()[1]
             made.send(b"x")
-            return made.recv(100) == b"x"
+            return own if made.recv(100) == b"x" else 0
         except OSError:
-            return False
+            return 0
 
 def ping(version, address, number):
     raw = socket.socket(families[version], socket.SOCK_RAW, 1 if version == 4 else 58)
@@ -154,7 +155,7 @@ def each(name, *calls):
 
 jobs = {
     "serve": serve, "open": open_, "talk": talk, "tries": tries, "ping": ping, "pings": pings, "raw": raw, "each": each,
-    "reaches": reaches, "flood": flood
+    "flood": flood, "reaches": reaches,
 }
 for line in sys.stdin:
     name, *arguments = json.loads(line)

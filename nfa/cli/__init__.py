@@ -26,6 +26,7 @@ COMMANDS = {
     "elements": "show the elements in the running daemon's sets",
     "flush": "flush the sets of a target",
     "adopt": "have connections that began before nfa begin again",
+    "route": "write what another WAN needs into /etc/config/network",
     "pause": "let an action or target do nothing for a while",
     "resume": "end a pause",
     "reload": "make the running daemon reload its configuration",

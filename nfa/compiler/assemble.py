@@ -155,6 +155,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         # `note` is for status displays; the daemon does not use it.
         "slots": [{key: value for key, value in slot.items() if key != "note"} for slot in compiled.slots],
         "firewall": compiled.firewall,
+        "routes": routes_of(compiled),
         "categories": catalogue.category_rows(compiled.catalogue) if uses_categories else (b"", b""),
         "devices": device_rows(compiled.devices),
         "leases": (policy.lease_files, [(host.mac, host.name, host.address) for host in policy.hosts]),
@@ -175,6 +176,20 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         "last_good": last_good,
         **findings_of(reports),
     }
+
+
+def routes_of(compiled: Compiled) -> list[dict[str, object]]:
+    """Return the WANs whose rules and routes the daemon itself sees to: the input of `nfa.routes`."""
+    used = compiled.firewall["effects"] if compiled.firewall is not None else {}
+    assert isinstance(used, dict)
+    wans = dict.fromkeys(wan for name, wan in compiled.wans.items() if name in used and not wan.networks)
+    return [
+        {
+            "name": wan.name, "device": wan.devices[0], "mark": wan.mark, "mask": wan.mask, "table": wan.tables[0],
+            "priority": wan.priority, "fallback": wan.fallback,
+        }
+        for wan in wans
+    ]  # fmt: skip
 
 
 def findings_of(reports: Reports) -> dict[str, object]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import catalogue
 from .base.paths import FOLDERS, Paths
@@ -31,13 +31,16 @@ from .expression.lines import negative, separate_lines
 from .expression.tree import Members, Node, Or, Test, any_of, attributes_of
 from .expression.understand import Context, ExpressionError, understand
 from .oneversion import report_one_version
-from .provision import conntrack, firewall, pf, usage
-from .provision.abilities import Abilities
+from .provision import conntrack, pf, usage
 from .provision.kernel import Kernel
 from .provision.provision import provision
 from .provision.slots import Slot
 from .schedules import Schedules, schedules
 from .shielding import hold_back
+
+if TYPE_CHECKING:
+    from .config.routes import Wan
+    from .provision.abilities import Abilities
 
 
 @dataclass
@@ -72,6 +75,8 @@ class Compiled:
     schedules: Schedules = field(default_factory=Schedules)
     firewall: dict[str, Any] | None = None
     """The table of nftables for firewall targets, as the image has it."""
+    wans: dict[str, Wan] = field(default_factory=dict)
+    """The WANs of firewall targets that have a route, by the name of the target."""
     devices: list[Device] = field(default_factory=list)
     """The devices that can be used, in the order of their numbers."""
     reports: Reports = field(default_factory=Reports)
@@ -267,16 +272,32 @@ def understand_policy(
 ) -> Compiled:
     """Compile a policy that was read and merged. `look`: as for `compile_policy`; `uci`: the folder of UCI."""
     keeping = keeping or Keeping()
+    wans: dict[str, Wan] = {}
+    if _of_firewall(policy):
+        from .config.routes import resolve  # a quarter of a megabyte, as all that is about firewall targets
+
+        wans = resolve(uci, policy, reports, paths)
     compiler = _Compiler(paths, reports, keeping, (policy.devices, policy.device_groups))
     with Kernel() as kernel:
-        return _understood(compiler, policy, paths, kernel if look else None, uci)
+        return _understood(compiler, policy, wans, paths, kernel if look else None, uci)
 
 
-def _understood(compiler: _Compiler, policy: Policy, paths: Paths, kernel: Kernel | None, uci: str | None) -> Compiled:
+def _of_firewall(policy: Policy) -> bool:
+    """Whether a policy has firewall targets."""
+    return any(target.type == "firewall" for target in policy.targets.values())
+
+
+def _understood(
+    compiler: _Compiler, policy: Policy, wans: dict[str, Wan], paths: Paths, kernel: Kernel | None, uci: str | None
+) -> Compiled:
     """Compile a policy. `kernel`: None where it is not asked."""
     reports, keeping = compiler.reports, compiler.keeping
-    abilities = Abilities(kernel, reports)
-    abilities.report(policy.targets.values())  # before the actions, which ask what targets can be used
+    abilities: Abilities | None = None
+    if _of_firewall(policy):
+        from .provision.abilities import Abilities
+
+        abilities = Abilities(kernel, reports)
+        abilities.report(policy.targets.values())  # before the actions, which ask what targets can be used
     exemptions, spared = _global_exemptions(compiler, policy)
     actions = [compiler.action(action, policy) for action in policy.actions]
     actions.sort(key=lambda item: (item.action.priority, item.action.order))  # a last good version may have had another place
@@ -287,15 +308,31 @@ def _understood(compiler: _Compiler, policy: Policy, paths: Paths, kernel: Kerne
     slots = provision(wanted, kernel, reports)
     usage.fill(slots, {name for item in actions if not item.code for name in item.action.targets})
     slots += pf.provision(wanted, policy.target_globals["pftable"])
-    table = firewall.provision(policy, [item.action for item in actions if not item.code], abilities, reports)
-    slots += table.slots
+    reached = [item.action for item in actions if not item.code]
+    frame = None
+    if abilities is not None:
+        from .provision import firewall
+
+        table = firewall.provision(policy, reached, wans, abilities, reports)
+        frame = table.image
+        slots += table.slots
     slots += conntrack.provision(wanted, policy.target_globals["ctlabel"], compiler.catalogue, reports, paths, keeping)
     for slot in slots:
         if "mark" in slot["fields"]:
             compiler.tell_of_marks(policy.targets[slot["target"]].place, f"target {quote(slot['target'])}")
     hours = schedules(policy, uci, reports, paths)
     return Compiled(
-        policy, actions, exemptions, slots, compiler.catalogue, keeping, hours, table.image, compiler.named.devices, reports
+        policy,
+        actions,
+        exemptions,
+        slots,
+        compiler.catalogue,
+        keeping,
+        hours,
+        frame,
+        wans,
+        compiler.named.devices,
+        reports,
     )
 
 

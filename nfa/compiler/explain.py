@@ -17,6 +17,7 @@ from ..daemon.engine.networks import TWICE, Networks
 from ..daemon.engine.policy import namespace
 from ..daemon.engine.view import View, address
 from ..daemon.targets.connections.slot import NO_LABEL, automatic
+from ..daemon.targets.firewall.target import PORTED
 from ..daemon.targets.prepared import only_address
 from ..daemon.targets.target import interface_test
 from ..daemon.targets.texts import reader
@@ -189,12 +190,25 @@ class Explainer:
             if target.type == "firewall":
                 verdict.effects.setdefault(name, []).insert(0, _to_packets(target.options))
                 verdict.skipped.pop(name, None)  # its mark is not all that it does
+                why = self._not_learnt(flow) if target.options["route"] else ""
+                if why:
+                    del verdict.effects[name]
+                    verdict.skipped[name] = why
             elif not slots:
                 verdict.skipped[name] = (
                     f"it has no set for IPv{flow['ip_version']}" if target.type in SETS else "it sets nothing"
                 )
         if target.cut and target.type != "pftable" and name in verdict.effects:
             verdict.effects[name].append("the connection is cut: its next packet goes through the firewall rules again")
+
+    def _not_learnt(self, flow: dict[str, Any]) -> str:
+        """Return why the server of a flow is not learnt for a route; "" when it is: see `daemon.targets.firewall.target`."""
+        if flow["local_origin"] is False:
+            return "the other end began the connection"
+        if flow["ip_protocol"] not in PORTED:
+            return "its protocol has no ports"
+        ours = self._known.forbids(address(flow["other_ip"]))
+        return "the address is of our own networks, the router's, or no single host's" if ours else ""
 
     def _refuse_ours(self, slot: Slot, flow: dict[str, Any]) -> None:
         """Raise ValueError where an element would be nothing but an address that must not be one (see `Networks.forbids`)."""

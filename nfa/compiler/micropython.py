@@ -30,6 +30,9 @@ _CANNOT = {
     "sink": "sinks need modules that MicroPython lacks",
     "pftable": "PF tables are filled by running pfctl, which MicroPython cannot do",
 }
+_NO_ROUTES = "rules and routes are made by a child that runs Python, which MicroPython cannot start"
+_NETIFD = "compile with the router's own /etc/config (-u DIR): netifd makes them there, see nfa route; or run nfa with CPython"
+_ELSE = "use a target of type nftset, ipset, ctmark or ctlabel, or run nfa with CPython"
 _REPORTS = 20
 
 
@@ -66,7 +69,7 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
     data["sigma"] = sigma_rows() if _compares_sigma(compiled, data) else b""
     data["reprocess"] = False  # there is no reload
     data["order"] = sys.byteorder
-    for name in ("names", "last_good", "kept"):
+    for name in ("names", "last_good", "kept", "routes"):
         del data[name]
     return seal(dump(data))
 
@@ -78,14 +81,15 @@ def automaton(data: dict[str, Any]) -> dict[str, Any]:
 
 def _leave_out_targets(compiled: Compiled) -> None:
     for target in compiled.policy.targets.values():
-        why = _CANNOT.get(target.type)
+        wan = compiled.wans.get(target.name)
+        why = _NO_ROUTES if wan is not None and not wan.networks else _CANNOT.get(target.type)
         if why and target.enabled and not target.trouble:
             target.trouble = why
             compiled.reports.warning(
                 "target-unsupported",
                 target.place,
                 f"target {quote(target.name)}: {why}",
-                hint="use a target of type nftset, ipset, ctmark or ctlabel, or run nfa with CPython",
+                hint=_NETIFD if why == _NO_ROUTES else _ELSE,
                 consequence="no flow reaches the target",
             )
 

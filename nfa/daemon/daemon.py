@@ -43,6 +43,7 @@ if MYPY:
 
     from .adopt import Adopter
     from .engine.policy import Plan
+    from .rerouting import Rerouter
     from .sinks.hub import Hub
     from .targets.pf import Tables
 
@@ -130,6 +131,8 @@ class Daemon(Loop):
         """Lists that are made in slices: (generator, reply)."""
         self._connected = False
         self._adoption: Adopter | None = None
+        self.routes: Rerouter | None = None
+        """The same as `rerouter`."""
         for step in (self.tell_matches, self.go_on, self.loader.begin):
             dispatcher.step(step)
         self.log_level(settings.get("log_level", "") or "notice")
@@ -190,6 +193,8 @@ class Daemon(Loop):
         guard(self.end)
         guard(self._hand_over)
         guard(self.children.close)
+        if self.routes is not None:
+            guard(self.routes.close)
         guard(self.lookups.close)
         guard(self.registry.finish, self.now())
         guard(self.healing.close)
@@ -252,6 +257,15 @@ class Daemon(Loop):
         from .targets.pf import Tables
 
         return Tables(Program(self.dispatcher), self.log.say, self.tell_target)
+
+    def use_routes(self, wans: "list[dict[str, Any]]") -> None:
+        """See to the rules and routes of these WANs, as the active policy has them."""
+        if self.routes is None and wans:
+            from .rerouting import Rerouter
+
+            self.rerouter = self.routes = Rerouter(self.dispatcher, self.log.say, self.loader.report)
+        if self.routes is not None:
+            self.routes.use(wans)
 
     def device_of(self, flow: "dict[str, Any]") -> str:
         """Return the names of the devices at the local end of a flow, "" when none has one."""

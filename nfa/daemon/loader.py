@@ -53,6 +53,7 @@ if MYPY:
         def now(self) -> int: ...
         def log_level(self, name: str) -> None: ...
         def activated(self, policy: Policy) -> None: ...
+        def use_routes(self, wans: list[dict[str, Any]]) -> None: ...
         def take_over(self) -> None: ...
         def begin_again(self, ended: Iterable[str], begins: bool = True) -> None: ...
         def use_source(self, uri: str) -> None: ...
@@ -263,6 +264,7 @@ class Loader:
         insist(self._succeed, policy, old, causes)
         self.info.update(self._found.joined())
         insist(daemon.registry.retire, unused)
+        insist(daemon.use_routes, data["routes"])
         insist(self._tell_active, policy)
 
     def _build(self, data: "Image") -> "tuple[Policy, Prepared]":
@@ -316,6 +318,15 @@ class Loader:
         self.info.update(self._found.joined(not _loaded(data)))
         self._watched.use(data["watch"])
         self.info["watched"] = self._watched.files
+
+    def report(self, code: str, message: str, hint: str) -> None:
+        """Report something of the active policy, or with the message "" that it is no longer so. What is new is logged."""
+        before = self._found.own.pop(code, None)
+        if message:
+            self._found.own[code] = finding("warning", code, message, hint)
+            if before is None or before["message"] != message:
+                self._daemon.log.say("warning", message + ("; " + hint if hint else ""))
+        self.info.update(self._found.joined())
 
     def _warn(self, code: str, text: str) -> None:
         """Report what only the daemon can know of a policy, along with the compiler's warnings."""

@@ -27,6 +27,7 @@ if MYPY:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
+    from .bus.status import Noticing
     from .devices.learning import Learner
     from .engine.policy import Policy
     from .targets.connections.entries import Entries
@@ -66,6 +67,8 @@ class Loop:
         """Who learns the addresses of devices; None as long as nobody needs it."""
         self.interfaces = Interfaces(engine.networks.learn, log.say)
         registry.networks = engine.networks
+        self.rerouter: Noticing | None = None
+        """Who sees to the routes of other WANs; None where no policy has had any, and under MicroPython."""
         self.usage: Usage | None = None
         """Who looks whether rules use the sets; None as long as there is none that flows reach."""
         healing.on_rules = self._rules_changed

@@ -65,6 +65,19 @@ def test_sets_and_marks_work_with_the_rules_of_the_page(kitchen: Kitchen) -> Non
     assert home.marks(calls) == {FOREIGN}, "off is off"
 
 
+def test_new_connections_take_another_wan_by_rules(kitchen: Kitchen) -> None:
+    """Who has written these rules has them still."""
+    home = kitchen.home
+    first = home.every("visitor", "series")
+    kitchen.tell(NETFLIX, *first)
+    second = home.every("visitor", "series")
+    assert (home.wans(first), home.wans(second)) == ({"wan"}, {"wan2"})
+    home.down("wan2")
+    assert home.wans(home.every("visitor", "series")) == {"wan"}
+    home.up("wan2", *kitchen.tables)
+    lively(*first)
+
+
 def test_rules_and_elements_survive_the_firewall(kitchen: Kitchen) -> None:
     """At boot the whole file was refused, after a restart the rules were gone: films played, and status said "on"."""
     home, namespace = kitchen.home, kitchen.lab.namespace
@@ -91,6 +104,6 @@ def test_check_tells_when_no_rule_uses_the_sets_of_the_page(kitchen: Kitchen) ->
 
     assert unused() == 0
     lab.namespace.nft("flush table inet nfa", "flush table inet office")
-    assert unused() == 4
+    assert unused() == 6
     kitchen.firewall()
     assert unused() == 0

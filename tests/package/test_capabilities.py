@@ -138,6 +138,25 @@ def test_sets_marks_logs_and_sockets_work(lab: Lab) -> None:
 
 
 @pytest.mark.kernel
+def test_rules_and_routes_of_another_wan_work(lab: Lab) -> None:
+    """The child that makes them has the daemon's one capability: as root it worked, on a router nothing went there."""
+    namespace = lab.namespace
+    namespace.ip(
+        "link add lan type veth peer name wan2", "link set lan up", "link set wan2 up", "addr add 198.51.100.2/24 dev wan2",
+        "route add default via 198.51.100.1 dev wan2",
+    )  # fmt: skip
+    policy = config(lab.folder)
+    policy["targets"]["line2"] = {"target_type": "firewall", "route": "wan2"}  # type: ignore[index]
+    policy["actions"]["a"]["targets"].append("line2")  # type: ignore[index]
+    daemon = start(lab, policy)
+    eventually(lambda: "198.51.100.1 dev wan2" in namespace.attempt("ip", "route", "show", "table", "7701").stdout)
+    assert "fwmark 0x4000/0xc000 lookup 7701" in namespace.run("ip", "rule")
+    assert not daemon.said("error") and not daemon.said("warning", "WAN"), daemon.log
+    assert daemon.stop() == 0
+    assert "7701" not in namespace.run("ip", "rule")
+
+
+@pytest.mark.kernel
 def test_what_only_root_reads_is_opened_by_nobody(lab: Lab) -> None:
     """A file of passwords in a folder that may be named; and how its owner lets the daemon read it after all."""
     secret = lab.folder / "list"

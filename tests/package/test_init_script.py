@@ -35,7 +35,7 @@ uci_load_validate() {
 	[ -z "$4" ] || "$4" "$3" "$result"
 }
 . "$1"
-ACCOUNTS=$accounts UJAIL=$ujail CAPABILITIES=$1
+ACCOUNTS=$accounts UJAIL=$ujail CAPABILITIES=$1 NETWORK=$network SHARED_NETWORK=$shared
 start() { start_service; service_started; }
 case "$2" in
 triggers) service_triggers ;;
@@ -53,6 +53,7 @@ def stand_in(folder: Path, action: str, **variables: str) -> tuple[list[str], st
     script.write_text(STAND_IN)
     command = ["busybox", "ash", str(script), str(INIT), action]
     given = {"enabled": "1", "result": "0", "daemon_is_on_ubus": "", "accounts": "", "ujail": ""} | variables
+    given = {"network": "/nowhere", "shared": str(folder / "shared")} | given
     done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **given})
     return done.stdout.splitlines(), done.stderr
 
@@ -95,6 +96,52 @@ def test_the_service_shares_the_packages_that_the_compiler_reads() -> None:
     (line,) = [line for line in INIT.read_text().splitlines() if "for name in" in line]
     shared = set(line.split(" in ")[1].removesuffix("; do").split())
     assert shared == {'"$CONFIG"', "system", *_PACKAGES}
+
+
+NETWORK = """\
+config interface 'wan2'
+	option device 'eth2'
+	option proto 'pppoe'
+	option username 'me'
+	option password 'a secret'
+	option ip4table '7701'
+
+config interface 'vpn'
+	option proto "wireguard"
+	option private_key 'a secret'
+	list addresses '10.0.0.1/24'
+
+config wireguard_vpn
+	option preshared_key 'a secret'
+
+config rule 'nfa_wan2'
+	option mark '0x4000/0xc000'
+	option lookup '7701'
+"""
+
+
+@needs_ash
+def test_of_the_networks_the_daemon_gets_what_routes_need_and_no_secret(tmp_path: Path) -> None:
+    """A daemon that is taken over would know the keys of the VPN; or a route on a router would be a mystery to it."""
+    from nfa.compiler.base.paths import Paths
+    from nfa.compiler.config import network
+
+    accounts = tmp_path / "passwd"
+    accounts.write_text("nfa:x:7150:7150:nfa:/var/run/nfa:/bin/false\n")
+    (tmp_path / "network").write_text(NETWORK)
+    given = {"accounts": str(accounts), "ujail": "/bin/sh", "network": str(tmp_path / "network")}
+    calls, _ = stand_in(tmp_path, "start", **given)
+    shared = tmp_path / "shared"
+    assert f"chgrp nfa {shared}" in calls and f"chmod 640 {shared}" in calls
+    text = shared.read_text()
+    assert "secret" not in text and "10.0.0.1" not in text and "username" not in text
+    (tmp_path / "config").mkdir()
+    shared.rename(tmp_path / "config" / "network")
+    paths = Paths(str(tmp_path), str(tmp_path))
+    theirs, ours = (network.read(str(tmp_path / folder), paths) for folder in (".", "config"))
+    assert theirs is not None and ours is not None
+    assert (ours.rules, ours.tables) == (theirs.rules, theirs.tables)
+    assert {name: one.device for name, one in ours.interfaces.items()} == {"wan2": "pppoe-wan2", "vpn": "vpn"}
 
 
 @needs_ash
@@ -189,7 +236,7 @@ def test_no_signal_reaches_a_daemon_that_is_ending_because_it_was_disabled(tmp_p
 @needs_ash
 def test_a_change_of_the_configuration_reloads(tmp_path: Path) -> None:
     calls, _ = stand_in(tmp_path, "triggers")
-    assert calls == [f"procd_add_reload_trigger {PACKAGE}", "procd_add_validation validate_main"]
+    assert calls == [f"procd_add_reload_trigger {PACKAGE} network", "procd_add_validation validate_main"]
 
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="there is no shellcheck")
@@ -221,7 +268,10 @@ def router(tmp_path: Path) -> Router:
     return openwrt_root.make(tmp_path / "root")
 
 
-TRIGGER = ["config.change", ["if", ["eq", "package", PACKAGE], ["run_script", "/etc/init.d/nfa", "reload"]], 1000]
+TRIGGERS = [
+    ["config.change", ["if", ["eq", "package", package], ["run_script", "/etc/init.d/nfa", "reload"]], 1000]
+    for package in (PACKAGE, "network")
+]
 
 
 def test_procd_gets_the_instance_its_trigger_and_the_rules_of_validation(router: Router) -> None:
@@ -241,7 +291,7 @@ def test_procd_gets_the_instance_its_trigger_and_the_rules_of_validation(router:
                 "stderr": True,
             }
         },
-        "triggers": [TRIGGER],
+        "triggers": TRIGGERS,
     }
     assert (rules["package"], rules["type"]) == (PACKAGE, "nfa")
     assert not router.procd("signal")
@@ -276,8 +326,8 @@ def test_every_spelling_of_no_disables(router: Router, word: str) -> None:
     done = router.service("start")
     (request,) = router.procd("set")
     assert request["instances"] == {}
-    # The trigger stays: it starts when somebody enables it with LuCI.
-    assert request["triggers"] == [TRIGGER]
+    # The triggers stay: it starts when somebody enables it with LuCI.
+    assert request["triggers"] == TRIGGERS
     assert f"uci set {PACKAGE}.main.enabled=1" in done.stderr
     assert "disabled" in router.log
 

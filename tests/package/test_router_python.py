@@ -30,10 +30,12 @@ from waiting import PATIENCE, eventually, patience
 from nfa.cli import COMMANDS
 from nfa.daemon.bus.control import call
 
-OPTIONAL = {"ssl", "orjson", "uuid", "uci"}
+OPTIONAL = {"ssl", "orjson", "uuid", "uci", "pyroute2"}
 """In packages of their own; used where they are, with what they need."""
 OTHER_PYTHON = {"nfa.daemon.base.portable_micropython", "nfa.daemon.base.micropython_text", "nfa.daemon.micropython"}
 """What only MicroPython loads."""
+NEEDS_PYROUTE2 = "nfa.routes.kernel"
+"""What works with the package nfa-route."""
 PEAK = 26_000_000
 """Bytes: the most that the compiler may take for a policy of 100 actions."""
 
@@ -88,7 +90,7 @@ def test_every_module_can_be_imported(python: Path, tmp_path: Path) -> None:
     """On a router the command that imports it would end in a traceback; developers have the whole library."""
     modules = [".".join(file.relative_to(NFA.parent).with_suffix("").parts) for file in sorted(NFA.rglob("*.py"))]
     modules = [name.removesuffix(".__init__") for name in modules if not name.endswith("__main__")]
-    wanted = [name for name in modules if not name.startswith(tuple(OTHER_PYTHON))]
+    wanted = [name for name in modules if not name.startswith((*OTHER_PYTHON, NEEDS_PYROUTE2))]
     assert len(wanted) > 100
     done = run(python, tmp_path, "-c", f"import importlib\nfor name in {wanted}: importlib.import_module(name)")
     assert done.returncode == 0, done.stderr
@@ -120,6 +122,7 @@ RUNS = {
     "flush": (["--control", "NOWHERE", "l"], 1),
     "adopt": (["--control", "NOWHERE"], 1),
     "devices": (["--control", "NOWHERE"], 1),
+    "route": (["show", "--no-uci", "-c", "POLICY"], 0),
     "pause": (["--control", "NOWHERE", "l", "30m"], 1),
     "resume": (["--control", "NOWHERE", "l"], 1),
     "reload": (["--control", "NOWHERE"], 1),

@@ -99,6 +99,10 @@ ROWS: dict[str, list[str]] = {
         "daemon.processes.child:MAX_WAITING", "daemon.loader:MAX_QUESTION KiB", "daemon.loader:ANSWER_LIMIT s",
         "daemon.loader:MAX_ANSWER KiB", "cli.answer:MAX_MEMORY MiB",
     ],
+    "the child that makes rules and routes of other WANs": [
+        "daemon.rerouting:PAUSE s", "daemon.rerouting:LIMIT s", "daemon.rerouting:MAX_ANSWER KiB",
+        "daemon.rerouting:END_LIMIT s", "daemon.rerouting:RETRY s",
+    ],
     "name lookups, for sinks": [
         "daemon.processes.lookups:LIMIT s", "daemon.processes.lookups:MAX_HOSTS", "daemon.processes.lookups:REMEMBERED s",
     ],

@@ -126,13 +126,24 @@ masked_mark = Of(_masked_mark, lambda: _pair_schema("0x10/0xf0"))
 ctinfo = Of(_ctinfo, lambda: _pair_schema("63/128"))
 
 
-def _route(value: Value, context: Context) -> str:
-    """route: another WAN, which this release cannot choose yet."""
-    hint = "docs/recipes.md has rules that do, with a target of type nftset"
-    raise Invalid(value.place, "this release cannot choose another WAN", hint, code="route-unsupported")
+_NETWORK = r"[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,31}"
+_DEVICE = r"[^\s/:]{1,15}"
 
 
-route = Of(_route, lambda: {"type": "null"})
+def _name_of(pattern: str, what: str) -> Of:
+    def convert(value: Value, context: Context) -> str:
+        value = scalar(value)
+        plain = value.plain()
+        word = plain.strip() if isinstance(plain, str) else ""
+        if not re.fullmatch(pattern, word):
+            raise expected(what, value)
+        return word
+
+    return Of(convert, lambda: {"type": "string", "pattern": rf"^\s*{pattern}\s*$"})
+
+
+network = _name_of(_NETWORK, "a network of /etc/config/network such as 'wan2', or a device")
+device = _name_of(_DEVICE, "the name of a network device such as 'wwan0'")
 
 
 # -- in words ------------------------------------------------------------------------------------------------------------
@@ -151,6 +162,9 @@ _SCOPES = {
 
 def in_words(options: dict[str, Any]) -> list[str]:
     """What a firewall target does to packets, for people; first of what."""
+    if options["route"]:
+        other = "the usual way while that is down" if options["fallback"] else "no way while that is down"
+        return ["later connections to the same address, protocol and port", f"through {options['route']}; {other}"]
     found = [_SCOPES[options["scope"]] + (", from and to the router itself" if options["hook"] == "router" else "")]
     if options["verdict"]:
         found.append(_VERDICTS[options["verdict"]])

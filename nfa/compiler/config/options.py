@@ -260,8 +260,12 @@ TARGET_OPTIONS: dict[str, Options] = {
         Option("hook", choice("forward", "router"), "forward"),
         # Seconds that a decision holds after netifyd last reported traffic.
         Option("ttl", integer(1, MAX_TTL, "seconds"), 300),
-        # Another WAN; not in this release.
-        Option("route", effects.route, None),
+        # Another WAN for new connections to the servers of flows that matched: a network of /etc/config/network, or a device.
+        Option("route", effects.network, None),
+        # The mark of what goes through that WAN, VALUE/MASK; found by nfa if it is missing.
+        Option("route_mark", effects.masked_mark, None),
+        # The device of that WAN, where /etc/config/network does not tell.
+        Option("route_device", effects.device, None),
         # Whether the usual way is taken while the other WAN is down.
         Option("fallback", boolean, True),
     ),

@@ -232,14 +232,23 @@ def _check_ctlabel(found: Complete, own: Settings, globals_: dict[str, dict[str,
 
 
 EFFECTS = ("verdict", "set_dscp", "set_mark", "limit", "limit_up", "limit_down")
-"""Options of a firewall target that do something to packets."""
+"""Options of a firewall target that do something to packets of connections that run."""
+ROUTE_TTL = 24 * 3600
+"""Seconds that the server of a route is remembered, where no ttl is given."""
+_NOT_WITH_ROUTE = (*EFFECTS, "per_device", "scope", "hook", "ctinfo")
 
 
 def _check_firewall(found: Complete, own: Settings, globals_: dict[str, dict[str, object]]) -> str:
     options = found.values
+    if options["route"] is not None and ("route" in own.values or not any(name in own.values for name in EFFECTS)):
+        return _check_route(found, own)
+    for name in ("route_mark", "route_device", "fallback"):
+        if name in own.values:
+            return f"'{name}' is about a 'route', but there is none"
+    options["route"] = None  # of the defaults, where the target says something else
     others = [name for name in EFFECTS[1:] if options[name] is not None]
     if not others and options["verdict"] is None:
-        return f"nothing to do: give one of {', '.join(EFFECTS)}"
+        return f"nothing to do: give one of {', '.join(EFFECTS)} and route"
     if others and options["verdict"] is not None:
         ours = [name for name in others if name in own.values]
         if ours and "verdict" in own.values:
@@ -252,12 +261,25 @@ def _check_firewall(found: Complete, own: Settings, globals_: dict[str, dict[str
         return "'per_device' is about a limit, but there is none: give 'limit', 'limit_up' or 'limit_down'"
     if "ctinfo" in own.values and options["set_dscp"] is None:
         return "'ctinfo' says where the class of 'set_dscp' is noted, but there is no 'set_dscp'"
-    if "fallback" in own.values:
-        return "'fallback' is about a 'route', but there is none"
     _, mark = firewall_mark({**options, "set_dscp": None})
     _, dscp = firewall_mark({**options, "set_mark": None})
     if mark & dscp:
         return f"'set_mark' and the class of 'set_dscp' (see 'ctinfo') have bits of the mark in common: {mark & dscp:#x}"
+    return ""
+
+
+def _check_route(found: Complete, own: Settings) -> str:
+    """A route is about connections that come later; all else is about those that run."""
+    options = found.values
+    for name in _NOT_WITH_ROUTE:
+        if name in own.values:
+            return f"'{name}' stands beside 'route', which is about later connections: make another target of it"
+    for name in EFFECTS:
+        options[name] = None
+        found.origins.pop(name, None)
+    options["scope"] = options["hook"] = "route"
+    if "ttl" not in found.origins:
+        options["ttl"] = ROUTE_TTL
     return ""
 
 

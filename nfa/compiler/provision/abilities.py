@@ -14,7 +14,8 @@ from typing import Any
 from nfa.compiler.base.report import Place, Reports, quote
 from nfa.compiler.config.features import target_is_active
 from nfa.compiler.config.model import Target
-from nfa.compiler.provision import nftset, rules
+from nfa.compiler.config.routes import Wan
+from nfa.compiler.provision import nftset, routing, rules
 from nfa.compiler.provision.kernel import Kernel, KernelUnavailable
 from nfa.compiler.provision.rules import FAMILY, PRIORITY
 from nfa.daemon.netlink import nftables_rules, nftables_sets
@@ -69,6 +70,12 @@ _EACH = _Piece(
 _WAYS = _Piece("tell the directions of a connection", "nft_ct", _rules(*rules.by_direction(_CHAIN + "_up", _CHAIN + "_up")))
 _DSCP = _Piece("set a DSCP class", "nf_tables", _rules(*rules.set_dscp(46)))
 _MARK = _Piece("set a mark", "nf_tables", _rules(rules.set_mark(1, 1)))
+_WAN = Wan("", True, 1, 1, (1, 1), 1, ("eth0",))
+_ROUTE = _Piece(
+    "give a connection to another WAN",
+    "nft_ct",
+    _rules(routing.keep(_WAN), routing.first_packet(_CHAIN + "_up"), routing.note(_WAN, "eth0")),
+)
 _LEADS_TO = (nftables_rules.new_chain(FAMILY, _TABLE, _CHAIN + "_up"),)
 _COUNTED = _Piece("count for each element of a map", "nf_tables", (_map(True),))
 
@@ -83,6 +90,7 @@ def needs(options: dict[str, Any]) -> list[_Piece]:
         (_WAYS, limited and options["scope"] != "device"),
         (_DSCP, options["set_dscp"] is not None),
         (_MARK, options["set_mark"] is not None),
+        (_ROUTE, options["route"] is not None),
     ]
     return [piece for piece, needed in wanted if needed]
 

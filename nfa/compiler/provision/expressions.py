@@ -58,7 +58,12 @@ NFTA_LOOKUP_DREG = 3
 
 NFTA_CT_DREG = 1
 NFTA_CT_KEY = 2
+NFTA_CT_SREG = 4
 NFT_CT_DIRECTION = 1
+NFT_CT_STATUS = 2
+NFT_CT_MARK = 3
+IPS_CONFIRMED = 1 << 3
+"""Of a connection that has been noted: its first packet has left. linux/netfilter/nf_conntrack_common.h"""
 IP_CT_DIR_ORIGINAL, IP_CT_DIR_REPLY = 0, 1
 
 NFTA_REJECT_TYPE = 1
@@ -142,9 +147,19 @@ def verdict_of(name: str) -> bytes:
     return expression("lookup", registers + string(NFTA_LOOKUP_SET, name))
 
 
+def connection(key: int) -> bytes:
+    """Load what the kernel knows of a packet's connection: NFT_CT_*. A packet without one ends the rule."""
+    return expression("ct", _word(NFTA_CT_KEY, key) + _word(NFTA_CT_DREG, NFT_REG_1))
+
+
+def set_connection(key: int) -> bytes:
+    """Store the first register in a packet's connection: NFT_CT_*."""
+    return expression("ct", _word(NFTA_CT_KEY, key) + _word(NFTA_CT_SREG, NFT_REG_1))
+
+
 def direction() -> bytes:
     """Load IP_CT_DIR_*: whether a packet goes the way of its connection's first one. One without connection ends the rule."""
-    return expression("ct", _word(NFTA_CT_KEY, NFT_CT_DIRECTION) + _word(NFTA_CT_DREG, NFT_REG_1))
+    return connection(NFT_CT_DIRECTION)
 
 
 def reject(kind: int, code: int = 0) -> bytes:

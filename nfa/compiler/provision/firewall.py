@@ -21,7 +21,8 @@ from typing import Any
 from nfa.compiler.base.report import Reports, quote
 from nfa.compiler.config.features import target_is_active
 from nfa.compiler.config.model import Action, Policy, Target
-from nfa.compiler.provision import nftset, rules
+from nfa.compiler.config.routes import Wan
+from nfa.compiler.provision import nftset, routing, rules
 from nfa.compiler.provision.abilities import Abilities
 from nfa.compiler.provision.rules import FAMILY, PRIORITY, TABLE
 from nfa.compiler.provision.slots import Slot
@@ -33,11 +34,12 @@ SIZE = 65536
 """Elements of a map, and addresses of a limit for each device."""
 FORGET = 60
 """Seconds after which a device that sends nothing has its whole burst again."""
-HOOKS: dict[str, tuple[tuple[str, int], ...]] = {
-    "forward": (("nfa_forward", 2),),
-    "router": (("nfa_input", 1), ("nfa_output", 3)),
+HOOKS: dict[str, tuple[tuple[str, int, int], ...]] = {
+    "forward": (("nfa_forward", 2, PRIORITY),),
+    "router": (("nfa_input", 1, PRIORITY), ("nfa_output", 3, PRIORITY)),
+    "route": (("nfa_prerouting", 0, routing.PRIORITY), ("nfa_postrouting", 4, routing.PRIORITY)),
 }
-"""The base chains of an `option hook`, each with its number, NF_INET_* of linux/netfilter.h."""
+"""The base chains of an `option hook`, and of routes: name, number (NF_INET_* of linux/netfilter.h), priority."""
 MAPS: dict[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
     "device": (("devices_up", "up", ("local_addr",)), ("devices_down", "down", ("local_addr",))),
     "server": (("servers", "ports", ("local_addr", "ip_proto", "other_addr", "other_port")),),
@@ -45,6 +47,7 @@ MAPS: dict[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
         ("connections", "ports", ("local_addr", "local_port", "ip_proto", "other_addr", "other_port")),
         ("plain_connections", "plain", ("local_addr", "ip_proto", "other_addr")),
     ),
+    "route": (("routes", "ports", ("other_addr", "ip_proto", "other_port")),),
 }
 """The maps of an `option scope`: name, way, fields. In the order in which packets are looked up, the widest scope first."""
 
@@ -107,16 +110,20 @@ class _Map:
         }
 
 
-def provision(policy: Policy, actions: Iterable[Action], abilities: Abilities, reports: Reports) -> Plan:
-    """The table for the firewall targets that these actions reach; a finding when the kernel refuses it as a whole."""
+def provision(policy: Policy, actions: Iterable[Action], wans: dict[str, Wan], abilities: Abilities, reports: Reports) -> Plan:
+    """The table for the firewall targets that these actions reach; a finding when the kernel refuses it as a whole.
+
+    `wans`: of targets that have a route, by name.
+    """
     names = {name for action in actions for name in action.targets}
     targets = [target for target in policy.targets.values() if target.type == "firewall" and target.name in names]
     targets = [target for target in targets if target_is_active(target)]
     if not targets:
         return Plan(None, [])
-    made = plan(targets, abilities.counted())
+    made = plan(targets, wans, abilities.counted())
     _report_clashes(policy, made, reports)
-    _report_lifetimes(targets, reports)
+    for routed in (False, True):
+        _report_lifetimes([target for target in targets if (target.options["hook"] == "route") is routed], reports)
     frame: list[bytes] = made.image["frame"] if made.image else []
     error, index = abilities.refuses(frame)
     if error:
@@ -134,9 +141,9 @@ def provision(policy: Policy, actions: Iterable[Action], abilities: Abilities, r
 
 def _report_lifetimes(targets: Sequence[Target], reports: Reports) -> None:
     """Tell of targets with different lifetimes: they share their maps, and the default timeout is a map's."""
-    longest = max(targets, key=lambda target: int(str(target.options["ttl"])))
+    longest = max(targets, key=lambda target: int(str(target.options["ttl"])), default=None)
     for target in targets:
-        if target.options["ttl"] != longest.options["ttl"]:
+        if longest is not None and target.options["ttl"] != longest.options["ttl"]:
             reports.info(
                 "ttl-shared",
                 target.place,
@@ -202,8 +209,8 @@ class _Chains:
 
     def __init__(self) -> None:
         self.rules: dict[str, list[list[bytes]]] = {}
-        self.bases: dict[str, int] = {}
-        """Those that packets pass by themselves, with their hook."""
+        self.bases: dict[str, tuple[int, int]] = {}
+        """Those that packets pass by themselves, with their hook and priority."""
         self.limits: dict[str, int] = {}
         """Sets of devices with their IP version."""
         self._taken: set[str] = set()
@@ -220,10 +227,13 @@ class _Chains:
                 return name
             number += 1
 
-    def effect(self, target: Target) -> tuple[str, str]:
+    def effect(self, target: Target, wan: Wan | None) -> tuple[str, str]:
         """Make the chains of a target. Returns which packets of the one and of the other direction go to: see `plan`."""
         options: dict[str, Any] = target.options
         name = self.name_for(target.name)
+        if wan is not None:
+            self.rules[name] = [rules.set_mark(wan.mark, wan.mask)]
+            return name, name
         rates = [options[f"limit_{way}"] or options["limit"] for way in ("up", "down")]
         if not any(rates):
             self.rules[name] = self._effects(options)
@@ -274,17 +284,25 @@ class _Chains:
             made = [rule for one in own if one.way != "plain" for rule in _rules_of(one)]
             self.rules[name] = made + (rules.done_with_ports() if plain else []) + plain
         self.rules[start].insert(0, rules.go_to_for(6, chains[6]))
-        for name, number in HOOKS[hook]:
-            self.bases[name] = number
+        for name, number, priority in HOOKS[hook]:
+            self.bases[name] = number, priority
             if hook == "router":
                 self.rules[name] = [*rules.spared(name == "nfa_input"), rules.go_to(start)]
+
+    def route(self, maps: Sequence[_Map], wans: Sequence[Wan]) -> None:
+        """Make the base chains of routes, and the rules that look new connections up."""
+        for name, number, priority in HOOKS["route"]:
+            self.bases[name] = number, priority
+        self.rules["nfa_prerouting"] = [routing.keep(wan) for wan in wans] + [routing.first_packet("nfa_routes")]
+        self.rules["nfa_routes"] = [rules.look_up(one.name, one.fields, one.family, True) for one in maps]
+        self.rules["nfa_postrouting"] = [routing.note(wan, device) for wan in wans for device in wan.devices]
 
     def frame(self, maps: Sequence[Slot]) -> list[bytes]:
         """The messages that make all of it, or make it whole again."""
         messages = [nftables_sets.new_table(FAMILY, TABLE)]
         for name in self.rules:
             if name in self.bases:
-                messages.append(nftables_rules.new_base_chain(FAMILY, TABLE, name, self.bases[name], PRIORITY))
+                messages.append(nftables_rules.new_base_chain(FAMILY, TABLE, name, *self.bases[name]))
             else:
                 messages.append(nftables_rules.new_chain(FAMILY, TABLE, name))
         messages += [slot["create"][1] for slot in maps]
@@ -319,31 +337,34 @@ def _rules_of(one: _Map) -> list[list[bytes]]:
     return [rules.look_up(one.name, one.fields, one.family, out) for out in ways]
 
 
-def plan(targets: Sequence[Target], counted: bool = True) -> Plan:
-    """The table for firewall targets, all of which are in use. `counted`: the kernel counts for each element of a map.
+def plan(targets: Sequence[Target], wans: dict[str, Wan] | None = None, counted: bool = True) -> Plan:
+    """The table for firewall targets, all of which are in use. `wans`: of those that have a route, by name. `counted`: the
+    kernel counts for each element of a map.
 
     The image has, for each target, `chains`: for the scopes connection and server those for connections that the local end
     began, and that the other end did; for the scope device those for packets from the device, and to it.
     """
     if not targets:
         return Plan(None, [])
-    chains = _Chains()
+    chains, wans = _Chains(), wans or {}
     effects = {
         target.name: {
             "scope": target.options["scope"],
             "hook": target.options["hook"],
             "block": target.options["verdict"] is not None,
-            "chains": chains.effect(target),
+            "chains": chains.effect(target, wans.get(target.name)),
             "order": number,
         }
         for number, target in enumerate(targets)
     }
     maps = maps_of(targets)
-    ttl = max(int(str(target.options["ttl"])) for target in targets)
-    slots = [one.slot(ttl, counted) for one in maps]
+    lives = [(target.options["hook"], int(str(target.options["ttl"]))) for target in targets]
+    slots = [one.slot(max(ttl for hook, ttl in lives if hook == one.hook), counted) for one in maps]
     for hook in HOOKS:
         own = [one for one in maps if one.hook == hook]
-        if own:
+        if hook == "route" and own:
+            chains.route(own, list(dict.fromkeys(wans[target.name] for target in targets if target.name in wans)))
+        elif own:
             chains.look_up(hook, own)
     destroy, destroy_effects = chains.destroy(slots)
     image = {

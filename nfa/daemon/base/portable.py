@@ -53,6 +53,7 @@ if MYPY or sys.implementation.name != "micropython":
     Struct = struct.Struct
     StructError = struct.error
     inet_pton = socket.inet_pton
+    _scan, _NO_JSON = json.scan, json.NO_JSON
     lower = str.lower
     monotonic = time.monotonic
     printable = str.isprintable
@@ -75,8 +76,8 @@ if MYPY or sys.implementation.name != "micropython":
         text = str(raw, "utf-8", "replace")
         start = 0 if raw[:1] == b"{" else len(text) - len(text.lstrip(_BLANKS))
         try:
-            value, end = json.scan(text, start)
-        except json.NO_JSON:
+            value, end = _scan(text, start)
+        except _NO_JSON:
             raise ValueError("not JSON") from None
         if end != len(text) and text[end:].strip(_BLANKS):
             raise ValueError("more than one value")

@@ -39,6 +39,11 @@ if MYPY:
         def listed(self) -> list[Data]: ...
         def until(self, name: str) -> int | None: ...
 
+    class Noticing(Protocol):
+        """Who has findings of its own."""
+
+        def findings(self) -> list[Data]: ...
+
     class Reporting(Protocol):
         """The daemon, as far as its status needs it."""
 
@@ -51,6 +56,7 @@ if MYPY:
         registry: Registry
         learner: Learner | None
         usage: Usage | None
+        rerouter: Noticing | None
 
         @property
         def loader(self) -> Loaded: ...
@@ -118,6 +124,8 @@ def report(daemon: "Reporting", budget: int) -> "Data":
     noticed = origins.findings(daemon)
     if daemon.usage is not None:
         noticed += daemon.usage.findings()
+    if daemon.rerouter is not None:
+        noticed += daemon.rerouter.findings()
     code = client.code
     if client.state == "connected":
         code = "source-silent" if [1 for one in noticed if one["code"] == "source-silent"] else ""

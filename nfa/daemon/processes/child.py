@@ -161,6 +161,18 @@ class Children:
         except (ProcessLookupError, ChildProcessError):
             pass
 
+    def finish(self, seconds: float) -> None:
+        """Wait for the child that runs, at most so long: what it does is to be done before the daemon is gone."""
+        poller = select.poll()
+        end = time.monotonic() + seconds
+        job, descriptor = self._job, self.descriptor
+        if job is not None:
+            poller.register(descriptor, select.POLLIN)
+        while job is not None and self._job is job:
+            if not poller.poll(max(0.0, end - time.monotonic()) * 1000):
+                return
+            self._ready(descriptor, select.POLLIN, 0.0)
+
     def close(self) -> None:
         """The daemon ends: so do its children."""
         self._waiting = []

@@ -30,8 +30,9 @@ class OwnTable:
         """Return what keeps the table."""
         from .firewall.firewall import Firewall
 
-        forbids = networks.forbids_local if networks is not None else None
-        return self.firewall or Firewall(self._sets, self._say, self._tell, forbids)
+        if self.firewall is not None or networks is None:
+            return self.firewall or Firewall(self._sets, self._say, self._tell)
+        return Firewall(self._sets, self._say, self._tell, networks.forbids_local, networks.forbids)
 
     def adopt(self, firewall: "Firewall | None", frame: "dict[str, Any] | None", maps: "list[tuple[MapSlot, Key]]") -> None:
         """Use what a new policy needs."""

@@ -99,7 +99,7 @@ def test_an_option_is_read(load_config: Load, option: str, written: object, valu
         ({"verdict": "drop", "ctinfo": "63/128"}, "'ctinfo' says where the class of 'set_dscp' is noted", ""),
         ({"verdict": "drop", "fallback": True}, "'fallback' is about a 'route'", ""),
         ({"set_dscp": "EF", "set_mark": "0x10/0xff"}, "have bits of the mark in common: 0xbf", ""),
-        ({"route": "wan2"}, "this release cannot choose another WAN", "docs/recipes.md"),
+        ({"route": "wan 2"}, "expected a network of /etc/config/network such as 'wan2', or a device", ""),
     ],
 )
 def test_what_cannot_be_is_told(load_config: Load, options: dict[str, Any], message: str, hint: str) -> None:
@@ -152,7 +152,7 @@ def test_the_mark_is_what_ctinfo_reads(options: dict[str, Any], mark: tuple[int,
 
 def test_it_is_told_in_words() -> None:
     """What stands in `nfa check` and `nfa explain`."""
-    empty = dict.fromkeys(("verdict", "set_dscp", "set_mark", "limit", "limit_up", "limit_down"))
+    empty = dict.fromkeys(("verdict", "set_dscp", "set_mark", "limit", "limit_up", "limit_down", "route"))
     base: dict[str, Any] = empty | {"per_device": False, "scope": "connection", "hook": "forward"}
     assert effects.in_words(base | {"limit": 250_000, "limit_up": 62_500, "per_device": True})[1:] == [
         "at most 500 kbit/s up and 2 Mbit/s down, for each local address"
@@ -165,6 +165,10 @@ def test_it_is_told_in_words() -> None:
         "mark 0x10/0xf0",
     ]
     assert effects.in_words(base | {"set_dscp": 3})[1] == "DSCP 3 in both directions"
+    assert effects.in_words(base | {"route": "wan2", "fallback": False}) == [
+        "later connections to the same address, protocol and port",
+        "through wan2; no way while that is down",
+    ]
     router = effects.in_words(base | {"verdict": "drop", "scope": "device", "hook": "router"})
     assert router[0] == "everything of the device, from and to the router itself"
 

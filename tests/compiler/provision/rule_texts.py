@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nfa.compiler.provision import nftset, rules
+from nfa.compiler.config.routes import Wan
+from nfa.compiler.provision import nftset, routing, rules
 from nfa.compiler.provision.firewall import MAPS
 
 _LAYERS = {4: "ip", 6: "ip6"}
@@ -22,10 +23,11 @@ def _look_up_text(name: str, fields: tuple[str, ...], family: int, out: bool) ->
 
 def _look_ups() -> dict[str, rules.Rule]:
     found = {}
-    for maps in MAPS.values():
+    for scope, maps in MAPS.items():
         for stem, way, fields in maps:
             for family in (4, 6):
-                for out in {"up": (True,), "down": (False,)}.get(way, (True, False)):
+                ways = {"up": (True,), "down": (False,)}.get(way, (True, False))
+                for out in (True,) if scope == "route" else ways:
                     name = f"{stem}.v{family}"
                     found[_look_up_text(name, fields, family, out)] = rules.look_up(name, fields, family, out)
     return found
@@ -62,6 +64,13 @@ for _name, _code in (("ef", 46), ("cs1", 8), ("af41", 34), ("cs0", 0), ("63", 63
     TEXTS |= dict(zip((f"ip dscp set {_name}", f"ip6 dscp set {_name}"), rules.set_dscp(_code), strict=True))
 for _value, _mask in ((0x10, 0xF0), (0x12345678, 0xFFFFFFFF), (0, 0x80000000)):
     TEXTS[f"meta mark set meta mark & {~_mask & 0xFFFFFFFF:#x} | {_value:#x}"] = rules.set_mark(_value, _mask)
+for _value, _mask in ((0x4000, 0xC000), (0xC00, 0xC00)):
+    _wan = Wan("", True, _value, _mask, (1, 1), 1, ("eth0",))
+    _is, _set = f"mark & {_mask:#x} == {_value:#x}", f"mark & {~_mask & 0xFFFFFFFF:#x} | {_value:#x}"
+    TEXTS[f"ct direction original ct {_is} meta mark set meta {_set}"] = routing.keep(_wan)
+    _first = "ct status & confirmed == 0"
+    TEXTS[f'meta {_is} oifname "eth0" {_first} ct mark set ct {_set}'] = routing.note(_wan, "eth0")
+TEXTS["ct direction original ct status & confirmed == 0 goto other"] = routing.first_packet("other")
 for _rate in (250_000, 1000, 125_000_000):
     _text = f"limit rate over {_rate} bytes/second burst 16384 bytes"
     TEXTS[f"{_text} drop"] = rules.limit(_rate)

@@ -268,3 +268,29 @@ def test_micropython_gets_the_table_too(tmp_path: Path) -> None:
     found = made(tmp_path, ALL)
     assert image_for(found, "unix:///x") is not None
     assert not [report for report in found.reports.items if report.code == "target-unsupported" and "log" not in report.message]
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({}, ""),
+        ({"local_origin": False}, "the other end began the connection"),
+        ({"ip_protocol": 1, "local_port": 0, "other_port": 0}, "its protocol has no ports"),
+        ({"other": "224.0.0.251"}, "the address is of our own networks, the router's, or no single host's"),
+    ],
+    ids=["learnt", "from outside", "ICMP", "multicast"],
+)
+def test_explain_says_whose_server_is_learnt_for_a_route(tmp_path: Path, fields: dict[str, Any], why: str) -> None:
+    """ "explain" says that Netflix goes through WAN 2, and it does not."""
+    made, _ = compiled(
+        tmp_path,
+        config_of(
+            {"a": {"criteria": "*", "targets": ["line2"]}}, targets={"line2": {"target_type": "firewall", "route": "wan2"}}
+        ),
+    )
+    found = explain(made, flow("HTTP/S", "netify.netflix", **fields))
+    assert found.skipped.get("line2", "") == why
+    words = (
+        "packets of later connections to the same address, protocol and port: through wan2; the usual way while that is down"
+    )
+    assert found.effects.get("line2", []) == ([] if why else [words])

@@ -177,3 +177,12 @@ def test_source_is_cut_between_statements(tmp_path: Path) -> None:
     for piece in data["code"]:
         compile(piece, "piece", "exec")
     assert whole.startswith(("def ", "X"))
+
+
+def test_routes_are_left_out_where_netifd_does_not_make_them(tmp_path: Path) -> None:
+    """Servers are learnt and connections marked, and no rule sends them anywhere."""
+    targets = {"line2": {"target_type": "firewall", "route": "wan2"}} | SETS
+    data, told = made(tmp_path, {"a": {"criteria": "*", "targets": ["line2", "nftset.a"]}}, targets=targets)
+    assert data is not None
+    assert {target["name"]: target["active"] for target in data["targets"]} == {"line2": False, "nftset.a": True}
+    assert any("nfa route" in text and "'line2'" in text for text in told)

@@ -17,6 +17,8 @@ if MYPY:
 BY_ACTION = 1024
 """Combinations that tell actions apart. Of more, only the targets are: what happens to packets is the same."""
 MAX_COMBINATIONS = 4096
+END = 2
+"""Bytes of a packed element that name its combination."""
 WAYS = 2
 """A target has two chains: for a connection that the local end began, and one that the other end began; or up and down."""
 
@@ -71,10 +73,10 @@ class Combinations:
         """Whether an action applies a target now."""
 
     def reduced(self, pairs: "Iterable[Pair]") -> "tuple[Pair, ...]":
-        """Return what of some pairs has an effect, were all applied: the first block, else everything."""
+        """Return what of some pairs has an effect, were all applied: the first block or route, else everything."""
         known = [pair for pair in pairs if pair[1] in self.effects]
         for pair in known:
-            if self.effects[pair[1]]["block"]:
+            if self.effects[pair[1]]["block"] or self.effects[pair[1]]["hook"] == "route":
                 return (pair,)
         return tuple(known)
 

@@ -51,13 +51,21 @@ NO_ROOM = "there are too many combinations of actions and targets"
 
 
 class Firewall:
-    """All of it. `sets` sends; `forbids` says of an address whether it must be no device's."""
+    """All of it. `sets` sends; `forbids` says of an address whether it must be no device's, `forbids_other` no server's."""
 
-    def __init__(self, sets: "Sets", say: "Say", tell: "Tell", forbids: "Callable[[bytes], bool] | None" = None) -> None:
+    def __init__(
+        self,
+        sets: "Sets",
+        say: "Say",
+        tell: "Tell",
+        forbids: "Callable[[bytes], bool] | None" = None,
+        forbids_other: "Callable[[bytes], bool] | None" = None,
+    ) -> None:
         self.counters = Counters(NAME, "nftset")
         self.combinations = Combinations()
         self.state = Trouble()
-        self.forbids = forbids
+        self.forbids = {"device": forbids, "route": forbids_other}
+        """By scope."""
         self.data: Data | None = None
         """The frame; None: the policy has no firewall target."""
         self._sets = sets
@@ -96,7 +104,7 @@ class Firewall:
         for (hook, scope), group in groups.items():
             maps = self._maps.get(hook, {})
             for way in ("up", "down") if scope == "device" else ("",):
-                found.append(Combined(self, group, maps, scope, way, self.forbids if scope == "device" else None))
+                found.append(Combined(self, group, maps, scope, way, self.forbids.get(scope)))
         return found
 
     def find(self, pairs: "list[tuple[str, str]]", which: int) -> Combination | None:

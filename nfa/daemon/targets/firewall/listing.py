@@ -6,8 +6,8 @@ that it is held for, and the packets and bytes that have met it since it was add
 
 from ...netlink.nftables_verdicts import counted
 from ...netlink.question import Questions
-from .combinations import Combination
-from .maps import END, MapSlot
+from .combinations import END, Combination
+from .maps import MapSlot
 
 MYPY = False
 if MYPY:

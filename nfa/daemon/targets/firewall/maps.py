@@ -6,15 +6,13 @@ different things of one connection's, server's or device's packets. Then the ker
 
 from ..counters import Counters
 from ..sets.slot import Slot
-from .combinations import Combinations
+from .combinations import END, Combinations
 
 MYPY = False
 if MYPY:
     from collections.abc import Callable
     from typing import Any
 
-END = 2
-"""Bytes of a packed element that name its combination."""
 PLACES = 8
 """Bytes for each element that tell, for most of them, that no other is like it but for its end."""
 MIN_PLACES, MIN_ROOM = 1024, 256

@@ -6,6 +6,7 @@ or device, in the map of its protocol and IP version, with the number of the com
 
 from ..counters import Counters
 from ..target import SetTarget, interface_test
+from .combinations import END
 
 MYPY = False
 if MYPY:
@@ -30,6 +31,10 @@ if MYPY:
 
 PORTED = (6, 17, 33, 132, 136)
 """IP protocols with ports: TCP, UDP, DCCP, SCTP, UDP-Lite."""
+
+
+PORT_AND_PROTOCOL = 3
+"""Bytes of a packed element of a route between its address and that."""
 
 
 class FirewallTarget:
@@ -78,6 +83,8 @@ class Combined:
         self._scope = scope
         self._way = way
         self._forbids = forbids
+        self._rest = END + (PORT_AND_PROTOCOL if scope == "route" else 0)
+        """Bytes of a packed element after its address."""
         self._some = [1 for _, target in pairs if target.takes is not None] != []
         self._found: dict[tuple[int, int], Combination | None] = {}
         self.counters = pairs[0][1].counters
@@ -95,7 +102,13 @@ class Combined:
             return None
         slot, key = found
         known = key == held or (isinstance(held, tuple) and key in held)
-        if self._forbids is not None and not known and key not in slot.live and self._forbids(key[2:-2]):
+        if (
+            self._forbids is not None
+            and self._way
+            and not known
+            and key not in slot.live
+            and self._forbids(key[2 : -self._rest])
+        ):
             self.counters.skipped += 1
             return None
         if self._cut is not None and not (known and slot.has(key)):
@@ -115,7 +128,12 @@ class Combined:
         """Return a flow's map and element; None when there is none for it."""
         began_here = flow["local_origin"] is not False
         scope, way = self._scope, self._way
-        if not way:
+        if scope == "route":
+            # Of the servers outside that devices call: what comes next to one is a connection of the same kind.
+            if not began_here or flow["ip_protocol"] not in PORTED:
+                return None
+            way = "ports"
+        elif not way:
             if scope == "server" and not began_here:
                 scope = "connection"  # a connection from outside has its server here
             way = "ports" if flow["ip_protocol"] in PORTED else "plain"
