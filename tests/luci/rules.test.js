@@ -16,6 +16,9 @@ test('a firewall target does something, and a block stands alone', () => {
 	assert.equal(of({ verdict: 'reject' }), '');
 	assert.equal(of({ limit: '2mbit', set_dscp: 'EF', set_mark: '0x100/0x100' }), '');
 	assert.match(of({ verdict: 'drop', set_dscp: 'EF' }), /stands alone/);
+	assert.equal(of({ route: 'wan2', scope: 'connection', hook: 'forward' }), '');
+	assert.match(of({ route: 'wan2', limit: '2mbit' }), /later connections, and stands alone/);
+	assert.match(of({ route: 'wan2', scope: 'device' }), /later connections, and stands alone/);
 });
 
 test('the mark and the class share no bit', () => {

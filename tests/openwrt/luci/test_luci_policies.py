@@ -31,7 +31,11 @@ config target 'later'
 	option set_dscp 'ef'
 	option ctinfo '0xfc000000/0x1000000'
 	option per_device 'yes'
+
+config target 'line2'
+	option target_type 'firewall'
 	option route 'wan2'
+	option route_mark '0x1000/0x1000'
 	option fallback '0'
 
 config group 'children'
@@ -91,7 +95,7 @@ def test_what_is_not_changed_is_not_written(start: Callable[..., Router], sit_do
         person.sees("Valid: the daemon understands it.")
         save(person)
     person.open("targets")
-    for section in ("video_set", "words", "later"):
+    for section in ("video_set", "words", "later", "line2"):
         edit(person, section)
         save(person)
     assert person.changes() == []
@@ -266,8 +270,7 @@ def test_a_new_target_decides_packets(start: Callable[..., Router], sit_down: Ca
     field("firewall_verdict").select_option("")
     field("firewall_per_device").check()
     page.locator(f"{EDITOR} .cbi-tabmenu").get_by_role("link", name="More").click()
-    assert field("firewall_route").is_disabled() and field("firewall_fallback").is_disabled()
-    assert not field("firewall_ctinfo").is_visible()
+    assert not field("firewall_ctinfo").is_visible() and not field("firewall_fallback").is_visible()
     person.shoot("target_more")
     save(person)
     assert [change[2:] for change in person.changes() if change[1] == "stop"][-3:] == [

@@ -172,14 +172,10 @@ function add(section, field, more) {
 	if (field.kind === 'select')
 		field.choices.forEach(([ value, label ]) => option.value(value, label));
 	option.rmempty = !field.required;
-	// Else it stays null: then the form decides, which is read-only for some people.
-	if (field.readonly)
-		option.readonly = true;
 	// What another type of target needs stays where it is, until the type is changed and saved.
 	for (const condition of only ?? field.only ?? [])
 		option.depends(condition);
-	// What cannot be changed here cannot be mended here.
-	if ((field.rule || check) && !field.readonly)
+	if (field.rule || check)
 		option.validate = (section_id, value) => {
 			const wrong = field.rule ? expected(field, value) : true;
 			return wrong === true && check ? check(section_id, value) : wrong;

@@ -9,7 +9,7 @@
  * name: of the option, as it is written; other: further names that the daemon reads. kind: flag, text, secret, select, list
  * (of free texts), picks (of choices, in order) or own (the view makes the field itself). preset: what holds when the option
  * is missing. rule: of nfa.rules. more: shown on the second tab. only: shown where one of these conditions is met, each of
- * names and values (or patterns) of the same type's fields. readonly: shown greyed out, for what a later release does.
+ * names and values (or patterns) of the same type's fields.
  */
 
 const field = (name, kind, title, help, rest) => Object.assign({ name, kind, title, help, other: [] }, rest);
@@ -81,8 +81,11 @@ function firewall() {
 		field('hook', 'select', _('Which packets'), _('Those that the router forwards, or those from and to itself: but never its SSH, LuCI, DNS and DHCP.'), {
 			preset: 'forward', more: true, choices: [ [ 'forward', _('forwarded packets') ], [ 'router', _('the router\'s own') ] ]
 		}),
-		field('route', 'text', _('Another WAN'), _('Not in this release: the page Recipes has one for a second WAN.'), { rule: rules.route, readonly: true, more: true }),
-		flag('fallback', _('The usual way while that WAN is down'), _('Not in this release.'), { preset: '1', readonly: true, more: true })
+		field('route', 'text', _('Another WAN'), _('For later connections to the servers of what matched: a network such as wan2, or a device. It stands alone: make another target of anything else.'),
+			{ rule: rules.network, effect: true, more: true }),
+		field('route_mark', 'text', _('Mark of that WAN'), _('VALUE/MASK. Empty: bits that nobody uses.'), { rule: rules.masked_mark, only: [ { route: SOME } ], more: true }),
+		field('route_device', 'text', _('Device of that WAN'), _('Where the network does not tell, as of a modem.'), { rule: rules.network_device, only: [ { route: SOME } ], more: true }),
+		flag('fallback', _('The usual way while that WAN is down'), _('If off, connections get none then.'), { preset: '1', only: [ { route: SOME } ], more: true })
 	];
 }
 

@@ -112,7 +112,8 @@ return baseclass.extend({
 		return mask && !(value & ~mask) ? '' : _('VALUE/MASK such as 0x10/0xf0, where the value has no bits outside of the mask');
 	},
 	ctinfo: text => ctinfo(text) ? '' : _('MASK/STATE such as 63/128: six bits side by side, and another one'),
-	route: () => _('nothing: this release cannot choose another WAN'),
+	network: matches(/^\s*[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,31}\s*$/, () => _('a network such as wan2, or a device')),
+	network_device: matches(/^\s*[^\s/:]{1,15}\s*$/, () => _('the name of a network device such as wwan0')),
 	tc_class: matches(/^\s*[0-9a-fA-F]{1,4}:[0-9a-fA-F]{1,4}\s*$/, () => _('a tc class, MAJOR:MINOR in hexadecimal, such as 1:10')),
 	range: text => span(text) == null ? _('such as 192.168.1.0/24, 10.0.0.1-10.0.0.99 or 1-1023, at most 65536 in all') : '',
 	label: text => (/^\s*[0-9]{1,9}\s*$/.test(text) ? Number(text) <= 127 : /^(?=.*\S)[^#\x00-\x1f\x7f]{1,255}$/.test(text)) ? '' : _('a label name, or a bit from 0 to 127'),
@@ -179,9 +180,11 @@ return baseclass.extend({
 	},
 	/* `inherited`: names of the options that the defaults of the type give. */
 	check_firewall: (values, inherited) => {
-		const effects = [ 'verdict', 'set_dscp', 'set_mark', 'limit', 'limit_up', 'limit_down' ].filter(name => values[name]);
+		const effects = [ 'verdict', 'set_dscp', 'set_mark', 'limit', 'limit_up', 'limit_down', 'route' ].filter(name => values[name]);
 		if (!effects.length && !inherited?.length)
-			return _('Choose what becomes of the packets: block them, slow them down, or give them a class or a mark.');
+			return _('Choose what becomes of the packets: block them, slow them down, give them a class, a mark or another WAN.');
+		if (values.route && (effects.length > 1 || (values.scope ?? 'connection') !== 'connection' || (values.hook ?? 'forward') !== 'forward'))
+			return _('Another WAN is about later connections, and stands alone: make another target of the rest.');
 		if (values.verdict && effects.length > 1)
 			return _('No packet is left for anything else: a block stands alone.');
 		const [ , mask ] = pair(values.set_mark || '') ?? [ 0n, 0n ];

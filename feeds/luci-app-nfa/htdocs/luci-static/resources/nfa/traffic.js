@@ -10,7 +10,7 @@
  * daemon says (docs/status.md, traffic: held, packets, bytes). Out: texts; no page is touched here.
  */
 
-const EFFECTS = [ 'verdict', 'limit', 'limit_up', 'limit_down', 'set_dscp', 'set_mark' ];
+const EFFECTS = [ 'verdict', 'limit', 'limit_up', 'limit_down', 'set_dscp', 'set_mark', 'route' ];
 
 /* The options of a target by its name, with the defaults of its type; null for others than firewall targets that UCI has. */
 function options(name) {
@@ -72,6 +72,8 @@ return baseclass.extend({
 			found.push(_('class %s').format(target.set_dscp));
 		if (target.set_mark)
 			found.push(_('mark %s').format(target.set_mark));
+		if (target.route)
+			found.push(_('through %s').format(target.route));
 		if (target.scope === 'server')
 			found.push(_('all connections to the server'));
 		if (target.scope === 'device')
