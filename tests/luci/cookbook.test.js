@@ -10,13 +10,16 @@ const { load } = require('./loader.js');
 const cookbook = load('nfa.cookbook');
 const recipes = Object.fromEntries(cookbook.recipes().map(recipe => [ recipe.name, recipe ]));
 const BEDTIME = { apps: [ 'netify.youtube' ], devices: [ 'AA:BB:CC:00:11:22' ], days: [ 'sun', 'mon' ], from: '21:00', until: '6:30' };
+const WAN2 = { apps: [ 'netify.netflix' ], lan: 'br-lan', device: 'eth2', interface: 'wanb', interface6: '' };
 
 test('a recipe says what is missing, and nothing of the rest', () => {
 	assert.deepEqual(Object.keys(cookbook.problems(recipes.bedtime, { ...BEDTIME, until: '21:00:00' })), [ 'until' ]);
 	assert.deepEqual(Object.keys(cookbook.problems(recipes.bedtime, { apps: [], devices: [], days: [], from: '25:00', until: '24:00' })),
 		[ 'apps', 'devices', 'days', 'from' ]);
 	assert.deepEqual(cookbook.problems(recipes.bedtime, BEDTIME), {});
-	assert.deepEqual(Object.keys(cookbook.problems(recipes.calls, { apps: [], protocols: [], categories: [] })), [ 'apps' ]);
+	assert.deepEqual(Object.keys(cookbook.problems(recipes.calls, { apps: [], protocols: [], categories: [] })), [ 'categories' ]);
+	assert.deepEqual(Object.keys(cookbook.problems(recipes.slow, { apps: [], devices: [], categories: [], rate: '2mb', each: '1' })), [ 'apps', 'rate' ]);
+	assert.deepEqual(cookbook.problems(recipes.slow, { apps: [], devices: [ '@tablets' ], categories: [], rate: '2mbit', each: '0' }), {});
 	assert.deepEqual(cookbook.problems(recipes.calls, { apps: [], protocols: [ 'sip' ], categories: [] }), {});
 	assert.deepEqual(Object.keys(cookbook.problems(recipes.wan2, { apps: [ 'x' ], lan: 'br lan', device: '*', interface: 'wan-2', interface6: '$(x)' })),
 		[ 'lan', 'device', 'interface', 'interface6' ]);
@@ -37,27 +40,47 @@ config time_of_day 'bedtime_hours'
 	option time_start '21:00'
 	option time_end '6:30'
 
-config target 'bedtime_set'
-	option target_type 'nftset'
-	option set_name 'bedtime'
-	option ttl '600'
-	option managed '1'
-	option cut '1'
+config target 'bedtime_stop'
+	option target_type 'firewall'
+	option verdict 'reject'
 
 config action 'bedtime'
 	list criteria "app == 'netify.youtube' && local_ip == @bedtime_device_1;"
-	list target 'bedtime_set'
+	list target 'bedtime_stop'
 	list time_of_day 'bedtime_hours'`);
 });
 
 test('a second one takes other names, and DNS is exempt once', () => {
-	const made = cookbook.cook(recipes.bedtime, BEDTIME, [ 'bedtime_set' ], [ "protocol=='dns'" ]);
+	const made = cookbook.cook(recipes.bedtime, BEDTIME, [ 'bedtime_stop' ], [ "protocol=='dns'" ]);
 	assert.equal(made.name, 'bedtime_2');
 	assert.deepEqual(made.exempt, []);
-	assert.match(made.script, /@bedtime_2\.v4 counter reject/);
 });
 
-const WAN2 = { apps: [ 'netify.netflix' ], lan: 'br-lan', device: 'eth2', interface: 'wanb', interface6: '' };
+test('only another WAN needs a line on the command line', () => {
+	const answers = { ...BEDTIME, categories: [ 'voip' ], protocols: [ 'bittorrent' ], rate: '2mbit', each: '1', ...WAN2, path: '/tmp/x' };
+	const with_commands = Object.values(recipes).filter(recipe => cookbook.cook(recipe, answers, [], []).script).map(({ name }) => name);
+	assert.deepEqual(with_commands, [ 'wan2' ]);
+});
+
+test('what becomes of packets is what the recipe says', () => {
+	const target = (recipe, answers) => {
+		const { target_type, ...options } = cookbook.cook(recipe, answers, [], []).sections.find(({ type }) => type === 'target').options;
+		assert.equal(target_type, 'firewall');
+		return options;
+	};
+	assert.deepEqual(target(recipes.bedtime, BEDTIME), { verdict: 'reject' });
+	assert.deepEqual(target(recipes.offline, BEDTIME), { verdict: 'reject', scope: 'device' });
+	assert.deepEqual(target(recipes.slow, { apps: [], devices: BEDTIME.devices, categories: [], rate: '2mbit', each: '1' }), { limit: '2mbit', per_device: '1' });
+	assert.deepEqual(target(recipes.slow, { apps: [ 'x' ], devices: [], categories: [], rate: '1mbit', each: '0' }), { limit: '1mbit' });
+	assert.deepEqual(target(recipes.calls, { apps: [], protocols: [], categories: [ 'voip' ] }), { set_dscp: 'EF' });
+	assert.deepEqual(target(recipes.downloads, { apps: [], protocols: [ 'bittorrent' ], categories: [] }), { set_dscp: 'CS1' });
+});
+
+test('a group is named, and nothing is made of it', () => {
+	const made = cookbook.cook(recipes.offline, { ...BEDTIME, apps: [], devices: [ '@tablets', 'fd00::7' ] }, [], []);
+	assert.match(cookbook.text(made), /list criteria '\(?local_ip == @tablets \|\| local_ip == @offline_device_2\)?;'/);
+	assert.deepEqual(made.sections.filter(({ type }) => type === 'device').map(({ name }) => name), [ 'offline_device_2' ]);
+});
 
 test('a device that is there already is used by its name, and not made twice', () => {
 	const known = [ { name: 'tablet', addresses: [ 'aa:bb:cc:00:11:22', '192.168.1.9' ] } ];

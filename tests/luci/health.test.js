@@ -48,14 +48,14 @@ test('what only the running daemon notices is said on the overview', () => {
 	assert.match(texts('flows-before', { flows: { dropped: 0, max: 5, before: 7 } })[0], /^7 live connections began before nfa/);
 });
 
-test('a set that no rule uses is told with the rule to paste, and is no page\'s fault', () => {
+test('a set that no rule uses is told with what needs no rule, and with the rule to paste', () => {
 	const item = problem('warning', 'set-unused', 'set', { name: 'stop', set: 'stop.v6' });
 	const rules = [ [ 'stop', 'stop.v4' ], [ 'stop', 'stop.v6' ], [ 'other', 'stop.v6' ] ].map(([ target, set ]) => (
 		{ ...finding('warning', 'words'), code: 'set-unused', target, set, rule: `nft ${target} ${set}` }));
 	const { severity, text, page } = said(item, { findings: rules });
-	assert.deepEqual([ severity, page ], [ 'warning', '' ]);
-	assert.match(text, /^No rule of the firewall uses the set stop.v6 of target stop: nothing happens to its flows\. .*: nft stop stop.v6$/);
-	assert.match(said(item, {}).text, /nothing happens to its flows\.$/);
+	assert.deepEqual([ severity, page ], [ 'warning', 'targets' ]);
+	assert.match(text, /^No rule of the firewall uses the set stop.v6 of target stop: nothing happens to its flows\. A target of type firewall needs no rule\. .*: nft stop stop.v6$/);
+	assert.match(said(item, {}).text, /nothing happens to its flows\. A target of type firewall needs no rule\.$/);
 });
 
 test('each state of the service is another one, and says what to do', () => {
@@ -171,6 +171,11 @@ test('a target is told by what is wrong with it', () => {
 	const item = of_target('warning', 'target-failed', { errors: 3, last_error: 'x', last_error_at: NOW - 10 });
 	assert.match(item.text, /had an error .*: x/);
 	assert.deepEqual([ item.severity, item.page ], [ 'warning', 'targets' ]);
+});
+
+test('a target whose policy is off has nothing wrong', () => {
+	const { text, style, note } = health.target(target({ type: 'firewall', active: false, reason: 'WORTE', code: 'target-idle' }));
+	assert.deepEqual([ text, style, note ], [ 'not in use', 'notice', 'no policy that is on uses it' ]);
 });
 
 test('what was so since the start is told, and what is new in a later release, too', () => {

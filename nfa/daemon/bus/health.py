@@ -79,7 +79,7 @@ def _policy(status: "Data", found: "list[Data]") -> None:
 
 
 def _target(name: str, target: "Data", now: int, found: "list[Data]") -> None:
-    if not target["enabled"]:
+    if not target["enabled"] or target["code"] == "target-idle":
         return
     begin = "target '" + name + "'"
     troubled = [one for one in target["sets"] if one["trouble"]]

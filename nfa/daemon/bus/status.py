@@ -277,6 +277,9 @@ def _why_not(target: "Data", bound: "Any") -> tuple[str, str]:
         return "the target is disabled", "target-disabled"
     if target["trouble"]:
         return str(target["trouble"]) + ": see nfa check", "target-unusable"
+    if target["type"] == "firewall":
+        # Its part of the table is made only for an action that is applied.
+        return "no action that is applied uses it", "target-idle"
     return "none of its sets can be used: see nfa check", "target-unusable"
 
 

@@ -52,6 +52,7 @@ CASES: list[tuple[dict[str, Any], str, list[tuple[str, str]]]] = [
     ({"target": {"trouble": "no reader", "code": "sink-failed"}}, "critical", [("sink-failed", "target")]),
     ({"target": {"active": False, "reason": "x", "code": "target-unusable"}}, "critical", [("target-unusable", "target")]),
     ({"target": {"active": False, "enabled": False, "reason": "off", "code": "target-disabled"}}, "ok", []),
+    ({"target": {"active": False, "reason": "x", "code": "target-idle"}}, "ok", []),
     ({"target": FAILED}, "warning", [("target-failed", "target")]),
     ({"target": FAILED | {"over": True}}, "ok", []),
     ({"target": FAILED | {"last_error_at": NOW - 7200}}, "ok", []),

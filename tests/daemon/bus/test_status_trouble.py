@@ -70,13 +70,16 @@ def test_a_sink_that_fails_and_a_target_without_use_have_their_codes() -> None:
     assert code("sink", channel=Thing(trouble="refused")) == "sink-failed"
     assert code("sink", channel=Thing(trouble="")) == ""
     registry = Thing(counters=lambda name, kind: Counters(name, kind), targets={})
-    for enabled, trouble, expected in (
-        (False, "", "target-disabled"),
-        (True, "x", "target-unusable"),
-        (True, "", "target-unusable"),
+    for kind, enabled, trouble, expected in (
+        ("nftset", False, "", "target-disabled"),
+        ("nftset", True, "x", "target-unusable"),
+        ("nftset", True, "", "target-unusable"),
+        ("firewall", False, "", "target-disabled"),
+        ("firewall", True, "x", "target-unusable"),
+        ("firewall", True, "", "target-idle"),
     ):
         found = _target(
-            {"name": "t", "type": "nftset", "enabled": enabled, "trouble": trouble}, registry, Thing(until=lambda name: None), 9
+            {"name": "t", "type": kind, "enabled": enabled, "trouble": trouble}, registry, Thing(until=lambda name: None), 9
         )
         assert (found["active"], found["code"]) == (False, expected)
 

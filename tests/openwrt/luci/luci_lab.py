@@ -47,6 +47,33 @@ HOSTS = {
     "02:00:5E:10:01:15": {"name": "laptop", "ipaddrs": ["192.168.1.21"], "ip6addrs": ["2001:db8:1::15"]},
 }
 
+_HOME = """\
+ip link add lan0 type veth peer name eth0 netns $HOME_PID
+ip addr add 192.168.1.1/24 dev lan0
+ip link set lan0 up
+ip link add wan0 type veth peer name wan1
+ip link set wan1 up
+ip addr add 198.18.0.1/15 dev wan0
+ip link set wan0 arp off up
+ip route add 203.0.113.0/24 dev wan0
+sysctl -qw net.ipv4.ip_forward=1
+"""
+_CONNECT = """\
+import socket, sys
+local, port, other, other_port = sys.argv[1:]
+with socket.socket() as link:
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    link.bind((local, int(port)))
+    link.settimeout(0.3)
+    try:
+        link.connect((other, int(other_port)))
+    except ConnectionRefusedError:
+        print("refused")
+    except TimeoutError:
+        print("lost")
+"""
+"""A device of the house tries to connect. Nobody lives beyond the WAN: what passes the router is lost."""
+
 _AS_ROOT = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
 _OWN_TEMPORARY = ("/tmp", "/run", "/dev")
 """Folders that are empty in the router: what is needed of them has to be named."""
@@ -98,6 +125,7 @@ class Router:
         self._app = app
         self._process: subprocess.Popen[bytes] | None = None
         self._pid = 0
+        self._home: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Router:
         self.netifyd.open()
@@ -133,6 +161,9 @@ class Router:
 
     def close(self) -> None:
         """End all of it: its PID 1 waits for the end of its input."""
+        if self._home is not None:
+            self._home.communicate()
+            self._home = None
         if self._process is not None:
             assert self._process.stdin is not None and self._process.stdout is not None
             self._process.stdin.close()
@@ -149,8 +180,7 @@ class Router:
     def browser(self) -> Path:
         """A program that is Chromium on the router's network, for Playwright to start."""
         script = self.folder / "chromium"
-        user = "" if not _AS_ROOT else f"--user=/proc/{self._pid}/ns/user --preserve-credentials "
-        script.write_text(f'#!/bin/sh\nexec nsenter {user}--net=/proc/{self._pid}/ns/net -- {CHROMIUM} "$@"\n')
+        script.write_text(f'#!/bin/sh\nexec {" ".join(self._inside())} {CHROMIUM} "$@"\n')
         script.chmod(0o755)
         return script
 
@@ -192,6 +222,36 @@ class Router:
         found: dict[str, Any] | None = eventually(read, what="records read")
         assert found is not None
         return found
+
+    def home(self, *addresses: str) -> None:
+        """Build a network behind the router, whose devices have these addresses, and a WAN where 203.0.113.0/24 is."""
+        command = [*self._inside(), "unshare", "--net", "sh", "-c", "echo; exec cat"]
+        self._home = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self._home.stdout is not None
+        self._home.stdout.readline()
+        self._network(_HOME.replace("$HOME_PID", str(self._home.pid)))
+        own = [f"ip addr add {address}/24 dev eth0" for address in addresses]
+        script = ["ip link set lo up", "ip link set eth0 up", *own, "ip route add default via 192.168.1.1"]
+        self._network("\n".join(script), self._home.pid)
+
+    def _inside(self, pid: int = 0) -> list[str]:
+        """What runs a program of this machine on the router's network, or that of a process in it."""
+        user = [f"--user=/proc/{self._pid}/ns/user", "--preserve-credentials"] if _AS_ROOT else []
+        return ["nsenter", *user, f"--net=/proc/{pid or self._pid}/ns/net", "--"]
+
+    def _network(self, script: str, pid: int = 0) -> str:
+        command = [*self._inside(pid), "sh", "-ec", script]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PATH": _path()})
+        assert done.returncode == 0, f"{script}: {done.stderr}"
+        return done.stdout
+
+    def connect(self, record: dict[str, Any]) -> str:
+        """Send the first packets of the connection that a flow record is about, from the house: `refused` or `lost`."""
+        flow = record["flow"]
+        ends = [str(flow[name]) for name in ("local_ip", "local_port", "other_ip", "other_port")]
+        assert self._home is not None
+        command = [*self._inside(self._home.pid), sys.executable, "-c", _CONNECT, *ends]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     def config(self, name: str = CONFIG) -> str:
         """A file of /etc/config, as it is on disk."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from luci_lab import PAGES, TABLET, TABLET_MAC, Person, Router
@@ -16,7 +15,7 @@ HARM = "<img src=x onerror=window.nfa_harm=1>"
 CONFIG = f"""\
 config nfa 'main'
 	option source '{{source}}'
-	list json_config '{{json}}'
+	list json_config '/etc/config/policy.json'
 
 config exemption 'global'
 	list exemption "detected_hostname == 'gone{HARM}';"
@@ -30,6 +29,11 @@ config target 'wrong'
 	option target_type 'nftset'
 	option set_name 'wrong'
 	option ttl '{HARM}'
+
+config target 'stop'
+	option target_type 'firewall'
+	option verdict '{HARM}'
+	option limit '{HARM}'
 
 config target 'files'
 	option target_type 'log'
@@ -53,11 +57,9 @@ POLICY = {
 
 
 @pytest.fixture
-def router(start: Callable[..., Router], tmp_path: Path) -> Router:
-    # In the folder that the router sees.
-    policy = tmp_path / "router" / "policy.json"
+def router(start: Callable[..., Router]) -> Router:
     hosts = {TABLET_MAC.upper(): {"name": f"tablet {HARM}", "ipaddrs": [TABLET], "ip6addrs": []}}
-    made = start(CONFIG.replace("{json}", str(policy)), hosts=hosts, files={policy.name: json.dumps(POLICY)})
+    made = start(CONFIG, hosts=hosts, files={"config/policy.json": json.dumps(POLICY)})
     made.connected()
     made.feed(
         hello(),

@@ -40,17 +40,14 @@ config time_of_day 'school'
 	option time_start '08:00'
 	option time_end '14:00'
 
-config target_default 'nftset'
-	option managed '1'
-	option ttl '300'
-
 config target 'block'
-	option target_type 'nftset'
-	option set_name 'block'
+	option target_type 'firewall'
+	option verdict 'reject'
 
 config target 'slow'
-	option target_type 'nftset'
-	option set_name 'slow'
+	option target_type 'firewall'
+	option limit '2mbit'
+	option per_device '1'
 
 config target 'diary'
 	option target_type 'log'
@@ -101,6 +98,7 @@ def router(start: Callable[..., Router]) -> Router:
     }
     made = start(CONFIG, hosts=hosts)
     made.connected()
+    made.home(*(f"192.168.1.{last}" for last in DEVICES.values()))
     made.feed(hello(), definitions())
     return made
 
@@ -111,9 +109,15 @@ def test_pictures(router: Router, sit_down: Callable[..., Person]) -> None:
     person = sit_down(router, size=(1000, 680))
     person.open("overview")
     for part in range(6):
-        router.feed(*household()[part * 10 : part * 10 + 10])
-        person.page.wait_for_timeout(3000)
+        flows = household()[part * 10 : part * 10 + 10]
+        router.feed(*flows)
+        for record in flows:
+            router.connect(record)
+    person.page.wait_for_timeout(4000)  # the pages know of the last packets
     person.shoot("overview")
+    person.page.get_by_role("heading", name="Policies").scroll_into_view_if_needed()
+    person.page.mouse.wheel(0, 500)
+    person.shoot("packets")
     for page in ("policies", "sets", "matches", "recipes"):
         person.open(page)
         person.shoot(page)
@@ -125,6 +129,10 @@ def test_pictures(router: Router, sit_down: Callable[..., Person]) -> None:
     person.page.locator(".modal .cbi-map").wait_for()
     person.page.locator(".modal .nfa-modes").scroll_into_view_if_needed()
     person.shoot("policy")
+    person.open("targets")
+    person.page.locator("#cbi-netify-proc-flow-actions-slow .cbi-button-edit").click()
+    person.page.locator(".modal .cbi-map").wait_for()
+    person.shoot("target")
     phone = sit_down(router, size=(390, 844))
     phone.open("overview")
     phone.shoot("phone")

@@ -1,4 +1,4 @@
-"""What a person does with the pages, from the login to the element in the kernel's set."""
+"""What a person does with the pages, from the login to the packets that are stopped."""
 
 from __future__ import annotations
 
@@ -37,12 +37,9 @@ config nfa 'main'
 config exemption 'global'
 	list exemption "protocol == 'dns';"
 
-config target 'set_youtube'
-	option target_type 'nftset'
-	option set_name 'no_youtube'
-	option table_name 'nfa'
-	option managed '1'
-	option ttl '300'
+config target 'stop'
+	option target_type 'firewall'
+	option verdict 'reject'
 """
 
 
@@ -96,8 +93,15 @@ def hits(person: Person, policy: str) -> int:
     return int(row.locator("td[data-title=Hits]").inner_text())
 
 
+def packets(person: Person, policy: str) -> str:
+    """What the overview shows of the packets of a policy."""
+    row = person.page.get_by_role("row").filter(has_text=policy).first
+    return str(row.locator("td[data-title=Packets]").inner_text())
+
+
 def test_no_youtube_for_the_tablet_after_nine(router: Router, sit_down: Callable[..., Person], tmp_path: Path) -> None:
-    """A policy that is made of choices is in force after Save & Apply, and blocks what it is about, and nobody else."""
+    """A policy made of choices is in force after Save & Apply, and stops the packets of what it is about, and no others."""
+    router.home(TABLET, "192.168.1.21")
     person = sit_down(router)
     person.open("policies")
     add(person, "Schedules", "schedule", "evening")
@@ -109,7 +113,7 @@ def test_no_youtube_for_the_tablet_after_nine(router: Router, sit_down: Callable
     add(person, "Policies", "policy", "no_youtube")
     pick(person, "Applications", "youtube")
     pick(person, "Devices", "tablet")
-    pick(person, "Targets", "set_you")
+    pick(person, "Targets", "stop")
     pick(person, "Schedules", "evening")
     person.sees("Valid: the daemon understands it.")
     save(person)
@@ -135,13 +139,19 @@ def test_no_youtube_for_the_tablet_after_nine(router: Router, sit_down: Callable
         flow(application="netify.netflix", local=TABLET, other="203.0.113.12"),
         flow(application="netify.youtube", local=TABLET, other="203.0.113.10", host_server_name="video.example"),
     )
+    assert {router.connect(record) for record in flows} == {"lost"}, "nobody is stopped before netifyd knows what it is"
     with replayed(tmp_path, router.netifyd.uri, *flows):
         eventually(lambda: hits(person, "no_youtube") == 1, what="the counter of hits rises")
+        assert [router.connect(record) for record in flows] == ["lost", "lost", "refused"]
+        eventually(
+            lambda: re.match(r"1 connection held\s+1 packet stopped", packets(person, "no_youtube")), what="the packet is shown"
+        )
+        person.shoot("packets_stopped")
         person.open("sets")
-        assert "tablet" in person.row("192.168.1.20 . tcp . 443 . 203.0.113.10").inner_text()
+        row = person.row("203.0.113.10")
+        assert "tablet" in row.inner_text() and "no_youtube" in row.locator("td[data-title=Policies]").inner_text()
+        assert row.locator("td[data-title=Packets]").inner_text().split()[0] == "1"
         person.sees("1 to 1 of 1")
-        kernel = router.run("nft", "list", "set", "inet", "nfa", "no_youtube.v4")
-        assert "203.0.113.10" in kernel and "203.0.113.11" not in kernel
         person.open("matches")
         person.row("video.example")
     person.content()
@@ -152,7 +162,7 @@ def test_error_in_an_expression(router: Router, sit_down: Callable[..., Person])
     person = sit_down(router)
     person.open("policies")
     add(person, "Policies", "policy", "expert")
-    pick(person, "Targets", "set_you")
+    pick(person, "Targets", "stop")
     person.page.get_by_label("Write an expression").check()
     box = person.page.get_by_label("Expression", exact=True)
     person.type_into(box, "app == 'youtube' && prot == 443;")

@@ -15,8 +15,6 @@
  * option that is called by its other name, and a list in one text stay as they are.
  */
 
-const YES = [ '1', 'yes', 'on', 'true', 'enabled' ];
-
 function written(section_id, field) {
 	return stored.written(uci.get(api.CONFIG, section_id), [ field.name, ...field.other ]);
 }
@@ -42,7 +40,7 @@ function read(section_id, field) {
 		return listed(value, field);
 	const text = stored.list(value).join(' ');
 	if (field.kind === 'flag')
-		return YES.includes(text.trim().toLowerCase()) ? '1' : '0';
+		return stored.yes(text) ? '1' : '0';
 	if (field.kind === 'select')
 		return (field.normal ?? (one => one))(text.trim().toLowerCase());
 	return text;

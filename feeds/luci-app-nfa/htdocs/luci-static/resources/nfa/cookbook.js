@@ -5,12 +5,13 @@
 'require nfa.rules as rules';
 
 /*
- * Recipes: from a few answers to the sections of a policy, and to the rules that the firewall needs for it. Pure: what is
- * there already is passed in, nothing is written here.
+ * Recipes: from a few answers to the sections of a policy. Packets are decided by targets of type firewall; only another WAN
+ * still needs commands of its own. Pure: what is there already is passed in, nothing is written here.
  *
  * A recipe asks questions: { name, kind, title, help, preset, check(value, answers) }. Kinds: apps, protocols, categories,
- * devices (lists of values), days (list), text. Its make(answers, name, number) gives { sections: [ { type, name, options } ],
- * script, after }; number: 1 for its first policy, 2 for the next. most: how many policies of a recipe there can be.
+ * devices (lists of values; devices: also @NAME of a device or group), days (list), flag ('0' or '1'), text. Its make(answers,
+ * name, number, devices) gives { sections: [ { type, name, options } ], script, after }; number: 1 for its first policy, 2 for
+ * the next; script: '' or the commands that it needs. most: how many policies of a recipe there can be.
  *
  * Recipes work together, also with those of docs/recipes.md: names are their own, and so are their bits of marks.
  */
@@ -20,9 +21,7 @@ const CONFIG = 'netify-proc-flow-actions';
 
 const needed = value => value?.length ? '' : _('Choose at least one.');
 const time = latest => value => hours.seconds(value, latest) == null ? _('Expected a time such as 21:00.') : '';
-/* Bits of marks: what class a connection has (a DSCP, and bit 24 as a sign that there is one), and which WAN it uses. */
-const CLASS = '0xff000000';
-const FIRST = '0xb9000000';
+/* Bits of marks: which WAN a connection uses. */
 const WAN = { mask: '0xc000', others: '0xffff3fff', step: 0x4000, most: 3 };
 const TABLE = 101;
 
@@ -31,10 +30,15 @@ const wrong = text => text ? _('Expected: %s').format(text) : '';
 const device = value => wrong((/^[A-Za-z0-9._-]{1,15}$/).test(value) ? '' : _('the name of a device: letters, digits, dots and hyphens'));
 const network = value => wrong((/^[A-Za-z0-9_]{1,32}$/).test(value) ? '' : _('the name of an interface: letters, digits and _'));
 
-/* The sections of UCI for devices that have none yet, and how all of them are named in an expression. Each address is a device. */
+/*
+ * The sections of UCI for devices that have none yet, and how all of them are named in an expression. Each address is a device;
+ * @NAME is one of the configuration, or a group.
+ */
 function as_devices(addresses, name, known) {
 	const sections = [];
 	const names = (addresses ?? []).map((address, index) => {
+		if (address.startsWith('@'))
+			return address;
 		const found = known.find(device => device.addresses.some(one => criteria.normal('devices', one) === criteria.normal('devices', address)));
 		if (found == null)
 			sections.push({ type: 'device', name: `${name}_device_${index + 1}`, options: { [criteria.is_address(address) ? 'ip' : 'mac']: [ address ] } });
@@ -43,8 +47,10 @@ function as_devices(addresses, name, known) {
 	return { sections, names: [ ...new Set(names) ] };
 }
 
-function chosen(answers) {
-	return criteria.build(Object.assign(criteria.empty(), Object.fromEntries(criteria.KINDS.filter(kind => answers[kind]).map(kind => [ kind, answers[kind] ]))));
+/* The criteria of what was chosen; devices by their names. */
+function chosen(answers, devices) {
+	const given = { ...answers, devices: [], networks: devices.names };
+	return criteria.build(Object.assign(criteria.empty(), Object.fromEntries(criteria.KINDS.filter(kind => given[kind]).map(kind => [ kind, given[kind] ]))));
 }
 
 /* Commands that put rules into a file of their own and let the firewall load all such files whenever it starts. */
@@ -73,76 +79,122 @@ function rules_file(declared, chains) {
 	];
 }
 
-const RUN = () => _('Log in to the router with SSH and paste these lines once. They write the rules to a file of their own, which the firewall loads whenever it starts.');
+const APPS = title => ({ name: 'apps', kind: 'apps', title, help: _('Search by name.') });
+const DEVICES = (title, help, check) => ({ name: 'devices', kind: 'devices', title, help, check });
+const BY_NAME = () => _('By name. If a device uses a random MAC address, turn that off for your network.');
+/* From when to when, which evenings: of a policy with hours. */
+const HOURS = () => [
+	{ name: 'days', kind: 'days', title: _('On which evenings'), help: '', preset: hours.KEYS, check: needed },
+	{ name: 'from', kind: 'text', title: _('From'), help: '', preset: '21:00', check: time(hours.DAY - 1) },
+	{ name: 'until', kind: 'text', title: _('Until'), help: _('If not later than the start: the next morning.'), preset: '06:30', check: (value, answers) =>
+		time(hours.DAY)(value) || (hours.seconds(value, hours.DAY) === hours.seconds(answers.from, hours.DAY - 1)
+			? _('The end must differ from the start. For the whole day: from 0:00 to 24:00.') : '') }
+];
+const STOPPED = () => _('The page Overview then shows how many connections are held, and how many packets were stopped.');
+const QUEUE = () => _('Packets get the class in both directions. For uploads, SQM with cake and diffserv4 needs nothing else. For downloads, its script has to take the class from the connection, as layer_cake_ct.qos does: the page Shaping of the documentation tells how.');
+
+/* One of several questions has to be answered. */
+function any_of(...kinds) {
+	return (value, answers) => kinds.some(kind => answers[kind]?.length) ? '' : _('Choose something here, or in one of the next lists.');
+}
+
+/* The section of hours, and what an action says of it. */
+function schedule(answers, name) {
+	return { type: 'time_of_day', name: `${name}_hours`, options: Object.assign(
+		answers.days.length < 7 ? { day: answers.days } : {}, { time_start: answers.from, time_end: answers.until }) };
+}
+
+/* A policy that does something to packets: the target with its options, and the action that leads to it. */
+function decided(name, part, options, action) {
+	return [
+		{ type: 'target', name: `${name}_${part}`, options: { target_type: 'firewall', ...options } },
+		{ type: 'action', name, options: { criteria: [ action.criteria ], target: [ `${name}_${part}` ], ...action.more } }
+	];
+}
 
 function recipes() {
-	const apps = title => ({ name: 'apps', kind: 'apps', title, help: _('Search by name.') });
 	return [ {
 		name: 'bedtime',
 		title: _('Block an application for a device at night'),
 		intro: _('For children\'s tablets and the like: at the time you choose, whatever is playing stops; in the morning, what you open then works again.'),
 		questions: [
-			Object.assign(apps(_('Which applications')), { check: needed }),
-			{ name: 'devices', kind: 'devices', title: _('On which devices'), help: _('By name. If a device uses a random MAC address, turn that off for your network.'), check: needed },
-			{ name: 'days', kind: 'days', title: _('On which evenings'), help: '', preset: hours.KEYS, check: needed },
-			{ name: 'from', kind: 'text', title: _('From'), help: '', preset: '21:00', check: time(hours.DAY - 1) },
-			{ name: 'until', kind: 'text', title: _('Until'), help: _('If not later than the start: the next morning.'), preset: '06:30', check: (value, answers) =>
-				time(hours.DAY)(value) || (hours.seconds(value, hours.DAY) === hours.seconds(answers.from, hours.DAY - 1)
-					? _('The end must differ from the start. For the whole day: from 0:00 to 24:00.') : '') }
+			Object.assign(APPS(_('Which applications')), { check: needed }),
+			DEVICES(_('On which devices'), BY_NAME(), needed), ...HOURS()
+		],
+		make: (answers, name, number, devices) => ({
+			sections: [
+				...devices.sections, schedule(answers, name),
+				...decided(name, 'stop', { verdict: 'reject' }, { criteria: chosen(answers, devices), more: { time_of_day: [ `${name}_hours` ] } })
+			],
+			script: '', after: STOPPED()
+		})
+	}, {
+		name: 'offline',
+		title: _('No internet for a device at night'),
+		intro: _('Everything that the device does with the internet stops at the time you choose. What is in your own network, such as a printer, goes on working.'),
+		questions: [ DEVICES(_('Which devices'), BY_NAME(), needed), ...HOURS() ],
+		make: (answers, name, number, devices) => ({
+			sections: [
+				...devices.sections, schedule(answers, name),
+				...decided(name, 'stop', { verdict: 'reject', scope: 'device' }, { criteria: chosen(answers, devices), more: { time_of_day: [ `${name}_hours` ] } })
+			],
+			script: '', after: STOPPED()
+		})
+	}, {
+		name: 'slow',
+		title: _('Slow something down'),
+		intro: _('Updates, films or a whole device may use only as much of the line as you say: in each direction, at any time.'),
+		questions: [
+			Object.assign(APPS(_('Which applications')), { check: any_of('apps', 'categories', 'devices') }),
+			{ name: 'categories', kind: 'categories', title: _('And which categories'), help: '' },
+			DEVICES(_('On which devices'), _('Empty: on all of them.')),
+			{ name: 'rate', kind: 'text', title: _('How much may pass'), help: _('In a second, such as 2mbit, 500kbit or 250kbyte.'), preset: '2mbit', check: value => wrong(rules.rate(value)) },
+			{ name: 'each', kind: 'flag', title: _('That much for each device'), help: _('If off, all of them share it.'), preset: '1' }
 		],
 		make: (answers, name, number, devices) => ({
 			sections: [
 				...devices.sections,
-				{ type: 'time_of_day', name: `${name}_hours`, options: Object.assign(answers.days.length < 7 ? { day: answers.days } : {}, { time_start: answers.from, time_end: answers.until }) },
-				{ type: 'target', name: `${name}_set`, options: { target_type: 'nftset', set_name: name, ttl: '600', managed: '1', cut: '1' } },
-				{ type: 'action', name, options: { criteria: [ chosen({ ...answers, devices: [], networks: devices.names }) ], target: [ `${name}_set` ], time_of_day: [ `${name}_hours` ] } }
+				...decided(name, 'limit', Object.assign({ limit: answers.rate }, answers.each === '1' ? { per_device: '1' } : {}), { criteria: chosen(answers, devices) })
 			],
-			script: script(name, rules_file(
-				sets(name, [ 'ipv4_addr . inet_proto . inet_service . ipv4_addr', 'ipv6_addr . inet_proto . inet_service . ipv6_addr' ], '10m'),
-				{ [name]: { hook: 'forward priority filter - 1', lines: [
-					`ip saddr . meta l4proto . th dport . ip daddr @${name}.v4 meta l4proto tcp counter reject with tcp reset`,
-					`ip saddr . meta l4proto . th dport . ip daddr @${name}.v4 counter reject`,
-					`ip6 saddr . meta l4proto . th dport . ip6 daddr @${name}.v6 meta l4proto tcp counter reject with tcp reset`,
-					`ip6 saddr . meta l4proto . th dport . ip6 daddr @${name}.v6 counter reject`
-				] } }
-			)),
-			after: RUN()
+			script: '', after: _('The page Overview then shows how many connections are held, and how many packets met the limit.')
 		})
 	}, {
 		name: 'calls',
-		title: _('Prioritise calls'),
-		intro: _('Voice and video calls get a mark, and their packets a high-priority class, which SQM and other queues honour (such as cake with diffserv4).'),
+		title: _('Calls first'),
+		intro: _('Packets of voice and video calls get a high-priority class (DSCP EF), which SQM and other queues honour (such as cake with diffserv4).'),
 		questions: [
-			{ name: 'categories', kind: 'categories', title: _('Which categories'), help: '', preset: [ 'voip' ] },
-			Object.assign(apps(_('And which applications')), {
-				check: (value, answers) => [ 'apps', 'protocols', 'categories' ].some(kind => answers[kind]?.length) ? '' : _('Choose a category, an application or a protocol.')
-			}),
+			Object.assign({ name: 'categories', kind: 'categories', title: _('Which categories'), help: '', preset: [ 'voip' ] }, { check: any_of('categories', 'apps', 'protocols') }),
+			APPS(_('And which applications')),
 			{ name: 'protocols', kind: 'protocols', title: _('And which protocols'), help: '' }
 		],
-		make: (answers, name) => ({
-			sections: [
-				{ type: 'target', name: `${name}_mark`, options: { target_type: 'ctmark', mark: FIRST, mask: CLASS } },
-				{ type: 'action', name, options: { criteria: [ chosen(answers) ], target: [ `${name}_mark` ] } }
-			],
-			script: script(name, rules_file([], { [name]: { hook: 'postrouting priority mangle', lines: [
-				`ct mark and ${CLASS} == ${FIRST} ip dscp set ef counter`,
-				`ct mark and ${CLASS} == ${FIRST} ip6 dscp set ef counter`
-			] } })),
-			after: `${RUN()} ${_('Downloads reach a queue before these rules do: for them, it must take the class from the connection. The recipe "Zoom first, BitTorrent last" of the documentation shows how.')}`
+		make: (answers, name, number, devices) => ({
+			sections: decided(name, 'first', { set_dscp: 'EF' }, { criteria: chosen(answers, devices) }), script: '', after: QUEUE()
+		})
+	}, {
+		name: 'downloads',
+		title: _('Downloads last'),
+		intro: _('Packets of BitTorrent, backups or updates get the lowest class (DSCP CS1): they use what the others leave, where a queue such as SQM\'s cake honours it.'),
+		questions: [
+			Object.assign({ name: 'protocols', kind: 'protocols', title: _('Which protocols'), help: '', preset: [ 'bittorrent' ] }, { check: any_of('protocols', 'apps', 'categories') }),
+			APPS(_('And which applications')),
+			{ name: 'categories', kind: 'categories', title: _('And which categories'), help: '' }
+		],
+		make: (answers, name, number, devices) => ({
+			sections: decided(name, 'last', { set_dscp: 'CS1' }, { criteria: chosen(answers, devices) }), script: '', after: QUEUE()
 		})
 	}, {
 		name: 'wan2',
 		title: _('Send a service through a second WAN'),
-		intro: _('The daemon learns the addresses of a service, and new connections to them use the second WAN. The very first connection still uses the first WAN. Other services on the same addresses use the second WAN too.'),
+		intro: _('New connections to a service use the second WAN, as soon as the daemon knows its addresses. Other services on the same addresses use it too.'),
 		questions: [
-			Object.assign(apps(_('Which applications')), { check: needed }),
+			Object.assign(APPS(_('Which applications')), { check: needed }),
 			{ name: 'lan', kind: 'text', title: _('Device of your network'), help: '', preset: 'br-lan', check: device },
 			{ name: 'device', kind: 'text', title: _('Device of the second WAN'), help: '', preset: 'wan2', check: device },
 			{ name: 'interface', kind: 'text', title: _('Interface of the second WAN'), help: _('As the page Network > Interfaces names it.'), preset: 'wan2', check: network },
 			{ name: 'interface6', kind: 'text', title: _('Its interface for IPv6'), help: _('Empty: there is none.'), preset: '', check: value => value ? network(value) : '' }
 		],
 		most: WAN.most,
-		make: (answers, name, number) => {
+		make: (answers, name, number, devices) => {
 			const mark = `0x${(number * WAN.step).toString(16)}`;
 			const routed = `meta mark set meta mark and ${WAN.others} or ${mark}`;
 			const lan = `iifname "${answers.lan}"`;
@@ -155,7 +207,7 @@ function recipes() {
 			return {
 				sections: [
 					{ type: 'target', name: `${name}_set`, options: { target_type: 'nftset', set_name: name, type: [ 'other_addr' ], ttl: '86400', managed: '1' } },
-					{ type: 'action', name, options: { criteria: [ chosen(answers) ], target: [ `${name}_set` ] } }
+					{ type: 'action', name, options: { criteria: [ chosen(answers, devices) ], target: [ `${name}_set` ] } }
 				],
 				script: script(name, rules_file(sets(name, [ 'ipv4_addr', 'ipv6_addr' ], '1d'), {
 					[`${name}_choose`]: { hook: 'prerouting priority mangle', lines: [
@@ -182,7 +234,7 @@ function recipes() {
 		intro: _('Old and unsafe encryption (SSL 3, TLS 1.0 and 1.1) is logged: which device, and where to. Nothing is blocked.'),
 		questions: [
 			{ name: 'path', kind: 'text', title: _('Folder'), help: _('/tmp is in memory: files there are lost when the router restarts.'), preset: '/tmp/nfa-logs', check: value => wrong(rules.path(value)) },
-			{ name: 'devices', kind: 'devices', title: _('Devices that may use it'), help: _('An old printer, for example. Empty: none.') }
+			DEVICES(_('Devices that may use it'), _('An old printer, for example. Empty: none.'))
 		],
 		make: (answers, name, number, devices) => ({
 			sections: [
@@ -206,7 +258,7 @@ function quoted(value) {
 
 /* The first name of a recipe that is free, and its number. */
 function free(recipe, answers, taken) {
-	const parts = [ '_hours', '_set', '_mark', '_log', ...(answers.devices ?? []).map((address, index) => `_device_${index + 1}`) ];
+	const parts = [ '_hours', '_stop', '_limit', '_first', '_last', '_set', '_log', ...(answers.devices ?? []).map((address, index) => `_device_${index + 1}`) ];
 	for (let number = 1; ; number++) {
 		const name = number === 1 ? recipe.name : `${recipe.name}_${number}`;
 		if (![ name, ...parts.map(part => name + part) ].some(one => taken.includes(one)))

@@ -8,7 +8,8 @@
  *
  * name: of the option, as it is written; other: further names that the daemon reads. kind: flag, text, secret, select, list
  * (of free texts), picks (of choices, in order) or own (the view makes the field itself). preset: what holds when the option
- * is missing. rule: of nfa.rules. more: shown on the second tab.
+ * is missing. rule: of nfa.rules. more: shown on the second tab. only: shown where one of these conditions is met, each of
+ * names and values (or patterns) of the same type's fields.
  */
 
 const field = (name, kind, title, help, rest) => Object.assign({ name, kind, title, help, other: [] }, rest);
@@ -48,12 +49,49 @@ function common() {
 		flag('target_enabled', _('Enabled'), _('Whether the target is used.'), { preset: '1' }),
 		INTERFACE(),
 		flag('cut', _('Cut existing connections'),
-			_('Delete the conntrack entry of a flow when it starts to match, so that its next packet goes through the rules. For targets that block or redirect.'), { more: true })
+			_('Delete the conntrack entry of a flow when it starts to match, so that its next packet goes through the rules. For sets whose rules block or redirect. A firewall target that blocks does it by itself where flow offloading is on.'), { more: true })
+	];
+}
+
+const SOME = /./;
+
+/* What becomes of packets. */
+function firewall() {
+	const limited = [ { limit: SOME }, { limit_up: SOME }, { limit_down: SOME } ];
+	return [
+		field('verdict', 'select', _('Block'), _('Packets go no further. A block stands alone: nothing else is needed.'), {
+			preset: '', effect: true,
+			choices: [ [ '', _('no') ], [ 'reject', _('reject: tell the sender') ], [ 'drop', _('drop: say nothing') ] ]
+		}),
+		field('limit', 'text', _('Limit'), _('What may pass in a second, upload and download each, such as 2mbit or 250kbyte. More is dropped.'), { rule: rules.rate, effect: true }),
+		field('limit_up', 'text', _('Limit for uploads'), _('Instead of the limit for both directions.'), { rule: rules.rate, effect: true, more: true }),
+		field('limit_down', 'text', _('Limit for downloads'), _('Instead of the limit for both directions.'), { rule: rules.rate, effect: true, more: true }),
+		flag('per_device', _('That much for each device'), _('If off, all connections that reach the target share the limit.'), { only: limited }),
+		field('set_dscp', 'text', _('Class (DSCP)'), _('What SQM and other queues go by: EF for calls, AF41 for video, CS1 for what may wait. In both directions.'), { rule: rules.dscp, effect: true }),
+		field('scope', 'select', _('What it holds for'), _('The connection that matched; or all connections of its device to the same server and port; or everything that the device does.'), {
+			preset: 'connection', choices: [
+				[ 'connection', _('the connection') ], [ 'server', _('its device and server') ], [ 'device', _('the whole device') ]
+			]
+		}),
+		number('ttl', 1, MAX_TTL, 300, _('Timeout in seconds'), _('How long it holds after netifyd last reported traffic.'), { more: true }),
+		field('set_mark', 'text', _('Mark'), _('A mark of packets and of the connection, VALUE/MASK such as 0x10/0xf0, for those who route or shape by marks. Only the bits of the mask are written.'),
+			{ rule: rules.masked_mark, effect: true, more: true }),
+		field('ctinfo', 'text', _('Bits for the class'), _('Where the mark of the connection holds the class for downloads, MASK/STATE: what "tc ... action ctinfo dscp MASK STATE" reads. The SQM script layer_cake_ct.qos reads 63/128.'),
+			{ preset: '63/128', rule: rules.ctinfo, only: [ { set_dscp: SOME } ], more: true }),
+		field('hook', 'select', _('Which packets'), _('Those that the router forwards, or those from and to itself: but never its SSH, LuCI, DNS and DHCP.'), {
+			preset: 'forward', more: true, choices: [ [ 'forward', _('forwarded packets') ], [ 'router', _('the router\'s own') ] ]
+		}),
+		field('route', 'text', _('Another WAN'), _('For later connections to the servers of what matched: a network such as wan2, or a device. It stands alone: make another target of anything else.'),
+			{ rule: rules.network, effect: true, more: true }),
+		field('route_mark', 'text', _('Mark of that WAN'), _('VALUE/MASK. Empty: bits that nobody uses.'), { rule: rules.masked_mark, only: [ { route: SOME } ], more: true }),
+		field('route_device', 'text', _('Device of that WAN'), _('Where the network does not tell, as of a modem.'), { rule: rules.network_device, only: [ { route: SOME } ], more: true }),
+		flag('fallback', _('The usual way while that WAN is down'), _('If off, connections get none then.'), { preset: '1', only: [ { route: SOME } ], more: true })
 	];
 }
 
 function targets() {
 	return {
+		firewall: firewall(),
 		nftset: [
 			field('set_name', 'text', _('Name of the set'), _('.v4 and .v6 are appended.'), { required: true, rule: rules.nft_name }),
 			field('type', 'picks', _('Fields of an element'), _('In the order in which rules use them, at most 5.'), {
@@ -197,6 +235,7 @@ return baseclass.extend({
 
 	/* pftable is of FreeBSD and has no form. */
 	types: () => [
+		[ 'firewall', _('firewall: packets') ],
 		[ 'nftset', _('nftset: an nftables set') ], [ 'ipset', _('ipset: an ipset') ], [ 'ctmark', _('ctmark: a connection mark') ],
 		[ 'ctlabel', _('ctlabel: connection labels') ], [ 'log', _('log: files of matches') ], [ 'sink', _('sink: other programs') ]
 	],

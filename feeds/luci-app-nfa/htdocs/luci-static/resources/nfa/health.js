@@ -121,7 +121,8 @@ function of_set(item, { targets, findings }) {
 	if (item.code == 'set-unused') {
 		const { rule } = findings?.find(({ code, target, set }) => code == item.code && target === item.name && set === item.set) ?? {};
 		const text = _('No rule of the firewall uses the set %s of target %s: nothing happens to its flows.').format(item.set, item.name);
-		return rule ? `${text} ${_('This command makes a rule that drops them, until the firewall restarts: %s').format(rule)}` : text;
+		const advice = _('A target of type firewall needs no rule.');
+		return [ text, advice, ...(rule ? [ _('Or this command makes a rule that drops them, until the firewall restarts: %s').format(rule) ] : []) ].join(' ');
 	}
 	const trouble = targets?.[item.name]?.sets?.find(({ name }) => name === item.set)?.trouble;
 	return (SET_TROUBLES[item.code] ?? _('The set %s of target %s cannot be used: %s')).format(item.set, item.name, trouble ?? item.text);
@@ -159,7 +160,7 @@ const TEXTS = {
 
 /* The page on which a problem is mended, by its code or by what it is about. */
 const MENDED = {
-	'set-full': 'sets', 'set-unused': '', 'source-silent': '', 'source-late': '', set: 'targets', target: 'targets', source: 'log', flows: 'policies', faults: 'log'
+	'set-full': 'sets', 'set-unused': 'targets', 'source-silent': '', 'source-late': '', set: 'targets', target: 'targets', source: 'log', flows: 'policies', faults: 'log'
 };
 
 /* What the daemon calls a problem; of the policy, its findings say more. */
@@ -194,7 +195,8 @@ const UNUSED = {
 	'exemptions-broken': _('held back: the exemptions that hold for all policies have an error'),
 	'configuration-incomplete': _('held back: a file of the configuration cannot be used'),
 	'targets-disabled': _('its targets are disabled'),
-	'target-unusable': _('the target cannot be used')
+	'target-unusable': _('the target cannot be used'),
+	'target-idle': _('no policy that is on uses it')
 };
 
 /* What holds a policy back that has no error itself: the name is in the daemon's words. */
@@ -243,7 +245,7 @@ function state_of_target(item) {
 	if (!item.enabled)
 		return { text: _('off'), style: '', note: '' };
 	if (!item.active)
-		return { text: _('not in use'), style: 'warning', note: UNUSED[item.code] ?? item.reason };
+		return { text: _('not in use'), style: item.code == 'target-idle' ? 'notice' : 'warning', note: UNUSED[item.code] ?? item.reason };
 	if (item.trouble)
 		return { text: _('trouble'), style: 'warning', note: item.trouble };
 	if (item.type == 'sink' && !item.readers)

@@ -56,6 +56,30 @@ function mark(text) {
 	return value <= UINT32 ? value : null;
 }
 
+const NUMBER = /^(0x[0-9a-f]{1,8}|[0-9]{1,10})$/i;
+const CLASSES = [ 'be', 'df', 'le', 'va', 'ef', ...[ 0, 1, 2, 3, 4, 5, 6, 7 ].map(number => `cs${number}`), ...[ 1, 2, 3, 4 ].flatMap(number => [ 1, 2, 3 ].map(drop => `af${number}${drop}`)) ];
+/* Bits in a second. */
+const UNITS = { bit: 1, kbit: 1e3, mbit: 1e6, gbit: 1e9, byte: 8, kbyte: 8e3, mbyte: 8e6, gbyte: 8e9 };
+
+/* Two numbers of 32 bits with a slash between, or null. BigInt: the operators of numbers have signs. */
+function pair(text) {
+	const parts = text.trim().split('/');
+	const found = parts.length === 2 && parts.every(part => NUMBER.test(part)) ? parts.map(part => BigInt((/^0x/i).test(part) ? part : String(Number(part)))) : null;
+	return found?.every(value => value <= UINT32) ? found : null;
+}
+
+/* The bits that a class of packets takes in the mark of a connection: MASK/STATE; null when it is none. */
+function ctinfo(text) {
+	const [ mask, state ] = pair(text) ?? [ 0n, 0n ];
+	return mask && mask / (mask & -mask) === 63n && state && !(state & mask) ? mask | state : null;
+}
+
+function rate(text) {
+	const match = /^\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([a-z]+)(?:\/s)?\s*$/i.exec(text);
+	const size = Math.floor(Number(match?.[1]) * (UNITS[match?.[2].toLowerCase()] ?? NaN) / 8);
+	return size >= 1000 && size <= 125e9;
+}
+
 function server(schemes, path) {
 	return text => {
 		const match = /^(?:([a-z]+):\/\/)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?(\/[!-~]*)?$/.exec(text.trim());
@@ -80,6 +104,16 @@ return baseclass.extend({
 	path: matches(/^(\/|\$\{)[^\x00-\x1f\x7f]*$/, () => _('an absolute path, which begins with /')),
 	socket_path: text => text.startsWith('/') && bytes(text) <= 107 ? '' : _('an absolute path of at most 107 bytes'),
 	mark: text => mark(text) == null ? _('at most 32 bits in hexadecimal, such as 0x85') : '',
+	dscp: text => CLASSES.includes(text.trim().toLowerCase()) || ((/^\s*(0x[0-9a-f]{1,2}|0|[1-9][0-9]?)\s*$/i).test(text) && Number(text) <= 63) ? ''
+		: _('a DSCP class such as EF, CS1 or AF41, or a number from 0 to 63'),
+	rate: text => rate(text) ? '' : _('a number and a unit, such as 2mbit, 500kbit or 250kbyte, from 8kbit to 1000gbit'),
+	masked_mark: text => {
+		const [ value, mask ] = pair(text) ?? [ 0n, 0n ];
+		return mask && !(value & ~mask) ? '' : _('VALUE/MASK such as 0x10/0xf0, where the value has no bits outside of the mask');
+	},
+	ctinfo: text => ctinfo(text) ? '' : _('MASK/STATE such as 63/128: six bits side by side, and another one'),
+	network: matches(/^\s*[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,31}\s*$/, () => _('a network such as wan2, or a device')),
+	network_device: matches(/^\s*[^\s/:]{1,15}\s*$/, () => _('the name of a network device such as wwan0')),
 	tc_class: matches(/^\s*[0-9a-fA-F]{1,4}:[0-9a-fA-F]{1,4}\s*$/, () => _('a tc class, MAJOR:MINOR in hexadecimal, such as 1:10')),
 	range: text => span(text) == null ? _('such as 192.168.1.0/24, 10.0.0.1-10.0.0.99 or 1-1023, at most 65536 in all') : '',
 	label: text => (/^\s*[0-9]{1,9}\s*$/.test(text) ? Number(text) <= 127 : /^(?=.*\S)[^#\x00-\x1f\x7f]{1,255}$/.test(text)) ? '' : _('a label name, or a bit from 0 to 127'),
@@ -143,6 +177,19 @@ return baseclass.extend({
 	check_ctmark: values => {
 		const [ value, shift ] = [ mark(values.mark ?? ''), Number(values.shift || 0) ];
 		return value != null && value * 2 ** shift > UINT32 ? _('Shifted by %d, the mark does not fit into 32 bits.').format(shift) : '';
+	},
+	/* `inherited`: names of the options that the defaults of the type give. */
+	check_firewall: (values, inherited) => {
+		const effects = [ 'verdict', 'set_dscp', 'set_mark', 'limit', 'limit_up', 'limit_down', 'route' ].filter(name => values[name]);
+		if (!effects.length && !inherited?.length)
+			return _('Choose what becomes of the packets: block them, slow them down, give them a class, a mark or another WAN.');
+		if (values.route && (effects.length > 1 || (values.scope ?? 'connection') !== 'connection' || (values.hook ?? 'forward') !== 'forward'))
+			return _('Another WAN is about later connections, and stands alone: make another target of the rest.');
+		if (values.verdict && effects.length > 1)
+			return _('No packet is left for anything else: a block stands alone.');
+		const [ , mask ] = pair(values.set_mark || '') ?? [ 0n, 0n ];
+		return values.set_dscp && mask & (ctinfo(values.ctinfo || '63/128') ?? 0n)
+			? _('The mark and the bits for the class (see "Bits for the class") overlap.') : '';
 	},
 	check_ctlabel: values => values.labels?.length || values.auto_label === '1' ? ''
 		: _('Name a label, or turn on labels by application and protocol.')

@@ -26,6 +26,10 @@ function entries(section, ...names) {
 return baseclass.extend({
 	GLOBAL: GLOBAL,
 	list: list,
+
+	/* Whether a text is one of the daemon's words for yes. */
+	yes: value => [ '1', 'yes', 'on', 'true', 'enabled' ].includes(String(value ?? '').trim().toLowerCase()),
+
 	written: written,
 
 	/* The entries of a list of a section that goes by one of these names. */

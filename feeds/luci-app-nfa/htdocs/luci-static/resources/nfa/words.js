@@ -46,6 +46,13 @@ return baseclass.extend({
 	/* A count with its thousands apart, as the person's language does it. */
 	count: number => Number(number ?? 0).toLocaleString(),
 
+	/* A count of bytes, in the unit that leaves it few digits. */
+	bytes: number => {
+		const units = [ [ 1e9, _('%s GB') ], [ 1e6, _('%s MB') ], [ 1e3, _('%s kB') ], [ 1, _('%s bytes') ] ];
+		const [ size, text ] = units.find(([ one ]) => number >= one) ?? units[3];
+		return text.format((size === 1 ? number : Math.floor(number / size * 10) / 10).toLocaleString());
+	},
+
 	errors: count => N_(count, '%d error', '%d errors').format(count),
 	warnings: count => N_(count, '%d warning', '%d warnings').format(count),
 

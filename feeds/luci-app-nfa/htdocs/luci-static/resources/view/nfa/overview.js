@@ -10,6 +10,7 @@
 'require nfa.parts as parts';
 'require nfa.rates as rates';
 'require nfa.rows as rows';
+'require nfa.traffic as traffic';
 'require nfa.words as words';
 
 const SPAN = 300;
@@ -150,7 +151,8 @@ return view.extend({
 				{ title: _('State'), text: health.action },
 				{ title: _('Hits'), text: item => words.count(item.matches) },
 				{ title: _('Last hit'), text: item => words.ago(item.last_match, this.now()) },
-				{ title: _('Targets'), text: item => item.targets.length ? item.targets.join(', ') : _('none') }
+				{ title: _('Targets'), text: item => item.targets.length ? item.targets.join(', ') : _('none') },
+				{ title: _('Packets'), text: item => item.traffic ? traffic.lines(item.traffic, traffic.of_targets(item.targets)) : '' }
 			]
 		});
 		return this.actions.node;
@@ -166,6 +168,7 @@ return view.extend({
 				{ title: _('Elements'), text: item => item.type == 'sink'
 					? [ _('%s waiting').format(words.count(item.elements)), N_(item.readers, '%d reader', '%d readers').format(item.readers) ]
 					: words.count(item.elements) },
+				{ title: _('Packets'), text: item => item.traffic ? traffic.lines(item.traffic, traffic.of_targets([ item.name ])).slice(1) : '' },
 				{ title: _('Added'), text: item => words.count(item.added) },
 				{ title: _('Errors'), text: item => [
 					words.count(item.errors),

@@ -15,6 +15,7 @@
 'require nfa.names as names';
 'require nfa.picker as picker';
 'require nfa.stored as stored';
+'require nfa.traffic as traffic';
 'require nfa.week as week';
 'require nfa.words as words';
 
@@ -187,13 +188,15 @@ return view.extend(configured.view(_('Policies'), {
 		const action = this.running?.find(one => one.name === name);
 		const state = this.running == null ? { text: _('the daemon does not answer'), note: '' }
 			: action == null ? { text: _('not active yet'), note: '' } : health.action(action);
-		const key = JSON.stringify([ action?.matches, state ]);
+		const met = action?.traffic ? traffic.lines(action.traffic, traffic.of_targets(action.targets)) : [];
+		const key = JSON.stringify([ action?.matches, met, state ]);
 		if (cell.getAttribute('data-shown') === key)
 			return;
 		cell.setAttribute('data-shown', key);
 		dom.content(cell, [
-			E('strong', {}, [ action ? words.count(action.matches) : '-' ]), E('br'), E('small', {}, [ state.text ]),
-			...(state.note ? [ E('br'), E('small', {}, [ state.note ]) ] : [])
+			E('strong', {}, [ action ? words.count(action.matches) : '-' ]),
+			...[ state.text, ...(state.note ? [ state.note ] : []) ].flatMap(line => [ E('br'), E('small', {}, [ line ]) ]),
+			...met.flatMap(line => [ E('br'), E('small', { 'style': 'white-space:nowrap' }, [ line ]) ])
 		]);
 	},
 

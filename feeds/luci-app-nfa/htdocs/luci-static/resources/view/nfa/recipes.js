@@ -20,6 +20,27 @@
 const CONFIG = api.CONFIG;
 let count = 0;
 
+/* Groups of the configuration, its devices that no host is, and hosts. */
+function devices() {
+	return checked.choices().devices.then(found => {
+		const hosts = new Set(found.map(choice => choice.value));
+		const named = [ 'group', 'device' ].flatMap(type => uci.sections(CONFIG, type).map(section => ({
+			value: `@${section['.name']}`, label: section.title || section['.name'],
+			parts: type === 'group' ? L.toArray(section.device ?? section.devices) : [ ...L.toArray(section.mac ?? section.macs), ...L.toArray(section.ip ?? section.ips) ]
+		})));
+		return [
+			...named.filter(({ value, parts }) => usable('devices', value) && !parts.some(part => hosts.has(criteria.normal('devices', part))))
+				.map(({ value, label, parts }) => ({ value, label, name: value.slice(1), note: parts.slice(0, 3).join(', ') })),
+			...found
+		];
+	});
+}
+
+/* Whether an answer can be written down. */
+function usable(kind, value) {
+	return criteria.usable(kind, value) || (kind === 'devices' && value.startsWith('@') && criteria.usable('networks', value));
+}
+
 /* A text to copy, with a button that does it. */
 function copyable(text) {
 	const area = E('pre', { 'class': 'nfa-copy', 'tabindex': 0 }, [ text ]);
@@ -96,15 +117,20 @@ return view.extend(configured.view(_('Recipes'), {
 			}), name ]));
 			field = E('div', { 'class': 'nfa-days', 'role': 'group', 'id': id, 'aria-label': question.title }, [ ...boxes ]);
 		}
+		else if (question.kind === 'flag') {
+			field = E('input', {
+				'type': 'checkbox', 'id': id, 'checked': question.preset === '1' ? '' : null, 'change': event => answer(event.currentTarget.checked ? '1' : '0')
+			});
+		}
 		else {
 			const widget = new picker.Picker(this.answers[question.name], {
 				label: question.title, normal: text => criteria.normal(question.kind, text), whole: text => criteria.is_whole(question.kind, text),
-				check: value => criteria.usable(question.kind, value) ? '' : _('another name or address'), changed: () => answer(widget.getValue())
+				check: value => usable(question.kind, value) ? '' : _('another name or address'), changed: () => answer(widget.getValue())
 			});
 			field = widget.render();
 			this.pickers[question.name] = widget;
 			widget.input.id = id;
-			checked.choices()[question.kind].then(found => widget.setChoices(found)).catch(() => {});
+			(question.kind === 'devices' ? devices() : checked.choices()[question.kind]).then(found => widget.setChoices(found)).catch(() => {});
 		}
 		this.problems[question.name] = E('div', { 'role': 'alert' });
 		return E('div', { 'class': 'cbi-value', 'data-question': question.name }, [
@@ -117,7 +143,7 @@ return view.extend(configured.view(_('Recipes'), {
 	wrong() {
 		const found = cookbook.problems(this.recipe, this.answers, this.taken());
 		for (const { name, kind } of this.recipe.questions)
-			if (criteria.KINDS.includes(kind) && this.answers[name].some(value => !criteria.usable(kind, value)))
+			if (criteria.KINDS.includes(kind) && this.answers[name].some(value => !usable(kind, value)))
 				found[name] = _('One of these cannot be used.');
 			else if (this.pickers[name]?.rest)
 				found[name] = _('What you typed here is not added yet.');

@@ -9,7 +9,7 @@
 'require uci';
 'require view';
 
-/* What the daemon holds in the sets, or has marked and labelled, with the time that is left. */
+/* What the daemon holds: connections whose packets are decided, elements of sets, marks and labels, with the time that is left. */
 
 const WITHOUT = [ 'log', 'sink' ];
 
@@ -42,6 +42,8 @@ return view.extend({
 				{ title: _('Set'), text: item => item.table ? _('%s in table %s').format(item.set, item.table) : item.set },
 				{ title: _('Element'), text: item => item.element },
 				{ title: _('Device'), text: item => flow.devices(item.element, hosts) },
+				{ title: _('Policies'), text: item => item.actions ?? '' },
+				{ title: _('Packets'), text: item => item.packets == null ? '' : [ words.count(item.packets), words.bytes(item.bytes) ] },
 				{ title: _('Time left'), text: left }
 			],
 			key: item => `${item.target}\n${item.table}\n${item.set}\n${item.element}`,
@@ -55,7 +57,7 @@ return view.extend({
 		return this.list.refresh().then(() => E('div', {}, [
 			E('h2', {}, [ _('Sets') ]),
 			E('div', { 'class': 'cbi-map-descr' }, [
-				_('The elements that policies have added to firewall sets, and the connections that they have marked. An element expires when its timeout is over; traffic of its flow refreshes it.')
+				_('What policies hold at the moment: connections whose packets are blocked, slowed down or get a class, with the packets that this happened to; elements of sets; connections that have a mark. An element expires when its timeout is over; traffic of its flow refreshes it.')
 			]),
 			this.list.node
 		]));

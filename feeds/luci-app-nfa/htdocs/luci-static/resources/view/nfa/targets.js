@@ -14,16 +14,17 @@
 'require nfa.picker as picker';
 'require nfa.rules as rules';
 'require nfa.stored as stored';
+'require nfa.traffic as traffic';
 'require nfa.words as words';
 
 /*
  * Targets: what becomes of flows that match; defaults by type; sinks and their channels. The options are those of
- * nfa.fields, of which only those that the chosen type has are shown.
+ * nfa.fields, of which only those that the chosen type has are shown. A new target is one of type firewall.
  */
 
 const CONFIG = api.CONFIG;
 const column = build.column;
-const CHECKS = { nftset: rules.check_nftset, ipset: rules.check_ipset, ctmark: rules.check_ctmark, ctlabel: rules.check_ctlabel };
+const CHECKS = { firewall: rules.check_firewall, nftset: rules.check_nftset, ipset: rules.check_ipset, ctmark: rules.check_ctmark, ctlabel: rules.check_ctlabel };
 const sections = type => uci.sections(CONFIG, type);
 const plain = name => String(name ?? '').replaceAll('_', '-');
 const kind_of = name => sections('sink').find(section => plain(section['.name']) === plain(name))?.type;
@@ -48,7 +49,7 @@ function select_type(section, field, choices, tab) {
 		const value = build.raw(section_id, field);
 		if (value && !choices.some(([ name ]) => name === value) && !option.keylist.includes(value))
 			option.value(value, E('span', {}, [ value ]));
-		return value ?? '';
+		return value ?? null;
 	};
 	option.write = (section_id, value) => uci.set(CONFIG, section_id, field.name, value);
 	option.optional = true;
@@ -67,9 +68,13 @@ function ask_type(event, section_id, value) {
 		this.getUIElement(section_id).setValue(before);
 }
 
-/* The conditions of a field of a type: that type, and what its own form demands, whose options are called TYPE_NAME there. */
-function conditions(field, of) {
-	return (field.only ?? [ {} ]).map(only => Object.assign({}, of.when,
+/*
+ * The conditions of a field of a type: that type, and what its own form demands, whose options are called TYPE_NAME there.
+ * `inherited`: names of options that the defaults of the type give; whatever these are, they meet a pattern.
+ */
+function conditions(field, of, inherited) {
+	const met = (field.only ?? []).some(only => Object.entries(only).every(([ name, value ]) => value instanceof RegExp && inherited.includes(name)));
+	return (met ? [ {} ] : field.only ?? [ {} ]).map(only => Object.assign({}, of.when,
 		Object.fromEntries(Object.entries(only).map(([ name, value ]) => [ `${of.prefix}${name}`, value ]))));
 }
 
@@ -114,24 +119,30 @@ return view.extend(configured.view(_('Targets'), {
 		const state = this.running == null ? _('the daemon does not answer')
 			: target != null ? state_of(target)
 			: health.left_out(this.policy, name) ? _('not in use: it has an error') : _('not active yet');
-		const key = JSON.stringify([ target?.elements, state ]);
+		const met = target?.traffic ? traffic.lines(target.traffic, traffic.of_targets([ name ])).slice(1) : [];
+		const key = JSON.stringify([ target?.elements, met, state ]);
 		if (cell.getAttribute('data-shown') === key)
 			return;
 		cell.setAttribute('data-shown', key);
-		dom.content(cell, [ E('strong', {}, [ target ? words.count(target.elements) : '-' ]), E('br'), E('small', {}, [ state ]) ]);
+		dom.content(cell, [
+			E('strong', {}, [ target ? words.count(target.elements) : '-' ]),
+			...[ ...met, state ].flatMap(line => [ E('br'), E('small', {}, [ line ]) ])
+		]);
 	},
 
 	/* ---- targets ---- */
 
 	targets(map) {
 		const common = Object.fromEntries(fields.common().map(field => [ field.name, field ]));
-		const s = grid(map, 'target', _('Targets'), _('A target is what happens to the flows that a policy matches: they are added to a firewall set, their connection gets a mark, they are logged or sent to other programs. A set alone does nothing: firewall rules must use it.'),
+		const s = grid(map, 'target', _('Targets'), _('A target is what happens to the flows that a policy matches: their packets are blocked, slowed down or get a class (type firewall), they are added to a set, their connection gets a mark, they are logged or sent to other programs. A set alone does nothing: rules of your own must use it.'),
 			_('Add a target'), _('Name of a new target'));
 		s.modaltitle = section_id => _('Target %s').format(section_id);
 		build.inline(s, common.target_enabled);
 		column(s, '_type', _('Type'), section_id => uci.get(CONFIG, section_id, 'target_type') ?? _('none'));
-		column(s, '_where', _('Where'), section_id => {
+		column(s, '_what', _('Details'), section_id => {
 			const target = uci.get(CONFIG, section_id);
+			if (target.target_type === 'firewall')
+				return traffic.effects(target).join(', ') || _('as the defaults say');
 			return String(target.set_name ?? target.mark ?? target.sink ?? target.path ?? stored.entries(target, 'labels', 'label').join(', '));
 		});
 		column(s, '_used', _('Policies'), section_id => names.policies('target', section_id).join(', ') || _('none'));
@@ -144,7 +155,9 @@ return view.extend(configured.view(_('Targets'), {
 		s.addModalOptions = modal => {
 			modal.tab('main', _('Target'));
 			modal.tab('more', _('More'));
-			select_type(modal, common.target_type, fields.types(), 'main').onchange = ask_type;
+			const type = select_type(modal, common.target_type, fields.types(), 'main');
+			type.onchange = ask_type;
+			type.default = 'firewall';
 			build.add(modal, common.target_enabled, { tab: 'main' });
 			for (const [ type, list ] of Object.entries(fields.targets()))
 				this.fields(modal, list, { type, prefix: `${type}_`, when: { target_type: type } });
@@ -155,17 +168,19 @@ return view.extend(configured.view(_('Targets'), {
 
 	/* The fields of a type of targets, for a target or (without `when`) for the defaults of the type. */
 	fields(modal, list, of) {
-		const defaults = of.when ? uci.get(CONFIG, of.type) : null;
+		const has_defaults = of.when && uci.get(CONFIG, of.type)?.['.type'] === 'target_default';
+		const inherited = has_defaults ? list.filter(field => build.read(of.type, field) != null).map(field => field.name) : [];
 		for (const field of list) {
-			const held = defaults?.['.type'] === 'target_default' ? build.read(of.type, field) : null;
+			const held = has_defaults ? build.read(of.type, field) : null;
 			const given = Object.assign({}, field, of.when ? {} : { required: false });
-			if (held != null)
+			// Of several effects that defaults give, the daemon takes those that go with the target's own: the form shows its own.
+			if (held != null && !field.effect)
 				given.preset = Array.isArray(held) ? held.join(' ') : held;
 			given.required = given.required && held == null;
 			const own = field.name === 'sink' || field.name === 'channel';
 			const option = build.add(modal, given, {
 				tab: field.more ? 'more' : 'main', as: `${of.prefix}${field.name}`,
-				only: of.when ? conditions(field, of) : [], type: own ? build.Value : null
+				only: of.when ? conditions(field, of, inherited) : [], type: own ? build.Value : null
 			});
 			if (own) {
 				const known = build.names(field.name);
@@ -178,7 +193,8 @@ return view.extend(configured.view(_('Targets'), {
 			}
 		}
 		if (CHECKS[of.type] && of.when)
-			build.verdict(modal, `_verdict_${of.type}`, [ of.when ], CHECKS[of.type], 'main');
+			build.verdict(modal, `_verdict_${of.type}`, [ of.when ],
+				values => CHECKS[of.type](values, inherited.filter(name => list.some(field => field.effect && field.name === name))), 'main');
 	},
 
 	/* ---- what holds for all targets of a type ---- */
