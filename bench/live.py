@@ -28,7 +28,7 @@ GREETING = 3
 _PROFILED = """
 import cProfile, sys
 sys.path.insert(0, {root!r})
-from nfa.daemon import Daemon
+from nfa.daemon.daemon import Daemon
 import json
 daemon = Daemon(json.loads(sys.argv[1]))
 profile = cProfile.Profile()
