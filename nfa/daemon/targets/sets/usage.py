@@ -160,7 +160,8 @@ class Usage:
             self._end_reading()  # there is another time
             self._tables = []
             return
-        users, self._reading = self._reading, None
+        users = self._reading
+        self._end_reading()
         del self._tables[-1]
         if not users.whole:
             self._read_at = min(self._read_at, self._not_before)
@@ -188,6 +189,7 @@ class Usage:
                 self._forget(name)
             else:
                 self._unused(name, moment)
+        self._asking.close()
 
     # -- what is known -----------------------------------------------------------------------------------------------
 
