@@ -20,6 +20,7 @@ from typing import Any
 
 from samples import definitions, frame, hello, status
 
+from nfa.daemon import handover
 from nfa.daemon.bus.control import call
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,6 +56,8 @@ class Daemon:
         `standard`, or `fast` where that is installed), `uci` (a folder), `ubus` (a socket)."""
         self.folder = folder
         self.source, self.control, self.log = folder / "netifyd.sock", str(folder / "control.sock"), folder / "daemon.log"
+        # What a daemon before it knew of live flows is not this one's: each is measured from its beginning.
+        (folder / handover.NAME).unlink(missing_ok=True)
         source, state = f"unix://{self.source}", str(policy.parent)
         command = [sys.executable, "-m", "nfa", "run", "-c", str(policy), "-s", source, "--control", self.control]
         command += ["--state-dir", state, "--ubus", how.get("ubus", "none")]
