@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kernel_lab import Namespace, environment
+from network_lab import Agent
 from policies import compiled, config_of
 
 # Takes messages in hexadecimal, one a line, and sends them as one transaction; prints the errors.
@@ -112,7 +113,7 @@ for line in sys.stdin:
 """
 
 
-class Bulk:
+class Bulk(Agent):
     """A host that sends and takes a lot."""
 
     def __init__(self, namespace: Namespace) -> None:
@@ -120,15 +121,6 @@ class Bulk:
             [*namespace.prefix, sys.executable, "-c", _BULK],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(),
         )  # fmt: skip
-
-    def do(self, *job: object) -> Any:
-        """Have something done, and return the answer."""
-        assert self._agent.stdin and self._agent.stdout
-        self._agent.stdin.write(json.dumps(job) + "\n")
-        self._agent.stdin.flush()
-        answer = self._agent.stdout.readline()
-        assert answer, f"{job} failed"
-        return json.loads(answer)
 
     def close(self) -> None:
         self._agent.kill()

@@ -167,7 +167,22 @@ AT_ONCE = ("net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0
 """Settings with which a card has its IPv6 addresses at once: link-local ones wait for duplicates, and nobody else is there."""
 
 
-class Host:
+class Agent:
+    """A process that does what it is told: a line of JSON each way."""
+
+    _agent: subprocess.Popen[str]
+
+    def do(self, *job: object) -> Any:
+        """Have something done, and return the answer."""
+        assert self._agent.stdin and self._agent.stdout
+        self._agent.stdin.write(json.dumps(job) + "\n")
+        self._agent.stdin.flush()
+        answer = self._agent.stdout.readline()
+        assert answer, f"{job} failed"
+        return json.loads(answer)
+
+
+class Host(Agent):
     """A namespace with an agent in it, one network card and a route through the router."""
 
     def __init__(self, router: Namespace, itself: bool = False) -> None:
@@ -179,15 +194,6 @@ class Host:
             [*self.namespace.prefix, sys.executable, "-I", "-S", "-c", _AGENT, str(PATIENCE)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(),
         )  # fmt: skip
-
-    def do(self, *job: object) -> Any:
-        """Have something done, and return the answer."""
-        assert self._agent.stdin and self._agent.stdout
-        self._agent.stdin.write(json.dumps(job) + "\n")
-        self._agent.stdin.flush()
-        answer = self._agent.stdout.readline()
-        assert answer, f"{job} failed"
-        return json.loads(answer)
 
     def open(self, kind: str, version: int, address: str, port: int) -> int:
         """Open a connection, have a byte echoed, and return its own port."""

@@ -80,9 +80,12 @@ def _print(status: dict[str, Any], now: float) -> None:
             rows.append([shown(name), str(action["matches"]), _ago(action["last_match"], now), state])
         print_table(rows, right=range(1, len(rows[0]) - 1))
     if status["targets"]:
-        rows = [["target", "type", "elements", "added", "refreshed", "skipped", "errors", "last error"]]
+        counted = any(target["traffic"] for target in status["targets"].values())
+        packets = ["packets", "bytes"] if counted else []
+        rows = [["target", "type", "elements", *packets, "added", "refreshed", "skipped", "errors", "last error"]]
         for name, target in status["targets"].items():
             counts = [str(target[key]) for key in ("elements", "added", "refreshed", "skipped", "errors")]
+            counts[1:1] = [str((target["traffic"] or {}).get(key, "")) for key in packets]
             state = target["reason"]
             if target["active"] and target["kind"] in ("unix", "tcp"):
                 state = plural(target["readers"], "reader") if target["readers"] else "no reader"
@@ -93,9 +96,6 @@ def _print(status: dict[str, Any], now: float) -> None:
                 state = ", ".join(filter(None, (state, "in its last good version")))
             if target["active"] and target["paused_until"]:
                 state = f"paused until {_clock(target['paused_until'])}"
-            if target["active"] and target["traffic"]:
-                met = target["traffic"]
-                state = "; ".join(filter(None, (f"{plural(met['packets'], 'packet')}, {met['bytes']} bytes", state)))
             if target["trouble"]:
                 state = "now: " + target["trouble"]
             rows.append([shown(name), target["type"], *counts, shown(state)])

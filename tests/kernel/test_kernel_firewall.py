@@ -5,6 +5,7 @@ Its rules stand in the daemon's own table, before a firewall that accepts what i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -253,7 +254,7 @@ def test_status_and_elements_tell_what_happened_to_packets(lab: Lab, client: Cli
     again = lab.daemon.status()["targets"]["stop"]["traffic"]
     assert lab.daemon.status()["targets"]["stop"]["withdrawn"] == 1
     assert again["held"] == 1 and again["packets"] > targets["stop"]["traffic"]["packets"], "it goes on counting"
-    assert "stop" in nfa(lab, "status")
+    assert re.search(rf"stop +firewall +1 +{again['packets']} +{again['bytes']} ", nfa(lab, "status"))
     assert lab.daemon.ask("flush", target="stop")["withdrawn"] == 1
     client.passes(True, ("udp", 4, "c"))
 
@@ -316,3 +317,50 @@ def test_of_two_classes_the_later_target_wins_in_packets_and_in_the_mark(lab: La
     lab.namespace.run("nft", "-f", "-", text=COUNT.replace("meta mark and 0xf00 == 0x200", ""))
     client.passes(True, ("udp", 4, "a"))
     assert seen(lab) == {"up": True, "down": True}
+
+
+def test_a_reload_changes_what_becomes_of_running_connections_at_once(lab: Lab, client: Client) -> None:
+    """A block that was turned into a limit, given another scope, or deleted would go on until the connection ends."""
+    made = config({"stop": {"target_type": "firewall", "verdict": "drop"}})
+    lab.start(made)
+    ones = [("udp", version, "a") for version in (4, 6)]
+    for one in ones:
+        client.connect(*one)
+    lab.feed(*[client.record(*one) for one in ones])
+    client.passes(False, *ones)
+    for options, passes, neighbours in (
+        ({"limit": "8mbit"}, True, True),
+        ({"verdict": "reject", "scope": "server"}, False, False),
+        ({"verdict": "drop", "scope": "device"}, False, False),
+        ({"set_dscp": "EF"}, True, True),
+        ({"verdict": "drop"}, False, True),
+    ):
+        made["targets"]["stop"] = {"target_type": "firewall", **options}
+        reload(lab, made)
+        client.passes(passes, *ones)
+        for version in (4, 6):
+            eventually(lambda v=version, n=neighbours: client.tries("udp", v) is n, what=f"{options}, another connection")  # type: ignore[misc]
+    del made["actions"]["films"]["targets"][0], made["targets"]["stop"]
+    made["targets"]["other"] = {"target_type": "firewall", "set_dscp": "EF"}
+    made["actions"]["films"]["targets"] = ["other"]
+    reload(lab, made)
+    client.passes(True, *ones)
+
+
+def test_what_is_off_reaches_nobody_also_where_no_record_was_kept(lab: Lab, client: Client) -> None:
+    """Of more flows than there is room for records, some would stay blocked by an action that is off."""
+    made = config()
+    lab.start(made)
+    one = ("udp", 4, "a")
+    client.connect(*one)
+    lab.feed(client.record(*one))
+    client.passes(False, one)
+    url = {"http": {"url": "x" * 4000, "user_agent": ""}}
+    others = [flow("HTTP/S", "netify.facebook", local="192.168.1.77", local_port=1024 + n, **url) for n in range(400)]
+    status = lab.feed(*others)
+    assert status["flows"]["kept"] < 400, "the record of the blocked one gave way to others"
+    client.passes(False, one)
+    made["actions"]["films"]["enabled"] = False
+    made["actions"]["rest"] = {"criteria": "app == 'netflix';", "targets": ["stop"]}
+    reload(lab, made)
+    client.passes(True, one)

@@ -26,6 +26,8 @@ if MYPY:
 
 MAX_LIMIT = 1000
 SLICE = 1000
+ASKED = 50
+"""Elements of which the kernel is asked, each by itself, in one turn of the loop: about a millisecond."""
 """Elements that a search looks at in one turn of the loop: some milliseconds on a slow router."""
 ROWS = 100
 """Devices that are described in one turn."""
@@ -179,6 +181,8 @@ def _listing(slots: "list[Any]", search: str, offset: int, limit: int, now: int)
     for slot, text_of, key in listed[offset:]:
         if key not in slot.live:
             continue  # it went, or its set did, while others were looked at
+        if hasattr(slot, "facts") and len(taken) % ASKED == ASKED - 1:
+            yield
         element = _element(slot, text_of(key), key, now)
         size += len(element["element"]) + len(element["target"]) + len(element["set"]) + len(element["table"]) + 100
         if size > PAGE_BYTES and taken:

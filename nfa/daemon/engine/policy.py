@@ -234,9 +234,11 @@ class Policy:
 
     def applying(self) -> "Callable[[str, str], bool]":
         """Return what tells whether the action of a name ("": whichever) reaches a target, as things are now."""
-        names = {action[0] for number, action in enumerate(self.actions) if self._applies(number)}
+        reached = {
+            action[0]: action[3] for number, action in enumerate(self.actions) if not action[2] and self._applies(number)
+        }
         paused = self.paused_targets()
-        return lambda name, target: target not in paused and (not name or name in names)
+        return lambda name, target: target not in paused and (not name or target in reached.get(name, ()))
 
     def in_hours(self, number: int) -> bool | None:
         """Return whether an action is within its hours now; None for one that has none."""

@@ -6,26 +6,18 @@ nft can make a RST with the right numbers, because it answers a packet; conntrac
 
 import struct
 
-from .nftables import NFTA_DATA_VALUE, NFTA_LIST_ELEM, widths
+from .nftables import NFTA_DATA_VALUE, widths
+from .nftables_rules import delete_table, expression, new_base_chain, new_rule
 from .nftables_sets import (
     NFT_SET_TIMEOUT,
-    NFTA_TABLE_NAME,
     NFTNL_UDATA_SET_KEY_TYPEOF,
     NFTNL_UDATA_SET_KEYBYTEORDER,
     new_set,
     new_table,
     note,
 )
-from .rule_dumps import (
-    NEW_RULE,
-    NFTA_EXPR_DATA,
-    NFTA_EXPR_NAME,
-    NFTA_LOOKUP_SET,
-    NFTA_RULE_CHAIN,
-    NFTA_RULE_EXPRESSIONS,
-    NFTA_RULE_TABLE,
-)
-from .wire import NLA_F_NESTED, NLM_F_CREATE, NLM_F_REQUEST, WORD, attribute, message, nfgen, string
+from .rule_dumps import NFTA_LOOKUP_SET
+from .wire import NLA_F_NESTED, WORD, attribute, string
 
 TABLE = "nfa_adopt"
 INET = 1
@@ -34,15 +26,10 @@ FIELDS = ("local_addr", "local_port", "other_addr", "other_port")
 """An element: source and destination of packets, each with its port."""
 SET = {4: "v4", 6: "v6"}
 
-_DEL_TABLE = 0xA02
-_NEW_CHAIN = 0xA03
-_APPEND = 0x800
 _CHAIN = "forward"
 _NF_INET_FORWARD = 2
 _PRIORITY = -1
 """Before fw4's chain, which accepts what is established."""
-NFTA_CHAIN_TABLE, NFTA_CHAIN_NAME, NFTA_CHAIN_HOOK, NFTA_CHAIN_TYPE = 1, 3, 4, 7
-NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY = 1, 2
 NFTA_META_DREG, NFTA_META_KEY = 1, 2
 NFT_META_NFPROTO, NFT_META_L4PROTO = 15, 16
 NFTA_CMP_SREG, NFTA_CMP_OP, NFTA_CMP_DATA = 1, 2, 3
@@ -72,58 +59,46 @@ def make(seconds: int) -> list[bytes]:
             key = key << _TYPE_BITS | kind
         size = sum([(one + 3) & ~3 for one in widths(FIELDS, version)])
         made.append(new_set(INET, TABLE, name, key, size, NFT_SET_TIMEOUT, seconds * 1000, 0, _NOTES))
-    hook = _word(NFTA_HOOK_HOOKNUM, _NF_INET_FORWARD) + attribute(NFTA_HOOK_PRIORITY, struct.pack(">i", _PRIORITY))
-    chain = string(NFTA_CHAIN_TABLE, TABLE) + string(NFTA_CHAIN_NAME, _CHAIN)
-    chain += attribute(NFTA_CHAIN_HOOK | NLA_F_NESTED, hook) + string(NFTA_CHAIN_TYPE, "filter")
-    made.append(message(_NEW_CHAIN, NLM_F_REQUEST | NLM_F_CREATE, 0, nfgen(INET) + chain))
+    made.append(new_base_chain(INET, TABLE, _CHAIN, _NF_INET_FORWARD, _PRIORITY))
     for version, name in SET.items():
-        rule = string(NFTA_RULE_TABLE, TABLE) + string(NFTA_RULE_CHAIN, _CHAIN)
-        rule += attribute(NFTA_RULE_EXPRESSIONS | NLA_F_NESTED, _expressions(version, name))
-        made.append(message(NEW_RULE, NLM_F_REQUEST | NLM_F_CREATE | _APPEND, 0, nfgen(INET) + rule))
+        made.append(new_rule(INET, TABLE, _CHAIN, _expressions(version, name)))
     return made
 
 
 def destroy() -> bytes:
     """Return the message that deletes the table, with all that is in it."""
-    return message(_DEL_TABLE, NLM_F_REQUEST, 0, nfgen(INET) + string(NFTA_TABLE_NAME, TABLE))
+    return delete_table(INET, TABLE)
 
 
-def _expressions(version: int, name: str) -> bytes:
+def _expressions(version: int, name: str) -> list[bytes]:
     """Return: a TCP packet of this IP version whose ends are in the set is answered with a RST, and dropped."""
     size, source = (4, 12) if version == 4 else (16, 8)
     slots = size // 4
     family = bytes((2 if version == 4 else 10,))
     first = NFT_REG32_00
-    return b"".join(
-        [
-            _compare(NFT_META_NFPROTO, family),
-            _compare(NFT_META_L4PROTO, bytes((_TCP,))),
-            _load(first, NFT_PAYLOAD_NETWORK_HEADER, source, size),
-            _load(first + slots, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2),
-            _load(first + slots + 1, NFT_PAYLOAD_NETWORK_HEADER, source + size, size),
-            _load(first + 2 * slots + 1, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2),
-            _expression("lookup", string(NFTA_LOOKUP_SET, name) + _word(NFTA_LOOKUP_SREG, first)),
-            _expression("reject", _word(NFTA_REJECT_TYPE, NFT_REJECT_TCP_RST) + attribute(NFTA_REJECT_ICMP_CODE, b"\0")),
-        ]
-    )
+    return [
+        _compare(NFT_META_NFPROTO, family),
+        _compare(NFT_META_L4PROTO, bytes((_TCP,))),
+        _load(first, NFT_PAYLOAD_NETWORK_HEADER, source, size),
+        _load(first + slots, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2),
+        _load(first + slots + 1, NFT_PAYLOAD_NETWORK_HEADER, source + size, size),
+        _load(first + 2 * slots + 1, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2),
+        expression("lookup", string(NFTA_LOOKUP_SET, name) + _word(NFTA_LOOKUP_SREG, first)),
+        expression("reject", _word(NFTA_REJECT_TYPE, NFT_REJECT_TCP_RST) + attribute(NFTA_REJECT_ICMP_CODE, b"\0")),
+    ]
 
 
 def _compare(key: int, value: bytes) -> bytes:
     """Return two expressions: what the kernel knows of a packet is this."""
     data = attribute(NFTA_CMP_DATA | NLA_F_NESTED, attribute(NFTA_DATA_VALUE, value))
     compared = _word(NFTA_CMP_SREG, NFT_REG32_00) + _word(NFTA_CMP_OP, 0) + data
-    return _expression("meta", _word(NFTA_META_KEY, key) + _word(NFTA_META_DREG, NFT_REG32_00)) + _expression("cmp", compared)
+    return expression("meta", _word(NFTA_META_KEY, key) + _word(NFTA_META_DREG, NFT_REG32_00)) + expression("cmp", compared)
 
 
 def _load(register: int, base: int, offset: int, size: int) -> bytes:
     """Return the expression that takes a part of a packet."""
     body = _word(NFTA_PAYLOAD_DREG, register) + _word(NFTA_PAYLOAD_BASE, base)
-    return _expression("payload", body + _word(NFTA_PAYLOAD_OFFSET, offset) + _word(NFTA_PAYLOAD_LEN, size))
-
-
-def _expression(name: str, data: bytes) -> bytes:
-    body = string(NFTA_EXPR_NAME, name) + attribute(NFTA_EXPR_DATA | NLA_F_NESTED, data)
-    return attribute(NFTA_LIST_ELEM | NLA_F_NESTED, body)
+    return expression("payload", body + _word(NFTA_PAYLOAD_OFFSET, offset) + _word(NFTA_PAYLOAD_LEN, size))
 
 
 def _word(kind: int, value: int) -> bytes:

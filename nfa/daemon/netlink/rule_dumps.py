@@ -6,6 +6,13 @@ gives rules some at a time, so a table of any size takes no more memory here tha
 
 from ..base.portable import decode, strerror
 from .nftables import NFTA_LIST_ELEM
+from .nftables_rules import (
+    NFTA_EXPR_DATA,
+    NFTA_EXPR_NAME,
+    NFTA_RULE_CHAIN,
+    NFTA_RULE_EXPRESSIONS,
+    NFTA_RULE_TABLE,
+)
 from .wire import (
     NLM_F_DUMP,
     NLM_F_DUMP_INTR,
@@ -26,16 +33,9 @@ if MYPY:
 
     from .socket import Dump
 
-NEW_RULE = 0xA06
-"""NFT_MSG_NEWRULE, with its subsystem."""
 GET_RULE = 0xA07
-"""NFT_MSG_GETRULE"""
-NFTA_RULE_TABLE = 1
-NFTA_RULE_CHAIN = 2
+"""NFT_MSG_GETRULE, with its subsystem."""
 NFTA_RULE_HANDLE = 3
-NFTA_RULE_EXPRESSIONS = 4
-NFTA_EXPR_NAME = 1
-NFTA_EXPR_DATA = 2
 NFTA_LOOKUP_SET = 1
 NFTA_DYNSET_SET_NAME = 1
 NFTA_OBJREF_SET_NAME = 4

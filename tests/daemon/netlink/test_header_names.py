@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nfa.daemon import netlink
-from nfa.daemon.netlink import conntrack, ipset, ipset_sets, monitor, nftables, nftables_sets, rule_dumps, trace
+from nfa.daemon.netlink import conntrack, ipset, ipset_sets, monitor, nftables, nftables_rules, nftables_sets, rule_dumps, trace
 
 HEADERS = Path("/usr/include/linux")
 FILES = (
@@ -26,7 +26,7 @@ TYPES = {
     "NFT_MSG_NEWSET": nftables_sets.NEW_SET,
     "NFT_MSG_GETSET": nftables_sets.GET_SET,
     "NFT_MSG_DELSET": nftables_sets.DEL_SET,
-    "NFT_MSG_NEWRULE": rule_dumps.NEW_RULE,
+    "NFT_MSG_NEWRULE": nftables_rules.NEW_RULE,
     "NFT_MSG_GETRULE": rule_dumps.GET_RULE,
     "NFT_MSG_NEWSETELEM": nftables.NEW,
     "NFT_MSG_DELSETELEM": nftables.DEL,

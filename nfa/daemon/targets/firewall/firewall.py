@@ -15,7 +15,7 @@ from ...netlink.socket import MAX_SEND, describe
 from ..counters import Counters
 from ..sets.errors import NO_PART, code_of
 from ..trouble import Trouble
-from .combinations import Combination, Combinations, is_chain
+from .combinations import END, Combination, Combinations, is_chain
 from .maps import MapSlot
 from .target import Combined, FirewallTarget
 
@@ -47,6 +47,8 @@ PART = 256
 """Chains that are written anew in one turn of the loop, when actions begin or end: some milliseconds."""
 ROOM = 20
 """Many times as long as the last search for combinations that nobody uses took, at least, lie between two."""
+QUIET = 300
+"""Seconds in which the same is said once: others may change the table in a loop."""
 NO_ROOM = "there are too many combinations of actions and targets"
 
 
@@ -83,7 +85,8 @@ class Firewall:
         """When the frame may be put back, of the monotonic clock."""
         self._room_at = 0.0
         """When combinations that nobody uses may be looked for again."""
-        self._said: set[str] = set()
+        self._said: dict[str, float] = {}
+        """What is not said again before some moment of the monotonic clock."""
         self._counters: dict[str, Counters] = {}
         """Of each firewall target, as plans had it last."""
 
@@ -111,7 +114,7 @@ class Firewall:
         """Return the combination of some pairs of names; None when there are too many. Its chain comes before its elements."""
         found = self.combinations.find(pairs, which, self._make_room)
         if found is None:
-            self._say_once("full", "error", NO_ROOM + ": some connections are not held")
+            self._say_at_times("full", "error", NO_ROOM + ": some connections are not held")
         elif found.chains is None:
             self._unwritten[found.number] = found
         return found
@@ -207,7 +210,7 @@ class Firewall:
             return
         self._make(None, now)
         if self._there and now:
-            self._say_once("healed", "notice", "table nfa was changed by another program; it is as it was")
+            self._say_at_times("healed", "notice", "table nfa was changed by another program; it is as it was")
 
     def _make(self, old: "Data | None", now: int) -> None:
         """Bring the frame, and all combinations, to the kernel. `old`: a frame that may have other chains."""
@@ -340,7 +343,7 @@ class Firewall:
         held: dict[bytes, int] = {}
         for slot in self._slots():
             for key in slot.live:
-                held[key[-2:]] = held.get(key[-2:], 0) + 1
+                held[key[-END:]] = held.get(key[-END:], 0) + 1
         targets: dict[str, list[int]] = {}
         actions: dict[str, list[int]] = {}
         for one in self.combinations.by_number.values():
@@ -366,9 +369,10 @@ class Firewall:
             return "the table nfa cannot be made: " + self.state.words, self.state.code
         return next(((slot.trouble, slot.trouble_code) for slot in self._slots() if slot.trouble), ("", ""))
 
-    def _say_once(self, what: str, level: str, words: str) -> None:
-        if what not in self._said:
-            self._said.add(what)
+    def _say_at_times(self, what: str, level: str, words: str) -> None:
+        moment = monotonic()
+        if moment >= self._said.get(what, 0.0):
+            self._said[what] = moment + QUIET
             self._say(level, "firewall: " + words)
 
 
@@ -380,10 +384,9 @@ def _deletion(name: str) -> list[bytes]:
 
 def chain_messages(one: Combination) -> list[bytes]:
     """Return the messages that make a combination's chain, or write it anew."""
-    family, table = FAMILY, TABLE
     comment = ", ".join([(action + " > " if action else "") + target for action, target in one.pairs])
-    made = [nftables_rules.new_chain(family, table, one.chain), nftables_rules.flush_chain(family, table, one.chain)]
-    made.append(nftables_rules.new_rule(family, table, one.chain, [nftables_rules.counter()], comment))
+    made = [nftables_rules.new_chain(FAMILY, TABLE, one.chain), nftables_rules.flush_chain(FAMILY, TABLE, one.chain)]
+    made.append(nftables_rules.new_rule(FAMILY, TABLE, one.chain, [nftables_rules.counter()], comment))
     for name in one.chains or ():
-        made.append(nftables_rules.new_rule(family, table, one.chain, [nftables_rules.verdict(nftables_rules.NFT_JUMP, name)]))
+        made.append(nftables_rules.new_rule(FAMILY, TABLE, one.chain, [nftables_rules.verdict(nftables_rules.NFT_JUMP, name)]))
     return made

@@ -25,7 +25,7 @@ class Held:
         self._slot = slot
         self._questions = questions
         self._actions = {one.suffix: [action for action, name in one.pairs if name == counters.name] for one in combinations}
-        self.live = [key for key in list(slot.live) if key[-END:] in self._actions]
+        self.live = {key: None for key in list(slot.live) if key[-END:] in self._actions}
 
     @property
     def present(self) -> int:
