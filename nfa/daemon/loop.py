@@ -75,6 +75,7 @@ class Loop:
         self.entries: Entries | None = None
         engine.networks.original = self._inner_end
         engine.find_mark = self._mark
+        engine.number_of = registry.number_of
         self.running = True
         self._again: Iterator[Exception | None] | None = None
         """The live flows that are being re-evaluated; `_ended` and `_begins`: with these arguments of `begin_again`."""

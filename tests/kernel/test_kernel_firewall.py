@@ -15,7 +15,7 @@ from client_lab import ALL, FILM, MAIL, Client, client_of
 from kernel_lab import Lab, Namespace
 from lab_clock import Clock
 from network_lab import AWAY, HOME
-from samples import flow
+from samples import flow, purge
 from waiting import eventually
 
 pytestmark = pytest.mark.kernel
@@ -364,3 +364,31 @@ def test_what_is_off_reaches_nobody_also_where_no_record_was_kept(lab: Lab, clie
     made["actions"]["rest"] = {"criteria": "app == 'netflix';", "targets": ["stop"]}
     reload(lab, made)
     client.passes(True, one)
+
+
+def test_other_criteria_let_go_of_what_no_record_or_no_flow_tells(lab: Lab, client: Client) -> None:
+    """What the old criteria blocked would stay blocked: connections whose records gave way to others, and learnt servers."""
+    targets = {
+        "stop": {"target_type": "firewall", "verdict": "drop"},
+        "far": {"target_type": "firewall", "verdict": "drop", "scope": "server"},
+    }
+    made = config(
+        targets,
+        films={"criteria": "app == 'youtube';", "targets": ["stop"]},
+        chat={"criteria": "app == 'tiktok';", "targets": ["far"]},
+    )
+    lab.start(made)
+    one, learnt = ("udp", 4, "a"), ("udp", 6, "b")
+    client.connect(*one)
+    client.connect(*learnt)
+    record = client.record(*learnt, application="netify.tiktok")
+    lab.feed(client.record(*one), record, purge(record["flow"]["digest"]))
+    url = {"http": {"url": "x" * 4000, "user_agent": ""}}
+    lab.feed(*[flow("HTTP/S", "netify.facebook", local="192.168.1.77", local_port=1024 + n, **url) for n in range(400)])
+    client.passes(False, one)
+    eventually(lambda: not client.tries("udp", 6), what="the server is learnt")
+    made["actions"]["films"]["criteria"] = "app == 'netflix';"
+    made["actions"]["chat"]["criteria"] = "app == 'reddit';"
+    reload(lab, made)
+    client.passes(True, one)
+    eventually(lambda: client.tries("udp", 6), what="the server of the old criteria is forgotten")

@@ -13,7 +13,7 @@ from ..base.portable import deque
 from ..stream.records import BAD_KINDS, BadRecord, agent_facts, catalogue, digest_key, earlier_keys, parse, previous_keys, read
 from .brief import brief
 from .census import Census
-from .flows import MAX_FLOWS, Flows, within
+from .flows import MAX_FLOWS, Flows, slot_of, within
 from .kept import SPARE, Kept
 from .networks import TURNED, TWICE, Networks
 from .policy import Plan, Policy
@@ -69,6 +69,8 @@ class Engine:
         self.max_flows = max_flows
         self.flows = Flows()
         """Live flows that hold elements: to one packed element, or to a tuple of several."""
+        self.number_of: Callable[[bytes], int] = slot_of
+        """Returns which of the numbers of `match_again` a packed element has."""
         self._ending: dict[int, Held] = {}
         """Flows that were not heard from for long, and what they have yet to let go of."""
         self._age_at = self._now = 0
@@ -285,10 +287,10 @@ class Engine:
         self._keep_only(digest, wanted, now)
 
     def _leave(self, digest: int, ended: "AbstractSet[int]", now: int) -> None:
-        """Let a flow hold nothing of these slots and sinks."""
+        """Let a flow hold nothing of these."""
         held = self.flows.get(digest)
         keys = held if isinstance(held, tuple) else () if held is None else (held,)
-        self._keep_only(digest, [key for key in keys if (key[0] << 8 | key[1]) not in ended], now)
+        self._keep_only(digest, [key for key in keys if self.number_of(key) not in ended], now)
 
     def _keep_only(self, digest: int, wanted: "list[Any]", now: int) -> None:
         """Release what a flow holds besides these keys."""

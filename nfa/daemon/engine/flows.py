@@ -80,6 +80,11 @@ class Flows:
         self.young, self.older = {}, {}
 
 
+def slot_of(key: bytes) -> int:
+    """Return the number of the slot, sink or log that a packed element is of."""
+    return key[0] << 8 | key[1]
+
+
 def within(held: "Held", before: "Held | None") -> bool:
     """Return whether all that a flow holds is among what it held before."""
     known = before if isinstance(before, tuple) else (before,)

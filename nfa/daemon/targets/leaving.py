@@ -9,12 +9,44 @@ from .sets.writer import Sets
 
 MYPY = False
 if MYPY:
+    from collections.abc import Callable, Iterator
+
+    from .prepared import AnySlot
     from .types import Say
 
 PART = 2048
 """Elements that are withdrawn in one turn of the loop."""
 TRIES = 5
 """How often the kernel is asked to give up elements, once a second."""
+
+
+IDLE_PART = 1024
+"""Idle elements that are withdrawn between two looks at the clock."""
+
+
+def left_over(slot: Slot) -> bool:
+    """Return whether a set of the daemon's own may have elements that an earlier life of it left: nobody knows which."""
+    return slot.carried_over and slot.data["managed"] and slot.data["kind"] != "pftable" and slot.state.usable
+
+
+def withdraw_idle(slots: "dict[int, AnySlot]", numbers: "set[int]", sets: Sets, now: "Callable[[], int]") -> "Iterator[None]":
+    """Withdraw the elements of these numbers (see `Registry.number_of`) that no flow holds any longer: a generator that gives
+    back the loop at times.
+
+    In a set of the daemon's own may be what an earlier life of it left: the set is emptied, and filled again.
+    """
+    for slot in list(slots.values()):
+        if "map" in slot.data:
+            keys = [key for key in slot.idle() if slot.number_of(key) in numbers]  # type: ignore[union-attr]  # a MapSlot
+        elif slot.number not in numbers:
+            continue
+        else:
+            keys = slot.idle()
+            if isinstance(slot, Slot) and left_over(slot):
+                sets.refill(slot)
+        for start in range(0, len(keys), IDLE_PART):
+            slot.withdraw_idle(keys[start : start + IDLE_PART], now())
+            yield
 
 
 class Leaving:

@@ -50,6 +50,10 @@ class OwnTable:
         """Whether there is more to write at once."""
         return self.firewall is not None and self.firewall.busy
 
+    def numbers_of(self, target: str) -> set[int]:
+        """Return the numbers of a target's elements: those of its combinations, all of which are beyond the slots'."""
+        return self.firewall.combinations.numbers_of(target) if self.firewall is not None else set()
+
     def commit(self) -> None:
         """Write what elements lead to."""
         if self.firewall is not None:

@@ -6,10 +6,11 @@ returns the packed element that the flow now holds (or None), and the numbers of
 
 import time
 
+from ..engine.flows import slot_of
 from ..engine.view import MALFORMED, NOTHING, connection, reply_connection
 from ..netlink.socket import describe
 from .counters import Counters
-from .leaving import Leaving
+from .leaving import Leaving, left_over, withdraw_idle
 from .log import Log
 from .owntable import OwnTable
 from .prepared import Prepared
@@ -42,8 +43,6 @@ def call(function: "Callable[..., object]", *arguments: object) -> bool:
     return True
 
 
-IDLE_PART = 1024
-"""Elements that are withdrawn between two looks at the clock."""
 MAX_CUTS = 4096
 """Connections that wait to be cut until the set is there that their element is in."""
 
@@ -318,7 +317,7 @@ class Registry:
             self._tables().retire(slot)  # type: ignore[arg-type]  # it is a TableSlot
             return
         shared = set_of(slot.data) in [set_of(other.data) for other in active]
-        if not shared and (slot.data["flush_on_destroy"] or _left_over(slot)):
+        if not shared and (slot.data["flush_on_destroy"] or left_over(slot)):
             error = self.sets.flush(slot)
             if error:
                 self.sets.fail(slot, error, 0)
@@ -326,9 +325,10 @@ class Registry:
             self._leaving_sets.add(slot, active)
 
     def numbers_of(self, names: "Iterable[str]") -> set[int]:
-        """Return the numbers of the slots, and of the sinks, of targets: what the keys begin with that flows hold of them."""
+        """Return the numbers (`number_of`) of what flows hold of targets."""
         found: set[int] = set()
         for name in names:
+            found.update(self.table.numbers_of(name))
             target: Any = self.targets.get(name)
             if target is None:
                 continue
@@ -338,21 +338,14 @@ class Registry:
                 found.update([slot.number for slot in one.slots] if one is not None else [])
         return found
 
-    def withdraw_idle(self, numbers: "Iterable[int]", now: "Callable[[], int]") -> "Iterator[None]":
-        """Withdraw the elements of these slots that no flow holds any longer: a generator that gives back the loop at times.
+    def number_of(self, key: bytes) -> int:
+        """Return the number of what a packed element is of: a slot, sink or log; in a map, of its combination."""
+        slot = self.by_number.get(slot_of(key))
+        return slot.number_of(key) if isinstance(slot, Slot) else slot_of(key)
 
-        In a set of the daemon's own may be what an earlier life of it left: the set is emptied, and filled again.
-        """
-        for number in numbers:
-            slot = self.by_number.get(number)
-            if slot is None:
-                continue
-            keys = slot.idle()
-            if isinstance(slot, Slot) and _left_over(slot):
-                self.sets.refill(slot)
-            for start in range(0, len(keys), IDLE_PART):
-                slot.withdraw_idle(keys[start : start + IDLE_PART], now())
-                yield
+    def withdraw_idle(self, numbers: "set[int]", now: "Callable[[], int]") -> "Iterator[None]":
+        """Withdraw what no flow holds any longer, of these numbers: see `leaving.withdraw_idle`."""
+        return withdraw_idle(self.by_number, numbers, self.sets, now)
 
     def flush_slots(self, slots: "list[AnySlot]") -> tuple[int, str]:
         """Flush sets on request. Returns how many elements were withdrawn, and what went wrong or ""."""
@@ -388,11 +381,6 @@ class Registry:
         insist(self.sets.close)
         if self.connections is not None:
             insist(self.connections.close)
-
-
-def _left_over(slot: Slot) -> bool:
-    """Return whether a set of the daemon's own may have elements that an earlier life of it left: nobody knows which."""
-    return slot.carried_over and slot.data["managed"] and slot.data["kind"] != "pftable" and slot.state.usable
 
 
 def _identity(data: "Data") -> "tuple[Any, ...]":

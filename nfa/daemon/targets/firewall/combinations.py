@@ -19,8 +19,13 @@ BY_ACTION = 1024
 MAX_COMBINATIONS = 4096
 END = 2
 """Bytes of a packed element that name its combination."""
-WAYS = 2
-"""A target has two chains: for a connection that the local end began, and one that the other end began; or up and down."""
+ELEMENTS = 1 << 16
+"""What `element_number` adds: no slot has such a number."""
+
+
+def element_number(key: bytes) -> int:
+    """Return the number of a packed element's combination, beyond those that slots have."""
+    return ELEMENTS | int.from_bytes(key[-END:], "big")
 
 
 class Combination:
@@ -115,6 +120,10 @@ class Combinations:
             del self._numbers[(one.pairs, one.way)]
             one.chains = None
         return gone
+
+    def numbers_of(self, target: str) -> set[int]:
+        """Return `element_number` of each combination that a target is in."""
+        return {ELEMENTS | one.number for one in self.by_number.values() if target in [pair[1] for pair in one.pairs]}
 
     def chains_now(self, combination: Combination) -> tuple[str, ...]:
         """Return the chains of effects that a combination's own is to jump to now: what has ended has none."""

@@ -6,7 +6,7 @@ different things of one connection's, server's or device's packets. Then the ker
 
 from ..counters import Counters
 from ..sets.slot import Slot
-from .combinations import END, Combinations
+from .combinations import END, Combinations, element_number
 
 MYPY = False
 if MYPY:
@@ -159,6 +159,10 @@ class MapSlot(Slot):
             return after
         self._shared.pop(element, None)
         return ends[0] if ends else b""
+
+    def number_of(self, key: bytes) -> int:
+        """Return the number of an element's combination: targets share the map."""
+        return element_number(key)
 
     def in_effect(self, keys: list[bytes]) -> list[bytes]:
         """Return how the kernel has elements that flows want, each once."""

@@ -301,6 +301,10 @@ class Slot(Troubled):
         """Leave in the set what flows hold through another target that fills the same set."""
         self.dels = dict.fromkeys(self.of_no_sibling(list(self.dels)))
 
+    def number_of(self, key: bytes) -> int:
+        """Return the number of what an element is of: see `Registry.number_of`."""
+        return self.number
+
     def in_effect(self, keys: list[bytes]) -> list[bytes]:
         """Return how the kernel has elements that flows want, each once."""
         return keys
