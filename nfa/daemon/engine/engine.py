@@ -34,11 +34,22 @@ MYPY = False
 if MYPY:
     from collections.abc import Callable, Iterator
     from collections.abc import Set as AbstractSet
-    from typing import Any
+    from typing import Any, Protocol
 
     Decode = Callable[[bytes], object]
     Record = dict[str, Any]
     Held = bytes | tuple[bytes, ...]
+
+    class Counts(Protocol):
+        """Who counts what flows have (see `nfa.daemon.usage.counting`)."""
+
+        told: list[tuple[int, Any, int, object]]
+
+        def take(self) -> None: ...
+        def twice(self, digests: list[int]) -> None: ...
+        def renamed(self, before: int, present: int) -> None: ...
+        def again(self, digest: int, plan: Plan | None) -> None: ...
+
 
 RECENT = 200
 """Decisions that are remembered for `matches`, each with its record: about 300 kB of usual ones."""
@@ -49,6 +60,8 @@ BATCH = 32
 PART = 8
 """Those that are worked on between two looks at the clock."""
 _PREVIOUS = b'"digest_prev"'
+STATISTICS = object()
+"""In place of a plan, where statistics or a purge are told to who counts."""
 LIFETIME = 600
 """A flow that was not heard from for one to two of these (seconds) is forgotten; netifyd purges idle flows after 30 to 300."""
 
@@ -103,6 +116,8 @@ class Engine:
         """
         self.count: Callable[[int, bytes, bool], None] | None = None
         """Called with (digest key, payload, whether the flow ended) for statistics and purges, where a policy has logs."""
+        self.counting: Counts | None = None
+        """Who counts what flows have, where usage is on; told of records in their order, and called once for a batch."""
         self.trace: Callable[[Record, Plan], None] | None = None
         """Called with (record, plan) for each match, when somebody listens."""
 
@@ -131,6 +146,7 @@ class Engine:
         flows = self.flows
         kept = self.kept if policy is not None and policy.keeps else None
         count = self.count
+        tell = self.counting.told.append if self.counting is not None else None
         last = None
         done = 0
         for payload, (kind, value) in zip(payloads, read_some(payloads, self._fast)):
@@ -162,6 +178,8 @@ class Engine:
                     if kept is not None:
                         kept.put(digest, payload, verdict.concerned or policy.reprocess is True, self.flows.most)
                     plan = verdict.plan
+                    if tell is not None:
+                        tell((digest, last, how, plan))
                     if plan is not None:
                         self.flows.hold(digest, value, plan.targets, now)
                         self._count(plan, value, payload, now)
@@ -175,6 +193,8 @@ class Engine:
                 elif kind == "stats":
                     if self._renames and _PREVIOUS in payload:
                         self._goes_on(value, payload, now)
+                    if tell is not None:
+                        tell((value, payload, 0, STATISTICS))
                     if count is not None:
                         count(value, payload, False)
                     held = flows.renew(value)
@@ -191,13 +211,19 @@ class Engine:
                     if census.active:
                         census.purge(value)
                     if self._renames and _PREVIOUS in payload:
-                        self._end_all(previous_keys(parse(payload), 0), now, False)
+                        earlier = previous_keys(parse(payload), 0)
+                        self._end_all(earlier, now, False)
+                        self._count_on(value, earlier)
+                    if tell is not None:
+                        tell((value, payload, 1, STATISTICS))
                 elif kind != "other":
                     self._agent(kind, value)
             except BadRecord as bad:
                 self.bad[bad.kind] += 1
             except MALFORMED:
                 self.bad["types"] += 1
+        if self.counting is not None:
+            self.counting.take()
         if last is not None:
             self.seen_at = last.get("last_seen_at")
             self._renames = self._renames or "digest_prev" in last
@@ -250,6 +276,8 @@ class Engine:
             self._look_mark_up(flow)
         twice = self.networks.again(record, flow) & TWICE
         plan = policy.judged(policy.mask(record, flow) | (policy.twice if twice else 0)).plan
+        if self.counting is not None:
+            self.counting.again(digest, plan)
         if plan is None:
             self.flows.end(digest, now, True)
             return
@@ -277,7 +305,11 @@ class Engine:
 
     def _found_twice(self, digests: list[str]) -> None:
         """These flows are reported by another interface, too: what they hold is not their own."""
-        self._end_all([digest_key(digest) for digest in digests], self._now, True)
+        keys = [digest_key(digest) for digest in digests]
+        self._end_all(keys, self._now, True)
+        if self.counting is not None:
+            self.counting.take()
+            self.counting.twice(keys)
 
     def _end_all(self, digests: list[int], now: int, withdraw: bool) -> None:
         """Flows hold nothing any longer: they ended, or go on under another digest (netifyd 5, when it reclassifies them)."""
@@ -287,10 +319,19 @@ class Engine:
 
     def _goes_on(self, digest: int, payload: bytes, now: int) -> None:
         """Statistics name earlier digests of a flow: without a flow record since, it holds what it held under those."""
-        for key in previous_keys(parse(payload), digest):
+        earlier = previous_keys(parse(payload), digest)
+        self._count_on(digest, earlier)
+        for key in earlier:
             self.census.renamed(key, digest)
             self.kept.rename(key, digest, self.flows.most)
             self.flows.rename(key, digest, now)
+
+    def _count_on(self, digest: int, earlier: list[int]) -> None:
+        """What was counted under earlier digests of a flow goes on under this one."""
+        if self.counting is not None:
+            self.counting.take()
+            for key in earlier:
+                self.counting.renamed(key, digest)
 
     def tick(self, now: int) -> None:
         """Forget flows that were not heard from for long. To be called each second."""

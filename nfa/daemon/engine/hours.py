@@ -27,10 +27,23 @@ class Zone:
 
     def wall(self, moment: int) -> tuple[int, int]:
         """Return the wall clock time as (weekday, second of the day)."""
+        days, second = self.local(moment)
+        return (days + _THURSDAY) % 7, second
+
+    def local(self, moment: int) -> tuple[int, int]:
+        """Return the wall clock time as (days since 1970-01-01, second of the day)."""
         if not self._from <= moment < self._until:
             self._look(moment)
-        days, second = divmod(moment + self._offset, DAY)
-        return (days + _THURSDAY) % 7, second
+        return divmod(moment + self._offset, DAY)
+
+    def begin(self, day: int) -> int:
+        """Return the moment at which a day (counted from 1970-01-01) begins on the wall clock; not every day does at 0:00."""
+        moment = day * DAY
+        for _ in range(3):
+            then, second = self.local(moment)
+            moment -= (then - day) * DAY + second
+        then, second = self.local(moment)
+        return moment + DAY - second if then < day else moment
 
     def _look(self, moment: int) -> None:
         """Find the offset that holds at a moment, and from when until when it does."""

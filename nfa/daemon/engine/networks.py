@@ -23,8 +23,9 @@ if MYPY:
 
 OUTSIDE, OURS, OWN, LINK = 0, 1, 2, 3
 """What an address is: of the world, of a network of ours, the router's, or link-local, which is of its record's interface."""
-TURNED, TWICE = 1, 2
-"""What `orient` finds: it changed the record; the record is of a flow that another interface reports, too."""
+TURNED, TWICE, SWAPPED = 1, 2, 4
+"""What `orient` finds: it changed the record; the record is of a flow that another interface reports, too; it exchanged the two
+ends (else only the kind of the other one was wrong)."""
 MAX_NETWORKS = 512
 """Networks that are remembered; further ones are counted. The prefixes of the interfaces come first."""
 MAX_INTERFACES = 32
@@ -235,7 +236,7 @@ class Networks:
     # -- records ----------------------------------------------------------------------------------------------------
 
     def orient(self, record: "Flow", flow: "Flow", now: int) -> int:
-        """Make a flow's local end the one on our side, and count where it came from. Returns TURNED and TWICE, or 0.
+        """Make a flow's local end the one on our side, and count where it came from. Returns TURNED, TWICE and SWAPPED, or 0.
 
         Of two ends on our side, the local one is that which opened the connection. Two ends outside stay as netifyd has
         them, unless it takes both for local.
@@ -319,7 +320,7 @@ class Networks:
             if wanted != kind:
                 flow["other_type"] = wanted
             if turned or wanted != kind:
-                found = TURNED
+                found = TURNED | SWAPPED if turned else TURNED
                 if now:
                     self.turned += turned
                     self.retyped += not turned

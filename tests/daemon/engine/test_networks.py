@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from policies import Desk, compiled, config_of
 
 from nfa.daemon.engine import addresses, networks
-from nfa.daemon.engine.networks import MAX_INTERFACES, MAX_NETWORKS, MAX_OPEN, MAX_ORIGINS, TURNED, TWICE, Networks
+from nfa.daemon.engine.networks import MAX_INTERFACES, MAX_NETWORKS, MAX_OPEN, MAX_ORIGINS, SWAPPED, TURNED, TWICE, Networks
 from nfa.daemon.engine.view import address
 from nfa.daemon.stream.records import digest_key
 
@@ -215,7 +215,7 @@ def test_a_wan_is_what_the_agent_captures_as_external_or_has_a_default_route() -
     made.learn({2: "br-lan"}, [own(2, "192.168.1.2/24")], [way("0.0.0.0/0", 2)])
     assert not made.known
     record = case("77.7.7.7", "192.168.1.10", "local", False, interface="br-lan")
-    assert made.orient(record, record["flow"], 1) == TURNED and record["flow"]["local_ip"] == "192.168.1.10"
+    assert made.orient(record, record["flow"], 1) == TURNED | SWAPPED and record["flow"]["local_ip"] == "192.168.1.10"
     # A default route of policy routing (pbr, mwan3) is one too, and what it leads to is no network of ours.
     made = lab([*DEFAULT, way("0.0.0.0/0", TUNNEL, 300), way("10.20.0.0/16", TUNNEL)], own(TUNNEL, "10.8.0.1/24"))
     assert {place.interface for place in made.places} == {"lan0"}

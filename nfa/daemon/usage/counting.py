@@ -1,0 +1,401 @@
+"""Counts what flows have, while an hour runs: bytes, connections and packets of each device, application and set of actions.
+
+In: flow records once they are oriented and decided, the payloads of statistics and purges (which carry what came since the last
+one: local_* from the local end), and each minute that ends. Out: rows of the hour, `take_rows`.
+
+This runs for each record: a live flow is remembered by a number, its code, which is the key of a counter as well. Of a record
+of statistics only two numbers are read. What can be found later, as minutes in which something was active, is.
+"""
+
+from ..engine.engine import STATISTICS
+from ..engine.networks import SWAPPED, TWICE
+from ..engine.view import MALFORMED
+from ..stream.records import BadRecord, earlier_keys, parse
+
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ..engine.policy import Plan
+
+    Flow = dict[str, Any]
+    Rows = dict[int, list[int]]
+
+ACTIVE = 20_000
+"""Bytes of a device and an application in one minute from which on it is an active one. A ping each second has 12,000."""
+MAX_LIVE = 5461
+"""Live flows that are remembered in each of two ages: as many as a dict of 8,192 places has room for."""
+MAX_WAITING = 1024
+"""Flows whose statistics came before their record."""
+MAX_COUNTERS = 1024
+"""Counters of the running hour. Of more, the less used ones are summed up for each device."""
+MAX_CODES = 1024
+"""What flow records have in common, to the code that their flows get."""
+MAX_SETS = 1000
+"""Sets of actions that matched together."""
+AGE = 600
+"""Seconds after one to two of which a flow is forgotten that was not heard from."""
+_APP, _SET = 11, 10
+"""Bits of a code, from the highest: device, application, set of actions, and whether the ends were exchanged."""
+_OWNER = _SET + 1
+"""What a code is shifted by to get device and application."""
+NOT_COUNTED = -1
+"""The code of a flow that another interface reports, too."""
+ACTIONS = 0xFFFF
+"""In place of a device's number: the row is of an action."""
+_LOCAL, _OTHER = b'"local_bytes":', b'"other_bytes":'
+
+
+class Counter:
+    """What flows of one code had in this hour. `local`, `other`: bytes that this end sent."""
+
+    __slots__ = ("blocks", "connections", "local", "other", "packets", "seen")
+
+    def __init__(self, blocks: bool) -> None:
+        self.blocks = blocks
+        """A firewall target of these actions blocks: packets are counted."""
+        self.local = self.other = self.connections = self.packets = 0
+        self.seen = 0
+        """Bytes up to the end of the last minute."""
+
+
+class Counting:
+    """All counters of the running hour, and the live flows that they are of."""
+
+    def __init__(self, device_of: "Callable[[Flow], int]", app_of: "Callable[[Flow], int]") -> None:
+        """`device_of`, `app_of`: return the number of a flow's device, of its application."""
+        self._device_of = device_of
+        self._app_of = app_of
+        self.told: list[tuple[int, Any, int, object]] = []
+        """What `take` is to count: for flow records (digest key, flow, what `orient` found, plan), for statistics and purges
+        (digest key, payload, whether the flow ended, STATISTICS)."""
+        self.blocking: set[str] = set()
+        """Names of the firewall targets that block."""
+        self._young: dict[int, int] = {}
+        """Digest key to code; `_older`: of flows that were not heard from in this age."""
+        self._older: dict[int, int] = {}
+        self._waiting: dict[int, list[int]] = {}
+        """Local and other bytes, and packets, of flows whose record has not come."""
+        self._codes: dict[int, int] = {}
+        self._plans: set[object] = set()
+        """Plans that `_codes` know: as long as they are here, no other has their hash."""
+        self._sets: list[tuple[tuple[str, ...], bool]] = [((), False), ((), True)]
+        """By number: the names of the actions, and whether a target blocks. `_set_numbers`: the reverse."""
+        self._set_numbers: dict[tuple[tuple[str, ...], bool], int] = {one: n for n, one in enumerate(self._sets)}
+        self.counters: dict[int, Counter] = {}
+        self._minutes: dict[int, int] = {}
+        """Active minutes of device and application; `_actions`: rows of actions."""
+        self._actions: dict[str, list[int]] = {}
+        self._age_at = 0
+        self.unknown = [0, 0]
+        """Bytes and packets of flows that netifyd never announced, or that were forgotten."""
+        self.forgotten = 0
+        """Live flows that were forgotten for lack of room."""
+
+    # -- flow records, statistics and purges ------------------------------------------------------------------------
+
+    def take(self) -> None:
+        """Count what records said, in their order."""
+        told = self.told
+        if not told:
+            return
+        try:
+            self._take(told)
+        finally:
+            told.clear()
+        if len(self._young) > MAX_LIVE:
+            self._begin_age()
+
+    def _take(self, told: "list[tuple[int, Any, int, object]]") -> None:
+        young, older, waiting = self._young, self._older, self._waiting
+        counters: dict[int | None, Counter] = self.counters  # type: ignore[assignment]  # None is asked for, and never there
+        codes = self._codes
+        for digest, content, how, plan in told:
+            try:
+                if plan is STATISTICS:
+                    code = young.pop(digest, None) if how else young.get(digest)
+                    counter = counters.get(code)
+                    if counter is not None and not counter.blocks:
+                        try:
+                            _, _, _, _, local, _, other, _ = content.split(b",", 7)
+                            local, other = int(local.removeprefix(_LOCAL)), int(other.removeprefix(_OTHER))
+                            if local >= 0 <= other:
+                                counter.local += local
+                                counter.other += other
+                                continue
+                        except ValueError:
+                            pass  # it is not written as netifyd 4.4 writes it
+                    self._count_rare(digest, code, content, bool(how))
+                    continue
+                get = content.get
+                common = content["local_ip"], get("local_mac"), get("detected_application_name"), content["detected_protocol"]
+                key = hash((common, how, plan))
+                code = codes.get(key)
+                if code is None:
+                    code = self._resolve(key, content, how, plan)
+                before = young.get(digest)
+                if before == code:
+                    continue
+                counter = counters.get(code)
+                if before is not None or counter is None or "digest_prev" in content:
+                    self._enter(digest, code, before, earlier_keys(content))
+                elif digest in older or digest in waiting:
+                    self._enter(digest, code, before, [])
+                else:
+                    young[digest] = code
+                    counter.connections += 1
+            except MALFORMED:
+                continue  # its statistics will be those of an unknown flow
+
+    def _enter(self, digest: int, code: int, before: int | None, earlier: list[int]) -> None:
+        """A flow is new, was not heard from for a while, goes on under another digest, or is another one's now."""
+        if before is None:
+            before = self._older.pop(digest, None)
+        for key in earlier:
+            former = self._pop(key)
+            before = former if before is None else before
+        self._young[digest] = code
+        if before != code:
+            if before is not None and before >= 0:
+                self._counter(before).connections -= 1
+            if code >= 0:
+                self._counter(code).connections += 1
+        waited = self._waiting.pop(digest, None)
+        if waited is not None and code >= 0:
+            self._add(code, waited)
+
+    def _resolve(self, key: int, flow: "Flow", how: int, plan: "Any") -> int:
+        """Return (and remember) the code of a flow."""
+        if how & TWICE:
+            return NOT_COUNTED
+        number = 0
+        if plan is not None:
+            number = self._set_number(plan)
+        try:
+            code = ((self._device_of(flow) << _APP | self._app_of(flow)) << _SET | number) << 1 | bool(how & SWAPPED)
+        except MALFORMED:
+            return number << 1
+        if len(self._codes) >= MAX_CODES:
+            self.forget_codes()
+        self._codes[key] = code
+        if plan is not None:
+            self._plans.add(plan)
+        return code
+
+    def _set_number(self, plan: "Plan") -> int:
+        blocks = bool(self.blocking.intersection(plan.reached))
+        wanted = plan.names, blocks
+        found = self._set_numbers.get(wanted)
+        if found is None:
+            if len(self._sets) >= MAX_SETS:
+                return int(blocks)
+            found = self._set_numbers[wanted] = len(self._sets)
+            self._sets.append(wanted)
+        return found
+
+    def forget_codes(self) -> None:
+        """What flow records have in common may lead to something else now."""
+        self._codes.clear()
+        self._plans.clear()
+
+    def twice(self, digests: list[int]) -> None:
+        """It turned out that another interface reports these flows, too."""
+        for digest in digests:
+            before = self._pop(digest)
+            if before is not None and before >= 0:
+                self._counter(before).connections -= 1
+            self._young[digest] = NOT_COUNTED
+            self._waiting.pop(digest, None)
+
+    def renamed(self, before: int, present: int) -> None:
+        """A flow goes on under another digest."""
+        code = self._pop(before)
+        if code is not None and present not in self._young and present not in self._older:
+            self._young[present] = code
+
+    def again(self, digest: int, plan: "Plan | None") -> None:
+        """A live flow was evaluated again: what follows is of other actions."""
+        code = self._pop(digest)
+        if code is not None:
+            if code >= 0:
+                number = self._set_number(plan) if plan is not None else 0
+                code = (code >> _OWNER << _SET | number) << 1 | code & 1
+            self._young[digest] = code
+
+    def _pop(self, digest: int) -> int | None:
+        found = self._young.pop(digest, None)
+        return self._older.pop(digest, None) if found is None else found
+
+    def _count_rare(self, digest: int, code: int | None, payload: bytes, ended: bool) -> None:
+        """The same for a flow that is not known, has no counter in this hour, or is blocked."""
+        if code is None:
+            code = self._older.pop(digest, None)
+            if code is not None and not ended:
+                self._young[digest] = code
+        if code == NOT_COUNTED:
+            return
+        found = numbers_of(payload)
+        if found is None:
+            return
+        if code is not None:
+            self._add(code, found)
+            return
+        waited = self._waiting.pop(digest, None)
+        if waited is not None:
+            found = [one + other for one, other in zip(found, waited)]
+        if ended:
+            self._lose(found)
+            return
+        if len(self._waiting) >= MAX_WAITING:
+            oldest = next(iter(self._waiting))
+            self._lose(self._waiting.pop(oldest))
+        self._waiting[digest] = found
+
+    def _lose(self, found: list[int]) -> None:
+        self.unknown[0] += found[0] + found[1]
+        self.unknown[1] += found[2]
+
+    def _add(self, code: int, found: list[int]) -> None:
+        counter = self._counter(code)
+        counter.local += found[0]
+        counter.other += found[1]
+        if counter.blocks:
+            counter.packets += found[2]
+
+    def _counter(self, code: int) -> Counter:
+        """Return the counter of a code, in this hour."""
+        found = self.counters.get(code)
+        if found is None:
+            if len(self.counters) >= MAX_COUNTERS:
+                self._sum_up()
+            found = self.counters[code] = Counter(self._sets[code >> 1 & (1 << _SET) - 1][1])
+        return found
+
+    def waiting(self) -> list[int]:
+        """Return bytes and packets that are of no flow yet, and those that never will be."""
+        found = list(self.unknown)
+        for local, other, packets in self._waiting.values():
+            found[0] += local + other
+            found[1] += packets
+        return found
+
+    # -- time -------------------------------------------------------------------------------------------------------
+
+    def tick(self, now: int) -> None:
+        """Forget flows that were not heard from for long. `now`: the loop's clock, seconds."""
+        if now >= self._age_at:
+            self._begin_age()
+            self._age_at = now + AGE
+
+    def _begin_age(self) -> None:
+        if len(self._young) > MAX_LIVE:
+            self.forgotten += len(self._older)
+        self._older, self._young = self._young, {}
+
+    def end_minute(self) -> None:
+        """A minute has ended: find what was active in it."""
+        amounts: dict[int, int] = {}
+        by_action: dict[str, int] = {}
+        for code, counter in self.counters.items():
+            amount = counter.local + counter.other - counter.seen
+            if amount:
+                counter.seen += amount
+                owner = code >> _OWNER
+                amounts[owner] = amounts.get(owner, 0) + amount
+                for name in self._names_of(code):
+                    by_action[name] = by_action.get(name, 0) + amount
+        for owner, amount in amounts.items():
+            if amount >= ACTIVE:
+                self._minutes[owner] = self._minutes.get(owner, 0) + 1
+        for name, amount in by_action.items():
+            if amount >= ACTIVE:
+                self._action(name)[2] += 1
+
+    def _names_of(self, code: int) -> tuple[str, ...]:
+        return self._sets[code >> 1 & (1 << _SET) - 1][0]
+
+    def _action(self, name: str) -> list[int]:
+        found = self._actions.get(name)
+        if found is None:
+            found = self._actions[name] = [0, 0, 0, 0, 0]
+        return found
+
+    def _add_actions(self, code: int, counter: Counter, table: "dict[str, list[int]]") -> None:
+        """Add what flows of a code had to the rows of their actions."""
+        for name in self._names_of(code):
+            _add_to(table.setdefault(name, [0, 0, 0, 0, 0]), code, counter)
+
+    def _sum_up(self) -> None:
+        """There are too many counters: add those of the less used half to one for each device."""
+        single = [code for code in self.counters if code & (1 << _APP + _OWNER) - 1]
+        single.sort(key=lambda code: self.counters[code].local + self.counters[code].other, reverse=True)
+        room = 3 * MAX_COUNTERS // 4 - (len(self.counters) - len(single))
+        rest = single[max(MAX_COUNTERS // 4, room) :]
+        for code in rest:
+            counter = self.counters.pop(code)
+            self._add_actions(code, counter, self._actions)
+            together = code >> _OWNER >> _APP << _APP << _OWNER
+            total = self.counters.get(together)
+            if total is None:
+                total = self.counters[together] = Counter(False)
+            other, local = (counter.local, counter.other) if code & 1 else (counter.other, counter.local)
+            total.local += local
+            total.other += other
+            total.connections += counter.connections
+            total.packets += counter.packets
+            total.seen += counter.seen
+        kept = {code >> _OWNER for code in self.counters}
+        for owner in [owner for owner in self._minutes if owner not in kept]:
+            device = owner >> _APP << _APP
+            self._minutes[device] = self._minutes.get(device, 0) + self._minutes.pop(owner)
+
+    def rows(self) -> "tuple[Rows, dict[str, list[int]]]":
+        """Return what was counted in this hour: down, up, minutes, connections and blocked packets of each device and
+        application (be16 each, as one number), and of each action."""
+        found: Rows = {}
+        actions = {name: list(row) for name, row in self._actions.items()}
+        for code, counter in self.counters.items():
+            if counter.local or counter.other or counter.connections:
+                owner = code >> _OWNER
+                key = owner >> _APP << 16 | owner & (1 << _APP) - 1
+                _add_to(found.setdefault(key, [0, 0, 0, 0, 0]), code, counter)
+                self._add_actions(code, counter, actions)
+        for owner, minutes in self._minutes.items():
+            key = owner >> _APP << 16 | owner & (1 << _APP) - 1
+            found.setdefault(key, [0, 0, 0, 0, 0])[2] += minutes
+        return found, actions
+
+    def clear(self) -> None:
+        """A new hour begins; live flows stay."""
+        self.counters.clear()
+        self._minutes.clear()
+        self._actions.clear()
+
+    def forget(self, devices: "set[int]") -> None:
+        """Forget what was counted of some devices in this hour."""
+        for code in [code for code in self.counters if code >> _OWNER >> _APP in devices]:
+            del self.counters[code]
+        for owner in [owner for owner in self._minutes if owner >> _APP in devices]:
+            del self._minutes[owner]
+
+
+def _add_to(row: list[int], code: int, counter: Counter) -> None:
+    """Add a counter to down, up, connections and blocked packets of a row."""
+    row[0] += counter.local if code & 1 else counter.other
+    row[1] += counter.other if code & 1 else counter.local
+    row[3] += counter.connections
+    row[4] += counter.packets
+
+
+def numbers_of(payload: bytes) -> list[int] | None:
+    """Return local and other bytes, and packets, of statistics in any form; None where there are none."""
+    try:
+        record = parse(payload)
+        flow = record["flow"]  # type: ignore[index]  # what it is shows
+        found = [flow.get(name, 0) for name in ("local_bytes", "other_bytes", "local_packets", "other_packets")]
+    except (BadRecord,) + MALFORMED:
+        return None
+    if [1 for one in found if type(one) is not int or not 0 <= one < 1 << 60]:
+        return None
+    return [found[0], found[1], found[2] + found[3]]
