@@ -56,7 +56,7 @@ class Lab:
         self.dispatcher = Dispatcher(None, lambda: self.moment)  # type: ignore[arg-type]  # nobody listens
         self.dispatcher.moment = self.moment
         say = lambda level, text: self.said.append((level, text))  # noqa: E731 (one line says it)
-        self.usage = Usage(self.dispatcher, self.engine, lambda: None, say, lambda: self.wall)
+        self.usage = Usage(self.dispatcher, self.engine, lambda: None, say, "/nowhere", lambda: self.wall)
         self.usage.follow(self.zone, set(), self.file)
 
     def restart(self) -> None:

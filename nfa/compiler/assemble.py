@@ -171,6 +171,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         "names": json.dumps(catalogue.rows(compiled.catalogue), separators=(",", ":")).encode(),
         "log_level": policy.main["log_level"],
         "adopt": policy.main["adopt"],
+        "usage": {"file": policy.main["usage_file"]} if policy.main["usage"] else None,
         "files": policy.files,
         "kept": [{"kind": kind, "name": name} for kind, name in compiled.keeping.kept],
         "last_good": last_good,

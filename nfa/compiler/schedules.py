@@ -97,10 +97,10 @@ def schedules(policy: Policy, uci: str | None, reports: Reports, paths: Paths | 
             if windows not in made.windows:
                 made.windows.append(windows)
             made.of[action.name] = made.windows.index(windows)
-    if made.windows:
+    if made.windows or policy.main["usage"]:
         from .config import zone  # with zoneinfo, most of a megabyte
 
-        found = _zone(policy, uci, reports, paths or Paths())
+        found = _zone(policy, uci, reports if made.windows else Reports(), paths or Paths())
         made.changes = zone.changes(found)
         made.zone = found.key if found else made.zone
     return made

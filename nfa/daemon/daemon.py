@@ -42,10 +42,12 @@ if MYPY:
     from typing import Any
 
     from .adopt import Adopter
+    from .devices.known import Known
     from .engine.policy import Plan
     from .rerouting import Rerouter
     from .sinks.hub import Hub
     from .targets.pf import Tables
+    from .usage.usage import Usage
 
     Reply = Callable[[int, dict[str, Any] | None], object]
     Work = Generator[None, None, dict[str, Any]]
@@ -132,7 +134,8 @@ class Daemon(Loop):
         self._connected = False
         self._adoption: Adopter | None = None
         self.routes: Rerouter | None = None
-        """The same as `rerouter`."""
+        """The same as `rerouter`; `used`: as `accounts`."""
+        self.used: Usage | None = None
         for step in (self.tell_matches, self.go_on, self.loader.begin):
             dispatcher.step(step)
         self.log_level(settings.get("log_level", "") or "notice")
@@ -191,6 +194,8 @@ class Daemon(Loop):
         if self._adoption is not None:
             guard(self._adoption.close)
         guard(self.end)
+        if self.used is not None:
+            guard(self.used.close)
         guard(self._hand_over)
         guard(self.children.close)
         if self.routes is not None:
@@ -266,6 +271,20 @@ class Daemon(Loop):
             self.rerouter = self.routes = Rerouter(self.dispatcher, self.log.say, self.loader.report)
         if self.routes is not None:
             self.routes.use(wans)
+
+    def use_usage(self, data: "dict[str, Any]") -> None:
+        """Count what devices use, if the policy of this image has that on."""
+        if data["usage"] is not None and self.used is None:
+            from .usage.usage import Usage
+
+            folder = os.path.dirname(self.settings["control"])
+            self.accounts = self.used = Usage(self.dispatcher, self.engine, self._known, self.log.say, folder)
+        if self.used is not None and not self.used.use(data):
+            self.accounts = self.used = None
+
+    def _known(self) -> "Known | None":
+        """Return what is known of the addresses of the network, if somebody learns that."""
+        return self.learner.known if self.learner is not None else None
 
     def device_of(self, flow: "dict[str, Any]") -> str:
         """Return the names of the devices at the local end of a flow, "" when none has one."""

@@ -27,7 +27,7 @@ if MYPY:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from .bus.status import Noticing
+    from .bus.status import Facts, Noticing
     from .devices.learning import Learner
     from .engine.policy import Policy
     from .targets.connections.entries import Entries
@@ -69,6 +69,8 @@ class Loop:
         registry.networks = engine.networks
         self.rerouter: Noticing | None = None
         """Who sees to the routes of other WANs; None where no policy has had any, and under MicroPython."""
+        self.accounts: Facts | None = None
+        """Who counts what devices use; None where the policy has that off, and under MicroPython."""
         self.usage: Usage | None = None
         """Who looks whether rules use the sets; None as long as there is none that flows reach."""
         healing.on_rules = self._rules_changed

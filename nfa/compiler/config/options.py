@@ -54,6 +54,11 @@ _MAX_FLOWS = Option("max_flows", integer(1024, 1 << 20), MAX_FLOWS)
 # Have connections that began before nfa begin again when it starts.
 _ADOPT = Option("adopt", boolean, False)
 
+# Whether what devices and applications use is counted.
+_USAGE = Option("usage", boolean, True)
+# The file in which that is kept over restarts; in memory, beside the control socket, when missing.
+_USAGE_FILE = Option("usage_file", service.usage_file, "")
+
 GLOBAL_OPTIONS: Options = (
     # The version of the format, always 1.
     Option("version", integer(1, 1), 1),
@@ -61,6 +66,8 @@ GLOBAL_OPTIONS: Options = (
     _TIMEZONE,
     _MAX_FLOWS,
     _ADOPT,
+    _USAGE,
+    _USAGE_FILE,
 )
 
 # The section nfa 'main' of UCI, which has the place of JSON's globals.
@@ -79,6 +86,8 @@ MAIN_OPTIONS: Options = (
     _TIMEZONE,
     _MAX_FLOWS,
     _ADOPT,
+    _USAGE,
+    _USAGE_FILE,
     # What is logged: error, warning, notice or debug.
     Option("log_level", service.log_level, "notice"),
     # The control socket, an absolute path.

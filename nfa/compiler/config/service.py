@@ -50,3 +50,12 @@ def control(value: Value, context: Context) -> str:
         raise expected(f"an absolute path of at most {MAX_SOCKET_PATH} bytes", value)
     writable(os.path.dirname(found), value)
     return found
+
+
+def usage_file(value: Value, context: Context) -> str:
+    """The path of a file that nfa may write."""
+    found = path(value, context)
+    if found.endswith("/"):
+        raise expected("the path of a file", value)
+    writable(os.path.dirname(found), value)
+    return found

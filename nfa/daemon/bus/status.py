@@ -57,6 +57,7 @@ if MYPY:
         learner: Learner | None
         usage: Usage | None
         rerouter: Noticing | None
+        accounts: Facts | None
 
         @property
         def loader(self) -> Loaded: ...
@@ -72,6 +73,13 @@ if MYPY:
 
 NO_DEVICES = {"configured": 0, "neighbours": 0, "leases": 0, "changes": 0, "dropped": 0, "trouble": "", "code": ""}
 """What `devices` is as long as nobody learns their addresses."""
+
+
+NO_USAGE = {
+    "on": False, "since": None, "devices": 0, "unknown_bytes": 0, "unknown_packets": 0, "forgotten": 0, "left_out": 0,
+    "file": "", "saved": None, "trouble": "", "code": "",
+}  # fmt: skip
+"""What `usage` is where nobody counts."""
 
 
 def no_policy(files: list[str]) -> "Data":
@@ -173,6 +181,7 @@ def report(daemon: "Reporting", budget: int) -> "Data":
         "targets_left_out": more_targets,
         "kernel": _kernel(registry),
         "devices": daemon.learner.status() if daemon.learner is not None else dict(NO_DEVICES),
+        "usage": daemon.accounts.status() if daemon.accounts is not None else dict(NO_USAGE),
         "ubus": daemon.news.status(),
         "loop": {"longest_ms": daemon.longest_turn()},
         "faults": daemon.dispatcher.status(),

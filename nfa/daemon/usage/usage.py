@@ -32,6 +32,8 @@ MAX_APPS = 1024
 MAX_ACTIONS = 1024
 MAX_NAME = 80
 """Characters of a name."""
+NAME = "usage"
+"""Of the file, where the policy names none: beside the control socket, in memory."""
 ROUTER = "router"
 """In place of a MAC address: the router itself."""
 JUMP = 60.0
@@ -51,13 +53,15 @@ class Usage:
         engine: "Engine",
         known: "Callable[[], Known | None]",
         say: "Callable[[str, str], None]",
+        folder: str,
         clock: "Callable[[], float]" = time.time,
     ) -> None:
-        """`known()`: what is known of the addresses of the network, if somebody learns it; `clock()`: epoch seconds."""
+        """`known()`: what is known of the addresses of the network, if somebody learns it; `folder`: where the file is
+        if the policy names none; `clock()`: epoch seconds."""
         self._dispatcher = dispatcher
         self._engine = engine
         self._known = known
-        self._say = say
+        self._folder = folder
         self._clock = clock
         self.devices, self.apps, self.actions = Names(MAX_DEVICES), Names(MAX_APPS), Names(MAX_ACTIONS)
         """Devices by MAC address, address or ROUTER; applications; actions."""
@@ -76,6 +80,17 @@ class Usage:
         self.store = Store(dispatcher, say)
 
     # -- life cycle -------------------------------------------------------------------------------------------------
+
+    def use(self, data: "dict[str, Any]") -> bool:
+        """The policy of an image was activated. Returns whether it has usage on; else this is closed."""
+        wanted = data["usage"]
+        if wanted is None:
+            self.close()
+            return False
+        effects = data["firewall"]["effects"] if data["firewall"] else {}
+        blocking = {name for name in effects if effects[name]["block"]}
+        self.follow(data["zone"], blocking, wanted["file"] or self._folder + "/" + NAME)
+        return True
 
     def follow(self, zone: "list[tuple[int, int]]", blocking: "set[str]", file: str) -> None:
         """A policy was activated. `zone`: as for `Zone`; `blocking`: firewall targets that block; `file`: where to keep it."""
@@ -243,13 +258,6 @@ class Usage:
             "trouble": self.store.trouble,
             "code": self.store.code,
         }
-
-
-OFF = {
-    "on": False, "since": None, "devices": 0, "unknown_bytes": 0, "unknown_packets": 0, "forgotten": 0, "left_out": 0,
-    "file": "", "saved": None, "trouble": "", "code": "",
-}  # fmt: skip
-"""What `status` tells where no policy has usage on."""
 
 
 def _mac(text: object) -> bytes:

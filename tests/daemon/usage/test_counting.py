@@ -256,11 +256,9 @@ def test_actions_have_rows_of_their_own_and_blocked_packets_are_counted(lab: Lab
     video = Plan((0,), ("video", "all"), ("nft.x",), [])
     blocked = Plan((1,), ("games",), ("fw.block",), [])
     flows = [samples.flow(application="netify.youtube", local_port=port)["flow"] for port in range(2)]
+    stats = samples.payload(samples.stats("a" * 40, local=(10, 1), other=(90, 2)))
     for number, (flow, plan) in enumerate(zip(flows, (video, blocked), strict=True)):
-        counts.told.append((number, flow, 0, plan))
-        counts.told.append(
-            (number, samples.payload(samples.stats("a" * 40, local=(10, 1), other=(90, 2))), 0, counting.STATISTICS)
-        )
+        counts.told += [(number, flow, 0, plan), (number, stats, 0, counting.STATISTICS)]
     counts.take()
     rows, actions = counts.rows()
     assert actions == {"video": [90, 10, 0, 1, 0], "all": [90, 10, 0, 1, 0], "games": [90, 10, 0, 1, 3]}
@@ -297,45 +295,33 @@ def test_two_hundred_devices_with_three_hundred_applications_stay_within_2_mb(tm
     """A router with 64 MB of memory would run out of it in a busy house, or by somebody who makes up addresses."""
     rng = random.Random(5)
     lab = Lab(NOON, str(tmp_path / "usage"))
-    sums = [0, 0]
-    by_device: dict[str, int] = {}
-    applications = [f"netify.app{number}" for number in range(300)]
-    batches: list[list[bytes]] = []
-
-    def day(number: int) -> None:
-        for device in range(200):
-            batch = []
-            for app in rng.sample(applications, 300 if number == 3 else 40):
-                flow = samples.flow(local=f"192.168.{device // 100}.{device % 100 + 1}", local_port=rng.randrange(65536))[
-                    "flow"
-                ]
-                flow["detected_application_name"] = app
-                flow["local_mac"] = f"02:00:00:00:01:{device:02x}"
-                local, other = rng.randrange(3000), rng.randrange(90000)
-                sums[0] += other
-                sums[1] += local
-                by_device[flow["local_mac"]] = by_device.get(flow["local_mac"], 0) + local + other
-                batch.append(samples.payload({"type": "flow", "interface": "br-lan", "internal": True, "flow": flow}))
-                batch.append(samples.payload(samples.purge(flow["digest"], local=(local, 1), other=(other, 1))))
-            batches.append(batch)
-
     lab.forward(1200)
-    for number in range(7):
-        day(number)
+    flow = samples.flow()["flow"]
+    purge = samples.payload(samples.purge("a" * 40, local=(123, 1), other=(45678, 1)))
+    by_device: dict[str, int] = {}
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
         highest = 0
-        for count, batch in enumerate(batches):
-            lab.engine.take(batch, int(lab.moment))
-            if count % 9 == 8:
-                lab.forward(3600, 600)
+        for count in range(3 * 200):
+            mac = f"02:00:00:00:01:{count % 200:02x}"
+            for app in range(300 if count // 200 == 1 else 20):
+                other, digest = rng.randrange(90000), rng.getrandbits(60)
+                by_device[mac] = by_device.get(mac, 0) + 123 + other
+                made = flow | {"local_mac": mac, "detected_application_name": f"netify.app{app}"}
+                lab.usage.counting.told.append((digest, made, 0, None))
+                lab.usage.counting.told.append((digest, purge.replace(b"45678", b"%d" % other), 1, counting.STATISTICS))
+                if app % 16 == 15:
+                    lab.usage.counting.take()
+            lab.usage.counting.take()
+            if count % 7 == 6:
+                lab.forward(3600, 1800)
             highest = max(highest, tracemalloc.get_traced_memory()[0] - before)
     finally:
         tracemalloc.stop()
     found: dict[str, int] = {}
-    for (device, _), (down, up, _) in lab.totals().items():
-        found[device] = found.get(device, 0) + down + up
+    for (device_name, _), (down, up, _) in lab.totals().items():
+        found[device_name] = found.get(device_name, 0) + down + up
     assert found == by_device
     assert highest < 2 << 20, highest
 
