@@ -23,6 +23,7 @@ COMMANDS = {
     "status": "show the state of the running daemon",
     "matches": "show the last flows that matched",
     "devices": "list the devices that are known, with their addresses",
+    "usage": "show what devices and applications used",
     "elements": "show the elements in the running daemon's sets",
     "flush": "flush the sets of a target",
     "adopt": "have connections that began before nfa begin again",

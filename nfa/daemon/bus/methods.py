@@ -12,6 +12,7 @@ from ..engine.view import MALFORMED
 from ..stream.records import BadRecord, classify, read
 from ..targets.texts import reader
 from . import changes, status
+from . import usage as counted
 from .calls import PAGE_BYTES, Refused, slots_of
 from .ubus import INVALID_ARGUMENT, METHOD_NOT_FOUND, NOT_FOUND, OK
 
@@ -343,8 +344,13 @@ METHODS: "dict[str, tuple[dict[str, str], Method]]" = {
     "apps": (_SEARCH, _names("apps")),
     "protocols": (_SEARCH, _names("protocols")),
     "categories": (_SEARCH, _names("categories")),
+    "usage": (
+        {"since": "string", "until": "string", "device": "string", "app": "string", "by": "string", **_PAGE},
+        counted.usage,
+    ),
     "reload": ({}, changes.reload),
     "flush": ({"target": "string"}, changes.flush),
+    "forget_usage": ({"device": "string"}, counted.forget),
     "adopt": ({"dry_run": "boolean"}, changes.adopt),
     "pause": ({"name": "string", "seconds": "integer"}, changes.pause),
     "resume": ({"name": "string"}, changes.resume),

@@ -132,6 +132,10 @@ class Periods:
         for one in [one for one in self.days if one <= day - DAYS]:
             del self.days[one]
 
+    def oldest(self, now: int) -> int:
+        """Return the beginning of the oldest day that is kept, epoch seconds."""
+        return self.zone.begin(self.zone.local(now)[0] - DAYS + 1)
+
     def absorb(self, now: int) -> None:
         """What is dated later than now, because the clock was ahead, belongs to this hour and this day."""
         start, day = self.begin_of(now), self.zone.local(now)[0]

@@ -195,6 +195,10 @@ class Usage:
         made.add(start, self.rows(self.periods.zone.local(start)[0]))
         return made
 
+    def now(self) -> float:
+        """Return what the wall clock shows, epoch seconds."""
+        return self._clock()
+
     def running(self) -> int:
         """Return when the running hour began, epoch seconds."""
         return self._start
