@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from nfa.compiler.config import convert, kinds, options, timeofday
+from nfa.compiler.config import convert, kinds, options, service, timeofday
 from nfa.compiler.config.document import SINGULARS
 from nfa.compiler.config.options import Option, Options
 from nfa.daemon.engine.hours import DAYS
@@ -54,6 +54,7 @@ FORMS: dict[object, Schema] = {
         ]
     },
     convert.path: {"type": "string", "pattern": r"^(?:/|\$\{)"},
+    service.usage_file: {"type": "string", "pattern": r"^(?:/|\$\{).*[^/]$"},
     convert.folder_to_write: {"type": "string", "pattern": r"^(?:/|\$\{)"},
     convert.texts: _ref("texts"),
     kinds.families: convert.one_of(["ipv4", "ipv6", "*"]),

@@ -58,7 +58,7 @@ def test_what_devices_used_is_answered(lab: Lab) -> None:
     (hour, *_) = [hour for hour in usage(lab, "--by", "hour")["periods"] if hour["connections"]]
     assert (hour["down"], hour["up"]) == (500_230, 1070)
     (action,) = usage(lab, "--by", "action")["actions"]
-    assert action["down"] == 500_000
+    assert action["down"] == 500_230
     rows = list(csv.DictReader(io.StringIO(nfa(lab, "--csv"))))
     assert [(row["application"], row["down"]) for row in rows] == [("netify.youtube", "500000"), ("DNS", "230")]
     table = nfa(lab)

@@ -15,7 +15,7 @@ import nfa
 from nfa.daemon.bus.methods import METHODS
 
 API = RESOURCES / "nfa/api.js"
-CHANGING = {("nfa", name) for name in ("reload", "flush", "adopt", "pause", "resume")}
+CHANGING = {("nfa", name) for name in ("reload", "flush", "forget_usage", "adopt", "pause", "resume")}
 
 
 def allowed(right: str, kind: str) -> set[tuple[str, str]]:

@@ -119,6 +119,7 @@ RUNS = {
     "status": (["--control", "NOWHERE"], 1),
     "matches": (["--control", "NOWHERE"], 1),
     "elements": (["--control", "NOWHERE"], 1),
+    "usage": (["--control", "NOWHERE", "--csv"], 1),
     "flush": (["--control", "NOWHERE", "l"], 1),
     "adopt": (["--control", "NOWHERE"], 1),
     "devices": (["--control", "NOWHERE"], 1),

@@ -42,6 +42,21 @@ ROWS: dict[str, list[str]] = {
         "daemon.targets.connections.adopt:LASTING s",
     ],
     "flows that began before": ["daemon.engine.census:MAX_BEFORE", "daemon.engine.census:WINDOW s"],
+    "usage: live flows": ["daemon.usage.counting:MAX_LIVE", "daemon.usage.counting:AGE s"],
+    "usage: flows whose statistics came before their record": ["daemon.usage.counting:MAX_WAITING"],
+    "usage: counters of the running hour, codes of flows, sets of actions": [
+        "daemon.usage.counting:MAX_COUNTERS", "daemon.usage.counting:MAX_CODES", "daemon.usage.counting:MAX_SETS",
+    ],
+    "usage: rows of an hour, of a day, of actions": [
+        "daemon.usage.periods:HOUR_ROWS", "daemon.usage.periods:DAY_ROWS", "daemon.usage.periods:ACTION_ROWS",
+        "daemon.usage.periods:HOURS", "daemon.usage.periods:DAYS",
+    ],
+    "usage: names of devices, applications, actions": [
+        "daemon.usage.usage:MAX_DEVICES", "daemon.usage.usage:MAX_APPS", "daemon.usage.usage:MAX_ACTIONS",
+        "daemon.usage.usage:MAX_NAME", "daemon.usage.names:KEEP",
+    ],
+    "usage: the file": ["daemon.usage.store:CHUNK KiB", "daemon.usage.store:MAX_SIZE MiB"],
+    "usage: devices of one answer": ["daemon.usage.asking:AT_ONCE"],
     "masks of one attribute's values (up to 20 such tables)": [
         "daemon.base.portable:ROOM", "daemon.engine.index:MASKS KiB",
     ],

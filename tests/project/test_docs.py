@@ -279,7 +279,7 @@ def test_every_field_of_status_is_documented_and_no_other(tmp_path: Path) -> Non
     daemon.loader.take(image_of(compiled) | {"watch": []}, 1)
     daemon.pauses.pause("a", 60)
     report = status.report(daemon, calls.PAGE_BYTES)
-    flat = ("source", "policy", "flows", "networks", "kernel", "devices", "ubus", "loop", "memory", "faults", "health")
+    flat = ("source", "policy", "flows", "networks", "kernel", "devices", "usage", "ubus", "loop", "memory", "faults", "health")
     nested = {*flat, "actions", "targets", "findings", "paused"}
     text = page("status.md")
     fields = {"Top": set(report) - nested, "actions": set(report["actions"]["a"]), "targets": set(report["targets"]["l"])}
@@ -344,7 +344,7 @@ def test_the_rights_for_a_browser_are_about_every_method() -> None:
     (block,) = [json.loads(text) for text in blocks((ROOT / "docs" / "bus.md").read_text(encoding="utf-8"), "json")]
     named = [method for right in ("read", "write") for method in block["nfa"][right]["ubus"]["nfa"]]
     assert sorted(named) == sorted(methods.signatures())
-    assert block["nfa"]["write"]["ubus"]["nfa"] == ["reload", "flush", "adopt", "pause", "resume"]
+    assert block["nfa"]["write"]["ubus"]["nfa"] == ["reload", "flush", "forget_usage", "adopt", "pause", "resume"]
 
 
 def test_the_limits_and_events_of_the_bus_are_documented() -> None:

@@ -106,6 +106,9 @@ WHOLE: dict[str, Any] = {
     "reprocess_flows": False,
     "timezone": "UTC0",
     "max_flows": 4096,
+    "adopt": False,
+    "usage": True,
+    "usage_file": "/tmp/usage",
     "exemptions": ["192.168.1.1"],
     "actions": {
         "a": {
