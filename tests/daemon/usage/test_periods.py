@@ -86,11 +86,11 @@ def hours_of_a_day(tmp_path: Path, begin: str, end: str) -> Lab:
 
 
 @pytest.mark.parametrize(
-    ("begin", "end", "quarters"),
+    ("begin", "end", "hours"),
     [
-        ("2026-03-29T00:00", "2026-03-30T00:00", 92),
-        ("2026-10-25T00:00", "2026-10-26T00:00", 100),
-        ("2026-06-01T00:00", "2026-06-02T00:00", 96),
+        ("2026-03-29T00:00", "2026-03-30T00:00", 23),
+        ("2026-10-25T00:00", "2026-10-26T00:00", 25),
+        ("2026-06-01T00:00", "2026-06-02T00:00", 24),
     ],
 )
 def test_a_day_has_as_many_hours_as_the_wall_clock_gives_it(tmp_path: Path, begin: str, end: str, hours: int) -> None:
@@ -192,7 +192,7 @@ def test_words_for_a_moment(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["last week", "2026-02-30", "2026-13-01", "12", "1x", "2026-1", "25:00", "2026-06-01 24:00", "²h", "-1h"]
+    "text", ["last week", "2026-02-30", "2026-13-01", "1x", "2026-1", "25:00", "2026-06-01 24:00", "²h", "-1h"]
 )
 def test_other_words_are_refused(text: str) -> None:
     """A typing mistake must not be answered as if it had been something else."""
