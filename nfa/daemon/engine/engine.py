@@ -43,9 +43,9 @@ if MYPY:
     class Counts(Protocol):
         """Who counts what flows have (see `nfa.daemon.usage.counting`)."""
 
-        told: list[tuple[int, Any, int, object]]
+        announce: Callable[[int, Record, int, Plan | None], None]
+        count: Callable[[int, bytes, bool], None]
 
-        def take(self) -> None: ...
         def twice(self, digests: list[int]) -> None: ...
         def renamed(self, before: int, present: int) -> None: ...
         def again(self, digest: int, plan: Plan | None) -> None: ...
@@ -60,8 +60,6 @@ BATCH = 32
 PART = 8
 """Those that are worked on between two looks at the clock."""
 _PREVIOUS = b'"digest_prev"'
-STATISTICS = object()
-"""In place of a plan, where statistics or a purge are told to who counts."""
 LIFETIME = 600
 """A flow that was not heard from for one to two of these (seconds) is forgotten; netifyd purges idle flows after 30 to 300."""
 
@@ -117,7 +115,7 @@ class Engine:
         self.count: Callable[[int, bytes, bool], None] | None = None
         """Called with (digest key, payload, whether the flow ended) for statistics and purges, where a policy has logs."""
         self.counting: Counts | None = None
-        """Who counts what flows have, where usage is on; told of records in their order, and called once for a batch."""
+        """Who counts what flows have, where a policy has usage on."""
         self.trace: Callable[[Record, Plan], None] | None = None
         """Called with (record, plan) for each match, when somebody listens."""
 
@@ -146,7 +144,8 @@ class Engine:
         flows = self.flows
         kept = self.kept if policy is not None and policy.keeps else None
         count = self.count
-        tell = self.counting.told.append if self.counting is not None else None
+        announce = self.counting.announce if self.counting is not None else None
+        add = self.counting.count if self.counting is not None else None
         last = None
         done = 0
         for payload, (kind, value) in zip(payloads, read_some(payloads, self._fast)):
@@ -178,8 +177,8 @@ class Engine:
                     if kept is not None:
                         kept.put(digest, payload, verdict.concerned or policy.reprocess is True, self.flows.most)
                     plan = verdict.plan
-                    if tell is not None:
-                        tell((digest, last, how, plan))
+                    if announce is not None:
+                        announce(digest, last, how, plan)
                     if plan is not None:
                         self.flows.hold(digest, value, plan.targets, now)
                         self._count(plan, value, payload, now)
@@ -193,8 +192,8 @@ class Engine:
                 elif kind == "stats":
                     if self._renames and _PREVIOUS in payload:
                         self._goes_on(value, payload, now)
-                    if tell is not None:
-                        tell((value, payload, 0, STATISTICS))
+                    if add is not None:
+                        add(value, payload, False)
                     if count is not None:
                         count(value, payload, False)
                     held = flows.renew(value)
@@ -214,16 +213,14 @@ class Engine:
                         earlier = previous_keys(parse(payload), 0)
                         self._end_all(earlier, now, False)
                         self._count_on(value, earlier)
-                    if tell is not None:
-                        tell((value, payload, 1, STATISTICS))
+                    if add is not None:
+                        add(value, payload, True)
                 elif kind != "other":
                     self._agent(kind, value)
             except BadRecord as bad:
                 self.bad[bad.kind] += 1
             except MALFORMED:
                 self.bad["types"] += 1
-        if self.counting is not None:
-            self.counting.take()
         if last is not None:
             self.seen_at = last.get("last_seen_at")
             self._renames = self._renames or "digest_prev" in last
@@ -308,7 +305,6 @@ class Engine:
         keys = [digest_key(digest) for digest in digests]
         self._end_all(keys, self._now, True)
         if self.counting is not None:
-            self.counting.take()
             self.counting.twice(keys)
 
     def _end_all(self, digests: list[int], now: int, withdraw: bool) -> None:
@@ -329,7 +325,6 @@ class Engine:
     def _count_on(self, digest: int, earlier: list[int]) -> None:
         """What was counted under earlier digests of a flow goes on under this one."""
         if self.counting is not None:
-            self.counting.take()
             for key in earlier:
                 self.counting.renamed(key, digest)
 

@@ -7,7 +7,6 @@ This runs for each record: a live flow is remembered by a number, its code, whic
 of statistics only two numbers are read. What can be found later, as minutes in which something was active, is.
 """
 
-from ..engine.engine import STATISTICS
 from ..engine.networks import SWAPPED, TWICE
 from ..engine.view import MALFORMED
 from ..stream.records import BadRecord, earlier_keys, parse
@@ -20,6 +19,7 @@ if MYPY:
     from ..engine.policy import Plan
 
     Flow = dict[str, Any]
+    Key = tuple[str, str, str, int, int, Plan | None]
     Rows = dict[int, list[int]]
 
 ACTIVE = 20_000
@@ -30,8 +30,8 @@ MAX_WAITING = 1024
 """Flows whose statistics came before their record."""
 MAX_COUNTERS = 1024
 """Counters of the running hour. Of more, the less used ones are summed up for each device."""
-MAX_CODES = 1024
-"""What flow records have in common, to the code that their flows get."""
+MAX_CODES = 512
+"""Kinds of flow records (addresses, application, actions) of which the counter is remembered."""
 MAX_SETS = 1000
 """Sets of actions that matched together."""
 AGE = 600
@@ -50,9 +50,10 @@ _LOCAL, _OTHER = b'"local_bytes":', b'"other_bytes":'
 class Counter:
     """What flows of one code had in this hour. `local`, `other`: bytes that this end sent."""
 
-    __slots__ = ("blocks", "connections", "local", "other", "packets", "seen")
+    __slots__ = ("blocks", "code", "connections", "local", "other", "packets", "seen")
 
-    def __init__(self, blocks: bool) -> None:
+    def __init__(self, code: int, blocks: bool) -> None:
+        self.code = code
         self.blocks = blocks
         """A firewall target of these actions blocks: packets are counted."""
         self.local = self.other = self.connections = self.packets = 0
@@ -67,9 +68,6 @@ class Counting:
         """`device_of`, `app_of`: return the number of a flow's device, of its application."""
         self._device_of = device_of
         self._app_of = app_of
-        self.told: list[tuple[int, Any, int, object]] = []
-        """What `take` is to count: for flow records (digest key, flow, what `orient` found, plan), for statistics and purges
-        (digest key, payload, whether the flow ended, STATISTICS)."""
         self.blocking: set[str] = set()
         """Names of the firewall targets that block."""
         self._young: dict[int, int] = {}
@@ -77,9 +75,8 @@ class Counting:
         self._older: dict[int, int] = {}
         self._waiting: dict[int, list[int]] = {}
         """Local and other bytes, and packets, of flows whose record has not come."""
-        self._codes: dict[int, int] = {}
-        self._plans: set[object] = set()
-        """Plans that `_codes` know: as long as they are here, no other has their hash."""
+        self._codes: dict[Key, Counter] = {}
+        """What flow records have in common, to the counter of their flows; emptied whenever a counter goes."""
         self._sets: list[tuple[tuple[str, ...], bool]] = [((), False), ((), True)]
         """By number: the names of the actions, and whether a target blocks. `_set_numbers`: the reverse."""
         self._set_numbers: dict[tuple[tuple[str, ...], bool], int] = {one: n for n, one in enumerate(self._sets)}
@@ -88,6 +85,8 @@ class Counting:
         """Active minutes of device and application; `_actions`: rows of actions."""
         self._actions: dict[str, list[int]] = {}
         self._age_at = 0
+        self._not_counted = Counter(NOT_COUNTED, False)
+        self.announce, self.count = self._functions()
         self.unknown = [0, 0]
         """Bytes and packets of flows that netifyd never announced, or that were forgotten."""
         self.forgotten = 0
@@ -95,64 +94,63 @@ class Counting:
 
     # -- flow records, statistics and purges ------------------------------------------------------------------------
 
-    def take(self) -> None:
-        """Count what records said, in their order."""
-        told = self.told
-        if not told:
-            return
-        try:
-            self._take(told)
-        finally:
-            told.clear()
-        if len(self._young) > MAX_LIVE:
-            self._begin_age()
+    def _functions(self) -> "tuple[Callable[..., None], Callable[[int, bytes, bool], None]]":
+        """Return what is called for each record: closures, in which tables are at hand without a look at the object."""
+        young, older, waiting, codes, counters = self._young, self._older, self._waiting, self._codes, self.counters
+        counter_of: Callable[[int | None], Counter | None] = counters.get  # type: ignore[assignment]  # None is asked for
 
-    def _take(self, told: "list[tuple[int, Any, int, object]]") -> None:
-        young, older, waiting = self._young, self._older, self._waiting
-        counters: dict[int | None, Counter] = self.counters  # type: ignore[assignment]  # None is asked for, and never there
-        codes = self._codes
-        for digest, content, how, plan in told:
+        def announce(digest: int, flow: "Flow", how: int, plan: "Plan | None") -> None:
+            """A flow record came. `how`: what `orient` found; `plan`: what its actions lead to."""
             try:
-                if plan is STATISTICS:
-                    code = young.pop(digest, None) if how else young.get(digest)
-                    counter = counters.get(code)
-                    if counter is not None and not counter.blocks:
-                        try:
-                            _, _, _, _, local, _, other, _ = content.split(b",", 7)
-                            local, other = int(local.removeprefix(_LOCAL)), int(other.removeprefix(_OTHER))
-                            if local >= 0 <= other:
-                                counter.local += local
-                                counter.other += other
-                                continue
-                        except ValueError:
-                            pass  # it is not written as netifyd 4.4 writes it
-                    self._count_rare(digest, code, content, bool(how))
-                    continue
-                get = content.get
-                common = content["local_ip"], get("local_mac"), get("detected_application_name"), content["detected_protocol"]
-                key = hash((common, how, plan))
-                code = codes.get(key)
-                if code is None:
-                    code = self._resolve(key, content, how, plan)
-                before = young.get(digest)
-                if before == code:
-                    continue
-                counter = counters.get(code)
-                if before is not None or counter is None or "digest_prev" in content:
-                    self._enter(digest, code, before, earlier_keys(content))
-                elif digest in older or digest in waiting:
-                    self._enter(digest, code, before, [])
-                else:
-                    young[digest] = code
-                    counter.connections += 1
+                key = (
+                    flow["local_ip"],
+                    flow["local_mac"],
+                    flow["detected_application_name"],
+                    flow["detected_protocol"],
+                    how,
+                    plan,
+                )
+                counter = codes.get(key)
+                if counter is None:
+                    counter = self._resolve(key, flow, how, plan)
             except MALFORMED:
-                continue  # its statistics will be those of an unknown flow
+                counter = self._resolve(None, flow, how, plan)
+            code = counter.code
+            before = young.get(digest)
+            if before == code:
+                return
+            if before is not None or "digest_prev" in flow or digest in older or digest in waiting:
+                self._enter(digest, counter, before, flow)
+            else:
+                young[digest] = code
+                counter.connections += 1
+                if len(young) > MAX_LIVE:
+                    self._begin_age()
 
-    def _enter(self, digest: int, code: int, before: int | None, earlier: list[int]) -> None:
+        def count(digest: int, payload: bytes, ended: bool) -> None:
+            """Statistics of a flow came, or its purge: what it had since the last ones."""
+            code = young.pop(digest, None) if ended else young.get(digest)
+            counter = counter_of(code)
+            if counter is not None and not counter.blocks:
+                try:
+                    _, _, _, _, local, _, other, _ = payload.split(b",", 7)
+                    sent, got = int(local.removeprefix(_LOCAL)), int(other.removeprefix(_OTHER))
+                    if sent >= 0 <= got:
+                        counter.local += sent
+                        counter.other += got
+                        return
+                except ValueError:
+                    pass  # it is not written as netifyd 4.4 writes it
+            self._count_rare(digest, code, payload, ended)
+
+        return announce, count
+
+    def _enter(self, digest: int, counter: "Counter", before: int | None, flow: "Flow") -> None:
         """A flow is new, was not heard from for a while, goes on under another digest, or is another one's now."""
+        code = counter.code
         if before is None:
             before = self._older.pop(digest, None)
-        for key in earlier:
+        for key in earlier_keys(flow) if "digest_prev" in flow else ():
             former = self._pop(key)
             before = former if before is None else before
         self._young[digest] = code
@@ -164,24 +162,24 @@ class Counting:
         waited = self._waiting.pop(digest, None)
         if waited is not None and code >= 0:
             self._add(code, waited)
+        if len(self._young) > MAX_LIVE:
+            self._begin_age()
 
-    def _resolve(self, key: int, flow: "Flow", how: int, plan: "Any") -> int:
-        """Return (and remember) the code of a flow."""
+    def _resolve(self, key: "Key | None", flow: "Flow", how: int, plan: "Plan | None") -> "Counter":
+        """Return the counter of a flow, and remember it by what such flows have in common (None: they lack something)."""
         if how & TWICE:
-            return NOT_COUNTED
-        number = 0
-        if plan is not None:
-            number = self._set_number(plan)
+            return self._not_counted
+        number = self._set_number(plan) if plan is not None else 0
         try:
             code = ((self._device_of(flow) << _APP | self._app_of(flow)) << _SET | number) << 1 | bool(how & SWAPPED)
         except MALFORMED:
-            return number << 1
-        if len(self._codes) >= MAX_CODES:
-            self.forget_codes()
-        self._codes[key] = code
-        if plan is not None:
-            self._plans.add(plan)
-        return code
+            return self._counter(number << 1)
+        counter = self._counter(code)
+        if key is not None:
+            if len(self._codes) >= MAX_CODES:
+                self._codes.clear()
+            self._codes[key] = counter
+        return counter
 
     def _set_number(self, plan: "Plan") -> int:
         blocks = bool(self.blocking.intersection(plan.reached))
@@ -197,7 +195,6 @@ class Counting:
     def forget_codes(self) -> None:
         """What flow records have in common may lead to something else now."""
         self._codes.clear()
-        self._plans.clear()
 
     def twice(self, digests: list[int]) -> None:
         """It turned out that another interface reports these flows, too."""
@@ -269,7 +266,7 @@ class Counting:
         if found is None:
             if len(self.counters) >= MAX_COUNTERS:
                 self._sum_up()
-            found = self.counters[code] = Counter(self._sets[code >> 1 & (1 << _SET) - 1][1])
+            found = self.counters[code] = Counter(code, self._sets[code >> 1 & (1 << _SET) - 1][1])
         return found
 
     def waiting(self) -> list[int]:
@@ -291,7 +288,10 @@ class Counting:
     def _begin_age(self) -> None:
         if len(self._young) > MAX_LIVE:
             self.forgotten += len(self._older)
-        self._older, self._young = self._young, {}
+        # In place: the functions that are called for each record know these tables.
+        self._older.clear()
+        self._older.update(self._young)
+        self._young.clear()
 
     def end_minute(self) -> None:
         """A minute has ended: find what was active in it."""
@@ -327,7 +327,8 @@ class Counting:
             _add_to(table.setdefault(name, [0, 0, 0, 0, 0]), code, counter)
 
     def _sum_up(self) -> None:
-        """There are too many counters: add those of the less used half to one for each device."""
+        """There are too many counters: add those of the less used ones to one for each device."""
+        self._codes.clear()
         single = [code for code in self.counters if code & (1 << _APP + _OWNER) - 1]
         single.sort(key=lambda code: self.counters[code].local + self.counters[code].other, reverse=True)
         room = 3 * MAX_COUNTERS // 4 - (len(self.counters) - len(single))
@@ -338,7 +339,7 @@ class Counting:
             together = code >> _OWNER >> _APP << _APP << _OWNER
             total = self.counters.get(together)
             if total is None:
-                total = self.counters[together] = Counter(False)
+                total = self.counters[together] = Counter(together, False)
             other, local = (counter.local, counter.other) if code & 1 else (counter.other, counter.local)
             total.local += local
             total.other += other
@@ -368,12 +369,14 @@ class Counting:
 
     def clear(self) -> None:
         """A new hour begins; live flows stay."""
+        self._codes.clear()
         self.counters.clear()
         self._minutes.clear()
         self._actions.clear()
 
     def forget(self, devices: "set[int]") -> None:
         """Forget what was counted of some devices in this hour."""
+        self._codes.clear()
         for code in [code for code in self.counters if code >> _OWNER >> _APP in devices]:
             del self.counters[code]
         for owner in [owner for owner in self._minutes if owner >> _APP in devices]:

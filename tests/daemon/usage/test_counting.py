@@ -258,14 +258,13 @@ def test_actions_have_rows_of_their_own_and_blocked_packets_are_counted(lab: Lab
     flows = [samples.flow(application="netify.youtube", local_port=port)["flow"] for port in range(2)]
     stats = samples.payload(samples.stats("a" * 40, local=(10, 1), other=(90, 2)))
     for number, (flow, plan) in enumerate(zip(flows, (video, blocked), strict=True)):
-        counts.told += [(number, flow, 0, plan), (number, stats, 0, counting.STATISTICS)]
-    counts.take()
+        counts.announce(number, flow, 0, plan)
+        counts.count(number, stats, False)
     rows, actions = counts.rows()
     assert actions == {"video": [90, 10, 0, 1, 0], "all": [90, 10, 0, 1, 0], "games": [90, 10, 0, 1, 3]}
     assert list(rows.values()) == [[180, 20, 0, 2, 3]]
     counts.again(0, None)
-    counts.told.append((0, stats, 0, counting.STATISTICS))
-    counts.take()
+    counts.count(0, stats, False)
     assert counts.rows()[1]["video"] == [90, 10, 0, 1, 0]
 
 
@@ -309,11 +308,8 @@ def test_two_hundred_devices_with_three_hundred_applications_stay_within_2_mb(tm
                 other, digest = rng.randrange(90000), rng.getrandbits(60)
                 by_device[mac] = by_device.get(mac, 0) + 123 + other
                 made = flow | {"local_mac": mac, "detected_application_name": f"netify.app{app}"}
-                lab.usage.counting.told.append((digest, made, 0, None))
-                lab.usage.counting.told.append((digest, purge.replace(b"45678", b"%d" % other), 1, counting.STATISTICS))
-                if app % 16 == 15:
-                    lab.usage.counting.take()
-            lab.usage.counting.take()
+                lab.usage.counting.announce(digest, made, 0, None)
+                lab.usage.counting.count(digest, purge.replace(b"45678", b"%d" % other), True)
             if count % 7 == 6:
                 lab.forward(3600, 1800)
             highest = max(highest, tracemalloc.get_traced_memory()[0] - before)
