@@ -31,7 +31,13 @@ STREAM, ENGINE, SETS, NETLINK = "daemon/stream", "daemon/engine", "daemon/target
 MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "framing": (f"{STREAM}/framing.py", (f"{STREAM}/test_framing.py",)),
     "records": (f"{STREAM}/records.py", (f"{STREAM}/test_stream_records.py",)),
-    "engine": (f"{ENGINE}/engine.py", (f"{ENGINE}/test_engine.py", f"{ENGINE}/test_lifetimes.py")),
+    "engine": (f"{ENGINE}/engine.py", (f"{ENGINE}/test_engine.py", f"{ENGINE}/test_lifetimes.py", f"{ENGINE}/test_census.py")),
+    "holding": (
+        f"{ENGINE}/holding.py",
+        (f"{ENGINE}/test_holding.py", f"{ENGINE}/test_engine.py", f"{ENGINE}/test_lifetimes.py", f"{ENGINE}/test_census.py"),
+    ),
+    "kept": (f"{ENGINE}/kept.py", (f"{ENGINE}/test_kept.py", f"{ENGINE}/test_lifetimes.py")),
+    "census": (f"{ENGINE}/census.py", (f"{ENGINE}/test_census.py",)),
     "policy": (
         f"{ENGINE}/policy.py",
         (f"{ENGINE}/test_engine.py", "compiler/expression/test_index.py"),

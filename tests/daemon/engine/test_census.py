@@ -101,6 +101,73 @@ def test_what_is_remembered_is_bounded() -> None:
     assert census._announced is None and census.more and not census.active
 
 
+def test_before_netifyd_is_connected_nothing_is_counted() -> None:
+    """A daemon that waits for its agent would look for flows that began before, or report some that there are not."""
+    census = Census()
+    assert not census.active and not census.more
+    census.tick(5000)
+    census.age()
+    assert not census.active and not census.late
+
+
+def test_the_window_stays_open_while_the_agent_tells_of_itself() -> None:
+    """netifyd has a status every minute: the second one after the start, or after its restart, would end the count."""
+    census = Census()
+    census.begin(1)
+    for before, uptime in ((None, 100), (100, 160), (160, 220)):
+        census.agent(before, uptime)
+    census.stats(1)
+    assert list(census.late.young) == [1]
+    census.begin(5)
+    for before, uptime in ((220, 1), (1, 61), (61, 121)):
+        census.agent(before, uptime)
+    census.stats(2)
+    assert list(census.late.young) == [2], "the first one went with the agent that had it"
+
+
+def test_an_agent_that_is_as_old_as_before_is_the_same() -> None:
+    """A socket that hiccups within a second would make `nfa status` forget what passes undecided."""
+    census = Census()
+    census.begin(1)
+    census.agent(None, 100)
+    census.stats(1)
+    census.begin(2)
+    census.agent(100, 100)
+    census.stats(2)
+    assert list(census.late.young) == [1]
+
+
+def test_a_new_agent_has_no_more_than_are_counted() -> None:
+    """`nfa status` would say "at least" of a number that is exact, until the daemon is restarted."""
+    census = Census()
+    census.begin(1)
+    census.more = True
+    census.agent(100, 101)
+    assert census.more, "it is the same agent"
+    census.agent(101, 1)
+    assert census.more is False
+
+
+def test_a_flow_that_began_before_is_counted_for_as_long_as_it_is_heard_from() -> None:
+    """A download that passes undecided for an hour would be missing from the number after twenty minutes."""
+    census = Census()
+    census.begin(1)
+    census.age()
+    assert census.active, "there may be some"
+    census.stats(1)
+    census.stats(2)
+    census.tick(1 + WINDOW)
+    for _ in range(4):
+        census.stats(1)
+        census.stats(3)
+        census.age()
+        assert census.active
+    assert (list(census.late.young), list(census.late.older)) == ([], [1])
+    census.purge(1)
+    census.age()
+    assert not census.active
+
+
 # -- digests that change -------------------------------------------------------------------------------------------------
 
 
@@ -147,6 +214,36 @@ def test_a_flow_that_began_before_stays_one_under_its_new_digest(tmp_path: Path)
     made.take(samples.as_v5(samples.flow()))
     made.take(stats(first), renamed(stats(then), first))
     assert list(made.engine.census.late.young) == [digest_key(then["flow"]["digest"])]
+
+
+def test_who_was_reported_stays_so_under_another_digest() -> None:
+    """netifyd 5 renames half of the flows: each of them would count as one that passes undecided."""
+    census = Census()
+    census.begin(1)
+    census.flow(1)
+    census.renamed(1, 2)
+    census.renamed(7, 8)
+    for digest in (1, 2, 8):
+        census.stats(digest)
+    assert list(census.late.young) == [8], "nobody reported that one under any digest"
+
+
+def test_a_flow_that_began_before_is_renamed_whenever_that_is() -> None:
+    """After the first minutes it would leave the number though it lives, or another flow get into it."""
+    census = Census()
+    census.begin(1)
+    census.stats(1)
+    census.tick(1 + WINDOW)
+    census.renamed(1, 2)
+    census.renamed(7, 8)
+    census.stats(2)
+    census.stats(8)
+    assert list(census.late.young) == [2]
+    census.age()
+    census.stats(2)
+    census.age()
+    census.stats(2)
+    assert list(census.late.young) == [2]
 
 
 def test_a_broken_list_of_digests_is_a_bad_record(tmp_path: Path) -> None:
