@@ -31,7 +31,10 @@ STREAM, ENGINE, SETS, NETLINK = "daemon/stream", "daemon/engine", "daemon/target
 MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "framing": (f"{STREAM}/framing.py", (f"{STREAM}/test_framing.py",)),
     "records": (f"{STREAM}/records.py", (f"{STREAM}/test_stream_records.py",)),
-    "engine": (f"{ENGINE}/engine.py", (f"{ENGINE}/test_engine.py", f"{ENGINE}/test_lifetimes.py", f"{ENGINE}/test_census.py")),
+    "engine": (
+        f"{ENGINE}/engine.py",
+        (f"{ENGINE}/test_engine.py", f"{ENGINE}/test_lifetimes.py", f"{ENGINE}/test_census.py", f"{ENGINE}/test_networks.py"),
+    ),
     "holding": (
         f"{ENGINE}/holding.py",
         (f"{ENGINE}/test_holding.py", f"{ENGINE}/test_engine.py", f"{ENGINE}/test_lifetimes.py", f"{ENGINE}/test_census.py"),
