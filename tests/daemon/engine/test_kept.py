@@ -130,6 +130,18 @@ def test_records_of_flows_that_fell_silent_wait_for_nothing() -> None:
     assert (table.size, table.raw, table.unpacked) == (4, 4, {3: 4})
 
 
+@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize("concerned", [False, True])
+def test_a_flow_is_kept_in_one_table_only(concerned: bool, older: bool) -> None:
+    """A flow that turned out to be something else after ten minutes would be evaluated by what it was taken for at first."""
+    kept = Kept()
+    kept.put(1, b"first", concerned, 10)
+    if older:
+        kept.age()
+    kept.put(1, b"then", not concerned, 10)
+    assert (kept.digests(), kept.get(1)) == ([1], b"then")
+
+
 def test_both_ages_together_may_have_as_many_records_as_flows() -> None:
     """A flood that comes and goes would be kept twice over."""
     kept = Kept()
