@@ -201,7 +201,6 @@ def as_expression(data: bytes, position: int) -> tuple[int, int] | None:
      b'{"length": 5 }\n', b'{"length": 5x}\n', b'{"length": \xb2}\n', b'{"length": 007}\n', b'{"length": 5\n}\n', b"\n", b"",
      b'{"length": ' + b"1" * 12 + b"}\n", b'{"length": ' + b"1" * 13 + b"}\n", b'{"length": ' + b"0" * 51 + b"}\n",
      b'{"length": ' + b"0" * 52 + b"}\n", b'{"length":1}\n'],
-    ids=str,
 )  # fmt: skip
 def test_a_header_is_what_netifyd_writes(text: bytes) -> None:
     """A record would be taken for a header, or a header of some agent for a record: all that follows would be cut wrongly."""
