@@ -6,7 +6,7 @@ different things of one connection's, server's or device's packets. Then the ker
 
 from ..counters import Counters
 from ..sets.slot import Slot
-from .combinations import END, Combinations, element_number
+from .combinations import END, Combinations, element_number, number_of
 
 MYPY = False
 if MYPY:
@@ -121,8 +121,7 @@ class MapSlot(Slot):
     def take_pending(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
         """Return the elements to add, to refresh and to withdraw, as the kernel is to have them.
 
-        For each transaction that adds something the kernel walks through all of the map (6.18: 0.1 us an element). So refreshes
-        alone, which are in no hurry, go once a second.
+        Refreshes alone are in no hurry, and go once a second.
         """
         if not (self._before or self.dels or self._refreshes_due):
             return [], [], []
@@ -216,5 +215,5 @@ class MapSlot(Slot):
 
     def used(self) -> set[int]:
         """Return the numbers of the combinations that flows want elements of, or that the kernel has elements of."""
-        found = {int.from_bytes(key[-END:], "big") for table in (self.live, self.holders.asleep, self.dels) for key in table}
-        return found.union([int.from_bytes(end, "big") for end in self._shared.values()])
+        found = {number_of(key) for table in (self.live, self.holders.asleep, self.dels) for key in table}
+        return found.union([number_of(end) for end in self._shared.values()])

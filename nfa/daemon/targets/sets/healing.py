@@ -163,15 +163,15 @@ class Healing:
         changed = self._monitor.lost > missed
         for (kind, family, table, name), keys in told.items():
             changed = changed or kind != ELEMENTS_GONE
-            if kind in (TABLE_GONE, CHAIN_GONE, RULE_GONE):
-                self._registry.table.changed(family, table)
+            if kind not in (RULE_MADE, SET_MADE):
+                self._registry.table.changed(family, table, name)
                 self.deadline = min(self.deadline, self._registry.table.deadline)
             for slot in slots if kind not in (RULE_MADE, RULE_GONE, CHAIN_GONE) else ():
                 data = slot.data
                 if data["table_family"] == family and data["table"] == table and name in ("", data["set"]):
                     self._told(slot, kind, keys)
         if self._monitor.lost > missed:
-            self._registry.table.changed(0, "")
+            self._registry.table.changed(0, "", "")
             self.deadline = min(self.deadline, self._registry.table.deadline)
             for slot in slots:
                 self._sets.lost(slot, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 from unittest.mock import patch
 
@@ -44,7 +45,7 @@ class Bench:
         return found.suffix
 
     def union(self, ends: list[bytes]) -> bytes:
-        found = self.combinations.union([int.from_bytes(end, "big") for end in ends], lambda: None)
+        found = self.combinations.union([int.from_bytes(end, sys.byteorder) for end in ends], lambda: None)
         assert found is not None
         return found.suffix
 
@@ -59,7 +60,7 @@ class Bench:
             self.kernel[key[:-2]] = key[-2:]
 
     def chains(self, element: bytes) -> tuple[str, ...]:
-        number = int.from_bytes(self.kernel[element], "big")
+        number = int.from_bytes(self.kernel[element], sys.byteorder)
         return self.combinations.chains_now(self.combinations.by_number[number])
 
 
