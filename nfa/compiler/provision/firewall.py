@@ -330,11 +330,10 @@ class _Chains:
         effects = [name for name in self.rules if name.startswith("t_")]
         others = [name for name in self.rules if name not in effects]
         first = [nftables_rules.flush_chain(FAMILY, TABLE, name) for name in others]
-        first += [slot["flush"] for slot in maps]
-        first += [message for slot in maps for message in slot["destroy"]]
+        for name in [slot["set"] for slot in maps] + [MAP]:
+            first += [nftables_sets.flush(FAMILY, TABLE, name), nftables_sets.destroy(FAMILY, TABLE, name)]
         first += [nftables_rules.delete_chain(FAMILY, TABLE, name) for name in others]
-        last = [nftables_sets.flush(FAMILY, TABLE, MAP), nftables_sets.destroy(FAMILY, TABLE, MAP)]
-        last += [nftables_rules.flush_chain(FAMILY, TABLE, name) for name in effects]
+        last = [nftables_rules.flush_chain(FAMILY, TABLE, name) for name in effects]
         last += [nftables_sets.destroy(FAMILY, TABLE, name) for name in self.limits]
         return first, last + [nftables_rules.delete_chain(FAMILY, TABLE, name) for name in effects]
 

@@ -4,20 +4,16 @@ In: combinations, or the names of chains. Out: messages of nftables, for one tra
 """
 
 from ...netlink import nftables, nftables_maps, nftables_rules
-from .combinations import MAP, Combination, number_in
+from .combinations import MAP, Combination
 
 FAMILY, TABLE = 1, "nfa"
 """The table: NFPROTO_INET, and its name."""
-CHAIN_MESSAGES = 3
-"""Of `deletion`, those about the chain: the last ones."""
 
 
 def deletion(name: str) -> list[bytes]:
-    """Return the messages that delete a chain, also where there is none, and what leads from a number to it."""
+    """Return the messages that delete a chain, also where there is none."""
     make = nftables_rules.new_chain(FAMILY, TABLE, name)
-    chain = [make, nftables_rules.flush_chain(FAMILY, TABLE, name), nftables_rules.delete_chain(FAMILY, TABLE, name)]
-    number = number_in(name)
-    return [make, lead(nftables.NEW, number, name), lead(nftables.DEL, number)] + chain if number else chain
+    return [make, nftables_rules.flush_chain(FAMILY, TABLE, name), nftables_rules.delete_chain(FAMILY, TABLE, name)]
 
 
 def lead(command: int, number: int, chain: str = "", last: bool = False) -> bytes:

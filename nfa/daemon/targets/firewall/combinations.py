@@ -120,12 +120,13 @@ class Combinations:
         return self.find(pairs, self.by_number[numbers[0]].way, make_room)
 
     def forget(self, used: "set[int]") -> list[Combination]:
-        """Forget all combinations but these. Returns those that are forgotten: their chains are none any longer."""
+        """Forget all combinations but these. Returns those that had a chain, which is none any longer."""
         gone = [self.by_number.pop(number) for number in list(self.by_number) if number not in used]
+        written = [one for one in gone if one.chains is not None]
         for one in gone:
             del self._numbers[(one.pairs, one.way)]
             one.chains = None
-        return gone
+        return written
 
     def numbers_of(self, target: str) -> set[int]:
         """Return `element_number` of each combination that a target is in."""

@@ -15,7 +15,7 @@ from ...netlink.socket import MAX_SEND, describe
 from ..counters import Counters
 from ..sets.errors import NO_PART, code_of
 from ..trouble import Trouble
-from .chains import CHAIN_MESSAGES, FAMILY, TABLE, chain_messages, deletion, lead
+from .chains import FAMILY, TABLE, chain_messages, deletion, lead
 from .combinations import END, MAP, Combination, Combinations, number_in, number_of
 from .maps import MapSlot
 from .target import Combined, FirewallTarget
@@ -276,16 +276,18 @@ class Firewall:
                     return
                 batch, written, size = [], [], 0
 
-    def _drop(self, chains: "list[str]") -> None:
-        """Delete chains that are no longer of use, and what leads from numbers to them: all together, else one by one. A chain
-        that something else leads to stays."""
+    def _drop(self, chains: "list[str]", leads: bool = False) -> None:
+        """Delete chains that are no longer of use: all together, else one by one. One that something else leads to stays.
+
+        `leads`: numbers lead to them still. What the kernel refuses takes it milliseconds (6.18): it waits for all packets.
+        """
         for start in range(0, len(chains), PART):
-            parts = [deletion(name) for name in chains[start : start + PART]]
-            if self._sets.transact([message for part in parts for message in part]):
-                for part in parts:
-                    for message in part[:-CHAIN_MESSAGES]:
-                        self._sets.transact([message])
-                    self._sets.transact(part[-CHAIN_MESSAGES:])
+            names = chains[start : start + PART]
+            before = [lead(nftables.DEL, number_in(name)) for name in names] if leads else []
+            parts = [deletion(name) for name in names]
+            if self._sets.transact(before + [message for part in parts for message in part]):
+                for part in [[one] for one in before] + parts:
+                    self._sets.transact(part)
 
     def _make_room(self) -> None:
         """Delete the chains of combinations that are no longer in use."""
@@ -295,7 +297,7 @@ class Firewall:
         used: set[int] = set()
         for slot in self._slots():
             used.update(slot.used())
-        self._drop([one.chain for one in self.combinations.forget(used)])
+        self._drop([one.chain for one in self.combinations.forget(used)], True)
         self._room_at = monotonic() + ROOM * (monotonic() - began)
 
     def close(self) -> None:
@@ -310,7 +312,7 @@ class Firewall:
         self._swept = True
         own = {one.chain for one in self.combinations.by_number.values()}
         found = [nftables_rules.read_chain(one, FAMILY, TABLE) for one in self._ask(nftables_rules.ask_chains)]
-        self._drop([name for name in found if number_in(name) and name not in own])
+        self._drop([name for name in found if number_in(name) and name not in own], True)
 
     def _remove(self, data: "Data") -> None:
         """Take a frame out of the kernel."""
