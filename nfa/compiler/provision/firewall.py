@@ -31,7 +31,7 @@ from nfa.compiler.provision.slots import Slot
 from nfa.daemon.netlink import nftables_rules, nftables_sets
 from nfa.daemon.netlink.nftables_sets import NFT_SET_EVAL, NFT_SET_MAP, NFT_SET_TIMEOUT
 from nfa.daemon.netlink.wire import attributes
-from nfa.daemon.targets.firewall.combinations import MAP, MAX_COMBINATIONS
+from nfa.daemon.targets.firewall.combinations import MAP
 
 SIZE = 65536
 """Elements of a map, and addresses of a limit for each device."""
@@ -311,7 +311,8 @@ class _Chains:
                 messages.append(nftables_rules.new_chain(FAMILY, TABLE, name))
         messages += [slot["create"][1] for slot in maps]
         key = nftset.key_of(("mark",), 4)
-        form = key.number, key.length, NFT_SET_MAP, 0, MAX_COMBINATIONS, key.verdicts_userdata
+        # Without a size: the kernel would make a table for all of it, 64 KiB, and walk through that for each new chain.
+        form = key.number, key.length, NFT_SET_MAP, 0, 0, key.verdicts_userdata
         messages.append(nftables_sets.new_set(FAMILY, TABLE, MAP, *form))
         flags = NFT_SET_EVAL | NFT_SET_TIMEOUT
         for name, family in self.limits.items():

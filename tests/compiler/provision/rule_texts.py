@@ -37,7 +37,7 @@ def _look_ups() -> dict[str, rules.Rule]:
 
 
 def _before() -> str:
-    made = ["add chain inet nfa other", "add map inet nfa combinations { type mark : verdict; size 4096; }"]
+    made = ["add chain inet nfa other", "add map inet nfa combinations { type mark : verdict; }"]
     for maps in MAPS.values():
         for stem, _, fields in maps:
             for family in (4, 6):

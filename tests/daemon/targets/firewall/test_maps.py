@@ -180,10 +180,12 @@ def test_a_number_is_given_again_only_when_nobody_has_it() -> None:
     combinations.effects = EFFECTS
     first = combinations.find([("a", "stop")], 0, lambda: None)
     assert first is not None and first.chain == "c0001"
+    first.chains = ("t_stop",)
     gone = combinations.forget(set())
     assert [one.chain for one in gone] == ["c0001"] and not combinations.by_number
     second = combinations.find([("a", "stop")], 0, lambda: None)
     assert second is not None and second.chain == "c0002"
+    assert not combinations.forget(set()), "its chain was never made"
 
 
 def test_effects_come_in_the_order_of_the_configuration() -> None:
