@@ -40,7 +40,7 @@ RETRY = 5
 """Seconds after which the kernel is asked again when it has refused the frame."""
 AGAIN = 0.02
 """Seconds at least between two times that the frame is put back, when others delete it in a loop; ..."""
-SHARE = 4
+SHARE = MapSlot.share
 """... and as many times as long as that took: there are other things to do."""
 PART = 256
 """Chains that are written anew in one turn of the loop, when actions begin or end: some milliseconds."""

@@ -21,7 +21,7 @@ MIN_PLACES, MIN_ROOM = 1024, 256
 class MapSlot(Slot):
     """One map. Elements in `live` are those that flows want; `in_effect` says which of them the kernel has."""
 
-    pace = 0.02
+    pace, share = 0.02, 1
     """While it lacks elements, what is blocked passes."""
 
     def __init__(
