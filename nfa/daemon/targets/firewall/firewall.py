@@ -42,7 +42,7 @@ AGAIN = 0.02
 """Seconds at least between two times that the frame is put back, when others delete it in a loop; ..."""
 SHARE = MapSlot.share
 """... and as many times as long as that took: there are other things to do."""
-PART = 256
+PART = 128
 """Chains that are written anew in one turn of the loop, when actions begin or end: some milliseconds."""
 ROOM = 20
 """Many times as long as the last search for combinations that nobody uses took, at least, lie between two."""
