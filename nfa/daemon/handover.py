@@ -66,7 +66,7 @@ def take(folder: str, engine: Engine) -> int:
             payload = packing.unpack(packed)
             kind, record = read(payload)
             if kind == "flow":
-                engine.kept.put(digest_key(record["flow"]["digest"]), payload, False, engine.max_flows)
+                engine.kept.put(digest_key(record["flow"]["digest"]), payload, False, engine.flows.most)
                 engine.kept.pack_some(1)
                 count += 1
         except (BadRecord, zlib.error, *MALFORMED):
