@@ -445,3 +445,31 @@ def test_what_nft_lists_it_also_loads(lab: Lab, client: Client) -> None:
     assert lab.daemon.stop() == 0
     client.passes(True, ("udp", 4, "a"), ("udp", 4, "b"))
     assert "table inet nfa" not in listed(lab)
+
+
+def test_another_scope_lets_go_of_what_comes_after_it(lab: Lab, client: Client) -> None:
+    """A class for one connection becomes one for the whole device, and from then on nothing that the device does is blocked."""
+
+    def made(scope: str) -> dict[str, Any]:
+        targets = {
+            "first": {"target_type": "firewall", "set_dscp": "EF", "scope": scope},
+            "stop": {"target_type": "firewall", "verdict": "drop"},
+            "mine": {"target_type": "firewall", "set_mark": "0x200/0xf00", "scope": "device"},
+        }
+        actions = {
+            "films": {"criteria": "app == 'youtube';", "targets": ["first"]},
+            "chat": {"criteria": "app == 'facebook';", "targets": ["stop"]},
+            "other": {"criteria": "app == 'tiktok';", "targets": ["mine"]},
+        }
+        return config(targets, **actions)
+
+    lab.start(made("connection"))
+    for name in "ab":
+        client.connect("udp", 4, name)
+    lab.feed(client.record("udp", 4, "a"))
+    eventually(lambda: "0x00000001 : goto c0001" in listed(lab), what="nothing comes after a connection")
+    reload(lab, made("device"))
+    lab.feed(client.record("udp", 4, "a"), client.record("udp", 4, "b", "netify.facebook"))
+    client.passes(False, ("udp", 4, "b"))
+    client.passes(True, ("udp", 4, "a"))
+    assert "0x00000001 : jump c0001" in listed(lab)

@@ -40,7 +40,19 @@ def number_of(key: bytes) -> int:
 class Combination:
     """One combination. `way`: which of each target's two chains it uses."""
 
-    __slots__ = ("bytes", "bytes_before", "chain", "chains", "number", "packets", "packets_before", "pairs", "suffix", "way")
+    __slots__ = (
+        "bytes",
+        "bytes_before",
+        "chain",
+        "chains",
+        "last",
+        "number",
+        "packets",
+        "packets_before",
+        "pairs",
+        "suffix",
+        "way",
+    )
 
     def __init__(self, number: int, pairs: "tuple[Pair, ...]", way: int) -> None:
         self.number = number
@@ -50,7 +62,9 @@ class Combination:
         self.pairs = pairs
         self.way = way
         self.chains: tuple[str, ...] | None = None
-        """The chains that its own jumps to, as it is in the kernel; None: it is not there."""
+        """The chains that its own leads to, as it is in the kernel; None: it is not there."""
+        self.last: bool | None = None
+        """Whether its number leads to its chain for good (`Combinations.is_last`), as it is in the kernel; None: it may not."""
         self.packets = self.bytes = 0
         """What its chain has counted; `_before`: what it had counted when it was last written anew."""
         self.packets_before = self.bytes_before = 0
@@ -125,7 +139,7 @@ class Combinations:
         written = [one for one in gone if one.chains is not None]
         for one in gone:
             del self._numbers[(one.pairs, one.way)]
-            one.chains = None
+            one.chains = one.last = None
         return written
 
     def numbers_of(self, target: str) -> set[int]:

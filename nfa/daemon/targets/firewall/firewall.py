@@ -166,7 +166,12 @@ class Firewall:
             self._sweep()
         if self.data is None or not self._there:
             return
-        changed = [one for one in self.combinations.by_number.values() if one.chains != self.combinations.chains_now(one)]
+        known = self.combinations
+        changed = [
+            one
+            for one in known.by_number.values()
+            if one.chains != known.chains_now(one) or one.last not in (None, known.is_last(one))
+        ]
         if changed:
             self.read()
             for one in changed:
@@ -229,7 +234,7 @@ class Firewall:
             self._say("notice", "firewall: the table nfa is there")
             self._tell(NAME, WHERE, "")
         for one in self.combinations.by_number.values():
-            one.chains = None
+            one.chains = one.last = None
         self._unwritten = {}
         self._write(list(self.combinations.by_number.values()))
         if old is not None:
@@ -260,14 +265,18 @@ class Firewall:
                 one = waiting.pop()
                 one.begin_anew()
                 one.chains = self.combinations.chains_now(one)
-                made = chain_messages(one, self.combinations.is_last(one))
+                last = self.combinations.is_last(one)
+                made = chain_messages(one, last)
+                if one.last not in (None, last):
+                    made = [lead(nftables.DEL, one.number)] + made
+                one.last = last
                 batch += made
                 written.append(one)
                 size += sum([len(message) for message in made])
             if not waiting or size > MAX_SEND // 2:
                 error = self._sets.transact(batch)
                 if error in (errno.EEXIST, EBUSY):
-                    # Numbers lead elsewhere: by another program, or a scope has changed.
+                    # Another program lets numbers lead elsewhere, or an earlier life of the daemon did.
                     for one in written:
                         self._sets.transact([lead(nftables.DEL, one.number)])
                     error = self._sets.transact(batch)
@@ -325,7 +334,7 @@ class Firewall:
         self._drop([one.chain for one in self.combinations.by_number.values()])
         self._sets.transact(list(data["destroy_effects"]))
         for one in self.combinations.by_number.values():
-            one.chains = None
+            one.chains = one.last = None
         left = self._ask(nftables_rules.ask_table)
         if [nftables_rules.in_use(one) for one in left] == [0]:
             self._sets.transact([nftables_rules.delete_table(FAMILY, TABLE)])
