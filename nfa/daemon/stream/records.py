@@ -174,7 +174,7 @@ def _together(payloads: list[bytes], fast: "Decode | None") -> list[object] | No
     """Decode several payloads, the last one first; None: they have to be decoded one by one.
 
     Together they take little more than half of the time. The scanner collects the keys of what it decodes in a table, which
-    grows anew in each call, to the fifty keys of a flow record.
+    grows again in each call, to the fifty keys of a flow record.
     """
     if fast is not None or len(payloads) < 2 or sum(map(len, payloads)) > TOGETHER:
         return None
