@@ -35,7 +35,7 @@ if MYPY:
 
     Flow = dict[str, Any]
 
-TURN_SECONDS = 0.02
+TURN_SECONDS = 0.015
 """How long a turn may be for the sake of records, live flows that are re-evaluated, or elements that are restored."""
 PACKED = 32
 """Records that are packed in one turn: a third of a millisecond."""
