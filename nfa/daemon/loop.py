@@ -311,6 +311,8 @@ class Loop:
 
     def _evaluate(self) -> "Iterator[Exception | None]":
         yield from self.engine.match_again(self.now, self._ended, self._begins)
+        while self._ended and self.release():
+            yield None  # flows that are ending are re-evaluated no more, but what they hold has lost its cause, too
         yield from self.registry.withdraw_idle(self._ended, self.now)
 
     # -- netifyd ----------------------------------------------------------------------------------------------------
