@@ -245,7 +245,7 @@ class Loader:
             self._not_loaded(daemon.dispatcher.fault("loading the policy", failure), "the new policy could not be loaded")
             return
         old, daemon.engine.policy = daemon.engine.policy, policy
-        daemon.engine.max_flows = data["max_flows"]
+        daemon.engine.flows.most = data["max_flows"]
         self.adopts = data["adopt"]
         daemon.engine.count = daemon.registry.count if daemon.registry.logs else None
         self._names = data["names"]

@@ -35,7 +35,7 @@ if MYPY:
 
     Flow = dict[str, Any]
 
-TURN_SECONDS = 0.02
+TURN_SECONDS = 0.015
 """How long a turn may be for the sake of records, live flows that are re-evaluated, or elements that are restored."""
 PACKED = 32
 """Records that are packed in one turn: a third of a millisecond."""
@@ -75,7 +75,7 @@ class Loop:
         self.entries: Entries | None = None
         engine.networks.original = self._inner_end
         engine.find_mark = self._mark
-        engine.number_of = registry.number_of
+        engine.flows.number_of = registry.number_of
         self.running = True
         self._again: Iterator[Exception | None] | None = None
         """The live flows that are being re-evaluated; `_ended` and `_begins`: with these arguments of `begin_again`."""
@@ -217,10 +217,10 @@ class Loop:
 
     def release(self) -> bool:
         """Release what ended flows hold."""
-        if not self.engine.busy:
+        if not self.engine.flows.busy:
             return False
-        self.engine.go_on(self.turn_now(), self.soon)
-        return self.engine.busy
+        self.engine.flows.go_on(self.turn_now(), self.soon)
+        return self.engine.flows.busy
 
     def commit(self) -> bool:
         """Commit the effects of this turn to the kernel."""

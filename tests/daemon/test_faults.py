@@ -92,7 +92,7 @@ class Site:
         return {
             "targets": dict(registry.targets), "by_number": dict(registry.by_number), "sinks": dict(registry.sinks),
             "counters": dict(registry.all_counters), "described": registry.described, "channels": list(hub.channels),
-            "policy": engine.policy, "max_flows": engine.max_flows, "info": info, "names": self.daemon.loader._names,
+            "policy": engine.policy, "max_flows": engine.flows.most, "info": info, "names": self.daemon.loader._names,
             "data": [slot.data for slot in registry.by_number.values()], "misfits": registry.sets.misfits,
             "using": [sink.channel for sink in registry.sinks.values()],
             "siblings": [list(slot.siblings) for slot in registry.by_number.values()],

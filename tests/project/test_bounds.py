@@ -25,6 +25,7 @@ ROWS: dict[str, list[str]] = {
     "bytes of the stream kept": ["daemon.base.portable:CHUNK KiB"],
     "records of one turn of the loop": ["daemon.base.portable:CHUNK KiB"],
     "live flows": ["daemon.engine.engine:MAX_FLOWS", "daemon.engine.flows:MAX_EVICTED"],
+    "records of flows that no known change concerns": ["daemon.engine.kept:SPARE KiB", "daemon.engine.kept:RAW KiB"],
     "a flow not heard from": ["daemon.engine.engine:LIFETIME"],
     "elements remembered for one set": ["daemon.targets.sets.slot:MAX_LIVE"],
     "caches of addresses, names, numbers": ["daemon.engine.view:CACHE_LIMIT"],

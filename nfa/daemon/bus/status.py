@@ -155,7 +155,7 @@ def report(daemon: "Reporting", budget: int) -> "Data":
         "findings": noticed,
         "policy": policy,
         "flows": {
-            "live": engine.live(),
+            "live": engine.flows.live(),
             "kept": len(engine.kept),
             "evaluated": engine.evaluated,
             "matched": engine.matched,
@@ -163,7 +163,7 @@ def report(daemon: "Reporting", budget: int) -> "Data":
             "duplicates": engine.networks.twice,
             "before": len(engine.census.late),
             "dropped": engine.flows.dropped + engine.kept.dropped,
-            "max": engine.max_flows,
+            "max": engine.flows.most,
         },
         "networks": origins.networks(daemon, wall),
         "paused": daemon.pauses.listed(),

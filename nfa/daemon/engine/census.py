@@ -21,7 +21,7 @@ class Census:
         self.active = False
         self.late = Flows()
         self.more = False
-        self._announced: dict[int, None] | None = None
+        self._announced: set[int] | None = None
         """Digests of flow records, within the window."""
         self._until = 0
         self._begun = False
@@ -32,7 +32,7 @@ class Census:
         """netifyd was connected to."""
         self._again, self._begun = self._begun, True
         if self._announced is None:
-            self._announced = {}
+            self._announced = set()
         self.active = True
         self._until = now + WINDOW
 
@@ -50,9 +50,10 @@ class Census:
 
     def flow(self, digest: int) -> None:
         """A flow is announced."""
-        self.late.pop(digest)
+        if self.late.young or self.late.older:
+            self.late.pop(digest)
         if self._announced is not None:
-            self._announced[digest] = None
+            self._announced.add(digest)
             if len(self._announced) >= MAX_BEFORE:
                 self.more = True
                 self._end()
@@ -69,7 +70,7 @@ class Census:
     def renamed(self, before: int, present: int) -> None:
         """A flow goes on under another digest."""
         if self._announced is not None and before in self._announced:
-            self._announced[present] = None
+            self._announced.add(present)
         if self.late.pop(before) is not None:
             self.late.put(present, True)
 

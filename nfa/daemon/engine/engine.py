@@ -10,10 +10,21 @@ order of priority, what they reach. So what follows costs the same however many 
 
 from ..base import json
 from ..base.portable import deque
-from ..stream.records import BAD_KINDS, BadRecord, agent_facts, catalogue, digest_key, earlier_keys, parse, previous_keys, read
+from ..stream.records import (
+    BAD_KINDS,
+    BadRecord,
+    agent_facts,
+    catalogue,
+    digest_key,
+    parse,
+    previous_keys,
+    read,
+    read_some,
+)
 from .brief import brief
 from .census import Census
-from .flows import MAX_FLOWS, Flows, slot_of, within
+from .flows import MAX_FLOWS
+from .holding import Holding
 from .kept import SPARE, Kept
 from .networks import TURNED, TWICE, Networks
 from .policy import Plan, Policy
@@ -33,10 +44,10 @@ RECENT = 200
 """Decisions that are remembered for `matches`, each with its record: about 300 kB of usual ones."""
 MAX_KEPT_RECORD = 4096
 """Bytes of a record that is remembered whole; of a longer one (strangers choose host names) only the fields of BRIEF are."""
+BATCH = 32
+"""Payloads that are decoded together (`read_some`)."""
 PART = 8
-"""Payloads that are worked on between two looks at the clock."""
-RELEASED = 64
-"""Flows that end between two looks at the clock."""
+"""Those that are worked on between two looks at the clock."""
 _PREVIOUS = b'"digest_prev"'
 LIFETIME = 600
 """A flow that was not heard from for one to two of these (seconds) is forgotten; netifyd purges idle flows after 30 to 300."""
@@ -62,17 +73,10 @@ class Engine:
         self.policy: Policy | None = None
         self.networks = Networks(self._found_twice)
         self._refresh = refresh
-        self._release = release
         self._fast: Decode | None = None
         self.kept = Kept(kept_bytes, spare)
         """The last records of live flows, for when they have to be evaluated again."""
-        self.max_flows = max_flows
-        self.flows = Flows()
-        """Live flows that hold elements: to one packed element, or to a tuple of several."""
-        self.number_of: Callable[[bytes], int] = slot_of
-        """Returns which of the numbers of `match_again` a packed element has."""
-        self._ending: dict[int, Held] = {}
-        """Flows that were not heard from for long, and what they have yet to let go of."""
+        self.flows = Holding(release, max_flows)
         self._age_at = self._now = 0
         """Seconds of the loop's clock: when flows age again, and when the last records came."""
         self.records = 0
@@ -107,32 +111,43 @@ class Engine:
 
         Thousands of regular expressions and names that nobody saw before may take milliseconds for each.
         """
-        for start in range(0, len(payloads), PART):
+        for start in range(0, len(payloads), BATCH):
             if start and soon():
                 return payloads[start:]
-            self.take(payloads[start : start + PART], now)
+            batch = payloads[start : start + BATCH]
+            done = self.take(batch, now, soon)
+            if done < len(batch):
+                return payloads[start + done :]
         return []
 
-    def take(self, payloads: list[bytes], now: int) -> None:
-        """Work on payloads in order. Nothing that is in them raises."""
+    def take(self, payloads: list[bytes], now: int, soon: "Callable[[], bool] | None" = None) -> int:
+        """Work on payloads in order, all or until `soon()`. Nothing that is in them raises. Returns on how many."""
         self._now = now
         policy = self.policy
         mask = policy.mask if policy is not None else None
         kinds = self.kinds
-        fast = self._fast
         orient = self.networks.orient
         census = self.census
+        flows = self.flows
+        kept = self.kept if policy is not None and policy.keeps else None
         count = self.count
         last = None
-        for payload in payloads:
+        done = 0
+        for payload, (kind, value) in zip(payloads, read_some(payloads, self._fast)):
+            if not done % PART and done and soon is not None and soon():
+                break
+            done += 1
             self.records += 1
             try:
-                kind, value = read(payload, fast)
+                if kind == "bad":
+                    self.bad[value] += 1
+                    continue
                 kinds[kind] += 1
                 if kind == "flow":
                     last = value["flow"]
+                    digest = digest_key(last["digest"])
                     if census.active:
-                        census.flow(digest_key(last["digest"]))
+                        census.flow(digest)
                     how = orient(value, last, now)
                     if policy is None or mask is None:
                         continue
@@ -140,23 +155,21 @@ class Engine:
                     if policy.marks:
                         self._look_mark_up(last)
                     found = mask(value, last)  # policy.decide, without its call
-                    if how & TURNED:
-                        payload = json.dumps(value).encode()
-                    if how & TWICE:
-                        found |= policy.twice
+                    if how:
+                        payload = json.dumps(value).encode() if how & TURNED else payload
+                        found |= policy.twice if how & TWICE else 0
                     verdict = policy.verdicts.get(found) or policy.judge(found)
-                    digest = digest_key(last["digest"])
-                    if policy.keeps:
-                        self.kept.put(digest, payload, verdict.concerned or policy.reprocess is True, self.max_flows)
+                    if kept is not None:
+                        kept.put(digest, payload, verdict.concerned or policy.reprocess is True, self.flows.most)
                     plan = verdict.plan
                     if plan is not None:
-                        self._hold(digest, value, plan.targets, now)
+                        self.flows.hold(digest, value, plan.targets, now)
                         self._count(plan, value, payload, now)
                     else:
                         if verdict.exempt:
                             self.exempt += 1
-                        # It may have matched before: what it held then is withdrawn.
-                        self._end(digest, now, True)
+                        if flows.knows(digest):
+                            flows.end(digest, now, True)  # it matched before: what it held then is withdrawn
                     if "digest_prev" in last:
                         self._end_all(previous_keys(value, digest), now, True)
                 elif kind == "stats":
@@ -164,16 +177,16 @@ class Engine:
                         self._goes_on(value, payload, now)
                     if count is not None:
                         count(value, payload, False)
-                    held = self.flows.renew(value)
-                    self.kept.renew(value)
+                    held = flows.renew(value)
+                    known = self.kept.renew(value)
                     if held is not None:
                         self._refresh(held, now)
-                    elif census.active and not self.kept.has(value):
+                    elif census.active and not known:
                         census.stats(value)
                 elif kind == "purge":
                     if count is not None:
                         count(value, payload, True)
-                    self._end(value, now, False)
+                    self.flows.end(value, now, False)
                     self.kept.pop(value)
                     if census.active:
                         census.purge(value)
@@ -188,6 +201,7 @@ class Engine:
         if last is not None:
             self.seen_at = last.get("last_seen_at")
             self._renames = self._renames or "digest_prev" in last
+        return done
 
     def _count(self, plan: Plan, record: "Record", payload: bytes, now: int) -> None:
         """Note a decision: for the counters, for those who ask and for those who listen."""
@@ -198,36 +212,6 @@ class Engine:
         self.recent.append((now, plan.names, plan.reached, kept))
         if self.trace is not None:
             self.trace(record, plan)
-
-    def _hold(self, digest: int, record: "Record", targets: "list[Any]", now: int) -> bool:
-        """Let a flow hold what the targets of its plan say, and nothing else. Returns whether that is something new."""
-        flow = record["flow"]
-        before = self.flows.young.get(digest)
-        if before is None and (self.flows.older or self._ending):
-            before = self._pop_former(digest)
-        if before is None and "digest_prev" in flow:
-            before = self.flows.pop_first(earlier_keys(flow))  # it goes on under another digest
-        held: Held | None = None
-        for target in targets:
-            try:
-                key = target.apply(record, flow, now, before)
-            except MALFORMED:
-                target.counters.skipped += 1  # it lacks what this target needs; the others get theirs
-                continue
-            if key is not None:
-                held = key if held is None else (held + (key,) if isinstance(held, tuple) else (held, key))
-        if before is not None and before != held:
-            self._release_rest(before, held, now)
-        if held is not None:
-            if before is None and len(self.flows) >= self.max_flows:
-                # Their elements stay until they expire.
-                for dropped in self.flows.evict(self.max_flows):
-                    self._release(dropped, now, False)
-            self.flows.young.pop(digest, None)  # others are forgotten before it
-            self.flows.young[digest] = held
-        elif before is not None:
-            self.flows.young.pop(digest, None)
-        return held is not None and held != before and not within(held, before)
 
     # -- flows that are re-evaluated --------------------------------------------------------------------------------
 
@@ -243,7 +227,7 @@ class Engine:
             # What cannot be decided again, since its record is not kept, must not last longer than what caused it.
             for digest in list(self.flows.young) + list(self.flows.older):
                 if not self.kept.has(digest):
-                    self._leave(digest, ended, now())
+                    self.flows.leave(digest, ended, now())
                     yield None
         for digest in self.kept.digests():
             if self.policy is None:
@@ -267,46 +251,13 @@ class Engine:
         twice = self.networks.again(record, flow) & TWICE
         plan = policy.judged(policy.mask(record, flow) | (policy.twice if twice else 0)).plan
         if plan is None:
-            self._end(digest, now, True)
+            self.flows.end(digest, now, True)
             return
         targets = [target.lasting for target in plan.targets]
         if not begins:
-            self._hold_less(digest, record, targets, now)
-        elif self._hold(digest, record, targets, now):
+            self.flows.hold_less(digest, record, targets, now)
+        elif self.flows.hold(digest, record, targets, now):
             self._count(plan, record, payload, now)
-
-    def _hold_less(self, digest: int, record: "Record", targets: "list[Any]", now: int) -> None:
-        """Let a flow hold nothing that the targets of its plan do not say, and nothing new."""
-        flow = record["flow"]
-        wanted = []
-        for target in targets:
-            try:
-                wanted.append(target.key_of(record, flow))
-            except MALFORMED:
-                continue
-        self._keep_only(digest, wanted, now)
-
-    def _leave(self, digest: int, ended: "AbstractSet[int]", now: int) -> None:
-        """Let a flow hold nothing of these."""
-        held = self.flows.get(digest)
-        keys = held if isinstance(held, tuple) else () if held is None else (held,)
-        self._keep_only(digest, [key for key in keys if self.number_of(key) not in ended], now)
-
-    def _keep_only(self, digest: int, wanted: "list[Any]", now: int) -> None:
-        """Release what a flow holds besides these keys."""
-        before = self.flows.get(digest)
-        if before is None:
-            return
-        keys = before if isinstance(before, tuple) else (before,)
-        left = tuple([key for key in keys if key in wanted])
-        if len(left) == len(keys):
-            return
-        if left:
-            table = self.flows.young if digest in self.flows.young else self.flows.older
-            table[digest] = left if len(left) > 1 else left[0]
-        else:
-            self.flows.pop(digest)
-        self._release_rest(before, left, now)
 
     def decode_with(self, fast: "Decode | None") -> None:
         """Decode records with this function first (see `stream.records.parse`), for instance orjson's; None: with none."""
@@ -318,19 +269,6 @@ class Engine:
             self.recent.popleft()
         if self.policy is not None:
             self.policy.forget()
-
-    def _release_rest(self, before: "Held", held: "Held | None", now: int) -> None:
-        """A flow holds less than before: release the rest, which is withdrawn unless another flow holds it."""
-        kept = held if isinstance(held, tuple) else (held,)
-        for key in before if isinstance(before, tuple) else (before,):
-            if key not in kept:
-                self._release(key, now, True)
-
-    def _end(self, digest: int, now: int, withdraw: bool) -> None:
-        """This flow holds nothing (any longer): what it held is withdrawn, or ends with its time."""
-        held = self._pop_held(digest)
-        if held is not None:
-            self._release(held, now, withdraw)
 
     def _look_mark_up(self, flow: "Record") -> None:
         """Put the connection's mark into a record that has none: netifyd often knows none, and never on a LAN."""
@@ -344,53 +282,24 @@ class Engine:
     def _end_all(self, digests: list[int], now: int, withdraw: bool) -> None:
         """Flows hold nothing any longer: they ended, or go on under another digest (netifyd 5, when it reclassifies them)."""
         for digest in digests:
-            self._end(digest, now, withdraw)
+            self.flows.end(digest, now, withdraw)
             self.kept.pop(digest)
 
     def _goes_on(self, digest: int, payload: bytes, now: int) -> None:
         """Statistics name earlier digests of a flow: without a flow record since, it holds what it held under those."""
         for key in previous_keys(parse(payload), digest):
             self.census.renamed(key, digest)
-            self.kept.rename(key, digest, self.max_flows)
-            held = self._pop_held(key)
-            if held is not None and self.flows.get(digest) is not None:
-                self._release(held, now, True)
-            elif held is not None:
-                self.flows.young[digest] = held
-
-    def _pop_held(self, digest: int) -> "Held | None":
-        """Return what a flow holds, and forget it."""
-        held: Held | None = self.flows.young.pop(digest, None)
-        return self._pop_former(digest) if held is None and (self.flows.older or self._ending) else held
-
-    def _pop_former(self, digest: int) -> "Held | None":
-        """Return what a flow holds that was not heard from for a while, and forget it."""
-        held = self.flows.older.pop(digest, None)
-        return self._ending.pop(digest, None) if held is None else held
+            self.kept.rename(key, digest, self.flows.most)
+            self.flows.rename(key, digest, now)
 
     def tick(self, now: int) -> None:
         """Forget flows that were not heard from for long. To be called each second."""
         if now >= self._age_at:
-            self._ending.update(self.flows.age())
+            self.flows.begin_age()
             self.kept.age()
             self.census.age()
             self._age_at = now + LIFETIME
         self.census.tick(now)
-
-    @property
-    def busy(self) -> bool:
-        """Whether flows have ended that have yet to let go of what they hold."""
-        return bool(self._ending)
-
-    def go_on(self, now: int, soon: "Callable[[], bool]") -> None:
-        """Release what ended flows hold, until `soon()` says that the turn of the loop has been long enough."""
-        while self._ending and not soon():
-            for _ in range(min(len(self._ending), RELEASED)):
-                self._release(self._ending.popitem()[1], now, False)
-
-    def live(self) -> int:
-        """Return the number of live flows that hold elements."""
-        return len(self.flows) + len(self._ending)
 
     def _agent(self, kind: str, record: "Record") -> None:
         if kind == "names":

@@ -49,7 +49,7 @@ class Flows:
     def renew(self, digest: int) -> "Any":
         """A flow was heard from: others are forgotten before it. Returns what is remembered of it, or None."""
         found = self.young.pop(digest, None)
-        if found is None:
+        if found is None and self.older:
             found = self.older.pop(digest, None)
         if found is not None:
             self.young[digest] = found

@@ -13,11 +13,11 @@ if MYPY:
 
     Pack = Callable[[bytes], bytes]
 
-RAW = 256 << 10
+RAW = 128 << 10
 """Bytes of records that may wait for being packed, in each table."""
 QUIET_RAW = 64 << 10
 """So many are left unpacked when there is time: most flows end soon."""
-SPARE = 512 << 10
+SPARE = 256 << 10
 """Bytes of the records that no known change concerns."""
 KEPT_BYTES = 400
 """Bytes of a record that a known change concerns, on average: those of usual ones are about 150 when packed."""
@@ -38,15 +38,22 @@ class Records(Flows):
         self.raw = 0
 
     def put(self, digest: int, value: "Any") -> None:
-        self.pop(digest)
         size = len(value)
+        before = self.young.pop(digest, None)
+        if before is None and self.older:
+            before = self.older.pop(digest, None)
+        if before is not None:
+            self.size -= len(before)
+            self.raw -= self.unpacked.pop(digest, 0)
         self.young[digest] = value
         self.unpacked[digest] = size
         self.size += size
         self.raw += size
 
     def pop(self, digest: int) -> "Any":
-        found = super().pop(digest)
+        found = self.young.pop(digest, None)
+        if found is None and self.older:
+            found = self.older.pop(digest, None)
         if found is not None:
             self._forget(digest, found)
         return found
@@ -64,10 +71,13 @@ class Records(Flows):
         packed = table[digest] = pack(record)
         self.size += len(packed) - len(record)
 
-    def drop_unpacked(self) -> None:
-        """Forget the record that has waited longest for being packed."""
-        self.pop(next(iter(self.unpacked)))
-        self.dropped += 1
+    def drop_unpacked(self, most: int) -> None:
+        """Forget the records that have waited longest for being packed, until `most` bytes wait."""
+        for digest in list(self.unpacked):
+            if self.raw <= most:
+                break
+            self.pop(digest)
+            self.dropped += 1
 
     def age(self) -> "dict[int, Any]":
         forgotten = super().age()
@@ -94,6 +104,7 @@ class Kept:
         all the others."""
         self.concerned = Records()
         self.others = Records()
+        self._tables = self.concerned, self.others
         self._per_flow = per_flow or KEPT_BYTES
         self._spare = spare
         self._before = 0
@@ -124,16 +135,20 @@ class Kept:
             table, other, room = self.concerned, self.others, max_flows * self._per_flow
         else:
             table, other, room = self.others, self.concerned, self._spare
-        if other.size:
+        if digest in other.young or digest in other.older:
             other.pop(digest)
         if not room:
             return
         table.put(digest, payload)
+        if table.raw > RAW or table.size > room or len(table.young) + len(table.older) > max_flows:
+            self._make_room(table, concerned, room, max_flows)
+
+    def _make_room(self, table: Records, concerned: bool, room: int, max_flows: int) -> None:
+        """Pack or forget records until there are no more of them than there may be."""
+        if not concerned and table.raw > RAW:
+            table.drop_unpacked(RAW // 2)  # no time for packing: the stream comes first
         while table.raw > RAW:
-            if concerned:
-                table.pack_oldest(self._pack)
-            else:
-                table.drop_unpacked()  # no time for packing: the stream comes first
+            table.pack_oldest(self._pack)
         while table.size > room or len(table) > max_flows:
             if concerned and table.raw and len(table) <= max_flows:
                 table.pack_oldest(self._pack)
@@ -142,7 +157,7 @@ class Kept:
 
     def get(self, digest: int) -> bytes | None:
         """Return the payload of a flow; None when it is not kept."""
-        for table in (self.others, self.concerned):
+        for table in self._tables:
             found: bytes | None = table.get(digest)
             if found is not None:
                 return found if digest in table.unpacked else self._unpack(found)
@@ -152,15 +167,17 @@ class Kept:
         """Return whether the record of a flow is kept."""
         return self.others.get(digest) is not None or self.concerned.get(digest) is not None
 
-    def renew(self, digest: int) -> None:
-        """A flow was heard from."""
-        if self.others.renew(digest) is None and self.concerned.size:
-            self.concerned.renew(digest)
+    def renew(self, digest: int) -> bool:
+        """A flow was heard from. Returns whether its record is kept."""
+        if self.concerned.size and self.concerned.renew(digest) is not None:
+            return True
+        return self.others.renew(digest) is not None
 
     def pop(self, digest: int) -> None:
         """Forget a flow."""
-        if self.others.pop(digest) is None and self.concerned.size:
-            self.concerned.pop(digest)
+        for table in self._tables:
+            if table.size:
+                table.pop(digest)
 
     def rename(self, before: int, present: int, max_flows: int) -> None:
         """A flow goes on under another digest."""
@@ -172,13 +189,13 @@ class Kept:
     def digests(self) -> list[int]:
         """Return the flows whose records are kept."""
         found: list[int] = []
-        for table in (self.concerned, self.others):
+        for table in self._tables:
             found += list(table.young) + list(table.older)
         return found
 
     def pack_some(self, most: int) -> bool:
         """There is time: pack up to `most` records. Returns whether there are more to pack."""
-        for table in (self.others, self.concerned):
+        for table in self._tables:
             for _ in range(most):
                 if table.raw <= QUIET_RAW:
                     break

@@ -334,18 +334,15 @@ class Networks:
 
     # -- flows that are reported twice ------------------------------------------------------------------------------
 
-    def _common(self, flow: "Flow") -> object:
-        """Return what the two records of a connection that goes through the router have in common."""
-        return self._key(flow, flow.get("local_port", 0))
-
     @staticmethod
     def _key(flow: "Flow", port: int) -> object:
+        """Return what the two records of a connection that goes through the router have in common. `port`: the local one."""
         key = flow["ip_protocol"], port, flow.get("other_port", 0), flow["other_ip"]
         return hash(key) if SECRET_HASH else key
 
     def _remember(self, flow: "Flow") -> None:
         """Remember a flow that a LAN reported. Its record of the WAN may have come before."""
-        key = self._common(flow)
+        key = self._key(flow, flow.get("local_port", 0))
         if key in self._twins:
             return
         if len(self._twins) >= ROOM:
@@ -369,7 +366,7 @@ class Networks:
         nat = flow.get("ip_nat") is True and self._captured
         if nat and (self._all_captured or not any(self._inner)):
             return True
-        key = self._common(flow)
+        key = self._key(flow, flow.get("local_port", 0))
         if local.kind == OWN and key not in self._twins and self.original is not None:
             inner = self.original(flow)
             if inner is not None:

@@ -173,8 +173,7 @@ class MicroDaemon(Loop):
     def free_memory(self) -> None:
         """Memory is short: empty the caches, and evict flows. Their elements stay until they expire."""
         super().free_memory()
-        for dropped in self.engine.flows.evict(self.engine.max_flows):
-            self.registry.release(dropped, self.now(), False)
+        self.engine.flows.make_room(self.now())
         self.engine.kept.clear()
         gc.collect()
         if monotonic() >= self._room_told + 60.0:
@@ -183,7 +182,7 @@ class MicroDaemon(Loop):
 
     def bound(self, free: int) -> None:
         """Remember as many flows and elements as the memory has room for. `free`: its bytes."""
-        self.engine.max_flows = min(self._wanted_flows, max(64, free // PER_FLOW))
+        self.engine.flows.most = min(self._wanted_flows, max(64, free // PER_FLOW))
         self._most_elements = max(64, free // PER_ELEMENT)
 
     def evict_elements(self, now: int) -> None:
@@ -192,8 +191,7 @@ class MicroDaemon(Loop):
         if sum([len(slot.live) for slot in slots]) <= self._most_elements:
             return
         for _ in range(4):
-            for dropped in self.engine.flows.evict(self.engine.max_flows):
-                self.registry.release(dropped, now, False)
+            self.engine.flows.make_room(now)
         for slot in slots:
             slot.evict_idle()
         gc.collect()

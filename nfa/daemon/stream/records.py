@@ -12,6 +12,7 @@ or a `BadRecord` whose `kind` is counted: `json`, `types`, `fields`. Records of 
 """
 
 import binascii
+import os
 
 from ..base.portable import SECRET_HASH, ascii_only, parse_json
 
@@ -42,6 +43,10 @@ MAX_RENAMED = 8
 SHALLOW = 1500
 """A record of fewer bytes, or of fewer than MANY braces and brackets, is not nested so deep that decoders differ over it."""
 MANY = 200
+TOGETHER = 1 << 16 if SECRET_HASH else 0
+"""Bytes of payloads that are decoded together, at the most. MicroPython's reader gains nothing by it."""
+_BETWEEN = int.from_bytes(os.urandom(4), "big")
+"""Stands between two of them. Nobody knows it: a value that begins in one payload and ends in another is found out."""
 
 
 class BadRecord(Exception):
@@ -146,6 +151,40 @@ def read(payload: bytes, fast: "Decode | None" = None) -> "tuple[str, Any]":
         if key is not None:
             return kind, key
     return classify(parse(payload, fast))
+
+
+def read_some(payloads: list[bytes], fast: "Decode | None" = None) -> "list[tuple[str, Any]]":
+    """Do the same with several payloads. One that `read` raises BadRecord for gives ("bad", kind of BadRecord)."""
+    kinds = [_COUNTED.get(payload[-20:]) for payload in payloads]
+    decoded = _together([payload for payload, kind in zip(payloads, kinds) if kind is None], fast)
+    found: list[tuple[str, Any]] = []
+    for payload, kind in zip(payloads, kinds):
+        try:
+            if kind is not None:
+                key = _counters(payload)
+                found.append((kind, key) if key is not None else classify(parse(payload, fast)))
+            else:
+                found.append(classify(parse(payload, fast) if decoded is None else decoded.pop()))
+        except BadRecord as bad:
+            found.append(("bad", bad.kind))
+    return found
+
+
+def _together(payloads: list[bytes], fast: "Decode | None") -> list[object] | None:
+    """Decode several payloads, the last one first; None: they have to be decoded one by one.
+
+    Together they take little more than half of the time. The scanner collects the keys of what it decodes in a table, which
+    grows again in each call, to the fifty keys of a flow record.
+    """
+    if fast is not None or len(payloads) < 2 or sum(map(len, payloads)) > TOGETHER:
+        return None
+    try:
+        values = parse_json(b"[" + (b",%d," % _BETWEEN).join(payloads) + b"]")
+    except (ValueError, RuntimeError):
+        return None
+    if not isinstance(values, list) or values[1::2] != [_BETWEEN] * (len(payloads) - 1) or not len(values) & 1:
+        return None
+    return values[::-2]
 
 
 def classify(record: object) -> "tuple[str, Any]":

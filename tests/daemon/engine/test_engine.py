@@ -21,9 +21,9 @@ from nfa.daemon.engine.engine import (
     MAX_KEPT_RECORD,
     PART,
     RECENT,
-    RELEASED,
     Engine,
 )
+from nfa.daemon.engine.holding import RELEASED
 from nfa.daemon.engine.kept import KEPT_BYTES
 from nfa.daemon.engine.view import View
 from nfa.daemon.stream.records import MAX_RENAMED, digest_key
@@ -133,7 +133,7 @@ def test_statistics_of_a_flow_refresh_what_it_holds(tmp_path: Path) -> None:
     assert made.refreshed == [(KEY, 7)]
     made.take(samples.purge(digest), samples.stats(digest), now=8)
     assert made.refreshed == [(KEY, 7)]
-    assert made.engine.live() == 0
+    assert made.engine.flows.live() == 0
     assert made.engine.kinds == {"flow": 1, "stats": 3, "purge": 1, "agent": 0, "names": 0, "other": 0}
 
 
@@ -149,14 +149,14 @@ def test_a_flow_that_holds_nothing_is_not_remembered(tmp_path: Path) -> None:
     """Logged flows would take memory until they end."""
     made = desk(tmp_path, {"a": ["*"]})
     made.take(WEB)
-    assert made.engine.live() == 0
+    assert made.engine.flows.live() == 0
 
 
 def test_a_refined_record_is_decided_anew(tmp_path: Path) -> None:
     """A flow that turns out to be YouTube after its first record would never match."""
     made = desk(tmp_path, {"a": ["app == 'youtube';"]}, {"log.x": KEY})
     made.take(samples.flow())
-    assert made.engine.live() == 0
+    assert made.engine.flows.live() == 0
     made.take(samples.flow("HTTP/S", "netify.youtube", detection_updated=True))
     assert list(made.engine.flows.young) == [digest_key(WEB["flow"]["digest"])]
     assert made.targets["log.x"].digests == [WEB["flow"]["digest"]]
@@ -169,31 +169,31 @@ def test_flows_that_fall_silent_are_forgotten_after_one_to_two_lifetimes(tmp_pat
     made.engine.tick(1)
     made.take(*flows, now=2)
     made.engine.tick(LIFETIME)
-    assert made.engine.live() == 2
+    assert made.engine.flows.live() == 2
     made.engine.tick(1 + LIFETIME)
-    assert made.engine.live() == 2
+    assert made.engine.flows.live() == 2
     made.take(samples.stats(flows[0]["flow"]["digest"]), now=2 + LIFETIME)
     assert len(made.refreshed) == 1
     made.engine.tick(1 + 2 * LIFETIME)
-    made.engine.go_on(1 + 2 * LIFETIME, lambda: False)
-    assert made.engine.live() == 1
+    made.engine.flows.go_on(1 + 2 * LIFETIME, lambda: False)
+    assert made.engine.flows.live() == 1
     made.take(samples.stats(flows[1]["flow"]["digest"]), samples.stats(flows[0]["flow"]["digest"]), now=2 + 2 * LIFETIME)
     assert len(made.refreshed) == 2
     made.take(samples.purge(flows[0]["flow"]["digest"]))
-    assert made.engine.live() == 0
+    assert made.engine.flows.live() == 0
 
 
 def test_a_refined_record_that_no_longer_matches_lets_go(tmp_path: Path) -> None:
     """A flow that was guessed wrong at first would be kept in the set for as long as it lives."""
     made = desk(tmp_path, {"a": ["!app;"]}, {"log.x": KEY}, exemptions=["port == 80;"])
     made.take(samples.flow())
-    assert made.engine.live() == 1
+    assert made.engine.flows.live() == 1
     made.take(WEB, samples.stats(WEB["flow"]["digest"]), now=3)
-    assert made.engine.live() == 0 and (made.released, made.released_at) == ([(KEY, True)], [3])
+    assert made.engine.flows.live() == 0 and (made.released, made.released_at) == ([(KEY, True)], [3])
     made.take(samples.flow())
     made.engine.tick(LIFETIME * 9)
     made.take(samples.flow(other_port=80, digest=WEB["flow"]["digest"]))
-    assert made.engine.live() == 0
+    assert made.engine.flows.live() == 0
     assert not made.refreshed
 
 
@@ -219,7 +219,7 @@ def test_the_table_of_flows_is_bounded(tmp_path: Path) -> None:
     made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, max_flows=16)
     for number in range(200):
         made.take(samples.flow(local_port=1 + number))
-        assert made.engine.live() <= 16
+        assert made.engine.flows.live() <= 16
         if number == 100:
             made.engine.tick(LIFETIME * 9)
     assert made.engine.flows.dropped > 0
@@ -259,7 +259,7 @@ def test_a_flow_that_was_called_so_before_keeps_what_it_holds(tmp_path: Path) ->
     made = desk(tmp_path, {"a": ["app == 'youtube';"]}, {"log.x": KEY})
     digest = WEB["flow"]["digest"]
     made.take(samples.flow("HTTP/S", "netify.youtube", digest_prev=[digest, "f" * 40]))
-    assert made.engine.live() == 1 and not made.released
+    assert made.engine.flows.live() == 1 and not made.released
 
 
 def test_many_flows_that_end_at_once_let_go_over_many_turns(tmp_path: Path) -> None:
@@ -269,15 +269,15 @@ def test_many_flows_that_end_at_once_let_go_over_many_turns(tmp_path: Path) -> N
     made.take(*flows)
     made.engine.tick(LIFETIME)
     made.engine.tick(LIFETIME * 2)
-    assert made.engine.busy and not made.released
+    assert made.engine.flows.busy and not made.released
     turns = iter([False, True])
-    made.engine.go_on(LIFETIME * 2, lambda: next(turns))
-    assert 0 < len(made.released) < 500 and made.engine.live() == 1000 - len(made.released)
+    made.engine.flows.go_on(LIFETIME * 2, lambda: next(turns))
+    assert 0 < len(made.released) < 500 and made.engine.flows.live() == 1000 - len(made.released)
     made.take(flows[0], samples.flow("DNS", digest=flows[1]["flow"]["digest"]), now=LIFETIME * 2)
     assert made.released[-1] == (KEY, True), "it goes on, and is something else"
-    made.engine.go_on(LIFETIME * 2, lambda: False)
-    assert not made.engine.busy
-    assert made.engine.live() == 1 and made.released.count((KEY, False)) == 998
+    made.engine.flows.go_on(LIFETIME * 2, lambda: False)
+    assert not made.engine.flows.busy
+    assert made.engine.flows.live() == 1 and made.released.count((KEY, False)) == 998
 
 
 def test_the_oldest_flows_are_forgotten_first_and_few_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,9 +289,9 @@ def test_the_oldest_flows_are_forgotten_first_and_few_at_once(tmp_path: Path, mo
     made.take(*flows[:1600])
     made.engine.tick(LIFETIME * 9)
     made.take(*flows[1600:3200])
-    assert (made.engine.live(), len(made.engine.kept), made.engine.flows.dropped) == (3200, 3200, 0)
+    assert (made.engine.flows.live(), len(made.engine.kept), made.engine.flows.dropped) == (3200, 3200, 0)
     made.take(flows[3200])
-    assert made.engine.live() == 3001
+    assert made.engine.flows.live() == 3001
     assert (made.engine.flows.dropped, made.engine.kept.dropped) == (200, 200), "what they hold, and their records"
     assert made.released_at == [1] * 200
     assert made.released == [(KEY, False)] * 200, "their elements stay for their time"
@@ -324,7 +324,7 @@ def test_a_flow_that_goes_on_under_another_digest_lets_go_of_what_it_held_under_
     assert list(made.engine.flows.young) == list(made.engine.kept.concerned.young) == [second]
     made.take(renamed(samples.flow("DNS"), "c" * 40, "f" * 40, "c" * 40, "b" * 40), now=4)
     assert made.released_at == [4]
-    assert made.released == [(KEY, True)] and made.engine.live() == 0, "whatever it is now, and whichever it was called"
+    assert made.released == [(KEY, True)] and made.engine.flows.live() == 0, "whatever it is now, and whichever it was called"
 
 
 def test_only_some_earlier_digests_are_looked_at(tmp_path: Path) -> None:
@@ -352,7 +352,7 @@ def test_what_a_flow_holds_follows_its_last_record(tmp_path: Path) -> None:
     made.targets["log.x"].key = None
     made.take(WEB, now=6)
     assert made.released_at == [3, 5, 5, 6]
-    assert made.released[3:] == [(THIRD, True)] and made.engine.live() == 0
+    assert made.released[3:] == [(THIRD, True)] and made.engine.flows.live() == 0
 
 
 def test_a_target_is_told_what_the_flow_held_before(tmp_path: Path) -> None:
@@ -387,12 +387,12 @@ def test_a_young_flow_is_found_beside_older_ones(tmp_path: Path) -> None:
     made.take(second)
     made.targets["log.x"].key = OTHER
     made.take(second, now=2)
-    assert (made.released, made.released_at, made.engine.live()) == ([(KEY, True)], [2], 2)
+    assert (made.released, made.released_at, made.engine.flows.live()) == ([(KEY, True)], [2], 2)
     made.take(samples.purge(second["flow"]["digest"]), now=3)
-    assert (made.released[1:], made.released_at[1:], made.engine.live()) == ([(OTHER, False)], [3], 1)
+    assert (made.released[1:], made.released_at[1:], made.engine.flows.live()) == ([(OTHER, False)], [3], 1)
     made.targets["log.x"].key = None
     made.take(first, now=4)
-    assert (made.released[2:], made.engine.live(), made.engine.bad["types"]) == ([(KEY, True)], 0, 0)
+    assert (made.released[2:], made.engine.flows.live(), made.engine.bad["types"]) == ([(KEY, True)], 0, 0)
 
 
 def test_a_flow_that_is_heard_of_is_not_the_first_to_be_forgotten(tmp_path: Path) -> None:
@@ -454,7 +454,7 @@ def test_a_flow_that_is_matched_again_counts_only_when_it_holds_something_new(tm
     assert [one[:3] for one in made.engine.recent] == [(1, ("a",), ("log.x",)), (6, ("a",), ("log.x",))]
     assert made.engine.policy is not None and made.engine.policy.action_counts() == [(2, 6)]
     made.targets["log.x"].key = None
-    assert again(7) == [None] and made.engine.matched == 2 and made.engine.live() == 0
+    assert again(7) == [None] and made.engine.matched == 2 and made.engine.flows.live() == 0
 
 
 def test_a_target_that_does_not_last_has_had_its_turn(tmp_path: Path) -> None:
@@ -489,7 +489,7 @@ def test_a_flow_is_matched_again_with_what_stands_around_it(tmp_path: Path) -> N
     made.take(samples.flow(local_port=1), samples.flow(local_port=2, interface="br-guest"))
     made.targets["log.x"].digests.clear()
     assert list(made.engine.match_again(lambda: 1, set(), True)) == [None, None]
-    assert made.targets["log.x"].digests == [samples.flow(local_port=1)["flow"]["digest"]] and made.engine.live() == 1
+    assert made.targets["log.x"].digests == [samples.flow(local_port=1)["flow"]["digest"]] and made.engine.flows.live() == 1
 
 
 def test_a_flow_that_cannot_be_matched_again_costs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -556,7 +556,7 @@ def test_a_flow_whose_record_is_not_kept_leaves_what_ended(tmp_path: Path) -> No
         "the other flow was decided again: it holds both"
     )
     assert list(made.engine.match_again(lambda: 6, {number, KEY[0] << 8 | KEY[1]}, True)) == [None, None]
-    assert made.released == [(OTHER, True), (KEY, True)] and made.engine.live() == 1
+    assert made.released == [(OTHER, True), (KEY, True)] and made.engine.flows.live() == 1
 
 
 def test_the_last_decisions_are_remembered_and_long_records_in_brief(tmp_path: Path) -> None:
@@ -630,19 +630,19 @@ def test_flows_that_end_are_let_go_in_small_parts(tmp_path: Path) -> None:
     made.take(*[samples.flow(local_port=port) for port in range(1, RELEASED + 11)])
     made.engine.tick(LIFETIME)
     made.engine.tick(LIFETIME * 2)
-    assert made.engine.busy and made.engine.live() == RELEASED + 10
+    assert made.engine.flows.busy and made.engine.flows.live() == RELEASED + 10
     made.take(samples.flow(local_port=5000))
-    assert made.engine.live() == RELEASED + 11, "those that are ending, and the new one"
+    assert made.engine.flows.live() == RELEASED + 11, "those that are ending, and the new one"
     looks: list[int] = []
 
     def soon() -> bool:
         looks.append(len(made.released))
         return False
 
-    made.engine.go_on(1, soon)
+    made.engine.flows.go_on(1, soon)
     assert made.released_at == [1] * (RELEASED + 10)
     assert looks == [0, RELEASED] and len(made.released) == RELEASED + 10
-    assert not made.engine.busy and made.engine.live() == 1
+    assert not made.engine.flows.busy and made.engine.flows.live() == 1
 
 
 def test_memory_can_be_freed_before_there_is_a_policy() -> None:
@@ -651,7 +651,7 @@ def test_memory_can_be_freed_before_there_is_a_policy() -> None:
     engine.free_memory()
     assert json.loads(engine.names) == [{}, {}], "nothing is known of names yet"
     engine.take([samples.payload(WEB)], 1)
-    assert (engine.records, engine.kinds["flow"], engine.evaluated, engine.live()) == (1, 1, 0, 0)
+    assert (engine.records, engine.kinds["flow"], engine.evaluated, engine.flows.live()) == (1, 1, 0, 0)
 
 
 # -- records that cannot be used ---------------------------------------------------------------------------------------
@@ -823,7 +823,7 @@ def test_memory_that_is_freed_is_all_of_the_caches_and_changes_no_decision(tmp_p
     assert [len(cache) for cache in caches] == [0] * (len(caches) - 1) + [1], "an automaton keeps its first state"
     assert [made.actions(record) for record in records] == before
     assert [policy.kept_counts[name][0] for name in criteria] == [count for count, _ in counts]
-    assert (engine.matched, engine.live()) == (matched, len(flows))
+    assert (engine.matched, engine.flows.live()) == (matched, len(flows))
 
 
 def test_a_trace_sees_every_match(tmp_path: Path) -> None:
@@ -849,7 +849,7 @@ def test_flows_are_matched_again_against_the_policy_that_is_in_force_by_then(tmp
     assert made.engine.policy is not None
     made.engine.policy.succeed(old)
     assert len(list(going)) == 4
-    assert made.engine.live() == 1, "only the one that was matched before the reload holds something"
+    assert made.engine.flows.live() == 1, "only the one that was matched before the reload holds something"
 
 
 def test_a_flow_that_is_kept_takes_400_bytes(tmp_path: Path) -> None:

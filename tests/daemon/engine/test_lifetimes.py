@@ -62,8 +62,8 @@ def test_an_edge_reaches_flows_of_both_ages(tmp_path: Path) -> None:
     assert desk.released_at == [1300]
     assert desk.released == [(KEY, True)], "of the older generation, too, what no longer matches is withdrawn"
     desk.engine.tick(1 + 3 * LIFETIME)
-    desk.engine.go_on(2000, lambda: False)
-    assert desk.released == [(KEY, True), (KEY, False), (KEY, False)] and desk.engine.live() == 0
+    desk.engine.flows.go_on(2000, lambda: False)
+    assert desk.released == [(KEY, True), (KEY, False), (KEY, False)] and desk.engine.flows.live() == 0
 
 
 def test_an_edge_passes_over_flows_that_end_while_others_are_matched(tmp_path: Path) -> None:
@@ -86,10 +86,10 @@ def test_a_purge_ends_a_flow_of_any_age_and_withdraws_nothing(tmp_path: Path, ag
     desk.take(FLOWS[0])
     for age in range(1, ages + 1):
         desk.engine.tick(1 + age * LIFETIME)
-    assert desk.engine.busy is (ages == 2)
+    assert desk.engine.flows.busy is (ages == 2)
     desk.take(samples.purge(FLOWS[0]["flow"]["digest"]))
     assert desk.released == [(KEY, False)]
-    assert desk.engine.live() == len(desk.engine.kept) == desk.engine.kept.concerned.size == 0
+    assert desk.engine.flows.live() == len(desk.engine.kept) == desk.engine.kept.concerned.size == 0
     desk.take(samples.purge(FLOWS[0]["flow"]["digest"]), stats(FLOWS[0]))
     assert desk.released == [(KEY, False)] and not desk.refreshed
 
@@ -103,9 +103,9 @@ def test_a_record_of_a_flow_of_any_age_makes_it_young_and_keeps_what_it_holds(tm
     for age in range(1, ages + 1):
         desk.engine.tick(1 + age * LIFETIME)
     desk.take(FLOWS[0])
-    assert list(desk.engine.flows.young) == KEYS[:1] and desk.engine.live() == 1
+    assert list(desk.engine.flows.young) == KEYS[:1] and desk.engine.flows.live() == 1
     assert list(desk.engine.kept.concerned.young) == KEYS[:1] and len(desk.engine.kept) == 1
-    desk.engine.go_on(1, lambda: False)
+    desk.engine.flows.go_on(1, lambda: False)
     assert not desk.released
 
 

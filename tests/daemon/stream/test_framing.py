@@ -383,7 +383,7 @@ def test_faults_of_all_connections_are_counted() -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("start", [b"", header(0), header(99999), b"{}\n"])
 def test_one_read_costs_less_than_a_turn_of_the_loop(start: bytes, piece: bytes) -> None:
-    """An agent gone mad would keep the loop from everything else: a turn may last 20 ms."""
+    """An agent gone mad would keep the loop from everything else: a turn may last 15 ms."""
     costs = []
     chunk = (piece * CHUNK)[:CHUNK]
     for _ in range(4):

@@ -23,6 +23,7 @@ from nfa.daemon.stream.records import (
     digest_key,
     parse,
     read,
+    read_some,
 )
 
 DIGEST = "c4c07ca55baa19a7fe3652bcd356765a7aaaaaaa"
@@ -398,3 +399,50 @@ def test_blanks_may_stand_around_a_record(fast: Any, blank: bytes) -> None:
         for payload in (no_blank + b"{}", b"{}" + no_blank):
             with pytest.raises(BadRecord):
                 parse(payload, fast)
+
+
+def one_by_one(payloads: list[bytes]) -> list[tuple[str, Any]]:
+    """What `read` makes of each payload."""
+    found: list[tuple[str, Any]] = []
+    for payload in payloads:
+        try:
+            found.append(read(payload))
+        except BadRecord as bad:
+            found.append(("bad", bad.kind))
+    return found
+
+
+PIECES = [
+    samples.payload(samples.flow(digest=f"{number:040x}", host_server_name=name)) for number, name in enumerate(("a", "\u00e9"))
+]
+PIECES += [
+    b'{"type":"agent_status"}',
+    b'{"type":"x","a":[1',
+    b"2]}",
+    b"{}",
+    b"{},{}",
+    b"",
+    b"0",
+    b'{"a":"',
+    b'"}',
+    b"[",
+    b"]",
+    b"\xff\xc3",
+]
+PIECES += [
+    b'{"flow":{"digest":"c4c07ca55baa19a7fe3652bcd356765a7aaaaaaa"},"type":"flow_stats"}',
+    b'{"flow":{},"type":"flow_purge"}',
+]
+PIECES += [b"[" * 100_000, b"1" * 5000, b'{"type":"x","a":NaN}', b' {"type":"x"} ', b"\xef\xbb\xbf{}"]
+
+
+@given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=20), max_size=12))
+def test_records_that_are_decoded_together_are_those_of_each_payload(payloads: list[bytes]) -> None:
+    """A broken payload would take others with it, or become a record together with one of them."""
+    assert read_some(payloads) == one_by_one(payloads)
+
+
+def test_a_record_that_is_spread_over_payloads_is_found_out() -> None:
+    """As many values as payloads are no proof: one payload has two of them, and two others are the halves of one."""
+    for payloads in ([b"{},{}", b'{"type":"x","a":[1', b"2]}"], [b"{},0,{}", b'{"type":"x","a":[1', b"0,2]}"]):
+        assert [kind for kind, _ in read_some(payloads)] == ["bad", "bad", "bad"]
