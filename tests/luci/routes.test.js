@@ -98,3 +98,16 @@ test('where nothing is missing there is nothing to write', async () => {
 	assert.equal(dialogs[0].write.disabled, true);
 	assert.match(dialogs[0].text, /Nothing is missing/);
 });
+
+test('nothing else of the network is written, whatever the daemon says', async () => {
+	for (const strange of [
+		change('lan', 'interface', 'ipaddr', '10.0.0.1'), change('lan', 'interface', '', null), change('mine', 'rule', 'lookup', '1'),
+		change('nfa_x', 'interface', 'proto', 'ppp'), change('nfa_x', 'device', 'name', 'eth0'), change("nfa_x'", 'rule', 'mark', '1')
+	]) {
+		const { routes, done } = made({ changes: [ ...CHANGES, strange ] });
+		assert.throws(() => routes.text([ ...CHANGES, strange ]), /nothing that another WAN needs/);
+		await assert.rejects(routes.stage([ ...CHANGES, strange ]), /nothing that another WAN needs/);
+		await assert.rejects(routes.open(), /nothing that another WAN needs/);
+		assert.deepEqual(done.filter(([ what ]) => what !== 'load'), []);
+	}
+});

@@ -13,9 +13,20 @@
 
 const NETWORK = 'network';
 
+const OPTIONS = [ 'ip4table', 'ip6table', 'sourcefilter' ];
+
+/* Whether a change is one that nfa makes. The daemon has fewer rights than a person here: it must not borrow them for more. */
+function is_ours({ section, type, option }) {
+	return (/^\w+$/).test(section) && (type === 'interface' ? OPTIONS.includes(option)
+		: [ 'rule', 'rule6' ].includes(type) && section.startsWith('nfa_') && (/^\w*$/).test(option));
+}
+
 /* Changes by their section, in order: { name, type, made, gone, options: [ [ name, value ] ] }. */
 function sections(changes) {
 	const found = new Map();
+	const strange = changes.find(change => !is_ours(change));
+	if (strange)
+		throw new Error(_('This is nothing that another WAN needs: %s').format(`${strange.section}.${strange.option}`));
 	for (const { section, type, option, value } of changes) {
 		const one = found.get(section) ?? { name: section, type, made: false, gone: false, options: [] };
 		found.set(section, one);

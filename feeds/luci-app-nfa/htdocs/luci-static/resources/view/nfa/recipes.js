@@ -45,6 +45,12 @@ function usable(kind, value) {
 	return criteria.usable(kind, value) || (kind === 'devices' && value.startsWith('@') && criteria.usable('networks', value));
 }
 
+/* What the network lacks by an answer of the daemon, also as a text. What others do not need any more stays: not all files are known here. */
+function lacking(answer) {
+	const changes = answer.changes.filter(({ value }) => value != null);
+	return { changes, text: changes.length ? routes.text(changes) : '' };
+}
+
 return view.extend(configured.view(_('Recipes'), {
 	handleSave: null,
 	handleSaveApply: null,
@@ -169,26 +175,23 @@ return view.extend(configured.view(_('Recipes'), {
 			this.show_routes(made, network);
 	},
 
-	/*
-	 * Show what the network lacks as soon as the daemon has told it; `lacking` is the promise of that: { changes, may }. What
-	 * others of the policy do not need any more is left there: files that the daemon reads besides are not known here.
-	 */
+	/* Show what the network lacks as soon as the daemon has told it; `lacking` is the promise of that: { changes, text, may, wrong }. */
 	show_routes(made, place) {
 		window.clearTimeout(this.timer);
 		const asked = new Promise(resolve => { this.timer = window.setTimeout(resolve, DELAY); })
 			.then(() => Promise.all([ api.routes(cookbook.targets(uci.sections(CONFIG), made)), routes.allowed() ]))
 			.then(([ answer, may ]) => ({
-				changes: answer.changes.filter(({ value }) => value != null), may,
+				may, ...lacking(answer),
 				wrong: answer.reports.filter(({ severity }) => severity === 'error').map(found => health.report(found, () => null).text)
-			}), error => ({ changes: [], may: false, wrong: [ error.message ] }));
+			})).catch(error => ({ changes: [], text: '', may: false, wrong: [ error.message ] }));
 		this.lacking = asked;
 		dom.content(place, [ E('p', {}, [ E('em', {}, [ _('Asking the daemon what the network lacks.') ]) ]) ]);
-		asked.then(({ changes, may, wrong }) => {
+		asked.then(({ changes, text, may, wrong }) => {
 			if (this.lacking !== asked)
 				return;
 			dom.content(place, [
 				...wrong.map(text => E('p', { 'class': 'alert-message warning' }, [ text ])),
-				...(changes.length ? [ E('pre', { 'class': 'nfa-copy' }, [ routes.text(changes) ]) ] : []),
+				...(changes.length ? [ E('pre', { 'class': 'nfa-copy' }, [ text ]) ] : []),
 				...(changes.length && !may ? [ E('p', { 'class': 'alert-message warning' }, [ routes.forbidden() ]) ] : [])
 			]);
 		});
