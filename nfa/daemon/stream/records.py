@@ -46,7 +46,7 @@ MANY = 200
 TOGETHER = 1 << 16 if SECRET_HASH else 0
 """Bytes of payloads that are decoded together, at the most. MicroPython's reader gains nothing by it."""
 _BETWEEN = int.from_bytes(os.urandom(4), "big")
-"""Stands between two of them. Nobody knows it: a value that begins in one payload and ends in another is found out."""
+"""Stands between two of them. Nobody knows it: a value that begins in one payload and ends in another is detected."""
 
 
 class BadRecord(Exception):

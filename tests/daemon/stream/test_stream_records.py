@@ -442,7 +442,7 @@ def test_records_that_are_decoded_together_are_those_of_each_payload(payloads: l
     assert read_some(payloads) == one_by_one(payloads)
 
 
-def test_a_record_that_is_spread_over_payloads_is_found_out() -> None:
+def test_a_record_that_is_spread_over_payloads_is_detected() -> None:
     """As many values as payloads are no proof: one payload has two of them, and two others are the halves of one."""
     for payloads in ([b"{},{}", b'{"type":"x","a":[1', b"2]}"], [b"{},0,{}", b'{"type":"x","a":[1', b"0,2]}"]):
         assert [kind for kind, _ in read_some(payloads)] == ["bad", "bad", "bad"]
