@@ -182,7 +182,7 @@ def _together(payloads: list[bytes], fast: "Decode | None") -> list[object] | No
         values = parse_json(b"[" + (b",%d," % _BETWEEN).join(payloads) + b"]")
     except (ValueError, RuntimeError):
         return None
-    if not isinstance(values, list) or values[1::2] != [_BETWEEN] * (len(payloads) - 1) or not len(values) & 1:
+    if not isinstance(values, list) or values[1::2] != [_BETWEEN] * (len(payloads) - 1):
         return None
     return values[::-2]
 

@@ -188,6 +188,14 @@ def test_statistics_under_a_new_digest_keep_what_the_flow_holds(tmp_path: Path) 
     assert made.released == [(b"\0\0held", False)] and not made.engine.flows.young
 
 
+def test_statistics_that_come_with_the_first_record_of_netifyd_5_are_followed(tmp_path: Path) -> None:
+    """All that came in one read would be taken for the records of netifyd 4, which has no earlier digests."""
+    made = desk(tmp_path)
+    first, then = samples.as_v5(samples.flow()), samples.flow(other_port=444)
+    made.take(first, renamed(stats(then), first), now=5)
+    assert list(made.engine.flows.young) == [digest_key(then["flow"]["digest"])]
+
+
 def test_statistics_of_a_flow_that_was_reported_anew_release_what_it_held_before(tmp_path: Path) -> None:
     """As with a flow record: what the flow was before is withdrawn."""
     made = desk(tmp_path)
