@@ -153,15 +153,16 @@ class Table:
 
         `key`: as nft writes it; `way`: that of the map; `began`: the local end began the connection.
         """
-        chain = f"c{self._combinations}"
         self._combinations += 1
+        chain = f"c{self._combinations}"
         effects = [self.image["effects"][name] for name in names]
         index = 0 if (began if way in ("ports", "plain") else way == "up") else 1
         commands = [f"add chain inet nfa {chain}", f"add rule inet nfa {chain} counter"]
         commands += [f"add rule inet nfa {chain} jump {effect['chains'][index]}" for effect in effects]
         scope, hook = effects[0]["scope"], effects[0]["hook"]
         (name,) = [slot["set"] for slot in self.slots if slot.get("map") == (hook, scope, way) and slot["family"] == family]
-        commands.append(f"add element inet nfa {name} {{ {key} : jump {chain} }}")
+        commands.append(f"add element inet nfa combinations {{ {self._combinations} : jump {chain} }}")
+        commands.append(f"add element inet nfa {name} {{ {key} : {self._combinations} }}")
         self.router.nft(*commands)
         return chain
 

@@ -23,8 +23,9 @@ from ..compiler.base.report import Reports
 from ..compiler.compile import check_texts, compile_policy, named_devices, understand_policy
 from ..compiler.config import jsonconfig, uciconfig
 from ..compiler.config.build import build
+from ..compiler.config.document import Document
 from ..compiler.config.model import Text
-from ..compiler.config.sources import Sources
+from ..compiler.config.sources import Sources, load
 from ..compiler.explain import Explainer
 from ..compiler.provision import usage
 from ..daemon.engine.view import address
@@ -110,16 +111,65 @@ def _check(given: Answer, sources: Sources, paths: Paths, last_good: bytes) -> A
         if compiled is not None:
             usage.report(compiled.slots, compiled.policy, reports)
         return _findings(reports)
-    reports.asked.add("config")
-    text = given["config"] if isinstance(given["config"], str) else json.dumps(given["config"], indent=1)
-    if jsonconfig.is_uci(text):
-        document = uciconfig.document_of(text.encode(errors="surrogatepass"), "config", reports)
-    else:
-        document = jsonconfig.document_of(text, "config", reports)
+    document = _document(given["config"], reports)
     if document is not None:
         paths = replace(paths, readable=False)
         understand_policy(build([document], reports, paths), paths, reports, look=True)
     return _findings(reports)
+
+
+def _document(config: object, reports: Reports) -> Document | None:
+    """The configuration that came with a question, None where it is none."""
+    reports.asked.add("config")
+    text = config if isinstance(config, str) else json.dumps(config, indent=1)
+    if jsonconfig.is_uci(text):
+        return uciconfig.document_of(text.encode(errors="surrogatepass"), "config", reports)
+    return jsonconfig.document_of(text, "config", reports)
+
+
+def _routes(given: Answer, sources: Sources, paths: Paths, last_good: bytes) -> Answer:
+    """What /etc/config/network lacks for the WANs of a configuration: of `config`, or of the files."""
+    from ..compiler.config import network, routes  # hardly anybody asks
+    from .route import wans_of
+
+    networks = network.read(sources.uci, paths)
+    if networks is not None and not networks.known:
+        raise Refused("/etc/config/network cannot be read, or is broken: see uci show network")
+    reports = Reports()
+    if "config" in given:
+        document = _document(given["config"], reports)
+        policy = build([document], Reports(), replace(paths, readable=False)) if document is not None else None
+    else:
+        policy = load(sources, sources.confine(paths), reports)
+    wans, found = wans_of(policy, sources, paths) if policy is not None else ([], reports)
+    found.asked.update(reports.asked)
+    changes = routes.changes(wans, networks) if networks and policy is not None else []
+    kinds = {name: kind for wan in wans for name, (kind, _) in routes.rules_of(wan).items()}
+    if networks is not None:
+        kinds = {name: kind for name, (kind, _) in networks.rules.items()} | kinds
+    return {
+        **_findings(found),
+        "by_netifd": networks is not None,
+        "networks": [
+            {"name": one.name, "protocol": one.protocol, "device": one.device}
+            for one in (networks.interfaces.values() if networks else ())
+        ],
+        "wans": [
+            {
+                "name": wan.name,
+                "fallback": wan.fallback,
+                "mark": wan.mark_text,
+                "tables": list(wan.tables),
+                "devices": list(wan.devices),
+                "networks": [one.name for one in wan.networks],
+            }
+            for wan in wans
+        ],
+        "changes": [
+            {"section": section, "type": kinds.get(section, "interface"), "option": option, "value": value}
+            for section, option, value in changes
+        ],
+    }
 
 
 def _modest() -> None:
@@ -138,10 +188,10 @@ def main() -> int:
     """Answer one question. Returns the exit code."""
     _modest()
     parser = argparse.ArgumentParser()
-    parser.add_argument("question", choices=("explain", "check"))
+    parser.add_argument("question", choices=("explain", "check", "routes"))
     add_config_arguments(parser)
     arguments = parser.parse_args()
-    answer_to = {"explain": _explain, "check": _check}[arguments.question]
+    answer_to = {"explain": _explain, "check": _check, "routes": _routes}[arguments.question]
     try:
         question, _, last_good = sys.stdin.buffer.read().partition(b"\n")
         answer = answer_to(json.loads(question), sources_of(arguments), paths_of(arguments), last_good)

@@ -84,8 +84,7 @@ def _summary(compiled: Compiled) -> None:
     table = compiled.firewall["effects"] if compiled.firewall else {}
     for target in compiled.policy.targets.values():
         if target.name in table:
-            scope, *effects = in_words(target.options)
-            print(f"  packets of {shown(target.name)}: {scope}: {'; '.join(effects)}")
+            print(f"  {shown(target.name)}: {in_words(target.options)}")
         if target.channel is not None and target.enabled:
             channel = target.channel
             print(f"  sink of {shown(target.name)}: {shown(channel.sink)}, channel {shown(channel.name)} ({channel.kind})")

@@ -17,6 +17,7 @@ from ..compiler.config.members import members_of
 from ..compiler.expression.generate import Generator
 from ..compiler.expression.tree import Node, any_of
 from ..compiler.expression.understand import Context, understand
+from ..daemon.base.findings import begun
 from ..daemon.devices.configured import Devices
 from ..daemon.engine.policy import namespace
 from ..daemon.engine.rx import finder
@@ -173,6 +174,6 @@ def _filter(arguments: argparse.Namespace) -> int:
 
 def _tell(text: str, severity: str, message: str, offset: int, hint: str) -> None:
     line, column = line_at(text, offset)
-    words = f"{message}{'. ' + hint[0].upper() + hint[1:] if hint else ''}"
+    words = f"{message}{'. ' + begun(hint) if hint else ''}"
     print(f"expression:{column}: {paint(severity + ':', severity, sys.stderr)} {shown(words)}", file=sys.stderr)
     print(excerpt(line, column), file=sys.stderr)

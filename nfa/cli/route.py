@@ -10,6 +10,7 @@ import tempfile
 from ..compiler.base.paths import Paths
 from ..compiler.base.report import Reports
 from ..compiler.config import network, routes
+from ..compiler.config.model import Policy
 from ..compiler.config.network import Networks
 from ..compiler.config.routes import Wan
 from ..compiler.config.sources import UCI_FOLDER, Sources, load
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.what == "remove":
         if networks is None:
             return fail("there is no /etc/config/network: nothing was written there")
-        return _do(_removal([], networks), sources, arguments.dry_run)
+        return _do(_commands([], networks), sources, arguments.dry_run)
     found = _wans(sources, paths)
     if found is None:
         return fail("the configuration cannot be used; see: nfa check")
@@ -59,8 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.what == "apply" and wans:
             return fail("there is no /etc/config/network: the daemon makes these rules and routes itself")
         return 0
-    changes = _removal(wans, networks) + [_set(*edit) for wan in wans for edit in routes.edits(wan, networks)]
-    changes = list(dict.fromkeys(changes))
+    changes = _commands(wans, networks)
     if arguments.what == "show":
         _show(wans)
         _print(changes)
@@ -71,23 +71,23 @@ def run(arguments: argparse.Namespace) -> int:
 def _wans(sources: Sources, paths: Paths) -> tuple[list[Wan], Reports] | None:
     """Return the WANs of enabled targets, and what is wrong with others; None where there is no usable configuration."""
     policy = load(sources, sources.confine(paths), Reports())
-    if policy is None:
-        return None
+    return wans_of(policy, sources, paths) if policy else None
+
+
+def wans_of(policy: Policy, sources: Sources, paths: Paths) -> tuple[list[Wan], Reports]:
+    """Return the WANs of the enabled targets of a policy, and what is wrong with others."""
     reports = Reports()
     found = routes.resolve(sources.uci, policy, reports, paths)
     reports.items[:] = [report for report in reports.items if report.code != "route-not-applied"]
     return list(dict.fromkeys(wan for name, wan in found.items() if policy.targets[name].enabled)), reports
 
 
-def _removal(wans: list[Wan], networks: Networks) -> list[Change]:
-    return [
-        ("delete", f"{network.PACKAGE}.{section}" + (f".{option}" if option else ""))
-        for section, option in routes.stale(wans, networks)
-    ]
-
-
-def _set(section: str, option: str, value: str) -> Change:
-    return "set", f"{network.PACKAGE}.{section}" + (f".{option}" if option else "") + f"={value}"
+def _commands(wans: list[Wan], networks: Networks) -> list[Change]:
+    found = []
+    for section, option, value in routes.changes(wans, networks):
+        place = f"{network.PACKAGE}.{section}" + (f".{option}" if option else "")
+        found.append(("delete", place) if value is None else ("set", f"{place}={value}"))
+    return found
 
 
 def _show(wans: list[Wan]) -> None:

@@ -188,7 +188,7 @@ class Explainer:
                 else:
                     verdict.effects.setdefault(name, []).append(text)
             if target.type == "firewall":
-                verdict.effects.setdefault(name, []).insert(0, _to_packets(target.options))
+                verdict.effects.setdefault(name, []).insert(0, in_words(target.options))
                 verdict.skipped.pop(name, None)  # its mark is not all that it does
                 why = self._not_learnt(flow) if target.options["route"] else ""
                 if why:
@@ -243,12 +243,6 @@ class Explainer:
             packed += bytes(labels)
         text: str = reader(slot)(packed)
         return text
-
-
-def _to_packets(options: dict[str, Any]) -> str:
-    """Return what a firewall target does to packets."""
-    scope, *effects = in_words(options)
-    return f"packets of {scope}: {'; '.join(effects)}"
 
 
 def explain(compiled: Compiled, record: dict[str, Any], at: tuple[int, int] | None = None, twice: bool = False) -> Verdict:

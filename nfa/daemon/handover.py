@@ -1,6 +1,6 @@
 """What a daemon leaves to the next one: the records of live flows.
 
-netifyd does not repeat them: a restart or an upgrade would set free what is blocked, until its connections are made anew.
+netifyd does not repeat them: a restart or an upgrade would set free what is blocked, until its connections are created again.
 
 In: the kept records, and the folder of the control socket (in memory: it does not survive a reboot). Out: a file there, which
 the next start reads once, and deletes. A record in it is as long as 4 bytes say (big-endian), and packed.

@@ -35,7 +35,7 @@ if MYPY:
 
     Flow = dict[str, Any]
 
-TURN_SECONDS = 0.02
+TURN_SECONDS = 0.015
 """How long a turn may be for the sake of records, live flows that are re-evaluated, or elements that are restored."""
 PACKED = 32
 """Records that are packed in one turn: a third of a millisecond."""
@@ -313,6 +313,8 @@ class Loop:
 
     def _evaluate(self) -> "Iterator[Exception | None]":
         yield from self.engine.match_again(self.now, self._ended, self._begins)
+        while self._ended and self.release():
+            yield None  # flows that are ending are re-evaluated no more, but what they hold has lost its cause, too
         yield from self.registry.withdraw_idle(self._ended, self.now)
 
     # -- netifyd ----------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import pytest
 from house import CONFIG, House, youtube
 
 from nfa.daemon.base.dispatcher import Dispatcher
+from nfa.daemon.engine.engine import LIFETIME
 from nfa.daemon.targets.sets.healing import Healing
 
 BEDTIME = 1_781_557_200  # Monday 2026-06-15 21:00 UTC
@@ -95,3 +96,18 @@ def test_a_clock_that_jumps_over_the_edge_is_noticed_within_a_second(tmp_path: P
     world.wall = BEDTIME + 5.3
     [(began, elements)] = world.run(BEDTIME + 15)
     assert elements == 2 and began < BEDTIME + 6.4
+
+
+@pytest.mark.parametrize("ages", [1, 2])
+def test_what_is_paused_while_silent_flows_end_is_withdrawn_as_well(ages: int, tmp_path: Path) -> None:
+    """In the second in which the daemon forgets silent flows, a pause or bedtime's end would leave them blocked."""
+    house = House(tmp_path)
+    house.feed(youtube(1), youtube(2))
+    now = house.daemon.now()
+    for age in range(1, ages + 1):
+        house.daemon.engine.tick(now + age * LIFETIME)
+    assert house.daemon.engine.flows.busy is (ages == 2) and len(house.kernel.sets["video.v4"]) == 2
+    house.result("pause", name="video", seconds=3600)
+    for _ in range(3):
+        house.daemon.dispatcher.turn(10)
+    assert not house.kernel.sets["video.v4"] and not house.daemon.engine.flows.busy

@@ -392,3 +392,84 @@ def test_other_criteria_let_go_of_what_no_record_or_no_flow_tells(lab: Lab, clie
     reload(lab, made)
     client.passes(True, one)
     eventually(lambda: client.tries("udp", 6), what="the server of the old criteria is forgotten")
+
+
+OLDER = """
+add table inet nfa
+add map inet nfa connections.v4 { type ipv4_addr . inet_service . inet_proto . ipv4_addr . inet_service : verdict; }
+add map inet nfa combinations { type mark : verdict; }
+add chain inet nfa t_stop
+add rule inet nfa t_stop drop
+add chain inet nfa c0001 { counter; }
+add chain inet nfa c0002 { counter; }
+add rule inet nfa c0001 jump t_stop
+add rule inet nfa c0002 jump t_stop
+add element inet nfa connections.v4 { 192.168.1.20 . 1 . udp . 203.0.113.80 . 443 : jump c0001 }
+add element inet nfa combinations { 1 : jump c0002 }
+add chain inet nfa nfa_forward { type filter hook forward priority filter - 1; }
+add rule inet nfa nfa_forward ip saddr . th sport . meta l4proto . ip daddr . th dport vmap @connections.v4
+"""
+"""A table in which the maps lead to verdicts, and the numbers of combinations elsewhere."""
+
+
+def test_the_table_of_another_version_is_replaced(lab: Lab, client: Client) -> None:
+    """After an upgrade of a daemon that was killed nothing would be blocked, until somebody deletes its table."""
+    lab.namespace.nft(*OLDER.strip().splitlines())
+    lab.start(config())
+    client.connect("udp", 4, "a")
+    lab.feed(client.record("udp", 4, "a"))
+    client.passes(False, ("udp", 4, "a"))
+    assert "0x00000001 : goto c0001" in listed(lab)
+    eventually(lambda: "c0002" not in listed(lab), what="what the other one left is gone")
+    assert lab.daemon.stop() == 0
+    assert "table inet nfa" not in listed(lab)
+
+
+def test_what_nft_lists_it_also_loads(lab: Lab, client: Client) -> None:
+    """People save `nft list ruleset`, and load that when the router starts: one rule that nft does not read, and there is no
+    firewall at all. And what was loaded so is the daemon's again once it has a connection to hold."""
+    lab.start(config())
+    client.connect("udp", 4, "a")
+    lab.feed(client.record("udp", 4, "a"))
+    client.passes(False, ("udp", 4, "a"))
+    saved = listed(lab)
+    assert "vmap @combinations" in lab.namespace.run("nft", "list", "ruleset")
+    assert "combinations" in lab.namespace.run("nft", "-j", "list", "ruleset")
+    lab.daemon.kill()
+    lab.namespace.run("nft", "-f", "-", text="flush ruleset\n" + saved)
+    client.passes(False, ("udp", 4, "a"))
+    lab.start(config())
+    client.connect("udp", 4, "b")
+    lab.feed(client.record("udp", 4, "b"))
+    client.passes(False, ("udp", 4, "b"))
+    assert lab.daemon.stop() == 0
+    client.passes(True, ("udp", 4, "a"), ("udp", 4, "b"))
+    assert "table inet nfa" not in listed(lab)
+
+
+def test_another_scope_lets_go_of_what_comes_after_it(lab: Lab, client: Client) -> None:
+    """A class for one connection becomes one for the whole device, and from then on nothing that the device does is blocked."""
+
+    def made(scope: str) -> dict[str, Any]:
+        targets = {
+            "first": {"target_type": "firewall", "set_dscp": "EF", "scope": scope},
+            "stop": {"target_type": "firewall", "verdict": "drop"},
+            "mine": {"target_type": "firewall", "set_mark": "0x200/0xf00", "scope": "device"},
+        }
+        actions = {
+            "films": {"criteria": "app == 'youtube';", "targets": ["first"]},
+            "chat": {"criteria": "app == 'facebook';", "targets": ["stop"]},
+            "other": {"criteria": "app == 'tiktok';", "targets": ["mine"]},
+        }
+        return config(targets, **actions)
+
+    lab.start(made("connection"))
+    for name in "ab":
+        client.connect("udp", 4, name)
+    lab.feed(client.record("udp", 4, "a"))
+    eventually(lambda: "0x00000001 : goto c0001" in listed(lab), what="nothing comes after a connection")
+    reload(lab, made("device"))
+    lab.feed(client.record("udp", 4, "a"), client.record("udp", 4, "b", "netify.facebook"))
+    client.passes(False, ("udp", 4, "b"))
+    client.passes(True, ("udp", 4, "a"))
+    assert "0x00000001 : jump c0001" in listed(lab)

@@ -64,7 +64,10 @@ DAMAGE = (
     BASES + "delete map inet nfa plain_connections.v6; delete map inet nfa devices_up.v4",
     BASES + "delete chain inet nfa nfa_forward_ipv6",
     BASES + "delete chain inet nfa nfa_forward",
-    BASES + "flush map inet nfa connections.v4; flush chain inet nfa COMBINATION; delete chain inet nfa COMBINATION",
+    "flush map inet nfa combinations",
+    "delete element inet nfa combinations { NUMBER }",
+    BASES + "delete map inet nfa combinations",
+    "delete element inet nfa combinations { NUMBER }; flush chain inet nfa COMBINATION; delete chain inet nfa COMBINATION",
 )
 """What another program, or a curious owner, may do."""
 
@@ -84,7 +87,8 @@ class Home:
         lab.feed(record, calls, bed)
         assert not self.talks(self.blocked)
         self.whole = self.listed()
-        self.combination = re.search(rf"{re.escape(self.element)} .*jump (\w+)", self.text()).group(1)  # type: ignore[union-attr]
+        number = re.search(rf"{re.escape(self.element)} [^,]*: (0x\w+)", self.text()).group(1)  # type: ignore[union-attr]
+        self.number, self.combination = number, f"c{int(number, 16):04x}"
 
     def talks(self, which: int) -> bool:
         return bool(self.net.home.do("talk", which, 0.2))
@@ -100,12 +104,13 @@ class Home:
     def damage(self, commands: str) -> None:
         """Do that, at once."""
         handles = self.text("-a")
-        for word, rule in (("FIRST", r"ip saddr .*vmap @connections.v4"), ("EFFECT", r"chain t_stop \{[^}]*\n\s+drop")):
+        for word, rule in (("FIRST", r"ip saddr .*map @connections.v4 .*"), ("EFFECT", r"chain t_stop \{[^}]*\n\s+drop")):
             if word in commands:
                 found = re.search(rf"{rule} # handle (\d+)", handles)
                 assert found, handles
                 commands = commands.replace(word, found[1])
         commands = commands.replace("COMBINATION", self.combination).replace("ELEMENT", self.element)
+        commands = commands.replace("NUMBER", self.number)
         self.lab.namespace.run("nft", "-f", "-", text=commands.replace("; delete", "\ndelete").replace("; flush", "\nflush"))
 
     def is_whole(self) -> None:
@@ -156,7 +161,7 @@ def test_many_actions_begin_and_end_together(lab: Lab) -> None:
     lab.start(config)
 
     def jumps() -> int:
-        return len(re.findall(r"jump t_stop\b", str(lab.namespace.attempt("nft", "list", "table", "inet", "nfa").stdout)))
+        return len(re.findall(r"goto t_stop\b", str(lab.namespace.attempt("nft", "list", "table", "inet", "nfa").stdout)))
 
     lab.feed(*[flow("QUIC", local_port=3000 + number, other_port=2000 + number, ip_protocol=17) for number in range(count)])
     eventually(lambda: jumps() == count, what="a chain for each action")

@@ -132,16 +132,7 @@ def test_a_reject_tells_the_sender_at_once(net: Network, tmp_path: Path, version
     table = Table(net.router, tmp_path, {"stop": {"verdict": "reject", "scope": "server"}})
     for kind in ("tcp", "udp"):
         server = f"{HOME[version]} . {kind} . {AWAY[version]} . 443"
-        (name,) = [
-            slot["set"]
-            for slot in table.slots
-            if slot.get("map") == ("forward", "server", "ports") and slot["family"] == version
-        ]
-        chain = "c_" + kind
-        net.router.nft(
-            f"add chain inet nfa {chain}", f"add rule inet nfa {chain} jump t_stop",
-            f"add element inet nfa {name} {{ {server} : jump {chain} }}",
-        )  # fmt: skip
+        table.hold(["stop"], server, family=version)
         assert not net.home.do("tries", kind, version, AWAY[version], 443, 300), "no answer would hold the test up for long"
         assert net.home.do("tries", kind, version, AWAY[version], 8443, 5), "another port of the server"
 

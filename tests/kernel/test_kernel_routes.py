@@ -113,7 +113,7 @@ class Router:
         """Open a connection of each kind, and have netifyd say that it is YouTube's."""
         made = {one: self.connect(*one) for one in ALL}
         self.lab.feed(*[self.record(*one, own) for one, (_, own) in made.items()])
-        eventually(lambda: self.listed().count("jump c") >= len(ALL), what="the servers are learnt")
+        eventually(lambda: self.listed().count(": 0x") >= len(ALL), what="the servers are learnt")
         return made
 
     def listed(self) -> str:
@@ -361,8 +361,8 @@ LISTED = """\
 	}
 
 	chain nfa_routes {
-		ip daddr . meta l4proto . th dport vmap @routes.v4
-		ip6 daddr . meta l4proto . th dport vmap @routes.v6
+		meta mark set ip daddr . meta l4proto . th dport map @routes.v4 meta mark set meta mark meta mark vmap @combinations
+		meta mark set ip6 daddr . meta l4proto . th dport map @routes.v6 meta mark set meta mark meta mark vmap @combinations
 	}
 
 	chain nfa_postrouting {

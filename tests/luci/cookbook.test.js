@@ -10,7 +10,7 @@ const { load } = require('./loader.js');
 const cookbook = load('nfa.cookbook');
 const recipes = Object.fromEntries(cookbook.recipes().map(recipe => [ recipe.name, recipe ]));
 const BEDTIME = { apps: [ 'netify.youtube' ], devices: [ 'AA:BB:CC:00:11:22' ], days: [ 'sun', 'mon' ], from: '21:00', until: '6:30' };
-const WAN2 = { apps: [ 'netify.netflix' ], lan: 'br-lan', device: 'eth2', interface: 'wanb', interface6: '' };
+const WAN2 = { apps: [ 'netify.netflix' ], network: 'wanb', fallback: '1' };
 
 test('a recipe says what is missing, and nothing of the rest', () => {
 	assert.deepEqual(Object.keys(cookbook.problems(recipes.bedtime, { ...BEDTIME, until: '21:00:00' })), [ 'until' ]);
@@ -21,8 +21,9 @@ test('a recipe says what is missing, and nothing of the rest', () => {
 	assert.deepEqual(Object.keys(cookbook.problems(recipes.slow, { apps: [], devices: [], categories: [], rate: '2mb', each: '1' })), [ 'apps', 'rate' ]);
 	assert.deepEqual(cookbook.problems(recipes.slow, { apps: [], devices: [ '@tablets' ], categories: [], rate: '2mbit', each: '0' }), {});
 	assert.deepEqual(cookbook.problems(recipes.calls, { apps: [], protocols: [ 'sip' ], categories: [] }), {});
-	assert.deepEqual(Object.keys(cookbook.problems(recipes.wan2, { apps: [ 'x' ], lan: 'br lan', device: '*', interface: 'wan-2', interface6: '$(x)' })),
-		[ 'lan', 'device', 'interface', 'interface6' ]);
+	assert.deepEqual(cookbook.problems(recipes.wan2, WAN2), {});
+	for (const network of [ '', 'wan 2', '$(x)', "'" ])
+		assert.deepEqual(Object.keys(cookbook.problems(recipes.wan2, { ...WAN2, network })), [ 'network' ]);
 });
 
 test('what is written is a whole policy, and DNS is spared', () => {
@@ -56,12 +57,6 @@ test('a second one takes other names, and DNS is exempt once', () => {
 	assert.deepEqual(made.exempt, []);
 });
 
-test('only another WAN needs a line on the command line', () => {
-	const answers = { ...BEDTIME, categories: [ 'voip' ], protocols: [ 'bittorrent' ], rate: '2mbit', each: '1', ...WAN2, path: '/tmp/x' };
-	const with_commands = Object.values(recipes).filter(recipe => cookbook.cook(recipe, answers, [], []).script).map(({ name }) => name);
-	assert.deepEqual(with_commands, [ 'wan2' ]);
-});
-
 test('what becomes of packets is what the recipe says', () => {
 	const target = (recipe, answers) => {
 		const { target_type, ...options } = cookbook.cook(recipe, answers, [], []).sections.find(({ type }) => type === 'target').options;
@@ -74,6 +69,8 @@ test('what becomes of packets is what the recipe says', () => {
 	assert.deepEqual(target(recipes.slow, { apps: [ 'x' ], devices: [], categories: [], rate: '1mbit', each: '0' }), { limit: '1mbit' });
 	assert.deepEqual(target(recipes.calls, { apps: [], protocols: [], categories: [ 'voip' ] }), { set_dscp: 'EF' });
 	assert.deepEqual(target(recipes.downloads, { apps: [], protocols: [ 'bittorrent' ], categories: [] }), { set_dscp: 'CS1' });
+	assert.deepEqual(target(recipes.wan2, WAN2), { route: 'wanb' });
+	assert.deepEqual(target(recipes.wan2, { ...WAN2, fallback: '0' }), { route: 'wanb', fallback: '0' });
 });
 
 test('a group is named, and nothing is made of it', () => {
@@ -91,16 +88,23 @@ test('a device that is there already is used by its name, and not made twice', (
 	assert.match(cookbook.text(spared), /list exemption '@tablet'/);
 });
 
-test('each second WAN has a mark, a table and names of its own, and there are bits for three', () => {
-	const taken = [];
-	const used = [ 1, 2, 3 ].map(() => {
-		assert.deepEqual(cookbook.problems(recipes.wan2, WAN2, taken), {});
-		const made = cookbook.cook(recipes.wan2, WAN2, taken, []);
-		taken.push(...made.sections.map(({ name }) => name));
-		return [ made.name, ...(/rule\nuci set network\.(\S+)\.mark=(\S+)/).exec(made.script).slice(1), (/ip4table=([0-9]+)/).exec(made.script)[1] ];
-	});
-	assert.deepEqual(used, [
-		[ 'wan2', 'nfa_wan2', '0x4000/0xc000', '102' ], [ 'wan2_2', 'nfa_wan2_2', '0x8000/0xc000', '103' ], [ 'wan2_3', 'nfa_wan2_3', '0xc000/0xc000', '104' ]
-	]);
-	assert.deepEqual(Object.keys(cookbook.problems(recipes.wan2, WAN2, taken)), [ 'apps' ]);
+test('the daemon is told of the targets that there are, with those of the recipe, to say what the network lacks', () => {
+	const there = [
+		{ '.type': 'target', '.name': 'line', '.anonymous': false, target_type: 'firewall', route: 'wanc', labels: [ 'a', "b'c" ] },
+		{ '.type': 'target_default', '.name': 'firewall', fallback: '0' },
+		{ '.type': 'sink', '.name': 'mqtt', password: 'secret' }
+	];
+	assert.equal(cookbook.targets(there, cookbook.cook(recipes.wan2, WAN2, [], [])), `config target 'line'
+	option target_type 'firewall'
+	option route 'wanc'
+	list labels 'a'
+	list labels "b'c"
+
+config target_default 'firewall'
+	option fallback '0'
+
+config target 'wan2_line'
+	option target_type 'firewall'
+	option route 'wanb'
+`);
 });

@@ -119,6 +119,12 @@ test('a report leads to the page where it is mended', () => {
 	assert.equal(health.report(finding('error', 'x'), kind).place, '');
 });
 
+test('what a page does itself is said in the place of the command for it', () => {
+	const found = { severity: 'warning', code: 'route-not-applied', message: 'no rule sends it', hint: 'run: nfa route apply', consequence: '', place: null };
+	assert.equal(health.report(found, () => null).text, 'No rule sends it. The page Overview shows what is missing, and writes it.');
+	assert.match(health.report({ ...found, code: 'x' }, () => null).text, /Run: nfa route apply/);
+});
+
 test('what a finding says decides nothing: it may speak any language, or of errors and places itself', () => {
 	const policy = { ...status().policy, errors: 0, warnings: 1, reports: [ finding('warning', 'a.json:1:1: error: netify-proc-flow-actions.x') ] };
 	const [ item ] = found({ policy });

@@ -1,13 +1,12 @@
 'use strict';
 
-/* Print what each recipe writes with plain answers, as JSON: the configuration, and the commands for firewall and network. */
+/* Print what each recipe writes with plain answers, as JSON. */
 
 const { load } = require('./loader.js');
 
 const cookbook = load('nfa.cookbook');
 const GIVEN = {
-	apps: [ 'netify.youtube', 'netify.netflix' ], devices: [ 'C4:2C:03:06:49:FE', '192.168.1.21' ], categories: [ 'voip' ], protocols: [ 'sip' ],
-	interface6: 'wan2_6'
+	apps: [ 'netify.youtube', 'netify.netflix' ], devices: [ 'C4:2C:03:06:49:FE', '192.168.1.21' ], categories: [ 'voip' ], protocols: [ 'sip' ]
 };
 
 const taken = [];
@@ -18,11 +17,11 @@ const exempt = [];
 console.log(JSON.stringify(cookbook.recipes().flatMap(recipe => {
 	const answers = Object.fromEntries(recipe.questions.map(({ name, preset }) => [ name, GIVEN[name] ?? preset ]));
 	return [ 1, 2 ].map(() => {
-		const problems = cookbook.problems(recipe, answers, taken);
+		const problems = cookbook.problems(recipe, answers);
 		const made = cookbook.cook(recipe, answers, taken, exempt, known);
 		taken.push(...made.sections.map(section => section.name));
 		known.push(...made.sections.filter(({ type }) => type === 'device').map(({ name, options }) => ({ name, addresses: [ ...options.mac ?? [], ...options.ip ?? [] ] })));
 		exempt.push(...made.exempt);
-		return { name: made.name, problems, config: cookbook.text(made), script: made.script };
+		return { name: made.name, problems, config: cookbook.text(made), targets: cookbook.targets([], made) };
 	});
 })));

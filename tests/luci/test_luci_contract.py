@@ -15,6 +15,10 @@ import nfa
 from nfa.daemon.bus.methods import METHODS
 
 API = RESOURCES / "nfa/api.js"
+NETWORK = "luci-app-nfa-network"
+"""The rights that the network's configuration needs, for routes: by themselves, as who has them is nearly root."""
+FOR_ALL = {("session", "access")}
+"""What rpcd's own unauthenticated.json allows everybody."""
 CHANGING = {("nfa", name) for name in ("reload", "flush", "adopt", "pause", "resume")}
 UNSHOWN = {"usage", "forget_usage"}
 """No page shows usage yet; `nfa usage` does."""
@@ -30,7 +34,7 @@ def allowed(right: str, kind: str) -> set[tuple[str, str]]:
 def test_each_declared_call_is_allowed_and_each_allowed_one_declared() -> None:
     """A page would be refused what it needs, or a login be given what no page uses."""
     declared = {(call["object"], call["method"]) for call in asked()["declared"]}
-    assert declared == allowed("read", "ubus") | allowed("write", "ubus")
+    assert declared == allowed("read", "ubus") | allowed("write", "ubus") | FOR_ALL
 
 
 @needs_node
@@ -89,11 +93,21 @@ def packages_of(text: str) -> set[str]:
 @needs_node
 def test_the_configuration_that_is_read_and_written_is_that_of_the_acl() -> None:
     """A form would stay empty, or Save & Apply be refused."""
-    rights = table("acl")["luci-app-nfa"]
-    packages = set[str]().union(*(packages_of(path.read_text(encoding="utf-8")) for path in SCRIPTS))
-    assert packages == set(rights["read"]["uci"]) == set(rights["write"]["uci"])
+    rights = table("acl")
+    packages = {path.name: packages_of(path.read_text(encoding="utf-8")) for path in SCRIPTS}
+    assert (
+        packages.pop("routes.js") == {"network"} == set(rights[NETWORK]["read"]["uci"]) == set(rights[NETWORK]["write"]["uci"])
+    )
+    own = rights["luci-app-nfa"]
+    assert set[str]().union(*packages.values()) == set(own["read"]["uci"]) == set(own["write"]["uci"])
     other = "const CONFIG = api.CONFIG;\nconst Y = 'network';\nuci.load(Y); uci.get('wireless', 'a'); new form.Map(what);"
     assert packages_of(other) == {"network", "wireless", "what"}
+
+
+def test_the_network_needs_rights_of_its_own() -> None:
+    """Who may block an application could change the router's addresses, its networks and its VPN."""
+    assert set(table("acl")) == {"luci-app-nfa", NETWORK}
+    assert all(set(rights) == {"uci"} for rights in (table("acl")[NETWORK]["read"], table("acl")[NETWORK]["write"]))
 
 
 def test_each_entry_of_the_menu_leads_to_a_view() -> None:
@@ -106,7 +120,7 @@ def test_each_entry_of_the_menu_leads_to_a_view() -> None:
             assert (RESOURCES / "view" / (action["path"] + ".js")).exists(), place
         else:
             assert action["type"] == "alias" and action["path"] in menu
-    assert menu["admin/services/nfa"]["depends"]["acl"] == list(table("acl"))
+    assert menu["admin/services/nfa"]["depends"]["acl"] == ["luci-app-nfa"]
 
 
 def test_each_view_is_in_the_menu() -> None:

@@ -206,6 +206,7 @@ COMPUTED = {
     "build.js": {"name"},  # of nfa.fields
     "targets.js": {"field.name"},
     "stored.js": {"name"},  # exemption or exemptions
+    "routes.js": {"option"},  # of the network: what nfa route apply would write
     "recipes.js": {"option"},  # what cookbook.js makes; test_luci_recipes.py gives that to the daemon
 }
 

@@ -53,3 +53,27 @@ test('a button that is busy cannot be pressed, and can again when its work has f
 	await pressed;
 	assert.equal(button.disabled, false);
 });
+
+test('a sentence begins with a capital letter, and a name as it is written', () => {
+	const said = {
+		'look here': 'Look here.',
+		'did you mean "x"?': 'Did you mean "x"?',
+		'run: nfa route apply': 'Run: nfa route apply.',
+		'back-references are not supported': 'Back-references are not supported.',
+		"it's so": "It's so.",
+		'tc means bytes by bps': 'tc means bytes by bps.',
+		"netifyd's files cannot be read": "netifyd's files cannot be read.",
+		'netifyd 5 does not report JA3': 'netifyd 5 does not report JA3.',
+		'nfa: too late': 'nfa: too late.',
+		'docs/recipes.md tells more': 'docs/recipes.md tells more.',
+		'flow_offloading_hw, offloading by hardware': 'flow_offloading_hw, offloading by hardware.',
+		'time_start must be there': 'time_start must be there.',
+		'eth0.2 is gone': 'eth0.2 is gone.',
+		"'nfa check' shows it": "'nfa check' shows it.",
+		'/etc/config is not there': '/etc/config is not there.',
+		'unix:///PATH is missing': 'unix:///PATH is missing.',
+		'\u00e9t\u00e9': '\u00c9t\u00e9.',
+		'': ''
+	};
+	assert.deepEqual(Object.fromEntries(Object.keys(said).map(text => [ text, words.sentence(text) ])), said);
+});

@@ -103,6 +103,9 @@ ROWS: dict[str, list[str]] = {
     ],
     "sets without a rule in status": ["daemon.targets.sets.usage:MAX_TOLD"],
     "connections in a map of firewall targets, devices with a limit of their own": ["compiler.provision.firewall:SIZE"],
+    "combinations of actions with firewall targets": [
+        "daemon.targets.firewall.combinations:MAX_COMBINATIONS", "daemon.targets.firewall.combinations:BY_ACTION",
+    ],
     "rounds to find the refused elements of a set": ["daemon.targets.sets.writer:_MAX_ROUNDS"],
     "control socket": [
         "daemon.bus.control:MAX_CLIENTS", "daemon.bus.control:MAX_REQUEST MiB", "daemon.bus.control:MAX_ANSWER MiB",

@@ -150,24 +150,26 @@ device = _name_of(_DEVICE, "the name of a network device such as 'wwan0'")
 
 
 _VERDICTS = {
-    "reject": "rejected: TCP is reset, for other packets the sender gets an ICMP error",
-    "drop": "dropped: the sender is told nothing",
+    "reject": "are rejected (TCP is reset, other senders get an ICMP error)",
+    "drop": "are dropped (the sender is told nothing)",
 }
 _SCOPES = {
-    "connection": "the connection",
-    "server": "connections of the device to the same address, protocol and port",
-    "device": "everything of the device",
+    "connection": "packets of the connection",
+    "server": "packets of all connections of the device to the same address, protocol and port",
+    "device": "all packets of the device",
 }
 
 
-def in_words(options: dict[str, Any]) -> list[str]:
-    """What a firewall target does to packets, for people; first of what."""
+def in_words(options: dict[str, Any]) -> str:
+    """What a firewall target does to packets, for people: a sentence without its point."""
     if options["route"]:
-        other = "the usual way while that is down" if options["fallback"] else "no way while that is down"
-        return ["later connections to the same address, protocol and port", f"through {options['route']}; {other}"]
-    found = [_SCOPES[options["scope"]] + (", from and to the router itself" if options["hook"] == "router" else "")]
+        other = "the usual way" if options["fallback"] else "no way"
+        later = "later connections to the same address, protocol and port"
+        return f"{later} go through {options['route']}, and {other} while that is down"
+    subject = _SCOPES[options["scope"]] + (" from and to the router itself" if options["hook"] == "router" else "")
     if options["verdict"]:
-        found.append(_VERDICTS[options["verdict"]])
+        return f"{subject} {_VERDICTS[options['verdict']]}"
+    found = []
     rates = [options["limit_up"] or options["limit"], options["limit_down"] or options["limit"]]
     if any(rates):
         ways = [f"{_rate_in_words(rate)} {way}" for rate, way in zip(rates, ("up", "down"), strict=True) if rate]
@@ -178,7 +180,7 @@ def in_words(options: dict[str, Any]) -> list[str]:
         found.append(f"DSCP {_NAMES.get(code, code)} in both directions")
     if options["set_mark"] is not None:
         found.append("mark {:#x}/{:#x}".format(*options["set_mark"]))
-    return found
+    return f"{subject} get {'; '.join(found)}"
 
 
 def _rate_in_words(rate: int) -> str:

@@ -82,6 +82,16 @@ def edits(wan: Wan, networks: Networks) -> list[tuple[str, str, str]]:
     return found
 
 
+def changes(wans: Iterable[Wan], networks: Networks) -> list[tuple[str, str, str | None]]:
+    """What has to be written into /etc/config/network for these WANs, and for no others: (section, option, value).
+
+    The option "" is the section itself, with its type as the value; the value None takes out what nfa wrote and nobody needs.
+    """
+    wans = list(wans)
+    found: list[tuple[str, str, str | None]] = [(section, option, None) for section, option in stale(wans, networks)]
+    return list(dict.fromkeys(found + [edit for wan in wans for edit in edits(wan, networks)]))
+
+
 def options_of(one: Interface, wan: Wan) -> list[tuple[str, str]]:
     """The options of a network by which netifd puts its routes into the WAN's table. mwan3 has one, and needs those routes."""
     kept = [other.mwan3[0] for other in wan.networks if other.mwan3 is not None]

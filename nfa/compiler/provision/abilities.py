@@ -43,9 +43,8 @@ def _map(counted: bool) -> bytes:
     key = nftset.key_of(("local_addr", "ip_proto"), 4)
     flags = nftables_sets.NFT_SET_MAP | nftables_sets.NFT_SET_TIMEOUT
     each = rules.ELEMENT_COUNTER if counted else b""
-    return nftables_sets.new_set(
-        FAMILY, _TABLE, _SET, key.number, key.length, flags, 1000, 1, key.map_userdata, each
-    )  # fmt: skip
+    where = FAMILY, _TABLE, _SET
+    return nftables_sets.new_set(*where, key.number, key.length, flags, 1000, 1, key.marks_userdata, each, nftset.MARKS)
 
 
 def _devices() -> bytes:

@@ -108,9 +108,9 @@ def meta(key: int, register: int = 0) -> bytes:
     return expression("meta", _word(NFTA_META_KEY, key) + _word(NFTA_META_DREG, _register(register)))
 
 
-def set_meta(key: int) -> bytes:
-    """Store the first register in a packet: NFT_META_*."""
-    return expression("meta", _word(NFTA_META_KEY, key) + _word(NFTA_META_SREG, NFT_REG_1))
+def set_meta(key: int, register: int = 0) -> bytes:
+    """Store a register in a packet: NFT_META_*."""
+    return expression("meta", _word(NFTA_META_KEY, key) + _word(NFTA_META_SREG, _register(register)))
 
 
 def compare(value: bytes, operator: int = NFT_CMP_EQ) -> bytes:
@@ -142,8 +142,18 @@ def bits(mask: bytes, xor: bytes) -> bytes:
 
 
 def verdict_of(name: str) -> bytes:
-    """Look the registers from the first on up in a verdict map; the rule goes on for a packet that is not in it."""
-    registers = _word(NFTA_LOOKUP_SREG, NFT_REG_1) + _word(NFTA_LOOKUP_DREG, NFT_REG_VERDICT)
+    """Look the registers from the first on up in a verdict map. A packet that is not in it ends the rule."""
+    return _look_up(name, NFT_REG_VERDICT)
+
+
+def value_of(name: str) -> bytes:
+    """Look the registers from the first on up in a map, and load what it has for them. A packet that is not in it ends the
+    rule."""
+    return _look_up(name, NFT_REG_1)
+
+
+def _look_up(name: str, register: int) -> bytes:
+    registers = _word(NFTA_LOOKUP_SREG, NFT_REG_1) + _word(NFTA_LOOKUP_DREG, register)
     return expression("lookup", registers + string(NFTA_LOOKUP_SET, name))
 
 

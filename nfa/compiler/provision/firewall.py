@@ -1,11 +1,13 @@
-"""From the targets of type firewall to a table of nftables: its base chains, verdict maps, and a chain for each target.
+"""From the targets of type firewall to a table of nftables: its base chains, maps, and a chain for each target.
 
 In: the enabled firewall targets that actions reach, and what the kernel has. Out: `Plan`: what the image says of them, in plain
 data, and the slots of the maps. docs/enforcement.md describes the table.
 
 A packet passes a base chain of ours, where it is looked up in the maps, once with its source as the local end and once with its
-destination. An element's verdict is a jump to a chain that the daemon makes (`cN`), which jumps to the chains of targets made
-here (`t_NAME`). The base chains' names begin with `nfa_`: in the same table people have chains of their own.
+destination. An element has the number of a combination, for which the map `combinations` leads to a chain that the daemon makes
+(`cN`), which leads to the chains of targets made here (`t_NAME`). So only that small map has verdicts: of a map with verdicts
+the kernel walks through all elements in each transaction that adds one, or a rule. The base chains' names begin with `nfa_`: in
+the same table people have chains of their own.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from nfa.compiler.provision.slots import Slot
 from nfa.daemon.netlink import nftables_rules, nftables_sets
 from nfa.daemon.netlink.nftables_sets import NFT_SET_EVAL, NFT_SET_MAP, NFT_SET_TIMEOUT
 from nfa.daemon.netlink.wire import attributes
+from nfa.daemon.targets.firewall.combinations import MAP
 
 SIZE = 65536
 """Elements of a map, and addresses of a limit for each device."""
@@ -62,7 +65,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Map:
-    """A verdict map for one IP version."""
+    """A map for one IP version."""
 
     name: str
     hook: str
@@ -81,7 +84,8 @@ class _Map:
         each = rules.ELEMENT_COUNTER if counted else b""
         flags = NFT_SET_MAP | NFT_SET_TIMEOUT
         where = FAMILY, TABLE, self.name
-        made = nftables_sets.new_set(*where, key.number, key.length, flags, ttl * 1000, SIZE, key.map_userdata, each)
+        notes = key.marks_userdata
+        made = nftables_sets.new_set(*where, key.number, key.length, flags, ttl * 1000, SIZE, notes, each, nftset.MARKS)
         return {
             "target": "",
             "kind": "nftset",
@@ -306,6 +310,10 @@ class _Chains:
             else:
                 messages.append(nftables_rules.new_chain(FAMILY, TABLE, name))
         messages += [slot["create"][1] for slot in maps]
+        key = nftset.key_of(("mark",), 4)
+        # Without a size: the kernel would make a table for all of it, 64 KiB, and walk through that for each new chain.
+        form = key.number, key.length, NFT_SET_MAP, 0, 0, key.verdicts_userdata
+        messages.append(nftables_sets.new_set(FAMILY, TABLE, MAP, *form))
         flags = NFT_SET_EVAL | NFT_SET_TIMEOUT
         for name, family in self.limits.items():
             key = nftset.key_of(("local_addr",), family)
@@ -323,8 +331,8 @@ class _Chains:
         effects = [name for name in self.rules if name.startswith("t_")]
         others = [name for name in self.rules if name not in effects]
         first = [nftables_rules.flush_chain(FAMILY, TABLE, name) for name in others]
-        first += [slot["flush"] for slot in maps]
-        first += [message for slot in maps for message in slot["destroy"]]
+        for name in [slot["set"] for slot in maps] + [MAP]:
+            first += [nftables_sets.flush(FAMILY, TABLE, name), nftables_sets.destroy(FAMILY, TABLE, name)]
         first += [nftables_rules.delete_chain(FAMILY, TABLE, name) for name in others]
         last = [nftables_rules.flush_chain(FAMILY, TABLE, name) for name in effects]
         last += [nftables_sets.destroy(FAMILY, TABLE, name) for name in self.limits]

@@ -55,6 +55,8 @@ _FIELDS = {
     "interface": Datatype("ifname", 41, 16, 1),
     "ip_proto": Datatype("inet_proto", 12, 1, 0),
 }
+MARKS = _FIELDS["mark"].number, _FIELDS["mark"].length
+"""What a map of marks leads to: data type, and bytes."""
 # Names of what else a set of somebody else may hold, for messages only.
 _NAMES = {datatype.number: datatype.name for datatype in (*_FIELDS.values(), *_ADDRESS.values())} | {
     4: "integer", 5: "string", 10: "ether_type", 14: "icmp_type", 20: "iface_index", 26: "ct_state",
@@ -78,10 +80,18 @@ class Key:
         return self.order + self.concatenation
 
     @property
-    def map_userdata(self) -> bytes:
+    def verdicts_userdata(self) -> bytes:
         """nft's notes in a map of verdicts."""
-        verdicts = note(NFTNL_UDATA_SET_DATABYTEORDER, bytes(4)), note(NFTNL_UDATA_SET_DATA_INTERVAL, bytes(4))
-        return self.order + verdicts[0] + self.concatenation + verdicts[1]
+        return self._map_userdata(0)
+
+    @property
+    def marks_userdata(self) -> bytes:
+        """nft's notes in a map of marks."""
+        return self._map_userdata(_FIELDS["mark"].byte_order)
+
+    def _map_userdata(self, byte_order: int) -> bytes:
+        order = note(NFTNL_UDATA_SET_DATABYTEORDER, struct.pack("=I", byte_order))
+        return self.order + order + self.concatenation + note(NFTNL_UDATA_SET_DATA_INTERVAL, bytes(4))
 
 
 def key_of(fields: Sequence[str], family: int) -> Key:

@@ -35,11 +35,13 @@ from nfa.compiler.provision.expressions import (
     set_meta,
     set_payload,
     update,
+    value_of,
     verdict_of,
 )
 from nfa.compiler.provision.nftset import TABLE_FAMILIES
 from nfa.daemon.netlink.nftables_rules import NF_DROP, NFT_GOTO, NFT_RETURN, counter, verdict
 from nfa.daemon.netlink.wire import NFPROTO_OF
+from nfa.daemon.targets.firewall.combinations import MAP
 
 Rule = list[bytes]
 
@@ -57,6 +59,8 @@ BURST = 1 << 14
 ELEMENT_COUNTER = counter()[4:]
 """What each element of a map has."""
 _IFNAMSIZ = 16
+_SAVED = 4
+"""The register in which a packet's mark is for a moment."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +104,13 @@ def done_with_ports() -> list[Rule]:
 
 
 def look_up(name: str, fields: Sequence[str], family: int, out: bool) -> Rule:
-    """`ip saddr . th sport . meta l4proto . ip daddr . th dport vmap @NAME`: the registers hold the fields of the map's key.
+    """`meta mark set ip saddr . th sport . meta l4proto . ip daddr . th dport map @NAME meta mark set meta mark meta mark vmap
+    @combinations`, as nft lists it.
 
-    `out`: the source is the local end; else the destination is.
+    The registers hold the fields of the map's key, then the number that the map has for them, which the second map is asked
+    for. The kernel needs no mark for that, but nft does: 1.0.6, and others, abort when they list what is looked up in one map
+    and then in another. So the number is the packet's mark for a moment. Its own mark, which nft's second `meta mark` stands
+    for, is put back before anything else happens. `out`: the source is the local end; else the destination is.
     """
     local, other = (SOURCE, DESTINATION) if out else (DESTINATION, SOURCE)
     made = _family(family)
@@ -119,7 +127,15 @@ def look_up(name: str, fields: Sequence[str], family: int, out: bool) -> Rule:
             source = field.startswith("local") == out
             made.append(payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0 if source else 2, 2, register))
             register += 1
-    return [*made, verdict_of(name)]
+    return [
+        *made,
+        value_of(name),
+        meta(NFT_META_MARK, _SAVED),
+        set_meta(NFT_META_MARK),
+        meta(NFT_META_MARK),
+        set_meta(NFT_META_MARK, _SAVED),
+        verdict_of(MAP),
+    ]
 
 
 def by_direction(original: str, reply: str) -> list[Rule]:

@@ -17,6 +17,12 @@ if MYPY:
 
     Finding = dict[str, Any]
 
+PROGRAMS = (
+    "conntrack", "dnsmasq", "fw4", "ipset", "libuci", "mwan3", "netifd", "netifyd", "nfa", "nft", "nftables", "orjson", "pbr",
+    "pfctl", "procd", "pyroute2", "qosify", "rpcd", "tc", "ubus", "ubusd", "uci", "uhttpd",
+)  # fmt: skip
+"""Programs whose names are written small wherever they stand."""
+
 
 def finding(severity: str, code: str, message: str, hint: str = "", consequence: str = "") -> "Finding":
     """Return a finding without a place."""
@@ -31,12 +37,20 @@ def finding(severity: str, code: str, message: str, hint: str = "", consequence:
     }
 
 
+def begun(text: str) -> str:
+    """Return a text with a capital letter, if it begins with a word; a name stays as it is: of a program, file or option."""
+    word = text.split(" ", 1)[0].rstrip(".,:;?!")
+    name = word[:-2] if word.endswith("'s") else word.rstrip("'")
+    letters = word.replace("-", "").replace("'", "")
+    return text if name in PROGRAMS or not letters.isalpha() else text[0].upper() + text[1:]
+
+
 def sentences(found: "Finding") -> str:
     """Return message, hint and consequence of a finding as sentences on one line."""
     line = str(found["message"])
     for part in (found["hint"], found["consequence"]):
         if part:
-            line = line.rstrip(".") + ("" if line.endswith("?") else ".") + " " + part[0].upper() + part[1:]
+            line = line.rstrip(".") + ("" if line.endswith("?") else ".") + " " + begun(part)
     return line
 
 

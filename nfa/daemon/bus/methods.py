@@ -329,6 +329,11 @@ def _check(daemon: "Answering", given: "Data", reply: "Reply") -> None:
     daemon.loader.ask("check", given, reply)
 
 
+def _routes(daemon: "Answering", given: "Data", reply: "Reply") -> None:
+    """What /etc/config/network lacks for other WANs, as a configuration or the files want it."""
+    daemon.loader.ask("routes", given, reply)
+
+
 _PAGE = {"offset": "integer", "limit": "integer"}
 _SEARCH = {"search": "string", **_PAGE}
 
@@ -340,6 +345,7 @@ METHODS: "dict[str, tuple[dict[str, str], Method]]" = {
     "matches": ({"limit": "integer"}, _matches),
     "explain": ({"flow": "any"}, _explain),
     "check": ({"criteria": "any", "exemptions": "any", "config": "any"}, _check),
+    "routes": ({"config": "string"}, _routes),
     "devices": (_SEARCH, _devices),
     "apps": (_SEARCH, _names("apps")),
     "protocols": (_SEARCH, _names("protocols")),

@@ -161,6 +161,9 @@ class Engine:
                 if kind == "flow":
                     last = value["flow"]
                     digest = digest_key(last["digest"])
+                    renamed = "digest_prev" in last
+                    if renamed:
+                        self._renames = True
                     if census.active:
                         census.flow(digest)
                     how = orient(value, last, now)
@@ -175,19 +178,19 @@ class Engine:
                         found |= policy.twice if how & TWICE else 0
                     verdict = policy.verdicts.get(found) or policy.judge(found)
                     if kept is not None:
-                        kept.put(digest, payload, verdict.concerned or policy.reprocess is True, self.flows.most)
+                        kept.put(digest, payload, verdict.concerned or policy.reprocess is True, flows.most)
                     plan = verdict.plan
                     if announce is not None:
                         announce(digest, last, how, plan)
                     if plan is not None:
-                        self.flows.hold(digest, value, plan.targets, now)
+                        flows.hold(digest, value, plan.targets, now)
                         self._count(plan, value, payload, now)
                     else:
                         if verdict.exempt:
                             self.exempt += 1
                         if flows.knows(digest):
                             flows.end(digest, now, True)  # it matched before: what it held then is withdrawn
-                    if "digest_prev" in last:
+                    if renamed:
                         self._end_all(previous_keys(value, digest), now, True)
                 elif kind == "stats":
                     if self._renames and _PREVIOUS in payload:
@@ -205,7 +208,7 @@ class Engine:
                 elif kind == "purge":
                     if count is not None:
                         count(value, payload, True)
-                    self.flows.end(value, now, False)
+                    flows.end(value, now, False)
                     self.kept.pop(value)
                     if census.active:
                         census.purge(value)
@@ -223,7 +226,6 @@ class Engine:
                 self.bad["types"] += 1
         if last is not None:
             self.seen_at = last.get("last_seen_at")
-            self._renames = self._renames or "digest_prev" in last
         return done
 
     def _count(self, plan: Plan, record: "Record", payload: bytes, now: int) -> None:

@@ -101,15 +101,20 @@ def end(sequence: int) -> bytes:
     return message(END, NLM_F_REQUEST, sequence, nfgen(0, NFNL_SUBSYS_NFTABLES))
 
 
-def _between(sizes: tuple[int, ...], before: bytes, after: bytes) -> tuple[Struct, list[bytes]]:
-    """Return the form of an element, and what stands before each of its fields and after the last: padding, if there are
-    several."""
-    between = [before]
+def between(sizes: tuple[int, ...], before: bytes, after: bytes) -> tuple[str, list[bytes]]:
+    """Return the form of an element, for a Struct, and what stands before each of its fields and after the last: padding, if
+    there are several."""
+    parts = [before]
     for size in sizes:
-        between.append(bytes(-size % 4 if len(sizes) > 1 else 0))
-    between[-1] += after
-    form = "".join([f"{len(one)}s{size}s" for one, size in zip(between, sizes)])
-    return Struct(f">{form}{len(between[-1])}s"), between
+        parts.append(bytes(-size % 4 if len(sizes) > 1 else 0))
+    parts[-1] += after
+    form = "".join([f"{len(one)}s{size}s" for one, size in zip(parts, sizes)])
+    return f">{form}{len(parts[-1])}s", parts
+
+
+def in_set(table: str, name: str) -> bytes:
+    """Return the attributes that name a set, in a message about elements."""
+    return string(NFTA_SET_ELEM_LIST_TABLE, table) + string(NFTA_SET_ELEM_LIST_SET, name)
 
 
 class Elements:
@@ -118,7 +123,7 @@ class Elements:
     def __init__(self, table_family: int, table: str, name: str, sizes: tuple[int, ...], timeout: int) -> None:
         """`sizes`: bytes of each field (`widths`). `timeout`: milliseconds every element carries, -1 to leave it to the set."""
         size = key_size(sizes)
-        self.head = nfgen(table_family) + string(NFTA_SET_ELEM_LIST_TABLE, table) + string(NFTA_SET_ELEM_LIST_SET, name)
+        self.head = nfgen(table_family) + in_set(table, name)
         tail = attribute(NFTA_SET_ELEM_TIMEOUT, struct.pack(">Q", timeout)) if timeout >= 0 else b""
         padding = pad(b"\0" * size)[size:]
         key = ATTRIBUTE.pack(size + 8 + len(padding), NFTA_SET_ELEM_KEY | NLA_F_NESTED) + ATTRIBUTE.pack(
@@ -130,7 +135,8 @@ class Elements:
         self._after = padding + tail
         plain = ATTRIBUTE.pack(self.element - len(tail), NFTA_LIST_ELEM | NLA_F_NESTED) + key
         self._fields = Struct(">2x" + "".join([f"{one}s" for one in sizes]))
-        self._rows = [_between(sizes, one, end) for one, end in ((self._before, self._after), (plain, padding))]
+        rows = [between(sizes, one, end) for one, end in ((self._before, self._after), (plain, padding))]
+        self._rows = [(Struct(form), parts) for form, parts in rows]
         self.room = min(1024, (65535 - _ELEMENTS_HEADER) // self.element)
         self.first = 16 + len(self.head) + _ELEMENTS_HEADER
         """Where in a message the first element stands: what an error's offset is counted from."""
@@ -140,8 +146,8 @@ class Elements:
 
     def encode(self, command: int, sequence: int, elements: list[bytes]) -> bytes:
         """Return a NEW or DEL message for at most `room` elements: all at once, in half the time of one by one."""
-        whole, between = self._rows[0 if command == NEW else 1]
-        data = pack_rows(whole, self._fields, elements, between, False)
+        whole, parts = self._rows[0 if command == NEW else 1]
+        data = pack_rows(whole, self._fields, elements, parts, False)
         body = self.head + ATTRIBUTE.pack(len(data) + 4, NFTA_SET_ELEM_LIST_ELEMENTS | NLA_F_NESTED) + data
         flags = NLM_F_REQUEST | NLM_F_CREATE if command == NEW else NLM_F_REQUEST
         return message(command, flags, sequence, body)

@@ -7,7 +7,7 @@ uses this; the daemon sends what the compiler made.
 
 import struct
 
-from .nftables import DEL, NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_LIST_TABLE
+from .nftables import DEL, in_set
 from .wire import (
     NLA_F_NESTED,
     NLM_F_ACK,
@@ -58,7 +58,8 @@ NFTNL_UDATA_SET_DATABYTEORDER = 1
 NFTNL_UDATA_SET_KEY_TYPEOF = 3
 NFTNL_UDATA_SET_DATA_INTERVAL = 6
 
-NFT_DATA_VERDICT = 0xFFFFFF00
+NFT_DATA_VERDICT = 0xFFFFFF00, 0
+"""What a map leads to, verdicts, and the bytes of that, which the kernel knows."""
 
 
 def note(kind: int, payload: bytes) -> bytes:
@@ -85,16 +86,17 @@ def new_set(
     size: int,
     userdata: bytes,
     each: bytes = b"",
+    data: tuple[int, int] = NFT_DATA_VERDICT,
 ) -> bytes:
-    """Return NEWSET, for a set that may be there with these properties; with NFT_SET_MAP for a map of verdicts.
+    """Return NEWSET, for a set that may be there with these properties; with NFT_SET_MAP for a map to `data`.
 
     `timeout`: milliseconds, 0 for none; `size`: elements, 0 without limit; `flags`: NFT_SET_*; `userdata`: `note`s; `each`: the
-    name and data of an expression that each element has (Linux 5.7; older kernels do not read it).
+    name and data of an expression that each element has (Linux 5.7; older kernels do not read it); `data`: data type and bytes.
     """
     body = nfgen(family) + _names(table, name) + _word(NFTA_SET_FLAGS, flags)
     body += _word(NFTA_SET_KEY_TYPE, key_type) + _word(NFTA_SET_KEY_LEN, key_length)
     if flags & NFT_SET_MAP:
-        body += _word(NFTA_SET_DATA_TYPE, NFT_DATA_VERDICT) + _word(NFTA_SET_DATA_LEN, 0)
+        body += _word(NFTA_SET_DATA_TYPE, data[0]) + _word(NFTA_SET_DATA_LEN, data[1])
     body += _word(NFTA_SET_ID, 1)
     if size:
         body += attribute(NFTA_SET_DESC | NLA_F_NESTED, _word(NFTA_SET_DESC_SIZE, size))
@@ -108,8 +110,7 @@ def new_set(
 
 def flush(family: int, table: str, name: str) -> bytes:
     """Return DELSETELEM without elements, which empties the set."""
-    body = string(NFTA_SET_ELEM_LIST_TABLE, table) + string(NFTA_SET_ELEM_LIST_SET, name)
-    return message(DEL, NLM_F_REQUEST, 0, nfgen(family) + body)
+    return message(DEL, NLM_F_REQUEST, 0, nfgen(family) + in_set(table, name))
 
 
 def destroy(family: int, table: str, name: str) -> bytes:

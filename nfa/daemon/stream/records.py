@@ -46,7 +46,7 @@ MANY = 200
 TOGETHER = 1 << 16 if SECRET_HASH else 0
 """Bytes of payloads that are decoded together, at the most. MicroPython's reader gains nothing by it."""
 _BETWEEN = int.from_bytes(os.urandom(4), "big")
-"""Stands between two of them. Nobody knows it: a value that begins in one payload and ends in another is found out."""
+"""Stands between two of them. Nobody knows it: a value that begins in one payload and ends in another is detected."""
 
 
 class BadRecord(Exception):
@@ -174,7 +174,7 @@ def _together(payloads: list[bytes], fast: "Decode | None") -> list[object] | No
     """Decode several payloads, the last one first; None: they have to be decoded one by one.
 
     Together they take little more than half of the time. The scanner collects the keys of what it decodes in a table, which
-    grows anew in each call, to the fifty keys of a flow record.
+    grows again in each call, to the fifty keys of a flow record.
     """
     if fast is not None or len(payloads) < 2 or sum(map(len, payloads)) > TOGETHER:
         return None
@@ -182,7 +182,7 @@ def _together(payloads: list[bytes], fast: "Decode | None") -> list[object] | No
         values = parse_json(b"[" + (b",%d," % _BETWEEN).join(payloads) + b"]")
     except (ValueError, RuntimeError):
         return None
-    if not isinstance(values, list) or values[1::2] != [_BETWEEN] * (len(payloads) - 1) or not len(values) & 1:
+    if not isinstance(values, list) or values[1::2] != [_BETWEEN] * (len(payloads) - 1):
         return None
     return values[::-2]
 

@@ -59,10 +59,10 @@ class OwnTable:
         if self.firewall is not None:
             self.firewall.commit()
 
-    def changed(self, family: int, table: str) -> None:
-        """Another program has deleted chains or rules in a table; "": in some table, perhaps."""
+    def changed(self, family: int, table: str, name: str) -> None:
+        """Another program has deleted chains or rules in a table, or elements of the set `name`; "": of some, perhaps."""
         if self.firewall is not None:
-            self.firewall.table_changed(family, table)
+            self.firewall.table_changed(family, table, name)
 
     def heal(self, now: int) -> None:
         """Put back what others deleted."""

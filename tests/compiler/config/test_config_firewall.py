@@ -154,23 +154,35 @@ def test_it_is_told_in_words() -> None:
     """What stands in `nfa check` and `nfa explain`."""
     empty = dict.fromkeys(("verdict", "set_dscp", "set_mark", "limit", "limit_up", "limit_down", "route"))
     base: dict[str, Any] = empty | {"per_device": False, "scope": "connection", "hook": "forward"}
-    assert effects.in_words(base | {"limit": 250_000, "limit_up": 62_500, "per_device": True})[1:] == [
-        "at most 500 kbit/s up and 2 Mbit/s down, for each local address"
-    ]
-    assert (
-        effects.in_words(base | {"limit_down": 187_500})[1] == "at most 1.5 Mbit/s down, for all that reach the target together"
-    )
-    assert effects.in_words(base | {"set_dscp": 46, "set_mark": (16, 240)})[1:] == [
-        "DSCP EF in both directions",
-        "mark 0x10/0xf0",
-    ]
-    assert effects.in_words(base | {"set_dscp": 3})[1] == "DSCP 3 in both directions"
-    assert effects.in_words(base | {"route": "wan2", "fallback": False}) == [
-        "later connections to the same address, protocol and port",
-        "through wan2; no way while that is down",
-    ]
-    router = effects.in_words(base | {"verdict": "drop", "scope": "device", "hook": "router"})
-    assert router[0] == "everything of the device, from and to the router itself"
+    told = {
+        "packets of the connection get at most 500 kbit/s up and 2 Mbit/s down, for each local address": {
+            "limit": 250_000,
+            "limit_up": 62_500,
+            "per_device": True,
+        },
+        "packets of the connection get at most 1.5 Mbit/s down, for all that reach the target together": {
+            "limit_down": 187_500
+        },
+        "packets of the connection get DSCP EF in both directions; mark 0x10/0xf0": {"set_dscp": 46, "set_mark": (16, 240)},
+        "packets of the connection get DSCP 3 in both directions": {"set_dscp": 3},
+        "packets of all connections of the device to the same address, protocol and port are rejected"
+        " (TCP is reset, other senders get an ICMP error)": {"verdict": "reject", "scope": "server"},
+        "all packets of the device from and to the router itself are dropped (the sender is told nothing)": {
+            "verdict": "drop",
+            "scope": "device",
+            "hook": "router",
+        },
+        "later connections to the same address, protocol and port go through wan2, and no way while that is down": {
+            "route": "wan2",
+            "fallback": False,
+        },
+        "later connections to the same address, protocol and port go through wan2, and the usual way while that is down": {
+            "route": "wan2",
+            "fallback": True,
+        },
+    }
+    assert {words: effects.in_words(base | options) for words, options in told.items()} == {words: words for words in told}
+    assert not any(":" in words for words in told), "a name with a colon stands before them: two make a riddle"
 
 
 def uci(folder: Path, target: str, packages: dict[str, str]) -> tuple[Target, list[Report]]:

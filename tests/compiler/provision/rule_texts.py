@@ -18,10 +18,11 @@ def _look_up_text(name: str, fields: tuple[str, ...], family: int, out: bool) ->
         else:
             ways = ("saddr", "daddr") if field.endswith("_addr") else ("sport", "dport")
             words.append(f"{_LAYERS[family] if field.endswith('_addr') else 'th'} {ways[0 if near else 1]}")
-    return f"{' . '.join(words)} vmap @{name}"
+    return f"meta mark set {' . '.join(words)} map @{name}"
 
 
 def _look_ups() -> dict[str, rules.Rule]:
+    """The parts of each look-up: what nft makes of its text does not put a packet's own mark back, which two expressions do."""
     found = {}
     for scope, maps in MAPS.items():
         for stem, way, fields in maps:
@@ -29,17 +30,19 @@ def _look_ups() -> dict[str, rules.Rule]:
                 ways = {"up": (True,), "down": (False,)}.get(way, (True, False))
                 for out in (True,) if scope == "route" else ways:
                     name = f"{stem}.v{family}"
-                    found[_look_up_text(name, fields, family, out)] = rules.look_up(name, fields, family, out)
+                    rule = rules.look_up(name, fields, family, out)
+                    found[_look_up_text(name, fields, family, out)] = [*rule[:-5], rule[-4]]
+                    found["meta mark vmap @combinations"] = [rule[-3], rule[-1]]
     return found
 
 
 def _before() -> str:
-    made = ["add chain inet nfa other"]
+    made = ["add chain inet nfa other", "add map inet nfa combinations { type mark : verdict; }"]
     for maps in MAPS.values():
         for stem, _, fields in maps:
             for family in (4, 6):
                 kind = nftset.key_of(fields, family).text
-                made.append(f"add map inet nfa {stem}.v{family} {{ type {kind} : verdict; flags timeout; counter; }}")
+                made.append(f"add map inet nfa {stem}.v{family} {{ type {kind} : mark; flags timeout; counter; }}")
     for family in (4, 6):
         made.append(f"add set inet nfa limit_v{family} {{ type ipv{family}_addr; flags dynamic,timeout; timeout 60s; }}")
     return "\n".join(made)

@@ -76,7 +76,7 @@ def test_chains_of_targets_can_be_reached_from_maps(name: str, namespace: Run, s
     assert not any(send(*image["frame"], batch=True))
     effects = image["effects"].values()
     jumps = "; ".join(f"add rule inet nfa c1 jump {chain}" for effect in effects for chain in effect["chains"])
-    commands = f"add chain inet nfa c1; {jumps}; "
+    commands = f"add chain inet nfa c1; {jumps}; add element inet nfa combinations {{ 1 : jump c1 }}; "
     for scope, stem, key in (
         ("connection", "connections", "192.0.2.1 . 1 . tcp . 192.0.2.2 . 2"),
         ("connection", "plain_connections", "192.0.2.1 . icmp . 192.0.2.2"),
@@ -86,6 +86,6 @@ def test_chains_of_targets_can_be_reached_from_maps(name: str, namespace: Run, s
     ):
         for hook in {effect["hook"] for effect in effects if effect["scope"] == scope}:
             where = f"{'router_' if hook == 'router' else ''}{stem}.v4"
-            commands += f"add element inet nfa {where} {{ {key} : jump c1 }}; "
+            commands += f"add element inet nfa {where} {{ {key} : 1 }}; "
     namespace(f"nft '{commands}'")
     assert not any(send(*image["frame"], batch=True)), "it cannot be healed while it is used"

@@ -251,7 +251,7 @@ def explained(folder: Path, targets: Targets) -> Verdict:
 def test_explain_says_what_packets_would_meet(tmp_path: Path) -> None:
     """Before a policy is trusted with a family's line, its owner asks what it would do."""
     found = explained(tmp_path, {"first": {"set_dscp": "EF"}, "slow": {"limit": "2mbit", "scope": "server"}})
-    assert found.effects["first"][0] == "packets of the connection: DSCP EF in both directions"
+    assert found.effects["first"][0] == "packets of the connection get DSCP EF in both directions"
     assert found.effects["first"][1].startswith("conntrack: ")
     assert "at most 2 Mbit/s up and 2 Mbit/s down" in found.effects["slow"][0]
 
@@ -290,7 +290,5 @@ def test_explain_says_whose_server_is_learnt_for_a_route(tmp_path: Path, fields:
     )
     found = explain(made, flow("HTTP/S", "netify.netflix", **fields))
     assert found.skipped.get("line2", "") == why
-    words = (
-        "packets of later connections to the same address, protocol and port: through wan2; the usual way while that is down"
-    )
+    words = "later connections to the same address, protocol and port go through wan2, and the usual way while that is down"
     assert found.effects.get("line2", []) == ([] if why else [words])

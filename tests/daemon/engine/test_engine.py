@@ -17,6 +17,7 @@ from nfa.daemon.base import packing
 from nfa.daemon.engine import index
 from nfa.daemon.engine.brief import BRIEF, MAX_BRIEF_TEXT, brief
 from nfa.daemon.engine.engine import (
+    BATCH,
     LIFETIME,
     MAX_KEPT_RECORD,
     PART,
@@ -516,6 +517,13 @@ def test_a_flow_that_cannot_be_matched_again_costs_no_other(tmp_path: Path, monk
     assert list(made.engine.match_again(lambda: 1, set(), True)) == []
 
 
+def test_nothing_is_kept_that_nobody_will_evaluate_again(tmp_path: Path) -> None:
+    """Each router would give a quarter of a megabyte, and time for packing, to records that nobody reads."""
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY})
+    made.take(WEB, samples.flow("DNS", local_port=1))
+    assert len(made.engine.kept) == 0 and made.engine.flows.live() == 2
+
+
 def test_flows_that_hours_concern_are_kept_apart(tmp_path: Path) -> None:
     """A flood of others would take the place of the film that bedtime has to end."""
     night = {"day": ["mon"], "time_start": "21:00", "time_end": "23:00"}
@@ -537,7 +545,7 @@ def test_what_no_longer_has_a_cause_ends_and_nothing_begins(tmp_path: Path) -> N
     made.use(compiled(tmp_path, config_of({"a": ["*"]}))[0])
     again = lambda begins: list(made.engine.match_again(lambda: 5, set(), begins))  # noqa: E731
     assert again(False) == [None, None]
-    assert made.released == [(OTHER, True)], "log.y is no longer reached; log.x goes on"
+    assert (made.released, made.released_at) == ([(OTHER, True)], [5]), "log.y is no longer reached; log.x goes on"
     assert list(made.engine.flows.young.values()) == [KEY], "and does not begin for the other flow"
     assert again(True) == [None, None]
     assert list(made.engine.flows.young.values()) == [KEY, KEY]
@@ -551,7 +559,7 @@ def test_a_flow_whose_record_is_not_kept_leaves_what_ended(tmp_path: Path) -> No
     made.engine.kept.pop(digest_key(WEB["flow"]["digest"]))
     number = OTHER[0] << 8 | OTHER[1]
     assert list(made.engine.match_again(lambda: 5, {number}, True)) == [None, None]
-    assert made.released == [(OTHER, True)]
+    assert (made.released, made.released_at) == ([(OTHER, True)], [5])
     assert sorted(map(len, made.engine.flows.young.values())) == [2, len(KEY)], (
         "the other flow was decided again: it holds both"
     )
@@ -652,6 +660,94 @@ def test_memory_can_be_freed_before_there_is_a_policy() -> None:
     assert json.loads(engine.names) == [{}, {}], "nothing is known of names yet"
     engine.take([samples.payload(WEB)], 1)
     assert (engine.records, engine.kinds["flow"], engine.evaluated, engine.flows.live()) == (1, 1, 0, 0)
+    assert engine.heard_at == 0, "`nfa status` tells no time at which records came"
+
+
+def test_records_have_as_much_room_as_the_system_gives_them() -> None:
+    """A small router would run out of memory: what its settings say of records would hold for none."""
+    engine = Engine(lambda held, now: None, lambda held, now, withdraw: None, kept_bytes=7, spare=9)
+    for digest, concerned, size in ((1, True, 7), (2, False, 9), (3, True, 8), (4, False, 10)):
+        engine.kept.clear()
+        engine.kept.put(digest, b"x" * size, concerned, 1)
+        assert engine.kept.has(digest) == (digest < 3)
+
+
+# -- what stands around a flow: where it came from, its mark, its counters --------------------------------------------------
+
+
+def test_where_records_came_from_is_counted_with_its_time(tmp_path: Path) -> None:
+    """`nfa status` would call an interface silent that has flows each second."""
+    made = desk(tmp_path, {"a": ["*"]})
+    made.take(WEB, now=4)
+    made.take(WEB, samples.flow(interface="br-guest"), now=9)
+    origins = {name: (origin.count, origin.last) for (name, _), origin in made.engine.networks.origins.items()}
+    assert origins == {"br-lan": (2, 9), "br-guest": (1, 9)}
+
+
+def marked(flow: dict[str, Any]) -> int:
+    """The mark that conntrack has of a connection: its local port."""
+    return int(flow["local_port"])
+
+
+def test_the_mark_of_a_connection_is_looked_up_where_netifyd_knows_none(tmp_path: Path) -> None:
+    """Connections that a firewall rule marked would not be matched on a LAN, or by the mark of another one."""
+    made = desk(tmp_path, {"a": ["fwmark == 5;"]}, {"log.x": KEY}, reprocess_flows=True)
+    made.take(samples.flow(local_port=5))
+    assert made.engine.matched == 0, "nobody looks marks up"
+    made.engine.find_mark = marked
+    own, tracked = {"ct_mark": 5}, {"conntrack": {"mark": 5}}
+    unknown: tuple[dict[str, Any], ...] = ({}, {"ct_mark": 0}, {"conntrack": {}}, {"conntrack": {"mark": 0}})
+    for count, (port, fields) in enumerate(((7, own), (7, tracked), *[(5, fields) for fields in unknown]), 1):
+        made.take(samples.flow(local_port=port, **fields))
+        assert made.engine.matched == count
+    for count, fields in enumerate(({}, {"ct_mark": 7}, {"conntrack": {"mark": 7}}), 1):
+        made.take(samples.flow(local_port=5 if count > 1 else 6, **fields))
+        assert made.engine.matched == 6 and made.engine.evaluated == 7 + count
+    assert not any(made.engine.bad.values())
+
+
+def test_the_mark_of_a_connection_is_looked_up_again_at_an_edge(tmp_path: Path) -> None:
+    """A connection that got its mark after its first record would never be matched by it."""
+    made = desk(tmp_path, {"a": ["fwmark == 5;"]}, {"log.x": KEY}, reprocess_flows=True)
+    made.take(samples.flow(local_port=5))
+    made.engine.find_mark = marked
+    assert made.engine.flows.live() == 0
+    assert list(made.engine.match_again(lambda: 2, set(), True)) == [None]
+    assert made.engine.flows.live() == 1
+
+
+def test_a_policy_without_marks_looks_none_up(tmp_path: Path) -> None:
+    """Each record would cost a look into the connection table."""
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, reprocess_flows=True)
+    asked: list[object] = []
+    made.engine.find_mark = lambda flow: asked.append(flow) or 1  # type: ignore[func-returns-value]  # it notes, and answers
+    made.take(WEB)
+    assert list(made.engine.match_again(lambda: 2, set(), True)) == [None] and asked == []
+
+
+def test_statistics_and_ends_of_flows_are_counted_where_a_policy_has_logs(tmp_path: Path) -> None:
+    """A log would tell of flows without their bytes, or of none that has ended."""
+    made = desk(tmp_path, {"a": ["*"]})
+    stats, purge = [samples.payload(make(WEB["flow"]["digest"])) for make in (samples.stats, samples.purge)]
+    made.take(stats)
+    counted: list[tuple[int, bytes, bool]] = []
+    made.engine.count = lambda digest, payload, ended: counted.append((digest, payload, ended))
+    made.take(WEB, stats, purge)
+    key = digest_key(WEB["flow"]["digest"])
+    assert counted == [(key, stats, False), (key, purge, True)]
+
+
+@pytest.mark.parametrize("now", [3, 8])
+def test_what_turns_out_to_be_a_duplicate_holds_nothing_from_then_on(tmp_path: Path, now: int) -> None:
+    """The router's own address would stay blocked, or with a time that is long past."""
+    made = desk(tmp_path, {"a": ["*"]}, {"log.x": KEY}, reprocess_flows=True)
+    inner = samples.flow(local_port=7)
+    outer = samples.flow(local="81.2.3.1", interface="eth1", internal=False, local_port=7, ip_nat=True)
+    made.take(outer, now=1)
+    made.take(inner, now=now)
+    assert (made.released, made.released_at) == ([(KEY, True)], [now])
+    left = [digest_key(inner["flow"]["digest"])]
+    assert list(made.engine.flows.young) == made.engine.kept.digests() == left
 
 
 # -- records that cannot be used ---------------------------------------------------------------------------------------
@@ -751,6 +847,20 @@ def test_a_turn_that_has_been_long_enough_leaves_the_rest_for_the_next_one(tmp_p
     assert (made.engine.evaluated, rest) == (3 * PART, payloads[3 * PART :]), "each turn gets on, however slow"
     assert made.engine.take_some(rest, 1, lambda: next(looks)) == []
     assert made.engine.evaluated == len(payloads)
+
+
+def test_all_records_of_a_long_read_are_worked_on_once_and_in_order(tmp_path: Path) -> None:
+    """Of a burst, only the first records would count, or each of them several times."""
+    made = desk(tmp_path, {"a": ["*"]})
+    for count in (BATCH, BATCH + 1, 3 * BATCH + 5):
+        made.engine.recent.clear()
+        payloads = [samples.payload(samples.flow(local_port=port)) for port in range(1, count + 1)]
+        before = made.engine.records
+        assert made.engine.take_some(payloads, 5, lambda: False) == []
+        assert made.engine.records - before == count
+        assert [one[3] for one in made.engine.recent] == payloads
+    looks = iter([False] * (BATCH // PART - 1) + [True])
+    assert made.engine.take_some(payloads, 5, lambda: next(looks)) == payloads[BATCH:], "a look between two batches, too"
 
 
 def test_what_the_agent_says_of_itself_is_bounded(tmp_path: Path) -> None:

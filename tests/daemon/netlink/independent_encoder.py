@@ -38,6 +38,7 @@ class ElementsMessage(nfgen_msg):  # type: ignore[misc]  # pyroute2 has no types
 for _nested in (
     nft.nft_set_elem_list_msg.set_elem,
     nft.nft_set_elem_list_msg.set_elem.data_attributes,
+    nft.nft_set_elem_list_msg.set_elem.data_attributes.verdict_attributes,
     ct.nfct_msg.cta_tuple,
     ct.nfct_msg.cta_tuple.cta_ip,
     ct.nfct_msg.cta_tuple.cta_proto,
@@ -133,12 +134,24 @@ def ask_rules(sequence: int, family: int, table: str) -> bytes:
 
 
 def nft_elements(
-    new: bool, sequence: int, family: int, table: str, name: str, elements: list[tuple[bytes, int | None, int | None]]
+    new: bool,
+    sequence: int,
+    family: int,
+    table: str,
+    name: str,
+    elements: list[tuple[bytes, int | None, int | None]],
+    data: Sequence[Any] = (),
 ) -> bytes:
-    """NEWSETELEM or DELSETELEM; an element is its key, and its timeout and what is left of it in milliseconds, or None."""
+    """NEWSETELEM or DELSETELEM; an element is its key, and its timeout and what is left of it in milliseconds, or None. `data`:
+    what each leads to, in a map: bytes, or a verdict's code and chain."""
     listed = []
-    for key, timeout, left in elements:
+    for index, (key, timeout, left) in enumerate(elements):
         attributes: list[tuple[Any, ...]] = [("NFTA_SET_ELEM_KEY", {"attrs": [("NFTA_DATA_VALUE", key)]})]
+        if data and isinstance(data[index], bytes):
+            attributes.append(("NFTA_SET_ELEM_DATA", {"attrs": [("NFTA_DATA_VALUE", data[index])]}))
+        elif data:
+            verdict = {"attrs": [("NFTA_VERDICT_CODE", data[index][0]), ("NFTA_VERDICT_CHAIN", data[index][1])]}
+            attributes.append(("NFTA_SET_ELEM_DATA", {"attrs": [("NFTA_DATA_VERDICT", verdict)]}))
         attributes += [("NFTA_SET_ELEM_TIMEOUT", timeout)] if timeout is not None else []
         attributes += [("NFTA_SET_ELEM_EXPIRATION", left)] if left is not None else []
         listed.append(("NFTA_LIST_ELEM", {"attrs": attributes}))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nfa.compiler.provision import ipset as ipset_text
 from nfa.compiler.provision import nftset
-from nfa.daemon.netlink import conntrack, ipset, ipset_sets, nftables, nftables_sets, rule_dumps
+from nfa.daemon.netlink import conntrack, ipset, ipset_sets, nftables, nftables_maps, nftables_rules, nftables_sets, rule_dumps
 
 theirs = pytest.importorskip("independent_encoder", reason="pyroute2 is not installed")
 pytestmark = pytest.mark.skipif(sys.byteorder != "little", reason="written for a little-endian machine")
@@ -88,6 +88,36 @@ def test_nftables_elements_are_encoded_alike(
     left = data.draw(st.lists(SECONDS, min_size=len(keys), max_size=len(keys)))
     expected = [(key, own, seconds * 1000 if seconds else None) for key, seconds in zip(keys, left, strict=True)]
     assert encoder.restore(sequence, keys, left) == theirs.nft_elements(True, sequence, family, "t", name, expected)
+
+
+@given(KEYS, IP_VERSION, TABLE_FAMILY, NAME, SEQUENCE, st.data())
+def test_elements_of_maps_are_encoded_alike(
+    fields: list[str], version: int, family: int, name: str, sequence: int, data: st.DataObject
+) -> None:
+    """Packets would meet another combination, or none."""
+    sizes = nftables.widths(tuple(fields), version)
+    encoder = nftables_maps.Numbers(family, "t", name, sizes)
+    size = sum(sizes) + nftables_maps.END
+    packed = [SLOT + one for one in data.draw(st.lists(st.binary(min_size=size, max_size=size), min_size=1, max_size=5))]
+    expand = nftables.expander(tuple(fields), version)
+    numbers = [element[-nftables_maps.END :] + bytes(2) for element in packed]
+    plain = [(expand(element[: -nftables_maps.END]), None, None) for element in packed]
+    expected = theirs.nft_elements(True, sequence, family, "t", name, plain, numbers)
+    assert encoder.encode(nftables.NEW, sequence, packed) == expected
+    assert encoder.encode(nftables.DEL, sequence, packed) == theirs.nft_elements(False, sequence, family, "t", name, plain)
+    left = data.draw(st.lists(st.integers(0, 3), min_size=len(packed), max_size=len(packed)))
+    timed = [(key, None, seconds * 1000 if seconds else None) for (key, _, _), seconds in zip(plain, left, strict=True)]
+    assert encoder.restore(sequence, packed, left) == theirs.nft_elements(True, sequence, family, "t", name, timed, numbers)
+
+
+@given(TABLE_FAMILY, NAME, NAME, st.integers(1, 0xFFFF), st.sampled_from([nftables_rules.NFT_JUMP, nftables_rules.NFT_GOTO]))
+def test_what_leads_from_numbers_to_chains_is_encoded_alike(family: int, table: str, name: str, number: int, code: int) -> None:
+    """A number would lead nowhere, and what is blocked passes."""
+    key = [(number.to_bytes(4, "little"), None, None)]
+    made = nftables_maps.leads(nftables.NEW, family, table, name, number, "c0001", code)
+    assert made == theirs.nft_elements(True, 0, family, table, name, key, [(code, "c0001")])
+    made = nftables_maps.leads(nftables.DEL, family, table, name, number, "")
+    assert made == theirs.nft_elements(False, 0, family, table, name, key)
 
 
 # -- ipset ---------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from nfa.daemon.base.portable import CHUNK, MAX_RECORD
 from nfa.daemon.stream import framing
-from nfa.daemon.stream.framing import _MARK, Framer
+from nfa.daemon.stream.framing import _HEADER_ROOM, _MARK, Framer, _header
 
 HOSTILE = '\\"{"length": 5}\n}{"length": 3}'  # what a stranger may choose as a name; JSON escapes it
 RECORDS = [
@@ -176,6 +177,52 @@ def test_a_record_that_is_cut_off_is_counted() -> None:
     framer.feed(b'{"length": 100}\n{"type":')
     assert framer.end() == []
     assert framer.bad["length"] == 1
+
+
+HEADER = re.compile(rb'\{"length": ?([0-9]+)\}\r?\n')
+"""A header, as it is written down elsewhere."""
+header_pieces = st.sampled_from(
+    [b'{"length"', b'{"length"', b'{"Length"', b":", b": ", b":  ", b";", b"0", b"9", b"1" * 14, b"x", b"-", b"}", b"}", b"]",
+     b"\r", b"\n", b"\n", b" ", b""]
+)  # fmt: skip
+
+
+def as_expression(data: bytes, position: int) -> tuple[int, int] | None:
+    """What a regular expression finds in the place of `_header`."""
+    match = HEADER.match(data, position, position + _HEADER_ROOM)
+    return None if match is None else (int(match[1][:12]), match.end())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b'{"length": 5}\n', b'{"length":5}\n', b'{"length":  5}\n', b'{"length": 5}\r\n', b'{"length": 5}\r\r\n', b'{"length": 5}',
+     b'{"length": 5}x', b'{"length": 5} \n', b'{"length"; 5}\n', b'{"length": 5]\n', b'{"length"; 5]\n', b'{"Length": 5}\n',
+     b'{"length": }\n', b'{"length":}\n', b'{"length"}\n', b'{"length"\n', b'{"length":\n', b'{"length": -5}\n',
+     b'{"length": 5 }\n', b'{"length": 5x}\n', b'{"length": \xb2}\n', b'{"length": 007}\n', b'{"length": 5\n}\n', b"\n", b"",
+     b'{"length": ' + b"1" * 12 + b"}\n", b'{"length": ' + b"1" * 13 + b"}\n", b'{"length": ' + b"0" * 51 + b"}\n",
+     b'{"length": ' + b"0" * 52 + b"}\n", b'{"length":1}\n'],
+)  # fmt: skip
+def test_a_header_is_what_netifyd_writes(text: bytes) -> None:
+    """A record would be taken for a header, or a header of some agent for a record: all that follows would be cut wrongly."""
+    for before in (b"", b"}", b"\n", b"x" * 70):
+        for after in (b"", b"{}\n", b"\n", b'{"length": 3}\n'):
+            data = before + text + after
+            assert _header(data, len(before)) == as_expression(data, len(before))
+
+
+@given(st.lists(header_pieces, max_size=8).map(b"".join), st.integers(0, 20))
+def test_a_header_is_found_where_the_expression_finds_it(data: bytes, position: int) -> None:
+    """The same, with whatever else may stand there."""
+    assert _header(data, position) == as_expression(data, position)
+
+
+def test_each_record_with_a_wrong_length_is_counted() -> None:
+    """`nfa status` would show one fault where the agent has it in each record."""
+    framer = Framer()
+    wrong = header(4) + b'{"a":""}\n'
+    framer.feed(header(3) + b"{}\n")
+    assert framer.feed(wrong * 3 + header(3) + b"{}\n") == [b'{"a":""}'] * 3 + [b"{}"]
+    assert framer.bad == {"length": 3, "oversize": 0, "resync_bytes": 0}
 
 
 # -- where the stream is cut decides nothing ---------------------------------------------------------------------------
@@ -383,7 +430,7 @@ def test_faults_of_all_connections_are_counted() -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("start", [b"", header(0), header(99999), b"{}\n"])
 def test_one_read_costs_less_than_a_turn_of_the_loop(start: bytes, piece: bytes) -> None:
-    """An agent gone mad would keep the loop from everything else: a turn may last 20 ms."""
+    """An agent gone mad would keep the loop from everything else: a turn may last 15 ms."""
     costs = []
     chunk = (piece * CHUNK)[:CHUNK]
     for _ in range(4):

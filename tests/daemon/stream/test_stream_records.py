@@ -11,19 +11,26 @@ import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nfa.daemon.stream import records
 from nfa.daemon.stream.records import (
     BAD_KINDS,
     FLOW_TYPES,
     MANY,
+    MAX_RENAMED,
     SHALLOW,
+    TOGETHER,
     BadRecord,
     _short_key,
+    agent_facts,
     catalogue,
     classify,
     digest_key,
+    earlier_keys,
     parse,
+    previous_keys,
     read,
     read_some,
+    total_bytes,
 )
 
 DIGEST = "c4c07ca55baa19a7fe3652bcd356765a7aaaaaaa"
@@ -142,7 +149,7 @@ def test_a_field_that_every_decision_needs_must_be_there(name: str) -> None:
         (b'{"type":"flow_purge","flow":{"digest":""}}', "types"), (b"9" * 5000, "json"),
         (b'{"type":' + b"9" * 5000 + b"}", "json"),
     ],
-    ids=lambda value: str(value)[:30],
+    ids=lambda value: str(value)[:30].replace("\\", ""),
 )  # fmt: skip
 def test_a_payload_that_is_no_record(fast: Any, payload: bytes, kind: str) -> None:
     """One broken record would end the daemon."""
@@ -340,6 +347,64 @@ def test_names_of_the_agent_are_bounded() -> None:
     assert len(catalogue({"applications": many})[0]) == 8192 and catalogue({"applications": many})[0][8191] == "8191"
 
 
+def test_an_agent_tells_of_itself_in_numbers_and_short_texts() -> None:
+    """An object, or a text of a megabyte, would stay in memory; NaN and infinity would be no JSON in `nfa status`."""
+    whole = {"agent_version": "4.4.7", "build_version": "b" * 128, "json_version": 1.9, "uptime": 60, "flow_count": 7}
+    assert agent_facts(whole | {"cpu_cores": 4, "type": "agent_status"}) == whole
+    assert agent_facts({"agent_version": "x" * 129, "uptime": 0.0}) == {"agent_version": "x" * 128, "uptime": 0.0}
+    wrong: tuple[object, ...] = (None, [], {}, float("nan"), float("inf"), float("-inf"))
+    assert [agent_facts({"agent_version": value}) for value in wrong] == [{}] * len(wrong)
+
+
+# -- what statistics say of a flow ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [(b'"total_bytes":5}', 5), (b'"total_bytes" : 12,', 12), (b'"total_bytes":0}', 0), (b'"total_bytes":-1}', None),
+     (b'"total_bytes":"7"}', None), (b'"total_bytes":', None), (b'"bytes":5}', None), (b'"total_bytes":' + b"9" * 40, None),
+     (b'"total_bytes":1234567890}', 1234567890), (b'"total_bytes":' + b"9" * 18 + b",", 10**18 - 1),
+     (b'"total_bytes":' + b"9" * 19 + b",", None), (b'"total_bytes":7:8}', 7), (b'"total_bytes":/}', None),
+     (b'"total_bytes" :  ' + b"9" * 18 + b",", 10**18 - 1), (b'"total_bytes":1},"gtp":{"total_bytes":2}}', 1),
+     (b'"total_bytes":X5}', None)],
+)  # fmt: skip
+def test_bytes_are_read_from_whatever_the_agent_writes(text: bytes, size: int | None) -> None:
+    """A number of a million digits would stop the loop for seconds, or a log tell of fewer bytes than there were."""
+    assert total_bytes(b'{"flow":{' + text) == size
+
+
+def test_earlier_digests_are_those_that_are_digests() -> None:
+    """netifyd 5: a flow that goes on under another digest would let go of its block, and one that is no list end the record."""
+    assert earlier_keys({"digest_prev": ["ab", "cd"]}) == [digest_key("ab"), digest_key("cd")]
+    assert earlier_keys({"digest_prev": ["", 7, None, "ab"]}) == [digest_key("ab")]
+    for nothing in ({}, {"digest_prev": None}, {"digest_prev": "ab"}, {"digest_prev": {"ab": 1}}, {"digest_prev": 7}):
+        assert earlier_keys(nothing) == []
+    names = [f"{number:040x}" for number in range(MAX_RENAMED + 1)]
+    assert earlier_keys({"digest_prev": names}) == list(map(digest_key, names[:-1]))
+
+
+def test_earlier_digests_of_statistics_are_others_than_the_present_one() -> None:
+    """A flow that comes back to its first digest would end itself."""
+    record = {"flow": {"digest_prev": ["ab", "cd", "ef"]}}
+    assert previous_keys(record, digest_key("cd")) == [digest_key("ab"), digest_key("ef")]
+    assert previous_keys({"flow": {"digest_prev": []}}, 0) == []
+    late = {"flow": {"digest_prev": ["ab"] * MAX_RENAMED + [7]}}
+    assert previous_keys(late, 0) == [digest_key("ab")] * MAX_RENAMED, "nobody looks so far"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [None, [], "flow", {}, {"flow": None}, {"flow": []}, {"flow": {}}, {"flow": {"digest_prev": "ab"}},
+     {"flow": {"digest_prev": {}}}, {"flow": {"digest_prev": ["ab", 7]}}, {"flow": {"digest_prev": [None]}}],
+    ids=str,
+)  # fmt: skip
+def test_statistics_whose_earlier_digests_are_none_are_counted(record: object) -> None:
+    """Whoever writes to the socket would raise what the loop takes for a fault of nfa."""
+    with pytest.raises(BadRecord) as caught:
+        previous_keys(record, 0)
+    assert (caught.value.kind, str(caught.value)) == ("types", "digest_prev must be a list of digests")
+
+
 # -- two decoders, one outcome -----------------------------------------------------------------------------------------
 
 # What a decoder may see in another way: blanks, numbers at the edges of types, halves of characters, bytes that are no text,
@@ -442,7 +507,81 @@ def test_records_that_are_decoded_together_are_those_of_each_payload(payloads: l
     assert read_some(payloads) == one_by_one(payloads)
 
 
-def test_a_record_that_is_spread_over_payloads_is_found_out() -> None:
+def test_a_record_that_is_spread_over_payloads_is_detected() -> None:
     """As many values as payloads are no proof: one payload has two of them, and two others are the halves of one."""
     for payloads in ([b"{},{}", b'{"type":"x","a":[1', b"2]}"], [b"{},0,{}", b'{"type":"x","a":[1', b"0,2]}"]):
         assert [kind for kind, _ in read_some(payloads)] == ["bad", "bad", "bad"]
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What the standard decoder was given."""
+    given: list[bytes] = []
+    inner = records.parse_json
+
+    def parse_json(raw: bytes) -> object:
+        given.append(raw)
+        return inner(raw)
+
+    monkeypatch.setattr(records, "parse_json", parse_json)
+    return given
+
+
+def flows(count: int) -> list[bytes]:
+    """As many records, as they come out of the framer: without the newline at their end."""
+    return [samples.payload(samples.flow(local_port=port)).strip() for port in range(1, count + 1)]
+
+
+STATS, PURGE = samples.payload(samples.stats(DIGEST)).strip(), samples.payload(samples.purge(DIGEST)).strip()
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 32])
+def test_what_is_decoded_is_decoded_together(decoded: list[bytes], count: int) -> None:
+    """Flow records would take nearly twice as long, or records be mixed up with statistics that stand between them."""
+    payloads = flows(count)
+    payloads[1:1] = [STATS, PURGE]
+    payloads.append(STATS)
+    found = read_some(payloads)
+    assert len(decoded) == 1 and DIGEST.encode() not in decoded[0]
+    assert found == one_by_one(payloads)
+    assert [kind for kind, _ in found] == ["flow", "stats", "purge"] + ["flow"] * (count - 1) + ["stats"]
+
+
+def test_a_record_alone_is_decoded_as_it_is(decoded: list[bytes]) -> None:
+    """On a quiet line each record would be copied, and wait for nothing."""
+    payloads = [*flows(1), STATS]
+    assert [kind for kind, _ in read_some(payloads)] == ["flow", "stats"] and decoded == payloads[:1]
+    assert read_some([STATS]) == [("stats", KEY)] and read_some([]) == [] and len(decoded) == 1
+
+
+def test_so_many_bytes_are_decoded_together_and_no_more(decoded: list[bytes]) -> None:
+    """Thirty-two records of a megabyte each would be in memory twice."""
+    first, second = flows(2)
+    fits = [first, second.ljust(TOGETHER - len(first))]
+    assert len(read_some(fits)) == 2 and len(decoded) == 1
+    longer = [first, fits[1] + b" "]
+    assert len(read_some(longer)) == 2 and decoded[1:] == longer
+
+
+def test_payloads_that_cannot_be_decoded_together_are_decoded_one_by_one(decoded: list[bytes]) -> None:
+    """One broken record of the agent would take thirty others with it."""
+    payloads = flows(3)
+    payloads[1] = payloads[1][:-10]
+    assert [kind for kind, _ in read_some(payloads)] == ["flow", "bad", "flow"]
+    assert decoded[1:] == payloads
+
+
+def test_a_quick_decoder_is_asked_for_each_payload(decoded: list[bytes]) -> None:
+    """orjson is quicker with each than the standard decoder with all of them."""
+    asked: list[bytes] = []
+
+    def fast(payload: bytes) -> object:
+        asked.append(payload)
+        return json.loads(payload)
+
+    spaced = json.dumps(samples.stats(DIGEST)).encode()
+    quoted = b'{"flow":{"digest":"a\\u0062"},"type":"flow_stats"}'
+    payloads = [*flows(1), STATS, spaced, quoted, *flows(2)]
+    assert [kind for kind, _ in read_some(payloads, fast)] == ["flow", "stats", "stats", "stats", "flow", "flow"]
+    assert (asked, decoded) == ([payload for payload in payloads if payload is not STATS], [])
+    assert [kind for kind, _ in read_some(payloads[:1], fast)] == ["flow"] and (len(asked), decoded) == (6, [])

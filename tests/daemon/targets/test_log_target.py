@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import samples
 
-from nfa.daemon.stream.records import digest_key, total_bytes
+from nfa.daemon.stream.records import digest_key
 from nfa.daemon.targets import log
 from nfa.daemon.targets.counters import Counters
 from nfa.daemon.targets.log import Log
@@ -141,16 +141,6 @@ def test_earlier_digests_of_any_form_do_no_harm(earlier: object) -> None:
     desk.log.note(FLOW, False, 100, CLOCK)
     assert desk.log.note(other(7, digest_prev=earlier), False, 101, CLOCK)
     assert len(desk.log) == 2
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [(b'"total_bytes":5}', 5), (b'"total_bytes" : 12,', 12), (b'"total_bytes":0}', 0), (b'"total_bytes":-1}', None),
-     (b'"total_bytes":"7"}', None), (b'"total_bytes":', None), (b'"bytes":5}', None), (b'"total_bytes":' + b"9" * 40, None)],
-)  # fmt: skip
-def test_bytes_are_read_from_whatever_the_agent_writes(text: bytes, size: int | None) -> None:
-    """A number of a million digits would stop the loop for seconds."""
-    assert total_bytes(b'{"flow":{' + text) == size
 
 
 def test_an_interval_begins_with_its_first_flow() -> None:

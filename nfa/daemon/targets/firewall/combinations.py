@@ -1,10 +1,12 @@
 """Combinations: which actions and firewall targets one flow reached together, and so what becomes of its packets.
 
-An element of a map has one verdict: `jump cN`. The chain cN counts, and jumps to the chains of the targets' effects. In: pairs
-(action, target), in the order of the policy. Out: combinations, each with a number that ends the packed elements it is for
-(2 bytes, big-endian), and with a chain. A block wins, the first of several; else all effects apply, in the
-order of the targets in the configuration.
+An element of a map has one number, N, for which the map `combinations` leads to the chain cN. That counts, and leads to the
+chains of the targets' effects. In: pairs (action, target), in the order of the policy. Out: combinations, each with a chain and
+a number that ends the packed elements it is for (2 bytes, in host order). A block wins, the first of several; else all
+effects apply, in the order of the targets in the configuration.
 """
+
+import sys
 
 MYPY = False
 if MYPY:
@@ -17,6 +19,8 @@ if MYPY:
 BY_ACTION = 1024
 """Combinations that tell actions apart. Of more, only the targets are: what happens to packets is the same."""
 MAX_COMBINATIONS = 4096
+MAP = "combinations"
+"""The map from their numbers to their chains."""
 END = 2
 """Bytes of a packed element that name its combination."""
 ELEMENTS = 1 << 16
@@ -25,22 +29,42 @@ ELEMENTS = 1 << 16
 
 def element_number(key: bytes) -> int:
     """Return the number of a packed element's combination, beyond those that slots have."""
-    return ELEMENTS | int.from_bytes(key[-END:], "big")
+    return ELEMENTS | number_of(key)
+
+
+def number_of(key: bytes) -> int:
+    """Return the number of a packed element's combination, or of its end."""
+    return int.from_bytes(key[-END:], sys.byteorder)
 
 
 class Combination:
     """One combination. `way`: which of each target's two chains it uses."""
 
-    __slots__ = ("bytes", "bytes_before", "chain", "chains", "number", "packets", "packets_before", "pairs", "suffix", "way")
+    __slots__ = (
+        "bytes",
+        "bytes_before",
+        "chain",
+        "chains",
+        "last",
+        "number",
+        "packets",
+        "packets_before",
+        "pairs",
+        "suffix",
+        "way",
+    )
 
     def __init__(self, number: int, pairs: "tuple[Pair, ...]", way: int) -> None:
         self.number = number
-        self.suffix = number.to_bytes(2, "big")
-        self.chain = chain_of(self.suffix)
+        self.suffix = number.to_bytes(END, sys.byteorder)
+        self.chain = f"c{number:04x}"
+        """As long for each."""
         self.pairs = pairs
         self.way = way
         self.chains: tuple[str, ...] | None = None
-        """The chains that its own jumps to, as it is in the kernel; None: it is not there."""
+        """The chains that its own leads to, as it is in the kernel; None: it is not there."""
+        self.last: bool | None = None
+        """Whether its number leads to its chain for good (`Combinations.is_last`), as it is in the kernel; None: it may not."""
         self.packets = self.bytes = 0
         """What its chain has counted; `_before`: what it had counted when it was last written anew."""
         self.packets_before = self.bytes_before = 0
@@ -55,14 +79,10 @@ class Combination:
         self.packets = self.bytes = 0
 
 
-def chain_of(suffix: bytes) -> str:
-    """Return the name of a combination's chain: as long for each, so that elements are."""
-    return "c" + suffix.hex()
-
-
-def is_chain(name: str) -> bool:
-    """Return whether a chain has a name as combinations have."""
-    return len(name) == 5 and name[0] == "c" and not name[1:].strip("0123456789abcdef")
+def number_in(name: str) -> int:
+    """Return the number of the combination that a chain has its name of; 0 for another name."""
+    own = len(name) == 5 and name[0] == "c" and not name[1:].strip("0123456789abcdef")
+    return int(name[1:], 16) if own else 0
 
 
 class Combinations:
@@ -114,16 +134,22 @@ class Combinations:
         return self.find(pairs, self.by_number[numbers[0]].way, make_room)
 
     def forget(self, used: "set[int]") -> list[Combination]:
-        """Forget all combinations but these. Returns those that are forgotten: their chains are none any longer."""
+        """Forget all combinations but these. Returns those that had a chain, which is none any longer."""
         gone = [self.by_number.pop(number) for number in list(self.by_number) if number not in used]
+        written = [one for one in gone if one.chains is not None]
         for one in gone:
             del self._numbers[(one.pairs, one.way)]
-            one.chains = None
-        return gone
+            one.chains = one.last = None
+        return written
 
     def numbers_of(self, target: str) -> set[int]:
         """Return `element_number` of each combination that a target is in."""
         return {ELEMENTS | one.number for one in self.by_number.values() if target in [pair[1] for pair in one.pairs]}
+
+    def is_last(self, combination: Combination) -> bool:
+        """Return whether no other map is for the packets that a combination is for: those of one connection."""
+        scopes = [self.effects[target]["scope"] for _, target in combination.pairs if target in self.effects]
+        return not [scope for scope in scopes if scope not in ("connection", "route")]
 
     def chains_now(self, combination: Combination) -> tuple[str, ...]:
         """Return the chains of effects that a combination's own is to jump to now: what has ended has none."""

@@ -7,15 +7,16 @@ What is in the maps is the business of `sets`, as for every set.
 
 import errno
 
-from ...base.portable import monotonic
-from ...netlink import nftables_rules
+from ...base.portable import EBUSY, monotonic
+from ...netlink import nftables, nftables_rules
 from ...netlink.question import Questions
 from ...netlink.rule_dumps import ask_rules
 from ...netlink.socket import MAX_SEND, describe
 from ..counters import Counters
 from ..sets.errors import NO_PART, code_of
 from ..trouble import Trouble
-from .combinations import END, Combination, Combinations, is_chain
+from .chains import FAMILY, TABLE, chain_messages, deletion, lead
+from .combinations import END, MAP, Combination, Combinations, number_in, number_of
 from .maps import MapSlot
 from .target import Combined, FirewallTarget
 
@@ -30,8 +31,6 @@ if MYPY:
     Data = dict[str, Any]
     Tally = tuple[dict[str, list[int]], dict[str, list[int]]]
 
-FAMILY, TABLE = 1, "nfa"
-"""The table: NFPROTO_INET, and its name."""
 NAME = "firewall"
 """What the maps' counters are called, and their trouble: they are no target's own."""
 WHERE = "nftables table nfa"
@@ -41,9 +40,9 @@ RETRY = 5
 """Seconds after which the kernel is asked again when it has refused the frame."""
 AGAIN = 0.02
 """Seconds at least between two times that the frame is put back, when others delete it in a loop; ..."""
-SHARE = 4
+SHARE = MapSlot.share
 """... and as many times as long as that took: there are other things to do."""
-PART = 256
+PART = 128
 """Chains that are written anew in one turn of the loop, when actions begin or end: some milliseconds."""
 ROOM = 20
 """Many times as long as the last search for combinations that nobody uses took, at least, lie between two."""
@@ -121,7 +120,7 @@ class Firewall:
 
     def union(self, ends: "list[bytes]") -> bytes:
         """Return the end of an element that flows of several combinations hold: as all of them want it."""
-        found = self.combinations.union([int.from_bytes(end, "big") for end in ends], self._make_room)
+        found = self.combinations.union([number_of(end) for end in ends], self._make_room)
         if found is None:
             return ends[0]
         if found.chains is None:
@@ -130,7 +129,7 @@ class Firewall:
 
     def count(self, end: bytes, added: int, refreshed: int, withdrawn: int) -> None:
         """An element that ends so is sent: count that for its targets."""
-        found = self.combinations.by_number.get(int.from_bytes(end, "big"))
+        found = self.combinations.by_number.get(number_of(end))
         for _, name in found.pairs if found is not None else ():
             counters = self._counters.get(name)
             if counters is not None:
@@ -167,7 +166,12 @@ class Firewall:
             self._sweep()
         if self.data is None or not self._there:
             return
-        changed = [one for one in self.combinations.by_number.values() if one.chains != self.combinations.chains_now(one)]
+        known = self.combinations
+        changed = [
+            one
+            for one in known.by_number.values()
+            if one.chains != known.chains_now(one) or one.last not in (None, known.is_last(one))
+        ]
         if changed:
             self.read()
             for one in changed:
@@ -191,9 +195,9 @@ class Firewall:
 
     # -- the kernel -----------------------------------------------------------------------------------------------------
 
-    def table_changed(self, family: int, table: str) -> None:
-        """Another program has deleted something in a table; "": perhaps in this one."""
-        if table == "" or (family == FAMILY and table == TABLE):
+    def table_changed(self, family: int, table: str, name: str) -> None:
+        """Another program has deleted something in a table; "": perhaps in this one. `name`: of a set, if it was there."""
+        if table == "" or (family == FAMILY and table == TABLE and name in ("", MAP)):
             self._there = False
 
     @property
@@ -230,7 +234,7 @@ class Firewall:
             self._say("notice", "firewall: the table nfa is there")
             self._tell(NAME, WHERE, "")
         for one in self.combinations.by_number.values():
-            one.chains = None
+            one.chains = one.last = None
         self._unwritten = {}
         self._write(list(self.combinations.by_number.values()))
         if old is not None:
@@ -253,6 +257,7 @@ class Firewall:
         if self.data is None or not self._there:
             return
         batch: list[bytes] = []
+        written: list[Combination] = []
         size = 0
         waiting = list(combinations)
         while waiting or batch:
@@ -260,22 +265,37 @@ class Firewall:
                 one = waiting.pop()
                 one.begin_anew()
                 one.chains = self.combinations.chains_now(one)
-                made = chain_messages(one)
+                last = self.combinations.is_last(one)
+                made = chain_messages(one, last)
+                if one.last not in (None, last):
+                    made = [lead(nftables.DEL, one.number)] + made
+                one.last = last
                 batch += made
+                written.append(one)
                 size += sum([len(message) for message in made])
             if not waiting or size > MAX_SEND // 2:
                 error = self._sets.transact(batch)
+                if error in (errno.EEXIST, EBUSY):
+                    # Another program lets numbers lead elsewhere, or an earlier life of the daemon did.
+                    for one in written:
+                        self._sets.transact([lead(nftables.DEL, one.number)])
+                    error = self._sets.transact(batch)
                 if error:
                     self._there = False
                     return
-                batch, size = [], 0
+                batch, written, size = [], [], 0
 
-    def _drop(self, chains: "list[str]") -> None:
-        """Delete chains that are no longer of use: all together, else one by one. One that something else leads to stays."""
+    def _drop(self, chains: "list[str]", leads: bool = False) -> None:
+        """Delete chains that are no longer of use: all together, else one by one. One that something else leads to stays.
+
+        `leads`: numbers lead to them still. What the kernel refuses takes it milliseconds (6.18): it waits for all packets.
+        """
         for start in range(0, len(chains), PART):
-            parts = [_deletion(name) for name in chains[start : start + PART]]
-            if self._sets.transact([message for part in parts for message in part]):
-                for part in parts:
+            names = chains[start : start + PART]
+            before = [lead(nftables.DEL, number_in(name)) for name in names] if leads else []
+            parts = [deletion(name) for name in names]
+            if self._sets.transact(before + [message for part in parts for message in part]):
+                for part in [[one] for one in before] + parts:
                     self._sets.transact(part)
 
     def _make_room(self) -> None:
@@ -286,7 +306,7 @@ class Firewall:
         used: set[int] = set()
         for slot in self._slots():
             used.update(slot.used())
-        self._drop([one.chain for one in self.combinations.forget(used)])
+        self._drop([one.chain for one in self.combinations.forget(used)], True)
         self._room_at = monotonic() + ROOM * (monotonic() - began)
 
     def close(self) -> None:
@@ -301,17 +321,20 @@ class Firewall:
         self._swept = True
         own = {one.chain for one in self.combinations.by_number.values()}
         found = [nftables_rules.read_chain(one, FAMILY, TABLE) for one in self._ask(nftables_rules.ask_chains)]
-        self._drop([name for name in found if is_chain(name) and name not in own])
+        self._drop([name for name in found if number_in(name) and name not in own], True)
 
     def _remove(self, data: "Data") -> None:
         """Take a frame out of the kernel."""
         self._there = False
         # What is to be deleted must be there. First what leads to the chains of combinations, last what they lead to.
-        self._sets.transact(list(data["frame"]) + list(data["destroy"]))
+        if self._sets.transact(list(data["frame"]) + list(data["destroy"])):
+            # It is of another version of nfa: what has these names goes.
+            for one in data["destroy"]:
+                self._sets.transact([one])
         self._drop([one.chain for one in self.combinations.by_number.values()])
         self._sets.transact(list(data["destroy_effects"]))
         for one in self.combinations.by_number.values():
-            one.chains = None
+            one.chains = one.last = None
         left = self._ask(nftables_rules.ask_table)
         if [nftables_rules.in_use(one) for one in left] == [0]:
             self._sets.transact([nftables_rules.delete_table(FAMILY, TABLE)])
@@ -374,19 +397,3 @@ class Firewall:
         if moment >= self._said.get(what, 0.0):
             self._said[what] = moment + QUIET
             self._say(level, "firewall: " + words)
-
-
-def _deletion(name: str) -> list[bytes]:
-    """Return the messages that delete a chain, also where there is none."""
-    make = nftables_rules.new_chain(FAMILY, TABLE, name)
-    return [make, nftables_rules.flush_chain(FAMILY, TABLE, name), nftables_rules.delete_chain(FAMILY, TABLE, name)]
-
-
-def chain_messages(one: Combination) -> list[bytes]:
-    """Return the messages that make a combination's chain, or write it anew."""
-    comment = ", ".join([(action + " > " if action else "") + target for action, target in one.pairs])
-    made = [nftables_rules.new_chain(FAMILY, TABLE, one.chain), nftables_rules.flush_chain(FAMILY, TABLE, one.chain)]
-    made.append(nftables_rules.new_rule(FAMILY, TABLE, one.chain, [nftables_rules.counter()], comment))
-    for name in one.chains or ():
-        made.append(nftables_rules.new_rule(FAMILY, TABLE, one.chain, [nftables_rules.verdict(nftables_rules.NFT_JUMP, name)]))
-    return made

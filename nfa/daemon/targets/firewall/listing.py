@@ -4,7 +4,7 @@ In: a map, and the combinations that the target is in. Out: what `bus.methods` l
 that it is held for, and the packets and bytes that have met it since it was added.
 """
 
-from ...netlink.nftables_verdicts import counted
+from ...netlink.nftables_maps import counted
 from ...netlink.question import Questions
 from .combinations import END, Combination
 from .maps import MapSlot

@@ -6,7 +6,7 @@ different things of one connection's, server's or device's packets. Then the ker
 
 from ..counters import Counters
 from ..sets.slot import Slot
-from .combinations import END, Combinations, element_number
+from .combinations import END, Combinations, element_number, number_of
 
 MYPY = False
 if MYPY:
@@ -21,7 +21,7 @@ MIN_PLACES, MIN_ROOM = 1024, 256
 class MapSlot(Slot):
     """One map. Elements in `live` are those that flows want; `in_effect` says which of them the kernel has."""
 
-    pace = 0.02
+    pace, share = 0.02, 1
     """While it lacks elements, what is blocked passes."""
 
     def __init__(
@@ -44,8 +44,8 @@ class MapSlot(Slot):
         """What changed in this turn: an element without its end, to the end that the kernel has (b"": none), and the end with
         which it came or went."""
         self._places = bytearray(MIN_PLACES)
-        """Whether none, one or more (2) elements, without their ends, have come to each place, which their hash gives; some of
-        them are gone."""
+        """Whether none, one or more (2) elements, without their ends, have come to each place; some of them are gone. Each
+        element has two places, which its hash gives: where one of them has no other, none is like it."""
         self._mask, self._room = MIN_PLACES - 1, MIN_ROOM
         """`_room`: how many more may come before the places are counted anew."""
         self._refreshes_due = True
@@ -89,9 +89,20 @@ class MapSlot(Slot):
             ends = self._ends(element)
             before = self._shared.get(element) or (ends[0] if ends else b"")
         self._before[element] = before, end
-        place = hash(element) & self._mask
-        if self._places[place] < 2:
-            self._places[place] += 1
+        self._count_at(element)
+
+    def _two_places(self, element: bytes) -> tuple[int, int]:
+        number = hash(element)
+        return number & self._mask, number >> 24 & self._mask
+
+    def _count_at(self, element: bytes) -> None:
+        """An element has come to its places."""
+        places = self._places
+        first, second = self._two_places(element)
+        if places[first] < 2:
+            places[first] += 1
+        if second != first and places[second] < 2:
+            places[second] += 1
 
     def _count_places(self) -> None:
         """Count anew how many elements there are at each place."""
@@ -99,19 +110,18 @@ class MapSlot(Slot):
         while size < PLACES * len(self.live):
             size *= 2
         self._mask, self._room = size - 1, max(MIN_ROOM, len(self.live) // 2)
-        mask, places = self._mask, bytearray(size)
+        self._places = bytearray(size)
         for key in self.live:
-            place = hash(key[:-END]) & mask
-            if places[place] < 2:
-                places[place] += 1
+            self._count_at(key[:-END])
         for element, (_, end) in self._before.items():
             if element + end not in self.live:
-                places[hash(element) & mask] = 2  # another may be there
-        self._places = places
+                for place in self._two_places(element):
+                    self._places[place] = 2  # another may be there
 
     def _ends(self, element: bytes) -> list[bytes]:
         """Return the ends with which flows want an element."""
-        if not self._places[hash(element) & self._mask]:
+        first, second = self._two_places(element)
+        if not self._places[first] or not self._places[second]:
             return []
         live = self.live
         return [one.suffix for one in self._combinations.by_number.values() if element + one.suffix in live]
@@ -121,8 +131,7 @@ class MapSlot(Slot):
     def take_pending(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
         """Return the elements to add, to refresh and to withdraw, as the kernel is to have them.
 
-        For each transaction that adds something the kernel walks through all of the map (6.18: 0.1 us an element). So refreshes
-        alone, which are in no hurry, go once a second.
+        Refreshes alone are in no hurry, and go once a second.
         """
         if not (self._before or self.dels or self._refreshes_due):
             return [], [], []
@@ -147,11 +156,13 @@ class MapSlot(Slot):
 
     def _settle(self, element: bytes, end: bytes) -> bytes:
         """Return the end that an element is to have now; b"" for none. `end`: the one with which it came or went."""
-        place = hash(element) & self._mask
-        if self._places[place] < 2:
+        two = self._two_places(element)
+        if self._places[two[0]] < 2 or self._places[two[1]] < 2:
             # None but this has been there.
             ends = [end] if element + end in self.live else []
-            self._places[place] = len(ends)
+            for place in two:
+                if self._places[place] < 2:
+                    self._places[place] = len(ends)
         else:
             ends = self._ends(element)
         if len(ends) > 1:
@@ -216,5 +227,5 @@ class MapSlot(Slot):
 
     def used(self) -> set[int]:
         """Return the numbers of the combinations that flows want elements of, or that the kernel has elements of."""
-        found = {int.from_bytes(key[-END:], "big") for table in (self.live, self.holders.asleep, self.dels) for key in table}
-        return found.union([int.from_bytes(end, "big") for end in self._shared.values()])
+        found = {number_of(key) for table in (self.live, self.holders.asleep, self.dels) for key in table}
+        return found.union([number_of(end) for end in self._shared.values()])

@@ -25,12 +25,12 @@ def make(slot: "Slot", dump: "Dump") -> None:
     sizes = nftables.widths(fields, family)
     if "map" in data:
         # Only policies with a firewall target have this in memory.
-        from ...netlink.nftables_verdicts import END, Verdicts
+        from ...netlink.nftables_maps import END, Numbers
 
         expand, pack = nftables.expander(fields, family), nftables.packer(fields, family, slot.number)
         slot.expand = lambda key: expand(key[:-END])
         slot.pack = lambda key: slot.wanted(pack(key))
-        slot.encoder = Verdicts(where[0], where[1], where[2], sizes)
+        slot.encoder = Numbers(where[0], where[1], where[2], sizes)
         return
     milliseconds = timeout * 1000 if timeout >= 0 else -1
     if not data["managed"]:

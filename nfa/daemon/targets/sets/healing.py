@@ -41,8 +41,6 @@ CHUNK = 512
 """Elements restored at once: under a millisecond."""
 MAX_NAMED = 512
 """Elements of one set that are restored one by one in a second. If others remove more, the whole set is written again."""
-SHARE = 4
-"""As many times as long as the last writing took, at least, lie between two: a slow router has other things to do."""
 BURST = 4
 """Times that all of one set is written at once before its `pace` counts."""
 CHECK_EVERY = 0.4
@@ -163,15 +161,15 @@ class Healing:
         changed = self._monitor.lost > missed
         for (kind, family, table, name), keys in told.items():
             changed = changed or kind != ELEMENTS_GONE
-            if kind in (TABLE_GONE, CHAIN_GONE, RULE_GONE):
-                self._registry.table.changed(family, table)
+            if kind not in (RULE_MADE, SET_MADE):
+                self._registry.table.changed(family, table, name)
                 self.deadline = min(self.deadline, self._registry.table.deadline)
             for slot in slots if kind not in (RULE_MADE, RULE_GONE, CHAIN_GONE) else ():
                 data = slot.data
                 if data["table_family"] == family and data["table"] == table and name in ("", data["set"]):
                     self._told(slot, kind, keys)
         if self._monitor.lost > missed:
-            self._registry.table.changed(0, "")
+            self._registry.table.changed(0, "", "")
             self.deadline = min(self.deadline, self._registry.table.deadline)
             for slot in slots:
                 self._sets.lost(slot, 0)
@@ -342,7 +340,9 @@ class Healing:
         if rewriting.keys:
             return
         del self._rewritings[slot.number]
-        self._rewrite_at[slot.number] = self._rewrite_at.get(slot.number, 0.0) + max(0.0, SHARE * rewriting.took - slot.pace)
+        self._rewrite_at[slot.number] = self._rewrite_at.get(slot.number, 0.0) + max(
+            0.0, slot.share * rewriting.took - slot.pace
+        )
         state.restored()
         if state.usable:
             self._sets.works(slot)

@@ -38,7 +38,9 @@ class Slot(Troubled):
     """One kernel set of one target and family, made from a slot of the policy image (see `provision`)."""
 
     pace = 0.4
-    """Seconds between two times that all of it is restored, when others empty it in a loop."""
+    """Seconds between two times that all of it is restored, when others empty it in a loop; ..."""
+    share = 4
+    """... and as many times as long as the last time took: a slow router has other things to do."""
 
     def __init__(self, number: int, data: "dict[str, Any]", counters: Counters) -> None:
         self.number = number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 from unittest.mock import patch
 
@@ -44,7 +45,7 @@ class Bench:
         return found.suffix
 
     def union(self, ends: list[bytes]) -> bytes:
-        found = self.combinations.union([int.from_bytes(end, "big") for end in ends], lambda: None)
+        found = self.combinations.union([int.from_bytes(end, sys.byteorder) for end in ends], lambda: None)
         assert found is not None
         return found.suffix
 
@@ -59,7 +60,7 @@ class Bench:
             self.kernel[key[:-2]] = key[-2:]
 
     def chains(self, element: bytes) -> tuple[str, ...]:
-        number = int.from_bytes(self.kernel[element], "big")
+        number = int.from_bytes(self.kernel[element], sys.byteorder)
         return self.combinations.chains_now(self.combinations.by_number[number])
 
 
@@ -179,10 +180,12 @@ def test_a_number_is_given_again_only_when_nobody_has_it() -> None:
     combinations.effects = EFFECTS
     first = combinations.find([("a", "stop")], 0, lambda: None)
     assert first is not None and first.chain == "c0001"
+    first.chains = ("t_stop",)
     gone = combinations.forget(set())
     assert [one.chain for one in gone] == ["c0001"] and not combinations.by_number
     second = combinations.find([("a", "stop")], 0, lambda: None)
     assert second is not None and second.chain == "c0002"
+    assert not combinations.forget(set()), "its chain was never made"
 
 
 def test_effects_come_in_the_order_of_the_configuration() -> None:

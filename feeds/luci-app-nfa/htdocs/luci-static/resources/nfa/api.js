@@ -26,12 +26,15 @@ const callApps = rpc.declare({ object: 'nfa', method: 'apps', params: [ 'search'
 const callProtocols = rpc.declare({ object: 'nfa', method: 'protocols', params: [ 'search', 'offset', 'limit' ] });
 const callCategories = rpc.declare({ object: 'nfa', method: 'categories', params: [ 'search', 'offset', 'limit' ] });
 const callDevices = rpc.declare({ object: 'nfa', method: 'devices', params: [ 'search', 'offset', 'limit' ] });
+const callRoutes = rpc.declare({ object: 'nfa', method: 'routes', params: [ 'config' ] });
 const callReload = rpc.declare({ object: 'nfa', method: 'reload' });
 const callFlush = rpc.declare({ object: 'nfa', method: 'flush', params: [ 'target' ] });
 const callAdopt = rpc.declare({ object: 'nfa', method: 'adopt', params: [ 'dry_run' ] });
 const callPause = rpc.declare({ object: 'nfa', method: 'pause', params: [ 'name', 'seconds' ] });
 const callResume = rpc.declare({ object: 'nfa', method: 'resume', params: [ 'name' ] });
 const callService = rpc.declare({ object: 'service', method: 'list', params: [ 'name' ], expect: { '': {} } });
+/* rpcd lets everybody ask what he may do himself. */
+const callAccess = rpc.declare({ object: 'session', method: 'access', params: [ 'scope', 'object', 'function' ], expect: { access: false } });
 const callHints = rpc.declare({ object: 'luci-rpc', method: 'getHostHints', expect: { '': {} } });
 
 /*
@@ -110,6 +113,8 @@ return baseclass.extend({
 	explain: flow => asked(callExplain(flow)),
 	checkCriteria: text => asked(callCheck(text, undefined, undefined)),
 	checkExemptions: text => asked(callCheck(undefined, text, undefined)),
+	/* What /etc/config/network lacks for other WANs, by a text of UCI; without one, by the configuration as it is. */
+	routes: config => asked(callRoutes(config)),
 	reload: () => asked(callReload()),
 	flush: target => asked(callFlush(target)),
 	adopt: dry => asked(callAdopt(dry)),
@@ -142,6 +147,9 @@ return baseclass.extend({
 		if (done.code !== 0)
 			throw new Error(done.stderr || done.stdout || _('%s exited with code %d').format(INIT, done.code));
 	}),
+
+	/* Whether this login may change a package of UCI. */
+	may_write: name => callAccess('uci', name, 'write').then(may => may === true, () => false),
 
 	/* Lines of the system's log that speak of nfa, oldest first. */
 	log: () => fs.exec('/sbin/logread', [ '-e', 'nfa' ]).then(done => (done.stdout ?? '').split('\n').filter(line => line)),

@@ -5,13 +5,13 @@
 'require nfa.rules as rules';
 
 /*
- * Recipes: from a few answers to the sections of a policy. Packets are decided by targets of type firewall; only another WAN
- * still needs commands of its own. Pure: what is there already is passed in, nothing is written here.
+ * Recipes: from a few answers to the sections of a policy. Packets are decided by targets of type firewall. Pure: what is there
+ * already is passed in, nothing is written here.
  *
  * A recipe asks questions: { name, kind, title, help, preset, check(value, answers) }. Kinds: apps, protocols, categories,
- * devices (lists of values; devices: also @NAME of a device or group), days (list), flag ('0' or '1'), text. Its make(answers,
- * name, number, devices) gives { sections: [ { type, name, options } ], script, after }; number: 1 for its first policy, 2 for
- * the next; script: '' or the commands that it needs. most: how many policies of a recipe there can be.
+ * devices (lists of values; devices: also @NAME of a device or group), days (list), flag ('0' or '1'), text, network (of
+ * /etc/config/network). Its make(answers, name, devices) gives { sections: [ { type, name, options } ], after }. routed: it
+ * chooses another WAN, whose routes the network has to have.
  *
  * Recipes work together, also with those of docs/recipes.md: names are their own, and so are their bits of marks.
  */
@@ -21,14 +21,8 @@ const CONFIG = 'netify-proc-flow-actions';
 
 const needed = value => value?.length ? '' : _('Choose at least one.');
 const time = latest => value => hours.seconds(value, latest) == null ? _('Expected a time such as 21:00.') : '';
-/* Bits of marks: which WAN a connection uses. */
-const WAN = { mask: '0xc000', others: '0xffff3fff', step: 0x4000, most: 3 };
-const TABLE = 101;
 
 const wrong = text => text ? _('Expected: %s').format(text) : '';
-/* It goes into a script that a person runs as root. */
-const device = value => wrong((/^[A-Za-z0-9._-]{1,15}$/).test(value) ? '' : _('the name of a device: letters, digits, dots and hyphens'));
-const network = value => wrong((/^[A-Za-z0-9_]{1,32}$/).test(value) ? '' : _('the name of an interface: letters, digits and _'));
 
 /*
  * The sections of UCI for devices that have none yet, and how all of them are named in an expression. Each address is a device;
@@ -51,32 +45,6 @@ function as_devices(addresses, name, known) {
 function chosen(answers, devices) {
 	const given = { ...answers, devices: [], networks: devices.names };
 	return criteria.build(Object.assign(criteria.empty(), Object.fromEntries(criteria.KINDS.filter(kind => given[kind]).map(kind => [ kind, given[kind] ]))));
-}
-
-/* Commands that put rules into a file of their own and let the firewall load all such files whenever it starts. */
-function script(name, text) {
-	const folder = '/etc/nftables.d';
-	return [
-		`cat > ${folder}/nfa_${name}.rules <<'END'`, ...text, 'END',
-		`cat > ${folder}/nfa.sh <<'END'`, `for file in ${folder}/nfa*.rules; do nft -f "$file"; done`, 'END',
-		'uci set firewall.nfa=include', `uci set firewall.nfa.path=${folder}/nfa.sh`,
-		'uci commit firewall', 'service firewall reload', ''
-	].join('\n');
-}
-
-/* Sets as the daemon makes them, for both families: it does not matter who comes first. types: by family. */
-function sets(name, types, timeout) {
-	return [ 'v4', 'v6' ].map((family, index) => `  set ${name}.${family} { type ${types[index]}; size 65536; timeout ${timeout}; }`);
-}
-
-/* A file of rules that may be loaded again and again. chains: name to { hook, lines }. */
-function rules_file(declared, chains) {
-	const all = Object.entries(chains);
-	return [
-		'table inet nfa {', ...declared, ...all.map(([ name, { hook } ]) => `  chain ${name} { type filter hook ${hook}; policy accept; }`), '}',
-		...all.map(([ name ]) => `flush chain inet nfa ${name}`),
-		'table inet nfa {', ...all.flatMap(([ name, { lines } ]) => [ `  chain ${name} {`, ...lines.map(line => `    ${line}`), '  }' ]), '}'
-	];
 }
 
 const APPS = title => ({ name: 'apps', kind: 'apps', title, help: _('Search by name.') });
@@ -121,24 +89,24 @@ function recipes() {
 			Object.assign(APPS(_('Which applications')), { check: needed }),
 			DEVICES(_('On which devices'), BY_NAME(), needed), ...HOURS()
 		],
-		make: (answers, name, number, devices) => ({
+		make: (answers, name, devices) => ({
 			sections: [
 				...devices.sections, schedule(answers, name),
 				...decided(name, 'stop', { verdict: 'reject' }, { criteria: chosen(answers, devices), more: { time_of_day: [ `${name}_hours` ] } })
 			],
-			script: '', after: STOPPED()
+			after: STOPPED()
 		})
 	}, {
 		name: 'offline',
 		title: _('No internet for a device at night'),
 		intro: _('Everything that the device does with the internet stops at the time you choose. What is in your own network, such as a printer, goes on working.'),
 		questions: [ DEVICES(_('Which devices'), BY_NAME(), needed), ...HOURS() ],
-		make: (answers, name, number, devices) => ({
+		make: (answers, name, devices) => ({
 			sections: [
 				...devices.sections, schedule(answers, name),
 				...decided(name, 'stop', { verdict: 'reject', scope: 'device' }, { criteria: chosen(answers, devices), more: { time_of_day: [ `${name}_hours` ] } })
 			],
-			script: '', after: STOPPED()
+			after: STOPPED()
 		})
 	}, {
 		name: 'slow',
@@ -151,12 +119,12 @@ function recipes() {
 			{ name: 'rate', kind: 'text', title: _('How much may pass'), help: _('In a second, such as 2mbit, 500kbit or 250kbyte.'), preset: '2mbit', check: value => wrong(rules.rate(value)) },
 			{ name: 'each', kind: 'flag', title: _('That much for each device'), help: _('If off, all of them share it.'), preset: '1' }
 		],
-		make: (answers, name, number, devices) => ({
+		make: (answers, name, devices) => ({
 			sections: [
 				...devices.sections,
 				...decided(name, 'limit', Object.assign({ limit: answers.rate }, answers.each === '1' ? { per_device: '1' } : {}), { criteria: chosen(answers, devices) })
 			],
-			script: '', after: _('The page Overview then shows how many connections are held, and how many packets met the limit.')
+			after: _('The page Overview then shows how many connections are held, and how many packets met the limit.')
 		})
 	}, {
 		name: 'calls',
@@ -167,8 +135,8 @@ function recipes() {
 			APPS(_('And which applications')),
 			{ name: 'protocols', kind: 'protocols', title: _('And which protocols'), help: '' }
 		],
-		make: (answers, name, number, devices) => ({
-			sections: decided(name, 'first', { set_dscp: 'EF' }, { criteria: chosen(answers, devices) }), script: '', after: QUEUE()
+		make: (answers, name, devices) => ({
+			sections: decided(name, 'first', { set_dscp: 'EF' }, { criteria: chosen(answers, devices) }), after: QUEUE()
 		})
 	}, {
 		name: 'downloads',
@@ -179,8 +147,8 @@ function recipes() {
 			APPS(_('And which applications')),
 			{ name: 'categories', kind: 'categories', title: _('And which categories'), help: '' }
 		],
-		make: (answers, name, number, devices) => ({
-			sections: decided(name, 'last', { set_dscp: 'CS1' }, { criteria: chosen(answers, devices) }), script: '', after: QUEUE()
+		make: (answers, name, devices) => ({
+			sections: decided(name, 'last', { set_dscp: 'CS1' }, { criteria: chosen(answers, devices) }), after: QUEUE()
 		})
 	}, {
 		name: 'wan2',
@@ -188,46 +156,18 @@ function recipes() {
 		intro: _('New connections to a service use the second WAN, as soon as the daemon knows its addresses. Other services on the same addresses use it too.'),
 		questions: [
 			Object.assign(APPS(_('Which applications')), { check: needed }),
-			{ name: 'lan', kind: 'text', title: _('Device of your network'), help: '', preset: 'br-lan', check: device },
-			{ name: 'device', kind: 'text', title: _('Device of the second WAN'), help: '', preset: 'wan2', check: device },
-			{ name: 'interface', kind: 'text', title: _('Interface of the second WAN'), help: _('As the page Network > Interfaces names it.'), preset: 'wan2', check: network },
-			{ name: 'interface6', kind: 'text', title: _('Its interface for IPv6'), help: _('Empty: there is none.'), preset: '', check: value => value ? network(value) : '' }
+			{
+				name: 'network', kind: 'network', title: _('Second WAN'), help: _('Its interface, as the page Network > Interfaces names it.'), preset: 'wan2',
+				check: value => wrong(rules.network(value))
+			},
+			{ name: 'fallback', kind: 'flag', title: _('The usual way while that WAN is down'), help: _('If off, these connections get none then.'), preset: '1' }
 		],
-		most: WAN.most,
-		make: (answers, name, number, devices) => {
-			const mark = `0x${(number * WAN.step).toString(16)}`;
-			const routed = `meta mark set meta mark and ${WAN.others} or ${mark}`;
-			const lan = `iifname "${answers.lan}"`;
-			/* The routes of an interface are in one table: that of an earlier policy, or of the owner, if there is one. */
-			const commands = (section, kind, option, interface_name) => [
-				`uci -q get network.${interface_name}.${option} || uci set network.${interface_name}.${option}=${TABLE + number}`,
-				`uci set network.${section}=${kind}`, `uci set network.${section}.mark=${mark}/${WAN.mask}`,
-				`uci set network.${section}.lookup="$(uci get network.${interface_name}.${option})"`
-			];
-			return {
-				sections: [
-					{ type: 'target', name: `${name}_set`, options: { target_type: 'nftset', set_name: name, type: [ 'other_addr' ], ttl: '86400', managed: '1' } },
-					{ type: 'action', name, options: { criteria: [ chosen(answers, devices) ], target: [ `${name}_set` ] } }
-				],
-				script: script(name, rules_file(sets(name, [ 'ipv4_addr', 'ipv6_addr' ], '1d'), {
-					[`${name}_choose`]: { hook: 'prerouting priority mangle', lines: [
-						`${lan} ct state new ip daddr @${name}.v4 ${routed} counter`,
-						`${lan} ct state new ip6 daddr @${name}.v6 ${routed} counter`,
-						`${lan} ct mark and ${WAN.mask} == ${mark} ${routed}`
-					] },
-					[`${name}_keep`]: { hook: 'postrouting priority mangle', lines: [
-						`oifname "${answers.device}" meta mark and ${WAN.mask} == ${mark} ct state new ct mark set ct mark and ${WAN.others} or ${mark} counter`
-					] }
-				})) + [
-					...commands(`nfa_${name}`, 'rule', 'ip4table', answers.interface),
-					...(answers.interface6 ? [
-						...commands(`nfa_${name}_6`, 'rule6', 'ip6table', answers.interface6), `uci set network.${answers.interface6}.sourcefilter=0`
-					] : []),
-					'uci commit network', 'service network reload', ''
-				].join('\n'),
-				after: _('Log in to the router by SSH and paste these lines once. They write the rules, and give the second WAN a routing table of its own. Its firewall zone must be its own too, with masquerading, for IPv6 as well (masq6).')
-			};
-		}
+		routed: true,
+		make: (answers, name, devices) => ({
+			sections: decided(name, 'line', Object.assign({ route: answers.network }, answers.fallback === '1' ? {} : { fallback: '0' }),
+				{ criteria: chosen(answers, devices) }),
+			after: _('The second WAN needs a firewall zone with masquerading, for IPv6 as well (masq6): see the pages Network > Interfaces and Network > Firewall.')
+		})
 	}, {
 		name: 'weak_tls',
 		title: _('Log weak TLS'),
@@ -236,7 +176,7 @@ function recipes() {
 			{ name: 'path', kind: 'text', title: _('Folder'), help: _('/tmp is in memory: files there are lost when the router restarts.'), preset: '/tmp/nfa-logs', check: value => wrong(rules.path(value)) },
 			DEVICES(_('Devices that may use it'), _('An old printer, for example. Empty: none.'))
 		],
-		make: (answers, name, number, devices) => ({
+		make: (answers, name, devices) => ({
 			sections: [
 				...devices.sections,
 				{ type: 'target', name: `${name}_log`, options: { target_type: 'log', prefix: 'weak-tls', path: answers.path, interval: '300' } },
@@ -246,7 +186,6 @@ function recipes() {
 						devices.names.length ? { exemption: devices.names } : {})
 				}
 			],
-			script: '',
 			after: _('Files appear in the folder when something is found; each covers five minutes.')
 		})
 	} ];
@@ -256,36 +195,40 @@ function quoted(value) {
 	return value.includes("'") ? `"${value.replace(/["\\]/g, '\\$&')}"` : `'${value}'`;
 }
 
-/* The first name of a recipe that is free, and its number. */
+/* The first name of a recipe that is free. */
 function free(recipe, answers, taken) {
-	const parts = [ '_hours', '_stop', '_limit', '_first', '_last', '_set', '_log', ...(answers.devices ?? []).map((address, index) => `_device_${index + 1}`) ];
+	const parts = [ '_hours', '_stop', '_limit', '_first', '_last', '_line', '_log', ...(answers.devices ?? []).map((address, index) => `_device_${index + 1}`) ];
 	for (let number = 1; ; number++) {
 		const name = number === 1 ? recipe.name : `${recipe.name}_${number}`;
 		if (![ name, ...parts.map(part => name + part) ].some(one => taken.includes(one)))
-			return { name, number };
+			return name;
 	}
+}
+
+/* Sections as a file of UCI has them. */
+function lines({ type, name, options }) {
+	return [
+		`config ${type} '${name}'`,
+		...Object.entries(options).flatMap(([ option, value ]) => Array.isArray(value)
+			? value.map(entry => `\tlist ${option} ${quoted(entry)}`) : [ `\toption ${option} ${quoted(value)}` ]), ''
+	];
 }
 
 return baseclass.extend({
 	recipes: recipes,
 
-	/* Question to what is wrong with its answer, of those with which something is. taken: the names of all sections. */
-	problems: (recipe, answers, taken) => {
-		const found = Object.fromEntries(recipe.questions.map(question =>
-			[ question.name, question.check?.(answers[question.name], answers) ?? '' ]).filter(([ , text ]) => text));
-		if (recipe.most != null && free(recipe, answers, taken ?? []).number > recipe.most)
-			found[recipe.questions[0].name] = _('There are %d such policies already. Add the applications to one of them.').format(recipe.most);
-		return found;
-	},
+	/* Question to what is wrong with its answer, of those with which something is. */
+	problems: (recipe, answers) => Object.fromEntries(recipe.questions.map(question =>
+		[ question.name, question.check?.(answers[question.name], answers) ?? '' ]).filter(([ , text ]) => text)),
 
 	/*
-	 * What a recipe writes: { name, sections, exempt (from all policies), script, after }. taken: the names of all sections;
-	 * exempt: the entries of the global exemptions; known: the devices that there are, each with its name and addresses.
+	 * What a recipe writes: { name, sections, exempt (from all policies), after }. taken: the names of all sections; exempt: the
+	 * entries of the global exemptions; known: the devices that there are, each with its name and addresses.
 	 * Answers to questions for names come from DNS, which is exempt: else the policy would act on the resolver.
 	 */
 	cook: (recipe, answers, taken, exempt, known) => {
-		const { name, number } = free(recipe, answers, taken);
-		const made = Object.assign({ name }, recipe.make(answers, name, number, as_devices(answers.devices, name, known ?? [])));
+		const name = free(recipe, answers, taken);
+		const made = Object.assign({ name }, recipe.make(answers, name, as_devices(answers.devices, name, known ?? [])));
 		const has_dns = exempt.some(entry => (/^\s*proto(col)?\s*==\s*'dns'\s*;?\s*$/).test(entry));
 		made.exempt = has_dns ? [] : [ DNS ];
 		return made;
@@ -295,10 +238,13 @@ return baseclass.extend({
 	text: made => [
 		`# /etc/config/${CONFIG}`,
 		...made.exempt.flatMap(entry => [ "config exemption 'global'", `\tlist exemption ${quoted(entry)}`, '' ]),
-		...made.sections.flatMap(({ type, name, options }) => [
-			`config ${type} '${name}'`,
-			...Object.entries(options).flatMap(([ option, value ]) => Array.isArray(value)
-				? value.map(entry => `\tlist ${option} ${quoted(entry)}`) : [ `\toption ${option} ${quoted(value)}` ]), ''
-		])
-	].join('\n').trimEnd()
+		...made.sections.flatMap(lines)
+	].join('\n').trimEnd(),
+
+	/* What decides about routes, as a text of UCI: the targets that there are, as LuCI has sections, and those that a recipe writes. */
+	targets: (there, made) => [
+		...there.map(section => ({
+			type: section['.type'], name: section['.name'], options: Object.fromEntries(Object.entries(section).filter(([ option ]) => !option.startsWith('.')))
+		})), ...made.sections
+	].filter(({ type }) => type === 'target' || type === 'target_default').flatMap(lines).join('\n')
 });

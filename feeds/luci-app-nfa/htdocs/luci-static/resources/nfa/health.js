@@ -72,6 +72,9 @@ function agent(source) {
 	};
 }
 
+/* What a page can do about a finding, in the place of the daemon's hint, by its code. */
+const DONE_HERE = { 'route-not-applied': _('The page Overview shows what is missing, and writes it.') };
+
 /*
  * A finding of the configuration (docs/bus.md): { severity, code, place, text, page }. `kind` gives the type of a UCI
  * section by its name. A page of "" is one that no page can mend: a JSON file.
@@ -82,7 +85,7 @@ function report(found, kind) {
 		severity: found.severity,
 		code: found.code,
 		place: found.place?.text ?? '',
-		text: [ found.message, found.hint, found.consequence ].filter(text => text).map(words.sentence).join(' '),
+		text: [ found.message, DONE_HERE[found.code] ?? found.hint, found.consequence ].filter(text => text).map(words.sentence).join(' '),
 		page: section ? (PAGES[kind(section)] ?? 'targets') : ''
 	};
 }

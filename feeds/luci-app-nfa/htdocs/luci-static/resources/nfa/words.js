@@ -26,9 +26,24 @@ function complain(title, error) {
 	], 'error');
 }
 
+/* Programs whose names are written small wherever they stand; those of nfa/daemon/base/findings.py. */
+const PROGRAMS = [
+	'conntrack', 'dnsmasq', 'fw4', 'ipset', 'libuci', 'mwan3', 'netifd', 'netifyd', 'nfa', 'nft', 'nftables', 'orjson', 'pbr', 'pfctl', 'procd',
+	'pyroute2', 'qosify', 'rpcd', 'tc', 'ubus', 'ubusd', 'uci', 'uhttpd'
+];
+
+/* Whether a text begins with a name, such as of a program, file or option: with a capital letter it would be another one. */
+function begins_with_a_name(text) {
+	const word = text.split(/\s/, 1)[0].replace(/[.,:;?!]+$/, '');
+	return PROGRAMS.includes(word.replace(/'s?$/, '')) || !(/^\p{L}[-'\p{L}]*$/u).test(word);
+}
+
 /* A text as a sentence: with a capital letter, and with an end. */
 function sentence(text) {
-	return text ? `${text[0].toUpperCase()}${text.slice(1)}${(/[.?!]$/).test(text) ? '' : '.'}` : '';
+	if (!text)
+		return '';
+	const begin = begins_with_a_name(text) ? text[0] : text[0].toUpperCase();
+	return `${begin}${text.slice(1)}${(/[.?!]$/).test(text) ? '' : '.'}`;
 }
 
 return baseclass.extend({

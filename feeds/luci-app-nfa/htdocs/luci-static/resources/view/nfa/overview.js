@@ -9,6 +9,7 @@
 'require nfa.listing as listing';
 'require nfa.parts as parts';
 'require nfa.rates as rates';
+'require nfa.routes as routes';
 'require nfa.rows as rows';
 'require nfa.traffic as traffic';
 'require nfa.words as words';
@@ -42,8 +43,11 @@ function fact(title) {
 function problem(item) {
 	const label = E('span', {}), text = E('span', {}), go = E('a', {});
 	const place = E('div', { 'style': 'opacity:.8;overflow-wrap:anywhere' });
+	// What is mended right here.
+	const here = item.code == 'route-not-applied'
+		? [ ' ', words.button(_('Set up the routes'), 'action', () => routes.open(), { 'disabled': L.hasViewPermission() === false ? '' : null }) ] : [];
 	const node = E('div', { 'role': 'listitem', 'style': 'margin-bottom:.7em' }, [
-		E('div', {}, [ label, ' ', text, ' ', go ]), place
+		E('div', {}, [ label, ' ', text, ' ', go, ...here ]), place
 	]);
 	return {
 		node: node,

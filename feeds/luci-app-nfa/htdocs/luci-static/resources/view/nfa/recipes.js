@@ -10,14 +10,18 @@
 'require nfa.health as health';
 'require nfa.hours as hours';
 'require nfa.picker as picker';
+'require nfa.routes as routes';
 'require nfa.stored as stored';
 'require nfa.words as words';
 
 /*
- * Recipes that fill in a policy: each asks what it needs, shows what it will write, and stages it for Save & Apply.
+ * Recipes that fill in a policy: each asks what it needs, shows what it will write, and stages it for Save & Apply. One for
+ * another WAN also writes what the network lacks for it, where this login may.
  */
 
 const CONFIG = api.CONFIG;
+/* Milliseconds from the last answer to the question what the network lacks. */
+const DELAY = 400;
 let count = 0;
 
 /* Groups of the configuration, its devices that no host is, and hosts. */
@@ -41,20 +45,10 @@ function usable(kind, value) {
 	return criteria.usable(kind, value) || (kind === 'devices' && value.startsWith('@') && criteria.usable('networks', value));
 }
 
-/* A text to copy, with a button that does it. */
-function copyable(text) {
-	const area = E('pre', { 'class': 'nfa-copy', 'tabindex': 0 }, [ text ]);
-	const told = E('span', { 'aria-live': 'polite' });
-	const select = () => {
-		window.getSelection().selectAllChildren(area);
-		// A page that came without TLS has no clipboard of its own; the old command works there.
-		return document.execCommand('copy');
-	};
-	return E('div', {}, [ area, E('button', {
-		'type': 'button', 'class': 'btn cbi-button',
-		'click': () => Promise.resolve(navigator.clipboard?.writeText(text) ?? select()).then(done => done === false ? null : true, () => select() || null)
-			.then(done => dom.content(told, [ ' ', done ? _('Copied.') : _('The text is selected: copy it with the keyboard.') ]))
-	}, [ _('Copy') ]), told ]);
+/* What the network lacks by an answer of the daemon, also as a text. What others do not need any more stays: not all files are known here. */
+function lacking(answer) {
+	const changes = answer.changes.filter(({ value }) => value != null);
+	return { changes, text: changes.length ? routes.text(changes) : '' };
 }
 
 return view.extend(configured.view(_('Recipes'), {
@@ -107,8 +101,10 @@ return view.extend(configured.view(_('Recipes'), {
 			this.show();
 		};
 		let field = null;
-		if (question.kind === 'text') {
+		if (question.kind === 'text' || question.kind === 'network') {
 			field = E('input', { 'type': 'text', 'class': 'cbi-input-text', 'id': id, 'value': question.preset ?? '', 'input': event => answer(event.currentTarget.value.trim()) });
+			if (question.kind === 'network')
+				field = E('span', {}, [ field, this.networks(field) ]);
 		}
 		else if (question.kind === 'days') {
 			const boxes = hours.names().map((name, day) => E('label', {}, [ E('input', {
@@ -140,8 +136,17 @@ return view.extend(configured.view(_('Recipes'), {
 		]);
 	},
 
+	/* The networks that there are, for a field to offer. */
+	networks(field) {
+		const list = E('datalist', { 'id': `${field.id}-list` });
+		field.setAttribute('list', list.id);
+		api.routes().then(({ networks }) => list.replaceChildren(...networks.filter(({ name }) => name !== 'loopback').map(({ name, device }) =>
+			E('option', { 'value': name }, [ device ])))).catch(() => {});
+		return list;
+	},
+
 	wrong() {
-		const found = cookbook.problems(this.recipe, this.answers, this.taken());
+		const found = cookbook.problems(this.recipe, this.answers);
 		for (const { name, kind } of this.recipe.questions)
 			if (criteria.KINDS.includes(kind) && this.answers[name].some(value => !usable(kind, value)))
 				found[name] = _('One of these cannot be used.');
@@ -156,14 +161,40 @@ return view.extend(configured.view(_('Recipes'), {
 			dom.content(node, [ ...(this.asked && wrong[name] ? [ wrong[name] ] : []) ]);
 		const add = words.button(_('Create this policy'), 'positive', () => this.write());
 		add.disabled = this.readonly;
+		this.lacking = null;
 		if (Object.keys(wrong).length) {
 			dom.content(this.preview, [ E('p', {}, [ _('Answer all questions to see here what will be written.') ]), add ]);
 			return;
 		}
 		const made = this.cook();
+		const network = E('div', { 'data-routes': '' });
 		dom.content(this.preview, [
-			E('h4', {}, [ _('This will be written') ]), E('pre', { 'class': 'nfa-copy' }, [ cookbook.text(made) ]), add
+			E('h4', {}, [ _('This will be written') ]), E('pre', { 'class': 'nfa-copy' }, [ cookbook.text(made) ]), network, add
 		]);
+		if (this.recipe.routed)
+			this.show_routes(made, network);
+	},
+
+	/* Show what the network lacks as soon as the daemon has told it; `lacking` is the promise of that: { changes, text, may, wrong }. */
+	show_routes(made, place) {
+		window.clearTimeout(this.timer);
+		const asked = new Promise(resolve => { this.timer = window.setTimeout(resolve, DELAY); })
+			.then(() => Promise.all([ api.routes(cookbook.targets(uci.sections(CONFIG), made)), routes.allowed() ]))
+			.then(([ answer, may ]) => ({
+				may, ...lacking(answer),
+				wrong: answer.reports.filter(({ severity }) => severity === 'error').map(found => health.report(found, () => null).text)
+			})).catch(error => ({ changes: [], text: '', may: false, wrong: [ error.message ] }));
+		this.lacking = asked;
+		dom.content(place, [ E('p', {}, [ E('em', {}, [ _('Asking the daemon what the network lacks.') ]) ]) ]);
+		asked.then(({ changes, text, may, wrong }) => {
+			if (this.lacking !== asked)
+				return;
+			dom.content(place, [
+				...wrong.map(text => E('p', { 'class': 'alert-message warning' }, [ text ])),
+				...(changes.length ? [ E('pre', { 'class': 'nfa-copy' }, [ text ]) ] : []),
+				...(changes.length && !may ? [ E('p', { 'class': 'alert-message warning' }, [ routes.forbidden() ]) ] : [])
+			]);
+		});
 	},
 
 	taken() {
@@ -195,23 +226,25 @@ return view.extend(configured.view(_('Recipes'), {
 			for (const [ option, value ] of Object.entries(options))
 				uci.set(CONFIG, name, option, value);
 		}
-		return uci.save().then(() => this.done(made));
+		return uci.save().then(() => this.lacking).then(found => found?.may && found.changes.length
+			? routes.stage(found.changes).then(() => found) : found).then(found => this.done(made, found));
 	},
 
-	done(made) {
+	/* `found`: what the network lacks, of a recipe for another WAN. */
+	done(made, found) {
 		const link = (page, text) => E('a', { 'class': 'btn cbi-button cbi-button-action', 'href': L.url('admin/services/nfa', page) }, [ text ]);
 		const steps = [
-			...(made.script ? [ [ made.after, copyable(made.script) ] ] : []),
 			[ _('Press Save & Apply on the page Policies to activate it.'), ' ', link('policies', _('Go to Policies')) ],
 			...(health.allowed(uci.get(CONFIG, 'main', 'enabled')) ? []
-				: [ [ _('Flow Actions is disabled: press Enable on the page Overview. Until then, no policy does anything.'), ' ', link('overview', _('Go to Overview')) ] ])
+				: [ [ _('Flow Actions is disabled: press Enable on the page Overview. Until then, no policy does anything.'), ' ', link('overview', _('Go to Overview')) ] ]),
+			...(found && !found.may ? [ [ _('Then look at the page Overview: if the network lacks something for this policy, it says so.'), ' ', link('overview', _('Go to Overview')) ] ] : [])
 		];
 		dom.content(this.place, [
 			E('h3', {}, [ this.recipe.title ]),
 			E('p', {}, [ E('strong', {}, [ _('The policy "%s" was created and is waiting to be applied.').format(made.name), ' ',
 				N_(steps.length, '%d step is left:', '%d steps are left:').format(steps.length) ]) ]),
 			E('ol', {}, steps.map(step => E('li', {}, [ ...step ]))),
-			...(made.script ? [] : [ E('p', {}, [ made.after ]) ])
+			E('p', {}, [ made.after ])
 		]);
 		this.place.scrollIntoView({ block: 'start' });
 		this.place.focus({ preventScroll: true });
