@@ -58,6 +58,14 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
             f"hours use this machine's time zone: {zone}",
             hint="set `timezone` to that of the router",
         )
+    if compiled.policy.main["usage_file"]:
+        reports.warning(
+            "usage-unsupported",
+            None,
+            "usage_file: MicroPython's daemon does not count what devices use",
+            hint="run nfa with CPython",
+            consequence="nothing is counted, and there is no file",
+        )
     for item in compiled.actions:
         item.code = item.code or inactive_code(item.action, compiled.policy)
     hold_back(compiled.actions, "", reports)
@@ -68,6 +76,7 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
     data["lower"] = lower_rows()
     data["sigma"] = sigma_rows() if _compares_sigma(compiled, data) else b""
     data["reprocess"] = False  # there is no reload
+    data["usage"] = None
     data["order"] = sys.byteorder
     for name in ("names", "last_good", "kept", "routes"):
         del data[name]

@@ -68,9 +68,8 @@ class Loop:
         self.interfaces = Interfaces(engine.networks.learn, log.say)
         registry.networks = engine.networks
         self.rerouter: Noticing | None = None
-        """Who sees to the routes of other WANs; None where no policy has had any, and under MicroPython."""
+        """Who sees to the routes of other WANs; `accounts`: who counts what devices use. None where no policy has that."""
         self.accounts: Facts | None = None
-        """Who counts what devices use; None where the policy has that off, and under MicroPython."""
         self.usage: Usage | None = None
         """Who looks whether rules use the sets; None as long as there is none that flows reach."""
         healing.on_rules = self._rules_changed

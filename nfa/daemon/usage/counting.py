@@ -9,7 +9,8 @@ of statistics only two numbers are read. What can be found later, as minutes in 
 
 from ..engine.networks import SWAPPED, TWICE
 from ..engine.view import MALFORMED
-from ..stream.records import BadRecord, earlier_keys, parse
+from ..stream.records import earlier_keys
+from .statistics import numbers_of
 
 MYPY = False
 if MYPY:
@@ -389,16 +390,3 @@ def _add_to(row: list[int], code: int, counter: Counter) -> None:
     row[1] += counter.other if code & 1 else counter.local
     row[3] += counter.connections
     row[4] += counter.packets
-
-
-def numbers_of(payload: bytes) -> list[int] | None:
-    """Return local and other bytes, and packets, of statistics in any form; None where there are none."""
-    try:
-        record = parse(payload)
-        flow = record["flow"]  # type: ignore[index]  # what it is shows
-        found = [flow.get(name, 0) for name in ("local_bytes", "other_bytes", "local_packets", "other_packets")]
-    except (BadRecord,) + MALFORMED:
-        return None
-    if [1 for one in found if type(one) is not int or not 0 <= one < 1 << 60]:
-        return None
-    return [found[0], found[1], found[2] + found[3]]
