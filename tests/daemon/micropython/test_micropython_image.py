@@ -186,3 +186,11 @@ def test_routes_are_left_out_where_netifd_does_not_make_them(tmp_path: Path) -> 
     assert data is not None
     assert {target["name"]: target["active"] for target in data["targets"]} == {"line2": False, "nftset.a": True}
     assert any("nfa route" in text and "'line2'" in text for text in told)
+
+
+def test_a_file_for_usage_is_said_to_be_of_no_use(tmp_path: Path) -> None:
+    """Who asks for usage under MicroPython would wait for a file that never comes."""
+    data, said = made(tmp_path, fitting("a", "*"), targets=SETS, usage_file="/tmp/usage")
+    assert data is not None and data["usage"] is None
+    assert any("MicroPython's daemon does not count" in text for text in said)
+    assert not any("does not count" in text for text in made(tmp_path, fitting("a", "*"), targets=SETS)[1])
