@@ -46,6 +46,7 @@ NOT_COUNTED = -1
 ACTIONS = 0xFFFF
 """In place of a device's number: the row is of an action."""
 _LOCAL, _OTHER = b'"local_bytes":', b'"other_bytes":'
+_NO_LOCAL, _NO_OTHER = _LOCAL + b"0", _OTHER + b"0"
 
 
 class Counter:
@@ -135,7 +136,8 @@ class Counting:
             if counter is not None and not counter.blocks:
                 try:
                     _, _, _, _, local, _, other, _ = payload.split(b",", 7)
-                    sent, got = int(local.removeprefix(_LOCAL)), int(other.removeprefix(_OTHER))
+                    sent = int(local.removeprefix(_LOCAL)) if local != _NO_LOCAL else 0
+                    got = int(other.removeprefix(_OTHER)) if other != _NO_OTHER else 0
                     if sent >= 0 <= got:
                         counter.local += sent
                         counter.other += got
