@@ -48,7 +48,7 @@ if MYPY:
 
         def twice(self, digests: list[int]) -> None: ...
         def renamed(self, before: int, present: int) -> None: ...
-        def again(self, digest: int, plan: Plan | None) -> None: ...
+        def again(self, digest: int, flow: Record, how: int, plan: Plan | None) -> None: ...
 
 
 RECENT = 200
@@ -276,7 +276,7 @@ class Engine:
         twice = self.networks.again(record, flow) & TWICE
         plan = policy.judged(policy.mask(record, flow) | (policy.twice if twice else 0)).plan
         if self.counting is not None:
-            self.counting.again(digest, plan)
+            self.counting.again(digest, flow, twice, plan)
         if plan is None:
             self.flows.end(digest, now, True)
             return

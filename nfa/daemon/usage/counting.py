@@ -214,14 +214,20 @@ class Counting:
         if code is not None and present not in self._young and present not in self._older:
             self._young[present] = code
 
-    def again(self, digest: int, plan: "Plan | None") -> None:
-        """A live flow was evaluated again: what follows is of other actions."""
+    def again(self, digest: int, flow: "Flow", how: int, plan: "Plan | None") -> None:
+        """A live flow was evaluated again: what follows is of other actions. One that is not known was before a restart."""
         code = self._pop(digest)
-        if code is not None:
-            if code >= 0:
-                number = self._set_number(plan) if plan is not None else 0
-                code = (code >> _OWNER << _SET | number) << 1 | code & 1
-            self._young[digest] = code
+        if code is None:
+            code = self._resolve(None, flow, how, plan).code
+        elif code >= 0:
+            number = self._set_number(plan) if plan is not None else 0
+            code = (code >> _OWNER << _SET | number) << 1 | code & 1
+        self._young[digest] = code
+        waited = self._waiting.pop(digest, None)
+        if waited is not None and code >= 0:
+            self._add(code, waited)
+        if len(self._young) > MAX_LIVE:
+            self._begin_age()
 
     def _pop(self, digest: int) -> int | None:
         found = self._young.pop(digest, None)

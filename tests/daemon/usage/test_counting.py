@@ -263,9 +263,21 @@ def test_actions_have_rows_of_their_own_and_blocked_packets_are_counted(lab: Lab
     rows, actions = counts.rows()
     assert actions == {"video": [90, 10, 0, 1, 0], "all": [90, 10, 0, 1, 0], "games": [90, 10, 0, 1, 3]}
     assert list(rows.values()) == [[180, 20, 0, 2, 3]]
-    counts.again(0, None)
+    counts.again(0, flows[0], 0, None)
     counts.count(0, stats, False)
     assert counts.rows()[1]["video"] == [90, 10, 0, 1, 0]
+
+
+def test_a_flow_of_before_a_restart_goes_on(lab: Lab) -> None:
+    """netifyd announces a flow once: what a download has after an upgrade of nfa would be unknown. It is no new connection."""
+    flow = samples.flow(application="netify.youtube")
+    key = digest_key(flow["flow"]["digest"])
+    lab.take(samples.stats(flow["flow"]["digest"], local=(10, 1), other=(20, 1)))
+    lab.usage.counting.again(key, flow["flow"], 0, None)
+    lab.take(samples.stats(flow["flow"]["digest"], local=(10, 1), other=(20, 1)))
+    assert list(lab.totals().values()) == [[40, 20, 0]]
+    lab.usage.counting.again(key + 1, flow["flow"], TWICE, None)
+    assert list(lab.totals().values()) == [[40, 20, 0]]
 
 
 def test_the_oldest_flows_are_forgotten_and_counted(lab: Lab) -> None:
