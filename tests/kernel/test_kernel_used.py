@@ -148,3 +148,16 @@ def test_a_file_that_is_damaged_is_set_aside(lab: Lab) -> None:
     eventually(lambda: lab.daemon.status()["usage"]["devices"] == 1, what="the flow")
     assert lab.daemon.stop() == 0
     assert file.stat().st_size < 1000
+
+
+def test_packets_of_a_blocked_flow_are_told(lab: Lab) -> None:
+    """An owner wants to see that a block has something to do, and for whom."""
+    lab.start(policy({"stop": {"target_type": "firewall", "verdict": "drop"}}, "app == 'youtube';"))
+    lab.feed(VIDEO, QUERY, stats(VIDEO["flow"]["digest"], local=(1000, 10), other=(500, 4)))
+    lab.feed(stats(QUERY["flow"]["digest"], local=(70, 1), other=(230, 1)))
+    eventually(lambda: lab.daemon.status()["source"]["kinds"]["stats"] == 2, what="the statistics")
+    found = {app["application"]: app for device in usage(lab)["devices"] for app in device["applications"]}
+    assert found["netify.youtube"]["blocked_packets"] == 14
+    assert found["DNS"]["blocked_packets"] == 0
+    (action,) = usage(lab, "--by", "action")["actions"]
+    assert (action["action"], action["blocked_packets"]) != ("", 0)
