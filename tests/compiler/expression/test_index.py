@@ -29,7 +29,7 @@ from nfa.daemon.engine.view import View
 from nfa.image import cpython as image
 
 Record = dict[str, Any]
-CASES = int(os.environ.get("NFA_CASES", "200000"))
+CASES = int(os.environ.get("NFA_CASES", "100000"))
 """Decisions that are compared."""
 RECORDS = 1000
 ATOMS = (
@@ -221,7 +221,7 @@ def test_every_decision_of_the_index_is_that_of_the_plain_walk(folder: Path, see
 def test_the_walk_itself_is_what_the_reference_says(folder: Path) -> None:
     """The reference would have a fault in common with the index."""
     rng = Random(9)
-    for _ in range(20):
+    for _ in range(10):
         compiled, _ = build(folder, random_config(rng))
         for item in compiled.actions:
             if item.criteria is not None:
