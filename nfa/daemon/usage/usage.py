@@ -134,7 +134,7 @@ class Usage:
     def tick(self) -> None:
         """What has to happen each second."""
         moment = self._dispatcher.moment
-        self._second.move(moment + 1.0)
+        self._second.move(float(int(moment) + 1))  # in the same turn as the loop's own
         self.counting.tick(int(moment) + 1)
         wall = self._clock()
         before, self._offset = self._offset, wall - moment
