@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kernel_lab import Lab, eventually, policy
+from kernel_lab import Lab, eventually
+from kernel_lab import policy as policy_of
 from samples import flow, purge, stats
 
 pytestmark = pytest.mark.kernel
@@ -24,6 +25,11 @@ def nfa(lab: Lab, *arguments: str, code: int = 0) -> str:
     done = lab.namespace.attempt(*lab.nfa("usage", "--control", str(lab.daemon.control), *arguments))
     assert done.returncode == code, done.stderr
     return str(done.stdout if not code else done.stderr)
+
+
+def policy(targets: dict[str, Any], *criteria: str) -> dict[str, Any]:
+    """A policy with usage on."""
+    return policy_of(targets, *criteria) | {"usage": True}
 
 
 def usage(lab: Lab, *arguments: str) -> Any:
