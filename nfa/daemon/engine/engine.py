@@ -253,7 +253,7 @@ class Engine:
             for digest in list(self.flows.young) + list(self.flows.older):
                 if not self.kept.has(digest):
                     self.flows.leave(digest, ended, now())
-                    yield None
+                yield None
         for digest in self.kept.digests():
             if self.policy is None:
                 return
