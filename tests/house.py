@@ -25,6 +25,7 @@ from nfa.daemon.daemon import Daemon
 Record = dict[str, Any]
 CONFIG: dict[str, Any] = {
     "version": 1,
+    "usage": True,
     "actions": {
         "video": {"criteria": ["app == 'youtube';"], "targets": ["nft.video", "log.video"]},
         "games": {"criteria": ["category == 'games';"], "targets": ["nft.games"], "enabled": False},

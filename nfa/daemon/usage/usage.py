@@ -142,10 +142,6 @@ class Usage:
             # What the running hour has was counted now, whatever the clock showed.
             self._steady, self._absorbed = moment, False
             self._start = self.periods.begin_of(int(wall))
-            if not self.since < EARLIEST:
-                pass
-            elif wall >= EARLIEST:
-                self.since = int(wall)
         if self.since < EARLIEST <= wall:
             self.since = int(wall)
         minute = int(wall) // 60
