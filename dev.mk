@@ -2,8 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
-# A third of the time tests wait for kernels and clocks: three at a time keep two processors busy.
-WORKERS ?= 3
+# Half of the time tests wait for kernels and clocks: four at a time keep two processors busy.
+WORKERS ?= 4
 SOURCES := nfa tests bench demo packaging
 
 # The router's version of Python, and an interpreter of that version, which compiles the package's byte-code.
