@@ -9,7 +9,7 @@ order of priority, what they reach. So what follows costs the same however many 
 """
 
 from ..base import json
-from ..base.portable import deque
+from ..base.portable import SECRET_HASH, deque
 from ..stream.records import (
     BAD_KINDS,
     BadRecord,
@@ -55,8 +55,8 @@ RECENT = 200
 """Decisions that are remembered for `matches`, each with its record: about 300 kB of usual ones."""
 MAX_KEPT_RECORD = 4096
 """Bytes of a record that is remembered whole; of a longer one (strangers choose host names) only the fields of BRIEF are."""
-BATCH = 32
-"""Payloads that are decoded together (`read_some`)."""
+BATCH = 32 if SECRET_HASH else 4
+"""Payloads that are decoded together (`read_some`). MicroPython has no room for as many records, and gains nothing by it."""
 PART = 8
 """Those that are worked on between two looks at the clock."""
 _PREVIOUS = b'"digest_prev"'
