@@ -204,7 +204,7 @@ def test_settings_with_an_error_keep_their_last_good_values(life: Life) -> None:
 
 
 def test_a_label_whose_name_is_gone_keeps_its_bit(life: Life) -> None:
-    """Connections would lose their label, and with it their queue, because a file was written anew."""
+    """Connections would lose their label, and with it their queue, because a file was written again."""
     names = life.folder / "connlabel.conf"
     names.write_text("3 games\n")
     config = config_of({"a": {"criteria": ["*"], "targets": ["t"]}})

@@ -1,4 +1,4 @@
-"""Messages about the chains of combinations in the daemon's own table: making one, writing it anew, deleting it.
+"""Messages about the chains of combinations in the daemon's own table: making one, writing it again, deleting it.
 
 In: combinations, or the names of chains. Out: messages of nftables, for one transaction.
 """
@@ -23,7 +23,7 @@ def lead(command: int, number: int, chain: str = "", last: bool = False) -> byte
 
 
 def chain_messages(one: Combination, last: bool = False) -> list[bytes]:
-    """Return the messages that make a combination's chain, or write it anew. `last`: nothing else is to meet its packets.
+    """Return the messages that make a combination's chain, or write it again. `last`: nothing else is to meet its packets.
 
     All its packets pass these rules: so there is one rule for each target, and none to come back to.
     """

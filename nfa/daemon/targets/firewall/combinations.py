@@ -66,15 +66,15 @@ class Combination:
         self.last: bool | None = None
         """Whether its number leads to its chain for good (`Combinations.is_last`), as it is in the kernel; None: it may not."""
         self.packets = self.bytes = 0
-        """What its chain has counted; `_before`: what it had counted when it was last written anew."""
+        """What its chain has counted; `_before`: what it had counted when it was last written again."""
         self.packets_before = self.bytes_before = 0
 
     def counted(self) -> tuple[int, int]:
         """Return the packets and bytes that it was in effect for."""
         return self.packets_before + self.packets, self.bytes_before + self.bytes
 
-    def begin_anew(self) -> None:
-        """Its chain is about to be written anew, and counts from 0."""
+    def begin_again(self) -> None:
+        """Its chain is about to be written again, and counts from 0."""
         self.packets_before, self.bytes_before = self.counted()
         self.packets = self.bytes = 0
 

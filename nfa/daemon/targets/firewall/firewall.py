@@ -43,7 +43,7 @@ AGAIN = 0.02
 SHARE = MapSlot.share
 """... and as many times as long as that took: there are other things to do."""
 PART = 128
-"""Chains that are written anew in one turn of the loop, when actions begin or end: some milliseconds."""
+"""Chains that are written again in one turn of the loop, when actions begin or end: some milliseconds."""
 ROOM = 20
 """Many times as long as the last search for combinations that nobody uses took, at least, lie between two."""
 QUIET = 300
@@ -79,7 +79,7 @@ class Firewall:
         self._swept = False
         """What an earlier life of the daemon left was deleted."""
         self._unwritten: dict[int, Combination] = {}
-        """Combinations whose chains are to be made, or written anew."""
+        """Combinations whose chains are to be made, or written again."""
         self._again_at = 0.0
         """When the frame may be put back, of the monotonic clock."""
         self._room_at = 0.0
@@ -263,7 +263,7 @@ class Firewall:
         while waiting or batch:
             if waiting:
                 one = waiting.pop()
-                one.begin_anew()
+                one.begin_again()
                 one.chains = self.combinations.chains_now(one)
                 last = self.combinations.is_last(one)
                 made = chain_messages(one, last)

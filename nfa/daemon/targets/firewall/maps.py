@@ -47,7 +47,7 @@ class MapSlot(Slot):
         """Whether none, one or more (2) elements, without their ends, have come to each place; some of them are gone. Each
         element has two places, which its hash gives: where one of them has no other, none is like it."""
         self._mask, self._room = MIN_PLACES - 1, MIN_ROOM
-        """`_room`: how many more may come before the places are counted anew."""
+        """`_room`: how many more may come before the places are counted again."""
         self._refreshes_due = True
         super().__init__(number, data, counters)
 
@@ -105,7 +105,7 @@ class MapSlot(Slot):
             places[second] += 1
 
     def _count_places(self) -> None:
-        """Count anew how many elements there are at each place."""
+        """Count again how many elements there are at each place."""
         size = MIN_PLACES
         while size < PLACES * len(self.live):
             size *= 2

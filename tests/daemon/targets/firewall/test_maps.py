@@ -76,7 +76,7 @@ def test_the_kernel_has_what_all_flows_of_an_element_want(
     steps: list[tuple[int, int, tuple[str, ...], bool, int]], few: bool
 ) -> None:
     """A tablet that one action blocks and another slows down would be set free by the end of a connection; or an element that
-    is in the kernel with another verdict would be refused. `few`: places of elements are counted anew each time."""
+    is in the kernel with another verdict would be refused. `few`: places of elements are counted again each time."""
     with patch.object(maps, "MIN_ROOM", 1 if few else maps.MIN_ROOM), patch.object(maps, "MIN_PLACES", 4 if few else 1024):
         _steps(steps)
 
