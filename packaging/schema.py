@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from nfa.compiler.config import convert, kinds, options, service, timeofday
+from nfa.compiler.config import amounts, convert, kinds, options, service, timeofday
 from nfa.compiler.config.document import SINGULARS
 from nfa.compiler.config.options import Option, Options
 from nfa.daemon.engine.hours import DAYS
@@ -85,6 +85,7 @@ _LISTS = (
     kinds.labels,
     kinds.flow_events,
     timeofday.windows,
+    amounts.days,
 )
 """Converters that take a list as it is; others take one of one element, as UCI has it."""
 
@@ -230,6 +231,7 @@ def schema() -> Schema:
         "target_globals": _by_type({kind: forms.section(own, any_type) for kind, own in options.TARGET_GLOBALS.items()}),
         "devices": _sections(_ref("device")),
         "groups": _sections(_ref("group")),
+        "budgets": _sections(_ref("budget")),
         "exemptions": {
             "description": "Flows that are exempt from all actions: addresses, groups, expressions, or files of them.",
             "anyOf": [_ref("texts"), {"type": "array", "items": _ref("texts")}, {"type": "null"}],
@@ -252,6 +254,7 @@ def schema() -> Schema:
             "target": of_targets(),
             "device": forms.section(options.DEVICE_OPTIONS),
             "group": forms.section(options.GROUP_OPTIONS) | required(options.GROUP_OPTIONS),
+            "budget": forms.section(options.BUDGET_OPTIONS),
             **own,
             **{f"value-{name}": form for name, form in forms.found.items()},
         },

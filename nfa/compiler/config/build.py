@@ -15,6 +15,7 @@ from dataclasses import replace
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Place, Reports, quote
 from nfa.compiler.config.actions import read_actions
+from nfa.compiler.config.budgets import read_budgets, report_unused
 from nfa.compiler.config.channels import connect_targets
 from nfa.compiler.config.convert import Context, Invalid, elements, texts
 from nfa.compiler.config.devices import read_devices, read_groups
@@ -62,7 +63,12 @@ def build(documents: list[Document], reports: Reports, paths: Paths, keeping: Ke
     if not sections:
         place = Place(documents[-1].file, 0, 0) if documents else None
         reports.warning("no-action", place, "the configuration has no actions", consequence="no flow matches")
-    actions = read_actions(sections, targets, declared, named, context)
+    budget_sections, replaced_budgets = _merge("budget", (document.budgets for document in documents), reports)
+    budgets = read_budgets(budget_sections + _lost("budgets", budget_sections, documents, keeping.last.budgets), context)
+    for name, budget in budgets.items():
+        budget.origins.replaces = replaced_budgets.get(name, ())
+    actions = read_actions(sections, targets, declared, named, budgets, context)
+    report_unused(budgets.values(), actions, context)
     for action in actions:
         action.origins.replaces = replaced_actions.get(action.name, ())
     sections, replaced_devices = _merge("device", (document.devices for document in documents), reports)
@@ -87,6 +93,7 @@ def build(documents: list[Document], reports: Reports, paths: Paths, keeping: Ke
         main={option.key: settings.values[option.key] for option in MAIN_OPTIONS},
         devices=devices,
         device_groups=device_groups,
+        budgets=budgets,
         exemptions_broken=not readable,
         incomplete=not keeping.last.actions and any("actions" in document.lost for document in documents),
     )
