@@ -18,7 +18,6 @@ from .expression.tree import And, Devices, Domains, Members, Node, Not, Nothing,
 from .provision.slots import Slot
 from .schedules import Schedules
 
-
 NOWHERE = Place("", 0, 0)
 
 

@@ -29,8 +29,10 @@ Packed = tuple[tuple[int, ...], int, int]
 
 @dataclass
 class Schedules:
-    """`windows`: (inclusive, exclusive) windows of each schedule; `of`: action to the number of its schedule; `of_budgets`: budget
-    to the number of its exempt time."""
+    """`windows`: (inclusive, exclusive) windows of each schedule; `of`: action to the number of its schedule.
+
+    `of_budgets`: budget to the number of the schedule that is its exempt time.
+    """
 
     windows: list[tuple[list[Packed], list[Packed]]] = field(default_factory=list)
     of: dict[str, int] = field(default_factory=dict)
@@ -92,7 +94,7 @@ def wall_time(text: str, weekday: int) -> tuple[int, int]:
 
 
 def schedules(policy: Policy, uci: str | None, reports: Reports, paths: Paths | None = None) -> Schedules:
-    """Return the schedules of all actions that have hours, and of the exempt time of budgets; actions with the same hours share one."""
+    """Return the schedules of actions that have hours, and of the exempt time of budgets; the same hours are one schedule."""
     made = Schedules()
     for action in policy.actions:
         if action.time_of_day:

@@ -1,7 +1,7 @@
 """Budgets: how much flows may have before the actions that name a budget act.
 
-In: the sections of all files, merged. Out: `Budget`s by name. What is wrong with one is reported; without a last good version it
-is kept and marked `broken`, so that no action acts that names it: not always, as without a budget.
+In: the sections of all files, merged. Out: `Budget`s by name. What is wrong with one is reported; without a last good version
+it is kept and marked `broken`, so that no action acts that names it: not always, as without a budget.
 """
 
 from __future__ import annotations

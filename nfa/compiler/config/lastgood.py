@@ -27,7 +27,8 @@ _MAX_UNPACKED = 64 << 20
 _FORMAT = 2
 _NETWORK = "network"
 _CLASSES = (
-    Action, Budget, Channel, DayAmount, Device, DeviceGroup, Entry, Group, Network, Origin, Origins, Place, Target, Text, Window,
+    Action, Budget, Channel, DayAmount, Device, DeviceGroup, Entry, Group, Network, Origin, Origins, Place, Target, Text,
+    Window,
 )  # fmt: skip
 _GROUP = re.compile(r"@([^\s;&|()!=]+)")
 

@@ -20,6 +20,7 @@ if MYPY:
     from ..targets.owntable import Tally
     from ..targets.registry import Registry
     from ..targets.sets.usage import Usage
+    from ..usage.budgets import Budgets
 
     Data = dict[str, Any]
 
@@ -27,6 +28,11 @@ if MYPY:
         """Who knows something of its own for the status."""
 
         def status(self) -> Data: ...
+
+    class Budgeted(Facts, Protocol):
+        """Who has the accounts of budgets."""
+
+        budgets: Budgets
 
     class Loaded(Protocol):
         """Who has loaded the policy."""
@@ -58,6 +64,7 @@ if MYPY:
         usage: Usage | None
         rerouter: Noticing | None
         accounts: Facts | None
+        budgeting: Budgeted | None
 
         @property
         def loader(self) -> Loaded: ...
