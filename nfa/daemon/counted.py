@@ -62,7 +62,7 @@ class Counted:
         if self.usage is None and (keeps or limits):
             from .usage.usage import Usage
 
-            self.usage = Usage(daemon.dispatcher, daemon.engine, self._known, daemon.log.say, self._folder, keeps=keeps)
+            self.usage = Usage(daemon.dispatcher, daemon.engine, self._known, daemon.log.say, self._folder, time.time, keeps)
             if limits:
                 daemon.begin_again(())  # live flows that nobody counted are counted from now on
         if self.usage is not None:
