@@ -137,7 +137,7 @@ def _print_csv(answer: dict[str, Any], key: str) -> None:
         writer.writerow([cell(item[field]) for field in (*first, *COLUMNS[2:])])
 
 
-def _nearest(control: str, message: str, name: str) -> str:
+def nearest_of(message: str, name: str) -> str:
     """Return a refusal with the nearest name among those that it lists."""
     import difflib  # only a slip needs it
 
@@ -157,7 +157,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         answer = _gather(control, given, key)
     except Unanswered as why:
-        return fail(_nearest(control, str(why), arguments.device or arguments.app))
+        return fail(nearest_of(str(why), arguments.device or arguments.app))
     if arguments.json:
         print(json.dumps({name: answer[name] for name in ("since", "until", key)}, indent=2))
     elif arguments.csv:
@@ -173,7 +173,7 @@ def _forget(control: str, device: str) -> int:
     try:
         answer = ask(control, "forget_usage", {"device": device}, timeout=30.0)
     except Unanswered as why:
-        return fail(_nearest(control, str(why), device))
+        return fail(nearest_of(str(why), device))
     if not answer["written"]:
         return fail(f"forgotten, but {answer['error']}")
     print(f"forgotten, also in {shown(answer['file'])}")

@@ -1,5 +1,7 @@
-"""A daemon whose policy has budgets, under clocks that the test sets: while there is something left an action does nothing, then
-it acts on what runs; over periods, bonuses, pauses, schedules, reloads and restarts."""
+"""A daemon whose policy has budgets, under clocks that the test sets: while there is something left an action does nothing.
+
+Then it acts on what runs; over periods, bonuses, pauses, schedules, reloads and restarts.
+"""
 
 from __future__ import annotations
 
@@ -58,6 +60,8 @@ class Home(House):
             pass
         self.daemon.release()
         self.daemon.commit()
+        while self.daemon.heal():
+            self.daemon.commit()
 
     def reload(self, **more: Any) -> None:
         self.file.write_text(json.dumps(policy(**more)))
@@ -301,3 +305,96 @@ def test_a_day_without_any_and_one_without_limit(tmp_path: Path, clocks: Clocks)
     assert not home.blocked(), "Sunday"
     play(home, 300, 1)
     assert not home.blocked()
+
+
+# -- as it is asked -----------------------------------------------------------------------------------------------------
+
+
+def rows_of(home: Home, **given: Any) -> dict[str, Record]:
+    return {row["device"]: row for row in home.result("budget", **given)["budgets"]}
+
+
+def test_what_is_left_and_a_bonus_that_releases_at_once_and_only_that_device(tmp_path: Path, clocks: Clocks) -> None:
+    """ "Half an hour more, please": the parent would have to switch the whole rule off."""
+    devices = {"tablet": {"mac": TABLET, "title": "Tom's tablet"}, "tv": {"mac": "a4:83:e7:00:00:09"}}
+    home = Home(tmp_path, clocks, budget={"time": "10m", "bytes": "1GB"}, devices=devices)
+    home.feed(of(1, TABLET, 20), of(2, PHONE, 21))
+    play(home, 11, 1, 2)
+    assert home.blocked() == {1, 2}
+    rows = rows_of(home)
+    assert set(rows) == {"tablet", PHONE, "tv"}
+    tablet = rows["tablet"]
+    assert (tablet["used_seconds"], tablet["left_seconds"], tablet["amount_seconds"], tablet["spent"]) == (660, 0, 600, True)
+    assert (tablet["used_bytes"], tablet["left_bytes"]) == (11 * MB, 989 * MB)
+    assert tablet["until"] == MONDAY + 24 * HOUR and tablet["exempt"] is False
+    assert (rows["tv"]["used_seconds"], rows["tv"]["left_seconds"], rows["tv"]["spent"]) == (0, 600, False)
+    assert rows[PHONE]["mac"] == PHONE
+    for name in ("tablet", "Tom's tablet", TABLET, TABLET.upper()):
+        assert set(rows_of(home, name="video", device=name)) == {"tablet"}
+    given = home.result("add_budget", name="video", device="tablet", seconds=1800)
+    assert (given["left_seconds"], given["bonus_seconds"], given["spent"]) == (1740, 1800, False)
+    home.turn()
+    assert home.blocked() == {2}
+    play(home, 31, 1)
+    assert home.blocked() == {1, 2}, "it is over as well"
+    home.daemon.counted.close()  # type: ignore[union-attr]  # it has budgets
+    home = Home(tmp_path, clocks, budget={"time": "10m", "bytes": "1GB"}, devices=devices)
+    assert rows_of(home)["tablet"]["bonus_seconds"] == 1800, "a restart takes no bonus away"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ({"name": "vidoe", "device": "tablet", "seconds": 60}, 4, "no such budget: 'vidoe'; known: video"),
+        ({"name": "video", "device": "tablte", "seconds": 60}, 4, "no such device: 'tablte'; known: tablet"),
+        ({"name": "video", "device": "00:11:22:33:44:55", "seconds": 60}, 4, "no such device"),
+        ({"name": "video", "seconds": 60}, 2, "'device' is required"),
+        ({"name": "video", "device": "tablet"}, 2, "'seconds' or 'bytes' is required"),
+        ({"name": "video", "device": "tablet", "seconds": -60}, 2, "above 0"),
+        ({"name": "video", "device": "tablet", "bytes": 10}, 2, "has no limit of bytes"),
+        ({"name": "video", "device": "tablet", "seconds": 10**9}, 2, "at most 7 days"),
+        ({"device": "tablet", "seconds": 60}, 2, "'name' is required"),
+    ],
+)
+def test_a_slip_is_refused_with_words_and_changes_nothing(
+    tmp_path: Path, clocks: Clocks, arguments: Record, code: int, words: str
+) -> None:
+    """A typing mistake would give another child the half hour."""
+    home = Home(tmp_path, clocks, devices={"tablet": {"mac": TABLET}})
+    status, data = home.call("add_budget", **arguments)
+    assert status == code and words in data["error"]
+    assert rows_of(home)["tablet"]["bonus_seconds"] == 0
+
+
+def test_without_budgets_the_answer_says_so(tmp_path: Path, clocks: Clocks) -> None:
+    """An empty list would look like a child that has not played yet."""
+    home = Home(tmp_path, clocks, budgets={}, actions={})
+    assert home.call("budget") == (9, {"error": "no action that is applied has a budget"})
+
+
+def test_status_says_of_an_action_that_its_budget_is_spent(tmp_path: Path, clocks: Clocks) -> None:
+    """Somebody would look for the fault: the action is on, and matches nothing."""
+    home = Home(tmp_path, clocks, budget={"bytes": "1MB"})
+    home.feed(of(1, TABLET, 20))
+    home.use(1, 2 * MB)
+    home.pass_time(6)
+    row = home.result("status")["actions"]["video"]
+    assert (row["budget"], row["budget_spent"]) == ("video", 1)
+    assert home.result("status")["budgets"]["names"] == ["video"]
+
+
+def test_others_are_told_at_80_percent_and_when_it_is_spent_once_in_a_period(tmp_path: Path, clocks: Clocks) -> None:
+    """A notice for each record would be a flood; none, and the child learns of it in the middle of a game."""
+    home = Home(tmp_path, clocks, budget={"bytes": "10MB"}, devices={"tablet": {"mac": TABLET}})
+    told: list[tuple[str, str, int]] = []
+    home.daemon.budgeting.on_event = lambda *event: told.append(event)  # type: ignore[union-attr,attr-defined]  # it has budgets
+    home.feed(of(1, TABLET, 20))
+    for _ in range(12):
+        home.use(1, MB)
+        home.pass_time(6)
+    assert told == [("video", "tablet", 80), ("video", "tablet", 100)]
+    home.result("add_budget", name="video", device="tablet", bytes=10 * MB)
+    for _ in range(12):
+        home.use(1, MB)
+        home.pass_time(6)
+    assert told[2:] == [("video", "tablet", 80), ("video", "tablet", 100)]

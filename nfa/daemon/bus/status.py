@@ -87,6 +87,10 @@ NO_USAGE = {
     "file": "", "saved": None, "trouble": "", "code": "",
 }  # fmt: skip
 """What `usage` is where nobody counts."""
+NO_BUDGETS = {
+    "names": [], "accounts": 0, "forgotten": 0, "trusted": False, "file": "", "saved": None, "trouble": "", "code": "",
+}  # fmt: skip
+"""What `budgets` is where no action that is applied has one."""
 
 
 def no_policy(files: list[str]) -> "Data":
@@ -189,6 +193,7 @@ def report(daemon: "Reporting", budget: int) -> "Data":
         "kernel": _kernel(registry),
         "devices": daemon.learner.status() if daemon.learner is not None else dict(NO_DEVICES),
         "usage": daemon.accounts.status() if daemon.accounts is not None else dict(NO_USAGE),
+        "budgets": daemon.budgeting.status() if daemon.budgeting is not None else dict(NO_BUDGETS),
         "ubus": daemon.news.status(),
         "loop": {"longest_ms": daemon.longest_turn()},
         "faults": daemon.dispatcher.status(),
@@ -225,6 +230,8 @@ def actions(daemon: "Reporting", met: "Tally") -> "Data":
     counts = policy.action_counts()
     kept = _in_last_good(daemon, "action")
     edges = policy.edges(int(time.time()))
+    budgets = policy.budgets
+    spent = daemon.budgeting.budgets.spent_by() if daemon.budgeting is not None else {}
     for number, (name, enabled, reason, reached, code) in enumerate(policy.actions):
         count, last = counts[number]
         before, then = policy.kept_counts.get(name, (0, 0))
@@ -243,6 +250,8 @@ def actions(daemon: "Reporting", met: "Tally") -> "Data":
             "matches": before + count,
             "last_match": wall(max(last, then), now),
             "traffic": traffic(met[1][name]) if name in met[1] else None,
+            "budget": budgets[policy.budget_of[number]]["name"] if policy.budget_of[number] >= 0 else "",
+            "budget_spent": spent.get(policy.budget_of[number], 0),
         }
     return found
 

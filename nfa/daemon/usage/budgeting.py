@@ -111,6 +111,12 @@ class Budgeting:
         if self.lasting.path:
             self.lasting.write_now(data)
 
+    def give(self, number: int, owner: str, seconds: int, size: int) -> None:
+        """Give a device (or TOGETHER) more of a budget, in this period. Raises ValueError when it is too much."""
+        self.budgets.give(number, owner, seconds, size)
+        what = str(seconds // 60) + " minutes" if seconds else str(size) + " bytes"
+        self._say("notice", "budget '" + self.budgets.rules[number].name + "': " + what + " more for " + title(owner))
+
     # -- whose ------------------------------------------------------------------------------------------------------
 
     def bill(self, names: tuple[str, ...], owner: str, device: int, size: int) -> None:

@@ -90,6 +90,13 @@ class Budgets:
         """Return whether a budget allows nothing in this period: it is spent for devices that had nothing, too."""
         return 0 in rules.amount(self.books[rules.name].period)
 
+    def spent_by(self) -> dict[int, int]:
+        """Return for each budget by how many devices it is spent now, of those that used some of it."""
+        return {
+            number: len([1 for account in self.books[rules.name].accounts.values() if account.spent])
+            for number, rules in enumerate(self.rules)
+        }
+
     def _look(self, rules: Rules) -> None:
         """See for all accounts of a budget whether it is spent."""
         book = self.books[rules.name]
