@@ -49,6 +49,10 @@ class Schedules:
         """Return whether an action is within its hours at (weekday, second of the day)."""
         return action not in self.of or applies(*self.windows[self.of[action]], *at)
 
+    def exempts(self, budget: str, at: tuple[int, int]) -> bool:
+        """Return whether it is the exempt time of a budget ("": none) at (weekday, second of the day)."""
+        return budget in self.of_budgets and applies(*self.windows[self.of_budgets[budget]], *at)
+
     def words(self, action: str) -> str:
         """Return the hours of an action as a person says them; "" for all hours."""
         return in_words(*self.windows[self.of[action]]) if action in self.of else ""

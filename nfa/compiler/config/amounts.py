@@ -133,9 +133,11 @@ def duration_text(seconds: int) -> str:
 
 def size_text(number: int) -> str:
     """A number of bytes as a person writes it, exactly: 2GB."""
-    units = sorted(_SIZES.items(), key=lambda item: -item[1])
-    unit, size = next((unit, size) for unit, size in units if size == 1 or (number and number % size == 0))
-    return f"{number // size}{unit}"
+    for unit, size in sorted(_SIZES.items(), key=lambda item: -item[1]):
+        if number >= size and number * 1000 % size == 0:
+            whole, part = divmod(number * 1000 // size, 1000)
+            return f"{whole}.{part:03}".rstrip("0").rstrip(".") + unit
+    return "0B"
 
 
 def start_text(start: tuple[int | None, int]) -> str:

@@ -66,7 +66,7 @@ def _budget(section: Section, context: Context, instead: str) -> Budget:
         cast("int | None", values["time"]),
         cast("int | None", values["size"]),
         cast(str, values["period"]),
-        cast("tuple[int | None, int]", values["start"]),
+        cast("tuple[int | None, int]", values["start"] or (None, 0)),
         cast("tuple[DayAmount, ...]", values["days"]),
         cast(bool, values["shared"]),
         tuple(cast("list[Window]", values["exempt_time"])),

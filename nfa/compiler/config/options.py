@@ -119,7 +119,7 @@ BUDGET_OPTIONS: Options = (
     # How long a period is.
     Option("period", choice("day", "week"), "day"),
     # When a day begins, or a week: a time, for a week a weekday and perhaps a time.
-    Option("start", amounts.start, (None, 0)),
+    Option("start", amounts.start, None),
     # Other amounts on days of the week, such as 'sat,sun 2h'.
     Option("day", amounts.days, (), ("days",), stored="days"),
     # Whether all devices have the budget together; else each has it for itself.

@@ -24,8 +24,9 @@ MAX_ACCOUNTS = 1024
 """Accounts of all budgets together. Of more, those that used the least of their budgets are forgotten."""
 MAX_BOOKS = 128
 """Budgets that have accounts: also those that the policy no longer has, until their period ends."""
-MAX_BONUS = 7 * 86400, 10**15
-"""Seconds and bytes that may be given in addition."""
+MAX_BONUS_SECONDS = 7 * 86400
+"""Seconds, and `MAX_BONUS_BYTES`, that may be given in addition in one period."""
+MAX_BONUS_BYTES = 10**15
 JUMP = 60.0
 """Seconds that the wall clock moves by itself, at least, when it is said to jump."""
 SETTLED = 600.0
@@ -177,8 +178,8 @@ class Budgets:
         """Give a device (or TOGETHER) more, in this period. Raises ValueError when that is more than may be given."""
         rules = self.rules[number]
         account = self._account(rules, owner)
-        if account.seconds + seconds > MAX_BONUS[0] or account.extra + size > MAX_BONUS[1]:
-            raise ValueError("a bonus is at most " + str(MAX_BONUS[0] // 86400) + " days and " + str(MAX_BONUS[1]) + " bytes")
+        if account.seconds + seconds > MAX_BONUS_SECONDS or account.extra + size > MAX_BONUS_BYTES:
+            raise ValueError("a bonus is at most " + str(MAX_BONUS_SECONDS // 86400) + " days and 1000 TB in all")
         account.add(0, 0, seconds, size, not self.trusted)
         self._see(rules, owner, account)
         self._tell()
