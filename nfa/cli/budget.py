@@ -93,19 +93,22 @@ def run(arguments: argparse.Namespace) -> int:
     given: dict[str, object] = {key: getattr(arguments, key) for key in ("name", "device") if getattr(arguments, key)}
     try:
         if arguments.add:
+            names = [arguments.name]
             rows = [ask(control, "add_budget", {**given, **arguments.add})]
         else:
-            rows, more = [], True
+            rows, more, names = [], True, []
             while more:
                 page = ask(control, "budget", {**given, "offset": len(rows)})
                 rows += page["budgets"]
-                more = page["more"] and page["budgets"]
+                more, names = page["more"] and page["budgets"], page["names"]
     except Unanswered as why:
         return fail(nearest_of(str(why), arguments.device if "device" in str(why) else arguments.name))
     if arguments.json:
         print(json.dumps(rows[0] if arguments.add else {"budgets": rows}, indent=2))
     elif rows:
         _print(rows)
+    elif not names:
+        print("no action that is applied has a budget")
     else:
-        print("no device has used anything of it" if arguments.name else "no device has used anything of the budgets")
+        print(f"no device has used anything of {', '.join(map(shown, [arguments.name] if arguments.name else names))}")
     return 0

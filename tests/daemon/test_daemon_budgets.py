@@ -369,7 +369,8 @@ def test_a_slip_is_refused_with_words_and_changes_nothing(
 def test_without_budgets_the_answer_says_so(tmp_path: Path, clocks: Clocks) -> None:
     """An empty list would look like a child that has not played yet."""
     home = Home(tmp_path, clocks, budgets={}, actions={})
-    assert home.call("budget") == (9, {"error": "no action that is applied has a budget"})
+    assert home.result("budget") == {"names": [], "budgets": [], "offset": 0, "total": 0, "more": False}
+    assert home.call("budget", name="video") == (9, {"error": "no action that is applied has a budget"})
 
 
 def test_status_says_of_an_action_that_its_budget_is_spent(tmp_path: Path, clocks: Clocks) -> None:

@@ -20,12 +20,14 @@ ROW = 512
 
 def budget(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     """What devices have left of budgets: of one or all, and of one device or all."""
-    budgeting, owners = _loaded(daemon)
-    from ..usage import budget_asking  # hardly anybody asks
-
     offset, limit = given.get("offset", 0), given.get("limit", MAX_LIMIT)
     if offset < 0 or limit < 0:
         raise Refused(INVALID_ARGUMENT, "'offset' and 'limit' must not be negative")
+    if daemon.budgeting is None and not given.get("name"):
+        return {"names": [], "budgets": [], "offset": offset, "total": 0, "more": False}
+    budgeting, owners = _loaded(daemon)
+    from ..usage import budget_asking  # hardly anybody asks
+
     numbers = list(range(len(budgeting.budgets.rules)))
     if given.get("name"):
         numbers = [_number(budgeting, given["name"])]
@@ -33,16 +35,17 @@ def budget(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     policy = daemon.engine.policy
     rows = budget_asking.rows(budgeting, owners, numbers, device, policy.open if policy is not None else [])
     taken = rows[offset : offset + min(limit, MAX_LIMIT, PAGE_BYTES // ROW)]
-    return {"budgets": taken, "offset": offset, "total": len(rows), "more": offset + len(taken) < len(rows)}
+    names = [rules.name for rules in budgeting.budgets.rules]
+    return {"names": names, "budgets": taken, "offset": offset, "total": len(rows), "more": offset + len(taken) < len(rows)}
 
 
 def add_budget(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     """Give a device more of a budget, in the present period. Returns what it has then."""
+    if not given.get("name"):
+        raise Refused(INVALID_ARGUMENT, "'name' is required: the budget")
     budgeting, owners = _loaded(daemon)
     from ..usage import budget_asking, budgets
 
-    if not given.get("name"):
-        raise Refused(INVALID_ARGUMENT, "'name' is required: the budget")
     number = _number(budgeting, given["name"])
     rules = budgeting.budgets.rules[number]
     seconds, size = given.get("seconds", 0), given.get("bytes", 0)
