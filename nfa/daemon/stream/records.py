@@ -31,6 +31,8 @@ _DIGEST = b'"digest":"'
 FIELDS = 7
 """Fields of stats and purges that netifyd 4.4 writes before `other_packets`: [4] is `local_bytes`, [6] `other_bytes`."""
 _NONE: list[bytes] = []
+_is_plain = getattr(bytes, "isalnum", None) or bool
+"""Only letters and digits of ASCII? MicroPython lacks that, and reads the digest in another way."""
 _TOTAL = b'"total_bytes"'
 _MAX_DIGITS = 18
 _MAX_DIGEST = 64
@@ -114,7 +116,7 @@ def _counters(payload: bytes) -> "tuple[int, list[bytes]] | None":
     fields = payload.split(b",", FIELDS) if SECRET_HASH else _NONE
     if len(fields) > FIELDS and fields[2].startswith(_DIGEST) and fields[2].endswith(b'"'):
         digest = fields[2][len(_DIGEST) : -1]
-        if digest.isalnum():
+        if _is_plain(digest):
             return hash(digest) & _KEY_BITS, fields  # ASCII has the same hash as text
     start = payload.find(_DIGEST)
     if start < 0:

@@ -104,14 +104,8 @@ class Counting:
         def announce(digest: int, flow: "Flow", how: int, plan: "Plan | None") -> None:
             """A flow record came. `how`: what `orient` found; `plan`: what its actions lead to."""
             try:
-                key = (
-                    flow["local_ip"],
-                    flow["local_mac"],
-                    flow["detected_application_name"],
-                    flow["detected_protocol"],
-                    how,
-                    plan,
-                )
+                app, protocol = flow["detected_application_name"], flow["detected_protocol"]
+                key = flow["local_ip"], flow["local_mac"], app, protocol, how, plan
                 counter = codes.get(key)
                 if counter is None:
                     counter = self._resolve(key, flow, how, plan)
