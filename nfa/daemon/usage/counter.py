@@ -13,7 +13,7 @@ if MYPY:
 
     Flow = dict[str, Any]
     Announce = Callable[[int, Flow, int, Plan | None], None]
-    Count = Callable[[int, bytes, bool], None]
+    Count = Callable[[int, bytes, list[bytes], bool], None]
 
 
 class Counter:
@@ -77,8 +77,8 @@ def some_only(every: "tuple[Announce, Count]", young: "dict[int, int]", older: "
             young.pop(digest, None)
             older.pop(digest, None)
 
-    def count_some(digest: int, payload: bytes, ended: bool) -> None:
+    def count_some(digest: int, payload: bytes, fields: list[bytes], ended: bool) -> None:
         if digest in young or digest in older:
-            count(digest, payload, ended)
+            count(digest, payload, fields, ended)
 
     return announce_some, count_some
