@@ -399,3 +399,76 @@ def test_others_are_told_at_80_percent_and_when_it_is_spent_once_in_a_period(tmp
         home.use(1, MB)
         home.pass_time(6)
     assert told[2:] == [("video", "tablet", 80), ("video", "tablet", 100)]
+
+
+# -- the files --------------------------------------------------------------------------------------------------------------
+
+
+def close(home: Home) -> None:
+    assert home.daemon.counted is not None
+    home.daemon.counted.close()
+
+
+def test_a_file_beside_that_of_usage_outlasts_the_one_in_memory(tmp_path: Path, clocks: Clocks) -> None:
+    """The budget would start over with each power cut, though the owner has a USB stick; or an old file would count."""
+    lasting = tmp_path / "stick" / "usage"
+    lasting.parent.mkdir()
+    more: dict[str, Any] = {"budget": {"bytes": "10MB"}, "usage_file": str(lasting)}
+    home = Home(tmp_path, clocks, **more)
+    home.feed(of(1, TABLET, 20))
+    home.use(1, 11 * MB)
+    home.pass_time(16 * 60)
+    assert (lasting.parent / "usage.budgets").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "budgets").unlink()  # a reboot
+    home = Home(tmp_path, clocks, **more)
+    home.feed(of(1, TABLET, 20))
+    assert home.blocked() == {1}
+    home.result("add_budget", name="video", device=TABLET, bytes=50 * MB)
+    home.pass_time(61)
+    home = Home(tmp_path, clocks, **more)
+    home.feed(of(1, TABLET, 20))
+    assert not home.blocked(), "the one in memory is the later one"
+    close(home)
+    assert {file.name for file in lasting.parent.iterdir()} == {"usage.budgets"}, "usage is off"
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"nfa budgets 1\n1234 nonsense", "budgets-file-damaged"),
+        (b"", "budgets-file-damaged"),
+        (b"nfa budgets 7\n1234", "budgets-file-version"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_reported_and_kept(tmp_path: Path, clocks: Clocks, content: bytes, code: str) -> None:
+    """The daemon would not start any longer; or nobody would learn why everybody has a whole hour again."""
+    (tmp_path / "budgets").write_bytes(content)
+    home = Home(tmp_path, clocks, budget={"bytes": "10MB"})
+    status = home.result("status")["budgets"]
+    assert status["code"] == code and "budgets file" in status["trouble"]
+    assert (tmp_path / "budgets.bad").read_bytes() == content
+    home.feed(of(1, TABLET, 20))
+    home.use(1, 11 * MB)
+    home.pass_time(61)
+    assert home.blocked() == {1} and home.result("status")["budgets"]["trouble"] == ""
+
+
+def test_a_full_disk_is_reported_and_counting_goes_on(tmp_path: Path, clocks: Clocks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever fills /tmp would have the budget of his life."""
+    home = Home(tmp_path, clocks, budget={"bytes": "10MB"})
+    home.feed(of(1, TABLET, 20))
+    home.use(1, MB)
+    home.pass_time(61)
+    before = (tmp_path / "budgets").read_bytes()
+
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("nfa.daemon.usage.store.os.write", full)
+    home.use(1, 11 * MB)
+    home.pass_time(61)
+    assert home.blocked() == {1}
+    status = home.result("status")["budgets"]
+    assert status["code"] == "budgets-file-unwritable" and "No space left on device" in status["trouble"]
+    assert (tmp_path / "budgets").read_bytes() == before
+    monkeypatch.undo()

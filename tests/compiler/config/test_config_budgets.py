@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import samples
 
+from nfa.cli.show import policy_data
 from nfa.compiler.assemble import image_of
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Reports
 from nfa.compiler.compile import Compiled, compile_policy
+from nfa.compiler.config.jsonconfig import document_of
 from nfa.compiler.config.sources import Sources
+from nfa.compiler.config.uciwriter import write
+from nfa.compiler.explain import explain
 from nfa.compiler.micropython import image_for
 
 MB = 10**6
@@ -195,3 +200,30 @@ def test_another_amount_is_another_cause_and_the_same_one_is_not(tmp_path: Path)
     """A reload with more time would leave what runs blocked; each reload would re-evaluate everything."""
     one, again, other = (compiled(tmp_path, config_of({"time": time}))[0] for time in ("1h", "60m", "2h"))
     assert image_of(one)["decides"] == image_of(again)["decides"] != image_of(other)["decides"]
+
+
+def test_json_becomes_uci_with_its_budgets(tmp_path: Path) -> None:
+    """Who moves to UCI with `nfa import` would have actions that always act."""
+    exempt = [{"day": "sat", "time_start": "10:00", "time_end": "12:00"}]
+    amounts = {"time": "1h30m", "bytes": "2.5GB", "start": "4:00", "days": ["sat 2h"], "shared": True, "exempt_time": exempt}
+    config = config_of(amounts)
+    first, _ = compiled(tmp_path, config)
+    reports = Reports()
+    document = document_of(json.dumps(config), "policy.json", reports)
+    assert document is not None
+    written = write(document)
+    assert not written.notes
+    second, _ = compiled(tmp_path, written.text)
+    one, other = image_of(first)["budgets"], image_of(second)["budgets"]
+    assert one == other and image_of(second)["action_budgets"] == [0]
+
+
+def test_check_and_explain_say_what_a_budget_means(tmp_path: Path) -> None:
+    """Somebody would look for the fault in the criteria, when the action does nothing because there is budget left."""
+    made, _ = compiled(tmp_path, config_of({"time": "1h", "exempt_time": {"time_start": "14:00", "time_end": "16:00"}}))
+    record = samples.flow("QUIC", "netify.youtube", ip_protocol=17)
+    noon, afternoon = (explain(made, record, (0, hour * 3600)).steps[0] for hour in (12, 15))
+    assert noon.outcome == "matched" and noon.why[0].startswith("if the budget 'b' is spent")
+    assert afternoon.outcome == "outside hours" and "exempt time of the budget 'b'" in afternoon.why[0]
+    data = policy_data(made)["budgets"]
+    assert data[0]["name"] == "b" and data[0]["values"]["time"]["text"] == "1h"  # type: ignore[index]  # plain data
