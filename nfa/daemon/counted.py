@@ -55,6 +55,8 @@ class Counted:
 
             self.budgeting = Budgeting(daemon.dispatcher, daemon.engine, daemon.log.say, self._folder, daemon.begin_again)
         elif not limits and self.budgeting is not None:
+            if self.usage is not None:
+                self.usage.counting.bills.settle()
             self.budgeting.close()
             self.budgeting = None
         if self.budgeting is not None:

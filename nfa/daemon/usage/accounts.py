@@ -4,14 +4,18 @@ In: bytes as they are counted, each minute that ends, bonuses, and numbers of pe
 the clock is not trusted what is added is also kept apart: it belongs to the period that the clock shows once it is.
 """
 
+import struct
+
 MYPY = False
 if MYPY:
+    from collections.abc import Sequence
     from typing import Any
 
     Row = tuple[int, int, int, int]
 
 ACTIVE = 20_000
 """Bytes of a device in one minute from which on it is an active one, as in `counting`."""
+_MOST = (1 << 64) - 1
 ALMOST, SPENT = 80, 100
 """Percent of which others are told."""
 
@@ -95,16 +99,18 @@ class Book:
             account.fresh = [0, 0, 0, 0]
 
     def data(self) -> "dict[str, Any]":
-        """Return it as plain data."""
+        """Return it as plain data: numbers are packed, as there may be a thousand accounts, and this is done each minute."""
+        period, rows = self.before
         return {
             "form": self.form,
             "period": self.period,
-            "accounts": {owner: (one.row(), tuple(one.fresh), one.told) for owner, one in self.accounts.items()},
-            "before": self.before,
+            "owners": "\n".join(self.accounts),
+            "rows": _packed([one.row() + _row(one.fresh) + (one.told,) for one in self.accounts.values()]),
+            "before": (period, "\n".join(rows), _packed(list(rows.values()))),
         }
 
 
-def _row(values: "list[int]") -> "Row":
+def _row(values: "Sequence[int]") -> "Row":
     return values[0], values[1], values[2], values[3]
 
 
@@ -114,16 +120,25 @@ def _with(account: Account, recent: int) -> Account:
 
 
 def book_of(data: "Any") -> Book:
-    """Return the book that `data` made. Raises ValueError, TypeError or KeyError when it is none."""
+    """Return the book that `data` made. Raises ValueError, TypeError, KeyError or struct.error when it is none."""
     week, weekday, second = data["form"]
     made = Book((bool(week), int(weekday), int(second)), int(data["period"]))
-    for owner, (row, fresh, told) in data["accounts"].items():
-        made.accounts[str(owner)] = Account(_four(row), _four(fresh), int(told))
-    period, rows = data["before"]
-    made.before = int(period), {str(owner): _four(row) for owner, row in rows.items()}
+    for owner, row in _rows(data["owners"], data["rows"], 9):
+        made.accounts[owner] = Account(_row(row), _row(row[4:]), row[8])
+    period, owners, rows = data["before"]
+    made.before = int(period), {owner: _row(row) for owner, row in _rows(owners, rows, 4)}
     return made
 
 
-def _four(row: "Any") -> "Row":
-    one, two, three, four = row
-    return int(one), int(two), int(three), int(four)
+def _packed(rows: "list[tuple[int, ...]]") -> bytes:
+    numbers = [min(number, _MOST) for row in rows for number in row]
+    return struct.pack("<" + str(len(numbers)) + "Q", *numbers)
+
+
+def _rows(owners: str, packed: bytes, width: int) -> "list[tuple[str, tuple[int, ...]]]":
+    """Return whose each row is, and its numbers. Raises ValueError when these do not fit together."""
+    names = owners.split("\n") if owners else []
+    rows = list(struct.iter_unpack("<" + str(width) + "Q", packed))
+    if len(names) != len(rows):
+        raise ValueError("not as many rows as accounts")
+    return list(zip(names, rows))

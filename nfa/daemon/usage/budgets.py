@@ -8,6 +8,8 @@ A clock that jumps (a router without a battery, until NTP has told it) neither g
 the clock has been steady for ten minutes. Then what was counted since the jump belongs to the period that the clock shows.
 """
 
+import struct
+
 from .accounts import ACTIVE, ALMOST, SPENT, Account, Book, book_of
 from .amounts import Rules
 from .periods import EARLIEST
@@ -195,14 +197,15 @@ class Budgets:
             self._steady, self.trusted = moment, False
             self.dirty = True
         minute = int(wall) // 60
-        ended = self.minute_ended = minute != self._minute and self._minute >= 0
+        first = self._minute < 0
+        ended = self.minute_ended = minute != self._minute and not first
         self._minute = minute
         if ended:
             self.end_minute()
         settled = not self.trusted and moment - self._steady >= SETTLED and wall >= EARLIEST
         if settled:
             self.trusted = self.dirty = True
-        if self.trusted and (settled or ended):
+        if self.trusted and (settled or ended or first):
             self._turn(int(wall), settled)
         self._tell()
 
@@ -278,7 +281,7 @@ def _is_sound(content: "dict[str, Any]") -> bool:
             and len(made) <= MAX_BOOKS
             and sum([len(book.accounts) for book in made]) <= MAX_ACCOUNTS
         )
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, struct.error):
         return False
 
 

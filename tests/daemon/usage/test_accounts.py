@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from nfa.compiler.config.zone import changes
 from nfa.daemon.engine.hours import Zone
+from nfa.daemon.usage.accounts import book_of
 from nfa.daemon.usage.amounts import Rules
 from nfa.daemon.usage.budgets import FILE, MAX_ACCOUNTS, Budgets
 from nfa.daemon.usage.store import decode, encode
@@ -71,7 +72,7 @@ class Model:
         self.events.append((now, who, 0, size))
         self.minute[who] = self.minute.get(who, 0) + size
 
-    def look(self, now: float, wall: float, jumped: bool) -> None:
+    def look(self, now: float, wall: float, jumped: bool, first: bool = False) -> None:
         if jumped:
             if self.trusted:
                 self.doubted = now
@@ -83,7 +84,7 @@ class Model:
             self.minute = {}
         settled = not self.trusted and now - self.jumped >= 600 and wall >= at("2026-01-01 01:00")
         self.trusted = self.trusted or settled
-        if self.trusted and (settled or int(wall) // 60 != int(self.last) // 60):
+        if self.trusted and (settled or first or int(wall) // 60 != int(self.last) // 60):
             period = self.period_of(wall)
             if period > self.period:
                 fresh = [event for event in self.events if settled and event[0] >= self.doubted]
@@ -103,6 +104,10 @@ class Model:
         return minutes >= 10 or size >= 50 * MB
 
 
+Saved = tuple[bytes, Model, float, float]
+"""The file, the model, and what the clocks showed: the wall clock less the other one, and that."""
+
+
 class Life:
     """Budgets and the model, side by side."""
 
@@ -110,6 +115,7 @@ class Life:
         self.limits, self.wall, self.moment = limits, wall, 5000.0
         self.budgets = self.fresh()
         self.model = Model(limits, wall, self.moment)
+        self.offset, self.known = wall - self.moment, self.moment
         self.budgets.tick(self.moment, self.wall)
         self.saved = self.save()
 
@@ -118,21 +124,23 @@ class Life:
         made.follow([self.limits], Zone(ZONE), int(self.wall))
         return made
 
-    def save(self) -> tuple[bytes, Model]:
+    def save(self) -> Saved:
         model = copy.deepcopy(self.model)
         model.minute = {}
-        return encode(self.budgets.data(), FILE), model
+        return encode(self.budgets.data(), FILE), model, self.offset, self.known
 
-    def start(self, saved: tuple[bytes, Model]) -> None:
+    def start(self, saved: Saved) -> None:
         self.budgets = Budgets(Zone(ZONE), lambda begun, over: None)
         self.budgets.restore(decode(saved[0], FILE))
         self.budgets.follow([self.limits], Zone(ZONE), int(self.wall))
         self.model = copy.deepcopy(saved[1])
         self.model.last = self.wall  # the minute in which it was away is no minute of use
-        self.look(False)
+        # It may have been away for hours in the same boot; another boot is another clock.
+        self.look(abs(self.wall - self.moment - saved[2]) > 60 or self.moment < saved[3], True)
 
-    def look(self, jumped: bool) -> None:
-        self.model.look(self.moment, self.wall, jumped)
+    def look(self, jumped: bool, first: bool = False) -> None:
+        self.offset, self.known = self.wall - self.moment, self.moment
+        self.model.look(self.moment, self.wall, jumped, first)
         self.budgets.tick(self.moment, self.wall)
         if self.budgets.minute_ended:
             self.saved = self.save()
@@ -165,7 +173,7 @@ EVENTS = st.one_of(
     st.tuples(st.just("load"), st.sampled_from(["tom", "ana"]), st.integers(0, 60 * MB)),
     st.tuples(st.just("pass"), st.sampled_from([10, 300, 700, 4 * HOUR, DAY])),
     st.tuples(st.just("jump"), st.sampled_from([30.0, -30.0, 5 * HOUR, -5 * HOUR, DAY, -DAY, 400 * DAY, -400 * DAY])),
-    st.tuples(st.just("restart")),
+    st.tuples(st.just("restart"), st.sampled_from([0, 20, 3 * HOUR, 30 * HOUR])),
     st.tuples(st.just("kill")),
     st.tuples(st.just("reload")),
 )
@@ -193,7 +201,10 @@ def test_it_is_spent_exactly_when_a_reading_of_all_events_says_so(
         elif event == "jump":
             life.jump(*given_)
         elif event == "restart":
-            life.start(life.save())
+            content = life.save()
+            life.moment += given_[0]
+            life.wall += given_[0]
+            life.start(content)
         elif event == "kill":
             life.start(life.saved)
         else:
@@ -315,7 +326,7 @@ def test_a_file_that_was_cut_off_is_refused(size: int) -> None:
     budgets.add("b", "tom", 60 * MB)
     budgets.tick(1.0, SPRING)
     whole = encode(budgets.data(), FILE)
-    assert decode(whole, FILE)["books"]["b"]["accounts"]["tom"][0][1] == 60 * MB
+    assert book_of(decode(whole, FILE)["books"]["b"]).accounts["tom"].size == 60 * MB
     if size < len(whole):
         with pytest.raises(ValueError):
             decode(whole[:size], FILE)
