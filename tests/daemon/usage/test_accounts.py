@@ -56,7 +56,7 @@ class Model:
         self.events: list[tuple[float, str, int, int]] = []
         self.before: tuple[object, list[tuple[float, str, int, int]]] = (None, [])
         self.minute: dict[str, int] = {}
-        self.jumped = self.doubted = moment
+        self.jumped, self.doubted = moment, 0
         self.trusted = False
         self.last = wall
 
@@ -75,7 +75,7 @@ class Model:
     def look(self, now: float, wall: float, jumped: bool, first: bool = False) -> None:
         if jumped:
             if self.trusted:
-                self.doubted = now
+                self.doubted = len(self.events)
             self.trusted, self.jumped = False, now
         if int(wall) // 60 != int(self.last) // 60:
             for who, size in self.minute.items():
@@ -87,8 +87,9 @@ class Model:
         if self.trusted and (settled or first or int(wall) // 60 != int(self.last) // 60):
             period = self.period_of(wall)
             if period > self.period:
-                fresh = [event for event in self.events if settled and event[0] >= self.doubted]
-                self.before = self.period, [event for event in self.events if event not in fresh]
+                known = self.doubted if settled else len(self.events)
+                fresh = self.events[known:]
+                self.before = self.period, self.events[:known]
                 self.events, self.period = fresh, period
             elif period < self.period and settled:
                 self.events += self.before[1] if self.before[0] == period else []
