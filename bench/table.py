@@ -261,8 +261,8 @@ def micropython(found: Figures) -> list[Row]:
 
 
 SECTIONS: dict[str, Callable[[Figures], list[Row]]] = {
-    "decoding": decoding, "throughput": throughput, "usage": usage, "latency": latency, "sets": sets, "marks": marks, "reloads": reloads,
-    "memory": memory, "healing": healing, "edge": edge, "firewall": firewall, "packets": packets,
+    "decoding": decoding, "throughput": throughput, "usage": usage, "latency": latency, "sets": sets, "marks": marks,
+    "reloads": reloads, "memory": memory, "healing": healing, "edge": edge, "firewall": firewall, "packets": packets,
     "micropython": micropython, "evaluation": evaluation,
 }  # fmt: skip
 
