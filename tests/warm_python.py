@@ -1,0 +1,235 @@
+"""Python with nfa imported already: the tests start it some two thousand times, and a start with its imports takes 0.13 s.
+
+In: a command such as `python -m nfa check` or `python -P -c PROGRAM`, of which `python` is the file that `WarmPython.path` names.
+Out: what that command does: in a process of its own, with its own arguments, folder, environment, descriptors and network
+namespace, killed when its starter is. A server that has imported the modules forks for each.
+
+Only the imports are not made again. So what a test says about starts, imports or memory needs a cold start: NFA_COLD=1 in the
+environment gives one to all. A process that is started with other rights, namespaces or limits than the server's, or another
+language, time zone or setting of Python, gets one by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+AT_START = ("PYTHON", "LC_", "LANG", "TZ", "MALLOC_", "NFA_")
+"""What of the environment may count before a program's first statement, or while it imports modules."""
+COLD = b"cold"
+
+
+def _call(path: str, command: list[str]) -> None:
+    """What the file is: have the server do it, and end as it ended; else start Python."""
+    import _socket
+    import array
+
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        connection.connect(path)
+        words = [*command, "", os.getcwd(), *(f"{name}={value}" for name, value in os.environ.items())]
+        given = "\0".join(words).encode(errors="surrogateescape")
+        ours = array.array("i", [0, 1, 2]).tobytes()
+        connection.sendmsg([len(given).to_bytes(4, "big")], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, ours)])
+        connection.sendall(given)
+        answer = connection.recv(16)
+    except OSError:
+        answer = COLD
+    if answer == COLD:
+        os.execv(sys.executable, [sys.executable, *command])
+    for descriptor in (0, 1):  # or whoever reads our output would not see its end
+        os.close(descriptor)
+    status = connection.recv(16)
+    os._exit(int(status) if status else 1)
+
+
+if __name__ == "__main__" and sys.argv[1:2] == ["call"]:
+    _call(sys.argv[2], sys.argv[3:])
+
+import ctypes
+import gc
+import importlib
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import tempfile
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+MODULES = ["nfa.cli", "nfa.compiler.compile", *(f"nfa.cli.{name}" for name in ("run", "answer", "check", "explain", "status"))]
+_NEWNET = 0x40000000  # CLONE_NEWNET of linux/sched.h
+
+
+def _like(process: str) -> list[object]:
+    """What a process has of its starter, and keeps. `process`: its folder in /proc. Raises OSError when it is gone."""
+    kept = ("Uid:", "Gid:", "Groups:", "Cap", "NoNewPrivs:", "Seccomp:", "SigBlk:")
+    with open(f"{process}/status") as file:
+        lines = file.readlines()
+    rights: list[object] = [line for line in lines if line.startswith(kept)]
+    # But for the C library's own, 32 and 33, which posix_spawn leaves ignored.
+    rights += [int(line.split()[1], 16) & ~(3 << 31) for line in lines if line.startswith("SigIgn:")]
+    with open(f"{process}/limits") as file:
+        limits = file.read()
+    spaces = [os.readlink(f"{process}/ns/{name}") for name in ("user", "mnt", "pid", "ipc", "uts")]
+    return [rights, limits, spaces, os.readlink(f"{process}/root")]
+
+
+def at_start(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith(AT_START)}
+
+
+def _become(command: list[str], folder: str, environment: Mapping[str, str], descriptors: Sequence[int]) -> int:
+    """Be what Python would be that was started so. Returns the exit code."""
+    for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, number)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    for name in ("stdin", "stdout", "stderr"):
+        old = getattr(sys, name)
+        mode = "r" if name == "stdin" else "w"
+        fresh = open(old.fileno(), mode, encoding=old.encoding, errors=old.errors, closefd=False)  # noqa: SIM115 (as long as we)
+        setattr(sys, name, fresh)
+    sys.stderr.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is as it was made above
+    if command[0] == "-P":
+        del command[0]
+    else:
+        sys.path.insert(0, "" if command[0] == "-c" else folder)
+    kind, what = command[:2]
+    sys.argv = [kind, *command[2:]]
+    try:
+        if kind == "-m":
+            runpy.run_module(what, run_name="__main__", alter_sys=True)
+        else:
+            exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _take(connection: socket.socket) -> tuple[list[str], list[int]]:
+    """What a caller sends, and its descriptors."""
+    head, descriptors, _, _ = socket.recv_fds(connection, 4, 3)
+    size, given = int.from_bytes(head, "big"), b""
+    while len(given) < size:
+        given += connection.recv(size - len(given))
+    return given.decode(errors="surrogateescape").split("\0"), descriptors
+
+
+def _fork(connection: socket.socket, own: list[object], starts: Mapping[str, str]) -> int:
+    """Do what a caller asks for, in a new process. Returns its number; 0: the caller has to start Python itself."""
+    words, descriptors = _take(connection)
+    try:
+        end = words.index("")
+        command, folder, pairs = words[:end], words[end + 1], words[end + 2 :]
+        environment = dict(pair.split("=", 1) for pair in pairs)
+        caller = int.from_bytes(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 4), sys.byteorder)
+        known = command[:1] in (["-c"], ["-m"]) or command[:2] == ["-P", "-c"]
+        if not known or at_start(environment) != starts or _like(f"/proc/{caller}") != own:
+            connection.sendall(COLD)
+            return 0
+        space = os.open(f"/proc/{caller}/ns/net", os.O_RDONLY)
+        descriptors.append(space)
+        connection.sendall(b"warm")
+        child = os.fork()
+        if child:
+            return child
+        code = 1
+        try:
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: we end with the server
+            if ctypes.CDLL(None).setns(space, _NEWNET) == 0:
+                code = _become(command, folder, environment, descriptors[:3])
+                sys.stdout.flush()
+                sys.stderr.flush()
+        except BrokenPipeError:
+            pass
+        finally:
+            os._exit(code)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _serve(path: str, life: int) -> None:
+    """Answer callers until `life`, a pipe, ends."""
+    for module in MODULES:
+        importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # what is here stays, and is shared with those who are forked
+    starts, own = at_start(os.environ), _like("/proc/self")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(path)
+    listener.listen(64)
+    os.write(1, b"there\n")
+    poller = select.poll()
+    for each in (life, listener.fileno()):
+        poller.register(each, select.POLLIN)
+    callers: dict[int, int] = {}
+    ends: dict[int, tuple[int, socket.socket]] = {}
+    while True:
+        for descriptor, _ in poller.poll():
+            if descriptor == life:
+                os._exit(0)
+            elif descriptor == listener.fileno():
+                connection = listener.accept()[0]
+                child = _fork(connection, own, starts)
+                if child:
+                    end = os.pidfd_open(child)
+                    callers[connection.fileno()], ends[end] = child, (child, connection)
+                    for each in (end, connection.fileno()):
+                        poller.register(each, select.POLLIN)
+            elif descriptor in ends:
+                child, connection = ends.pop(descriptor)
+                poller.unregister(descriptor)
+                os.close(descriptor)
+                code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+                if callers.pop(connection.fileno(), 0):
+                    poller.unregister(connection.fileno())
+                    try:
+                        connection.sendall(b"%d" % (code if code >= 0 else 128 - code))
+                    except OSError:
+                        pass  # it is gone in this moment
+                connection.close()
+            elif descriptor in callers:
+                poller.unregister(descriptor)
+                os.kill(callers.pop(descriptor), signal.SIGKILL)  # the caller is gone
+
+
+class WarmPython:
+    """A server, and the file that stands for Python. `environment`: that of the programs."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        folder = Path(self._folder.name)
+        self.path = str(folder / "python")
+        socket_path = str(folder / "socket")
+        Path(self.path).write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {__file__} call {socket_path} "$@"\n')
+        Path(self.path).chmod(0o755)
+        theirs, self._life = os.pipe()
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", __file__, "serve", socket_path, str(theirs)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[theirs], env=dict(environment),
+        )  # fmt: skip
+        os.close(theirs)
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == b"there\n"
+
+    def close(self) -> None:
+        os.close(self._life)
+        self._process.communicate()
+        self._folder.cleanup()
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[2], int(sys.argv[3]))
