@@ -184,7 +184,7 @@ def environment() -> dict[str, str]:
 
 
 COLD = bool(os.environ.get("NFA_COLD"))
-"""Each program is started from the first, as on a router, however long the tests take."""
+"""Start each program as a router does, however long the tests take."""
 _warm: dict[tuple[tuple[str, str], ...], WarmPython] = {}
 
 
@@ -194,8 +194,8 @@ def warm(environment: Mapping[str, str]) -> str:
     if COLD:
         return sys.executable
     if key not in _warm:
-        # No more than there are kinds of processes: commands, and the children of the daemon. Others start cold.
-        if len(_warm) == 2:
+        # Commands, children of a daemon, children of a daemon that is part of a test; a test's own settings start cold.
+        if len(_warm) == 3:
             return sys.executable
         _warm[key] = WarmPython(environment)
         atexit.register(_warm[key].close)
@@ -283,11 +283,12 @@ class Daemon:
 
     def __init__(
         self, namespace: Namespace, folder: Path, source: str, config: object, *, options: Sequence[str] = (),
-        wrapper: Sequence[str] = (), clock: Clock | None = None, constants: Mapping[str, float] | None = None, cold: bool = COLD,
+        wrapper: Sequence[str] = (), clock: Clock | None = None, constants: Mapping[str, float] | None = None,
+        cold: bool = COLD,
     ) -> None:  # fmt: skip
         """`config`: as `configure` takes it, None for no file. `wrapper`: a command to start the daemon with fewer rights.
         `clock`: the clock that it sees, instead of the machine's. `constants`: others than it has (see `lab_program`).
-        `cold`: `nfa run` and what the daemon starts are started from the first, nothing in it is altered (see `warm_python`)."""
+        `cold`: start `nfa run`, and what the daemon starts, as a router does, and alter nothing in it (see `warm_python`)."""
         self.config = folder / "nfa.json"
         self.control = folder / "control.sock"
         self.errors = folder / "stderr"

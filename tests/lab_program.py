@@ -1,6 +1,6 @@
 """`nfa run` with a daemon of which something is altered: its clock, or a number of seconds that a test need not wait for.
 
-In: statements of Python. Out: a command whose daemon executes them. Command line, exec and all else of the daemon are as always.
+In: statements of Python. Out: a command whose daemon executes them. Command line, exec and all else are as always.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ sys.exit(main())
 
 
 def with_constants(constants: Mapping[str, float] | None) -> str:
-    """Return statements that give constants of modules of nfa.daemon other values, such as {"devices.learning.LOOK_EVERY": 1}."""
+    """Return statements that alter constants of modules of nfa.daemon, such as {"devices.learning.LOOK_EVERY": 1}."""
     last = ""
     for path, value in (constants or {}).items():
         module, _, name = path.rpartition(".")
@@ -52,8 +52,7 @@ def with_constants(constants: Mapping[str, float] | None) -> str:
 
 
 def altered(first: str = "", last: str = "") -> list[str]:
-    """Return the command that is `nfa`, for `nfa run` only. `first`, `last`: what the daemon does before it imports anything, and
-    after that."""
+    """Return the command that is `nfa`, for `nfa run` only. `first`, `last`: what the daemon does before its imports, and then."""
     return [sys.executable, "-c", _RUN, first, last]
 
 

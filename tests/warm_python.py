@@ -1,8 +1,8 @@
 """Python with nfa imported already: the tests start it some two thousand times, and a start with its imports takes 0.13 s.
 
-In: a command such as `python -m nfa check` or `python -P -c PROGRAM`, of which `python` is the file that `WarmPython.path` names.
+In: a command such as `python -m nfa check` or `python -P -c PROGRAM`, where `python` is the file that `WarmPython.path` names.
 Out: what that command does: in a process of its own, with its own arguments, folder, environment, descriptors and network
-namespace, killed when its starter is. A server that has imported the modules forks for each.
+namespace, killed when its starter is. A server that has imported the modules forks for each; `warm_call` asks it to.
 
 Only the imports are not made again. So what a test says about starts, imports or memory needs a cold start: NFA_COLD=1 in the
 environment gives one to all. A process that is started with other rights, namespaces or limits than the server's, or another
@@ -11,55 +11,27 @@ language, time zone or setting of Python, gets one by itself.
 
 from __future__ import annotations
 
-import os
-import sys
-
-AT_START = ("PYTHON", "LC_", "LANG", "TZ", "MALLOC_", "NFA_")
-"""What of the environment may count before a program's first statement, or while it imports modules."""
-COLD = b"cold"
-
-
-def _call(path: str, command: list[str]) -> None:
-    """What the file is: have the server do it, and end as it ended; else start Python."""
-    import _socket
-    import array
-
-    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    try:
-        connection.connect(path)
-        words = [*command, "", os.getcwd(), *(f"{name}={value}" for name, value in os.environ.items())]
-        given = "\0".join(words).encode(errors="surrogateescape")
-        ours = array.array("i", [0, 1, 2]).tobytes()
-        connection.sendmsg([len(given).to_bytes(4, "big")], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, ours)])
-        connection.sendall(given)
-        answer = connection.recv(16)
-    except OSError:
-        answer = COLD
-    if answer == COLD:
-        os.execv(sys.executable, [sys.executable, *command])
-    for descriptor in (0, 1):  # or whoever reads our output would not see its end
-        os.close(descriptor)
-    status = connection.recv(16)
-    os._exit(int(status) if status else 1)
-
-
-if __name__ == "__main__" and sys.argv[1:2] == ["call"]:
-    _call(sys.argv[2], sys.argv[3:])
-
 import ctypes
 import gc
 import importlib
+import os
 import runpy
 import select
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-MODULES = ["nfa.cli", "nfa.compiler.compile", *(f"nfa.cli.{name}" for name in ("run", "answer", "check", "explain", "status"))]
+from warm_call import WARM
+
+AT_START = ("PYTHON", "LC_", "LANG", "TZ", "MALLOC_", "NFA_")
+"""What of the environment may count before a program's first statement, or while it imports modules."""
+MODULES = ("nfa.cli", "nfa.compiler.compile", *(f"nfa.cli.{name}" for name in ("run", "answer", "check", "explain", "status")))
+CALL = Path(__file__).with_name("warm_call.py")
 _NEWNET = 0x40000000  # CLONE_NEWNET of linux/sched.h
 
 
@@ -85,6 +57,7 @@ def _become(command: list[str], folder: str, environment: Mapping[str, str], des
     """Be what Python would be that was started so. Returns the exit code."""
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
+    os.closerange(3, max(map(int, os.listdir("/proc/self/fd"))) + 1)  # the server's, whose owners live as long as we do
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
@@ -137,11 +110,11 @@ def _fork(connection: socket.socket, own: list[object], starts: Mapping[str, str
         caller = int.from_bytes(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 4), sys.byteorder)
         known = command[:1] in (["-c"], ["-m"]) or command[:2] == ["-P", "-c"]
         if not known or at_start(environment) != starts or _like(f"/proc/{caller}") != own:
-            connection.sendall(COLD)
+            connection.sendall(b"cold")
             return 0
         space = os.open(f"/proc/{caller}/ns/net", os.O_RDONLY)
         descriptors.append(space)
-        connection.sendall(b"warm")
+        connection.sendall(WARM)
         child = os.fork()
         if child:
             return child
@@ -163,6 +136,7 @@ def _fork(connection: socket.socket, own: list[object], starts: Mapping[str, str
 
 def _serve(path: str, life: int) -> None:
     """Answer callers until `life`, a pipe, ends."""
+    del sys.path[0]  # the folder of this file: no program has it
     for module in MODULES:
         importlib.import_module(module)
     gc.collect()
@@ -214,11 +188,11 @@ class WarmPython:
         folder = Path(self._folder.name)
         self.path = str(folder / "python")
         socket_path = str(folder / "socket")
-        Path(self.path).write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {__file__} call {socket_path} "$@"\n')
+        Path(self.path).write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {CALL} {socket_path} "$@"\n')
         Path(self.path).chmod(0o755)
         theirs, self._life = os.pipe()
         self._process = subprocess.Popen(
-            [sys.executable, "-P", __file__, "serve", socket_path, str(theirs)],
+            [sys.executable, __file__, socket_path, str(theirs)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[theirs], env=dict(environment),
         )  # fmt: skip
         os.close(theirs)
@@ -232,4 +206,4 @@ class WarmPython:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[2], int(sys.argv[3]))
+    _serve(sys.argv[1], int(sys.argv[2]))
