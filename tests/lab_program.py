@@ -52,7 +52,7 @@ def with_constants(constants: Mapping[str, float] | None) -> str:
 
 
 def altered(first: str = "", last: str = "") -> list[str]:
-    """Return the command that is `nfa`, for `nfa run` only. `first`, `last`: what the daemon does before its imports, and then."""
+    """Return the command that is `nfa`, for `nfa run` only. `first`: what the daemon does before its imports; `last`: after."""
     return [sys.executable, "-c", _RUN, first, last]
 
 

@@ -61,12 +61,6 @@ def _become(command: list[str], folder: str, environment: Mapping[str, str], des
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    for name in ("stdin", "stdout", "stderr"):
-        old = getattr(sys, name)
-        mode = "r" if name == "stdin" else "w"
-        fresh = open(old.fileno(), mode, encoding=old.encoding, errors=old.errors, closefd=False)  # noqa: SIM115 (as long as we)
-        setattr(sys, name, fresh)
-    sys.stderr.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is as it was made above
     if command[0] == "-P":
         del command[0]
     else:

@@ -19,7 +19,8 @@ import json, os, signal, sys
 names = ("net", "mnt", "pid", "user")
 rest = sys.stdin.read()
 print(json.dumps([
-    sys.argv, os.getcwd(), dict(os.environ), [os.readlink(f"/proc/self/ns/{name}") for name in names], os.getuid(), rest,
+    sys.argv, os.getcwd(), sorted(os.environ.items()), [os.readlink(f"/proc/self/ns/{name}") for name in names], os.getuid(),
+    rest,
     [[stream.encoding, stream.errors, stream.line_buffering] for stream in (sys.stdin, sys.stdout, sys.stderr)],
     signal.getsignal(signal.SIGINT) is signal.default_int_handler, sys.executable, os.umask(0o22),
     sorted(os.listdir("/proc/self/fd")),
