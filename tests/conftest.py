@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 
 import pytest
 from hypothesis import Phase, settings
+from kernel_lab import warm
 from micropython_lab import MicroPython
 
 settings.register_profile("nfa", derandomize=True, deadline=None)
@@ -40,6 +42,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 # A shell ignores SIGINT for what it runs in the background, and whatever the tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def warm_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Children of a daemon that is part of the test have nfa's modules imported already."""
+    monkeypatch.setattr(sys, "executable", warm(os.environ))
 
 
 @pytest.fixture(scope="session")
