@@ -194,6 +194,8 @@ class Daemon(Loop):
         if self._adoption is not None:
             guard(self._adoption.close)
         guard(self.end)
+        if self.notices is not None:
+            guard(self.notices.close)
         if self.used is not None:
             guard(self.used.close)
         guard(self._hand_over)
@@ -273,14 +275,24 @@ class Daemon(Loop):
             self.routes.use(wans)
 
     def use_usage(self, data: "dict[str, Any]") -> None:
-        """Count what devices use, if the policy of this image has that on."""
-        if data["usage"] is not None and self.used is None:
+        """Count what devices use, if the policy of this image has that on, or notices that need it."""
+        keeps, notices = data["usage"] is not None, data["notices"]
+        counts = keeps or (notices is not None and notices["counts"])
+        if self.used is not None and (self.used.keeps != keeps or not counts):
+            self.used.close()
+            self.used = None
+        if self.used is None and counts:
             from .usage.usage import Usage
 
             folder = os.path.dirname(self.settings["control"])
-            self.accounts = self.used = Usage(self.dispatcher, self.engine, self._known, self.log.say, folder)
-        if self.used is not None and not self.used.use(data):
-            self.accounts = self.used = None
+            self.used = Usage(self.dispatcher, self.engine, self._known, self.log.say, folder, keeps=keeps)
+        if self.used is not None:
+            self.used.use(data)
+        self.accounts = self.used if keeps else None
+        if notices is not None or self.notices is not None:
+            from . import noticing
+
+            self.notices = noticing.use(self, data)
 
     def _known(self) -> "Known | None":
         """Return what is known of the addresses of the network, if somebody learns that."""

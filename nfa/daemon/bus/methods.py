@@ -358,6 +358,7 @@ METHODS: "dict[str, tuple[dict[str, str], Method]]" = {
     "flush": ({"target": "string"}, changes.flush),
     "forget_usage": ({"device": "string"}, counted.forget),
     "adopt": ({"dry_run": "boolean"}, changes.adopt),
+    "notice": ({"name": "string"}, changes.notice),
     "pause": ({"name": "string", "seconds": "integer"}, changes.pause),
     "resume": ({"name": "string"}, changes.resume),
 }

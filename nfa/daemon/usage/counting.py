@@ -10,6 +10,7 @@ of statistics only two numbers are read. What can be found later, as minutes in 
 from ..engine.networks import SWAPPED, TWICE
 from ..engine.view import MALFORMED
 from ..stream.records import earlier_keys
+from .counter import Counter, add_to
 from .statistics import numbers_of
 
 MYPY = False
@@ -49,20 +50,6 @@ _LOCAL, _OTHER = b'"local_bytes":', b'"other_bytes":'
 _NO_LOCAL, _NO_OTHER = _LOCAL + b"0", _OTHER + b"0"
 
 
-class Counter:
-    """What flows of one code had in this hour. `local`, `other`: bytes that this end sent."""
-
-    __slots__ = ("blocks", "code", "connections", "local", "other", "packets", "seen")
-
-    def __init__(self, code: int, blocks: bool) -> None:
-        self.code = code
-        self.blocks = blocks
-        """A firewall target of these actions blocks: packets are counted."""
-        self.local = self.other = self.connections = self.packets = 0
-        self.seen = 0
-        """Bytes up to the end of the last minute."""
-
-
 class Counting:
     """All counters of the running hour, and the live flows that they are of."""
 
@@ -89,6 +76,10 @@ class Counting:
         self._age_at = 0
         self._not_counted = Counter(NOT_COUNTED, False)
         self.announce, self.count = self._functions()
+        self.plain_announce = self.announce
+        """`announce` itself, where somebody has put another function around it."""
+        self.on_kind: Callable[[Flow, int, int, Plan | None], None] | None = None
+        """Called with a flow, its device, application and plan whenever a combination is resolved: at least once for each."""
         self.unknown = [0, 0]
         """Bytes and packets of flows that netifyd never announced, or that were forgotten."""
         self.forgotten = 0
@@ -178,6 +169,8 @@ class Counting:
         except MALFORMED:
             return self._counter(number << 1)
         counter = self._counter(code)
+        if self.on_kind is not None:
+            self.on_kind(flow, code >> _OWNER >> _APP, code >> _OWNER & (1 << _APP) - 1, plan)
         if key is not None:
             if len(self._codes) >= MAX_CODES:
                 self._codes.clear()
@@ -222,6 +215,8 @@ class Counting:
         elif code >= 0:
             number = self._set_number(plan) if plan is not None else 0
             code = (code >> _OWNER << _SET | number) << 1 | code & 1
+            if self.on_kind is not None and plan is not None:
+                self.on_kind(flow, code >> _OWNER >> _APP, code >> _OWNER & (1 << _APP) - 1, plan)
         self._young[digest] = code
         waited = self._waiting.pop(digest, None)
         if waited is not None and code >= 0:
@@ -333,7 +328,7 @@ class Counting:
     def _add_actions(self, code: int, counter: Counter, table: "dict[str, list[int]]") -> None:
         """Add what flows of a code had to the rows of their actions."""
         for name in self._names_of(code):
-            _add_to(table.setdefault(name, [0, 0, 0, 0, 0]), code, counter)
+            add_to(table.setdefault(name, [0, 0, 0, 0, 0]), code, counter)
 
     def _sum_up(self) -> None:
         """There are too many counters: add those of the less used ones to one for each device."""
@@ -369,7 +364,7 @@ class Counting:
             if counter.local or counter.other or counter.connections:
                 owner = code >> _OWNER
                 key = owner >> _APP << 16 | owner & (1 << _APP) - 1
-                _add_to(found.setdefault(key, [0, 0, 0, 0, 0]), code, counter)
+                add_to(found.setdefault(key, [0, 0, 0, 0, 0]), code, counter)
                 self._add_actions(code, counter, actions)
         for owner, minutes in self._minutes.items():
             key = owner >> _APP << 16 | owner & (1 << _APP) - 1
@@ -390,11 +385,3 @@ class Counting:
             del self.counters[code]
         for owner in [owner for owner in self._minutes if owner >> _APP in devices]:
             del self._minutes[owner]
-
-
-def _add_to(row: list[int], code: int, counter: Counter) -> None:
-    """Add a counter to down, up, connections and blocked packets of a row."""
-    row[0] += counter.local if code & 1 else counter.other
-    row[1] += counter.other if code & 1 else counter.local
-    row[3] += counter.connections
-    row[4] += counter.packets

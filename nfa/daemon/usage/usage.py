@@ -55,9 +55,11 @@ class Usage:
         say: "Callable[[str, str], None]",
         folder: str,
         clock: "Callable[[], float]" = time.time,
+        keeps: bool = True,
     ) -> None:
         """`known()`: what is known of the addresses of the network, if somebody learns it; `folder`: where the file is
-        if the policy names none; `clock()`: epoch seconds."""
+        if the policy names none; `clock()`: epoch seconds; `keeps`: what was counted is kept and shown, not only
+        told to others."""
         self._dispatcher = dispatcher
         self._engine = engine
         self._known = known
@@ -65,6 +67,7 @@ class Usage:
         self._clock = clock
         self.devices, self.apps, self.actions = Names(MAX_DEVICES), Names(MAX_APPS), Names(MAX_ACTIONS)
         """Devices by MAC address, address or ROUTER; applications; actions."""
+        self.keeps = keeps
         self.counting = Counting(self._device_of, self._app_of)
         self.periods = Periods(Zone([(0, 0)]))
         self.since = 0
@@ -81,16 +84,11 @@ class Usage:
 
     # -- life cycle -------------------------------------------------------------------------------------------------
 
-    def use(self, data: "dict[str, Any]") -> bool:
-        """The policy of an image was activated. Returns whether it has usage on; else this is closed."""
-        wanted = data["usage"]
-        if wanted is None:
-            self.close()
-            return False
+    def use(self, data: "dict[str, Any]") -> None:
+        """The policy of an image was activated."""
         effects = data["firewall"]["effects"] if data["firewall"] else {}
         blocking = {name for name in effects if effects[name]["block"]}
-        self.follow(data["zone"], blocking, wanted["file"] or self._folder + "/" + NAME)
-        return True
+        self.follow(data["zone"], blocking, data["usage_file"] or self._folder + "/" + NAME)
 
     def follow(self, zone: "list[tuple[int, int]]", blocking: "set[str]", file: str) -> None:
         """A policy was activated. `zone`: as for `Zone`; `blocking`: firewall targets that block; `file`: where to keep it."""
@@ -98,14 +96,15 @@ class Usage:
         self.counting.blocking = blocking
         self.counting.forget_codes()
         begun = self._engine.counting is self.counting
-        if file != self.store.path:
+        if self.keeps and file != self.store.path:
             self.store.close()
             self.store.path = file
             if not begun:
                 self._restore()
         if not begun:
             self._engine.counting = self.counting
-            self._save.move(self._dispatcher.moment + SAVE_EVERY)
+            if self.keeps:
+                self._save.move(self._dispatcher.moment + SAVE_EVERY)
             self.tick()
 
     def close(self) -> None:
@@ -114,8 +113,9 @@ class Usage:
             self._engine.counting = None
         self._dispatcher.cancel(self._second)
         self._dispatcher.cancel(self._save)
-        self.store.close()
-        self.store.write_now(self.content())
+        if self.keeps:
+            self.store.close()
+            self.store.write_now(self.content())
 
     def _restore(self) -> None:
         """Go on with what the file has."""
@@ -160,7 +160,9 @@ class Usage:
         if start == self._start or now < EARLIEST:
             return
         ended, self._start = self._start, start
-        self.periods.add(ended, self.rows(self.periods.zone.local(ended)[0]))
+        rows = self.rows(self.periods.zone.local(ended)[0])
+        if self.keeps:
+            self.periods.add(ended, rows)
         self.counting.clear()
         if not self._absorbed:
             return  # a clock that has just been set may be set again
@@ -240,6 +242,10 @@ class Usage:
         if not name or name == "Unknown":
             name = flow.get("detected_protocol_name")
         return self.apps.number(name[:MAX_NAME] if isinstance(name, str) and name else "Unknown")
+
+    def names_of(self, flow: "Flow") -> tuple[str, str]:
+        """Return whose a flow is, as `devices` has it, and of which application. Raises what is MALFORMED."""
+        return self.devices.name(self._device_of(flow)), self.apps.name(self._app_of(flow))
 
     def status(self) -> "dict[str, Any]":
         """Return what `status` tells."""
