@@ -236,7 +236,8 @@ class Finder:
             reports.error("options-conflict", place, f"{what} {problem}", consequence=self.instead)
             return None
         if sink.kind == "socket" and is_exposed(str(channel.options["listen"])):
-            message = f"{what} listens on {channel.options['listen']}: anyone who can connect sees all that it sends"
+            seen = "all flows of the target" if isinstance(target, Target) else "all that the notice tells"
+            message = f"{what} listens on {channel.options['listen']}: anyone who can connect sees {seen}"
             reports.warning(
                 "channel-exposed",
                 place,

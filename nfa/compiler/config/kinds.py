@@ -199,3 +199,4 @@ flow_events = flags(("new", "updated", "expired"), "|,")
 EVENTS = ("new_device", "new_application", "weak_tls", "blocked", "budget", "agent", "trouble")
 """What notices tell of."""
 events = flags(EVENTS, "|,")
+places = flags(("log", "ubus"), "|,")

@@ -14,7 +14,6 @@ from nfa.compiler.config.convert import (
     Converter,
     boolean,
     choice,
-    flags,
     folder_to_write,
     integer,
     mark,
@@ -159,7 +158,7 @@ NOTICE_OPTIONS: Options = (
     # What a person wants to know: new_device, new_application, weak_tls, blocked, budget, agent, trouble.
     Option("event", kinds.events, None, ("events",), required=True, stored="events"),
     # Where it goes without a sink: log, ubus. When there is no sink either, log.
-    Option("to", flags(("log", "ubus"), "|,"), ()),
+    Option("to", kinds.places, ()),
     # The name of the sink that it goes through.
     Option("sink", kinds.name, None),
     # The channel of the sink.

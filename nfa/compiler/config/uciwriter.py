@@ -19,6 +19,7 @@ from nfa.compiler.config.options import (
     DEVICE_OPTIONS,
     GROUP_OPTIONS,
     MAIN_OPTIONS,
+    NOTICE_OPTIONS,
     TARGET_GLOBALS,
     TARGET_OPTIONS,
     Option,
@@ -57,6 +58,7 @@ class _Writer:
             for kind, sections, options in named
             for section in sections
         ]
+        self.actions: dict[str, str] = {}
         self.targets = {section.name.value: self.name("target", section.name.value) for section in document.targets}
 
     def name(self, kind: str, name: str) -> str:
@@ -107,6 +109,8 @@ class _Writer:
             self.target(section, inherited)
         for section in document.actions:
             self.action(section)
+        for section in document.notices:
+            self.notice(section, renamed)
         return Written("".join(f"{line}\n" for line in self.lines).lstrip("\n"), self.notes)
 
     def target(self, section: Section, inherited: dict[str, Properties]) -> None:
@@ -118,7 +122,7 @@ class _Writer:
         self.section("target", self.targets[section.name.value], properties, options, section.name.value, _TARGET_TYPE)
 
     def action(self, section: Section) -> None:
-        name = self.name("action", section.name.value)
+        name = self.actions[section.name.value] = self.name("action", section.name.value)
         windows: list[str] = []
         properties: Properties = []
         for option, value in section.properties:
@@ -135,6 +139,17 @@ class _Writer:
                     windows.append(element.value.value)
         self.section("action", name, properties, ACTION_OPTIONS, section.name.value)
         self.lines += [f"\tlist time_of_day {_quoted(window)}" for window in windows]
+
+    def notice(self, section: Section, devices: dict[str, str]) -> None:
+        """`devices`: names of devices and groups, as they are called now."""
+        properties: Properties = []
+        for option, value in section.properties:
+            if option.value in ("action", "actions"):
+                value = _renamed(value, self.actions)
+            elif option.value in ("device", "devices"):
+                value = _renamed(value, devices)
+            properties.append((option, value))
+        self.section("notice", self.name("notice", section.name.value), properties, NOTICE_OPTIONS, section.name.value)
 
     def window(self, name: str, window: Object) -> None:
         self.lines.append(f"\nconfig time_of_day '{name}'")
