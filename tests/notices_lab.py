@@ -68,8 +68,9 @@ def mac(number: int) -> str:
 def flow(number: int, application: str = "netify.netflix", **fields: Any) -> Record:
     """A flow record of a device. Each has another digest."""
     port = fields.pop("port", 1000 + number)
-    made = samples.flow("HTTP/S", application, local=f"192.168.{1 + (number >> 8)}.{number & 255}", local_port=port)
+    made = samples.flow("HTTP/S", "netify.netflix", local=f"192.168.{1 + (number >> 8)}.{number & 255}", local_port=port)
     made["flow"]["local_mac"] = mac(number)
+    made["flow"]["detected_application_name"] = application
     made["flow"] |= fields
     return made
 

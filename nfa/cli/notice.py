@@ -11,8 +11,8 @@ _EPILOG = """\
 examples:
   nfa notice phone --test
 
-The test goes the way that notices go, whatever their limit. It is taken when the server has said so (http, and mqtt with qos 1),
-or when it was handed over (mqtt with qos 0, socket, ubus, log). nfa status shows what became of notices.
+The test goes the way that notices go, whatever their limit. It is taken when the server has said so (http, mqtt with qos 1), or
+when it was handed over (mqtt with qos 0, socket, ubus, log). nfa status shows what became of notices.
 
 exit codes: 0 taken, 1 not taken, or no daemon answers, or there is no such notice, 2 wrong usage"""
 

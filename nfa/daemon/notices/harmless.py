@@ -12,13 +12,12 @@ _LOOKED_AT = 1024
 _PLAIN = ".-_"
 _QUOTES = "\"'`´“”„‟‘’‚‛«»‹›「」『』＂"
 _HIDDEN = (
-    (0x00AD, 0x00AD), (0x034F, 0x034F), (0x061C, 0x061C), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F),
-    (0x200B, 0x200F), (0x2028, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164), (0xD800, 0xF8FF), (0xFE00, 0xFE0F),
-    (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFFB), (0xFFFE, 0xFFFF), (0xE0000, 0x10FFFF),
+    (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2800, 0x2800), (0x3164, 0x3164),
+    (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0xE0100, 0xE01EF),
 )  # fmt: skip
-"""First and last of characters that are not seen, turn text, are halves of a pair, or mean nothing to others."""
-_MARKS = ((0x0300, 0x036F), (0x1AB0, 0x1AFF), (0x1DC0, 0x1DFF), (0x20D0, 0x20FF), (0xFE20, 0xFE2F))
-"""Marks over and under letters: one after a letter is of a language, many hide the line above."""
+"""First and last of characters that are not seen, although Python calls them printable."""
+MAX_MARKS = 3
+"""Characters in a row that are neither ASCII nor letters nor digits: marks on letters, which in heaps hide the lines around."""
 
 
 def _in(code: int, ranges: "tuple[tuple[int, int], ...]") -> bool:
@@ -28,18 +27,18 @@ def _in(code: int, ranges: "tuple[tuple[int, int], ...]") -> bool:
 def clean(text: object, most: int = MAX_NAME) -> str:
     """Return a text as a part of one line, of at most so many characters."""
     found: list[str] = []
-    marked = space = False
+    marks = 0
+    space = False
     for char in str(text)[:_LOOKED_AT]:
         code = ord(char)
-        if code < 0x20 or 0x7F <= code < 0xA0 or char.isspace() or code in (0x2028, 0x2029):
+        if code < 0x20 or 0x7F <= code < 0xA0 or char.isspace():
             space = bool(found)
             continue
-        if _in(code, _HIDDEN):
+        if not char.isprintable() or _in(code, _HIDDEN):
             continue
-        mark = _in(code, _MARKS)
-        if mark and (marked or not found):
+        marks = marks + 1 if code > 0x7F and not char.isalnum() else 0
+        if marks > MAX_MARKS:
             continue
-        marked = mark
         if space:
             found.append(" ")
             space = False

@@ -313,7 +313,7 @@ class Notices:
     def _text(self, which: str, filled: "Data") -> str:
         """Return a sentence."""
         parts = self._sentences[which]
-        return "".join([filled[part] if place & 1 else part for place, part in enumerate(parts)])
+        return "".join([filled[part] if place & 1 else part for place, part in enumerate(parts)]).strip()
 
     # -- answers ----------------------------------------------------------------------------------------------------
 
