@@ -78,8 +78,8 @@ def flow(number: int, application: str = "netify.netflix", **fields: Any) -> Rec
 class Told(House):
     """A house whose notices are heard."""
 
-    def __init__(self, folder: Path, config: dict[str, Any], learnt: bool = True) -> None:
-        super().__init__(folder, config)
+    def __init__(self, folder: Path, config: dict[str, Any], learnt: bool = True, uci: str = "") -> None:
+        super().__init__(folder, config, uci)
         self.said: list[str] = []
         self.daemon.log.say = self._hear  # type: ignore[method-assign]
         notices: Any = self.daemon.notices

@@ -59,7 +59,7 @@ def test_addresses_that_a_device_makes_up_are_no_new_devices(tmp_path: Path) -> 
     record = flow(3, ip_version=6, local_ip="2001:db8::7", other_ip="2001:db8:1::1")
     record["flow"]["local_mac"] = "00:00:00:00:00:00"
     own = flow(4)
-    house.daemon.engine.networks.own[bytes((192, 168, 1, 4))] = ""  # type: ignore[assignment]  # any value will do
+    house.daemon.engine.networks._own = {bytes((192, 168, 1, 4)): ""}  # type: ignore[dict-item]  # any place will do
     house.feed(record, own)
     house.forward(10)
     assert house.heard() == []
