@@ -44,7 +44,7 @@ if MYPY:
         """Who counts what flows have (see `nfa.daemon.usage.counting`)."""
 
         announce: Callable[[int, Record, int, Plan | None], None]
-        count: Callable[[int, bytes, bool], None]
+        count: Callable[[int, bytes, list[bytes], bool], None]
 
         def twice(self, digests: list[int]) -> None: ...
         def renamed(self, before: int, present: int) -> None: ...
@@ -137,93 +137,99 @@ class Engine:
         """Work on payloads in order, all or until `soon()`. Nothing that is in them raises. Returns on how many."""
         self._now = now
         policy = self.policy
-        mask = policy.mask if policy is not None else None
-        kinds = self.kinds
-        orient = self.networks.orient
-        census = self.census
-        flows = self.flows
-        kept = self.kept if policy is not None and policy.keeps else None
+        if policy is not None:
+            mask, verdicts, marks, reprocess = policy.mask, policy.verdicts, policy.marks, policy.reprocess is True
+        orient, census, flows = self.networks.orient, self.census, self.flows
+        kept = self.kept.put if policy is not None and policy.keeps else None
         count = self.count
         announce = self.counting.announce if self.counting is not None else None
         add = self.counting.count if self.counting is not None else None
         last = None
-        done = 0
-        for payload, (kind, value) in zip(payloads, read_some(payloads, self._fast)):
-            if not done % PART and done and soon is not None and soon():
-                break
-            done += 1
-            self.records += 1
-            try:
-                if kind == "bad":
-                    self.bad[value] += 1
-                    continue
-                kinds[kind] += 1
-                if kind == "flow":
-                    last = value["flow"]
-                    digest = digest_key(last["digest"])
-                    renamed = "digest_prev" in last
-                    if renamed:
-                        self._renames = True
-                    if census.active:
-                        census.flow(digest)
-                    how = orient(value, last, now)
-                    if policy is None or mask is None:
-                        continue
-                    self.evaluated += 1
-                    if policy.marks:
-                        self._look_mark_up(last)
-                    found = mask(value, last)  # policy.decide, without its call
-                    if how:
-                        payload = json.dumps(value).encode() if how & TURNED else payload
-                        found |= policy.twice if how & TWICE else 0
-                    verdict = policy.verdicts.get(found) or policy.judge(found)
-                    if kept is not None:
-                        kept.put(digest, payload, verdict.concerned or policy.reprocess is True, flows.most)
-                    plan = verdict.plan
-                    if announce is not None:
-                        announce(digest, last, how, plan)
-                    if plan is not None:
-                        flows.hold(digest, value, plan.targets, now)
-                        self._count(plan, value, payload, now)
+        done = reported = evaluated = lived = ended = 0
+        try:
+            for payload, (kind, value, fields) in zip(payloads, read_some(payloads, self._fast)):
+                if not done % PART and done and soon is not None and soon():
+                    break
+                done += 1
+                try:
+                    if kind == "flow":
+                        reported += 1
+                        last = value["flow"]
+                        digest = digest_key(last["digest"])
+                        renamed = "digest_prev" in last
+                        if renamed:
+                            self._renames = True
+                        if census.active:
+                            census.flow(digest)
+                        how = orient(value, last, now)
+                        if policy is None:
+                            continue
+                        evaluated += 1
+                        if marks:
+                            self._look_mark_up(last)
+                        found = mask(value, last)  # policy.decide, without its call
+                        if how:
+                            payload = json.dumps(value).encode() if how & TURNED else payload
+                            found |= policy.twice if how & TWICE else 0
+                        verdict = verdicts.get(found) or policy.judge(found)
+                        if kept is not None:
+                            kept(digest, payload, verdict.concerned or reprocess, flows.most)
+                        plan = verdict.plan
+                        if announce is not None:
+                            announce(digest, last, how, plan)
+                        if plan is not None:
+                            flows.hold(digest, value, plan.targets, now)
+                            self._count(plan, value, payload, now)
+                        else:
+                            if verdict.exempt:
+                                self.exempt += 1
+                            if flows.knows(digest):
+                                flows.end(digest, now, True)  # it matched before: what it held then is withdrawn
+                        if renamed:
+                            self._end_all(previous_keys(value, digest), now, True)
+                    elif kind == "stats":
+                        lived += 1
+                        if self._renames and _PREVIOUS in payload:
+                            self._goes_on(value, payload, now)
+                        if add is not None:
+                            add(value, payload, fields, False)
+                        if count is not None:
+                            count(value, payload, False)
+                        held = flows.renew(value)
+                        known = self.kept.renew(value)
+                        if held is not None:
+                            self._refresh(held, now)
+                        elif census.active and not known:
+                            census.stats(value)
+                    elif kind == "purge":
+                        ended += 1
+                        if count is not None:
+                            count(value, payload, True)
+                        flows.end(value, now, False)
+                        self.kept.pop(value)
+                        if census.active:
+                            census.purge(value)
+                        if self._renames and _PREVIOUS in payload:
+                            earlier = previous_keys(parse(payload), 0)
+                            self._end_all(earlier, now, False)
+                            self._count_on(value, earlier)
+                        if add is not None:
+                            add(value, payload, fields, True)
+                    elif kind == "bad":
+                        self.bad[value] += 1
                     else:
-                        if verdict.exempt:
-                            self.exempt += 1
-                        if flows.knows(digest):
-                            flows.end(digest, now, True)  # it matched before: what it held then is withdrawn
-                    if renamed:
-                        self._end_all(previous_keys(value, digest), now, True)
-                elif kind == "stats":
-                    if self._renames and _PREVIOUS in payload:
-                        self._goes_on(value, payload, now)
-                    if add is not None:
-                        add(value, payload, False)
-                    if count is not None:
-                        count(value, payload, False)
-                    held = flows.renew(value)
-                    known = self.kept.renew(value)
-                    if held is not None:
-                        self._refresh(held, now)
-                    elif census.active and not known:
-                        census.stats(value)
-                elif kind == "purge":
-                    if count is not None:
-                        count(value, payload, True)
-                    flows.end(value, now, False)
-                    self.kept.pop(value)
-                    if census.active:
-                        census.purge(value)
-                    if self._renames and _PREVIOUS in payload:
-                        earlier = previous_keys(parse(payload), 0)
-                        self._end_all(earlier, now, False)
-                        self._count_on(value, earlier)
-                    if add is not None:
-                        add(value, payload, True)
-                elif kind != "other":
-                    self._agent(kind, value)
-            except BadRecord as bad:
-                self.bad[bad.kind] += 1
-            except MALFORMED:
-                self.bad["types"] += 1
+                        self.kinds[kind] += 1
+                        if kind != "other":
+                            self._agent(kind, value)
+                except BadRecord as bad:
+                    self.bad[bad.kind] += 1
+                except MALFORMED:
+                    self.bad["types"] += 1
+        finally:
+            self.records += done
+            for kind, number in (("flow", reported), ("stats", lived), ("purge", ended)):
+                self.kinds[kind] += number
+            self.evaluated += evaluated
         if last is not None:
             self.seen_at = last.get("last_seen_at")
         return done

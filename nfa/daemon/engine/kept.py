@@ -71,14 +71,6 @@ class Records(Flows):
         packed = table[digest] = pack(record)
         self.size += len(packed) - len(record)
 
-    def drop_unpacked(self, most: int) -> None:
-        """Forget the records that have waited longest for being packed, until `most` bytes wait."""
-        for digest in list(self.unpacked):
-            if self.raw <= most:
-                break
-            self.pop(digest)
-            self.dropped += 1
-
     def age(self) -> "dict[int, Any]":
         forgotten = super().age()
         for digest, record in forgotten.items():
@@ -135,19 +127,20 @@ class Kept:
             table, other, room = self.concerned, self.others, max_flows * self._per_flow
         else:
             table, other, room = self.others, self.concerned, self._spare
-        if digest in other.young or digest in other.older:
+        if other.size and (digest in other.young or digest in other.older):
             other.pop(digest)
         if not room:
             return
+        if table.raw > RAW and not concerned and digest not in table.young and digest not in table.older:
+            table.dropped += 1  # no time for packing: the stream comes first, and a flood takes nobody's place
+            return
         table.put(digest, payload)
-        if table.raw > RAW or table.size > room or len(table.young) + len(table.older) > max_flows:
+        if (concerned and table.raw > RAW) or table.size > room or len(table.young) + len(table.older) > max_flows:
             self._make_room(table, concerned, room, max_flows)
 
     def _make_room(self, table: Records, concerned: bool, room: int, max_flows: int) -> None:
         """Pack or forget records until there are no more of them than there may be."""
-        if not concerned and table.raw > RAW:
-            table.drop_unpacked(RAW // 2)  # no time for packing: the stream comes first
-        while table.raw > RAW:
+        while concerned and table.raw > RAW:
             table.pack_oldest(self._pack)
         while table.size > room or len(table) > max_flows:
             if concerned and table.raw and len(table) <= max_flows:

@@ -28,6 +28,11 @@ FLOW_TYPES = ("flow", "flow_dpi_update", "flow_dpi_complete")
 _COUNTED = {b'"type":"flow_stats"}': "stats", b'"type":"flow_purge"}': "purge"}
 """How records end that hold counters, and nothing that decides."""
 _DIGEST = b'"digest":"'
+FIELDS = 7
+"""Fields of stats and purges that netifyd 4.4 writes before `other_packets`: [4] is `local_bytes`, [6] `other_bytes`."""
+_NONE: list[bytes] = []
+_is_plain = getattr(bytes, "isalnum", None) or bool
+"""Only letters and digits of ASCII? MicroPython lacks that, and reads the digest in another way."""
 _TOTAL = b'"total_bytes"'
 _MAX_DIGITS = 18
 _MAX_DIGEST = 64
@@ -102,11 +107,17 @@ def parse(payload: bytes, fast: "Decode | None" = None) -> object:
         raise BadRecord("json", "not JSON") from None
 
 
-def _counters(payload: bytes) -> int | None:
-    """Return the digest key of a stats or purge record without decoding it; None when it is not written compactly.
+def _counters(payload: bytes) -> "tuple[int, list[bytes]] | None":
+    """Return the digest key of a stats or purge record without decoding it, and its fields as far as `FIELDS`, "name":value
+    each; no fields when it is not written as netifyd 4.4 does; None when it is not written compactly.
 
     These records hold numbers, the digest and the interface's name; `"digest":"` cannot stand inside a JSON string.
     """
+    fields = payload.split(b",", FIELDS) if SECRET_HASH else _NONE
+    if len(fields) > FIELDS and fields[2].startswith(_DIGEST) and fields[2].endswith(b'"'):
+        digest = fields[2][len(_DIGEST) : -1]
+        if _is_plain(digest):
+            return hash(digest) & _KEY_BITS, fields  # ASCII has the same hash as text
     start = payload.find(_DIGEST)
     if start < 0:
         return None
@@ -116,7 +127,7 @@ def _counters(payload: bytes) -> int | None:
     if end < 0 or b"\\" in digest:
         return None
     try:
-        return digest_key(str(digest, "utf-8"))
+        return digest_key(str(digest, "utf-8")), _NONE
     except ValueError:
         return None
 
@@ -147,26 +158,39 @@ def read(payload: bytes, fast: "Decode | None" = None) -> "tuple[str, Any]":
     """Decode, check and classify one payload. `fast`: as for `parse`. Raises BadRecord."""
     kind = _COUNTED.get(payload[-20:])
     if kind is not None:
-        key = _counters(payload)
-        if key is not None:
-            return kind, key
+        counted = _counters(payload)
+        if counted is not None:
+            return kind, counted[0]
     return classify(parse(payload, fast))
 
 
-def read_some(payloads: list[bytes], fast: "Decode | None" = None) -> "list[tuple[str, Any]]":
-    """Do the same with several payloads. One that `read` raises BadRecord for gives ("bad", kind of BadRecord)."""
+def read_some(payloads: list[bytes], fast: "Decode | None" = None) -> "list[tuple[str, Any, list[bytes]]]":
+    """Do the same with several payloads. One that `read` raises BadRecord for gives ("bad", kind of BadRecord).
+
+    A third value are the fields of stats and purges (see `_counters`).
+    """
     kinds = [_COUNTED.get(payload[-20:]) for payload in payloads]
     decoded = _together([payload for payload, kind in zip(payloads, kinds) if kind is None], fast)
-    found: list[tuple[str, Any]] = []
+    found: list[tuple[str, Any, list[bytes]]] = []
+    append = found.append
     for payload, kind in zip(payloads, kinds):
         try:
             if kind is not None:
-                key = _counters(payload)
-                found.append((kind, key) if key is not None else classify(parse(payload, fast)))
+                counted = _counters(payload)
+                if counted is not None:
+                    append((kind, counted[0], counted[1]))
+                    continue
+                record = parse(payload, fast)
             else:
-                found.append(classify(parse(payload, fast) if decoded is None else decoded.pop()))
+                record = parse(payload, fast) if decoded is None else decoded.pop()
+                if type(record) is dict and record.get("type") == "flow":  # as most are
+                    check_flow(record)
+                    append(("flow", record, _NONE))
+                    continue
+            kind, value = classify(record)
+            append((kind, value, _NONE))
         except BadRecord as bad:
-            found.append(("bad", bad.kind))
+            append(("bad", bad.kind, _NONE))
     return found
 
 

@@ -87,7 +87,7 @@ class Counting:
 
     # -- flow records, statistics and purges ------------------------------------------------------------------------
 
-    def _functions(self) -> "tuple[Callable[..., None], Callable[[int, bytes, bool], None]]":
+    def _functions(self) -> "tuple[Callable[..., None], Callable[[int, bytes, list[bytes], bool], None]]":
         """Return what is called for each record: closures, in which tables are at hand without a look at the object."""
         young, older, waiting, codes, counters = self._young, self._older, self._waiting, self._codes, self.counters
         counter_of: Callable[[int | None], Counter | None] = counters.get  # type: ignore[assignment]  # None is asked for
@@ -95,14 +95,8 @@ class Counting:
         def announce(digest: int, flow: "Flow", how: int, plan: "Plan | None") -> None:
             """A flow record came. `how`: what `orient` found; `plan`: what its actions lead to."""
             try:
-                key = (
-                    flow["local_ip"],
-                    flow["local_mac"],
-                    flow["detected_application_name"],
-                    flow["detected_protocol"],
-                    how,
-                    plan,
-                )
+                app, protocol = flow["detected_application_name"], flow["detected_protocol"]
+                key = flow["local_ip"], flow["local_mac"], app, protocol, how, plan
                 counter = codes.get(key)
                 if counter is None:
                     counter = self._resolve(key, flow, how, plan)
@@ -120,15 +114,16 @@ class Counting:
                 if len(young) > MAX_LIVE:
                     self._begin_age()
 
-        def count(digest: int, payload: bytes, ended: bool) -> None:
-            """Statistics of a flow came, or its purge: what it had since the last ones."""
+        def count(digest: int, payload: bytes, fields: list[bytes], ended: bool) -> None:
+            """Statistics of a flow came, or its purge: what it had since the last ones. `fields`: as of `read_some`."""
             code = young.pop(digest, None) if ended else young.get(digest)
             counter = counter_of(code)
-            if counter is not None and not counter.blocks:
+            if counter is not None and not counter.blocks and fields:
+                local, other = fields[4], fields[6]
+                if local == _NO_LOCAL and other == _NO_OTHER:
+                    return
                 try:
-                    _, _, _, _, local, _, other, _ = payload.split(b",", 7)
-                    sent = int(local.removeprefix(_LOCAL)) if local != _NO_LOCAL else 0
-                    got = int(other.removeprefix(_OTHER)) if other != _NO_OTHER else 0
+                    sent, got = int(local.removeprefix(_LOCAL)), int(other.removeprefix(_OTHER))
                     if sent >= 0 <= got:
                         counter.local += sent
                         counter.other += got

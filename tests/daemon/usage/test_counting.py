@@ -19,7 +19,7 @@ from usage_lab import Lab, Reading
 from nfa.cli.recording import records
 from nfa.daemon.engine.networks import SWAPPED, TURNED, TWICE, Networks
 from nfa.daemon.engine.policy import Plan
-from nfa.daemon.stream.records import digest_key
+from nfa.daemon.stream.records import FIELDS, digest_key
 from nfa.daemon.usage import counting
 from nfa.daemon.usage.periods import unpack
 
@@ -259,12 +259,12 @@ def test_actions_have_rows_of_their_own_and_blocked_packets_are_counted(lab: Lab
     stats = samples.payload(samples.stats("a" * 40, local=(10, 1), other=(90, 2)))
     for number, (flow, plan) in enumerate(zip(flows, (video, blocked), strict=True)):
         counts.announce(number, flow, 0, plan)
-        counts.count(number, stats, False)
+        counts.count(number, stats, stats.split(b",", FIELDS), False)
     rows, actions = counts.rows()
     assert actions == {"video": [90, 10, 0, 1, 0], "all": [90, 10, 0, 1, 0], "games": [90, 10, 0, 1, 3]}
     assert list(rows.values()) == [[180, 20, 0, 2, 3]]
     counts.again(0, flows[0], 0, None)
-    counts.count(0, stats, False)
+    counts.count(0, stats, stats.split(b",", FIELDS), False)
     assert counts.rows()[1]["video"] == [90, 10, 0, 1, 0]
 
 
@@ -321,7 +321,8 @@ def test_two_hundred_devices_with_three_hundred_applications_stay_within_2_mb(tm
                 by_device[mac] = by_device.get(mac, 0) + 123 + other
                 made = flow | {"local_mac": mac, "detected_application_name": f"netify.app{app}"}
                 lab.usage.counting.announce(digest, made, 0, None)
-                lab.usage.counting.count(digest, purge.replace(b"45678", b"%d" % other), True)
+                payload = purge.replace(b"45678", b"%d" % other)
+                lab.usage.counting.count(digest, payload, payload.split(b",", FIELDS), True)
             if count % 7 == 6:
                 lab.forward(3600, 1800)
             highest = max(highest, tracemalloc.get_traced_memory()[0] - before)
