@@ -57,6 +57,13 @@ ROWS: dict[str, list[str]] = {
     ],
     "usage: the file": ["daemon.usage.store:CHUNK KiB", "daemon.usage.store:MAX_SIZE MiB"],
     "usage: devices of one answer": ["daemon.usage.asking:AT_ONCE"],
+    "notices: devices, applications that are remembered; what was told in the last day": [
+        "daemon.notices.memory:MAX_DEVICES", "daemon.notices.memory:MAX_APPS", "daemon.notices.memory:MAX_TOLD",
+    ],
+    "notices: a name in a sentence, the words of a trouble": [
+        "daemon.notices.harmless:MAX_NAME", "daemon.notices.harmless:MAX_WORDS",
+    ],
+    "notices: new devices that wait for their names": ["daemon.notices.notices:MAX_LATER"],
     "masks of one attribute's values (up to 20 such tables)": [
         "daemon.base.portable:ROOM", "daemon.engine.index:MASKS KiB",
     ],

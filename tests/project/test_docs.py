@@ -34,6 +34,7 @@ from nfa.compiler.config.options import (
     GLOBAL_OPTIONS,
     GROUP_OPTIONS,
     MAIN_OPTIONS,
+    NOTICE_OPTIONS,
     TARGET_GLOBALS,
     TARGET_OPTIONS,
     Option,
@@ -142,6 +143,7 @@ def test_every_property_of_a_device_is_documented_with_its_default_and_no_other(
     text = page("configuration.md")
     compare(DEVICE_OPTIONS, rows(section(text, "## Devices").partition("\n### ")[0]))
     compare(GROUP_OPTIONS, rows(section(text, "### Groups of devices")))
+    compare(NOTICE_OPTIONS, rows(section(text, "## Notices")))
 
 
 def test_every_target_option_is_documented_with_its_default_and_no_other() -> None:
@@ -280,6 +282,7 @@ def test_every_field_of_status_is_documented_and_no_other(tmp_path: Path) -> Non
     daemon.pauses.pause("a", 60)
     report = status.report(daemon, calls.PAGE_BYTES)
     flat = ("source", "policy", "flows", "networks", "kernel", "devices", "usage", "ubus", "loop", "memory", "faults", "health")
+    flat += ("notices",)
     nested = {*flat, "actions", "targets", "findings", "paused"}
     text = page("status.md")
     fields = {"Top": set(report) - nested, "actions": set(report["actions"]["a"]), "targets": set(report["targets"]["l"])}
@@ -344,7 +347,7 @@ def test_the_rights_for_a_browser_are_about_every_method() -> None:
     (block,) = [json.loads(text) for text in blocks((ROOT / "docs" / "bus.md").read_text(encoding="utf-8"), "json")]
     named = [method for right in ("read", "write") for method in block["nfa"][right]["ubus"]["nfa"]]
     assert sorted(named) == sorted(methods.signatures())
-    assert block["nfa"]["write"]["ubus"]["nfa"] == ["reload", "flush", "forget_usage", "adopt", "pause", "resume"]
+    assert block["nfa"]["write"]["ubus"]["nfa"] == ["reload", "flush", "forget_usage", "adopt", "notice", "pause", "resume"]
 
 
 def test_the_limits_and_events_of_the_bus_are_documented() -> None:
@@ -354,7 +357,7 @@ def test_the_limits_and_events_of_the_bus_are_documented() -> None:
     assert f"at most {news.MATCHES_A_SECOND} a second" in text
     assert {ticked(row[0])[0] for row in rows(section(text, "## Events"))} == {
         f"nfa.{name}" for name in re.findall(r"tell[(,] ?\"(\w+)\"", "".join(
-            (ROOT / "nfa" / file).read_text() for file in ("daemon/daemon.py", "daemon/loader.py", "daemon/bus/news.py")
+            (ROOT / "nfa" / file).read_text() for file in ("daemon/daemon.py", "daemon/loader.py", "daemon/bus/news.py", "daemon/notices/notice.py")
         ))
     }  # fmt: skip
 

@@ -60,7 +60,7 @@ def build(documents: list[Document], reports: Reports, paths: Paths, keeping: Ke
     named = {name: None if name in broken else entries for name, entries in exemptions.items() if name != GLOBAL}
     sections, replaced_actions = _merge("action", (document.actions for document in documents), reports)
     sections += _lost("actions", sections, documents, keeping.last.actions)
-    if not sections:
+    if not sections and not any(document.notices for document in documents):
         place = Place(documents[-1].file, 0, 0) if documents else None
         reports.warning("no-action", place, "the configuration has no actions", consequence="no flow matches")
     actions = read_actions(sections, targets, declared, named, context)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from notices_lab import HOSTILE, Told, all_events, flow, mac, policy
 
-from nfa.daemon.notices import harmless, memory
+from nfa.daemon.notices import harmless, labels, memory
 from nfa.daemon.notices.notice import HOUR
 from nfa.daemon.notices.settled import Settled
 from nfa.daemon.usage.store import decode
@@ -58,11 +58,10 @@ def test_addresses_that_a_device_makes_up_are_no_new_devices(tmp_path: Path) -> 
     house = told(tmp_path, "new_device")
     record = flow(3, ip_version=6, local_ip="2001:db8::7", other_ip="2001:db8:1::1")
     record["flow"]["local_mac"] = "00:00:00:00:00:00"
-    own = flow(4)
-    house.daemon.engine.networks._own = {bytes((192, 168, 1, 4)): ""}  # type: ignore[dict-item]  # any place will do
-    house.feed(record, own)
+    house.feed(record)
     house.forward(10)
     assert house.heard() == []
+    assert not labels.is_told("router") and labels.is_told("10.8.0.2") and labels.is_told(mac(3))
 
 
 def test_all_is_learnt_in_the_first_hour(tmp_path: Path) -> None:
