@@ -198,7 +198,8 @@ def _notice(notice: Notice) -> _Part:
 def _channels(policy: Policy) -> list[_Part]:
     """The channels that targets of type sink, and notices, send through, each once."""
     found = {}
-    for target in (*policy.targets.values(), *policy.notices.values()):
+    senders: list[Target | Notice] = [*policy.targets.values(), *policy.notices.values()]
+    for target in senders:
         if (channel := target.channel) is not None and (channel.sink, channel.name) not in found:
             part = _Part("channel", f"{channel.name} of sink {channel.sink}", channel.kind, type=channel.kind)
             part.place = channel.place
