@@ -148,9 +148,9 @@ def policy(folder: Path, count: int = 100, mix: str = "mixed") -> dict[str, Any]
     return {"version": 1, "exemptions": ["10.99.0.0/16"], "actions": actions, "targets": targets, "target_defaults": defaults}
 
 
-def write(folder: Path, count: int = 100, mix: str = "mixed") -> Path:
+def write(folder: Path, count: int = 100, mix: str = "mixed", usage: bool = True) -> Path:
     """Write a policy to a file, and its groups beside it; return the policy's path."""
-    path = folder / f"{mix}-{count}.json"
-    path.write_text(json.dumps(policy(folder, count, mix), indent=1))
+    path = folder / f"{mix}-{count}{'' if usage else '-no-usage'}.json"
+    path.write_text(json.dumps(policy(folder, count, mix) | {"usage": usage}, indent=1))
     (folder / "address-groups.json").write_text(json.dumps(groups()))
     return path

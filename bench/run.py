@@ -71,13 +71,24 @@ class Bench:
         copies = 6 if self.quick else 30
         recordings["distinct"][0].write_bytes(workload.framed(list(workload.distinct(self.payloads, copies))))
         decoders = {"json": "standard"} | ({"orjson": "fast"} if importlib.util.find_spec("orjson") else {})
-        found = {}
-        for count, policy in ((100, self.small), (1000, self.large)):
+        found: dict[str, Any] = {}
+        uncounted = mixes.write(self.folder, 100, usage=False)
+        for count, policy in ((100, uncounted), (1000, mixes.write(self.folder, 1000, usage=False))):
             for decoder, json_ in decoders.items():
                 for stream, (path, loops) in recordings.items():
                     if self.quick and [count, decoder, stream] not in _QUICKLY:
                         continue
                     found[f"{count} {decoder} {stream}"] = throughput.end_to_end(self.folder, policy, path, loops, json=json_)
+        return found
+
+    def usage(self) -> dict[str, Any]:
+        """What counting usage costs: the same stream with it and without, in turns."""
+        policies = {"off": mixes.write(self.folder, 100, usage=False), "on": self.small}
+        recording, loops = self.folder / "repeated.bin", 10 if self.quick else 30
+        found: dict[str, Any] = {way: [] for way in policies}
+        for _ in range(2 if self.quick else 7):
+            for way, policy in policies.items():
+                found[way].append(throughput.end_to_end(self.folder, policy, recording, loops)["ratio"])
         return found
 
     def latency(self) -> dict[str, Any]:

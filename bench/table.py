@@ -99,6 +99,12 @@ def throughput(found: Figures) -> list[Row]:
     return rows
 
 
+def usage(found: Figures) -> list[Row]:
+    """Rows of `end_to_end` with usage counted and without, in turns: the best of each."""
+    cost = min(found["on"]) / min(found["off"])
+    return [most("the same with usage counted, compared with the first of these", cost, 1.05, ".3f", " times")]
+
+
 def sets(found: Figures) -> list[Row]:
     """Rows of `sets.measure` by the elements of a set: each way as a multiple of the tool."""
     rows = []
@@ -255,8 +261,8 @@ def micropython(found: Figures) -> list[Row]:
 
 
 SECTIONS: dict[str, Callable[[Figures], list[Row]]] = {
-    "decoding": decoding, "throughput": throughput, "latency": latency, "sets": sets, "marks": marks, "reloads": reloads,
-    "memory": memory, "healing": healing, "edge": edge, "firewall": firewall, "packets": packets,
+    "decoding": decoding, "throughput": throughput, "usage": usage, "latency": latency, "sets": sets, "marks": marks,
+    "reloads": reloads, "memory": memory, "healing": healing, "edge": edge, "firewall": firewall, "packets": packets,
     "micropython": micropython, "evaluation": evaluation,
 }  # fmt: skip
 

@@ -44,6 +44,7 @@ HOSTILE = {
 
 POLICY: dict[str, Any] = {
     "version": 1,
+    "usage": False,
     "actions": {"videos": {"criteria": ["app == 'netify.youtube';"], "targets": ["stop"]}},
     "targets": {"stop": {"target_type": "firewall", "verdict": "reject"}},
     "devices": {"tablet": {"mac": "00:11:22:33:00:01", "title": "Tom's tablet"}},

@@ -67,7 +67,7 @@ _MAX_FLOWS = Option("max_flows", integer(1024, 1 << 20), MAX_FLOWS)
 _ADOPT = Option("adopt", boolean, False)
 
 # Whether what devices and applications use is counted.
-_USAGE = Option("usage", boolean, False)
+_USAGE = Option("usage", boolean, True)
 # The file in which that is kept over restarts; in memory, beside the control socket, when missing.
 _USAGE_FILE = Option("usage_file", service.usage_file, "")
 

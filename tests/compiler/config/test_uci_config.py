@@ -231,7 +231,7 @@ def test_the_section_main(load_uci: LoadUci) -> None:
     text = MINIMAL + (
         "config nfa main\n\toption enabled 0\n\toption source tcp://10.0.0.2:7150\n\toption json_config none\n"
         "\toption reprocess_flows 1\n\toption timezone EST5EDT\n\toption log_level info\n\toption control /tmp/nfa.sock\n"
-        "\toption max_flows 2000\n\toption adopt 1\n\toption usage 1\n\toption usage_file /tmp/usage\n"
+        "\toption max_flows 2000\n\toption adopt 1\n\toption usage 0\n\toption usage_file /tmp/usage\n"
         "\toption language de\n"
     )
     policy, reports = load_uci(text)
@@ -244,7 +244,7 @@ def test_the_section_main(load_uci: LoadUci) -> None:
         "timezone": "EST5EDT",
         "max_flows": 2000,
         "adopt": True,
-        "usage": True,
+        "usage": False,
         "usage_file": "/tmp/usage",
         "language": "de",
         "log_level": "notice",
@@ -263,7 +263,7 @@ def test_main_has_defaults(load_uci: LoadUci) -> None:
         "timezone": "",
         "max_flows": 65536,
         "adopt": False,
-        "usage": False,
+        "usage": True,
         "usage_file": "",
         "language": "en",
         "log_level": "notice",
