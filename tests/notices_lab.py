@@ -96,7 +96,7 @@ class Told(House):
 
     def feed(self, *records: Record) -> None:
         self.daemon.engine.policy.keep_hours(int(self.wall))  # type: ignore[union-attr]
-        self.daemon.used.counting.forget_codes() if self.daemon.used else None
+        self.daemon.counted.usage.counting.forget_codes() if self.daemon.counted and self.daemon.counted.usage else None
         super().feed(*records)
 
     def forward(self, seconds: float, step: float = 5.0) -> None:

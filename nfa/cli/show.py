@@ -1,7 +1,8 @@
 """`nfa check --show`: the merged policy, and where each value of it came from.
 
 In: a compiled policy, whose parts know their origins. Out: lines for people, or plain data for `--json`: the global
-settings, the devices, the actions in the order in which they are tried, the targets, and what holds for all targets of a type.
+settings, the devices, the budgets, the actions in the order in which they are tried, the targets, and what holds for all
+targets of a type.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ..compiler.config.features import target_is_active
 from ..compiler.config.model import Device, DeviceGroup, Notice, Policy, Target
 from ..compiler.config.options import (
     ACTION_OPTIONS,
+    BUDGET_OPTIONS,
     CHANNEL_OPTIONS,
     COMMON_OPTIONS,
     DEVICE_OPTIONS,
@@ -85,6 +87,7 @@ def policy_data(compiled: Compiled) -> dict[str, object]:
     return {
         "settings": _settings(policy).data(),
         "devices": [part.data() for part in _devices(policy)],
+        "budgets": [part.data() for part in _budgets(policy)],
         "actions": [_action(item).data() for item in compiled.actions],
         "targets": [_target(target).data() for target in policy.targets.values()],
         "notices": [_notice(notice).data() for notice in policy.notices.values()],
@@ -96,7 +99,8 @@ def policy_data(compiled: Compiled) -> dict[str, object]:
 def print_policy(compiled: Compiled) -> None:
     """Print the merged policy in columns."""
     policy = compiled.policy
-    parts = [_settings(policy), *_devices(policy), *map(_action, compiled.actions), *map(_target, policy.targets.values())]
+    parts = [_settings(policy), *_devices(policy), *_budgets(policy)]
+    parts += [*map(_action, compiled.actions), *map(_target, policy.targets.values())]
     parts += [*map(_notice, policy.notices.values()), *_channels(policy), *_types(policy)]
     names = max(len(value.option) for part in parts for value in part.values)
     texts = min(COLUMN, max(len(shown(value.text)) for part in parts for value in part.values))
@@ -170,6 +174,19 @@ def _devices(policy: Policy) -> list[_Part]:
         part.place, part.replaces = one.place, one.origins.replaces
         for option in DEVICE_OPTIONS if isinstance(one, Device) else GROUP_OPTIONS:
             part.values.append(_value(option, getattr(one, option.key), one.origins))
+        parts.append(part)
+    return parts
+
+
+def _budgets(policy: Policy) -> list[_Part]:
+    parts = []
+    for budget in policy.budgets.values():
+        reason = "an error in it was reported" if budget.broken else ""
+        part = _Part("budget", budget.name, _state(reason), reason)
+        part.place, part.replaces = budget.place, budget.origins.replaces
+        for option in BUDGET_OPTIONS:
+            value = getattr(budget, option.key)
+            part.values.append(_value(option, None if option.key == "start" and value == (None, 0) else value, budget.origins))
         parts.append(part)
     return parts
 

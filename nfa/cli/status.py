@@ -73,6 +73,9 @@ def _print(status: dict[str, Any], now: float) -> None:
                 state += f" until {action['until']}" * bool(action["until"]) + f" ({action['hours']})"
             if action["active"] and not any(status["targets"].get(target, {}).get("active") for target in action["targets"]):
                 state = "on, but none of its targets work"
+            if action["active"] and action["budget"]:
+                spent = plural(action["budget_spent"], "device")
+                state += f", budget {shown(action['budget'])} {'spent for ' + spent if action['budget_spent'] else 'not spent'}"
             if action["last_good"]:
                 state += ", in its last good version"
             if action["active"] and action["paused_until"]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 
 from ..image import cpython as image
-from . import catalogue, telling
+from . import budgets, catalogue, telling
 from .base.report import Reports, quote
 from .causes import causes
 from .compile import Compiled, CompiledAction
@@ -125,6 +125,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         message = "the policy is too large for the daemon to keep the last good version of its sections"
         reports.warning("last-good-too-large", None, message, consequence="a section that has an error later is left out")
     applied = [(item.action, item.criteria, item.exemptions) for item in compiled.actions if not item.code and item.criteria]
+    counted = list(dict.fromkeys(item.action.budget for item in compiled.actions if not item.code and item.action.budget))
     cause, decides = causes(policy, compiled.exemptions, applied, compiled.schedules, compiled.slots, compiled.firewall)
     return {
         "format": image.FORMAT,
@@ -165,6 +166,10 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         "zone_name": compiled.schedules.zone,
         "hours": [in_words(*windows) for windows in compiled.schedules.windows],
         "schedules": [compiled.schedules.of.get(item.action.name, -1) for item in compiled.actions],
+        "budgets": budgets.rows(counted, policy.budgets, compiled.schedules),
+        "action_budgets": [
+            counted.index(item.action.budget) if item.action.budget in counted else -1 for item in compiled.actions
+        ],
         "decides": decides,
         "reprocess": policy.reprocess_flows,
         "max_flows": policy.main["max_flows"],

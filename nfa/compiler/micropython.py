@@ -58,6 +58,16 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
             f"hours use this machine's time zone: {zone}",
             hint="set `timezone` to that of the router",
         )
+    for item in compiled.actions:
+        if item.action.budget and not item.code:
+            item.code = "budget-unsupported"
+            reports.warning(
+                "budget-unsupported",
+                item.action.place,
+                f"action {quote(item.action.name)}: MicroPython's daemon does not count what a budget is about",
+                hint="remove the budget, or run nfa with CPython",
+                consequence="the action is left out of the image",
+            )
     if compiled.policy.main["usage_file"]:
         reports.warning(
             "usage-unsupported",

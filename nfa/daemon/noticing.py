@@ -14,6 +14,7 @@ if MYPY:
 
     from .base.messages import Log
     from .bus.news import News
+    from .counted import Counted
     from .devices.known import Known
     from .devices.learning import Learner
     from .sinks.hub import Hub
@@ -24,7 +25,8 @@ if MYPY:
 
         settings: dict[str, Any]
         log: Log
-        used: Usage | None
+        counted: Counted | None
+        budgeting: status.Budgeted | None
 
         @property
         def news(self) -> News: ...
@@ -46,7 +48,8 @@ class Around:
     @property
     def used(self) -> "Usage | None":
         """Who counts."""
-        return self._daemon.used
+        counted = self._daemon.counted
+        return counted.usage if counted is not None else None
 
     def say(self, level: str, text: str) -> None:
         """Write to the log."""
@@ -82,4 +85,7 @@ def use(daemon: "Daemon", data: "dict[str, Any]") -> "status.Telling | None":
     daemon.learner_now()  # who learns names
     notices = daemon.notices or Notices(Around(daemon))
     kept = data["usage_file"] or daemon.settings["control"].rpartition("/")[0] + "/" + NAME
-    return notices if notices.use(data, kept + ".notices") else None
+    active = notices.use(data, kept + ".notices")
+    if daemon.budgeting is not None:
+        daemon.budgeting.on_event = notices.budget if active else None
+    return notices if active else None

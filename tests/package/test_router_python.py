@@ -120,6 +120,7 @@ RUNS = {
     "matches": (["--control", "NOWHERE"], 1),
     "elements": (["--control", "NOWHERE"], 1),
     "usage": (["--control", "NOWHERE", "--csv"], 1),
+    "budget": (["--control", "NOWHERE", "x", "--add", "30m"], 1),
     "flush": (["--control", "NOWHERE", "l"], 1),
     "adopt": (["--control", "NOWHERE"], 1),
     "devices": (["--control", "NOWHERE"], 1),

@@ -28,6 +28,7 @@ from nfa.compiler.config.convert import UINT32
 from nfa.compiler.config.document import SINGULARS
 from nfa.compiler.config.options import (
     ACTION_OPTIONS,
+    BUDGET_OPTIONS,
     CHANNEL_OPTIONS,
     COMMON_OPTIONS,
     DEVICE_OPTIONS,
@@ -144,6 +145,10 @@ def test_every_property_of_a_device_is_documented_with_its_default_and_no_other(
     compare(DEVICE_OPTIONS, rows(section(text, "## Devices").partition("\n### ")[0]))
     compare(GROUP_OPTIONS, rows(section(text, "### Groups of devices")))
     compare(NOTICE_OPTIONS, rows(section(text, "## Notices")))
+
+
+def test_every_property_of_a_budget_is_documented_with_its_default_and_no_other() -> None:
+    compare(BUDGET_OPTIONS, rows(section(page("budgets.md"), "## Properties")))
 
 
 def test_every_target_option_is_documented_with_its_default_and_no_other() -> None:
@@ -281,7 +286,21 @@ def test_every_field_of_status_is_documented_and_no_other(tmp_path: Path) -> Non
     daemon.loader.take(image_of(compiled) | {"watch": []}, 1)
     daemon.pauses.pause("a", 60)
     report = status.report(daemon, calls.PAGE_BYTES)
-    flat = ("source", "policy", "flows", "networks", "kernel", "devices", "usage", "ubus", "loop", "memory", "faults", "health")
+    flat = (
+        "source",
+        "policy",
+        "flows",
+        "networks",
+        "kernel",
+        "devices",
+        "usage",
+        "budgets",
+        "ubus",
+        "loop",
+        "memory",
+        "faults",
+        "health",
+    )
     flat += ("notices",)
     nested = {*flat, "actions", "targets", "findings", "paused"}
     text = page("status.md")
@@ -347,7 +366,8 @@ def test_the_rights_for_a_browser_are_about_every_method() -> None:
     (block,) = [json.loads(text) for text in blocks((ROOT / "docs" / "bus.md").read_text(encoding="utf-8"), "json")]
     named = [method for right in ("read", "write") for method in block["nfa"][right]["ubus"]["nfa"]]
     assert sorted(named) == sorted(methods.signatures())
-    assert block["nfa"]["write"]["ubus"]["nfa"] == ["reload", "flush", "forget_usage", "adopt", "notice", "pause", "resume"]
+    writing = ["reload", "flush", "add_budget", "forget_usage", "adopt", "notice", "pause", "resume"]
+    assert block["nfa"]["write"]["ubus"]["nfa"] == writing
 
 
 def test_the_limits_and_events_of_the_bus_are_documented() -> None:

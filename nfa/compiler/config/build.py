@@ -15,6 +15,7 @@ from dataclasses import replace
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Place, Reports, quote
 from nfa.compiler.config.actions import read_actions
+from nfa.compiler.config.budgets import read_budgets, report_unused
 from nfa.compiler.config.channels import connect_targets
 from nfa.compiler.config.convert import Context, Invalid, elements, texts
 from nfa.compiler.config.devices import read_devices, read_groups
@@ -63,7 +64,12 @@ def build(documents: list[Document], reports: Reports, paths: Paths, keeping: Ke
     if not sections and not any(document.notices for document in documents):
         place = Place(documents[-1].file, 0, 0) if documents else None
         reports.warning("no-action", place, "the configuration has no actions", consequence="no flow matches")
-    actions = read_actions(sections, targets, declared, named, context)
+    budget_sections, replaced_budgets = _merge("budget", (document.budgets for document in documents), reports)
+    budgets = read_budgets(budget_sections + _lost("budgets", budget_sections, documents, keeping.last.budgets), context)
+    for name, budget in budgets.items():
+        budget.origins.replaces = replaced_budgets.get(name, ())
+    actions = read_actions(sections, targets, declared, named, budgets, context)
+    report_unused(budgets.values(), actions, context)
     for action in actions:
         action.origins.replaces = replaced_actions.get(action.name, ())
     sections, replaced_devices = _merge("device", (document.devices for document in documents), reports)
@@ -96,6 +102,7 @@ def build(documents: list[Document], reports: Reports, paths: Paths, keeping: Ke
         devices=devices,
         device_groups=device_groups,
         notices=notices,
+        budgets=budgets,
         exemptions_broken=not readable,
         incomplete=not keeping.last.actions and any("actions" in document.lost for document in documents),
     )

@@ -28,6 +28,7 @@ SINGULARS = {
     "device": "devices",
     "group": "groups",
     "notice": "notices",
+    "budget": "budgets",
 }
 
 
@@ -78,3 +79,4 @@ class Document:
     devices: list[Section] = field(default_factory=list)
     groups: list[Section] = field(default_factory=list)
     notices: list[Section] = field(default_factory=list)
+    budgets: list[Section] = field(default_factory=list)

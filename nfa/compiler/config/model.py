@@ -81,6 +81,38 @@ class Action:
     faulty: bool = False
     unsure: tuple[str, ...] = ()
     origins: Origins = field(default_factory=Origins)
+    budget: str = ""
+
+
+@dataclass(frozen=True)
+class DayAmount:
+    """What a budget has on some days of the week (Monday is 0): seconds and bytes, None for those of other days."""
+
+    days: tuple[int, ...]
+    time: int | None
+    size: int | None
+    unlimited: bool
+
+
+@dataclass
+class Budget:
+    """How much flows may have in each period before the actions that name the budget act: seconds and bytes, None for any.
+
+    `start`: weekday (None where none is given) and second of the day at which a period begins. `shared`: by all devices.
+    `exempt_time`: when nothing is counted. A `broken` one has had an error reported: actions that name it are not applied.
+    """
+
+    name: str
+    place: Place
+    time: int | None = None
+    size: int | None = None
+    period: str = "day"
+    start: tuple[int | None, int] = (None, 0)
+    days: tuple[DayAmount, ...] = ()
+    shared: bool = False
+    exempt_time: tuple[Window, ...] = ()
+    broken: bool = False
+    origins: Origins = field(default_factory=Origins)
 
 
 @dataclass
@@ -207,6 +239,7 @@ class Policy:
     devices: dict[str, Device] = field(default_factory=dict)
     device_groups: dict[str, DeviceGroup] = field(default_factory=dict)
     notices: dict[str, Notice] = field(default_factory=dict)
+    budgets: dict[str, Budget] = field(default_factory=dict)
     hosts: tuple[Host, ...] = ()
     lease_files: tuple[str, ...] = ()
     exemptions_broken: bool = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nfa.compiler.config import effects, kinds, servers, service
+from nfa.compiler.config import amounts, effects, kinds, servers, service
 from nfa.compiler.config.convert import (
     UINT32,
     Converter,
@@ -93,11 +93,7 @@ MAIN_OPTIONS: Options = (
     # netifyd's socket: unix://PATH or tcp://ADDRESS:PORT.
     Option("source", service.source, DEFAULT_SOURCE),
     # JSON files, or folders of them, that are read too; none; else netifyd's own, if it is there.
-    Option(
-        "json_config",
-        service.json_config,
-        None,
-    ),
+    Option("json_config", service.json_config, None),
     _REPROCESS_FLOWS,
     _TIMEZONE,
     _MAX_FLOWS,
@@ -125,13 +121,28 @@ ACTION_OPTIONS: Options = (
     # Whether a match ends the search: later actions are not tried.
     Option("halt_on_match", boolean, False),
     # Actions are tried from the lowest to the highest; equal ones in the order of the file.
-    Option(
-        "priority",
-        integer(0, (1 << 31) - 1),
-        DEFAULT_PRIORITY,
-    ),
+    Option("priority", integer(0, (1 << 31) - 1), DEFAULT_PRIORITY),
     # When the action is applied: one window of time or a list of them.
     Option("time_of_day", windows, ()),
+    # The budget that must be spent before the action acts.
+    Option("budget", kinds.name, ""),
+)
+
+BUDGET_OPTIONS: Options = (
+    # Active minutes in each period, such as 1h30m.
+    Option("time", amounts.duration, None),
+    # Bytes in each period, down and up together, such as 2GB.
+    Option("bytes", amounts.size, None, stored="size"),
+    # How long a period is.
+    Option("period", choice("day", "week"), "day"),
+    # When a day begins, or a week: a time, for a week a weekday and perhaps a time.
+    Option("start", amounts.start, None),
+    # Other amounts on days of the week, such as 'sat,sun 2h'.
+    Option("day", amounts.days, (), ("days",), stored="days"),
+    # Whether all devices have the budget together; else each has it for itself.
+    Option("shared", boolean, False),
+    # When nothing is counted and the actions do nothing: one window of time or a list of them.
+    Option("exempt_time", windows, ()),
 )
 
 DEVICE_OPTIONS: Options = (
@@ -236,18 +247,10 @@ TARGET_OPTIONS: dict[str, Options] = {
         # The table of the set.
         Option("table_name", kinds.nft_table_name, "nfa"),
         # The family of the table.
-        Option(
-            "table_family",
-            choice("inet", "ip", "ip6", "arp", "bridge", "netdev"),
-            "inet",
-        ),
+        Option("table_family", choice("inet", "ip", "ip6", "arp", "bridge", "netdev"), "inet"),
         _FAMILY,
         _TTL,
-        Option(
-            "type",
-            kinds.nftset_type,
-            ("local_addr", "ip_proto", "other_port", "other_addr"),
-        ),
+        Option("type", kinds.nftset_type, ("local_addr", "ip_proto", "other_port", "other_addr")),
         _MANAGED,
         _SIZE,
         _FLUSH_ON_CREATE,

@@ -29,7 +29,7 @@ if MYPY:
     from ..base.dispatcher import Dispatcher
     from ..devices.known import Known
     from ..engine.engine import Engine
-    from ..engine.policy import Plan
+    from ..engine.plans import Plan
     from ..sinks.hub import Hub
     from ..usage.usage import Usage
 

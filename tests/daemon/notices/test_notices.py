@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import samples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from notices_lab import HOSTILE, Told, all_events, flow, mac, policy
@@ -383,7 +384,7 @@ def test_without_a_notice_nothing_is_loaded_and_nothing_hears(tmp_path: Path) ->
     """Routers without notices would pay for them."""
     house = Told.__mro__[1](tmp_path, policy({}, usage=True))
     assert house.daemon.notices is None
-    counting = house.daemon.used.counting
+    counting = house.daemon.counted.usage.counting
     assert counting.on_kind is None and counting.announce is counting.plain_announce
     assert house.result("status")["notices"] == {
         "on": False, "learning": 0, "devices": 0, "no_room": 0, "file": "", "saved": None, "trouble": "", "code": "",
@@ -394,9 +395,9 @@ def test_without_a_notice_nothing_is_loaded_and_nothing_hears(tmp_path: Path) ->
 def test_only_notices_of_flows_have_flows_counted(tmp_path: Path) -> None:
     """A notice about netifyd would cost a tenth of the throughput."""
     house = told(tmp_path, "agent", "trouble")
-    assert house.daemon.used is None and house.daemon.engine.counting is None
+    assert house.daemon.counted is None and house.daemon.engine.counting is None
     other = told(tmp_path, "blocked")
-    assert other.daemon.used is not None and other.daemon.accounts is None, "counted, but not kept"
+    assert other.daemon.counted.usage is not None and other.daemon.accounts is None, "counted, but not kept"
     status, data = other.call("usage")
     assert status and "switched off" in data["error"]
     assert not (tmp_path / "usage").exists()
@@ -443,3 +444,18 @@ def test_german_sentences(tmp_path: Path) -> None:
         "„Toms tablet“: youtube wurde von videos blockiert",
         f"Neues Gerät im Netz: „Toms tablet“ ({mac(1)})",
     ]
+
+
+def test_a_budget_that_is_spent_is_told(tmp_path: Path) -> None:
+    """Budgets and notices would each work, and nobody would hear of it."""
+    budgets = {"video": {"bytes": "1kB", "period": "day"}}
+    actions = {"videos": {"criteria": ["app == 'netify.youtube';"], "targets": ["stop"], "budget": "video"}}
+    house = Told(tmp_path, policy({"phone": all_events(event=["budget"])}, actions=actions, budgets=budgets))
+    counted: Any = house.daemon.counted
+    used = flow(1, "netify.youtube")
+    house.feed(used, samples.stats(used["flow"]["digest"], local=(100, 1), other=(750, 1)))
+    counted.usage.counting.bills.settle()
+    assert house.heard() == ["“Toms tablet” has used 80 % of the budget video"]
+    house.feed(samples.stats(used["flow"]["digest"], local=(100, 1), other=(750, 1)))
+    counted.usage.counting.bills.settle()
+    assert house.heard() == ["“Toms tablet” has used up the budget video"]
