@@ -127,6 +127,7 @@ class Notices:
             return
         self.store.close()
         begun, self.store.path = bool(self.store.path), file
+        self.memory.changed = self.memory.changed or begun
         if not begun and self._events.intersection(("new_device", "new_application", "blocked", "weak_tls")):
             content = self.store.read()
             if content is not None:
