@@ -22,7 +22,7 @@ def install(folder: Path) -> str:
         return PATH
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "uci"
-    file.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(__file__).resolve()} "$@"\n')
+    file.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {Path(__file__).resolve()} "$@"\n')
     file.chmod(0o755)
     return f"{folder}{os.pathsep}{PATH}"
 

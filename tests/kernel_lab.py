@@ -6,6 +6,7 @@ the daemon's status, its messages, files and exit code. Nothing here uses the co
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import json
 import os
@@ -24,9 +25,10 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from lab_clock import Clock
-from lab_program import altered
+from lab_program import altered, becomes, with_constants, with_statements
 from samples import Record, frame, hello
 from waiting import PATIENCE, eventually, patience
+from warm_python import WarmPython, at_start
 
 ROOT = Path(__file__).resolve().parents[1]
 LOOKS_OFTEN = {"watching.EVERY": 0.2}
@@ -181,12 +183,37 @@ def environment() -> dict[str, str]:
     return {"NFA_JSON": "standard", **os.environ, **own}
 
 
+COLD = bool(os.environ.get("NFA_COLD"))
+"""Start each program as a router does, however long the tests take."""
+_warm: dict[tuple[tuple[str, str], ...], WarmPython] = {}
+
+
+def warm(environment: Mapping[str, str]) -> str:
+    """Return a program that does what Python does in this environment, without its imports (see `warm_python`)."""
+    key = tuple(at_start(environment).items())
+    if COLD:
+        return sys.executable
+    if key not in _warm:
+        # Commands, children of a daemon, children of a daemon that is part of a test; a test's own settings start cold.
+        if len(_warm) == 3:
+            return sys.executable
+        _warm[key] = WarmPython(environment)
+        atexit.register(_warm[key].close)
+    return _warm[key].path
+
+
 _prctl = ctypes.CDLL(None).prctl
 
 
 def die_with_us() -> None:
     """For a child: the kernel ends it with the process that started it, also when that one is killed."""
     _prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG of linux/prctl.h
+
+
+def _die_with_us_and_hold() -> None:
+    """The same for what `nfa run` becomes: it holds signals back until the daemon hears them."""
+    die_with_us()
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGTERM, signal.SIGINT))
 
 
 def _bytes_of(records: Sequence[Record | bytes]) -> bytes:
@@ -257,9 +284,11 @@ class Daemon:
     def __init__(
         self, namespace: Namespace, folder: Path, source: str, config: object, *, options: Sequence[str] = (),
         wrapper: Sequence[str] = (), clock: Clock | None = None, constants: Mapping[str, float] | None = None,
+        cold: bool = COLD,
     ) -> None:  # fmt: skip
         """`config`: as `configure` takes it, None for no file. `wrapper`: a command to start the daemon with fewer rights.
-        `clock`: the clock that it sees, instead of the machine's. `constants`: others than it has (see `lab_program`)."""
+        `clock`: the clock that it sees, instead of the machine's. `constants`: others than it has (see `lab_program`).
+        `cold`: start `nfa run`, and what the daemon starts, as a router does, and alter nothing in it (see `warm_python`)."""
         self.config = folder / "nfa.json"
         self.control = folder / "control.sock"
         self.errors = folder / "stderr"
@@ -271,13 +300,18 @@ class Daemon:
         arguments = [*files, "--state-dir", str(folder), "--control", str(self.control)]
         arguments += ["-s", source] if source else []
         arguments += ["--ubus", "none", *alone, *options]
-        program = [sys.executable, "-m", "nfa"]
-        if clock or constants:
-            program = altered(clock.statement() if clock else "", constants)
+        first, last = clock.statement() if clock else "", with_constants(constants)
+        program = [*(altered(first, last) if first or last else [sys.executable, "-m", "nfa"]), "run", *arguments]
+        given = environment()
+        told = None if cold or wrapper else becomes(warm(given), arguments, folder, given)
+        if told:
+            program, given = told
+            program = with_statements(program, first, f"{last}sys.executable = {warm(given)!r}; ")
         with self.errors.open("ab") as errors:
             self.process = subprocess.Popen(
-                [*namespace.prefix, *wrapper, *program, "run", *arguments],
-                stderr=errors, stdout=errors, stdin=subprocess.DEVNULL, env=environment(), cwd=folder, preexec_fn=die_with_us,
+                [*namespace.prefix, *wrapper, *program],
+                stderr=errors, stdout=errors, stdin=subprocess.DEVNULL, env=given, cwd=folder,
+                preexec_fn=_die_with_us_and_hold if told else die_with_us,
             )  # fmt: skip
         self.pid = self.process.pid  # nsenter, setpriv and `nfa run` exec: it is the daemon's own
 
@@ -384,7 +418,7 @@ class Lab:
 
     def nfa(self, *arguments: str) -> list[str]:
         """The command line of another nfa command."""
-        return [sys.executable, "-m", "nfa", *arguments]
+        return [warm(environment()), "-m", "nfa", *arguments]
 
     def send(self, *records: Record | bytes) -> None:
         """Send records, and wait for nothing. Bytes count as one record each."""

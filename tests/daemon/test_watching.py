@@ -22,6 +22,8 @@ from nfa.daemon.base.messages import Log
 from nfa.daemon.watching import Watched
 from nfa.image import cpython as image
 
+pytestmark = pytest.mark.usefixtures("warm_children")
+
 
 class Watch:
     """A watcher without a clock: `look` is one look."""

@@ -236,28 +236,36 @@ def test_several_effects_apply_one_after_the_other(net: Network, tmp_path: Path)
 RATES = (1.8, 2.2)
 
 
-@pytest.mark.parametrize("way", ["up", "down"])
-@pytest.mark.parametrize("version", FAMILIES)
-def test_a_limit_for_each_device_is_what_each_of_two_gets(net: Network, tmp_path: Path, version: int, way: str) -> None:
-    """With one bucket for all, one device's download would be at the expense of another's."""
+def test_a_limit_for_each_device_is_what_each_of_two_gets(net: Network, tmp_path: Path) -> None:
+    """With one bucket for all, one device's download would be at the expense of another's.
+
+    Two devices take, two others give, over IPv4 and over IPv6, all in the same seconds.
+    """
     table = Table(net.router, tmp_path, {"slow": {"limit": "2mbit", "per_device": True}})
-    second = {4: "192.168.1.21", 6: "fd00:1::21"}[version]
-    length, extra = ("24", []) if version == 4 else ("64", ["nodad"])
-    net.home.namespace.run("ip", "addr", "add", f"{second}/{length}", "dev", "eth0", *extra)
     here, there = Bulk(net.home.namespace), Bulk(net.away.namespace)
+    devices = []
+    for version, near, length in ((4, "192.168.1.", "24"), (6, "fd00:1::", "64 nodad")):
+        for last, way in ((21, "up"), (22, "up"), (23, "down"), (24, "down")):
+            net.home.namespace.ip(f"addr add {near}{last}/{length} dev eth0")
+            devices.append((version, f"{near}{last}", way))
     try:
-        there.do("serve", version, 5001)
-        jobs = []
-        for index, address in enumerate((HOME[version], second)):
-            table.hold(["slow"], key(net, version, "tcp", 40001 + index, address, 5001), family=version)
-            jobs.append([version, address, 40001 + index, AWAY[version], 5001, way, 250_000, 2_000_000])
-        found = [here.do("speeds", *jobs)]
-        while min(found[-1]) < RATES[0] and len(found) < 3:  # a busy machine holds a sender up; it never lets more pass
-            found.append(here.do("speeds", *jobs))
+        there.do("serve", 6, 5001)  # and 4: it listens at [::]
+        for attempt in range(3):
+            jobs = []
+            for number, (version, address, way) in enumerate(devices):
+                port = 40001 + 10 * attempt + number
+                table.hold(["slow"], key(net, version, "tcp", port, address, 5001), family=version)
+                jobs.append([version, address, port, AWAY[version], 5001, way, 250_000, 2_000_000])
+            found = dict(zip(devices, here.do("speeds", *jobs), strict=True))
+            assert max(found.values()) <= RATES[1], found
+            # A busy machine holds a sender up; it never lets more pass.
+            devices = [device for device, speed in found.items() if speed < RATES[0]]
+            if not devices:
+                break
     finally:
         here.close()
         there.close()
-    assert max(map(max, found)) <= RATES[1] and min(found[-1]) >= RATES[0], found
+    assert min(found.values()) >= RATES[0], found
 
 
 def test_a_limit_is_shared_by_all_that_reach_the_target(net: Network, tmp_path: Path) -> None:

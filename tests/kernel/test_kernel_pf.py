@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import samples
 from fake_pfctl import Pf
-from kernel_lab import ROOT, Daemon, Lab, environment, nftset, policy
+from kernel_lab import ROOT, Daemon, Lab, environment, nftset, policy, warm
 from waiting import eventually, patience
 
 from nfa.compiler.config.features import PFCTL_VARIABLE
@@ -36,7 +35,7 @@ def holds(pf: Pf, name: str, *addresses: str) -> None:
 def nfa(daemon: Daemon | None, *words: str) -> subprocess.CompletedProcess[str]:
     command = [*words, "--control", str(daemon.control)] if daemon else words
     return subprocess.run(
-        [sys.executable, "-m", "nfa", *command],
+        [warm(environment()), "-m", "nfa", *command],
         capture_output=True,
         text=True,
         check=False,

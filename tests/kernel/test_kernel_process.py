@@ -84,7 +84,7 @@ def imported(lab: Lab) -> list[str]:
 
 def test_the_compiler_is_gone_and_nothing_of_it_stays(lab: Lab) -> None:
     """Each of these modules costs a router half a megabyte to twenty for as long as the daemon lives."""
-    daemon = lab.start(hundred_actions())
+    daemon = lab.start(hundred_actions(), cold=True)
     status = lab.feed(flow("HTTP/S", "netify.facebook"))
     assert sum(action["active"] for action in status["actions"].values()) == 100
     assert not Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
@@ -114,7 +114,7 @@ def test_the_daemon_imports_nothing_heavy(lab: Lab) -> None:
 
 def test_memory_with_a_hundred_actions(lab: Lab) -> None:
     """13 MB before elements; and reloads do not add to it."""
-    daemon = lab.start(hundred_actions())
+    daemon = lab.start(hundred_actions(), cold=True)
     lab.feed(flow("HTTP/S", "netify.facebook"))
     used = memory(daemon.pid)
     print(f"\nresident with 100 actions: {used} kB")
@@ -125,7 +125,7 @@ def test_memory_with_a_hundred_actions(lab: Lab) -> None:
 @pytest.mark.parametrize("target", [nftset("n", set_family="ipv4"), {"target_type": "firewall", "verdict": "reject"}])
 def test_memory_of_an_element(lab: Lab, target: dict[str, Any]) -> None:
     """250 bytes each (IPv4), with the flow that holds it: 50,000 of them must not fill a router. A held connection is one."""
-    daemon = lab.start(policy({"n": target}))
+    daemon = lab.start(policy({"n": target}), cold=True)
     template = payload(flow(local="192.168.1.77", other="203.0.113.111", other_port=12345, digest="d" * 40)).decode()
     # Caches of a fixed size are no element's: have them full first.
     lab.feed(*_distinct(template, 0, FIRST))
