@@ -73,6 +73,8 @@ FORMS: dict[object, Schema] = {
     kinds.host_names: _ref("words"),
     kinds.title: {"type": "string"},
     kinds.flow_events: _words(("new", "updated", "expired"), "|,"),
+    kinds.events: _words(kinds.EVENTS, "|,"),
+    kinds.places: _words(("log", "ubus"), "|,"),
     timeofday.timezone: {"type": "string", "examples": ["America/Toronto", "CET-1CEST,M3.5.0,M10.5.0/3"]},
     timeofday.windows: {"anyOf": [_ref("time_of_day"), {"type": "array", "items": _ref("time_of_day")}]},
 }
@@ -84,6 +86,8 @@ _LISTS = (
     kinds.nftset_type,
     kinds.labels,
     kinds.flow_events,
+    kinds.events,
+    kinds.places,
     timeofday.windows,
     amounts.days,
 )
@@ -232,6 +236,7 @@ def schema() -> Schema:
         "devices": _sections(_ref("device")),
         "groups": _sections(_ref("group")),
         "budgets": _sections(_ref("budget")),
+        "notices": _sections(_ref("notice")),
         "exemptions": {
             "description": "Flows that are exempt from all actions: addresses, groups, expressions, or files of them.",
             "anyOf": [_ref("texts"), {"type": "array", "items": _ref("texts")}, {"type": "null"}],
@@ -255,6 +260,7 @@ def schema() -> Schema:
             "device": forms.section(options.DEVICE_OPTIONS),
             "group": forms.section(options.GROUP_OPTIONS) | required(options.GROUP_OPTIONS),
             "budget": forms.section(options.BUDGET_OPTIONS),
+            "notice": forms.section(options.NOTICE_OPTIONS) | required(options.NOTICE_OPTIONS),
             **own,
             **{f"value-{name}": form for name, form in forms.found.items()},
         },

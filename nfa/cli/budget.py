@@ -9,8 +9,8 @@ from typing import Any
 
 from ..compiler.config.amounts import bytes_of, seconds_of
 from .ask import Unanswered, add_control_argument, ask, control_of
-from .common import fail, paint, print_table, shown
-from .usage import nearest_of, size
+from .common import fail, nearest, paint, print_table, shown
+from .usage import size
 
 _EPILOG = """\
 examples:
@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
                 rows += page["budgets"]
                 more, names = page["more"] and page["budgets"], page["names"]
     except Unanswered as why:
-        return fail(nearest_of(str(why), arguments.device if "device" in str(why) else arguments.name))
+        return fail(nearest(str(why), arguments.device if "device" in str(why) else arguments.name))
     if arguments.json:
         print(json.dumps(rows[0] if arguments.add else {"budgets": rows}, indent=2))
     elif rows:

@@ -15,7 +15,7 @@ from ..compiler.base.report import Place
 from ..compiler.base.secrets import SECRET_OPTIONS
 from ..compiler.compile import Compiled, CompiledAction
 from ..compiler.config.features import target_is_active
-from ..compiler.config.model import Device, DeviceGroup, Policy, Target
+from ..compiler.config.model import Device, DeviceGroup, Notice, Policy, Target
 from ..compiler.config.options import (
     ACTION_OPTIONS,
     BUDGET_OPTIONS,
@@ -25,6 +25,7 @@ from ..compiler.config.options import (
     GLOBAL_OPTIONS,
     GROUP_OPTIONS,
     MAIN_OPTIONS,
+    NOTICE_OPTIONS,
     TARGET_GLOBALS,
     TARGET_OPTIONS,
     Option,
@@ -89,6 +90,7 @@ def policy_data(compiled: Compiled) -> dict[str, object]:
         "budgets": [part.data() for part in _budgets(policy)],
         "actions": [_action(item).data() for item in compiled.actions],
         "targets": [_target(target).data() for target in policy.targets.values()],
+        "notices": [_notice(notice).data() for notice in policy.notices.values()],
         "channels": [part.data() for part in _channels(policy)],
         "target_globals": [part.data() for part in _types(policy)],
     }
@@ -99,7 +101,7 @@ def print_policy(compiled: Compiled) -> None:
     policy = compiled.policy
     parts = [_settings(policy), *_devices(policy), *_budgets(policy)]
     parts += [*map(_action, compiled.actions), *map(_target, policy.targets.values())]
-    parts += [*_channels(policy), *_types(policy)]
+    parts += [*map(_notice, policy.notices.values()), *_channels(policy), *_types(policy)]
     names = max(len(value.option) for part in parts for value in part.values)
     texts = min(COLUMN, max(len(shown(value.text)) for part in parts for value in part.values))
     width = _terminal()
@@ -201,10 +203,20 @@ def _target(target: Target) -> _Part:
     return part
 
 
+def _notice(notice: Notice) -> _Part:
+    reason = notice.trouble if notice.enabled else "the notice is disabled"
+    part = _Part("notice", notice.name, _state(reason), reason)
+    part.place, part.replaces = notice.place, notice.origins.replaces
+    given = {"enabled": notice.enabled, **notice.options}
+    part.values = [_value(option, given[option.key], notice.origins) for option in NOTICE_OPTIONS]
+    return part
+
+
 def _channels(policy: Policy) -> list[_Part]:
-    """The channels that targets of type sink send through, each once."""
+    """The channels that targets of type sink, and notices, send through, each once."""
     found = {}
-    for target in policy.targets.values():
+    senders: list[Target | Notice] = [*policy.targets.values(), *policy.notices.values()]
+    for target in senders:
         if (channel := target.channel) is not None and (channel.sink, channel.name) not in found:
             part = _Part("channel", f"{channel.name} of sink {channel.sink}", channel.kind, type=channel.kind)
             part.place = channel.place

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from ipaddress import ip_address
 
 from ..image import cpython as image
-from . import budgets, catalogue
+from . import budgets, catalogue, telling
 from .base.report import Reports, quote
 from .causes import causes
 from .compile import Compiled, CompiledAction
-from .config.channels import channel_data
+from .config.channels import SHAPE, channel_data
 from .config.devices import device_rows
 from .config.features import target_is_active
 from .config.model import Policy
@@ -147,7 +147,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
                 "options": target.options if target.type == "log" else {},
                 "trouble": target.trouble,
                 "cause": cause[target.name],
-                "channel": channel_data(target) if target.channel else {},
+                "channel": channel_data(target.channel, {key: target.options[key] for key in SHAPE}) if target.channel else {},
                 "events": target.options.get("flow_events", ()),
                 "slots": tuple(i for i, slot in enumerate(compiled.slots) if slot["target"] == target.name),
             }
@@ -178,6 +178,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         "adopt": policy.main["adopt"],
         "usage": {"file": policy.main["usage_file"]} if policy.main["usage"] else None,
         "usage_file": policy.main["usage_file"],
+        "notices": telling.data_of(compiled),
         "files": policy.files,
         "kept": [{"kind": kind, "name": name} for kind, name in compiled.keeping.kept],
         "last_good": last_good,

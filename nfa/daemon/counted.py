@@ -46,8 +46,10 @@ class Counted:
     def use(self, data: "dict[str, Any]") -> None:
         """The policy of an image was activated."""
         daemon = self._daemon
-        keeps, limits = data["usage"] is not None, bool(data["budgets"])
-        if self.usage is not None and (self.usage.keeps != keeps or not (keeps or limits)):
+        keeps, limits, notices = data["usage"] is not None, bool(data["budgets"]), data["notices"]
+        whole = keeps or (notices is not None and notices["counts"])
+        changed = self.usage is not None and (self.usage.keeps != keeps or self.usage.whole != whole)
+        if self.usage is not None and (changed or not (whole or limits)):
             self.usage.close()
             self.usage = None
         if limits and self.budgeting is None:
@@ -61,10 +63,11 @@ class Counted:
             self.budgeting = None
         if self.budgeting is not None:
             self.budgeting.follow(data["budgets"], data["zone"], data["usage_file"], int(time.time()))
-        if self.usage is None and (keeps or limits):
+        if self.usage is None and (whole or limits):
             from .usage.usage import Usage
 
-            self.usage = Usage(daemon.dispatcher, daemon.engine, self._known, daemon.log.say, self._folder, time.time, keeps)
+            usual = daemon.dispatcher, daemon.engine, self._known, daemon.log.say, self._folder, time.time
+            self.usage = Usage(*usual, keeps, None, whole)
             if limits:
                 daemon.begin_again(())  # live flows that nobody counted are counted from now on
         if self.usage is not None:

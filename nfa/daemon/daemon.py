@@ -194,6 +194,8 @@ class Daemon(Loop):
         if self._adoption is not None:
             guard(self._adoption.close)
         guard(self.end)
+        if self.notices is not None:
+            guard(self.notices.close)
         if self.counted is not None:
             guard(self.counted.close)
         guard(self._hand_over)
@@ -273,13 +275,18 @@ class Daemon(Loop):
             self.routes.use(wans)
 
     def use_usage(self, data: "dict[str, Any]") -> None:
-        """Count what devices use, if the policy of this image has that on, or budgets."""
-        if self.counted is None and (data["usage"] is not None or data["budgets"]):
+        """Count what devices use, if the policy of this image has that on, budgets, or notices; and tell those."""
+        notices = data["notices"]
+        if self.counted is None and (data["usage"] is not None or data["budgets"] or (notices and notices["counts"])):
             from .counted import Counted
 
             self.counted = Counted(self, self._known)
         if self.counted is not None:
             self.counted.use(data)
+        if self.notices is not None or notices is not None:
+            from . import noticing
+
+            self.notices = noticing.use(self, data)
 
     def _known(self) -> "Known | None":
         """Return what is known of the addresses of the network, if somebody learns that."""

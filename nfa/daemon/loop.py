@@ -27,7 +27,7 @@ if MYPY:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from .bus.status import Budgeted, Facts, Noticing
+    from .bus.status import Budgeted, Facts, Noticing, Telling
     from .devices.learning import Learner
     from .engine.policy import Policy
     from .targets.connections.entries import Entries
@@ -67,9 +67,11 @@ class Loop:
         self.interfaces = Interfaces(engine.networks.learn, log.say)
         registry.networks = engine.networks
         self.rerouter: Noticing | None = None
-        """Who sees to the routes of other WANs; then who counts what devices use, who has budgets. None: no policy needs it."""
+        """Who sees to the routes of other WANs; then who counts what devices use, who has budgets, who tells people what
+        happens. None: no policy needs it."""
         self.accounts: Facts | None = None
         self.budgeting: Budgeted | None = None
+        self.notices: Telling | None = None
         self.usage: Usage | None = None
         """Who looks whether rules use the sets; None as long as there is none that flows reach."""
         healing.on_rules = self._rules_changed

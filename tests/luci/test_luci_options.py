@@ -37,6 +37,7 @@ OMITTED = {
     "action budget": "no page shows budgets yet",
     "main usage": "no page shows usage yet",
     "main usage_file": "no page shows usage yet",
+    "main language": "no page shows notices yet",
     "channel ubus function": "of Netify's file: events have no method to call, the daemon only lets it pass",
 }
 """What no form offers, and why."""

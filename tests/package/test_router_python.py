@@ -124,6 +124,7 @@ RUNS = {
     "flush": (["--control", "NOWHERE", "l"], 1),
     "adopt": (["--control", "NOWHERE"], 1),
     "devices": (["--control", "NOWHERE"], 1),
+    "notice": (["phone", "--test", "--control", "NOWHERE"], 1),
     "route": (["show", "--no-uci", "-c", "POLICY"], 0),
     "pause": (["--control", "NOWHERE", "l", "30m"], 1),
     "resume": (["--control", "NOWHERE", "l"], 1),

@@ -63,6 +63,13 @@ ROWS: dict[str, list[str]] = {
     ],
     "accounts of budgets": ["daemon.usage.budgets:MAX_ACCOUNTS"],
     "a bonus": ["daemon.usage.budgets:MAX_BONUS_SECONDS", "daemon.usage.budgets:MAX_BONUS_BYTES"],
+    "notices: devices, applications that are remembered; what was told in the last day": [
+        "daemon.notices.memory:MAX_DEVICES", "daemon.notices.memory:MAX_APPS", "daemon.notices.memory:MAX_TOLD",
+    ],
+    "notices: a name in a sentence, the words of a trouble": [
+        "daemon.notices.harmless:MAX_NAME", "daemon.notices.harmless:MAX_WORDS",
+    ],
+    "notices: new devices that wait for their names": ["daemon.notices.notices:MAX_LATER"],
     "masks of one attribute's values (up to 20 such tables)": [
         "daemon.base.portable:ROOM", "daemon.engine.index:MASKS KiB",
     ],

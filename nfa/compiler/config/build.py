@@ -24,6 +24,7 @@ from nfa.compiler.config.entries import expand_entries
 from nfa.compiler.config.features import report_inactive, target_is_active
 from nfa.compiler.config.lastgood import Keeping
 from nfa.compiler.config.model import Policy, Text
+from nfa.compiler.config.notices import Reader
 from nfa.compiler.config.options import GLOBAL_OPTIONS, MAIN_OPTIONS
 from nfa.compiler.config.origins import Origins
 from nfa.compiler.config.properties import BUILT_IN, Complete, Settings, complete, convert
@@ -52,7 +53,7 @@ def build(documents: list[Document], reports: Reports, paths: Paths, keeping: Ke
     targets = read_targets(sections, defaults, globals_, context)
     for name, target in targets.items():
         target.origins.replaces = replaced_targets.get(name, ())
-    connect_targets(targets, documents, context, _own_sockets(settings))
+    finder = connect_targets(targets, documents, context, _own_sockets(settings))
     declared = [section.name.value for section in sections]
     before = len(reports.errors)
     exempt, entries = expand_entries(exemptions.get(GLOBAL, []), paths, reports)
@@ -60,7 +61,7 @@ def build(documents: list[Document], reports: Reports, paths: Paths, keeping: Ke
     named = {name: None if name in broken else entries for name, entries in exemptions.items() if name != GLOBAL}
     sections, replaced_actions = _merge("action", (document.actions for document in documents), reports)
     sections += _lost("actions", sections, documents, keeping.last.actions)
-    if not sections:
+    if not sections and not any(document.notices for document in documents):
         place = Place(documents[-1].file, 0, 0) if documents else None
         reports.warning("no-action", place, "the configuration has no actions", consequence="no flow matches")
     budget_sections, replaced_budgets = _merge("budget", (document.budgets for document in documents), reports)
@@ -80,6 +81,13 @@ def build(documents: list[Document], reports: Reports, paths: Paths, keeping: Ke
         device.origins.replaces = replaced_devices.get(name, ())
     for name, group in device_groups.items():
         group.origins.replaces = replaced_groups.get(name, ())
+    sections, replaced_notices = _merge("notice", (document.notices for document in documents), reports)
+    sections += _lost("notices", sections, documents, keeping.last.notices)
+    blocking = {name for name, target in targets.items() if target.type == "firewall" and target.options["verdict"]}
+    blocks = {action.name: not blocking.isdisjoint(action.targets) for action in actions}
+    notices = Reader(context, finder, blocks, devices, device_groups).read(sections)
+    for name, notice in notices.items():
+        notice.origins.replaces = replaced_notices.get(name, ())
     policy = Policy(
         files=[document.file for document in documents],
         reprocess_flows=None if settings.values["reprocess_flows"] is None else bool(settings.values["reprocess_flows"]),
@@ -93,6 +101,7 @@ def build(documents: list[Document], reports: Reports, paths: Paths, keeping: Ke
         main={option.key: settings.values[option.key] for option in MAIN_OPTIONS},
         devices=devices,
         device_groups=device_groups,
+        notices=notices,
         budgets=budgets,
         exemptions_broken=not readable,
         incomplete=not keeping.last.actions and any("actions" in document.lost for document in documents),

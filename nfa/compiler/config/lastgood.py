@@ -16,7 +16,7 @@ from typing import Any
 
 from nfa.compiler.base.report import Place
 from nfa.compiler.config.groups import STAYS, Group
-from nfa.compiler.config.model import Action, Budget, Channel, DayAmount, Device, DeviceGroup, Target, Text, Window
+from nfa.compiler.config.model import Action, Budget, Channel, DayAmount, Device, DeviceGroup, Notice, Target, Text, Window
 from nfa.compiler.config.origins import Entry, Origin, Origins
 from nfa.compiler.expression.tree import Network
 
@@ -27,8 +27,8 @@ _MAX_UNPACKED = 64 << 20
 _FORMAT = 2
 _NETWORK = "network"
 _CLASSES = (
-    Action, Budget, Channel, DayAmount, Device, DeviceGroup, Entry, Group, Network, Origin, Origins, Place, Target, Text,
-    Window,
+    Action, Budget, Channel, DayAmount, Device, DeviceGroup, Entry, Group, Network, Notice, Origin, Origins, Place, Target,
+    Text, Window,
 )  # fmt: skip
 _GROUP = re.compile(r"@([^\s;&|()!=]+)")
 
@@ -45,6 +45,7 @@ class LastGood:
     groups: dict[str, Group] = field(default_factory=dict)
     devices: dict[str, Device] = field(default_factory=dict)
     device_groups: dict[str, DeviceGroup] = field(default_factory=dict)
+    notices: dict[str, Notice] = field(default_factory=dict)
     budgets: dict[str, Budget] = field(default_factory=dict)
     exemptions: list[Text] = field(default_factory=list)
     options: dict[tuple[str, str, str], object] = field(default_factory=dict)

@@ -11,7 +11,7 @@ import bisect
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from nfa.compiler.base.report import Place
+from nfa.compiler.base.report import Place, quote
 from nfa.compiler.config.origins import Origins
 from nfa.compiler.expression.tree import Network
 
@@ -148,6 +148,34 @@ class Target:
     channel: Channel | None = None
     trouble: str = ""
 
+    @property
+    def what(self) -> str:
+        """What messages call it."""
+        return f"target {quote(self.name)}"
+
+
+@dataclass
+class Notice:
+    """What a person wants to know, and where that is told. `options` holds every option of NOTICE_OPTIONS, converted.
+
+    `devices`: names of the devices that `device` names, those of groups included; () for all. `trouble` says why it is not
+    sent although it is enabled.
+    """
+
+    name: str
+    place: Place
+    enabled: bool
+    options: dict[str, object]
+    origins: Origins = field(default_factory=Origins)
+    devices: tuple[str, ...] = ()
+    channel: Channel | None = None
+    trouble: str = ""
+
+    @property
+    def what(self) -> str:
+        """What messages call it."""
+        return f"notice {quote(self.name)}"
+
 
 @dataclass
 class Device:
@@ -210,6 +238,7 @@ class Policy:
     main: dict[str, object] = field(default_factory=dict)
     devices: dict[str, Device] = field(default_factory=dict)
     device_groups: dict[str, DeviceGroup] = field(default_factory=dict)
+    notices: dict[str, Notice] = field(default_factory=dict)
     budgets: dict[str, Budget] = field(default_factory=dict)
     hosts: tuple[Host, ...] = ()
     lease_files: tuple[str, ...] = ()

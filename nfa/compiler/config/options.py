@@ -9,7 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nfa.compiler.config import amounts, effects, kinds, servers, service
-from nfa.compiler.config.convert import UINT32, Converter, boolean, choice, folder_to_write, integer, mark, path, text, texts
+from nfa.compiler.config.convert import (
+    UINT32,
+    Converter,
+    boolean,
+    choice,
+    folder_to_write,
+    integer,
+    mark,
+    path,
+    text,
+    texts,
+)
 from nfa.compiler.config.timeofday import timezone, windows
 from nfa.daemon.engine.flows import MAX_FLOWS
 from nfa.daemon.stream.client import DEFAULT_SOURCE
@@ -20,6 +31,7 @@ MAX_FILES = 1000
 MAX_FILE_BYTES = 4 << 20  # of all files of a log together: a folder in RAM holds that
 CONNLABEL_CONF = ("/etc/xtables/connlabel.conf", "/etc/connlabel.conf")  # of iptables and conntrack; of nft
 DEFAULT_PF_DEVICE = "/dev/pf"
+LANGUAGES = ("en", "de", "es", "zh")
 DEFAULT_CONTROL = "/var/run/nfa/control.sock"
 
 
@@ -59,6 +71,9 @@ _USAGE = Option("usage", boolean, True)
 # The file in which that is kept over restarts; in memory, beside the control socket, when missing.
 _USAGE_FILE = Option("usage_file", service.usage_file, "")
 
+# The language of notices: en, de, es or zh.
+_LANGUAGE = Option("language", choice(*LANGUAGES), "en")
+
 GLOBAL_OPTIONS: Options = (
     # The version of the format, always 1.
     Option("version", integer(1, 1), 1),
@@ -68,6 +83,7 @@ GLOBAL_OPTIONS: Options = (
     _ADOPT,
     _USAGE,
     _USAGE_FILE,
+    _LANGUAGE,
 )
 
 # The section nfa 'main' of UCI, which has the place of JSON's globals.
@@ -84,6 +100,7 @@ MAIN_OPTIONS: Options = (
     _ADOPT,
     _USAGE,
     _USAGE_FILE,
+    _LANGUAGE,
     # What is logged: error, warning, notice or debug.
     Option("log_level", service.log_level, "notice"),
     # The control socket, an absolute path.
@@ -144,6 +161,33 @@ GROUP_OPTIONS: Options = (
     Option("device", texts, None, ("devices",), required=True, stored="devices"),
     # What people call it.
     Option("title", kinds.title, ""),
+)
+
+NOTICE_OPTIONS: Options = (
+    # Whether the notice is sent.
+    Option("enabled", boolean, True),
+    # What a person wants to know: new_device, new_application, weak_tls, blocked, budget, agent, trouble.
+    Option("event", kinds.events, None, ("events",), required=True, stored="events"),
+    # Where it goes without a sink: log, ubus. When there is no sink either, log.
+    Option("to", kinds.places, ()),
+    # The name of the sink that it goes through.
+    Option("sink", kinds.name, None),
+    # The channel of the sink.
+    Option("channel", kinds.name, "notices"),
+    # The form in which the sink gets it.
+    Option("format", choice("json", "text", "ntfy", "telegram", "home_assistant"), "json"),
+    # The token of Telegram's bot.
+    Option("token", text("the token of a bot, such as '110201543:AAHdqT'", "[0-9]{1,20}:[A-Za-z0-9_-]{1,128}"), ""),
+    # The chat that Telegram's bot writes to: a number, or the name of a channel with its '@'.
+    Option("chat", text("the number of a chat, or '@' and the name of a channel", "-?[0-9]{1,20}|@[A-Za-z0-9_]{1,64}"), ""),
+    # The lowest version of TLS that is not told.
+    Option("tls_below", choice("1.0", "1.1", "1.2"), "1.2"),
+    # Of what is blocked: only by these actions.
+    Option("action", texts, (), ("actions",), stored="actions"),
+    # Only of these devices and groups of devices.
+    Option("device", texts, (), ("devices",), stored="devices"),
+    # How many are sent in an hour at most.
+    Option("limit", integer(1, 1000), 10),
 )
 
 COMMON_OPTIONS: Options = (

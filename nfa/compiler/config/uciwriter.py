@@ -20,6 +20,7 @@ from nfa.compiler.config.options import (
     DEVICE_OPTIONS,
     GROUP_OPTIONS,
     MAIN_OPTIONS,
+    NOTICE_OPTIONS,
     TARGET_GLOBALS,
     TARGET_OPTIONS,
     Option,
@@ -58,6 +59,7 @@ class _Writer:
             for kind, sections, options in named
             for section in sections
         ]
+        self.actions: dict[str, str] = {}
         self.targets = {section.name.value: self.name("target", section.name.value) for section in document.targets}
         self.budgets = {section.name.value: self.name("budget", section.name.value) for section in document.budgets}
 
@@ -110,9 +112,10 @@ class _Writer:
         for section in document.budgets:
             self.with_windows("budget", self.budgets[section.name.value], section, BUDGET_OPTIONS, "exempt_time", "exempt")
         for section in document.actions:
-            self.with_windows(
-                "action", self.name("action", section.name.value), section, ACTION_OPTIONS, "time_of_day", "hours"
-            )
+            name = self.actions[section.name.value] = self.name("action", section.name.value)
+            self.with_windows("action", name, section, ACTION_OPTIONS, "time_of_day", "hours")
+        for section in document.notices:
+            self.notice(section, renamed)
         return Written("".join(f"{line}\n" for line in self.lines).lstrip("\n"), self.notes)
 
     def target(self, section: Section, inherited: dict[str, Properties]) -> None:
@@ -142,6 +145,17 @@ class _Writer:
                     windows.append(element.value.value)
         self.section(kind, name, properties, options, section.name.value)
         self.lines += [f"\tlist {key} {_quoted(window)}" for window in windows]
+
+    def notice(self, section: Section, devices: dict[str, str]) -> None:
+        """`devices`: names of devices and groups, as they are called now."""
+        properties: Properties = []
+        for option, value in section.properties:
+            if option.value in ("action", "actions"):
+                value = _renamed(value, self.actions)
+            elif option.value in ("device", "devices"):
+                value = _renamed(value, devices)
+            properties.append((option, value))
+        self.section("notice", self.name("notice", section.name.value), properties, NOTICE_OPTIONS, section.name.value)
 
     def window(self, name: str, window: Object) -> None:
         self.lines.append(f"\nconfig time_of_day '{name}'")

@@ -361,6 +361,7 @@ METHODS: "dict[str, tuple[dict[str, str], Method]]" = {
     "forget_usage": ({"device": "string"}, counted.forget),
     "add_budget": ({"name": "string", "device": "string", "seconds": "integer", "bytes": "integer"}, limited.add_budget),
     "adopt": ({"dry_run": "boolean"}, changes.adopt),
+    "notice": ({"name": "string"}, changes.notice),
     "pause": ({"name": "string", "seconds": "integer"}, changes.pause),
     "resume": ({"name": "string"}, changes.resume),
 }

@@ -8,6 +8,7 @@ from . import health, origins
 
 MYPY = False
 if MYPY:
+    from collections.abc import Callable
     from typing import Any, Protocol
 
     from ..base.dispatcher import Dispatcher
@@ -29,10 +30,20 @@ if MYPY:
 
         def status(self) -> Data: ...
 
+    class Telling(Protocol):
+        """Who tells people what happens."""
+
+        def status(self, wall: Callable[[int], int | None]) -> Data: ...
+        def test(self, which: str, reply: Callable[[int, Data | None], object]) -> bool: ...
+        def use(self, data: Data, file: str) -> bool: ...
+        def budget(self, budget: str, device: str, percent: int) -> None: ...
+        def close(self) -> None: ...
+
     class Budgeted(Facts, Protocol):
         """Who has the accounts of budgets."""
 
         budgets: Budgets
+        on_event: Callable[[str, str, int], object] | None
 
     class Loaded(Protocol):
         """Who has loaded the policy."""
@@ -64,6 +75,7 @@ if MYPY:
         usage: Usage | None
         rerouter: Noticing | None
         accounts: Facts | None
+        notices: Telling | None
         budgeting: Budgeted | None
 
         @property
@@ -87,6 +99,10 @@ NO_USAGE = {
     "file": "", "saved": None, "trouble": "", "code": "",
 }  # fmt: skip
 """What `usage` is where nobody counts."""
+NO_NOTICES = {
+    "on": False, "learning": 0, "devices": 0, "no_room": 0, "file": "", "saved": None, "trouble": "", "code": "", "notices": {},
+}  # fmt: skip
+"""What `notices` is where the policy has none."""
 NO_BUDGETS = {
     "names": [], "accounts": 0, "forgotten": 0, "trusted": False, "file": "", "saved": None, "trouble": "", "code": "",
 }  # fmt: skip
@@ -194,6 +210,7 @@ def report(daemon: "Reporting", budget: int) -> "Data":
         "devices": daemon.learner.status() if daemon.learner is not None else dict(NO_DEVICES),
         "usage": daemon.accounts.status() if daemon.accounts is not None else dict(NO_USAGE),
         "budgets": daemon.budgeting.status() if daemon.budgeting is not None else dict(NO_BUDGETS),
+        "notices": daemon.notices.status(lambda second: wall(second, daemon.now())) if daemon.notices else dict(NO_NOTICES),
         "ubus": daemon.news.status(),
         "loop": {"longest_ms": daemon.longest_turn()},
         "faults": daemon.dispatcher.status(),
@@ -322,6 +339,22 @@ def _trouble(target: "Data", bound: "Any", counters: "Counters") -> tuple[str, s
     if target["type"] in ("ctmark", "ctlabel"):
         return trouble, code, not trouble and all(slot.worked_at > counters.error_time for slot in bound.slots)
     return trouble, code, not trouble and target["type"] != "log"
+
+
+def troubles(daemon: "Reporting") -> "dict[str, str]":
+    """Return the targets that are enabled and do not work, and why."""
+    found: dict[str, str] = {}
+    registry = daemon.registry
+    for target in registry.described:
+        bound: Any = registry.targets.get(target["name"])
+        reason, code = _why_not(target, bound)
+        if code not in ("", "target-disabled", "target-idle"):
+            found[target["name"]] = reason
+        elif bound is not None:
+            trouble = _trouble(target, bound, registry.counters(target["name"], target["type"]))[0]
+            if trouble:
+                found[target["name"]] = trouble
+    return found
 
 
 def _target(target: "Data", registry: "Registry", pauses: "Paused", now: int) -> "Data":

@@ -86,6 +86,10 @@ class Counting:
         self.count: Count
         every = self._functions()
         self.announce, self.count = every if whole else some_only(every, self._young, self._older)
+        self.plain_announce = self.announce
+        """`announce` itself, where somebody has put another function around it."""
+        self.on_kind: Callable[[Flow, int, int, Plan | None], None] | None = None
+        """Called with a flow, its device, application and plan whenever a combination is resolved: at least once for each."""
         self.unknown = [0, 0]
         """Bytes and packets of flows that netifyd never announced, or that were forgotten."""
         self.forgotten = 0
@@ -171,6 +175,8 @@ class Counting:
         except MALFORMED:
             return self._counter(self.sets.number(plan) << 1)
         counter = self._counter(code)
+        if self.on_kind is not None:
+            self.on_kind(flow, code >> _OWNER >> _APP, code >> _OWNER & (1 << _APP) - 1, plan)
         if key is not None:
             if len(self._codes) >= MAX_CODES:
                 self._codes.clear()
@@ -210,6 +216,8 @@ class Counting:
         elif code >= 0:
             number = self._number(plan, flow, code >> _OWNER >> _APP)
             code = (code >> _OWNER << _SET | number) << 1 | code & 1
+            if self.on_kind is not None and plan is not None:
+                self.on_kind(flow, code >> _OWNER >> _APP, code >> _OWNER & (1 << _APP) - 1, plan)
         self._young[digest] = code
         waited = self._waiting.pop(digest, None)
         if waited is not None and code >= 0:

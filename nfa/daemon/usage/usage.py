@@ -60,10 +60,11 @@ class Usage:
         clock: "Callable[[], float]" = time.time,
         keeps: bool = True,
         budgeting: "Budgeting | None" = None,
+        whole: bool = True,
     ) -> None:
         """`known()`: what is known of the addresses of the network, if somebody learns it; `folder`: where the file is
         if the policy names none; `clock()`: epoch seconds; `keeps`: what was counted is kept and shown, not only told to
-        `budgeting`."""
+        others; `whole`: all flows are counted, not only those that count for budgets."""
         self._dispatcher = dispatcher
         self._engine = engine
         self._known = known
@@ -72,8 +73,9 @@ class Usage:
         self.devices, self.apps, self.actions = Names(MAX_DEVICES), Names(MAX_APPS), Names(MAX_ACTIONS)
         """Devices by MAC address, address or ROUTER; applications; actions."""
         self.keeps = keeps
+        self.whole = whole
         self._budgeting = budgeting
-        self.counting = Counting(self.device_of, self._app_of, self._owner_of, keeps)
+        self.counting = Counting(self.device_of, self._app_of, self._owner_of, whole)
         self.periods = Periods(Zone([(0, 0)]))
         self.since = 0
         """Since when it has counted, by its file, epoch seconds."""
@@ -265,6 +267,10 @@ class Usage:
         if not name or name == "Unknown":
             name = flow.get("detected_protocol_name")
         return self.apps.number(name[:MAX_NAME] if isinstance(name, str) and name else "Unknown")
+
+    def names_of(self, flow: "Flow") -> tuple[str, str]:
+        """Return whose a flow is, as `devices` has it, and of which application. Raises what is MALFORMED."""
+        return self.devices.name(self.device_of(flow)), self.apps.name(self._app_of(flow))
 
     def status(self) -> "dict[str, Any]":
         """Return what `status` tells."""

@@ -30,7 +30,7 @@ def test_every_method_works_without_any_argument_and_with_uhttpds(house: House) 
     for name in methods.METHODS:
         bare, _ = house.call(name)
         session, _ = house.call(name, ubus_rpc_session="00000000000000000000000000000000")
-        needed = name in ("explain", "flush", "add_budget", "adopt", "pause", "resume")
+        needed = name in ("explain", "flush", "add_budget", "adopt", "notice", "pause", "resume")
         assert (bare, session) == ((INVALID, INVALID) if needed else (0, 0)), name
 
 
