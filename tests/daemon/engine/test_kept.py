@@ -171,6 +171,17 @@ def test_at_the_bound_itself_nothing_is_packed_or_dropped_for_the_bytes_that_wai
     assert kept.digests() == [*range(1, 6), *range(10, 20)] and kept.others.raw == 1000
 
 
+def test_no_more_is_packed_than_has_to_be_while_the_stream_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packing takes longer than all else: each record of a flood would wait for one more of them."""
+    monkeypatch.setattr(module, "RAW", 1000)
+    packed: list[bytes] = []
+    kept = Kept()
+    kept.pack_with(lambda payload: packed.append(payload) or b"p", lambda packed: packed)  # type: ignore[func-returns-value]
+    for digest in range(11):
+        kept.put(digest, b"x" * 100, True, 100)
+    assert len(packed) == 1 and kept.concerned.raw == 1000
+
+
 def test_how_many_were_evicted_is_counted_in_all_and_lately(monkeypatch: pytest.MonkeyPatch) -> None:
     """`nfa status` would tell of flows that a reload may not reach when there are none, or of none when there are."""
     monkeypatch.setattr(module, "RAW", 1000)
