@@ -10,7 +10,7 @@ from fake_kernel import key, slot_data
 from nfa.daemon.targets.counters import Counters
 from nfa.daemon.targets.sets import slot as slots
 from nfa.daemon.targets.sets.slot import CARRIED, GRACE, Slot
-from nfa.daemon.targets.sets.states import IS_REFUSED, MADE
+from nfa.daemon.targets.sets.states import GONE, IS_REFUSED, MADE
 
 
 def made(**options: object) -> Slot:
@@ -589,3 +589,86 @@ def test_what_is_new_can_be_taken_without_the_rest() -> None:
     assert slot.take_adds() == [key(3)]
     assert slot.take_adds() == []
     assert slot.take_pending() == ([], [key(1)], [key(2)])
+
+
+@pytest.mark.parametrize("ttl", [0, 60])
+def test_what_no_flow_holds_any_longer_goes_with_its_cause(ttl: int) -> None:
+    """Bedtime is over, and what flows that have ended left behind stays blocked: for its ttl, or for ever where that is 0."""
+    slot = made(ttl=ttl)
+    for number in (1, 2, 3):
+        slot.hold(key(number), 100)
+    slot.take_pending()
+    for number in (1, 2):
+        slot.release(key(number), 110, False)
+    idle = slot.idle()
+    assert idle == [key(1), key(2)], "the third is held"
+    slot.hold(key(2), 111)
+    slot.withdraw_idle([*idle, key(3), key(4)], 112)
+    assert slot.take_pending() == ([], [], [key(1)])
+    assert list(slot.live) == [key(2), key(3)] and not slot.idle(), "a flow came meanwhile"
+
+
+@pytest.mark.parametrize(("left", "taken"), [(0, False), (1, False), (2, True)])
+def test_the_last_second_of_an_idle_element_is_left_to_the_kernel(left: int, taken: bool) -> None:
+    """The kernel may have dropped it: the whole batch would be refused for it; or it would block when bedtime is over."""
+    slot = made(ttl=60)
+    slot.hold(key(1), 100)
+    slot.take_pending()
+    slot.release(key(1), 110, False)
+    slot.withdraw_idle([key(1)], 160 - left)
+    assert (slot.take_pending(), slot.live) == (([], [], [key(1)] if taken else []), {})
+
+
+def test_an_idle_element_that_others_removed_is_not_restored_when_its_cause_has_ended() -> None:
+    """Another program empties the set in the second in which bedtime ends: healing would block again what is free."""
+    slot = made(ttl=60)
+    slot.state.happens(MADE, 0)
+    for number in (1, 2):
+        slot.hold(key(number), 100)
+    slot.take_pending()
+    slot.release(key(1), 110, False)
+    slot.state.lost_some([key(1), key(2)])
+    slot.withdraw_idle([key(1)], 111)
+    assert list(slot.state.owed) == [key(2)] and (slot.state.away, slot.present) == (1, 0)
+
+
+def test_a_slot_out_of_use_gives_back_all_that_the_kernel_may_have() -> None:
+    """A target that was deleted from the policy would block on; and one that comes back would count holders of before."""
+    slot = made(ttl=60)
+    slot.state.happens(MADE, 0)
+    for number in (1, 2, 3):
+        slot.hold(key(number), 100)
+    slot.hold(key(2), 100)
+    slot.take_pending()
+    slot.forget([key(3)])  # the kernel may have it all the same, with the timeout of before
+    slot.want(key(1), 140)
+    slot.hold(key(4), 140)
+    assert slot.withdraw_all() == 3, "the fourth was never sent"
+    assert [slot.take_dels(2), slot.take_dels(2), slot.take_dels(2)] == [[key(2), key(1)], [key(3)], []]
+    assert slot.take_pending() == ([], [], []) and not slot.live
+    slot.hold(key(2), 150)
+    slot.take_pending()
+    slot.release(key(2), 151, True)
+    assert slot.take_pending() == ([], [], [key(2)])
+
+
+def test_a_slot_out_of_use_whose_set_is_away_has_nothing_to_give_back() -> None:
+    """A set that somebody deleted: its elements would be asked for until an error says that they remain."""
+    slot = made(ttl=60)
+    slot.state.happens(MADE, 0)
+    slot.hold(key(1), 100)
+    slot.take_pending()
+    slot.state.happens(GONE, 1)
+    assert slot.withdraw_all() == 0
+    assert slot.take_pending() == ([], [], []) and not slot.live
+
+
+@pytest.mark.parametrize("managed", [True, False])
+def test_how_a_set_of_somebody_else_looks_is_asked_for_again(managed: bool) -> None:
+    """An administrator makes the set again, with ranges: single elements would be refused until the next reload; and our own
+    sets, which nobody changes, would be asked for with each batch."""
+    slot = made()
+    slot.data["managed"] = managed
+    slot.encoder = encoder = object()
+    slot.renew_form()
+    assert slot.encoder is (encoder if managed else None)

@@ -168,7 +168,7 @@ class Slot(Troubled):
                 del self.live[key]
                 if self.state.owed:
                     self.state.forget(key)
-                self.withdraw(key, ~deadline - now > LET_EXPIRE)
+                self.withdraw(key, not self.ttl or ~deadline - now > LET_EXPIRE)
 
     def withdraw_all(self) -> int:
         """The slot goes out of use: what it has brought into the set is to leave it. Returns how many elements that are."""
