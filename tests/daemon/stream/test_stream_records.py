@@ -522,6 +522,20 @@ def test_fields_come_with_the_digest_that_the_flow_record_has(digest: str, kind:
         assert fields or not digest.isalnum() or b": " in payload
 
 
+def test_statistics_with_fewer_fields_than_netifyd_writes_come_without_them() -> None:
+    """A flow's bytes would be read from the end of the record: `"type"` as what the other end has sent."""
+    six = b'{"flow":{"a":1,"b":2,"digest":"' + DIGEST.encode() + b'","c":3,"local_bytes":10,"other_bytes":90}'
+    assert read_some([six + b',"type":"flow_stats"}']) == [("stats", KEY, [])]
+    ((_, _, fields),) = read_some([six[:-1] + b',"d":4},"type":"flow_stats"}'])
+    assert fields[4] == b'"local_bytes":10'
+
+
+@pytest.mark.parametrize("stray", [b"1", b"[]", b'"flow"', b"null"])
+def test_what_is_no_record_at_all_costs_none_of_those_beside_it(stray: bytes) -> None:
+    """One stray value would lose all that was read with it."""
+    assert [kind for kind, _ in decoded_some([*flows(1), stray, STATS])] == ["flow", "bad", "stats"]
+
+
 @given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=20), max_size=12))
 def test_records_that_are_decoded_together_are_those_of_each_payload(payloads: list[bytes]) -> None:
     """A broken payload would take others with it, or become a record together with one of them."""
