@@ -16,7 +16,17 @@ from nfa.daemon.targets.counters import Counters
 from nfa.daemon.targets.sets.errors import advice
 from nfa.daemon.targets.sets.keeper import QUIET, REPLACE_EVERY
 from nfa.daemon.targets.sets.slot import RETRY_FULL, RETRY_OTHER, Slot, set_of
-from nfa.daemon.targets.sets.states import GONE, MADE, MAKE, MISSING, NOTHING, REFUSED, RESTORE_OWED
+from nfa.daemon.targets.sets.states import (
+    ACCEPTED,
+    FILLED,
+    GONE,
+    MADE,
+    MAKE,
+    MISSING,
+    NOTHING,
+    REFUSED,
+    RESTORE_OWED,
+)
 
 KINDS = pytest.mark.parametrize("kind", ["nftset", "ipset"])
 
@@ -438,6 +448,40 @@ def test_emptying_a_set_counts_its_elements_and_tells_what_failed(kind: str) -> 
     del bench.kernel.sets["x.v4"]
     bench.sets.flush(bench.slot)
     assert bench.slot.counters.withdrawn == 5, "nothing was in it"
+
+
+@KINDS
+def test_a_set_is_emptied_of_what_nobody_knows_and_gets_back_what_flows_want(kind: str) -> None:
+    """Bedtime is over: what an earlier life of the daemon has blocked would stay blocked; or what flows of another target
+    still block in the same set would go with it, and not come back."""
+    bench = Bench(kind)
+    assert bench.sets.provide(bench.slot, 1, True)
+    other = Slot(1, bench.slot.data, Counters("other", kind))
+    other.state.happens(MADE, 0)
+    bench.slot.siblings = [other]
+    bench.kernel.sets["x.v4"].append(bytes((10, 0, 0, 9)))
+    bench.want(100, 1)
+    other.want(key(2, 1), 100)
+    bench.sets.commit([other], 100)
+    bench.kernel.broken = errno.EPERM
+    bench.sets.refill(bench.slot)
+    assert bench.held == [1, 2, 9] and bench.slot.carried_over is True, "the kernel did not empty it"
+    assert [slot.state.due(101) for slot in (bench.slot, other)] == [NOTHING, NOTHING]
+    bench.kernel.broken = 0
+    bench.sets.changed = False
+    bench.sets.refill(bench.slot)
+    assert bench.held == [] and bench.slot.carried_over is False
+    assert [slot.state.due(101) for slot in (bench.slot, other)] == [RESTORE_OWED, RESTORE_OWED] and bench.sets.changed
+
+
+@pytest.mark.parametrize(("event", "asked"), [(MADE, True), (GONE, True), (FILLED, False), (ACCEPTED, False)])
+def test_how_a_set_of_somebody_else_looks_is_asked_for_when_it_may_be_another_one(event: int, asked: bool) -> None:
+    """A set that is made anew with ranges would refuse each element; one that is full would be asked for with each flow."""
+    bench = Bench("nftset")
+    bench.slot.data["managed"] = bench.slot.state.managed = False
+    bench.slot.encoder = encoder = object()
+    bench.sets.happens(bench.slot, event)
+    assert bench.slot.encoder is (None if asked else encoder)
 
 
 @KINDS
