@@ -33,7 +33,7 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "records": (f"{STREAM}/records.py", (f"{STREAM}/test_stream_records.py",)),
     "engine": (
         f"{ENGINE}/engine.py",
-        (f"{ENGINE}/test_engine.py", f"{ENGINE}/test_lifetimes.py", f"{ENGINE}/test_census.py", f"{ENGINE}/test_networks.py"),
+        tuple(f"{ENGINE}/test_{one}.py" for one in ("engine", "engine_counts", "lifetimes", "census", "networks")),
     ),
     "holding": (
         f"{ENGINE}/holding.py",
