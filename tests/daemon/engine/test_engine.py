@@ -836,6 +836,16 @@ def test_bad_payloads_are_counted_by_kind_and_skipped(tmp_path: Path) -> None:
     assert protocols["196"] == "HTTP/S"
 
 
+def test_records_are_counted_by_kind_however_they_come(tmp_path: Path) -> None:
+    """`nfa status` would say that netifyd sends one flow, or none that ends, on a line where thousands do."""
+    made = desk(tmp_path, {"a": ["*"]})
+    digest = WEB["flow"]["digest"]
+    kinds = [WEB, samples.stats(digest), samples.purge(digest), samples.hello(), samples.definitions(), b'{"type":"x"}']
+    for number in (1, 2):
+        made.take(*kinds, *kinds)
+        assert made.engine.kinds == dict.fromkeys(("flow", "stats", "purge", "agent", "names", "other"), 2 * number)
+
+
 def test_a_turn_that_has_been_long_enough_leaves_the_rest_for_the_next_one(tmp_path: Path) -> None:
     """Five thousand regular expressions and new names would hold up status, timers and healing for a second."""
     made = desk(tmp_path, {"a": ["*"]})
