@@ -20,6 +20,7 @@ const callActions = rpc.declare({ object: 'nfa', method: 'actions', params: [ 's
 const callTargets = rpc.declare({ object: 'nfa', method: 'targets', params: [ 'search', 'offset', 'limit' ] });
 const callElements = rpc.declare({ object: 'nfa', method: 'elements', params: [ 'target', 'search', 'offset', 'limit' ] });
 const callMatches = rpc.declare({ object: 'nfa', method: 'matches', params: [ 'limit' ] });
+const callBudget = rpc.declare({ object: 'nfa', method: 'budget', params: [ 'name', 'device', 'offset', 'limit' ] });
 const callExplain = rpc.declare({ object: 'nfa', method: 'explain', params: [ 'flow' ] });
 const callCheck = rpc.declare({ object: 'nfa', method: 'check', params: [ 'criteria', 'exemptions', 'config' ] });
 const callApps = rpc.declare({ object: 'nfa', method: 'apps', params: [ 'search', 'offset', 'limit' ] });
@@ -32,6 +33,7 @@ const callFlush = rpc.declare({ object: 'nfa', method: 'flush', params: [ 'targe
 const callAdopt = rpc.declare({ object: 'nfa', method: 'adopt', params: [ 'dry_run' ] });
 const callPause = rpc.declare({ object: 'nfa', method: 'pause', params: [ 'name', 'seconds' ] });
 const callResume = rpc.declare({ object: 'nfa', method: 'resume', params: [ 'name' ] });
+const callAddBudget = rpc.declare({ object: 'nfa', method: 'add_budget', params: [ 'name', 'device', 'seconds', 'bytes' ] });
 const callService = rpc.declare({ object: 'service', method: 'list', params: [ 'name' ], expect: { '': {} } });
 /* rpcd lets everybody ask what he may do himself. */
 const callAccess = rpc.declare({ object: 'session', method: 'access', params: [ 'scope', 'object', 'function' ], expect: { access: false } });
@@ -105,6 +107,7 @@ return baseclass.extend({
 	actions: (search, offset, limit) => polled(callActions(search, offset, limit)),
 	targets: (search, offset, limit) => polled(callTargets(search, offset, limit)),
 	elements: (target, search, offset, limit) => polled(callElements(target, search, offset, limit)),
+	budgets: (device, limit, name) => polled(callBudget(name, device, undefined, limit)),
 	all_actions: () => everything(callActions, 'actions', 10000),
 	all_targets: () => everything(callTargets, 'targets', 10000),
 	matches: limit => polled(callMatches(limit)),
@@ -119,6 +122,7 @@ return baseclass.extend({
 	flush: target => asked(callFlush(target)),
 	adopt: dry => asked(callAdopt(dry)),
 	pause: (name, seconds) => asked(callPause(name, seconds)),
+	add_budget: (name, device, seconds) => asked(callAddBudget(name, device, seconds, undefined)),
 	resume: name => asked(callResume(name)),
 
 	/* The names that the running agent knows: lists of { name, id, category } or { name, id, of }; empty without the daemon.
