@@ -1,13 +1,17 @@
 'use strict';
 'require baseclass';
+'require dom';
 'require form';
 'require uci';
+'require ui';
 'require nfa.api as api';
 'require nfa.checked as checked';
+'require nfa.choosing as choosing';
 'require nfa.names as names';
 'require nfa.parts as parts';
 'require nfa.picker as picker';
 'require nfa.stored as stored';
+'require nfa.week as week';
 'require nfa.words as words';
 
 /*
@@ -128,6 +132,18 @@ const Own = form.Value.extend(Object.assign({
 	}
 }, storing));
 
+/* A field whose widget writes sections of its own, once it is right. */
+const Applied = Own.extend({
+	parse(section_id) {
+		const element = this.isActive(section_id) ? this.getUIElement(section_id) : null;
+		element?.finish?.();
+		return Own.prototype.parse.call(this, section_id).then(done => {
+			element?.apply();
+			return done;
+		});
+	}
+});
+
 const Picks = Own.extend({
 	widget(section_id, value, options) {
 		return new picker.Picker(value ?? [], Object.assign(options, {
@@ -205,7 +221,7 @@ function verdict(section, name, conditions, rule, tab) {
 	const nodes = {};
 	let told = null;
 	conditions.forEach(condition => option.depends(condition));
-	option.renderWidget = section_id => (nodes[section_id] = E('div', { 'role': 'alert' }));
+	option.renderWidget = section_id => (nodes[section_id] = E('div', { 'role': 'alert', 'class': 'nfa-error' }));
 	const judge = section_id => {
 		const wrong = rule(values(section, section_id), section_id);
 		if (nodes[section_id] && wrong !== told)
@@ -261,17 +277,80 @@ function guard(section) {
 	};
 }
 
+/* What the fields of a dialog say, to see whether somebody has changed something. */
+function said(map) {
+	return JSON.stringify(map.children.flatMap(section => section.children.map(option => {
+		const element = option.isActive?.(map.section) ? option.getUIElement?.(map.section) : null;
+		return element?.said?.() ?? element?.getValue?.() ?? null;
+	})));
+}
+
+/* A grid whose dialog asks before changes are lost: also when the browser leaves the page. */
+function keep(section) {
+	const grid = form.GridSection.prototype;
+	const shown = () => {
+		const node = section.getActiveModalMap();
+		return node ? dom.findClassInstance(node) : null;
+	};
+	const changed = () => section.opened != null && shown() != null && !shown().readonly && said(shown()) !== section.opened;
+	const leave = event => {
+		if (changed())
+			event.preventDefault();
+	};
+	section.renderMoreOptionsModal = function(...given) {
+		return Promise.resolve(grid.renderMoreOptionsModal.apply(this, given)).then(() => {
+			section.opened = shown() ? said(shown()) : null;
+			window.addEventListener('beforeunload', leave);
+		});
+	};
+	section.handleModalCancel = function(map, event, saving) {
+		const done = () => {
+			section.opened = null;
+			window.removeEventListener('beforeunload', leave);
+			return Promise.resolve(grid.handleModalCancel.call(this, map, event, saving)).then(() => saving ? section.saved?.() : null);
+		};
+		if (saving || !changed())
+			return done();
+		const row = document.querySelector('.modal > .button-row');
+		if (row == null || row.querySelector('.nfa-leave'))
+			return Promise.resolve();
+		const stay = E('button', { 'type': 'button', 'class': 'btn cbi-button', 'click': () => question.remove() }, [ _('Keep editing') ]);
+		const question = E('div', { 'class': 'nfa-leave alert-message warning', 'role': 'alertdialog', 'aria-label': _('Discard changes?') }, [
+			E('p', {}, [ _('What you changed here is not saved.') ]), stay, ' ',
+			E('button', { 'type': 'button', 'class': 'btn cbi-button cbi-button-negative', 'click': done }, [ _('Discard changes') ])
+		]);
+		row.insertBefore(question, row.firstChild);
+		stay.focus();
+		return Promise.resolve();
+	};
+}
+
 /*
- * Say what the field for the name of a new section is for, and guard its names. `more(node)`: what else is done to the row that
- * it is in.
+ * The row with which a section is added: a field for its name, which may be any text, and a button. Guards names, and what is written in
+ * dialogs. `more(node)`: what else is done to the row; `preset`: the name of a section whose field is empty.
  */
-function label_new(section, text, more) {
+function label_new(section, text, more, preset) {
 	guard(section);
-	section.renderSectionAdd = function(extra) {
-		const node = form.GridSection.prototype.renderSectionAdd.call(this, extra);
-		const field = node.querySelector?.('.cbi-section-create-name');
-		field?.setAttribute('aria-label', text);
-		field?.setAttribute('placeholder', text);
+	keep(section);
+	section.renderSectionAdd = function() {
+		if (!this.addremove)
+			return E('div', {});
+		const field = E('input', {
+			'type': 'text', 'class': 'cbi-section-create-name cbi-input-text', 'aria-label': text, 'placeholder': text, 'autocomplete': 'off', 'maxlength': 60,
+			'disabled': this.map.readonly ? '' : null
+		});
+		const name = () => !field.value.trim() && preset ? names.free(preset, uci.sections(api.CONFIG).map(one => one['.name']))
+			: names.identifier(field.value) || field.value.trim();
+		const add = event => this.handleAdd(event, name());
+		field.addEventListener('keydown', event => {
+			if (event.key === 'Enter') {
+				event.preventDefault();
+				add(event);
+			}
+		});
+		const node = E('div', { 'class': 'cbi-section-create' }, [ E('div', {}, [ field ]), E('button', {
+			'type': 'button', 'class': 'btn cbi-button cbi-button-add', 'disabled': this.map.readonly ? '' : null, 'click': ui.createHandlerFn(this, add)
+		}, [ this.addbtntitle ?? _('Add') ]) ]);
 		more?.(node, this);
 		return node;
 	};
@@ -300,6 +379,28 @@ return baseclass.extend({
 		widget(section_id, value, options) {
 			return new checked.Exemptions(value ?? [], Object.assign(options, { lists: this.lists?.() ?? [] }));
 		}
+	}),
+
+	/* What a rule does; `from()`: the targets that there are. And the budget before that. Both write the sections that they need. */
+	Doing: Applied.extend({
+		load(section_id) { return entries(section_id, this.field); },
+		widget(section_id, value, options) {
+			return new choosing.Doing(value ?? [], Object.assign(options, { rule: section_id, from: this.from }));
+		}
+	}),
+	Hours: Applied.extend({
+		load(section_id) { return entries(section_id, this.field); },
+		widget(section_id, value, options) {
+			const hours = new week.Hours(value ?? [], Object.assign(options, {
+				windows: this.windows(),
+				named: taken => names.free(`${section_id}_hours`, taken.concat(uci.sections(api.CONFIG).map(section => section['.name'])))
+			}));
+			hours.apply = () => Object.entries(hours.made()).forEach(([ name, options ]) => choosing.write('time_of_day', name, options));
+			return hours;
+		}
+	}),
+	Budget: Applied.extend({
+		widget: (section_id, value, options) => new choosing.Budget(value ?? '', Object.assign(options, { rule: section_id }))
 	}),
 
 	/* Several of the sections of a type, by their names. `from()`: a list of { value, label, note }. What is stored stays. */

@@ -65,12 +65,12 @@ function of_firewall(target) {
 	const found = [];
 	const limits = [ [ target.limit, _('to %s') ], [ target.limit_down, _('to %s down') ], [ target.limit_up, _('to %s up') ] ].filter(([ value ]) => value);
 	if (target.verdict)
-		found.push([ _('Block'), target.scope === 'device' ? _('everything of the device, after') : target.scope === 'server' ? _('the server of') : '' ]);
+		found.push([ _('Block'), '' ]);
 	if (limits.length)
 		found.push([ _('Slow down'), [ ...limits.map(([ value, words ]) => words.format(rate(value))), ...(stored.yes(target.per_device) ? [ _('each device') ] : []) ].join(', ') ]);
 	if (target.set_dscp)
 		found.push(FIRST.test(target.set_dscp) ? [ _('Put first'), '' ] : LAST.test(target.set_dscp) ? [ _('Put last'), '' ]
-			: [ _('Give a class'), _('(%s)').format(target.set_dscp) ]);
+			: [ _('Give'), _('the class %s').format(target.set_dscp) ]);
 	if (target.route)
 		found.push([ _('Send'), _('through %s').format(target.route) ]);
 	if (target.set_mark)
@@ -79,12 +79,12 @@ function of_firewall(target) {
 }
 
 const OTHERS = {
-	nftset: target => [ _('Note in'), _('the set %s').format(target.set_name ?? target['.name']) ],
-	ipset: target => [ _('Note in'), _('the set %s').format(target.set_name ?? target['.name']) ],
-	log: () => [ _('Note in'), _('a log') ],
-	sink: target => [ _('Note in'), _('the sink %s').format(target.sink ?? '?') ],
+	nftset: target => [ _('Note'), _('in the set %s').format(target.set_name ?? target['.name']) ],
+	ipset: target => [ _('Note'), _('in the set %s').format(target.set_name ?? target['.name']) ],
+	log: () => [ _('Note'), _('in a log') ],
+	sink: target => [ _('Note'), _('in the sink %s').format(target.sink ?? '?') ],
 	ctmark: target => [ _('Mark'), _('with %s').format(target.mark ?? '?') ],
-	ctlabel: target => [ _('Label'), stored.entries(target, 'labels', 'label').join(', ') ]
+	ctlabel: target => [ _('Label'), _('with %s').format(stored.entries(target, 'labels', 'label').join(', ') || '?') ]
 };
 
 /* What a target does, in words: a list of [ verb, rest ]. `defaults`: of type firewall, or null. */
