@@ -17,6 +17,7 @@ from nfa.compiler.config.jsontext import Value
 from nfa.compiler.config.model import Text
 from nfa.compiler.config.options import (
     ACTION_OPTIONS,
+    BUDGET_OPTIONS,
     CHANNEL_OPTIONS,
     COMMON_OPTIONS,
     MAIN_OPTIONS,
@@ -29,12 +30,11 @@ from nfa.compiler.config.timeofday import _PROPERTIES, _days, _time
 
 pytestmark = needs_node
 
-DOCUMENTATION = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+DOCUMENTATION = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("configuration.md", "budgets.md"))
 
 OMITTED = {
     "target pftable": "PF is of FreeBSD, LuCI of OpenWrt",
     "target_global pftable": "likewise",
-    "action budget": "no page shows budgets yet",
     "main usage": "no page shows usage yet",
     "main usage_file": "no page shows usage yet",
     "main language": "no page shows notices yet",
@@ -58,6 +58,8 @@ VALUES = (
     "weekdays", "mon-fri", "monster", "EF", "af41", "CS8", "af44", "63", "64", "0x2e", "0x40", "063", "2mbit",
     "1.5Mbit", "7kbit", "8kbit", "250 kbyte", "2mbit/s", "2mbps", "1000gbit", "1001gbit", "2", "1000byte", "999byte",
     "0x10/0xf0", "16/240", "0x10/0x0f", "0/0", "0x10", "1/0x1ffffffff", "63/128", "0xfc000000/0x1000000", "62/128",
+    "30m", "1h30m", "90s", "7d", "8d", "1.5h", "10min", "500MB", "2 GB", "1GiB", "1iB", "1001TB", "0m", "0B", "4:00", "sun 4:00",
+    "sun mon", "sunday", "sat,sun 2h", "sat, sun 2h 4GB", "fri unlimited", "fri unlimited 2h", "fri 1h 2h", "mon 0m", "day 1h", "1h",
     "63/32", "63/0", "127/128", "0x1f/0x80", "wan2", "1/0xffffffff", "0x80000000/0x80000000",
 )  # fmt: skip
 
@@ -76,6 +78,7 @@ def pairs() -> list[tuple[str, list[dict], Options]]:
     return [
         ("main", found["main"], MAIN_OPTIONS),
         ("action", found["action"], ACTION_OPTIONS),
+        ("budget", found["budget"], BUDGET_OPTIONS),
         ("target", [field for field in found["common"] if field["name"] != "target_type"], COMMON_OPTIONS),
         *((f"target {kind}", found["targets"].get(kind, []), options) for kind, options in TARGET_OPTIONS.items()),
         *((f"target_global {kind}", found["target_global"].get(kind, []), options) for kind, options in TARGET_GLOBALS.items()),
@@ -209,6 +212,8 @@ COMPUTED = {
     "targets.js": {"field.name"},
     "stored.js": {"name"},  # exemption or exemptions
     "routes.js": {"option"},  # of the network: what nfa route apply would write
+    "policies.js": {"option"},  # of a rule that is there, for its duplicate
+    "choosing.js": {"option"},  # of a target, budget or schedule: doing.test.js and test_what_a_choice_writes_is_valid
     "recipes.js": {"option"},  # what cookbook.js makes; test_luci_recipes.py gives that to the daemon
 }
 

@@ -51,7 +51,7 @@ def test_a_name_that_is_taken_takes_nothing_over(start: Callable[..., Router], s
     kept, taken = "is reserved", "The name {} is in use"
     refused = {"global": kept, "main": kept, "constructor": kept, "films": taken, "video_set": taken}
     for name, words in refused.items():
-        add(person, "Name of a new policy", name)
+        add(person, "Name of a new rule", name)
         person.sees(words.format(name))
         assert person.page.locator("body.modal-overlay-active").count() == 0
     assert person.changes() == []
@@ -67,7 +67,7 @@ def test_what_is_used_is_deleted_after_a_question(start: Callable[..., Router], 
     person.open("targets")
     delete = page.locator("#cbi-netify-proc-flow-actions-video_set .cbi-button-remove")
     delete.click()
-    person.sees("Policies that use it: films")
+    person.sees("Rules that use it: films")
     person.shoot("delete_used")
     page.locator(".modal").get_by_role("button", name="Cancel").click()
     assert person.changes() == []
@@ -106,7 +106,7 @@ def test_a_service_that_is_off_is_switched_on_after_a_question(
     person.sees("Press Enable on the page Overview.")
     person.open("recipes")
     page.locator("[data-recipe=weak_tls] button").click()
-    page.get_by_role("button", name="Create this policy").click()
+    page.get_by_role("button", name="Create this rule").click()
     person.sees("2 steps are left:")
     person.sees("Flow Actions is disabled")
     person.shoot("recipe_off")
@@ -139,17 +139,17 @@ def test_an_exemption_goes_where_it_is_seen(start: Callable[..., Router], sit_do
     for who, words in (("global", "exempt from all policies"), ("films", "exempt from the policy films")):
         person.open("matches")
         person.row("netflix").get_by_role("button", name="Why?").click()
-        page.get_by_role("button", name="New policy").click()
+        page.get_by_role("button", name="New rule").click()
         person.type_into(page.locator("#nfa-start-name"), "video_set")
-        page.get_by_role("button", name="Continue on the page Policies").click()
+        page.get_by_role("button", name="Continue on the page Rules").click()
         page.locator(".modal").get_by_text("The name video_set is in use").wait_for()
         person.shoot("why_name")
         page.locator(".modal").get_by_role("button", name="Cancel").click()
         person.row("netflix").get_by_role("button", name="Why?").click()
-        page.get_by_role("button", name="Exempt").click()
+        page.get_by_role("button", name="Allow").click()
         page.locator("#nfa-start-for").select_option(who)
         person.shoot("leave_alone")
-        page.get_by_role("button", name="Continue on the page Policies").click()
+        page.get_by_role("button", name="Continue on the page Rules").click()
         person.sees(words)
         person.shoot(f"spared_{who}")
     page.locator(".modal [data-tab-active=true] .nfa-chip").first.wait_for()

@@ -90,11 +90,11 @@ def test_a_service_goes_through_the_second_wan(start: Callable[..., Router], sit
     assert "config rule6 'nfa_wan2_6'" in shown and "option sourcefilter '0'" in shown
     person.shoot("recipe_wan2")
     assert router.config("network") == NETWORK, "nothing is written before the owner says so"
-    page.get_by_role("button", name="Create this policy").click()
+    page.get_by_role("button", name="Create this rule").click()
     person.sees("1 step is left:")
     assert page.locator(".nfa-place pre").count() == 0
     assert router.config("network") == NETWORK
-    page.get_by_role("link", name="Go to Policies").click()
+    page.get_by_role("link", name="Open the rule").click()
     page.wait_for_selector("#cbi-netify-proc-flow-actions-wan2")
     person.save_and_apply()
     assert "option route 'wan2'" in router.config()
@@ -156,7 +156,7 @@ def test_who_may_not_change_the_network_is_shown_what_is_missing(
     choose_netflix(person)
     person.type_into(page.locator("[data-question=network] input"), "lan")
     person.sees("may not change networks")
-    page.get_by_role("button", name="Create this policy").click()
+    page.get_by_role("button", name="Create this rule").click()
     person.sees("2 steps are left:")
     waiting = page.evaluate("() => L.require('uci').then(uci => uci.changes())")
     assert list(waiting) == [PACKAGE]

@@ -149,7 +149,7 @@ def test_no_youtube_for_the_tablet_after_nine(router: Router, sit_down: Callable
         person.shoot("packets_stopped")
         person.open("sets")
         row = person.row("203.0.113.10")
-        assert "tablet" in row.inner_text() and "no_youtube" in row.locator("td[data-title=Policies]").inner_text()
+        assert "tablet" in row.inner_text() and "no_youtube" in row.locator("td[data-title=Rules]").inner_text()
         assert row.locator("td[data-title=Packets]").inner_text().split()[0] == "1"
         person.sees("1 to 1 of 1")
         person.open("matches")

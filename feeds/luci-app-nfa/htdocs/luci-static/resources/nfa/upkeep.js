@@ -54,8 +54,8 @@ function pause(name, local_time, done) {
 function left(row) {
 	if (row.spent)
 		return _('used up');
-	const parts = [ ...(row.left_seconds == null ? [] : [ _('%s left').format(words.seconds(row.left_seconds)) ]), ...(row.left_bytes == null ? [] : [ _('%s left').format(words.bytes(row.left_bytes)) ]) ];
-	return parts.join(', ') || _('no limit today');
+	const amounts = [ ...(row.left_seconds == null ? [] : [ _('%s left').format(words.seconds(row.left_seconds)) ]), ...(row.left_bytes == null ? [] : [ _('%s left').format(words.bytes(row.left_bytes)) ]) ];
+	return amounts.join(', ') || _('no limit today');
 }
 
 /* Give half an hour more of a budget to a device. `called(row)`: what the device of a row of the budget is called. */

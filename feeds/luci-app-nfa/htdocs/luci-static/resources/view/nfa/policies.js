@@ -10,10 +10,10 @@
 'require nfa.configured as configured';
 'require nfa.cookbook as cookbook';
 'require nfa.fields as fields';
+'require nfa.grids as grids';
 'require nfa.health as health';
 'require nfa.hours as hours';
 'require nfa.names as names';
-'require nfa.parts as parts';
 'require nfa.picker as picker';
 'require nfa.routes as routes';
 'require nfa.rows as rows';
@@ -150,7 +150,7 @@ return view.extend(configured.view(_('Rules'), {
 		s.nodescriptions = true;
 		s.addbtntitle = _('Add a rule');
 		s.modaltitle = section_id => _('Rule %s').format(section_id);
-		build.label_new(s, _('Name of a new rule'), null, 'rule');
+		grids.label_new(s, _('Name of a new rule'), null, 'rule');
 		s.handleRemove = (section_id, event) => upkeep.remove_rule(section_id, () => form.GridSection.prototype.handleRemove.call(s, section_id, event));
 
 		build.inline(s, field.enabled);
@@ -282,7 +282,7 @@ return view.extend(configured.view(_('Rules'), {
 		s.addbtntitle = _('Add a schedule');
 		s.modaltitle = section_id => _('Schedule %s').format(section_id);
 		s.handleSort = () => {};
-		build.label_new(s, _('Name of a new schedule'));
+		grids.label_new(s, _('Name of a new schedule'));
 		column(s, '_hours', _('Hours'), section_id => hours.words(hours.read(uci.get(CONFIG, section_id))));
 		column(s, '_used', _('Rules'), section_id => few(names.policies('time_of_day', section_id)) || _('none'));
 		s.addModalOptions = modal => {
@@ -320,7 +320,7 @@ return view.extend(configured.view(_('Rules'), {
 		s.addbtntitle = _('Add a budget');
 		s.modaltitle = section_id => _('Budget %s').format(section_id);
 		s.handleSort = () => {};
-		build.label_new(s, _('Name of a new budget'));
+		grids.label_new(s, _('Name of a new budget'));
 		column(s, '_says', _('Rules act'), section_id => sentence.budget(uci.get(CONFIG, section_id)));
 		column(s, '_used', _('Rules'), section_id => few(names.policies('budget', section_id)) || _('none'));
 		s.addModalOptions = modal => {
@@ -329,7 +329,7 @@ return view.extend(configured.view(_('Rules'), {
 			const free = build.add(modal, field.exempt_time, { type: build.Hours });
 			free.windows = windows;
 			free.description = _('Hours in which nothing is counted, and the rules do nothing.');
-			build.verdict(modal, '_verdict', [ {} ], values => values.time || values.bytes ? '' : _('Say how much time or data.'));
+			build.verdict(modal, '_verdict', [], values => values.time || values.bytes ? '' : _('Say how much time or data.'));
 		};
 	},
 
@@ -341,7 +341,7 @@ return view.extend(configured.view(_('Rules'), {
 		s.addbtntitle = _('Add a list');
 		s.modaltitle = section_id => section_id === stored.GLOBAL ? _('Exempt from all rules') : _('Exemptions %s').format(section_id);
 		s.handleSort = () => {};
-		build.label_new(s, _('Name of a new list'), node => {
+		grids.label_new(s, _('Name of a new list'), node => {
 			if (uci.get(CONFIG, stored.GLOBAL) == null)
 				node.appendChild(E('button', {
 					'type': 'button', 'class': 'btn cbi-button cbi-button-add', 'disabled': map.readonly ? '' : null,

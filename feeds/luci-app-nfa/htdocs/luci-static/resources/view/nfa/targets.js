@@ -9,6 +9,7 @@
 'require nfa.build as build';
 'require nfa.configured as configured';
 'require nfa.fields as fields';
+'require nfa.grids as grids';
 'require nfa.health as health';
 'require nfa.names as names';
 'require nfa.picker as picker';
@@ -37,7 +38,7 @@ function grid(map, type, title, description, add, label) {
 	s.addbtntitle = add;
 	s.handleSort = () => {};
 	s.checkDepends = () => false;
-	build.label_new(s, label);
+	grids.label_new(s, label);
 	return s;
 }
 
@@ -145,7 +146,7 @@ return view.extend(configured.view(_('Targets'), {
 				return traffic.effects(target).join(', ') || _('as the defaults say');
 			return String(target.set_name ?? target.mark ?? target.sink ?? target.path ?? stored.entries(target, 'labels', 'label').join(', '));
 		});
-		column(s, '_used', _('Policies'), section_id => names.policies('target', section_id).join(', ') || _('none'));
+		column(s, '_used', _('Rules'), section_id => names.policies('target', section_id).join(', ') || _('none'));
 		const elements = column(s, '_elements', _('Elements'), () => '');
 		elements.textvalue = section_id => {
 			const cell = E('span', { 'data-nfa-target': section_id });
