@@ -136,7 +136,7 @@ def test_an_exemption_goes_where_it_is_seen(start: Callable[..., Router], sit_do
     router.feed(flow("QUIC", "netify.netflix"))
     person = sit_down(router, size=(390, 844))
     page = person.page
-    for who, words in (("global", "exempt from all policies"), ("films", "exempt from the policy films")):
+    for who, words in (("global", "no rule touches this"), ("films", "the rule films does not touch this")):
         person.open("matches")
         person.row("netflix").get_by_role("button", name="Why?").click()
         page.get_by_role("button", name="New rule").click()

@@ -109,6 +109,7 @@ def test_a_policy_of_choices_and_one_that_is_written(start: Callable[..., Router
     page = person.page
     person.open("policies")
     edit(person, "simple")
+    page.locator(f"{EDITOR} summary").click()
     pick(person, f"{EDITOR} [data-kind=ports]", "443, 6881-6889")
     save(person)
     changed = person.changes()[-1]
@@ -126,6 +127,7 @@ def test_a_policy_of_choices_and_one_that_is_written(start: Callable[..., Router
     assert person.changes() == before
     page.locator(f"{EDITOR} textarea").fill("application == 'zoom';")
     page.locator(f"{EDITOR} input[data-simple=true]").click()
+    page.locator(f"{EDITOR} summary").click()
     person.sees("app == 'zoom';")
     save(person)
 
@@ -190,6 +192,7 @@ def test_a_recipe_makes_a_policy_that_works(start: Callable[..., Router], sit_do
     assert page.locator(".nfa-place .nfa-copy").count() == 0
     person.shoot("recipe_done")
     page.get_by_role("link", name="Open the rule").click()
+    page.locator(f"{EDITOR} .button-row button").first.click()
     page.wait_for_selector(f"{PREFIX}bedtime")
     person.save_and_apply()
     written = router.config()
@@ -200,7 +203,7 @@ def test_a_recipe_makes_a_policy_that_works(start: Callable[..., Router], sit_do
     router.feed(film)
     eventually(lambda: router.connect(film) == "refused", what="the connection is stopped")
     cell = page.locator("[data-nfa-action=bedtime]")
-    eventually(lambda: cell.locator("strong").inner_text() == "1", what="the hit is shown")
+    eventually(lambda: cell.locator("[data-hits]").get_attribute("data-hits") == "1", what="the hit is shown")
     eventually(lambda: "1 packet stopped" in cell.inner_text(), what="the packet is shown")
     person.open("targets")
     row = person.row("bedtime_stop")
@@ -223,6 +226,7 @@ def test_a_device_goes_offline(start: Callable[..., Router], sit_down: Callable[
         person.type_into(page.locator(f"[data-question={name}] input"), value)
     page.get_by_role("button", name="Create this rule").click()
     page.get_by_role("link", name="Open the rule").click()
+    page.locator(f"{EDITOR} .button-row button").first.click()
     page.wait_for_selector(f"{PREFIX}offline")
     person.save_and_apply()
     eventually(lambda: "offline" in router.ubus("nfa", "status")["actions"], what="the policy in force")

@@ -95,6 +95,7 @@ def test_a_service_goes_through_the_second_wan(start: Callable[..., Router], sit
     assert page.locator(".nfa-place pre").count() == 0
     assert router.config("network") == NETWORK
     page.get_by_role("link", name="Open the rule").click()
+    page.locator(".modal .button-row button").first.click()
     page.wait_for_selector("#cbi-netify-proc-flow-actions-wan2")
     person.save_and_apply()
     assert "option route 'wan2'" in router.config()

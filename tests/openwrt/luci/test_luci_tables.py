@@ -191,7 +191,7 @@ def test_policy_from_a_match(router: Router, sit_down: Callable[..., Person]) ->
     assert person.page.locator("#nfa-start-name").input_value() == "youtube"
     with person.page.expect_navigation(url="**/admin/services/nfa/policies#edit=youtube"):
         person.page.get_by_role("button", name="Continue on the page Rules").click()
-    person.sees("Policy youtube")
+    person.sees("Rule youtube")
     assert person.changes() == [
         ["set", "youtube", "action"],
         ["set", "youtube", "enabled", "1"],
