@@ -58,8 +58,9 @@ VALUES = (
     "weekdays", "mon-fri", "monster", "EF", "af41", "CS8", "af44", "63", "64", "0x2e", "0x40", "063", "2mbit",
     "1.5Mbit", "7kbit", "8kbit", "250 kbyte", "2mbit/s", "2mbps", "1000gbit", "1001gbit", "2", "1000byte", "999byte",
     "0x10/0xf0", "16/240", "0x10/0x0f", "0/0", "0x10", "1/0x1ffffffff", "63/128", "0xfc000000/0x1000000", "62/128",
-    "30m", "1h30m", "90s", "7d", "8d", "1.5h", "10min", "500MB", "2 GB", "1GiB", "1iB", "1001TB", "0m", "0B", "4:00", "sun 4:00",
-    "sun mon", "sunday", "sat,sun 2h", "sat, sun 2h 4GB", "fri unlimited", "fri unlimited 2h", "fri 1h 2h", "mon 0m", "day 1h", "1h",
+    "30m", "1h30m", "90s", "7d", "8d", "1.5h", "10min", "500MB", "2 GB", "1GiB", "1iB", "1001TB", "0m", "0B", "4:00",
+    "sun 4:00", "sun mon", "sunday", "sat,sun 2h", "sat, sun 2h 4GB", "fri unlimited", "fri unlimited 2h", "fri 1h 2h",
+    "mon 0m", "day 1h", "1h",
     "63/32", "63/0", "127/128", "0x1f/0x80", "wan2", "1/0xffffffff", "0x80000000/0x80000000",
 )  # fmt: skip
 
