@@ -86,7 +86,8 @@ function report(found, kind) {
 		code: found.code,
 		place: found.place?.text ?? '',
 		text: [ found.message, DONE_HERE[found.code] ?? found.hint, found.consequence ].filter(text => text).map(words.sentence).join(' '),
-		page: section ? (PAGES[kind(section)] ?? 'targets') : ''
+		page: section ? (PAGES[kind(section)] ?? 'targets') : '',
+		section: [ 'action', 'target' ].includes(kind(section)) ? section : ''
 	};
 }
 
@@ -171,11 +172,15 @@ function of_health(status, now) {
 	return (status.health?.problems ?? []).filter(item => item.of != 'policy').map(item => ({
 		severity: item.severity == 'critical' ? 'error' : 'warning', code: item.code, place: '',
 		page: MENDED[item.code] ?? MENDED[item.of] ?? '',
+		section: [ 'set', 'target' ].includes(item.of) ? item.name : '',
 		text: (TEXTS[item.code] ?? TEXTS[item.of])?.(item, status, now) ?? item.text
 	}));
 }
 
-/* What is wrong, the worst first: { severity: error or warning, text, place, page }. `now`: the router's clock. */
+/*
+ * What is wrong, the worst first: { severity: error or warning, code, text, place, page, section }. `section`: the one on that page that
+ * it is about, "" if that is not one. `now`: the router's clock.
+ */
 function problems(status, now, kind) {
 	const found = [
 		...of_policy(status.policy, kind),
