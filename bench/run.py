@@ -57,6 +57,8 @@ class Bench:
         self.stream = workload.framed(self.payloads)
         self.flows = pure.read_all(self.stream)
         self.small, self.large = mixes.write(folder, 100), mixes.write(folder, 1000)
+        self.recording = folder / "repeated.bin"
+        self.recording.write_bytes(self.stream)
 
     def decoding(self) -> dict[str, Any]:
         runs = 3 if self.quick else 9
@@ -65,9 +67,8 @@ class Bench:
         return {"flows": len(self.flows), "baseline": base, **pure.measure(self.stream, policy, runs)}
 
     def throughput(self) -> dict[str, Any]:
-        recordings = {"repeated": (self.folder / "repeated.bin", 10 if self.quick else 150)}
+        recordings = {"repeated": (self.recording, 10 if self.quick else 150)}
         recordings["distinct"] = self.folder / "distinct.bin", 1
-        recordings["repeated"][0].write_bytes(self.stream)
         copies = 6 if self.quick else 30
         recordings["distinct"][0].write_bytes(workload.framed(list(workload.distinct(self.payloads, copies))))
         decoders = {"json": "standard"} | ({"orjson": "fast"} if importlib.util.find_spec("orjson") else {})
@@ -84,11 +85,11 @@ class Bench:
     def usage(self) -> dict[str, Any]:
         """What counting usage costs: the same stream with it and without, in turns."""
         policies = {"off": mixes.write(self.folder, 100, usage=False), "on": self.small}
-        recording, loops = self.folder / "repeated.bin", 10 if self.quick else 30
+        loops = 10 if self.quick else 30
         found: dict[str, Any] = {way: [] for way in policies}
         for _ in range(2 if self.quick else 7):
             for way, policy in policies.items():
-                found[way].append(throughput.end_to_end(self.folder, policy, recording, loops)["ratio"])
+                found[way].append(throughput.end_to_end(self.folder, policy, self.recording, loops)["ratio"])
         return found
 
     def latency(self) -> dict[str, Any]:
@@ -141,8 +142,7 @@ class Bench:
     def micropython(self) -> dict[str, Any]:
         if not micro.interpreter():
             return {}
-        recording = self.folder / "repeated.bin"
-        return micro.end_to_end(self.folder, self.small, recording, 10 if self.quick else 50)
+        return micro.end_to_end(self.folder, self.small, self.recording, 10 if self.quick else 50)
 
     def evaluation(self) -> dict[str, Any]:
         counts = evaluation.QUICK if self.quick else evaluation.COUNTS

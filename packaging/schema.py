@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from nfa.compiler.config import convert, kinds, options, service, timeofday
+from nfa.compiler.config import amounts, convert, kinds, options, service, timeofday
 from nfa.compiler.config.document import SINGULARS
 from nfa.compiler.config.options import Option, Options
 from nfa.daemon.engine.hours import DAYS
@@ -73,6 +73,8 @@ FORMS: dict[object, Schema] = {
     kinds.host_names: _ref("words"),
     kinds.title: {"type": "string"},
     kinds.flow_events: _words(("new", "updated", "expired"), "|,"),
+    kinds.events: _words(kinds.EVENTS, "|,"),
+    kinds.places: _words(("log", "ubus"), "|,"),
     timeofday.timezone: {"type": "string", "examples": ["America/Toronto", "CET-1CEST,M3.5.0,M10.5.0/3"]},
     timeofday.windows: {"anyOf": [_ref("time_of_day"), {"type": "array", "items": _ref("time_of_day")}]},
 }
@@ -84,7 +86,10 @@ _LISTS = (
     kinds.nftset_type,
     kinds.labels,
     kinds.flow_events,
+    kinds.events,
+    kinds.places,
     timeofday.windows,
+    amounts.days,
 )
 """Converters that take a list as it is; others take one of one element, as UCI has it."""
 
@@ -230,6 +235,8 @@ def schema() -> Schema:
         "target_globals": _by_type({kind: forms.section(own, any_type) for kind, own in options.TARGET_GLOBALS.items()}),
         "devices": _sections(_ref("device")),
         "groups": _sections(_ref("group")),
+        "budgets": _sections(_ref("budget")),
+        "notices": _sections(_ref("notice")),
         "exemptions": {
             "description": "Flows that are exempt from all actions: addresses, groups, expressions, or files of them.",
             "anyOf": [_ref("texts"), {"type": "array", "items": _ref("texts")}, {"type": "null"}],
@@ -252,6 +259,8 @@ def schema() -> Schema:
             "target": of_targets(),
             "device": forms.section(options.DEVICE_OPTIONS),
             "group": forms.section(options.GROUP_OPTIONS) | required(options.GROUP_OPTIONS),
+            "budget": forms.section(options.BUDGET_OPTIONS),
+            "notice": forms.section(options.NOTICE_OPTIONS) | required(options.NOTICE_OPTIONS),
             **own,
             **{f"value-{name}": form for name, form in forms.found.items()},
         },

@@ -17,6 +17,7 @@ from waiting import PATIENCE
 from nfa.compiler.assemble import image_of
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.compile import compile_policy
+from nfa.compiler.config import uciconfig
 from nfa.compiler.config.sources import Sources
 from nfa.daemon.base.dispatcher import NEVER
 from nfa.daemon.bus import methods
@@ -41,11 +42,13 @@ CONFIG: dict[str, Any] = {
 class House:
     """A daemon with a policy in force."""
 
-    def __init__(self, folder: Path, config: object = CONFIG) -> None:
+    def __init__(self, folder: Path, config: object = CONFIG, uci: str = "") -> None:
+        """`uci`: the text of the package, for what only UCI has."""
         self.file = folder / "policy.json"
         self.file.write_text(json.dumps(config))
         settings = {
-            "source": "unix:///nowhere", "files": [str(self.file)], "uci": "", "uci_required": False,
+            "source": "unix:///nowhere", "files": [str(self.file)],
+            "uci": str(folder) if uci else "", "uci_required": bool(uci),
             "control": str(folder / "control.sock"), "state": str(folder), "log_level": "error", "verbose": True,
             "ubus": "none",
         }  # fmt: skip
@@ -53,7 +56,10 @@ class House:
         self.kernel = Kernel("video.v4", "video.v6", "games.v4", "games.v6")
         self.daemon.registry.sets._nft = self.kernel  # type: ignore[assignment]
         paths = Paths(str(folder), str(folder))
-        compiled, reports = compile_policy(Sources(None, False, (str(self.file),)), paths, look=False)
+        if uci:
+            (folder / uciconfig.PACKAGE).write_text(uci)
+        sources = Sources(str(folder) if uci else None, bool(uci), (str(self.file),))
+        compiled, reports = compile_policy(sources, paths, look=False)
         assert compiled is not None, [report.text() for report in reports.items]
         data = image_of(compiled) | {"watch": []}
         self.daemon.loader.wanted = False

@@ -29,8 +29,9 @@ class NoPolicy:
     keeps = marks = False
     reprocess = None
     twice = 0
-    plan = None
+    plan = counted = None
     exempt = concerned = False
+    budgets = ()
 
     def __init__(self) -> None:
         self.verdicts = {0: self}

@@ -26,6 +26,8 @@ COMMANDS = {
     "elements": "show the elements in the running daemon's sets",
     "flush": "flush the sets of a target",
     "usage": "show what devices and applications used",
+    "budget": "show what devices have left of budgets, or give one more",
+    "notice": "send a test of a notice",
     "adopt": "have connections that began before nfa begin again",
     "route": "write what another WAN needs into /etc/config/network",
     "pause": "let an action or target do nothing for a while",

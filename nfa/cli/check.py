@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 
+from ..compiler import budgets
 from ..compiler.base.report import Reports
 from ..compiler.compile import Compiled, compile_policy
 from ..compiler.config import uciconfig
@@ -67,6 +68,9 @@ def _summary(compiled: Compiled) -> None:
         elif hours.words(action.name):
             applied = "applied now" if hours.hold(action.name, now) else "not now"
             print(f"            {hours.words(action.name)} ({shown(hours.zone)}, where it is {moment(*now)}): {applied}")
+        if action.budget and not item.reason:
+            words = budgets.words(compiled.policy.budgets[action.budget], hours)
+            print(f"            acts when the budget {shown(action.budget)} is spent: {shown(words)}")
     sets = {f"{slot['table']} {slot['set']}".strip(): slot for slot in compiled.slots}
     for name, slot in sets.items():
         if slot["kind"] not in ("ipset", "nftset") or "map" in slot:

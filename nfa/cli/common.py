@@ -194,3 +194,12 @@ def plural(number: int, noun: str) -> str:
 def shown(text: object) -> str:
     """Return a string of a record as it may be printed: on one line, without control characters."""
     return printable(str(text))
+
+
+def nearest(message: str, name: str) -> str:
+    """Return a refusal of the daemon with the nearest name among those that it lists."""
+    import difflib  # only a slip needs it
+
+    known = message.partition("; known: ")[2].split(", ")
+    close = difflib.get_close_matches(name, known, 1)
+    return f"{message}; did you mean '{close[0]}'?" if close else message

@@ -1,7 +1,8 @@
 """`nfa check --show`: the merged policy, and where each value of it came from.
 
 In: a compiled policy, whose parts know their origins. Out: lines for people, or plain data for `--json`: the global
-settings, the devices, the actions in the order in which they are tried, the targets, and what holds for all targets of a type.
+settings, the devices, the budgets, the actions in the order in which they are tried, the targets, and what holds for all
+targets of a type.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ from ..compiler.base.report import Place
 from ..compiler.base.secrets import SECRET_OPTIONS
 from ..compiler.compile import Compiled, CompiledAction
 from ..compiler.config.features import target_is_active
-from ..compiler.config.model import Device, DeviceGroup, Policy, Target
+from ..compiler.config.model import Device, DeviceGroup, Notice, Policy, Target
 from ..compiler.config.options import (
     ACTION_OPTIONS,
+    BUDGET_OPTIONS,
     CHANNEL_OPTIONS,
     COMMON_OPTIONS,
     DEVICE_OPTIONS,
     GLOBAL_OPTIONS,
     GROUP_OPTIONS,
     MAIN_OPTIONS,
+    NOTICE_OPTIONS,
     TARGET_GLOBALS,
     TARGET_OPTIONS,
     Option,
@@ -84,8 +87,10 @@ def policy_data(compiled: Compiled) -> dict[str, object]:
     return {
         "settings": _settings(policy).data(),
         "devices": [part.data() for part in _devices(policy)],
+        "budgets": [part.data() for part in _budgets(policy)],
         "actions": [_action(item).data() for item in compiled.actions],
         "targets": [_target(target).data() for target in policy.targets.values()],
+        "notices": [_notice(notice).data() for notice in policy.notices.values()],
         "channels": [part.data() for part in _channels(policy)],
         "target_globals": [part.data() for part in _types(policy)],
     }
@@ -94,8 +99,9 @@ def policy_data(compiled: Compiled) -> dict[str, object]:
 def print_policy(compiled: Compiled) -> None:
     """Print the merged policy in columns."""
     policy = compiled.policy
-    parts = [_settings(policy), *_devices(policy), *map(_action, compiled.actions), *map(_target, policy.targets.values())]
-    parts += [*_channels(policy), *_types(policy)]
+    parts = [_settings(policy), *_devices(policy), *_budgets(policy)]
+    parts += [*map(_action, compiled.actions), *map(_target, policy.targets.values())]
+    parts += [*map(_notice, policy.notices.values()), *_channels(policy), *_types(policy)]
     names = max(len(value.option) for part in parts for value in part.values)
     texts = min(COLUMN, max(len(shown(value.text)) for part in parts for value in part.values))
     width = _terminal()
@@ -172,6 +178,19 @@ def _devices(policy: Policy) -> list[_Part]:
     return parts
 
 
+def _budgets(policy: Policy) -> list[_Part]:
+    parts = []
+    for budget in policy.budgets.values():
+        reason = "an error in it was reported" if budget.broken else ""
+        part = _Part("budget", budget.name, _state(reason), reason)
+        part.place, part.replaces = budget.place, budget.origins.replaces
+        for option in BUDGET_OPTIONS:
+            value = getattr(budget, option.key)
+            part.values.append(_value(option, None if option.key == "start" and value == (None, 0) else value, budget.origins))
+        parts.append(part)
+    return parts
+
+
 def _target(target: Target) -> _Part:
     reason = "" if target.enabled else "the target is disabled"
     if target.enabled and not target_is_active(target):
@@ -184,10 +203,20 @@ def _target(target: Target) -> _Part:
     return part
 
 
+def _notice(notice: Notice) -> _Part:
+    reason = notice.trouble if notice.enabled else "the notice is disabled"
+    part = _Part("notice", notice.name, _state(reason), reason)
+    part.place, part.replaces = notice.place, notice.origins.replaces
+    given = {"enabled": notice.enabled, **notice.options}
+    part.values = [_value(option, given[option.key], notice.origins) for option in NOTICE_OPTIONS]
+    return part
+
+
 def _channels(policy: Policy) -> list[_Part]:
-    """The channels that targets of type sink send through, each once."""
+    """The channels that targets of type sink, and notices, send through, each once."""
     found = {}
-    for target in policy.targets.values():
+    senders: list[Target | Notice] = [*policy.targets.values(), *policy.notices.values()]
+    for target in senders:
         if (channel := target.channel) is not None and (channel.sink, channel.name) not in found:
             part = _Part("channel", f"{channel.name} of sink {channel.sink}", channel.kind, type=channel.kind)
             part.place = channel.place

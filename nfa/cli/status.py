@@ -73,6 +73,9 @@ def _print(status: dict[str, Any], now: float) -> None:
                 state += f" until {action['until']}" * bool(action["until"]) + f" ({action['hours']})"
             if action["active"] and not any(status["targets"].get(target, {}).get("active") for target in action["targets"]):
                 state = "on, but none of its targets work"
+            if action["active"] and action["budget"]:
+                spent = plural(action["budget_spent"], "device")
+                state += f", budget {shown(action['budget'])} {'spent for ' + spent if action['budget_spent'] else 'not spent'}"
             if action["last_good"]:
                 state += ", in its last good version"
             if action["active"] and action["paused_until"]:
@@ -100,6 +103,25 @@ def _print(status: dict[str, Any], now: float) -> None:
                 state = "now: " + target["trouble"]
             rows.append([shown(name), target["type"], *counts, shown(state)])
         print_table(rows, right=range(1, len(rows[0]) - 1))
+    _print_notices(status["notices"], now)
+
+
+def _print_notices(notices: dict[str, Any], now: float) -> None:
+    """Print what became of notices."""
+    if not notices["notices"]:
+        return
+    rows = [["notice", "to", "sent", "left out", "lost", "last error"]]
+    for name, notice in notices["notices"].items():
+        state = ""
+        if notice["last_error"]:
+            state = f"{notice['last_error']} ({_ago(notice['last_error_at'], now)}{'' if notice['trouble'] else ', over'})"
+        if notice["trouble"]:
+            state = "now: " + notice["trouble"]
+        counts = [str(notice[key]) for key in ("sent", "left_out", "lost")]
+        rows.append([shown(name), shown(", ".join(notice["to"])), *counts, shown(state)])
+    print_table(rows, right=(2, 3, 4))
+    if notices["learning"]:
+        print(f"what is there is learnt for {plural(-(-notices['learning'] // 60), 'more minute')}, without a word")
 
 
 def _print_networks(networks: dict[str, Any]) -> None:

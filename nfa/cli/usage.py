@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from .ask import Unanswered, add_control_argument, ask, control_of
-from .common import fail, paint, print_table, shown
+from .common import fail, nearest, paint, print_table, shown
 
 _EPILOG = """\
 examples:
@@ -137,15 +137,6 @@ def _print_csv(answer: dict[str, Any], key: str) -> None:
         writer.writerow([cell(item[field]) for field in (*first, *COLUMNS[2:])])
 
 
-def _nearest(control: str, message: str, name: str) -> str:
-    """Return a refusal with the nearest name among those that it lists."""
-    import difflib  # only a slip needs it
-
-    known = message.partition("; known: ")[2].split(", ")
-    close = difflib.get_close_matches(name, known, 1)
-    return f"{message}; did you mean '{close[0]}'?" if close else message
-
-
 def run(arguments: argparse.Namespace) -> int:
     control = control_of(arguments)
     if arguments.forget is not None:
@@ -157,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         answer = _gather(control, given, key)
     except Unanswered as why:
-        return fail(_nearest(control, str(why), arguments.device or arguments.app))
+        return fail(nearest(str(why), arguments.device or arguments.app))
     if arguments.json:
         print(json.dumps({name: answer[name] for name in ("since", "until", key)}, indent=2))
     elif arguments.csv:
@@ -173,7 +164,7 @@ def _forget(control: str, device: str) -> int:
     try:
         answer = ask(control, "forget_usage", {"device": device}, timeout=30.0)
     except Unanswered as why:
-        return fail(_nearest(control, str(why), device))
+        return fail(nearest(str(why), device))
     if not answer["written"]:
         return fail(f"forgotten, but {answer['error']}")
     print(f"forgotten, also in {shown(answer['file'])}")

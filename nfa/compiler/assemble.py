@@ -11,11 +11,11 @@ from collections.abc import Callable
 from ipaddress import ip_address
 
 from ..image import cpython as image
-from . import catalogue
+from . import budgets, catalogue, telling
 from .base.report import Reports, quote
 from .causes import causes
 from .compile import Compiled, CompiledAction
-from .config.channels import channel_data
+from .config.channels import SHAPE, channel_data
 from .config.devices import device_rows
 from .config.features import target_is_active
 from .config.model import Policy
@@ -125,6 +125,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         message = "the policy is too large for the daemon to keep the last good version of its sections"
         reports.warning("last-good-too-large", None, message, consequence="a section that has an error later is left out")
     applied = [(item.action, item.criteria, item.exemptions) for item in compiled.actions if not item.code and item.criteria]
+    counted = list(dict.fromkeys(item.action.budget for item in compiled.actions if not item.code and item.action.budget))
     cause, decides = causes(policy, compiled.exemptions, applied, compiled.schedules, compiled.slots, compiled.firewall)
     return {
         "format": image.FORMAT,
@@ -146,7 +147,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
                 "options": target.options if target.type == "log" else {},
                 "trouble": target.trouble,
                 "cause": cause[target.name],
-                "channel": channel_data(target) if target.channel else {},
+                "channel": channel_data(target.channel, {key: target.options[key] for key in SHAPE}) if target.channel else {},
                 "events": target.options.get("flow_events", ()),
                 "slots": tuple(i for i, slot in enumerate(compiled.slots) if slot["target"] == target.name),
             }
@@ -165,6 +166,10 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         "zone_name": compiled.schedules.zone,
         "hours": [in_words(*windows) for windows in compiled.schedules.windows],
         "schedules": [compiled.schedules.of.get(item.action.name, -1) for item in compiled.actions],
+        "budgets": budgets.rows(counted, policy.budgets, compiled.schedules),
+        "action_budgets": [
+            counted.index(item.action.budget) if item.action.budget in counted else -1 for item in compiled.actions
+        ],
         "decides": decides,
         "reprocess": policy.reprocess_flows,
         "max_flows": policy.main["max_flows"],
@@ -172,6 +177,8 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         "log_level": policy.main["log_level"],
         "adopt": policy.main["adopt"],
         "usage": {"file": policy.main["usage_file"]} if policy.main["usage"] else None,
+        "usage_file": policy.main["usage_file"],
+        "notices": telling.data_of(compiled),
         "files": policy.files,
         "kept": [{"kind": kind, "name": name} for kind, name in compiled.keeping.kept],
         "last_good": last_good,

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
+from .base.report import Place
 from .config.model import Action, Policy
+from .config.origins import Origins
 from .expression.tree import And, Devices, Domains, Members, Node, Not, Nothing, Or, Pattern, Test
 from .provision.slots import Slot
 from .schedules import Schedules
+
+NOWHERE = Place("", 0, 0)
 
 
 def _value(value: object) -> str:
@@ -65,7 +70,8 @@ def causes(
     for action, criteria, exempt in actions:
         schedule = schedules.of.get(action.name, -1)
         windows = schedules.windows[schedule] if schedule >= 0 else ()
-        own = _digest(action.interface, _words(criteria), _words(exempt), windows)
+        budget = replace(policy.budgets[action.budget], place=NOWHERE, origins=Origins()) if action.budget else ""
+        own = _digest(action.interface, _words(criteria), _words(exempt), windows, budget)
         for name in action.targets:
             found.setdefault(name, []).append((own, halting))
         everything += [action.name, own, action.targets, action.halt_on_match]

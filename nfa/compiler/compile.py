@@ -228,7 +228,10 @@ class _Compiler:
         self.keeping.keep(action)
         criteria = self.kept(action.criteria, _Use("", "", spares=action.halt_on_match))
         exemptions = self.kept(action.exemptions, _exemptions("", ""))
-        usable = criteria is not None and (exemptions is not None or not action.exemptions)
+        if action.budget and action.budget not in policy.budgets and action.budget in self.keeping.last.budgets:
+            policy.budgets[action.budget] = self.keeping.good.budgets[action.budget] = self.keeping.last.budgets[action.budget]
+        counted = not action.budget or (action.budget in policy.budgets and not policy.budgets[action.budget].broken)
+        usable = criteria is not None and (exemptions is not None or not action.exemptions) and counted
         return CompiledAction(action, criteria, exemptions, inactive_code(action, policy) if usable else BROKEN)
 
     def kept(self, texts: list[Text], use: _Use) -> Node | None:

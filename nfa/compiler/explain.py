@@ -158,6 +158,11 @@ class Explainer:
         if matched and not hours.hold(name, at):
             when = f"would match, but is outside its schedule at {shown(*at)} ({hours.words(name)}, zone {hours.zone})"
             return Step(name, "outside hours", (when, *why))
+        if matched and hours.exempts(item.action.budget, at):
+            words = f"would match, but it is exempt time of the budget '{item.action.budget}' at {shown(*at)}"
+            return Step(name, "outside hours", (words, *why))
+        if matched and item.action.budget:
+            why = [f"if the budget '{item.action.budget}' is spent: while it lasts, the action does nothing", *why]
         return Step(name, "matched" if matched else "no match", tuple(why))
 
     def _effect(self, name: str, record: dict[str, Any], verdict: Verdict) -> None:

@@ -58,6 +58,16 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
             f"hours use this machine's time zone: {zone}",
             hint="set `timezone` to that of the router",
         )
+    for item in compiled.actions:
+        if item.action.budget and not item.code:
+            item.code = "budget-unsupported"
+            reports.warning(
+                "budget-unsupported",
+                item.action.place,
+                f"action {quote(item.action.name)}: MicroPython's daemon does not count what a budget is about",
+                hint="remove the budget, or run nfa with CPython",
+                consequence="the action is left out of the image",
+            )
     if compiled.policy.main["usage_file"]:
         reports.warning(
             "usage-unsupported",
@@ -66,6 +76,16 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
             hint="run nfa with CPython",
             consequence="nothing is counted, and there is no file",
         )
+    for notice in compiled.policy.notices.values():
+        if notice.enabled:
+            notice.trouble = "MicroPython's daemon sends no notices"
+            reports.warning(
+                "notice-unsupported",
+                notice.place,
+                f"{notice.what}: {notice.trouble}",
+                hint="run nfa with CPython",
+                consequence="nothing is told",
+            )
     for item in compiled.actions:
         item.code = item.code or inactive_code(item.action, compiled.policy)
     hold_back(compiled.actions, "", reports)
@@ -76,7 +96,7 @@ def image_for(compiled: Compiled, source: str) -> bytes | None:
     data["lower"] = lower_rows()
     data["sigma"] = sigma_rows() if _compares_sigma(compiled, data) else b""
     data["reprocess"] = False  # there is no reload
-    data["usage"] = None
+    data["usage"] = data["notices"] = None
     data["order"] = sys.byteorder
     for name in ("names", "last_good", "kept", "routes"):
         del data[name]

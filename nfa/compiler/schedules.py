@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from ..daemon.engine.hours import DAY, DAYS, Zone, applies, shown
 from .base.files import FileError, read_text
 from .base.paths import Paths
 from .base.report import Reports, quote
-from .config.model import Action, Policy, Window
+from .config.model import Policy, Window
 from .config.ucitext import UciError, parse
 
 if TYPE_CHECKING:
@@ -28,10 +29,14 @@ Packed = tuple[tuple[int, ...], int, int]
 
 @dataclass
 class Schedules:
-    """`windows`: (inclusive, exclusive) windows of each schedule; `of`: action to the number of its schedule."""
+    """`windows`: (inclusive, exclusive) windows of each schedule; `of`: action to the number of its schedule.
+
+    `of_budgets`: budget to the number of the schedule that is its exempt time.
+    """
 
     windows: list[tuple[list[Packed], list[Packed]]] = field(default_factory=list)
     of: dict[str, int] = field(default_factory=dict)
+    of_budgets: dict[str, int] = field(default_factory=dict)
     changes: Changes = field(default_factory=lambda: [(0, 0)])
     zone: str = "UTC"
     """The zone in words: its name, or its POSIX string."""
@@ -43,6 +48,10 @@ class Schedules:
     def hold(self, action: str, at: tuple[int, int]) -> bool:
         """Return whether an action is within its hours at (weekday, second of the day)."""
         return action not in self.of or applies(*self.windows[self.of[action]], *at)
+
+    def exempts(self, budget: str, at: tuple[int, int]) -> bool:
+        """Return whether it is the exempt time of a budget ("": none) at (weekday, second of the day)."""
+        return budget in self.of_budgets and applies(*self.windows[self.of_budgets[budget]], *at)
 
     def words(self, action: str) -> str:
         """Return the hours of an action as a person says them; "" for all hours."""
@@ -89,29 +98,34 @@ def wall_time(text: str, weekday: int) -> tuple[int, int]:
 
 
 def schedules(policy: Policy, uci: str | None, reports: Reports, paths: Paths | None = None) -> Schedules:
-    """Return the schedules of all actions that have hours; actions with the same hours share one."""
+    """Return the schedules of actions that have hours, and of the exempt time of budgets; the same hours are one schedule."""
     made = Schedules()
     for action in policy.actions:
         if action.time_of_day:
-            windows = _windows(action)
-            if windows not in made.windows:
-                made.windows.append(windows)
-            made.of[action.name] = made.windows.index(windows)
-    if made.windows or policy.main["usage"]:
+            made.of[action.name] = _number(made, action.time_of_day)
+    budgets = [policy.budgets[action.budget] for action in policy.actions if action.budget in policy.budgets]
+    for budget in budgets:
+        if budget.exempt_time:
+            made.of_budgets[budget.name] = _number(made, budget.exempt_time)
+    if made.windows or policy.main["usage"] or budgets:
         from .config import zone  # with zoneinfo, most of a megabyte
 
-        found = _zone(policy, uci, reports if made.windows else Reports(), paths or Paths())
+        found = _zone(policy, uci, reports if made.windows or budgets else Reports(), paths or Paths())
         made.changes = zone.changes(found)
         made.zone = found.key if found else made.zone
     return made
 
 
-def _windows(action: Action) -> tuple[list[Packed], list[Packed]]:
-    def packed(window: Window) -> Packed:
-        return window.days, window.start, window.end
-
-    inclusive = [packed(window) for window in action.time_of_day if window.policy == "inclusive"]
-    return inclusive, [packed(window) for window in action.time_of_day if window.policy == "exclusive"]
+def _number(made: Schedules, windows: Sequence[Window]) -> int:
+    """Return the number of the schedule that has these windows, from now on if there was none."""
+    packed = tuple(
+        [(window.days, window.start, window.end) for window in windows if window.policy == policy]
+        for policy in ("inclusive", "exclusive")
+    )
+    schedule = packed[0], packed[1]
+    if schedule not in made.windows:
+        made.windows.append(schedule)
+    return made.windows.index(schedule)
 
 
 def _zone(policy: Policy, uci: str | None, reports: Reports, paths: Paths) -> zoneinfo.ZoneInfo | None:

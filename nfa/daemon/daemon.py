@@ -42,12 +42,12 @@ if MYPY:
     from typing import Any
 
     from .adopt import Adopter
+    from .counted import Counted
     from .devices.known import Known
-    from .engine.policy import Plan
+    from .engine.plans import Plan
     from .rerouting import Rerouter
     from .sinks.hub import Hub
     from .targets.pf import Tables
-    from .usage.usage import Usage
 
     Reply = Callable[[int, dict[str, Any] | None], object]
     Work = Generator[None, None, dict[str, Any]]
@@ -134,8 +134,8 @@ class Daemon(Loop):
         self._connected = False
         self._adoption: Adopter | None = None
         self.routes: Rerouter | None = None
-        """The same as `rerouter`; `used`: as `accounts`."""
-        self.used: Usage | None = None
+        """The same as `rerouter`; `counted`: who has what `accounts` and `budgeting` are."""
+        self.counted: Counted | None = None
         for step in (self.tell_matches, self.go_on, self.loader.begin):
             dispatcher.step(step)
         self.log_level(settings.get("log_level", "") or "notice")
@@ -194,8 +194,10 @@ class Daemon(Loop):
         if self._adoption is not None:
             guard(self._adoption.close)
         guard(self.end)
-        if self.used is not None:
-            guard(self.used.close)
+        if self.notices is not None:
+            guard(self.notices.close)
+        if self.counted is not None:
+            guard(self.counted.close)
         guard(self._hand_over)
         guard(self.children.close)
         if self.routes is not None:
@@ -273,14 +275,18 @@ class Daemon(Loop):
             self.routes.use(wans)
 
     def use_usage(self, data: "dict[str, Any]") -> None:
-        """Count what devices use, if the policy of this image has that on."""
-        if data["usage"] is not None and self.used is None:
-            from .usage.usage import Usage
+        """Count what devices use, if the policy of this image has that on, budgets, or notices; and tell those."""
+        notices = data["notices"]
+        if self.counted is None and (data["usage"] is not None or data["budgets"] or (notices and notices["counts"])):
+            from .counted import Counted
 
-            folder = os.path.dirname(self.settings["control"])
-            self.accounts = self.used = Usage(self.dispatcher, self.engine, self._known, self.log.say, folder)
-        if self.used is not None and not self.used.use(data):
-            self.accounts = self.used = None
+            self.counted = Counted(self, self._known)
+        if self.counted is not None:
+            self.counted.use(data)
+        if self.notices is not None or notices is not None:
+            from . import noticing
+
+            self.notices = noticing.use(self, data)
 
     def _known(self) -> "Known | None":
         """Return what is known of the addresses of the network, if somebody learns that."""

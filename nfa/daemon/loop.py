@@ -27,7 +27,7 @@ if MYPY:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from .bus.status import Facts, Noticing
+    from .bus.status import Budgeted, Facts, Noticing, Telling
     from .devices.learning import Learner
     from .engine.policy import Policy
     from .targets.connections.entries import Entries
@@ -39,7 +39,6 @@ TURN_SECONDS = 0.015
 """How long a turn may be for the sake of records, live flows that are re-evaluated, or elements that are restored."""
 PACKED = 32
 """Records that are packed in one turn: a third of a millisecond."""
-_FAULT = "a fault in nfa"
 
 
 class Loop:
@@ -68,8 +67,11 @@ class Loop:
         self.interfaces = Interfaces(engine.networks.learn, log.say)
         registry.networks = engine.networks
         self.rerouter: Noticing | None = None
-        """Who sees to the routes of other WANs; `accounts`: who counts what devices use. None where no policy has that."""
+        """Who sees to the routes of other WANs; then who counts what devices use, who has budgets, who tells people what
+        happens. None: no policy needs it."""
         self.accounts: Facts | None = None
+        self.budgeting: Budgeted | None = None
+        self.notices: Telling | None = None
         self.usage: Usage | None = None
         """Who looks whether rules use the sets; None as long as there is none that flows reach."""
         healing.on_rules = self._rules_changed
@@ -356,7 +358,7 @@ class Loop:
 
     def _client_broken(self, descriptor: int) -> None:
         """The client cannot read its socket, again and again."""
-        self.client.lose(self.dispatcher.moment, _FAULT, "source-fault")
+        self.client.lose(self.dispatcher.moment, "a fault in nfa", "source-fault")
         self.follow_client()
 
     def follow_client(self) -> None:

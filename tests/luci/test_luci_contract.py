@@ -20,8 +20,8 @@ NETWORK = "luci-app-nfa-network"
 FOR_ALL = {("session", "access")}
 """What rpcd's own unauthenticated.json allows everybody."""
 CHANGING = {("nfa", name) for name in ("reload", "flush", "adopt", "pause", "resume")}
-UNSHOWN = {"usage", "forget_usage"}
-"""No page shows usage yet; `nfa usage` does."""
+UNSHOWN = {"usage", "forget_usage", "budget", "add_budget", "notice"}
+"""No page shows usage, budgets and notices yet; `nfa usage`, `nfa budget` and `nfa notice` do."""
 
 
 def allowed(right: str, kind: str) -> set[tuple[str, str]]:

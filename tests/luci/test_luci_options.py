@@ -34,8 +34,10 @@ DOCUMENTATION = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
 OMITTED = {
     "target pftable": "PF is of FreeBSD, LuCI of OpenWrt",
     "target_global pftable": "likewise",
+    "action budget": "no page shows budgets yet",
     "main usage": "no page shows usage yet",
     "main usage_file": "no page shows usage yet",
+    "main language": "no page shows notices yet",
     "channel ubus function": "of Netify's file: events have no method to call, the daemon only lets it pass",
 }
 """What no form offers, and why."""

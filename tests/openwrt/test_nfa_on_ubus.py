@@ -101,6 +101,7 @@ def test_the_rights_of_the_page_let_who_may_read_look_and_no_more(
             "resume",
             "adopt",
             "forget_usage",
+            "notice",
         }
         assert web.jsonrpc("nfa", "flush", {"target": "i"}) == (-32002, None)
 

@@ -45,7 +45,8 @@ ROWS: dict[str, list[str]] = {
     "usage: live flows": ["daemon.usage.counting:MAX_LIVE", "daemon.usage.counting:AGE s"],
     "usage: flows whose statistics came before their record": ["daemon.usage.counting:MAX_WAITING"],
     "usage: counters of the running hour, codes of flows, sets of actions": [
-        "daemon.usage.counting:MAX_COUNTERS", "daemon.usage.counting:MAX_CODES", "daemon.usage.counting:MAX_SETS",
+        "daemon.usage.counting:MAX_COUNTERS", "daemon.usage.counting:MAX_CODES", "daemon.usage.sets:MAX_SETS",
+        "daemon.usage.sets:SPARE",
     ],
     "usage: rows of an hour, of a day, of actions": [
         "daemon.usage.periods:HOUR_ROWS", "daemon.usage.periods:DAY_ROWS", "daemon.usage.periods:ACTION_ROWS",
@@ -57,6 +58,18 @@ ROWS: dict[str, list[str]] = {
     ],
     "usage: the file": ["daemon.usage.store:CHUNK KiB", "daemon.usage.store:MAX_SIZE MiB"],
     "usage: devices of one answer": ["daemon.usage.asking:AT_ONCE"],
+    "budgets of a policy, and those that have accounts": [
+        "compiler.config.budgets:MAX_BUDGETS", "daemon.usage.budgets:MAX_BOOKS",
+    ],
+    "accounts of budgets": ["daemon.usage.budgets:MAX_ACCOUNTS"],
+    "a bonus": ["daemon.usage.budgets:MAX_BONUS_SECONDS", "daemon.usage.budgets:MAX_BONUS_BYTES"],
+    "notices: devices, applications that are remembered; what was told in the last day": [
+        "daemon.notices.memory:MAX_DEVICES", "daemon.notices.memory:MAX_APPS", "daemon.notices.memory:MAX_TOLD",
+    ],
+    "notices: a name in a sentence, the words of a trouble": [
+        "daemon.notices.harmless:MAX_NAME", "daemon.notices.harmless:MAX_WORDS",
+    ],
+    "notices: new devices that wait for their names": ["daemon.notices.notices:MAX_LATER"],
     "masks of one attribute's values (up to 20 such tables)": [
         "daemon.base.portable:ROOM", "daemon.engine.index:MASKS KiB",
     ],

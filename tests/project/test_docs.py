@@ -28,12 +28,14 @@ from nfa.compiler.config.convert import UINT32
 from nfa.compiler.config.document import SINGULARS
 from nfa.compiler.config.options import (
     ACTION_OPTIONS,
+    BUDGET_OPTIONS,
     CHANNEL_OPTIONS,
     COMMON_OPTIONS,
     DEVICE_OPTIONS,
     GLOBAL_OPTIONS,
     GROUP_OPTIONS,
     MAIN_OPTIONS,
+    NOTICE_OPTIONS,
     TARGET_GLOBALS,
     TARGET_OPTIONS,
     Option,
@@ -142,6 +144,11 @@ def test_every_property_of_a_device_is_documented_with_its_default_and_no_other(
     text = page("configuration.md")
     compare(DEVICE_OPTIONS, rows(section(text, "## Devices").partition("\n### ")[0]))
     compare(GROUP_OPTIONS, rows(section(text, "### Groups of devices")))
+    compare(NOTICE_OPTIONS, rows(section(text, "## Notices")))
+
+
+def test_every_property_of_a_budget_is_documented_with_its_default_and_no_other() -> None:
+    compare(BUDGET_OPTIONS, rows(section(page("budgets.md"), "## Properties")))
 
 
 def test_every_target_option_is_documented_with_its_default_and_no_other() -> None:
@@ -279,7 +286,22 @@ def test_every_field_of_status_is_documented_and_no_other(tmp_path: Path) -> Non
     daemon.loader.take(image_of(compiled) | {"watch": []}, 1)
     daemon.pauses.pause("a", 60)
     report = status.report(daemon, calls.PAGE_BYTES)
-    flat = ("source", "policy", "flows", "networks", "kernel", "devices", "usage", "ubus", "loop", "memory", "faults", "health")
+    flat = (
+        "source",
+        "policy",
+        "flows",
+        "networks",
+        "kernel",
+        "devices",
+        "usage",
+        "budgets",
+        "ubus",
+        "loop",
+        "memory",
+        "faults",
+        "health",
+    )
+    flat += ("notices",)
     nested = {*flat, "actions", "targets", "findings", "paused"}
     text = page("status.md")
     fields = {"Top": set(report) - nested, "actions": set(report["actions"]["a"]), "targets": set(report["targets"]["l"])}
@@ -344,7 +366,8 @@ def test_the_rights_for_a_browser_are_about_every_method() -> None:
     (block,) = [json.loads(text) for text in blocks((ROOT / "docs" / "bus.md").read_text(encoding="utf-8"), "json")]
     named = [method for right in ("read", "write") for method in block["nfa"][right]["ubus"]["nfa"]]
     assert sorted(named) == sorted(methods.signatures())
-    assert block["nfa"]["write"]["ubus"]["nfa"] == ["reload", "flush", "forget_usage", "adopt", "pause", "resume"]
+    writing = ["reload", "flush", "add_budget", "forget_usage", "adopt", "notice", "pause", "resume"]
+    assert block["nfa"]["write"]["ubus"]["nfa"] == writing
 
 
 def test_the_limits_and_events_of_the_bus_are_documented() -> None:
@@ -354,7 +377,8 @@ def test_the_limits_and_events_of_the_bus_are_documented() -> None:
     assert f"at most {news.MATCHES_A_SECOND} a second" in text
     assert {ticked(row[0])[0] for row in rows(section(text, "## Events"))} == {
         f"nfa.{name}" for name in re.findall(r"tell[(,] ?\"(\w+)\"", "".join(
-            (ROOT / "nfa" / file).read_text() for file in ("daemon/daemon.py", "daemon/loader.py", "daemon/bus/news.py")
+            (ROOT / "nfa/daemon" / file).read_text()
+            for file in ("daemon.py", "loader.py", "bus/news.py", "notices/notice.py")
         ))
     }  # fmt: skip
 
@@ -396,7 +420,7 @@ def compiled_policy(body: str, folder: Path) -> Compiled:
 @pytest.mark.parametrize(("path", "body"), [pytest.param(*p, id=f"{p[0].stem}-{i}") for i, p in enumerate(policies())])
 def test_every_policy_of_the_pages_compiles_without_a_finding(path: Path, body: str, tmp_path: Path) -> None:
     compiled = compiled_policy(body, tmp_path)
-    assert compiled.actions and image.load(image.dump(image_of(compiled)))
+    assert (compiled.actions or compiled.policy.notices) and image.load(image.dump(image_of(compiled)))
 
 
 def rules_of(path: Path, folder: Path) -> str:

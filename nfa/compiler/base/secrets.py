@@ -1,4 +1,4 @@
-"""Options whose values are never shown: passwords, and headers, which may contain tokens.
+"""Options whose values are never shown: passwords, tokens, and headers, which may contain tokens.
 
 What a finding says goes to the log of the system, to browsers, and into questions in forums. So no finding quotes such a value,
 or shows a line that contains it.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-SECRET_OPTIONS = ("password", "headers")
+SECRET_OPTIONS = ("password", "headers", "token")
 SECRET_NAMES = (*SECRET_OPTIONS, "pass", "header")
 """The options with their aliases."""
 

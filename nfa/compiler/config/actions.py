@@ -13,10 +13,11 @@ from dataclasses import replace
 from typing import cast
 
 from nfa.compiler.base.report import did_you_mean, printable, quote
+from nfa.compiler.config.budgets import find_budget
 from nfa.compiler.config.convert import Context
 from nfa.compiler.config.document import GLOBAL, Section
 from nfa.compiler.config.entries import expand_entries
-from nfa.compiler.config.model import Action, Target, Text, Window
+from nfa.compiler.config.model import Action, Budget, Target, Text, Window
 from nfa.compiler.config.options import ACTION_OPTIONS
 from nfa.compiler.config.origins import Entry, Origins
 from nfa.compiler.config.properties import complete, convert, is_off
@@ -33,6 +34,7 @@ def read_actions(
     targets: dict[str, Target],
     declared: Collection[str],
     exemptions: dict[str, list[Text] | None],
+    budgets: dict[str, Budget],
     context: Context,
 ) -> list[Action]:
     """The actions, by priority and then in the order of the files.
@@ -40,7 +42,9 @@ def read_actions(
     `declared` are the names of all targets, the broken ones too; `exemptions` the named lists of exemptions
     that an action may use by their names, None for one that has an error.
     """
-    actions = [_action(section, order, targets, declared, exemptions, context) for order, section in enumerate(sections)]
+    actions = [
+        _action(section, order, targets, declared, exemptions, budgets, context) for order, section in enumerate(sections)
+    ]
     return sorted(actions, key=lambda action: (action.priority, action.order))
 
 
@@ -50,6 +54,7 @@ def _action(
     targets: dict[str, Target],
     declared: Collection[str],
     exemptions: dict[str, list[Text] | None],
+    budgets: dict[str, Budget],
     context: Context,
 ) -> Action:
     name, reports = section.name, context.reports
@@ -85,6 +90,8 @@ def _action(
     names = cast("list[Text]", values["targets"] or [])
     halts = cast(bool, values["halt_on_match"])
     reached, known = _targets(what, names, targets, declared, context, left_out, halts)
+    budget = cast(str, values["budget"])
+    counted = not budget or find_budget(what, Text(budget, own.values["budget"].place), budgets, context, left_out)
     action = Action(
         name=name.value if named else printable(name.value.strip())[:MAX_NAME] or "?",
         place=name.place,
@@ -100,10 +107,11 @@ def _action(
         faulty=not known,
         unsure=tuple(own.broken),
         origins=origins,
+        budget=budget,
     )
     # One whose targets are all left out may still halt.
     works = bool(reached or (known and names and halts))
-    action.broken = not (named and whole and readable and criteria and works) or bool(own.broken)
+    action.broken = not (named and whole and readable and criteria and works and counted) or bool(own.broken)
     if action.enabled and action.targets and not any(targets[target].enabled for target in action.targets):
         message = f"{what} is enabled, but none of its targets is"
         reports.warning("targets-disabled", name.place, message, consequence="the action does nothing")

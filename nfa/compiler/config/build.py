@@ -15,6 +15,7 @@ from dataclasses import replace
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Place, Reports, quote
 from nfa.compiler.config.actions import read_actions
+from nfa.compiler.config.budgets import read_budgets, report_unused
 from nfa.compiler.config.channels import connect_targets
 from nfa.compiler.config.convert import Context, Invalid, elements, texts
 from nfa.compiler.config.devices import read_devices, read_groups
@@ -23,6 +24,7 @@ from nfa.compiler.config.entries import expand_entries
 from nfa.compiler.config.features import report_inactive, target_is_active
 from nfa.compiler.config.lastgood import Keeping
 from nfa.compiler.config.model import Policy, Text
+from nfa.compiler.config.notices import Reader
 from nfa.compiler.config.options import GLOBAL_OPTIONS, MAIN_OPTIONS
 from nfa.compiler.config.origins import Origins
 from nfa.compiler.config.properties import BUILT_IN, Complete, Settings, complete, convert
@@ -51,7 +53,7 @@ def build(documents: list[Document], reports: Reports, paths: Paths, keeping: Ke
     targets = read_targets(sections, defaults, globals_, context)
     for name, target in targets.items():
         target.origins.replaces = replaced_targets.get(name, ())
-    connect_targets(targets, documents, context, _own_sockets(settings))
+    finder = connect_targets(targets, documents, context, _own_sockets(settings))
     declared = [section.name.value for section in sections]
     before = len(reports.errors)
     exempt, entries = expand_entries(exemptions.get(GLOBAL, []), paths, reports)
@@ -59,10 +61,15 @@ def build(documents: list[Document], reports: Reports, paths: Paths, keeping: Ke
     named = {name: None if name in broken else entries for name, entries in exemptions.items() if name != GLOBAL}
     sections, replaced_actions = _merge("action", (document.actions for document in documents), reports)
     sections += _lost("actions", sections, documents, keeping.last.actions)
-    if not sections:
+    if not sections and not any(document.notices for document in documents):
         place = Place(documents[-1].file, 0, 0) if documents else None
         reports.warning("no-action", place, "the configuration has no actions", consequence="no flow matches")
-    actions = read_actions(sections, targets, declared, named, context)
+    budget_sections, replaced_budgets = _merge("budget", (document.budgets for document in documents), reports)
+    budgets = read_budgets(budget_sections + _lost("budgets", budget_sections, documents, keeping.last.budgets), context)
+    for name, budget in budgets.items():
+        budget.origins.replaces = replaced_budgets.get(name, ())
+    actions = read_actions(sections, targets, declared, named, budgets, context)
+    report_unused(budgets.values(), actions, context)
     for action in actions:
         action.origins.replaces = replaced_actions.get(action.name, ())
     sections, replaced_devices = _merge("device", (document.devices for document in documents), reports)
@@ -74,6 +81,13 @@ def build(documents: list[Document], reports: Reports, paths: Paths, keeping: Ke
         device.origins.replaces = replaced_devices.get(name, ())
     for name, group in device_groups.items():
         group.origins.replaces = replaced_groups.get(name, ())
+    sections, replaced_notices = _merge("notice", (document.notices for document in documents), reports)
+    sections += _lost("notices", sections, documents, keeping.last.notices)
+    blocking = {name for name, target in targets.items() if target.type == "firewall" and target.options["verdict"]}
+    blocks = {action.name: not blocking.isdisjoint(action.targets) for action in actions}
+    notices = Reader(context, finder, blocks, devices, device_groups).read(sections)
+    for name, notice in notices.items():
+        notice.origins.replaces = replaced_notices.get(name, ())
     policy = Policy(
         files=[document.file for document in documents],
         reprocess_flows=None if settings.values["reprocess_flows"] is None else bool(settings.values["reprocess_flows"]),
@@ -87,6 +101,8 @@ def build(documents: list[Document], reports: Reports, paths: Paths, keeping: Ke
         main={option.key: settings.values[option.key] for option in MAIN_OPTIONS},
         devices=devices,
         device_groups=device_groups,
+        notices=notices,
+        budgets=budgets,
         exemptions_broken=not readable,
         incomplete=not keeping.last.actions and any("actions" in document.lost for document in documents),
     )

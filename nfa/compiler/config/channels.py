@@ -20,13 +20,15 @@ from nfa.compiler.config.convert import Context
 from nfa.compiler.config.document import Document, Properties, Section
 from nfa.compiler.config.groups import STAYS
 from nfa.compiler.config.jsontext import Object, Value
-from nfa.compiler.config.model import Channel, Target, Text
+from nfa.compiler.config.model import Channel, Notice, Target, Text
 from nfa.compiler.config.options import CHANNEL_OPTIONS
 from nfa.compiler.config.origins import Origins
 from nfa.compiler.config.properties import complete, convert, is_off
 from nfa.compiler.config.servers import HTTP_PORTS, MQTT_PORTS, Server, is_exposed, with_port
 
 NO_FLOW = "no flow reaches the target"
+Sender = Target | Notice
+"""Who names a sink and a channel."""
 CERTIFICATES = ("/etc/ssl", "/usr/share/ca-certificates")
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
 MAX_CERTIFICATES = 1 << 20  # bytes; all authorities of a system are a quarter of it
@@ -34,7 +36,7 @@ _VARIABLE = re.compile(r"\$\{(uuid_agent|uuid_serial|uuid_site|channel|sink)\}")
 _UUID_FILES = {"uuid_agent": "agent.uuid", "uuid_serial": "serial.uuid", "uuid_site": "site.uuid"}
 _UUID = re.compile(r"[0-9A-Za-z-]{1,64}")
 # What decides how the events of all targets of a channel look.
-_SHAPE = ("format", "compressor", "header")
+SHAPE = ("format", "compressor", "header")
 
 
 @dataclass
@@ -47,15 +49,16 @@ class _Sink:
     channels: dict[str, Section]
 
 
-def connect_targets(targets: dict[str, Target], documents: list[Document], context: Context, sockets: dict[str, str]) -> None:
-    """Give each enabled target of type sink its channel; where that has an error, the one of its last good version.
+def connect_targets(targets: dict[str, Target], documents: list[Document], context: Context, sockets: dict[str, str]) -> Finder:
+    """Give each enabled target of type sink its channel; where that has an error, the one of its last good version. Returns
+    what finds channels, for others.
 
     `sockets`: the paths of those that no sink may listen on, to what they are.
     """
-    finder = _Finder(documents, context)
+    finder = Finder(documents, context)
     others = {os.path.realpath(path): what for path, what in sockets.items()}
     first: dict[tuple[str, str], Target] = {}
-    listening: dict[object, Target] = {}
+    listening = finder.listening
     for target in targets.values():
         if target.type != "sink" or not target.enabled:
             continue
@@ -85,15 +88,16 @@ def connect_targets(targets: dict[str, Target], documents: list[Document], conte
             )
         else:
             target.channel = channel
+    return finder
 
 
-def _names(target: Target) -> tuple[str, str]:
+def _names(target: Sender) -> tuple[str, str]:
     """The sink and channel of a target, as they are compared."""
     return normal(str(target.options["sink"])), normal(str(target.options["channel"]))
 
 
 def _conflict(target: Target, other: Target) -> str:
-    differing = [option for option in _SHAPE if target.options[option] != other.options[option]]
+    differing = [option for option in SHAPE if target.options[option] != other.options[option]]
     if not differing:
         return ""
     return f"sends through the same channel as {quote(other.name)}, but differs in {', '.join(differing)}"
@@ -104,7 +108,7 @@ def normal(name: str) -> str:
     return name.replace("_", "-")
 
 
-class _Finder:
+class Finder:
     """Finds sinks and channels, each once."""
 
     def __init__(self, documents: list[Document], context: Context) -> None:
@@ -118,6 +122,8 @@ class _Finder:
         """Sink and channel of those that are disabled."""
         self.instead = NO_FLOW
         """What an error in the sink or channel of the present target leads to."""
+        self.listening: dict[object, Sender] = {}
+        """What sinks listen on, to who sends through them."""
 
     def last_good(self, target: Target) -> Target | None:
         """The last good version of a target, unless its sink is gone."""
@@ -129,7 +135,7 @@ class _Finder:
         file = self.netify.files.get(last.channel.sink, ("", ""))[1]
         return last if there or os.path.lexists(file) else None
 
-    def elsewhere(self, target: Target) -> bool:
+    def elsewhere(self, target: Sender) -> bool:
         """Whether the sink of a target may be in files, which are not read: see `Paths.readable`."""
         name = str(target.options["sink"])
         if self.context.paths.readable or any(normal(section.name.value) == normal(name) for section in self.declared):
@@ -138,7 +144,7 @@ class _Finder:
         self.context.reports.info("not-looked-at", target.place, message, consequence="their content is taken to be valid")
         return True
 
-    def channel(self, target: Target) -> Channel | None:
+    def channel(self, target: Sender) -> Channel | None:
         """The channel of a target; None, with an error, when there is none that can be used."""
         name, channel = str(target.options["sink"]), str(target.options["channel"])
         key = normal(name)
@@ -153,7 +159,7 @@ class _Finder:
             near = did_you_mean(name, known)
             kind = self.netify.files.get(name, ("", ""))[1]
             near = near if near.startswith("did") and not kind else f"create {kind}, or a UCI section 'sink'" if kind else ""
-            message = f"target {quote(target.name)} names the sink {quote(name)}, which does not exist"
+            message = f"{target.what} names the sink {quote(name)}, which does not exist"
             self.context.reports.error("unknown-sink", place, message, hint=near, consequence=self.instead)
             return None
         if (key, normal(channel)) not in self.found:
@@ -190,7 +196,7 @@ class _Finder:
         kind, text, properties, channels = found
         return _Sink(text, kind, properties, {normal(section.name.value): section for section in channels})
 
-    def _channel(self, sink: _Sink, name: str, target: Target) -> Channel | None:
+    def _channel(self, sink: _Sink, name: str, target: Sender) -> Channel | None:
         context, reports = self.context, self.context.reports
         if not sink.kind:
             return None
@@ -199,7 +205,7 @@ class _Finder:
         if section is None and sink.channels:
             place = target.origins.values["channel"].place if "channel" in target.origins.values else target.place
             there = f"which sink {quote(sink.name.value)} does not have"
-            message = f"target {quote(target.name)} names the channel {quote(name)}, {there}"
+            message = f"{target.what} names the channel {quote(name)}, {there}"
             hint = did_you_mean(name, [channel.name.value for channel in sink.channels.values()])
             reports.error("unknown-channel", place, message, hint=hint, consequence=self.instead)
             return None
@@ -230,7 +236,8 @@ class _Finder:
             reports.error("options-conflict", place, f"{what} {problem}", consequence=self.instead)
             return None
         if sink.kind == "socket" and is_exposed(str(channel.options["listen"])):
-            message = f"{what} listens on {channel.options['listen']}: anyone who can connect sees all flows of the target"
+            seen = "all flows of the target" if isinstance(target, Target) else "all that the notice tells"
+            message = f"{what} listens on {channel.options['listen']}: anyone who can connect sees {seen}"
             reports.warning(
                 "channel-exposed",
                 place,
@@ -347,10 +354,9 @@ _CHECKS = {"socket": _check_socket, "mqtt": _check_mqtt, "http": _check_http}
 # -- the image ---------------------------------------------------------------------------------------------------------
 
 
-def channel_data(target: Target) -> dict[str, object]:
-    """What the daemon needs to know of a sink target's channel: plain data, see `nfa.daemon.sinks.channel.Channel`."""
-    channel = target.channel
-    assert channel is not None
+def channel_data(channel: Channel, shape: dict[str, object]) -> dict[str, object]:
+    """What the daemon needs to know of a channel: plain data, see `nfa.daemon.sinks.channel.Channel`. `shape`: what events
+    look like, SHAPE."""
     options = {
         key: value for key, value in channel.options.items() if key not in ("enable", "function", "default_port", "ca_file")
     }
@@ -363,5 +369,4 @@ def channel_data(target: Target) -> dict[str, object]:
             options |= {"host": server.host, "port": server.port, "tls": server.tls}
             if key == "url":
                 options |= {"path": server.path, "authority": server.authority}
-    shape = {key: target.options[key] for key in _SHAPE}
     return {"sink": channel.sink, "channel": channel.name, "kind": kind, "options": options, **shape}

@@ -27,6 +27,8 @@ SINGULARS = {
     "exemption": "exemptions",
     "device": "devices",
     "group": "groups",
+    "notice": "notices",
+    "budget": "budgets",
 }
 
 
@@ -76,3 +78,5 @@ class Document:
     channels: list[Section] = field(default_factory=list)
     devices: list[Section] = field(default_factory=list)
     groups: list[Section] = field(default_factory=list)
+    notices: list[Section] = field(default_factory=list)
+    budgets: list[Section] = field(default_factory=list)

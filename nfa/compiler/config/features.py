@@ -25,6 +25,7 @@ REASONS = {
     INCOMPLETE: "held back: a file of the configuration cannot be used, and nobody knows what it exempts",
     "targets-disabled": "all its targets are disabled",
     "target-unusable": "none of its targets can be used",
+    "budget-unsupported": "MicroPython cannot count its budget",
     TOO_LARGE: "MicroPython cannot match its regular expression",
 }
 """Why an action is not applied, by code (docs/codes.md), in words that follow its name."""

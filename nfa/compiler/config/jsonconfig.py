@@ -13,8 +13,8 @@ from nfa.compiler.config.document import GLOBAL, SINGULARS, Document, Section, i
 from nfa.compiler.config.jsontext import MAX_SIZE, JsonError, Object, parse
 from nfa.compiler.config.model import Text
 
-GLOBALS = ("version", "reprocess_flows", "timezone", "max_flows", "adopt", "usage", "usage_file")
-SECTIONS = ("actions", "targets", "target_defaults", "target_globals", "devices", "groups")
+GLOBALS = ("version", "reprocess_flows", "timezone", "max_flows", "adopt", "usage", "usage_file", "language")
+SECTIONS = ("actions", "targets", "target_defaults", "target_globals", "devices", "groups", "budgets", "notices")
 
 _NOT_USED = "the file is not used"
 # What no line of JSON begins with.

@@ -195,3 +195,8 @@ def labels(value: Value, context: Context) -> tuple[str | int, ...]:
 
 
 flow_events = flags(("new", "updated", "expired"), "|,")
+
+EVENTS = ("new_device", "new_application", "weak_tls", "blocked", "budget", "agent", "trouble")
+"""What notices tell of."""
+events = flags(EVENTS, "|,")
+places = flags(("log", "ubus"), "|,")

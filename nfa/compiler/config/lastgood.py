@@ -16,7 +16,7 @@ from typing import Any
 
 from nfa.compiler.base.report import Place
 from nfa.compiler.config.groups import STAYS, Group
-from nfa.compiler.config.model import Action, Channel, Device, DeviceGroup, Target, Text, Window
+from nfa.compiler.config.model import Action, Budget, Channel, DayAmount, Device, DeviceGroup, Notice, Target, Text, Window
 from nfa.compiler.config.origins import Entry, Origin, Origins
 from nfa.compiler.expression.tree import Network
 
@@ -24,9 +24,12 @@ MAX_SIZE = 1 << 20
 """Bytes that the daemon keeps; a policy that needs more has no last good version."""
 
 _MAX_UNPACKED = 64 << 20
-_FORMAT = 1
+_FORMAT = 2
 _NETWORK = "network"
-_CLASSES = (Action, Channel, Device, DeviceGroup, Entry, Group, Network, Origin, Origins, Place, Target, Text, Window)
+_CLASSES = (
+    Action, Budget, Channel, DayAmount, Device, DeviceGroup, Entry, Group, Network, Notice, Origin, Origins, Place, Target,
+    Text, Window,
+)  # fmt: skip
 _GROUP = re.compile(r"@([^\s;&|()!=]+)")
 
 
@@ -42,6 +45,8 @@ class LastGood:
     groups: dict[str, Group] = field(default_factory=dict)
     devices: dict[str, Device] = field(default_factory=dict)
     device_groups: dict[str, DeviceGroup] = field(default_factory=dict)
+    notices: dict[str, Notice] = field(default_factory=dict)
+    budgets: dict[str, Budget] = field(default_factory=dict)
     exemptions: list[Text] = field(default_factory=list)
     options: dict[tuple[str, str, str], object] = field(default_factory=dict)
 

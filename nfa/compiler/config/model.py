@@ -11,7 +11,7 @@ import bisect
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from nfa.compiler.base.report import Place
+from nfa.compiler.base.report import Place, quote
 from nfa.compiler.config.origins import Origins
 from nfa.compiler.expression.tree import Network
 
@@ -81,6 +81,38 @@ class Action:
     faulty: bool = False
     unsure: tuple[str, ...] = ()
     origins: Origins = field(default_factory=Origins)
+    budget: str = ""
+
+
+@dataclass(frozen=True)
+class DayAmount:
+    """What a budget has on some days of the week (Monday is 0): seconds and bytes, None for those of other days."""
+
+    days: tuple[int, ...]
+    time: int | None
+    size: int | None
+    unlimited: bool
+
+
+@dataclass
+class Budget:
+    """How much flows may have in each period before the actions that name the budget act: seconds and bytes, None for any.
+
+    `start`: weekday (None where none is given) and second of the day at which a period begins. `shared`: by all devices.
+    `exempt_time`: when nothing is counted. A `broken` one has had an error reported: actions that name it are not applied.
+    """
+
+    name: str
+    place: Place
+    time: int | None = None
+    size: int | None = None
+    period: str = "day"
+    start: tuple[int | None, int] = (None, 0)
+    days: tuple[DayAmount, ...] = ()
+    shared: bool = False
+    exempt_time: tuple[Window, ...] = ()
+    broken: bool = False
+    origins: Origins = field(default_factory=Origins)
 
 
 @dataclass
@@ -115,6 +147,34 @@ class Target:
     cut: bool = False
     channel: Channel | None = None
     trouble: str = ""
+
+    @property
+    def what(self) -> str:
+        """What messages call it."""
+        return f"target {quote(self.name)}"
+
+
+@dataclass
+class Notice:
+    """What a person wants to know, and where that is told. `options` holds every option of NOTICE_OPTIONS, converted.
+
+    `devices`: names of the devices that `device` names, those of groups included; () for all. `trouble` says why it is not
+    sent although it is enabled.
+    """
+
+    name: str
+    place: Place
+    enabled: bool
+    options: dict[str, object]
+    origins: Origins = field(default_factory=Origins)
+    devices: tuple[str, ...] = ()
+    channel: Channel | None = None
+    trouble: str = ""
+
+    @property
+    def what(self) -> str:
+        """What messages call it."""
+        return f"notice {quote(self.name)}"
 
 
 @dataclass
@@ -178,6 +238,8 @@ class Policy:
     main: dict[str, object] = field(default_factory=dict)
     devices: dict[str, Device] = field(default_factory=dict)
     device_groups: dict[str, DeviceGroup] = field(default_factory=dict)
+    notices: dict[str, Notice] = field(default_factory=dict)
+    budgets: dict[str, Budget] = field(default_factory=dict)
     hosts: tuple[Host, ...] = ()
     lease_files: tuple[str, ...] = ()
     exemptions_broken: bool = False

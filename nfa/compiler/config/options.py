@@ -8,8 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nfa.compiler.config import effects, kinds, servers, service
-from nfa.compiler.config.convert import UINT32, Converter, boolean, choice, folder_to_write, integer, mark, path, text, texts
+from nfa.compiler.config import amounts, effects, kinds, servers, service
+from nfa.compiler.config.convert import (
+    UINT32,
+    Converter,
+    boolean,
+    choice,
+    folder_to_write,
+    integer,
+    mark,
+    path,
+    text,
+    texts,
+)
 from nfa.compiler.config.timeofday import timezone, windows
 from nfa.daemon.engine.flows import MAX_FLOWS
 from nfa.daemon.stream.client import DEFAULT_SOURCE
@@ -20,6 +31,7 @@ MAX_FILES = 1000
 MAX_FILE_BYTES = 4 << 20  # of all files of a log together: a folder in RAM holds that
 CONNLABEL_CONF = ("/etc/xtables/connlabel.conf", "/etc/connlabel.conf")  # of iptables and conntrack; of nft
 DEFAULT_PF_DEVICE = "/dev/pf"
+LANGUAGES = ("en", "de", "es", "zh")
 DEFAULT_CONTROL = "/var/run/nfa/control.sock"
 
 
@@ -59,6 +71,9 @@ _USAGE = Option("usage", boolean, True)
 # The file in which that is kept over restarts; in memory, beside the control socket, when missing.
 _USAGE_FILE = Option("usage_file", service.usage_file, "")
 
+# The language of notices: en, de, es or zh.
+_LANGUAGE = Option("language", choice(*LANGUAGES), "en")
+
 GLOBAL_OPTIONS: Options = (
     # The version of the format, always 1.
     Option("version", integer(1, 1), 1),
@@ -68,6 +83,7 @@ GLOBAL_OPTIONS: Options = (
     _ADOPT,
     _USAGE,
     _USAGE_FILE,
+    _LANGUAGE,
 )
 
 # The section nfa 'main' of UCI, which has the place of JSON's globals.
@@ -77,17 +93,14 @@ MAIN_OPTIONS: Options = (
     # netifyd's socket: unix://PATH or tcp://ADDRESS:PORT.
     Option("source", service.source, DEFAULT_SOURCE),
     # JSON files, or folders of them, that are read too; none; else netifyd's own, if it is there.
-    Option(
-        "json_config",
-        service.json_config,
-        None,
-    ),
+    Option("json_config", service.json_config, None),
     _REPROCESS_FLOWS,
     _TIMEZONE,
     _MAX_FLOWS,
     _ADOPT,
     _USAGE,
     _USAGE_FILE,
+    _LANGUAGE,
     # What is logged: error, warning, notice or debug.
     Option("log_level", service.log_level, "notice"),
     # The control socket, an absolute path.
@@ -108,13 +121,28 @@ ACTION_OPTIONS: Options = (
     # Whether a match ends the search: later actions are not tried.
     Option("halt_on_match", boolean, False),
     # Actions are tried from the lowest to the highest; equal ones in the order of the file.
-    Option(
-        "priority",
-        integer(0, (1 << 31) - 1),
-        DEFAULT_PRIORITY,
-    ),
+    Option("priority", integer(0, (1 << 31) - 1), DEFAULT_PRIORITY),
     # When the action is applied: one window of time or a list of them.
     Option("time_of_day", windows, ()),
+    # The budget that must be spent before the action acts.
+    Option("budget", kinds.name, ""),
+)
+
+BUDGET_OPTIONS: Options = (
+    # Active minutes in each period, such as 1h30m.
+    Option("time", amounts.duration, None),
+    # Bytes in each period, down and up together, such as 2GB.
+    Option("bytes", amounts.size, None, stored="size"),
+    # How long a period is.
+    Option("period", choice("day", "week"), "day"),
+    # When a day begins, or a week: a time, for a week a weekday and perhaps a time.
+    Option("start", amounts.start, None),
+    # Other amounts on days of the week, such as 'sat,sun 2h'.
+    Option("day", amounts.days, (), ("days",), stored="days"),
+    # Whether all devices have the budget together; else each has it for itself.
+    Option("shared", boolean, False),
+    # When nothing is counted and the actions do nothing: one window of time or a list of them.
+    Option("exempt_time", windows, ()),
 )
 
 DEVICE_OPTIONS: Options = (
@@ -133,6 +161,33 @@ GROUP_OPTIONS: Options = (
     Option("device", texts, None, ("devices",), required=True, stored="devices"),
     # What people call it.
     Option("title", kinds.title, ""),
+)
+
+NOTICE_OPTIONS: Options = (
+    # Whether the notice is sent.
+    Option("enabled", boolean, True),
+    # What a person wants to know: new_device, new_application, weak_tls, blocked, budget, agent, trouble.
+    Option("event", kinds.events, None, ("events",), required=True, stored="events"),
+    # Where it goes without a sink: log, ubus. When there is no sink either, log.
+    Option("to", kinds.places, ()),
+    # The name of the sink that it goes through.
+    Option("sink", kinds.name, None),
+    # The channel of the sink.
+    Option("channel", kinds.name, "notices"),
+    # The form in which the sink gets it.
+    Option("format", choice("json", "text", "ntfy", "telegram", "home_assistant"), "json"),
+    # The token of Telegram's bot.
+    Option("token", text("the token of a bot, such as '110201543:AAHdqT'", "[0-9]{1,20}:[A-Za-z0-9_-]{1,128}"), ""),
+    # The chat that Telegram's bot writes to: a number, or the name of a channel with its '@'.
+    Option("chat", text("the number of a chat, or '@' and the name of a channel", "-?[0-9]{1,20}|@[A-Za-z0-9_]{1,64}"), ""),
+    # The lowest version of TLS that is not told.
+    Option("tls_below", choice("1.0", "1.1", "1.2"), "1.2"),
+    # Of what is blocked: only by these actions.
+    Option("action", texts, (), ("actions",), stored="actions"),
+    # Only of these devices and groups of devices.
+    Option("device", texts, (), ("devices",), stored="devices"),
+    # How many are sent in an hour at most.
+    Option("limit", integer(1, 1000), 10),
 )
 
 COMMON_OPTIONS: Options = (
@@ -192,18 +247,10 @@ TARGET_OPTIONS: dict[str, Options] = {
         # The table of the set.
         Option("table_name", kinds.nft_table_name, "nfa"),
         # The family of the table.
-        Option(
-            "table_family",
-            choice("inet", "ip", "ip6", "arp", "bridge", "netdev"),
-            "inet",
-        ),
+        Option("table_family", choice("inet", "ip", "ip6", "arp", "bridge", "netdev"), "inet"),
         _FAMILY,
         _TTL,
-        Option(
-            "type",
-            kinds.nftset_type,
-            ("local_addr", "ip_proto", "other_port", "other_addr"),
-        ),
+        Option("type", kinds.nftset_type, ("local_addr", "ip_proto", "other_port", "other_addr")),
         _MANAGED,
         _SIZE,
         _FLUSH_ON_CREATE,

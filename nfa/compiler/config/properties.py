@@ -21,7 +21,7 @@ BUILT_IN = "the built-in default is used"
 """The consequence of a wrong value where defaults hold."""
 
 # Options that keep an action or target from flows, or switch it off.
-_RESTRICTIONS = ("halt_on_match", "time_of_day", "interface", "enabled", "target_enabled")
+_RESTRICTIONS = ("halt_on_match", "time_of_day", "interface", "enabled", "target_enabled", "budget", "exempt_time")
 # What nft, ipset and sections of the firewall call some properties.
 _ELSEWHERE = {"timeout": "ttl", "maxelem": "size", "family": "set_family", "table": "table_name"}
 

@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Callable
 from typing import Any
 
-from nfa.compiler.config import kinds, servers
+from nfa.compiler.config import amounts, kinds, servers
 from nfa.compiler.config.convert import Converter, mark
 from nfa.compiler.config.model import Window
 from nfa.compiler.config.options import Option
@@ -47,6 +47,10 @@ _SPELLERS: dict[Converter, Callable[[Any], object]] = {
     kinds.tc_handle: lambda handle: f"{handle >> 16:x}:{handle & 0xFFFF:x}",
     kinds.macs: lambda macs: [mac.hex(":") for mac in macs],
     kinds.networks: lambda found: [_network(one) for one in found],
+    amounts.duration: amounts.duration_text,
+    amounts.size: amounts.size_text,
+    amounts.start: amounts.start_text,
+    amounts.days: lambda found: [amounts.day_text(one) for one in found],
     servers.url: str,
     servers.broker: str,
     servers.headers: dict,

@@ -153,7 +153,7 @@ def _document(sections: list[UciSection], file: str, reports: Reports) -> Docume
     document = Document(file, versioned=False)
     for section in sections:
         kind, name = section.type.value, section.name
-        if section.anonymous and kind in ("action", "target", "time_of_day", "device", "group"):
+        if section.anonymous and kind in ("action", "target", "time_of_day", "device", "group", "budget", "notice"):
             _report_anonymous(section, reports)
         if kind == "exemption":
             document.exemptions.append((name, _exemptions(section, document, reports)))

@@ -15,16 +15,18 @@ from nfa.compiler.config.jsontext import Object, Value
 from nfa.compiler.config.model import Text
 from nfa.compiler.config.options import (
     ACTION_OPTIONS,
+    BUDGET_OPTIONS,
     COMMON_OPTIONS,
     DEVICE_OPTIONS,
     GROUP_OPTIONS,
     MAIN_OPTIONS,
+    NOTICE_OPTIONS,
     TARGET_GLOBALS,
     TARGET_OPTIONS,
     Option,
 )
 
-_SINGULAR = {"targets": "target", "exemptions": "exemption", "labels": "label"}
+_SINGULAR = {"targets": "target", "exemptions": "exemption", "labels": "label", "days": "day"}
 """Lists that UCI's documents name by one of their elements."""
 _RESERVED = ("main", "global")
 _TARGET_TYPE = ("target_type",)
@@ -57,7 +59,9 @@ class _Writer:
             for kind, sections, options in named
             for section in sections
         ]
+        self.actions: dict[str, str] = {}
         self.targets = {section.name.value: self.name("target", section.name.value) for section in document.targets}
+        self.budgets = {section.name.value: self.name("budget", section.name.value) for section in document.budgets}
 
     def name(self, kind: str, name: str) -> str:
         """Return a name that UCI allows and no other section has."""
@@ -105,8 +109,13 @@ class _Writer:
                 self.section("target_default", kind, section.properties, (*COMMON_OPTIONS, *TARGET_OPTIONS.get(kind, ())), "")
         for section in document.targets:
             self.target(section, inherited)
+        for section in document.budgets:
+            self.with_windows("budget", self.budgets[section.name.value], section, BUDGET_OPTIONS, "exempt_time", "exempt")
         for section in document.actions:
-            self.action(section)
+            name = self.actions[section.name.value] = self.name("action", section.name.value)
+            self.with_windows("action", name, section, ACTION_OPTIONS, "time_of_day", "hours")
+        for section in document.notices:
+            self.notice(section, renamed)
         return Written("".join(f"{line}\n" for line in self.lines).lstrip("\n"), self.notes)
 
     def target(self, section: Section, inherited: dict[str, Properties]) -> None:
@@ -117,24 +126,36 @@ class _Writer:
         options = (*COMMON_OPTIONS, *TARGET_OPTIONS.get(kind, ()))
         self.section("target", self.targets[section.name.value], properties, options, section.name.value, _TARGET_TYPE)
 
-    def action(self, section: Section) -> None:
-        name = self.name("action", section.name.value)
+    def with_windows(self, kind: str, name: str, section: Section, options: tuple[Option, ...], key: str, suffix: str) -> None:
+        """Write a section whose property `key` has windows of time: those are sections of their own in UCI."""
         windows: list[str] = []
         properties: Properties = []
+        renamed = {"targets": self.targets, "budget": self.budgets}
         for option, value in section.properties:
-            if option.value == "targets":
-                value = _renamed(value, self.targets)
-            if option.value != "time_of_day":
+            if option.value in renamed and kind == "action":
+                value = _renamed(value, renamed[option.value])
+            if option.value != key:
                 properties.append((option, value))
                 continue
             for element in _elements(value):
                 if isinstance(element.value, Object):
-                    windows.append(self.name("time_of_day", f"{name}_hours" + (f"_{len(windows) + 1}" if windows else "")))
+                    windows.append(self.name("time_of_day", f"{name}_{suffix}" + (f"_{len(windows) + 1}" if windows else "")))
                     self.window(windows[-1], element.value)
                 elif isinstance(element.value, Text):
                     windows.append(element.value.value)
-        self.section("action", name, properties, ACTION_OPTIONS, section.name.value)
-        self.lines += [f"\tlist time_of_day {_quoted(window)}" for window in windows]
+        self.section(kind, name, properties, options, section.name.value)
+        self.lines += [f"\tlist {key} {_quoted(window)}" for window in windows]
+
+    def notice(self, section: Section, devices: dict[str, str]) -> None:
+        """`devices`: names of devices and groups, as they are called now."""
+        properties: Properties = []
+        for option, value in section.properties:
+            if option.value in ("action", "actions"):
+                value = _renamed(value, self.actions)
+            elif option.value in ("device", "devices"):
+                value = _renamed(value, devices)
+            properties.append((option, value))
+        self.section("notice", self.name("notice", section.name.value), properties, NOTICE_OPTIONS, section.name.value)
 
     def window(self, name: str, window: Object) -> None:
         self.lines.append(f"\nconfig time_of_day '{name}'")

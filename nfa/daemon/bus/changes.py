@@ -35,6 +35,19 @@ def adopt(daemon: "Answering", given: "Data", reply: "Reply") -> None:
     daemon.adopt(bool(given["dry_run"]), reply)
 
 
+def notice(daemon: "Answering", given: "Data", reply: "Reply") -> None:
+    """Send a test of a notice, and answer whether its channel took it."""
+    name = given.get("name", "")
+    telling = daemon.notices
+    if not name:
+        raise Refused(INVALID_ARGUMENT, "'name' is missing: name a notice")
+    if telling is None:
+        raise Refused(NOT_FOUND, "the active policy has no notice")
+    if not telling.test(name, reply):
+        known = ", ".join(telling.status(lambda second: None)["notices"]) or "none"
+        raise Refused(NOT_FOUND, "no such notice: " + repr(name[:128]) + "; known: " + known)
+
+
 def pause(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     """Pause an action, a target or everything: it does nothing for a while, and what it has done is taken back."""
     name, seconds = _pausable(daemon, given), given.get("seconds")

@@ -5,8 +5,8 @@ In: what `status` answers. Out: a state, and problems, the worst first. Each pro
     severity   "critical": something that the policy says does not happen now; "warning": it does, but somebody should look;
                "info": it was so since the start, and need not be any more: this makes no state worse
     code       the kind of problem (docs/codes.md)
-    of         what it is about: source, policy, target, set, flows, loop, faults
-    name, set  the target, and the set where it is one; else ""
+    of         what it is about: source, policy, target, set, notice, flows, loop, faults
+    name, set  the target or notice, and the set where it is one; else ""
     text       in words
 """
 
@@ -39,6 +39,7 @@ def report(status: "Data") -> "Data":
     _policy(status, found)
     for name, target in status["targets"].items():
         _target(name, target, status["time"], found)
+    _notices(status, found)
     _others(status, found)
     found = [item for severity in _ORDER for item in found if item["severity"] == severity]
     state = found[0]["severity"] if found and found[0]["severity"] != "info" else OK
@@ -92,6 +93,13 @@ def _target(name: str, target: "Data", now: int, found: "list[Data]") -> None:
         _add(found, CRITICAL, target["code"], "target", begin + ": " + target["trouble"], name)
     elif target["errors"] and not target["over"] and target["last_error_at"] and now - target["last_error_at"] < RECENT:
         _add(found, WARNING, "target-failed", "target", begin + " had an error: " + target["last_error"], name)
+
+
+def _notices(status: "Data", found: "list[Data]") -> None:
+    for name, notice in status.get("notices", {}).get("notices", {}).items():
+        if notice["trouble"]:
+            text = "notice '" + name + "' cannot be sent: " + notice["trouble"]
+            _add(found, WARNING, "notice-failed", "notice", text, name)
 
 
 def _others(status: "Data", found: "list[Data]") -> None:

@@ -11,6 +11,7 @@ from ..engine.networks import TWICE
 from ..engine.view import MALFORMED
 from ..stream.records import BadRecord, classify, read
 from ..targets.texts import reader
+from . import budget as limited
 from . import changes, status
 from . import usage as counted
 from .calls import PAGE_BYTES, Refused, slots_of
@@ -354,10 +355,13 @@ METHODS: "dict[str, tuple[dict[str, str], Method]]" = {
         {"since": "string", "until": "string", "device": "string", "app": "string", "by": "string", **_PAGE},
         counted.usage,
     ),
+    "budget": ({"name": "string", "device": "string", **_PAGE}, limited.budget),
     "reload": ({}, changes.reload),
     "flush": ({"target": "string"}, changes.flush),
     "forget_usage": ({"device": "string"}, counted.forget),
+    "add_budget": ({"name": "string", "device": "string", "seconds": "integer", "bytes": "integer"}, limited.add_budget),
     "adopt": ({"dry_run": "boolean"}, changes.adopt),
+    "notice": ({"name": "string"}, changes.notice),
     "pause": ({"name": "string", "seconds": "integer"}, changes.pause),
     "resume": ({"name": "string"}, changes.resume),
 }

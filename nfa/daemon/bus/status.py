@@ -8,6 +8,7 @@ from . import health, origins
 
 MYPY = False
 if MYPY:
+    from collections.abc import Callable
     from typing import Any, Protocol
 
     from ..base.dispatcher import Dispatcher
@@ -20,6 +21,7 @@ if MYPY:
     from ..targets.owntable import Tally
     from ..targets.registry import Registry
     from ..targets.sets.usage import Usage
+    from ..usage.budgets import Budgets
 
     Data = dict[str, Any]
 
@@ -27,6 +29,21 @@ if MYPY:
         """Who knows something of its own for the status."""
 
         def status(self) -> Data: ...
+
+    class Telling(Protocol):
+        """Who tells people what happens."""
+
+        def status(self, wall: Callable[[int], int | None]) -> Data: ...
+        def test(self, which: str, reply: Callable[[int, Data | None], object]) -> bool: ...
+        def use(self, data: Data, file: str) -> bool: ...
+        def budget(self, budget: str, device: str, percent: int) -> None: ...
+        def close(self) -> None: ...
+
+    class Budgeted(Facts, Protocol):
+        """Who has the accounts of budgets."""
+
+        budgets: Budgets
+        on_event: Callable[[str, str, int], object] | None
 
     class Loaded(Protocol):
         """Who has loaded the policy."""
@@ -58,6 +75,8 @@ if MYPY:
         usage: Usage | None
         rerouter: Noticing | None
         accounts: Facts | None
+        notices: Telling | None
+        budgeting: Budgeted | None
 
         @property
         def loader(self) -> Loaded: ...
@@ -80,6 +99,14 @@ NO_USAGE = {
     "file": "", "saved": None, "trouble": "", "code": "",
 }  # fmt: skip
 """What `usage` is where nobody counts."""
+NO_NOTICES = {
+    "on": False, "learning": 0, "devices": 0, "no_room": 0, "file": "", "saved": None, "trouble": "", "code": "", "notices": {},
+}  # fmt: skip
+"""What `notices` is where the policy has none."""
+NO_BUDGETS = {
+    "names": [], "accounts": 0, "forgotten": 0, "trusted": False, "file": "", "saved": None, "trouble": "", "code": "",
+}  # fmt: skip
+"""What `budgets` is where no action that is applied has one."""
 
 
 def no_policy(files: list[str]) -> "Data":
@@ -182,6 +209,8 @@ def report(daemon: "Reporting", budget: int) -> "Data":
         "kernel": _kernel(registry),
         "devices": daemon.learner.status() if daemon.learner is not None else dict(NO_DEVICES),
         "usage": daemon.accounts.status() if daemon.accounts is not None else dict(NO_USAGE),
+        "budgets": daemon.budgeting.status() if daemon.budgeting is not None else dict(NO_BUDGETS),
+        "notices": daemon.notices.status(lambda second: wall(second, daemon.now())) if daemon.notices else dict(NO_NOTICES),
         "ubus": daemon.news.status(),
         "loop": {"longest_ms": daemon.longest_turn()},
         "faults": daemon.dispatcher.status(),
@@ -218,6 +247,8 @@ def actions(daemon: "Reporting", met: "Tally") -> "Data":
     counts = policy.action_counts()
     kept = _in_last_good(daemon, "action")
     edges = policy.edges(int(time.time()))
+    budgets = policy.budgets
+    spent = daemon.budgeting.budgets.spent_by() if daemon.budgeting is not None else {}
     for number, (name, enabled, reason, reached, code) in enumerate(policy.actions):
         count, last = counts[number]
         before, then = policy.kept_counts.get(name, (0, 0))
@@ -236,6 +267,8 @@ def actions(daemon: "Reporting", met: "Tally") -> "Data":
             "matches": before + count,
             "last_match": wall(max(last, then), now),
             "traffic": traffic(met[1][name]) if name in met[1] else None,
+            "budget": budgets[policy.budget_of[number]]["name"] if policy.budget_of[number] >= 0 else "",
+            "budget_spent": spent.get(policy.budget_of[number], 0),
         }
     return found
 
@@ -306,6 +339,22 @@ def _trouble(target: "Data", bound: "Any", counters: "Counters") -> tuple[str, s
     if target["type"] in ("ctmark", "ctlabel"):
         return trouble, code, not trouble and all(slot.worked_at > counters.error_time for slot in bound.slots)
     return trouble, code, not trouble and target["type"] != "log"
+
+
+def troubles(daemon: "Reporting") -> "dict[str, str]":
+    """Return the targets that are enabled and do not work, and why."""
+    found: dict[str, str] = {}
+    registry = daemon.registry
+    for target in registry.described:
+        bound: Any = registry.targets.get(target["name"])
+        reason, code = _why_not(target, bound)
+        if code not in ("", "target-disabled", "target-idle"):
+            found[target["name"]] = reason
+        elif bound is not None:
+            trouble = _trouble(target, bound, registry.counters(target["name"], target["type"]))[0]
+            if trouble:
+                found[target["name"]] = trouble
+    return found
 
 
 def _target(target: "Data", registry: "Registry", pauses: "Paused", now: int) -> "Data":

@@ -27,7 +27,8 @@ from .flows import MAX_FLOWS
 from .holding import Holding
 from .kept import SPARE, Kept
 from .networks import TURNED, TWICE, Networks
-from .policy import Plan, Policy
+from .plans import Plan, Verdict
+from .policy import Policy
 from .view import MALFORMED, NOTHING
 
 MYPY = False
@@ -116,6 +117,8 @@ class Engine:
         """Called with (digest key, payload, whether the flow ended) for statistics and purges, where a policy has logs."""
         self.counting: Counts | None = None
         """Who counts what flows have, where a policy has usage on."""
+        self.spent: Callable[[int, Record], bool] | None = None
+        """Returns whether a flow's device has spent the budget of a number."""
         self.trace: Callable[[Record, Plan], None] | None = None
         """Called with (record, plan) for each match, when somebody listens."""
 
@@ -172,11 +175,13 @@ class Engine:
                             payload = json.dumps(value).encode() if how & TURNED else payload
                             found |= policy.twice if how & TWICE else 0
                         verdict = verdicts.get(found) or policy.judge(found)
+                        if verdict.budgets:
+                            verdict = self._budgeted(policy, found, verdict, last)
                         if kept is not None:
                             kept(digest, payload, verdict.concerned or reprocess, flows.most)
                         plan = verdict.plan
                         if announce is not None:
-                            announce(digest, last, how, plan)
+                            announce(digest, last, how, verdict.counted)
                         if plan is not None:
                             flows.hold(digest, value, plan.targets, now)
                             self._count(plan, value, payload, now)
@@ -234,6 +239,14 @@ class Engine:
             self.seen_at = last.get("last_seen_at")
         return done
 
+    def _budgeted(self, policy: Policy, found: int, verdict: Verdict, flow: "Record") -> Verdict:
+        """Return the verdict about a flow that counts for budgets, by which of them its device has spent."""
+        if self.spent is not None:
+            for number in verdict.budgets:
+                if self.spent(number, flow):
+                    found |= policy.spent_bits[number]
+        return policy.judged(found)
+
     def _count(self, plan: Plan, record: "Record", payload: bytes, now: int) -> None:
         """Note a decision: for the counters, for those who ask and for those who listen."""
         plan.count += 1
@@ -280,9 +293,13 @@ class Engine:
         if policy.marks:
             self._look_mark_up(flow)
         twice = self.networks.again(record, flow) & TWICE
-        plan = policy.judged(policy.mask(record, flow) | (policy.twice if twice else 0)).plan
+        found = policy.mask(record, flow) | (policy.twice if twice else 0)
+        verdict = policy.judged(found)
+        if verdict.budgets:
+            verdict = self._budgeted(policy, found, verdict, flow)
+        plan = verdict.plan
         if self.counting is not None:
-            self.counting.again(digest, flow, twice, plan)
+            self.counting.again(digest, flow, twice, verdict.counted)
         if plan is None:
             self.flows.end(digest, now, True)
             return

@@ -9,6 +9,7 @@ import struct
 from ..base.portable import ROOM, ordered_dict
 from . import index
 from .hours import Zone, applies, next_edge, shown
+from .plans import Plan, Verdict
 from .rx import finder
 from .view import MALFORMED, View
 
@@ -57,35 +58,6 @@ def _owners(rows: "list[tuple[int, ...]]") -> dict[int, list[int]]:
     return found
 
 
-class Plan:
-    """What a set of matched actions leads to: the targets, each once, and how often it was so."""
-
-    def __init__(
-        self, actions: tuple[int, ...], names: tuple[str, ...], reached: tuple[str, ...], targets: "list[Any]"
-    ) -> None:
-        self.actions = actions
-        self.names = names
-        """The names of the actions; `reached`: of the targets."""
-        self.reached = reached
-        self.targets = targets
-        self.count = 0
-        self.last = 0
-
-
-class Verdict:
-    """What alternatives that hold together lead to, at the present hours."""
-
-    __slots__ = ("concerned", "exempt", "plan")
-
-    def __init__(self, exempt: bool, plan: Plan | None, concerned: bool) -> None:
-        self.exempt = exempt
-        """The flow is exempt from all actions."""
-        self.plan = plan
-        """None: no action matches."""
-        self.concerned = concerned
-        """An action with hours matches, within them or not, or one that is paused."""
-
-
 class Policy:
     """A policy: it decides about flow records, and knows what its actions lead to."""
 
@@ -126,11 +98,14 @@ class Policy:
         """What the windows of each schedule are, for people; `zone_name`: the zone that they are in."""
         self.zone_name: str = data["zone_name"]
         self._zone = Zone(data["zone"])
+        self.budgets: list[dict[str, Any]] = data["budgets"]
+        """How much flows may have before actions act (`nfa.daemon.usage.amounts`); `budget_of`: of each action, -1 for none."""
+        self.budget_of: list[int] = data["action_budgets"]
         self.reprocess: bool | None = data["reprocess"]
         """Whether a reload reaches live flows also with what begins; None: as far as their records are kept."""
         # Their slots are not in the image, or only as long as an action reaches them.
         others = [target for target in data["targets"] if target["type"] in ("sink", "firewall") and target["active"]]
-        self.keeps = bool(self.windows or self.reprocess or numbers or others)
+        self.keeps = bool(self.windows or self.budgets or self.reprocess or numbers or others)
         """Flows may hold something, or an edge may concern them: their records are kept."""
         self.decides: bytes = data["decides"]
         """A digest of all that decides what flows reach."""
@@ -143,6 +118,8 @@ class Policy:
         self._everywhere = index.bits(data["everywhere"])
         self.twice = 1 << alternatives
         """One more bit of a mask: another interface reports this flow, too. Only the actions in `_sided` match it."""
+        self.spent_bits = [1 << alternatives + 1 + number for number in range(len(self.budgets))]
+        """Further bits of a mask, one for each budget: what the flow's device had of it is spent."""
         self._sided = data["sided"]
         self.marks: bool = data["marks"]
         """It reads conntrack marks."""
@@ -155,7 +132,7 @@ class Policy:
         self.actions: list[tuple[str, bool, str, tuple[str, ...], str]] = data["actions"]
         """Of each: name, whether it is enabled, why it is not applied ("" when it is), targets, the code of why."""
         self.targets = targets
-        self.plans: dict[tuple[int, ...], Plan] = {}
+        self.plans: dict[tuple[object, ...], Plan] = {}
         self._weight = 0
         self.kept_counts: dict[str, tuple[int, int]] = {}
         """Matches (count, last) of earlier policies, by the action's name."""
@@ -182,17 +159,24 @@ class Policy:
             for number, action in enumerate(self.actions)
             if self.schedules[number] in schedules
         ]
+        told += [
+            "exempt time of budget '" + budget["name"] + ("' started" if self.open[budget["exempt"]] else "' ended")
+            for budget in self.budgets
+            if budget["exempt"] in schedules
+        ]
         more = ", " + str(len(told) - MAX_TOLD) + " more" if len(told) > MAX_TOLD else ""
         return ", ".join(told[:MAX_TOLD]) + more + " (" + self.local_time(clock) + ")" if told else ""
 
     def turned(self, old: "Policy") -> list[int]:
         """Return the actions that are within their hours now and were not in an earlier policy's last look, or the reverse."""
-        before = {action[0]: old.in_hours(number) for number, action in enumerate(old.actions)}
-        return [n for n, action in enumerate(self.actions) if before.get(action[0]) is not self.in_hours(n)]
+        before = {action[0]: (old.in_hours(number), old.is_exempt(number)) for number, action in enumerate(old.actions)}
+        now = [(self.in_hours(number), self.is_exempt(number)) for number in range(len(self.actions))]
+        return [n for n, action in enumerate(self.actions) if before.get(action[0], (None, False)) != now[n]]
 
     def scheduled(self, schedules: list[int]) -> list[int]:
-        """Return the actions that have one of these schedules."""
-        return [number for number, schedule in enumerate(self.schedules) if schedule in schedules]
+        """Return the actions that have one of these schedules, or a budget whose exempt time is one."""
+        exempt = {number for number, budget in enumerate(self.budgets) if budget["exempt"] in schedules}
+        return [n for n, schedule in enumerate(self.schedules) if schedule in schedules or self.budget_of[n] in exempt]
 
     def ended(self, actions: "Iterable[int]") -> set[str]:
         """Some actions have begun or ended to be applied. Return the targets that flows may have to leave because of that.
@@ -229,8 +213,27 @@ class Policy:
         return set(self._paused_targets)
 
     def _applies(self, number: int) -> bool:
-        """Return whether an action is applied now: within its hours, and not paused."""
-        return number not in self._paused and self.in_hours(number) is not False
+        """Return whether an action is applied now: within its hours, not paused, and not in the exempt time of its budget."""
+        return number not in self._paused and self.in_hours(number) is not False and not self.is_exempt(number)
+
+    def is_exempt(self, number: int) -> bool:
+        """Return whether it is the exempt time of an action's budget: nothing is counted then, and the action does nothing."""
+        budget = self.budget_of[number]
+        return budget >= 0 and self.budgets[budget]["exempt"] >= 0 and self.open[self.budgets[budget]["exempt"]]
+
+    def begun(self, budgets: "AbstractSet[int]") -> set[str]:
+        """These budgets (by number) were spent by some device. Return the targets that its flows may have to leave: where an
+        action halts that acts now, those of all after it."""
+        found: set[str] = set()
+        for number, budget in enumerate(self.budget_of):
+            if budget in budgets and number in self._halts:
+                for later in self.actions[number + 1 :]:
+                    found.update(later[3])
+        return found
+
+    def released(self, budgets: "AbstractSet[int]") -> set[str]:
+        """There is something left of these budgets again. Return the targets that flows may have to leave."""
+        return {name for number, action in enumerate(self.actions) if self.budget_of[number] in budgets for name in action[3]}
 
     def applying(self) -> "Callable[[str, str], bool]":
         """Return what tells whether the action of a name ("": whichever) reaches a target, as things are now."""
@@ -263,6 +266,7 @@ class Policy:
             self.verdicts.clear()
         exempt = bool(mask & self._everywhere)
         actions: list[int] = []
+        budgets: list[int] = []
         concerned = False
         if not exempt:
             exempt_from: set[int] = set()
@@ -274,14 +278,28 @@ class Policy:
             for action in sorted(found - exempt_from):
                 if mask & self.twice and action not in self._sided:
                     continue
-                concerned = concerned or self.schedules[action] >= 0 or self._is_paused(action)
+                budget = self.budget_of[action]
+                concerned = concerned or self.schedules[action] >= 0 or budget >= 0 or self._is_paused(action)
                 if not halted and self._applies(action):
+                    if budget >= 0:
+                        if budget not in budgets:
+                            budgets.append(budget)
+                        if not mask & self.spent_bits[budget]:
+                            continue  # while there is some left, the action does nothing: it does not halt, either
                     actions.append(action)
                     halted = action in self._halts
-        matched = tuple(actions)
-        plan = (self.plans.get(matched) or self.plan(matched)) if matched else None
-        verdict = self.verdicts[mask] = Verdict(exempt, plan, concerned)
+        plan = counted = self._planned(tuple(actions), tuple(budgets))
+        if not actions:
+            plan = None
+        verdict = self.verdicts[mask] = Verdict(exempt, plan, concerned, tuple(budgets), counted)
         return verdict
+
+    def _planned(self, actions: tuple[int, ...], budgets: tuple[int, ...]) -> Plan | None:
+        """Return the plan of matched actions, and of the budgets that such flows count for; None where there is neither."""
+        if not actions and not budgets:
+            return None
+        names = tuple([self.budgets[number]["name"] for number in budgets])
+        return self.plans.get(actions + names) or self.plan(actions, names)
 
     def _is_paused(self, number: int) -> bool:
         """Return whether an action, or a target of it, is paused: the end of the pause concerns its flows."""
@@ -311,8 +329,8 @@ class Policy:
         for memo in self._memos:
             memo.clear()
 
-    def plan(self, actions: tuple[int, ...]) -> Plan:
-        """Return (and remember) what a set of matched actions leads to."""
+    def plan(self, actions: tuple[int, ...], budgets: tuple[str, ...] = ()) -> Plan:
+        """Return (and remember) what a set of matched actions leads to. `budgets`: what such flows count for."""
         names: dict[str, None] = ordered_dict()
         for number in actions:
             for name in self.actions[number][3]:
@@ -334,8 +352,8 @@ class Policy:
             cutting = getattr(target, "cutting", None)
             if cutting is not None:
                 told.append(cutting)
-        plan = Plan(actions, matched, reached, told)
-        self.plans[actions] = plan
+        plan = Plan(actions, matched, reached, told, budgets)
+        self.plans[actions + budgets] = plan
         return plan
 
     def succeed(self, old: "Policy") -> None:

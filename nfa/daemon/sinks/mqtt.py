@@ -13,6 +13,7 @@ import struct
 
 from ..base.portable import deque
 from .channel import MAX_QUEUED, OVERHEAD, QUIET, earliest
+from .formats import to_json
 from .link import CLOSED, Link, Served
 from .waiting import Waiting
 
@@ -38,6 +39,7 @@ MAX_PACKET = 1 << 14
 """Bytes of a packet from the broker: those that a publisher gets have four."""
 _CONNECT, _CONNACK, _PUBLISH, _PUBACK, _PINGREQ, _PINGRESP, _DISCONNECT = 0x10, 0x20, 0x30, 0x40, 0xC0, 0xD0, 0xE0
 _AGAIN = 0x08
+_RETAIN = 0x01
 _REFUSALS = {
     1: "the broker does not speak MQTT 3.1.1",
     2: "the broker refuses the client_id",
@@ -93,7 +95,7 @@ def take(buffer: bytearray) -> tuple[int, bytes] | None:
 
 
 class Sink(Served):
-    """A topic of a broker."""
+    """A topic of a broker. `announce` among its options: topics and contents that the broker is to keep, of discovery."""
 
     alone = True
 
@@ -280,6 +282,8 @@ class Sink(Served):
             self._until = 0.0
             self._stable_at = moment + STABLE
             self._again = deque(self._unanswered)
+            for topic, content in self.options.get("announce", ()):
+                self._send(packet(_PUBLISH | _RETAIN, text(topic) + to_json(content)), moment)
             self.flush(moment)
         elif kind == _PUBACK and len(body) == 2 and self._ready:
             number = struct.unpack(">H", body)[0]

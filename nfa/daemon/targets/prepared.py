@@ -202,12 +202,15 @@ class Prepared:
 
     def _bind_sinks(self, wanted: "list[Data]", slots: "list[AnySlot]", functions: "list[Make]") -> None:
         """Build sink targets. One that stays keeps its number: flows hold keys with it."""
-        if wanted and self.hub is None:
+        # Notices go through channels as well.
+        notices = self._image.get("notices")
+        others = [one["channel"] for one in notices["notices"] if one["channel"]] if notices else []
+        if (wanted or others) and self.hub is None:
             assert self._registry.make_hub is not None
             self.hub = self._registry.make_hub()
         if self.hub is None:
             return
-        self.channels = self.hub.prepare([target["channel"] for target in wanted])
+        self.channels = self.hub.prepare([target["channel"] for target in wanted] + others)
         before = {sink.counters.name: sink for sink in self._registry.sinks.values()}
         for target, channel in zip(wanted, self.channels):
             name = target["name"]

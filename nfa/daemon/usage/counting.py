@@ -10,6 +10,8 @@ of statistics only two numbers are read. What can be found later, as minutes in 
 from ..engine.networks import SWAPPED, TWICE
 from ..engine.view import MALFORMED
 from ..stream.records import earlier_keys
+from .counter import Bills, Counter, add_to, some_only
+from .sets import Sets
 from .statistics import numbers_of
 
 MYPY = False
@@ -17,7 +19,9 @@ if MYPY:
     from collections.abc import Callable
     from typing import Any
 
-    from ..engine.policy import Plan
+    from ..engine.plans import Plan
+    from .counter import Announce, Count
+    from .sets import Kind
 
     Flow = dict[str, Any]
     Key = tuple[str, str, str, int, int, Plan | None]
@@ -33,8 +37,6 @@ MAX_COUNTERS = 1024
 """Counters of the running hour. Of more, the less used ones are summed up for each device."""
 MAX_CODES = 512
 """Kinds of flow records (addresses, application, actions) of which the counter is remembered."""
-MAX_SETS = 1000
-"""Sets of actions that matched together."""
 AGE = 600
 """Seconds after one to two of which a flow is forgotten that was not heard from."""
 _APP, _SET = 11, 10
@@ -49,29 +51,22 @@ _LOCAL, _OTHER = b'"local_bytes":', b'"other_bytes":'
 _NO_LOCAL, _NO_OTHER = _LOCAL + b"0", _OTHER + b"0"
 
 
-class Counter:
-    """What flows of one code had in this hour. `local`, `other`: bytes that this end sent."""
-
-    __slots__ = ("blocks", "code", "connections", "local", "other", "packets", "seen")
-
-    def __init__(self, code: int, blocks: bool) -> None:
-        self.code = code
-        self.blocks = blocks
-        """A firewall target of these actions blocks: packets are counted."""
-        self.local = self.other = self.connections = self.packets = 0
-        self.seen = 0
-        """Bytes up to the end of the last minute."""
-
-
 class Counting:
     """All counters of the running hour, and the live flows that they are of."""
 
-    def __init__(self, device_of: "Callable[[Flow], int]", app_of: "Callable[[Flow], int]") -> None:
-        """`device_of`, `app_of`: return the number of a flow's device, of its application."""
+    def __init__(
+        self,
+        device_of: "Callable[[Flow], int]",
+        app_of: "Callable[[Flow], int]",
+        owner_of: "Callable[[Flow, int], str]" = lambda flow, device: "",
+        whole: bool = True,
+    ) -> None:
+        """`device_of`, `app_of`: return the number of a flow's device, of its application; `owner_of`: whose budgets a flow
+        counts for, "" for its device's; `whole`: count all flows, not only those that count for budgets."""
         self._device_of = device_of
         self._app_of = app_of
-        self.blocking: set[str] = set()
-        """Names of the firewall targets that block."""
+        self._owner_of = owner_of
+        self._whole = whole
         self._young: dict[int, int] = {}
         """Digest key to code; `_older`: of flows that were not heard from in this age."""
         self._older: dict[int, int] = {}
@@ -79,16 +74,22 @@ class Counting:
         """Local and other bytes, and packets, of flows whose record has not come."""
         self._codes: dict[Key, Counter] = {}
         """What flow records have in common, to the counter of their flows; emptied whenever a counter goes."""
-        self._sets: list[tuple[tuple[str, ...], bool]] = [((), False), ((), True)]
-        """By number: the names of the actions, and whether a target blocks. `_set_numbers`: the reverse."""
-        self._set_numbers: dict[tuple[tuple[str, ...], bool], int] = {one: n for n, one in enumerate(self._sets)}
+        self.sets = Sets()
+        self.bills = Bills()
         self.counters: dict[int, Counter] = {}
         self._minutes: dict[int, int] = {}
         """Active minutes of device and application; `_actions`: rows of actions."""
         self._actions: dict[str, list[int]] = {}
         self._age_at = 0
         self._not_counted = Counter(NOT_COUNTED, False)
-        self.announce, self.count = self._functions()
+        self.announce: Announce
+        self.count: Count
+        every = self._functions()
+        self.announce, self.count = every if whole else some_only(every, self._young, self._older)
+        self.plain_announce = self.announce
+        """`announce` itself, where somebody has put another function around it."""
+        self.on_kind: Callable[[Flow, int, int, Plan | None], None] | None = None
+        """Called with a flow, its device, application and plan whenever a combination is resolved: at least once for each."""
         self.unknown = [0, 0]
         """Bytes and packets of flows that netifyd never announced, or that were forgotten."""
         self.forgotten = 0
@@ -167,28 +168,24 @@ class Counting:
         """Return the counter of a flow, and remember it by what such flows have in common (None: they lack something)."""
         if how & TWICE:
             return self._not_counted
-        number = self._set_number(plan) if plan is not None else 0
         try:
-            code = ((self._device_of(flow) << _APP | self._app_of(flow)) << _SET | number) << 1 | bool(how & SWAPPED)
+            device = self._device_of(flow)
+            number = self._number(plan, flow, device)
+            code = ((device << _APP | self._app_of(flow)) << _SET | number) << 1 | bool(how & SWAPPED)
         except MALFORMED:
-            return self._counter(number << 1)
+            return self._counter(self.sets.number(plan) << 1)
         counter = self._counter(code)
+        if self.on_kind is not None:
+            self.on_kind(flow, code >> _OWNER >> _APP, code >> _OWNER & (1 << _APP) - 1, plan)
         if key is not None:
             if len(self._codes) >= MAX_CODES:
                 self._codes.clear()
             self._codes[key] = counter
         return counter
 
-    def _set_number(self, plan: "Plan") -> int:
-        blocks = bool(self.blocking.intersection(plan.reached))
-        wanted = plan.names, blocks
-        found = self._set_numbers.get(wanted)
-        if found is None:
-            if len(self._sets) >= MAX_SETS:
-                return int(blocks)
-            found = self._set_numbers[wanted] = len(self._sets)
-            self._sets.append(wanted)
-        return found
+    def _number(self, plan: "Plan | None", flow: "Flow", device: int) -> int:
+        """Return the number of a flow's set."""
+        return self.sets.number(plan, self._owner_of(flow, device) if plan is not None and plan.budgets else "")
 
     def forget_codes(self) -> None:
         """What flow records have in common may lead to something else now."""
@@ -212,11 +209,15 @@ class Counting:
     def again(self, digest: int, flow: "Flow", how: int, plan: "Plan | None") -> None:
         """A live flow was evaluated again: what follows is of other actions. One that is not known was before a restart."""
         code = self._pop(digest)
+        if not self._whole and (plan is None or not plan.budgets):
+            return
         if code is None:
             code = self._resolve(None, flow, how, plan).code
         elif code >= 0:
-            number = self._set_number(plan) if plan is not None else 0
+            number = self._number(plan, flow, code >> _OWNER >> _APP)
             code = (code >> _OWNER << _SET | number) << 1 | code & 1
+            if self.on_kind is not None and plan is not None:
+                self.on_kind(flow, code >> _OWNER >> _APP, code >> _OWNER & (1 << _APP) - 1, plan)
         self._young[digest] = code
         waited = self._waiting.pop(digest, None)
         if waited is not None and code >= 0:
@@ -270,7 +271,10 @@ class Counting:
         if found is None:
             if len(self.counters) >= MAX_COUNTERS:
                 self._sum_up()
-            found = self.counters[code] = Counter(code, self._sets[code >> 1 & (1 << _SET) - 1][1])
+            kind = self._kind_of(code)
+            found = self.counters[code] = Counter(code, kind[1])
+            if kind[2]:
+                self.bills.add(found, code >> _OWNER >> _APP, kind)
         return found
 
     def waiting(self) -> list[int]:
@@ -307,7 +311,7 @@ class Counting:
                 counter.seen += amount
                 owner = code >> _OWNER
                 amounts[owner] = amounts.get(owner, 0) + amount
-                for name in self._names_of(code):
+                for name in self._kind_of(code)[0]:
                     by_action[name] = by_action.get(name, 0) + amount
         for owner, amount in amounts.items():
             if amount >= ACTIVE:
@@ -316,8 +320,8 @@ class Counting:
             if amount >= ACTIVE:
                 self._action(name)[2] += 1
 
-    def _names_of(self, code: int) -> tuple[str, ...]:
-        return self._sets[code >> 1 & (1 << _SET) - 1][0]
+    def _kind_of(self, code: int) -> "Kind":
+        return self.sets.kinds[code >> 1 & (1 << _SET) - 1]
 
     def _action(self, name: str) -> list[int]:
         found = self._actions.get(name)
@@ -327,11 +331,12 @@ class Counting:
 
     def _add_actions(self, code: int, counter: Counter, table: "dict[str, list[int]]") -> None:
         """Add what flows of a code had to the rows of their actions."""
-        for name in self._names_of(code):
-            _add_to(table.setdefault(name, [0, 0, 0, 0, 0]), code, counter)
+        for name in self._kind_of(code)[0]:
+            add_to(table.setdefault(name, [0, 0, 0, 0, 0]), code, counter)
 
     def _sum_up(self) -> None:
         """There are too many counters: add those of the less used ones to one for each device."""
+        self.bills.settle()
         self._codes.clear()
         single = [code for code in self.counters if code & (1 << _APP + _OWNER) - 1]
         single.sort(key=lambda code: self.counters[code].local + self.counters[code].other, reverse=True)
@@ -350,6 +355,7 @@ class Counting:
             total.connections += counter.connections
             total.packets += counter.packets
             total.seen += counter.seen
+        self.bills.keep(self.counters)
         kept = {code >> _OWNER for code in self.counters}
         for owner in [owner for owner in self._minutes if owner not in kept]:
             device = owner >> _APP << _APP
@@ -364,7 +370,7 @@ class Counting:
             if counter.local or counter.other or counter.connections:
                 owner = code >> _OWNER
                 key = owner >> _APP << 16 | owner & (1 << _APP) - 1
-                _add_to(found.setdefault(key, [0, 0, 0, 0, 0]), code, counter)
+                add_to(found.setdefault(key, [0, 0, 0, 0, 0]), code, counter)
                 self._add_actions(code, counter, actions)
         for owner, minutes in self._minutes.items():
             key = owner >> _APP << 16 | owner & (1 << _APP) - 1
@@ -373,23 +379,19 @@ class Counting:
 
     def clear(self) -> None:
         """A new hour begins; live flows stay."""
+        self.bills.settle()
         self._codes.clear()
         self.counters.clear()
+        self.bills.keep(self.counters)
         self._minutes.clear()
         self._actions.clear()
 
     def forget(self, devices: "set[int]") -> None:
         """Forget what was counted of some devices in this hour."""
+        self.bills.settle()
         self._codes.clear()
         for code in [code for code in self.counters if code >> _OWNER >> _APP in devices]:
             del self.counters[code]
+        self.bills.keep(self.counters)
         for owner in [owner for owner in self._minutes if owner >> _APP in devices]:
             del self._minutes[owner]
-
-
-def _add_to(row: list[int], code: int, counter: Counter) -> None:
-    """Add a counter to down, up, connections and blocked packets of a row."""
-    row[0] += counter.local if code & 1 else counter.other
-    row[1] += counter.other if code & 1 else counter.local
-    row[3] += counter.connections
-    row[4] += counter.packets

@@ -1,4 +1,4 @@
-"""The file that usage is kept in over restarts: private, written whole, some of it in each turn of the loop.
+"""The files that usage and budgets are kept in over restarts: private, written whole, some of it in each turn of the loop.
 
 In: plain data. Out: a file, and what it holds at the next start. It is written under another name, and gets its own a minute
 later, when the kernel has brought it to the disk: whenever the process, or the power, ends, the file is the old or the new one.
@@ -22,8 +22,6 @@ if MYPY:
 
     from ..base.dispatcher import Dispatcher
 
-FORMAT = b"nfa usage 1\n"
-_FAMILY = b"nfa usage "
 CHUNK = 64 << 10
 """Bytes that are written in one turn."""
 SETTLE = 60.0
@@ -33,11 +31,26 @@ MAX_SIZE = 4 << 20
 BAD = ".bad"
 
 
+class Form:
+    """A kind of file. `name`: in its first line and in messages."""
+
+    def __init__(self, name: str, codes: tuple[str, str, str, str], is_sound: "Callable[[dict[str, Any]], bool]") -> None:
+        """`codes`: of what goes wrong (it cannot be read, cannot be written, is damaged, is of another version); `is_sound`:
+        returns whether a content has its form."""
+        self.name = name
+        self.unreadable_code, self.unwritable_code, self.damaged_code, self.version_code = codes
+        self.is_sound = is_sound
+        self.family = b"nfa " + name.encode() + b" "
+        self.head = self.family + b"1\n"
+
+
 class Store:
     """One file at `path`."""
 
-    def __init__(self, dispatcher: "Dispatcher", say: "Callable[[str, str], None]") -> None:
+    def __init__(self, dispatcher: "Dispatcher", say: "Callable[[str, str], None]", form: "Form | None" = None) -> None:
+        """`form`: USAGE, unless it is said."""
         self._dispatcher = dispatcher
+        self._form = form or USAGE
         self._say = say
         self.path = ""
         self.saved = 0
@@ -56,17 +69,17 @@ class Store:
         except FileNotFoundError:
             return None
         except OSError as failure:
-            self._fail("usage-file-unreadable", "cannot be read: " + _words(failure))
+            self._fail(self._form.unreadable_code, "cannot be read: " + _words(failure))
             return None
         try:
             raw = self._read(place)
-            return None if raw is None else decode(raw)
+            return None if raw is None else decode(raw, self._form)
         except OSError as failure:
-            self._fail("usage-file-unreadable", "cannot be read: " + _words(failure))
+            self._fail(self._form.unreadable_code, "cannot be read: " + _words(failure))
         except OtherVersion as version:
-            self._set_aside(place, "usage-file-version", "is of another version, " + str(version))
+            self._set_aside(place, self._form.version_code, "is of another version, " + str(version))
         except ValueError as why:
-            self._set_aside(place, "usage-file-damaged", "is damaged: " + str(why))
+            self._set_aside(place, self._form.damaged_code, "is damaged: " + str(why))
         finally:
             os.close(place)
         return None
@@ -104,7 +117,7 @@ class Store:
         self._fail(code, why + done)
 
     def _fail(self, code: str, why: str) -> None:
-        text = "the usage file " + self.path + " " + why
+        text = "the " + self._form.name + " file " + self.path + " " + why
         if text != self.trouble:
             self._say("warning", text)
         self.trouble, self.code = text, code
@@ -117,15 +130,19 @@ class Store:
         if self._open(content):
             self._next.move(self._dispatcher.moment)
 
-    def write_now(self, content: "dict[str, Any]") -> bool:
-        """Write the file at once, and wait until it is on the disk: at the end, and when somebody wants it forgotten."""
+    def write_now(self, content: "dict[str, Any]", wait: bool = True) -> bool:
+        """Write the file at once, and wait until it is on the disk: at the end, and when somebody wants it forgotten.
+
+        `wait`: not where the file is in memory.
+        """
         self.close()
         if not self._open(content):
             return False
         try:
             while self._rest:
                 self._write()
-            os.fsync(self._descriptor)
+            if wait:
+                os.fsync(self._descriptor)
         except OSError as failure:
             self._give_up(failure)
             return False
@@ -158,9 +175,9 @@ class Store:
             finally:
                 os.close(place)
         except OSError as failure:
-            self._fail("usage-file-unwritable", "cannot be written: " + _words(failure))
+            self._fail(self._form.unwritable_code, "cannot be written: " + _words(failure))
             return False
-        self._rest = memoryview(encode(content))
+        self._rest = memoryview(encode(content, self._form))
         return True
 
     def _write(self) -> None:
@@ -199,7 +216,7 @@ class Store:
         """It cannot be written; the file stays as it is."""
         self.close()
         self._remove()
-        self._fail("usage-file-unwritable", "cannot be written: " + _words(failure))
+        self._fail(self._form.unwritable_code, "cannot be written: " + _words(failure))
 
     def _remove(self) -> None:
         try:
@@ -216,24 +233,25 @@ class OtherVersion(Exception):
     """The file was written by another version of nfa."""
 
 
-def encode(content: "dict[str, Any]") -> bytes:
-    """Return the bytes of a file."""
+def encode(content: "dict[str, Any]", form: "Form | None" = None) -> bytes:
+    """Return the bytes of a file. `form`: USAGE, unless it is said."""
     body = plain.dump(content)
-    return FORMAT + binascii.crc32(body).to_bytes(4, "big") + body
+    return (form or USAGE).head + binascii.crc32(body).to_bytes(4, "big") + body
 
 
-def decode(raw: bytes) -> "dict[str, Any]":
+def decode(raw: bytes, form: "Form | None" = None) -> "dict[str, Any]":
     """Return the content of a file. Raises OtherVersion, or ValueError when it is damaged."""
-    if not raw.startswith(FORMAT):
+    form = form or USAGE
+    if not raw.startswith(form.head):
         line, end, _ = raw[:64].partition(b"\n")
-        if raw.startswith(_FAMILY) and end:
-            raise OtherVersion(repr(str(line[len(_FAMILY) :], "ascii", "replace")))
+        if raw.startswith(form.family) and end:
+            raise OtherVersion(repr(str(line[len(form.family) :], "ascii", "replace")))
         raise ValueError("it does not begin as such a file does")
-    body = raw[len(FORMAT) + 4 :]
-    if binascii.crc32(body).to_bytes(4, "big") != raw[len(FORMAT) : len(FORMAT) + 4]:
+    body = raw[len(form.head) + 4 :]
+    if binascii.crc32(body).to_bytes(4, "big") != raw[len(form.head) : len(form.head) + 4]:
         raise ValueError("its checksum is wrong")
     content = plain.load(body)
-    if not isinstance(content, dict) or not _is_sound(content):
+    if not isinstance(content, dict) or not form.is_sound(content):
         raise ValueError("it lacks what such a file has")
     return content
 
@@ -252,3 +270,8 @@ def _is_sound(content: "dict[str, Any]") -> bool:
 
 def _words(failure: OSError) -> str:
     return failure.strerror or str(failure)
+
+
+USAGE_CODES = "usage-file-unreadable", "usage-file-unwritable", "usage-file-damaged", "usage-file-version"
+USAGE = Form("usage", USAGE_CODES, _is_sound)
+"""The file of what devices and applications used."""

@@ -23,6 +23,7 @@ if MYPY:
     from ..base.dispatcher import Dispatcher
     from ..devices.known import Known
     from ..engine.engine import Engine
+    from .budgeting import Budgeting
 
     Flow = dict[str, Any]
     Rows = dict[int, list[int]]
@@ -40,6 +41,8 @@ JUMP = 60.0
 """Seconds that the wall clock moves by itself, at least, when it is said to jump."""
 SETTLED = 600.0
 """Seconds after the start or a jump of the clock from which on it is taken for right: nothing is later than now then."""
+SETTLE_EVERY = 5.0
+"""Seconds until budgets are told what their flows had."""
 SAVE_EVERY = 840.0
 """Seconds between two times that the file is written; it has its name a minute later."""
 
@@ -55,9 +58,13 @@ class Usage:
         say: "Callable[[str, str], None]",
         folder: str,
         clock: "Callable[[], float]" = time.time,
+        keeps: bool = True,
+        budgeting: "Budgeting | None" = None,
+        whole: bool = True,
     ) -> None:
         """`known()`: what is known of the addresses of the network, if somebody learns it; `folder`: where the file is
-        if the policy names none; `clock()`: epoch seconds."""
+        if the policy names none; `clock()`: epoch seconds; `keeps`: what was counted is kept and shown, not only told to
+        others; `whole`: all flows are counted, not only those that count for budgets."""
         self._dispatcher = dispatcher
         self._engine = engine
         self._known = known
@@ -65,7 +72,10 @@ class Usage:
         self._clock = clock
         self.devices, self.apps, self.actions = Names(MAX_DEVICES), Names(MAX_APPS), Names(MAX_ACTIONS)
         """Devices by MAC address, address or ROUTER; applications; actions."""
-        self.counting = Counting(self._device_of, self._app_of)
+        self.keeps = keeps
+        self.whole = whole
+        self._budgeting = budgeting
+        self.counting = Counting(self.device_of, self._app_of, self._owner_of, whole)
         self.periods = Periods(Zone([(0, 0)]))
         self.since = 0
         """Since when it has counted, by its file, epoch seconds."""
@@ -75,37 +85,40 @@ class Usage:
         """The wall clock less the loop's; `_steady`: since when it has not jumped, by the loop's clock."""
         self._steady = 0.0
         self._absorbed = False
+        self._settled = 0.0
+        """When budgets were told last, by the loop's clock; `_told`: in which minute since 1970."""
+        self._told = 0
         self._second = dispatcher.at(NEVER, self.tick)
         self._save = dispatcher.at(NEVER, self.save)
         self.store = Store(dispatcher, say)
 
     # -- life cycle -------------------------------------------------------------------------------------------------
 
-    def use(self, data: "dict[str, Any]") -> bool:
-        """The policy of an image was activated. Returns whether it has usage on; else this is closed."""
-        wanted = data["usage"]
-        if wanted is None:
-            self.close()
-            return False
+    def use(self, data: "dict[str, Any]", budgeting: "Budgeting | None") -> None:
+        """The policy of an image was activated. `budgeting`: who is told of flows that count for budgets."""
+        self._budgeting = budgeting
+        self.counting.bills.tell = budgeting.bill if budgeting is not None else None
+        if budgeting is not None:
+            budgeting.known = self
         effects = data["firewall"]["effects"] if data["firewall"] else {}
         blocking = {name for name in effects if effects[name]["block"]}
-        self.follow(data["zone"], blocking, wanted["file"] or self._folder + "/" + NAME)
-        return True
+        self.follow(data["zone"], blocking, data["usage_file"] or self._folder + "/" + NAME)
 
     def follow(self, zone: "list[tuple[int, int]]", blocking: "set[str]", file: str) -> None:
         """A policy was activated. `zone`: as for `Zone`; `blocking`: firewall targets that block; `file`: where to keep it."""
         self.periods.zone = Zone(zone)
-        self.counting.blocking = blocking
+        self.counting.sets.blocking = blocking
         self.counting.forget_codes()
         begun = self._engine.counting is self.counting
-        if file != self.store.path:
+        if self.keeps and file != self.store.path:
             self.store.close()
             self.store.path = file
             if not begun:
                 self._restore()
         if not begun:
             self._engine.counting = self.counting
-            self._save.move(self._dispatcher.moment + SAVE_EVERY)
+            if self.keeps:
+                self._save.move(self._dispatcher.moment + SAVE_EVERY)
             self.tick()
 
     def close(self) -> None:
@@ -114,8 +127,10 @@ class Usage:
             self._engine.counting = None
         self._dispatcher.cancel(self._second)
         self._dispatcher.cancel(self._save)
-        self.store.close()
-        self.store.write_now(self.content())
+        self.counting.bills.settle()
+        if self.keeps:
+            self.store.close()
+            self.store.write_now(self.content())
 
     def _restore(self) -> None:
         """Go on with what the file has."""
@@ -153,6 +168,12 @@ class Usage:
             if not self._absorbed and moment - self._steady >= SETTLED and wall >= EARLIEST:
                 self._absorbed = True
                 self.periods.absorb(int(wall))
+        if self._budgeting is not None:
+            # Bytes are told more often, so that a budget of bytes is not exceeded by what comes in a minute.
+            if moment >= self._settled + SETTLE_EVERY or minute != self._told:
+                self._settled, self._told = moment, minute
+                self.counting.bills.settle()
+            self._budgeting.tick(moment, wall)
 
     def _end_hour(self, now: int) -> None:
         """Another hour may have begun."""
@@ -160,7 +181,9 @@ class Usage:
         if start == self._start or now < EARLIEST:
             return
         ended, self._start = self._start, start
-        self.periods.add(ended, self.rows(self.periods.zone.local(ended)[0]))
+        rows = self.rows(self.periods.zone.local(ended)[0])
+        if self.keeps:
+            self.periods.add(ended, rows)
         self.counting.clear()
         if not self._absorbed:
             return  # a clock that has just been set may be set again
@@ -220,7 +243,7 @@ class Usage:
 
     # -- whose, and what --------------------------------------------------------------------------------------------
 
-    def _device_of(self, flow: "Flow") -> int:
+    def device_of(self, flow: "Flow") -> int:
         """Return the number of a flow's device. Raises what is MALFORMED.
 
         A MAC address of no neighbour may be the router's own: there the owner of the address decides.
@@ -234,12 +257,20 @@ class Usage:
             mac = known.owner(packed) or mac
         return self.devices.number(mac.hex(":") if mac else flow["local_ip"])
 
+    def _owner_of(self, flow: "Flow", device: int) -> str:
+        """Return whose budgets a flow counts for, where those are not its device's; else ""."""
+        return self._budgeting.other_owner(flow, device) if self._budgeting is not None else ""
+
     def _app_of(self, flow: "Flow") -> int:
         """Return the number of a flow's application: of its protocol where netifyd knows no application."""
         name = flow.get("detected_application_name")
         if not name or name == "Unknown":
             name = flow.get("detected_protocol_name")
         return self.apps.number(name[:MAX_NAME] if isinstance(name, str) and name else "Unknown")
+
+    def names_of(self, flow: "Flow") -> tuple[str, str]:
+        """Return whose a flow is, as `devices` has it, and of which application. Raises what is MALFORMED."""
+        return self.devices.name(self.device_of(flow)), self.apps.name(self._app_of(flow))
 
     def status(self) -> "dict[str, Any]":
         """Return what `status` tells."""
@@ -252,7 +283,7 @@ class Usage:
             "unknown_bytes": unknown[0],
             "unknown_packets": unknown[1],
             "forgotten": counting.forgotten,
-            "left_out": self.devices.left_out + self.apps.left_out + self.actions.left_out,
+            "left_out": self.devices.left_out + self.apps.left_out + self.actions.left_out + counting.sets.left_out,
             "file": self.store.path,
             "saved": self.store.saved or None,
             "trouble": self.store.trouble,

@@ -16,7 +16,7 @@ from nfa.compiler.base.secrets import SECRET_NAMES, SECRET_OPTIONS
 from nfa.compiler.compile import understand_policy
 from nfa.compiler.config.features import inactive_code
 from nfa.compiler.config.model import Policy, Target
-from nfa.compiler.config.options import CHANNEL_OPTIONS, DEFAULT_CONTROL
+from nfa.compiler.config.options import CHANNEL_OPTIONS, DEFAULT_CONTROL, NOTICE_OPTIONS
 from nfa.compiler.config.sources import Sources, load
 from nfa.image import cpython as image
 
@@ -337,7 +337,8 @@ def test_no_finding_tells_a_secret_of_netifys_files(tmp_path: Path, name: str) -
 
 
 def test_every_name_of_a_secret_option_is_known_as_one() -> None:
-    names = {name for options in CHANNEL_OPTIONS.values() for option in options if option.name in SECRET_OPTIONS
+    tables = (*CHANNEL_OPTIONS.values(), NOTICE_OPTIONS)
+    names = {name for options in tables for option in options if option.name in SECRET_OPTIONS
              for name in (option.name, *option.aliases)}  # fmt: skip
     assert names == set(SECRET_NAMES)
 

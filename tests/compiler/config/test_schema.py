@@ -109,6 +109,7 @@ WHOLE: dict[str, Any] = {
     "adopt": False,
     "usage": True,
     "usage_file": "/tmp/usage",
+    "language": "de",
     "exemptions": ["192.168.1.1"],
     "actions": {
         "a": {
@@ -121,6 +122,13 @@ WHOLE: dict[str, Any] = {
                 for kind, own in EACH.items()},
     "target_defaults": {"nftset": {"ttl": 5, "managed": False, "set_family": "ipv4"}, "log": {"path": "/tmp"}},
     "target_globals": {"ctlabel": {"max_bits": 127}},
+    "devices": {"tablet": {"mac": ["00:11:22:33:44:55"]}},
+    "notices": {
+        "phone": {
+            "enabled": True, "event": ["new_device", "blocked"], "to": ["log"], "tls_below": "1.1", "action": ["a"],
+            "device": ["tablet"], "limit": 5,
+        }
+    },
 }  # fmt: skip
 
 

@@ -232,6 +232,7 @@ def test_the_section_main(load_uci: LoadUci) -> None:
         "config nfa main\n\toption enabled 0\n\toption source tcp://10.0.0.2:7150\n\toption json_config none\n"
         "\toption reprocess_flows 1\n\toption timezone EST5EDT\n\toption log_level info\n\toption control /tmp/nfa.sock\n"
         "\toption max_flows 2000\n\toption adopt 1\n\toption usage 0\n\toption usage_file /tmp/usage\n"
+        "\toption language de\n"
     )
     policy, reports = load_uci(text)
     assert policy and not reports.errors and not reports.warnings
@@ -245,6 +246,7 @@ def test_the_section_main(load_uci: LoadUci) -> None:
         "adopt": True,
         "usage": False,
         "usage_file": "/tmp/usage",
+        "language": "de",
         "log_level": "notice",
         "control": "/tmp/nfa.sock",
     }
@@ -263,6 +265,7 @@ def test_main_has_defaults(load_uci: LoadUci) -> None:
         "adopt": False,
         "usage": True,
         "usage_file": "",
+        "language": "en",
         "log_level": "notice",
         "control": "/var/run/nfa/control.sock",
     }

@@ -30,7 +30,7 @@ def test_every_method_works_without_any_argument_and_with_uhttpds(house: House) 
     for name in methods.METHODS:
         bare, _ = house.call(name)
         session, _ = house.call(name, ubus_rpc_session="00000000000000000000000000000000")
-        needed = name in ("explain", "flush", "adopt", "pause", "resume")
+        needed = name in ("explain", "flush", "add_budget", "adopt", "notice", "pause", "resume")
         assert (bare, session) == ((INVALID, INVALID) if needed else (0, 0)), name
 
 
@@ -77,7 +77,7 @@ def test_status_counts_what_happened(house: House) -> None:
     assert found["actions"]["games"] == {
         "enabled": False, "active": False, "reason": "the action is disabled", "code": "action-disabled",
         "last_good": False, "in_hours": None, "hours": "", "until": "", "paused_until": None, "targets": ["nft.games"],
-        "matches": 0, "last_match": None, "traffic": None,
+        "matches": 0, "last_match": None, "traffic": None, "budget": "", "budget_spent": 0,
     }  # fmt: skip
     assert found["targets"]["nft.video"]["elements"] == found["targets"]["nft.video"]["added"] == 2
     assert found["targets"]["log.video"]["added"] == 2, "one entry a flow"

@@ -5,15 +5,20 @@ In: what a policy image says of channels. Out: what servers and readers get, the
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import pytest
 from loops import Strict
-from waiting import PATIENCE
+from waiting import PATIENCE, eventually
 
 from nfa.compiler.config.servers import Server
 from nfa.daemon.base import packing
@@ -25,6 +30,7 @@ from nfa.daemon.targets.counters import Counters
 from nfa.daemon.targets.target import interface_test
 
 EVENTS = ("new", "updated", "expired")
+MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin")
 
 
 class Bench:
@@ -253,3 +259,30 @@ class Broker:
             shift += 7
             if byte < 0x80:
                 return kind, exactly(connection, length)
+
+
+@contextmanager
+def real_broker(folder: Path) -> Iterator[int]:
+    """The port of a mosquitto whose user is u, with the password p."""
+    if MOSQUITTO is None or not shutil.which("mosquitto_passwd"):
+        pytest.skip("mosquitto is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    passwords, configuration = folder / "passwords", folder / "mosquitto.conf"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "u", "p"], check=True, capture_output=True)
+    passwords.chmod(0o644)
+    folder.chmod(0o755)
+    configuration.write_text(
+        f"listener {port} 127.0.0.1\npassword_file {passwords}\nallow_anonymous false\nuser root\nmax_queued_messages 10000\n"
+    )
+    with subprocess.Popen([MOSQUITTO, "-c", configuration], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+
+        def answers() -> bool:
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", port)) == 0
+
+        try:
+            eventually(answers, what="mosquitto")
+            yield port
+        finally:
+            process.terminate()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +12,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sink_bench import Bench, Broker, feed, mqtt, peer, record
+from sink_bench import Bench, Broker, feed, mqtt, peer, real_broker, record
 from waiting import eventually
 
 from nfa.daemon.sinks import mqtt as module
-
-PATH = os.environ.get("PATH", "") + ":/usr/sbin"
-MOSQUITTO = shutil.which("mosquitto", path=PATH)
 
 
 def flows(broker: Broker) -> list[int]:
@@ -203,26 +199,8 @@ def test_packets_come_back_however_they_are_cut(packets: list[tuple[int, bytes]]
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[int]:
     """The port of a real broker that wants a password."""
-    if MOSQUITTO is None or not shutil.which("mosquitto_passwd"):
-        pytest.skip("mosquitto is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    passwords, configuration = tmp_path / "passwords", tmp_path / "mosquitto.conf"
-    subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "u", "p"], check=True, capture_output=True)
-    passwords.chmod(0o644)
-    tmp_path.chmod(0o755)
-    configuration.write_text(
-        f"listener {port} 127.0.0.1\npassword_file {passwords}\nallow_anonymous false\nuser root\nmax_queued_messages 10000\n"
-    )
-    with subprocess.Popen([MOSQUITTO, "-c", configuration], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-
-        def answers() -> bool:
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", port)) == 0
-
-        eventually(answers, what="mosquitto")
+    with real_broker(tmp_path) as port:
         yield port
-        process.terminate()
 
 
 @pytest.mark.parametrize("qos", [0, 1])

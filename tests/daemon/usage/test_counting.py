@@ -18,7 +18,7 @@ from usage_lab import Lab, Reading
 
 from nfa.cli.recording import records
 from nfa.daemon.engine.networks import SWAPPED, TURNED, TWICE, Networks
-from nfa.daemon.engine.policy import Plan
+from nfa.daemon.engine.plans import Plan
 from nfa.daemon.stream.records import FIELDS, digest_key
 from nfa.daemon.usage import counting
 from nfa.daemon.usage.periods import unpack
@@ -252,7 +252,7 @@ def test_flows_of_one_application_share_their_minutes(lab: Lab) -> None:
 def test_actions_have_rows_of_their_own_and_blocked_packets_are_counted(lab: Lab) -> None:
     """Who wrote an action wants to know what it was for."""
     counts = lab.usage.counting
-    counts.blocking = {"fw.block"}
+    counts.sets.blocking = {"fw.block"}
     video = Plan((0,), ("video", "all"), ("nft.x",), [])
     blocked = Plan((1,), ("games",), ("fw.block",), [])
     flows = [samples.flow(application="netify.youtube", local_port=port)["flow"] for port in range(2)]

@@ -150,7 +150,7 @@ def test_a_file_of_another_version_is_kept(tmp_path: Path) -> None:
 @given(st.binary(max_size=300), st.booleans())
 def test_no_bytes_raise_anything_else(data: bytes, headed: bool) -> None:
     """The daemon would not start."""
-    raw = store.FORMAT + store.binascii.crc32(data).to_bytes(4, "big") + data if headed else data
+    raw = store.USAGE.head + store.binascii.crc32(data).to_bytes(4, "big") + data if headed else data
     try:
         decode(raw)
     except (ValueError, OtherVersion):
