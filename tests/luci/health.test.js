@@ -111,7 +111,7 @@ test('a report leads to the page where it is mended', () => {
 	}), kind);
 	assert.deepEqual(item, {
 		severity: 'error', code: 'unknown-attribute', place: 'netify-proc-flow-actions.games.criteria (line 6)',
-		text: "Unknown attribute 'ap'. The action is left out.", page: 'policies'
+		text: "Unknown attribute 'ap'. The action is left out.", page: 'policies', section: 'games'
 	});
 	assert.equal(health.report(finding('warning', 'x', { place: uci('cfg02abcd', 'x') }), kind).page, 'targets');
 	assert.equal(health.report(finding('error', 'x', { place: { package: '', section: '', text: 'a.json:4:6' } }), kind).page, '');
@@ -121,7 +121,7 @@ test('a report leads to the page where it is mended', () => {
 
 test('what a page does itself is said in the place of the command for it', () => {
 	const found = { severity: 'warning', code: 'route-not-applied', message: 'no rule sends it', hint: 'run: nfa route apply', consequence: '', place: null };
-	assert.equal(health.report(found, () => null).text, 'No rule sends it. The page Overview shows what is missing, and writes it.');
+	assert.equal(health.report(found, () => null).text, 'No rule sends it. The button shows what is missing, and writes it.');
 	assert.match(health.report({ ...found, code: 'x' }, () => null).text, /Run: nfa route apply/);
 });
 

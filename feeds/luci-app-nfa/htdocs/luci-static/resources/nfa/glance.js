@@ -5,7 +5,7 @@
 
 /*
  * Whether it is on and works, in one sentence, and what is to be done. In: the daemon's status, what procd knows, and what
- * health.js found. Out: plain data; no page is touched here.
+ * health found. Out: plain data; no page is touched here.
  */
 
 /* Whether no action is on: then nothing is done with any flow, whatever else is right. */
@@ -35,7 +35,7 @@ return baseclass.extend({
 
 	/*
 	 * { key, text, act }. `act`: what is to be done, by the one button beside it: start, restart, resume, log, or "". What is off
-	 * has a card of its own, and each problem a button. `service`, `may_run`: as of health.state(); `problems`: of health.problems().
+	 * has a card of its own, and each problem a button. `service` and `may_run`: as the state of health takes them; `problems`: of health.
 	 */
 	sentence: (status, service, may_run, problems) => {
 		if (status != null)

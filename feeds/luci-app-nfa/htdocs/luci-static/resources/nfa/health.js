@@ -8,7 +8,7 @@
  */
 
 const CONFIG = 'netify-proc-flow-actions';
-const PAGES = { action: 'policies', exemption: 'policies', time_of_day: 'policies', nfa: 'policies' };
+const PAGES = { action: 'policies', exemption: 'policies', time_of_day: 'policies', budget: 'policies', nfa: 'policies' };
 
 const NO = [ '0', 'no', 'off', 'false', 'disabled' ];
 
@@ -37,7 +37,7 @@ function state(status, service, may_run) {
 	if (service.running)
 		return { key: 'starting', text: _('Starting, or not answering'), advice: _('It was started, but does not answer yet. If this takes more than a minute, press Restart and check the log.') };
 	if (!may_run)
-		return { key: 'off', text: _('Disabled'), advice: _('The service is disabled in the configuration. Enable it first.') };
+		return { key: 'off', text: _('Switched off'), advice: _('The configuration does not let it run. Press Switch on.') };
 	if (service.known)
 		return { key: 'failed', text: _('Exited unexpectedly'), advice: _('It restarts automatically after some seconds. The log says why it exited.') };
 	return { key: 'stopped', text: _('Stopped'), advice: _('No flow is evaluated. Nothing is blocked, marked or prioritised. Press Start.') };
@@ -73,7 +73,7 @@ function agent(source) {
 }
 
 /* What a page can do about a finding, in the place of the daemon's hint, by its code. */
-const DONE_HERE = { 'route-not-applied': _('The page Overview shows what is missing, and writes it.') };
+const DONE_HERE = { 'route-not-applied': _('The button shows what is missing, and writes it.') };
 
 /*
  * A finding of the configuration (docs/bus.md): { severity, code, place, text, page }. `kind` gives the type of a UCI

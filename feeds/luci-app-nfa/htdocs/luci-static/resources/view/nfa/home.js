@@ -71,7 +71,7 @@ return view.extend({
 			blocked: section(_('Blocked today'), this.blocked.node), budgets: section(_('Budgets'), this.budgets.node),
 			uncounted: section(_('Used'), this.uncounted)
 		};
-		this.house = E('div', {}, Object.values(this.parts));
+		this.house = E('div', {}, [ ...Object.values(this.parts) ]);
 		const shown = E('div', {}, [
 			E('h2', {}, [ _('Flow Actions') ]),
 			E('div', { 'class': 'cbi-section' }, [ E('p', { 'class': 'nfa-state' }, [ this.state, ...Object.values(this.acts) ]) ]),
@@ -125,7 +125,7 @@ return view.extend({
 		}, [ label ]);
 		this.spans = [ button('today', _('Today')), button('7d', _('7 days')) ];
 		this.spans[0].classList.add('cbi-button-action');
-		return E('div', { 'class': 'nfa-switch', 'role': 'group', 'aria-label': _('Which time') }, this.spans.slice());
+		return E('div', { 'class': 'nfa-switch', 'role': 'group', 'aria-label': _('Which time') }, [ ...this.spans ]);
 	},
 
 	count_button: function() {
