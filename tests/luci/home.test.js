@@ -92,17 +92,17 @@ test('the busiest eight are shown, and how many more there are', async () => {
 	const devices = Array.from({ length: 12 }, (none, number) => device(number + 10, app('netify.youtube', 1000 * (number + 1), 10, 3), app('DNS', 1, 1)));
 	let until = 1000;
 	const page = await home({ usage: (since, to, who, what, by, offset) => {
-		until += 15;
 		const grown = devices.map((one, number) => ({ ...one, applications: one.applications.map(item => ({ ...item, down: item.down + (until - 1000) * 1000 * (number + 1) })) }));
 		return by === 'action' ? { since: 0, until, actions: [ { action: 'games', blocked_packets: 7 }, { action: 'calls', blocked_packets: 0 } ], more: false }
 			: { since: 0, until, devices: offset === 0 ? grown.slice(0, 8) : grown.slice(offset), total: 12, more: offset === 0 };
 	} });
+	until += 15;
 	await page.view.refresh_now();
 	const names = page.view.now.node.all('a').map(one => one.textContent);
 	assert.equal(names.length, 8);
 	assert.equal(names[0], 'device-21');
 	assert.match(page.view.now.node.textContent, /and 4 more/);
-	assert.match(page.view.now.node.textContent, /Mbit\/s down/);
+	assert.match(page.view.now.node.textContent, /device-21192 kbit\/s down/);
 	assert.match(page.view.now.node.textContent, /YouTube, DNS/);
 	assert.deepEqual(page.view.blocked.node.all('span').filter(one => one.classes.includes('nfa-bar-text')).map(one => one.textContent), [ '7 packets' ]);
 	page.view.now.node.all('button')[0].attributes.click();
