@@ -240,3 +240,11 @@ test('the first word says what keeps a daemon that runs from its work', () => {
 	assert.equal(said({ policy: { generation: 0, failed_at: 5, errors: 1 } }), 'Running, but no policy is active');
 	assert.equal(said({ policy: { generation: 1, failed_at: null, errors: 1 } }), 'Running, but the configuration has errors');
 });
+
+test('what no page can mend has no button that leads to another thing', () => {
+	const place = { package: 'netify-proc-flow-actions', section: 'tablet', text: 'x' };
+	for (const [ type, page ] of [ [ 'device', '' ], [ 'group', '' ], [ 'budget', 'policies' ], [ 'sink', 'targets' ] ]) {
+		const item = health.report(finding('warning', 'x', { place }), () => type);
+		assert.deepEqual([ item.page, item.section ], [ page, '' ]);
+	}
+});

@@ -105,6 +105,10 @@ test('the busiest eight are shown, and how many more there are', async () => {
 	assert.match(page.view.now.node.textContent, /device-21192 kbit\/s down/);
 	assert.match(page.view.now.node.textContent, /YouTube, DNS/);
 	assert.deepEqual(page.view.blocked.node.all('span').filter(one => one.classes.includes('nfa-bar-text')).map(one => one.textContent), [ '7 packets' ]);
+	const before = page.view.now.node.textContent;
+	until += 4;
+	await page.view.refresh_now();
+	assert.equal(page.view.now.node.textContent, before, 'an answer that comes too early says nothing new');
 	page.view.now.node.all('button')[0].attributes.click();
 	assert.equal(page.view.now.node.all('a').length, 12);
 });
@@ -137,13 +141,16 @@ test('a device has its own view, with the rules that name it', async () => {
 	];
 	const one = { device: 'tablet', mac: MAC, applications: [ app('netify.youtube', 5e6, 1e5, 54) ] };
 	const page = await home({ sections, hash: `#device=${encodeURIComponent(MAC)}`, usage: (since, until, who, what, by) =>
-		by === 'hour' ? { since: 0, until: 1, periods: [ { since: 1800000000, down: 5e6, up: 1e5 } ], more: false } : { since: 0, until: 1, devices: who === MAC ? [ one ] : [], more: false } });
+		by === 'hour' ? { since: 1800000000 - 7200, until: 1800003600, periods: [ { since: 1800000000, down: 5e6, up: 1e5 } ], more: false } : { since: 0, until: 1, devices: who === MAC ? [ one ] : [], more: false } });
 	assert.ok(page.asked('usage').every(([ , [ , , who ] ]) => who === MAC), 'of no other device');
 	assert.ok(page.texts('h3').includes('The tablet'));
 	assert.deepEqual(page.all('li').map(item => item.textContent), [ 'games' ]);
 	const text = page.texts('div').join(' ');
 	assert.match(text, /YouTube/);
 	assert.match(text, /54 min/);
+	const hours = page.all('small');
+	assert.deepEqual([ hours.length, hours[23].textContent ], [ 24, '23' ]);
+	assert.match(page.texts('figcaption')[0], /^Most from 2 o'clock: 5 MB down/, 'by the clock of the router');
 	page.calls.length = 0;
 	await page.view.refresh_now();
 	assert.deepEqual(page.calls, [], 'what is out of sight is not asked for');

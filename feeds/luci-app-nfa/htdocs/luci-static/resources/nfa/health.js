@@ -8,7 +8,8 @@
  */
 
 const CONFIG = 'netify-proc-flow-actions';
-const PAGES = { action: 'policies', exemption: 'policies', time_of_day: 'policies', budget: 'policies', nfa: 'policies' };
+/* The page on which a section is mended, by its type; targets and what belongs to them on theirs, devices and groups on none yet. */
+const PAGES = { action: 'policies', exemption: 'policies', time_of_day: 'policies', budget: 'policies', nfa: 'policies', device: '', group: '' };
 
 const NO = [ '0', 'no', 'off', 'false', 'disabled' ];
 

@@ -25,13 +25,22 @@ function of_applications(items) {
 	}));
 }
 
+/* The hours of a day, from an answer by hour: by the router's clock, which began the day. Those to come are empty. */
+function hours_of(answer) {
+	const known = new Map((answer?.periods ?? []).map(({ since, down, up }) => [ Math.round((since - answer.since) / 3600), { down, up } ]));
+	return Array.from({ length: Math.max(24, known.size) }, (none, hour) => {
+		const { down, up } = known.get(hour) ?? { down: 0, up: 0 };
+		return { label: String(hour), amount: down + up, text: called.amounts({ down, up }) };
+	});
+}
+
 return baseclass.extend({
 	/* `key`: its MAC address, or its name; `hosts`: of api.hosts(). Returns { node, refresh() }. */
 	create: (key, hosts, readonly) => {
 		const sections = type => uci.sections(api.CONFIG, type);
 		const name = item => called.device(item, sections('device'), hosts);
 		const mac = key.includes(':') ? key : '';
-		const title = E('h3', {}, [ name({ device: key, mac }) ]);
+		const title = E('h3', { 'tabindex': -1 }, [ name({ device: key, mac }) ]);
 		const parts = { today: bars.list(_('Today, by application'), MOST), hours: bars.columns(_('Today, by hour')), week: bars.list(_('The last 7 days, by application'), MOST) };
 		const left = limits.budgets(readonly, name, () => refresh());
 		const budgets = part(_('Budgets'), left.node);
@@ -47,9 +56,7 @@ return baseclass.extend({
 					rows.text(title, name(one));
 				parts.today.show(of_applications(one?.applications ?? []), _('Nothing today.'));
 				parts.week.show(of_applications(week?.devices[0]?.applications ?? []), _('Nothing this week.'));
-				parts.hours.show((hours?.periods ?? []).map(({ since, down, up }) => ({
-					label: String(new Date(since * 1000).getHours()), amount: down + up, text: called.amounts({ down, up })
-				})));
+				parts.hours.show(hours_of(hours));
 				left.show(has?.budgets ?? []);
 				rows.hide(budgets, !has?.budgets.length);
 			});
@@ -65,7 +72,8 @@ return baseclass.extend({
 					: E('p', {}, [ _('No rule names it. Rules for all devices hold for it, too.') ])),
 				budgets
 			]),
-			refresh: refresh
+			refresh: refresh,
+			focus: () => title.focus()
 		};
 	}
 });

@@ -64,6 +64,7 @@ return view.extend({
 		this.span = E('p', {});
 		this.uncounted = E('p', {}, [ _('Who uses what is not counted.'), ' ', this.count_button() ]);
 		this.own = E('div', {});
+		this.title = E('h2', { 'tabindex': -1 }, [ _('Flow Actions') ]);
 		this.parts = {
 			problems: section(_('Problems'), this.problems.node), begin: this.begin(), paused: section(_('Paused'), this.paused.node),
 			now: section(_('Now'), this.span, this.now.node), used: section(_('Used'), this.switches(), E('h4', {}, [ _('By device') ]), this.devices.node,
@@ -73,12 +74,12 @@ return view.extend({
 		};
 		this.house = E('div', {}, [ ...Object.values(this.parts) ]);
 		const shown = E('div', {}, [
-			E('h2', {}, [ _('Flow Actions') ]),
+			this.title,
 			E('div', { 'class': 'cbi-section' }, [ E('p', { 'class': 'nfa-state' }, [ this.state, ...Object.values(this.acts) ]) ]),
 			this.house, this.own
 		]);
 		this.show(status, running);
-		window.addEventListener('hashchange', () => this.turn());
+		window.addEventListener('hashchange', () => this.turn().then(() => this.one ? this.one.focus() : this.title.focus()));
 		this.turn();
 		poll.add(() => this.refresh_state(), STATE);
 		poll.add(() => this.refresh_now(), NOW);
@@ -194,8 +195,11 @@ return view.extend({
 			if (answer == null)
 				return;
 			const found = used.now(this.before, answer);
+			// netifyd tells every 15 seconds: what is nearer to the last answer tells too little, or too much.
+			if (found && found.seconds < NOW - 3)
+				return;
 			this.before = answer;
-			rows.text(this.span, found ? _('In the last %d seconds:').format(Math.round(found.seconds)) : _('In this hour so far:'));
+			rows.text(this.span, found ? _('In the last %s:').format(words.seconds(Math.round(found.seconds))) : _('In this hour so far:'));
 			this.now.show((found?.devices ?? used.by_device(answer)).map(item => ({
 				key: item.key, name: title_of(item), href: link_to(item), amount: item.down + item.up,
 				text: found ? _('%s down, %s up').format(words.rate(item.down), words.rate(item.up)) : called.amounts(item),
