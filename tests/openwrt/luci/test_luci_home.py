@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,7 +149,7 @@ def test_what_the_house_does_is_seen_and_what_is_blocked_is_blocked(
     eventually(lambda: router.connect(YOUTUBE) == "refused", what="it is blocked again")
     eventually(lambda: not page.get_by_role("heading", name="Paused").is_visible(), what="nothing is paused")
 
-    more = page.get_by_role("button", name="The tablet: 30 minutes more of hour")
+    more = page.get_by_role("button", name="+30 min of hour for The tablet")
     more.click()
     person.sees(re.compile(r"The tablet \(hour\): 1 h 30 min of 1 h 30 min left"))
     (row,) = router.ubus("nfa", "budget", name="hour")["budgets"]
@@ -209,7 +211,7 @@ def test_who_may_only_look_sees_all_and_can_change_nothing(
     state(person, "On, and it works")
     person.sees("laptop")
     assert person.page.get_by_role("button", name="Resume games").is_disabled()
-    assert person.page.get_by_role("button", name="The tablet: 30 minutes more of hour").is_disabled()
+    assert person.page.get_by_role("button", name="+30 min of hour for The tablet").is_disabled()
     person.content()
 
 
@@ -243,4 +245,56 @@ def test_sixty_devices_are_shown_at_once_and_fit(
     assert used.get_by_role("listitem").count() == 60 + len(apps)
     assert fits(person)
     person.shoot(f"home_{size[0]}")
+    person.content()
+
+
+AXE = Path(os.environ.get("NFA_NODE", ROOT / ".venv/node")) / "node_modules/axe-core/axe.min.js"
+FAULTS = """() => axe.run('#view').then(found => found.violations.flatMap(rule => rule.nodes.map(node =>
+	`${rule.id}: ${node.target} ${node.any.concat(node.all).map(one => one.message).join('; ')}`)))"""
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="there is no axe-core; with node and npm, make test installs it")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
+def test_everybody_can_read_and_use_it(
+    start: Callable[..., Router], sit_down: Callable[..., Person], size: tuple[int, int], scheme: str
+) -> None:
+    """Who sees badly, or has no mouse, would not know how things are: contrast, names of what can be pressed, structure."""
+    router = start(CONFIG + BROKEN)
+    router.connected()
+    router.feed(hello(), definitions(), OTHER, YOUTUBE)
+    router.feed(grown(OTHER, 3_000_000, 90_000), grown(YOUTUBE, 2_000, 1_000, packets=6))
+    router.ubus("nfa", "pause", name="no_youtube", seconds=3600)
+    person = sit_down(router, size=size)
+    page = person.page
+    page.emulate_media(color_scheme=scheme)
+    for place in ("home", f"home#device={TABLET_MAC}"):
+        person.open("recipes")  # only another hash would not load the page again
+        person.open(place)
+        person.sees("Rules about it" if "#" in place else "Blocked today")
+        page.add_script_tag(path=str(AXE))
+        assert page.evaluate(FAULTS) == []
+        assert fits(person)
+        person.shoot(f"home_{scheme}_{size[0]}_{len(place)}")
+
+
+FOCUS = "() => `${document.activeElement.tagName} ${document.activeElement.textContent}`"
+
+
+def test_it_is_used_by_the_keyboard(start: Callable[..., Router], sit_down: Callable[..., Person]) -> None:
+    """Who has no mouse would stay on the first page, or be thrown to its top after each press."""
+    router = start(CONFIG)
+    router.connected()
+    router.feed(hello(), definitions(), OTHER)
+    router.feed(grown(OTHER, 3_000_000, 90_000))
+    person = sit_down(router)
+    page = person.page
+    person.open("home")
+    link = part(person, "Used").get_by_role("link", name="laptop")
+    link.focus()
+    link.press("Enter")
+    eventually(lambda: page.evaluate(FOCUS) == "H3 laptop", what="its title has the focus")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    eventually(lambda: page.evaluate(FOCUS) == "H2 Flow Actions", what="back at the top")
     person.content()

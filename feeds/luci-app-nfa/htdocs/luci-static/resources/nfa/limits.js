@@ -39,7 +39,7 @@ return baseclass.extend({
 		const who = row => row.shared ? _('All together') : name(row);
 		const more = words.button(_('+30 min'), 'action', () =>
 			api.add_budget(first.budget, first.shared ? undefined : first.mac || first.device, HALF_AN_HOUR).then(changed), {
-			'disabled': readonly ? '' : null, 'aria-label': _('%s: 30 minutes more of %s').format(who(first), first.budget)
+			'disabled': readonly ? '' : null, 'aria-label': _('+30 min of %s for %s').format(first.budget, who(first))
 		});
 		return {
 			text: row => _('%s (%s): %s').format(who(row), row.budget, called.left(row)),
