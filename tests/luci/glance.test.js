@@ -58,7 +58,7 @@ test('problems have a button each; of many, the first few and one for all', () =
 	const links = () => list.node.all('a').length;
 	assert.equal(links(), 5);
 	const [ more ] = list.node.all('button');
-	assert.equal(more.textContent, 'Show all 8');
+	assert.equal(more.textContent, 'and 3 more');
 	more.attributes.click();
 	assert.equal(links(), 8);
 	list.show([]);

@@ -161,8 +161,8 @@ test('a device has its own view, with the rules that name it', async () => {
 
 test('what is paused and what is left of budgets have a button each', async () => {
 	const budgets = [
-		{ budget: 'hour', device: 'tablet', mac: '', shared: false, left_seconds: 600, amount_seconds: 3600, bonus_seconds: 0, left_bytes: null, spent: false, exempt: false, until: 1800000000 },
-		{ budget: 'data', device: '', mac: '', shared: true, left_seconds: null, left_bytes: 1e9, amount_bytes: 2e9, bonus_bytes: 0, spent: false, exempt: false, until: 1800000000 }
+		{ budget: 'hour', device: 'tablet', mac: '', shared: false, left_seconds: 600, amount_seconds: 3600, bonus_seconds: 0, left_bytes: null, spent: false, percent: 83, exempt: false, until: 1800000000 },
+		{ budget: 'data', device: '', mac: '', shared: true, left_seconds: null, left_bytes: 1e9, amount_bytes: 2e9, bonus_bytes: 0, spent: false, percent: 50, exempt: false, until: 1800000000 }
 	];
 	const page = await home({ status: { ...STATUS, paused: [ { name: 'games', until: 1800000000 } ], budgets: { names: [ 'hour', 'data' ] } }, budgets });
 	await page.view.refresh_budgets();
@@ -171,4 +171,18 @@ test('what is paused and what is left of budgets have a button each', async () =
 	page.calls.length = 0;
 	await more.attributes.click();
 	assert.deepEqual(page.calls[0], [ 'add_budget', [ 'hour', 'tablet', 1800, undefined ] ]);
+});
+
+test('of many budgets those come first of which least is left', async () => {
+	const row = (number, percent) => ({
+		budget: 'hour', device: `device-${number}`, mac: '', shared: false, left_seconds: 36 * (100 - percent), amount_seconds: 3600, bonus_seconds: 0, left_bytes: null,
+		spent: percent >= 100, percent, exempt: false, until: 1800000000
+	});
+	const page = await home({ status: { ...STATUS, budgets: { names: [ 'hour' ] } }, budgets: [ ...Array.from({ length: 20 }, (none, number) => row(number, 0)), row(20, 90), row(21, 100) ] });
+	await page.view.refresh_used();
+	const lines = page.view.budgets.node.all('span').map(one => one.textContent);
+	assert.equal(lines.length, 8);
+	assert.match(lines[0], /^device-21 \(hour\): used up/);
+	assert.match(lines[1], /^device-20 \(hour\): 6 min of/);
+	assert.ok(page.texts('button').includes('and 14 more'));
 });

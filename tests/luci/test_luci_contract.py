@@ -19,7 +19,7 @@ NETWORK = "luci-app-nfa-network"
 """The rights that the network's configuration needs, for routes: by themselves, as who has them is nearly root."""
 FOR_ALL = {("session", "access")}
 """What rpcd's own unauthenticated.json allows everybody."""
-CHANGING = {("nfa", name) for name in ("reload", "flush", "adopt", "pause", "resume", "add_budget")}
+CHANGING = {("nfa", name) for name in ("reload", "flush", "adopt", "add_budget", "pause", "resume")}
 UNSHOWN = {"forget_usage", "notice"}
 """No page forgets usage or shows notices yet; `nfa usage` and `nfa notice` do."""
 

@@ -127,7 +127,7 @@ return baseclass.extend({
 	elements: (target, search, offset, limit) => polled(callElements(target, search, offset, limit)),
 	/* `given`: { since, device, by } of docs/bus.md. */
 	usage: given => used(given ?? {}),
-	budgets: (device, limit) => polled(callBudget(undefined, device, undefined, limit)),
+	budgets: (device, limit, name) => polled(callBudget(name, device, undefined, limit)),
 	all_actions: () => everything(callActions, 'actions', 10000),
 	all_targets: () => everything(callTargets, 'targets', 10000),
 	matches: limit => polled(callMatches(limit)),

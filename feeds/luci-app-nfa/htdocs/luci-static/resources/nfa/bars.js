@@ -44,24 +44,17 @@ return baseclass.extend({
 		const box = E('div', { 'role': 'list', 'aria-label': label, 'class': 'nfa-bars' });
 		const write = rows.keyed(box, item => item.key, line);
 		const said = E('p', {});
-		const more = E('button', { 'type': 'button', 'class': 'btn cbi-button', 'click': () => {
-			all = !all;
-			show(items, reason);
-		} });
-		let all = false, items = [], reason = '';
-		function show(fresh, instead) {
-			[ items, reason ] = [ fresh, instead ];
-			const longest = items.reduce((top, item) => Math.max(top, item.amount), 0);
-			write((all ? items : items.slice(0, most)).map(item => ({ ...item, share: longest ? item.amount / longest : 0 })));
+		let longest = 0;
+		const fold = rows.folded(first => write(first.map(item => ({ ...item, share: longest ? item.amount / longest : 0 }))), most);
+		function show(items, instead) {
+			longest = items.reduce((top, item) => Math.max(top, item.amount), 0);
+			fold.show(items);
 			rows.hide(box, !items.length);
 			rows.hide(said, items.length > 0 || !instead);
 			rows.text(said, instead ?? '');
-			rows.hide(more, items.length <= most);
-			rows.text(more, all ? _('Show the first %d').format(most) : _('and %d more').format(items.length - most));
-			rows.attribute(more, 'aria-expanded', String(all));
 		}
 		show([], '');
-		return { node: E('div', {}, [ said, box, more ]), show: show };
+		return { node: E('div', {}, [ said, box, fold.more ]), show: show };
 	},
 
 	/* The hours of a day as columns: { node, show(hours) }; an hour: { label, amount, text }. */

@@ -8,6 +8,8 @@
 /* What is paused, and what is left of budgets: lines with a button each. */
 
 const HALF_AN_HOUR = 1800;
+/* Lines that are shown at once. */
+const MOST = 8;
 
 /* A list of lines: `make(item)` gives { text(item), buttons }, once for each key. Returns { node, show(items) }. */
 function lines(label, key, make) {
@@ -22,7 +24,9 @@ function lines(label, key, make) {
 			}
 		};
 	});
-	return { node: box, show: write };
+	const fold = rows.folded(write, MOST);
+	fold.show([]);
+	return { node: E('div', {}, [ box, fold.more ]), show: fold.show };
 }
 
 return baseclass.extend({
@@ -33,6 +37,9 @@ return baseclass.extend({
 			'disabled': readonly ? '' : null, 'aria-label': _('Resume %s').format(name === 'all' ? _('Everything') : name)
 		}) ]
 	})),
+
+	/* Rows of the method budget, those first of which least is left. */
+	scarce_first: items => [ ...items ].sort((one, other) => Number(other.spent) - Number(one.spent) || other.percent - one.percent),
 
 	/* Rows of the method budget. `name`: what the device of a row is called. */
 	budgets: (readonly, name, changed) => lines(_('Budgets'), row => `${row.budget} ${row.mac || row.device}`, first => {

@@ -50,19 +50,8 @@ return baseclass.extend({
 	list: () => {
 		const box = E('div', { 'role': 'list' });
 		const write = rows.keyed(box, item => `${item.severity} ${item.place} ${item.text}`, line);
-		let all = false, found = [];
-		const more = E('button', { 'type': 'button', 'class': 'btn cbi-button', 'click': () => {
-			all = true;
-			show(found);
-		} });
-		function show(problems) {
-			found = problems;
-			const first = all ? found : found.slice(0, FIRST);
-			write(first);
-			rows.hide(more, first.length == found.length);
-			rows.text(more, _('Show all %d').format(found.length));
-		}
-		show([]);
-		return { node: E('div', {}, [ box, more ]), show: show };
+		const fold = rows.folded(write, FIRST);
+		fold.show([]);
+		return { node: E('div', {}, [ box, fold.more ]), show: fold.show };
 	}
 });

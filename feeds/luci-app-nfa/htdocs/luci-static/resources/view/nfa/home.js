@@ -26,6 +26,8 @@ const STATE = 5, NOW = 15, USED = 60;
 /* Milliseconds after which a daemon that does not answer is said not to. */
 const PATIENCE = 2500;
 const MOST = 8;
+/* Rows of budgets that are asked for: those of which least is left come first. */
+const MOST_BUDGETS = 200;
 /* Recipes to begin with. */
 const BEGIN = [
 	{ name: 'bedtime', title: _('Block an application'), text: _('YouTube on the tablet after nine, for example: what runs then stops.') },
@@ -67,8 +69,9 @@ return view.extend({
 		this.title = E('h2', { 'tabindex': -1 }, [ _('Flow Actions') ]);
 		this.parts = {
 			problems: section(_('Problems'), this.problems.node), begin: this.begin(), paused: section(_('Paused'), this.paused.node),
-			now: section(_('Now'), this.span, this.now.node), used: section(_('Used'), this.switches(), E('h4', {}, [ _('By device') ]), this.devices.node,
-				E('h4', {}, [ _('By application') ]), this.applications.node),
+			now: section(_('Now'), this.span, this.now.node), used: section(_('Used'), this.switches(), E('div', { 'class': 'nfa-sides' }, [
+				E('div', {}, [ E('h4', {}, [ _('By device') ]), this.devices.node ]), E('div', {}, [ E('h4', {}, [ _('By application') ]), this.applications.node ])
+			])),
 			blocked: section(_('Blocked today'), this.blocked.node), budgets: section(_('Budgets'), this.budgets.node),
 			uncounted: section(_('Used'), this.uncounted)
 		};
@@ -191,7 +194,7 @@ return view.extend({
 	refresh_now: function() {
 		if (!this.counts || this.one)
 			return Promise.resolve();
-		return Promise.all([ api.usage({ since: 'now' }), this.refresh_budgets() ]).then(([ answer ]) => {
+		return api.usage({ since: 'now' }).then(answer => {
 			if (answer == null)
 				return;
 			const found = used.now(this.before, answer);
@@ -209,16 +212,15 @@ return view.extend({
 	},
 
 	refresh_budgets: function() {
-		return this.limited ? api.budgets(undefined, 20).then(answer => this.budgets.show(answer?.budgets ?? [])) : Promise.resolve();
+		return this.limited ? api.budgets(undefined, MOST_BUDGETS).then(answer => this.budgets.show(limits.scarce_first(answer?.budgets ?? []))) : Promise.resolve();
 	},
 
 	refresh_used: function() {
 		if (this.one)
 			return this.one.refresh();
-		if (!this.counts)
-			return Promise.resolve();
 		const since = this.since;
-		return Promise.all([ api.usage({ since }), api.usage({ since: 'today', by: 'action' }) ]).then(([ answer, actions ]) => {
+		return Promise.all(this.counts ? [ api.usage({ since }), api.usage({ since: 'today', by: 'action' }), this.refresh_budgets() ]
+			: [ null, null, this.refresh_budgets() ]).then(([ answer, actions ]) => {
 			if (answer == null || since !== this.since)
 				return;
 			const app = item => called.application(item.application), nothing = _('Nothing has been counted yet.');
