@@ -12,12 +12,12 @@ from luci_app import HERE, ROOT, SCRIPTS, VIEWS, needs_node
 
 from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Place, Reports
+from nfa.compiler.config.channel_options import CHANNEL_OPTIONS
 from nfa.compiler.config.convert import Context, Invalid
 from nfa.compiler.config.jsontext import Value
 from nfa.compiler.config.model import Text
 from nfa.compiler.config.options import (
     ACTION_OPTIONS,
-    CHANNEL_OPTIONS,
     COMMON_OPTIONS,
     MAIN_OPTIONS,
     TARGET_GLOBALS,
