@@ -12,7 +12,7 @@ from ..compiler.base.report import Reports, quote
 from ..compiler.compile import compile_policy
 from ..compiler.config.sources import read_main
 from ..daemon.processes.resolve import addresses
-from ..daemon.stream.client import parse_source
+from ..daemon.stream.source import parse_source
 from ..image import cpython as image
 from .common import add_config_arguments, fail, paths_of, print_reports, sources_of
 

@@ -23,11 +23,8 @@ from ..daemon.engine.policy import namespace
 from ..daemon.engine.rx import finder
 from ..daemon.engine.view import View
 from .common import (
-    Recording,
     add_config_arguments,
-    add_networks_argument,
     fail,
-    flow_of,
     paint,
     paths_of,
     print_reports,
@@ -35,6 +32,7 @@ from .common import (
     sources_of,
     title,
 )
+from .recorded import Recording, add_networks_argument, flow_of
 
 _EPILOG = """\
 examples:

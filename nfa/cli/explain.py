@@ -11,9 +11,7 @@ from ..compiler.compile import compile_policy
 from ..compiler.explain import Explainer, Verdict
 from ..compiler.schedules import wall_time
 from .common import (
-    Recording,
     add_config_arguments,
-    add_networks_argument,
     fail,
     paint,
     paths_of,
@@ -22,6 +20,7 @@ from .common import (
     sources_of,
     title,
 )
+from .recorded import Recording, add_networks_argument
 
 _COLOURS = {"matched": "good", "exempt": "warning", "outside hours": "warning"}
 

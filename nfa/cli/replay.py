@@ -25,7 +25,7 @@ from nfa.cli.common import plural
 from nfa.cli.recording import MAX_GAP, framed, frames, greeting, line, schedule
 from nfa.cli.serving import Address, Fault, Server, listening, say, size_text
 from nfa.compiler.base.report import printable
-from nfa.daemon.stream.client import DEFAULT_SOURCE, parse_source
+from nfa.daemon.stream.source import DEFAULT_SOURCE, parse_source
 
 BATCH = 1 << 18  # bytes handed to a client in one send
 

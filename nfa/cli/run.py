@@ -16,7 +16,7 @@ from ..compiler.base.report import Reports, printable
 from ..compiler.config.options import DEFAULT_CONTROL
 from ..compiler.config.sources import read_main
 from ..daemon import signals
-from ..daemon.stream.client import DEFAULT_SOURCE, parse_source
+from ..daemon.stream.source import DEFAULT_SOURCE, parse_source
 from ..image.cpython import ROOT
 from .common import add_config_arguments, fail, paths_of, sources_of
 

@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass, field
 from ..compiler.base.report import Place
 from ..compiler.base.secrets import SECRET_OPTIONS
 from ..compiler.compile import Compiled, CompiledAction
+from ..compiler.config.channel_options import CHANNEL_OPTIONS
 from ..compiler.config.features import target_is_active
 from ..compiler.config.model import Device, DeviceGroup, Notice, Policy, Target
 from ..compiler.config.options import (
     ACTION_OPTIONS,
     BUDGET_OPTIONS,
-    CHANNEL_OPTIONS,
     COMMON_OPTIONS,
     DEVICE_OPTIONS,
     GLOBAL_OPTIONS,

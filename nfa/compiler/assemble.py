@@ -11,7 +11,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 
 from ..image import cpython as image
-from . import budgets, catalogue, telling
+from . import budgets, catalogue
 from .base.report import Reports, quote
 from .causes import causes
 from .compile import Compiled, CompiledAction
@@ -111,6 +111,15 @@ def decision(compiled: Compiled, generator: Generator) -> tuple[str, dict[str, o
     }
 
 
+def _notices(compiled: Compiled) -> dict[str, object] | None:
+    """The part `notices` of the image."""
+    if not compiled.policy.notices:
+        return None
+    from . import telling  # the sentences of four languages: most policies have none
+
+    return telling.data_of(compiled)
+
+
 def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compile_source) -> dict[str, object]:
     """Return the policy image: plain data that the daemon can load without any of this. `code_of`: what its source becomes."""
     policy = compiled.policy
@@ -178,7 +187,7 @@ def image_of(compiled: Compiled, code_of: Callable[[str], object] = image.compil
         "adopt": policy.main["adopt"],
         "usage": {"file": policy.main["usage_file"]} if policy.main["usage"] else None,
         "usage_file": policy.main["usage_file"],
-        "notices": telling.data_of(compiled),
+        "notices": _notices(compiled),
         "files": policy.files,
         "kept": [{"kind": kind, "name": name} for kind, name in compiled.keeping.kept],
         "last_good": last_good,

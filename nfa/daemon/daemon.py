@@ -31,7 +31,8 @@ from .netlink.filter import attach
 from .pauses import Pauses
 from .processes.child import Children
 from .processes.lookups import Lookups
-from .stream.client import DEFAULT_SOURCE, Client
+from .stream.client import Client
+from .stream.source import DEFAULT_SOURCE
 from .targets.registry import Registry
 from .targets.sets.healing import Healing
 from .targets.sets.writer import Sets

@@ -56,8 +56,7 @@ class Loop:
     ) -> None:
         self.started = monotonic()
         self.log = log
-        self.dispatcher = dispatcher
-        self.client = client
+        self.dispatcher, self.client = dispatcher, client
         self.engine = engine
         self.registry = registry
         self.healing = healing
@@ -67,8 +66,7 @@ class Loop:
         self.interfaces = Interfaces(engine.networks.learn, log.say)
         registry.networks = engine.networks
         self.rerouter: Noticing | None = None
-        """Who sees to the routes of other WANs; then who counts what devices use, who has budgets, who tells people what
-        happens. None: no policy needs it."""
+        """Who sees to the routes of other WANs, counts what devices use, has budgets, tells people. None: nobody needs it."""
         self.accounts: Facts | None = None
         self.budgeting: Budgeted | None = None
         self.notices: Telling | None = None

@@ -20,8 +20,8 @@ NETWORK = "luci-app-nfa-network"
 FOR_ALL = {("session", "access")}
 """What rpcd's own unauthenticated.json allows everybody."""
 CHANGING = {("nfa", name) for name in ("reload", "flush", "adopt", "add_budget", "pause", "resume")}
-UNSHOWN = {"usage", "forget_usage", "notice"}
-"""No page shows usage and notices yet; `nfa usage` and `nfa notice` do."""
+UNSHOWN = {"forget_usage", "notice"}
+"""No page forgets usage or shows notices yet; `nfa usage` and `nfa notice` do."""
 
 
 def allowed(right: str, kind: str) -> set[tuple[str, str]]:

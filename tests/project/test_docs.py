@@ -24,12 +24,12 @@ from nfa.compiler.base.report import Place, Report
 from nfa.compiler.catalogue import builtin
 from nfa.compiler.compile import Compiled, compile_policy
 from nfa.compiler.config import features, jsontext, servers, uciconfig
+from nfa.compiler.config.channel_options import CHANNEL_OPTIONS
 from nfa.compiler.config.convert import UINT32
 from nfa.compiler.config.document import SINGULARS
 from nfa.compiler.config.options import (
     ACTION_OPTIONS,
     BUDGET_OPTIONS,
-    CHANNEL_OPTIONS,
     COMMON_OPTIONS,
     DEVICE_OPTIONS,
     GLOBAL_OPTIONS,

@@ -23,8 +23,7 @@ from nfa.compiler.config.document import GLOBAL, Document, Section
 from nfa.compiler.config.entries import expand_entries
 from nfa.compiler.config.features import report_inactive, target_is_active
 from nfa.compiler.config.lastgood import Keeping
-from nfa.compiler.config.model import Policy, Text
-from nfa.compiler.config.notices import Reader
+from nfa.compiler.config.model import Notice, Policy, Text
 from nfa.compiler.config.options import GLOBAL_OPTIONS, MAIN_OPTIONS
 from nfa.compiler.config.origins import Origins
 from nfa.compiler.config.properties import BUILT_IN, Complete, Settings, complete, convert
@@ -85,7 +84,11 @@ def build(documents: list[Document], reports: Reports, paths: Paths, keeping: Ke
     sections += _lost("notices", sections, documents, keeping.last.notices)
     blocking = {name for name, target in targets.items() if target.type == "firewall" and target.options["verdict"]}
     blocks = {action.name: not blocking.isdisjoint(action.targets) for action in actions}
-    notices = Reader(context, finder, blocks, devices, device_groups).read(sections)
+    notices: dict[str, Notice] = {}
+    if sections:
+        from nfa.compiler.config.notices import Reader  # most policies have none, and the router little memory
+
+        notices = Reader(context, finder, blocks, devices, device_groups).read(sections)
     for name, notice in notices.items():
         notice.origins.replaces = replaced_notices.get(name, ())
     policy = Policy(

@@ -16,12 +16,12 @@ from typing import cast
 from nfa.compiler.base.files import FileError, read_text
 from nfa.compiler.base.report import did_you_mean, quote
 from nfa.compiler.config import netifysinks
+from nfa.compiler.config.channel_options import CHANNEL_OPTIONS
 from nfa.compiler.config.convert import Context
 from nfa.compiler.config.document import Document, Properties, Section
 from nfa.compiler.config.groups import STAYS
 from nfa.compiler.config.jsontext import Object, Value
 from nfa.compiler.config.model import Channel, Notice, Target, Text
-from nfa.compiler.config.options import CHANNEL_OPTIONS
 from nfa.compiler.config.origins import Origins
 from nfa.compiler.config.properties import complete, convert, is_off
 from nfa.compiler.config.servers import HTTP_PORTS, MQTT_PORTS, Server, is_exposed, with_port

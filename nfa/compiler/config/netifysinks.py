@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from nfa.compiler.base.files import FileError, read_text
 from nfa.compiler.base.paths import PathError, Paths
 from nfa.compiler.base.report import Place, quote
+from nfa.compiler.config.channel_options import CHANNEL_OPTIONS
 from nfa.compiler.config.convert import Context
 from nfa.compiler.config.document import Properties, Section
 from nfa.compiler.config.jsontext import MAX_SIZE, JsonError, Object, parse
 from nfa.compiler.config.model import Text
-from nfa.compiler.config.options import CHANNEL_OPTIONS
 
 MAX_LOADER = 1 << 16  # bytes of a file of plugins.d
 

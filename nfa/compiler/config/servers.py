@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from nfa.compiler.config.convert import Context, Invalid, elements, expected, scalar, writable
 from nfa.compiler.config.jsontext import Object, Value
 from nfa.compiler.config.model import Text
-from nfa.daemon.stream.client import parse_source
+from nfa.daemon.stream.source import parse_source
 
 HTTP_PORTS = {"http": 80, "https": 443}
 MQTT_PORTS = {"mqtt": 1883, "tcp": 1883, "mqtts": 8883, "ssl": 8883}

@@ -10,7 +10,7 @@ import os
 from nfa.compiler.config.convert import Context, Invalid, choice, elements, expected, path, scalar, writable
 from nfa.compiler.config.jsontext import Value
 from nfa.compiler.config.model import Text
-from nfa.daemon.stream.client import parse_source
+from nfa.daemon.stream.source import parse_source
 
 MAX_SOCKET_PATH = 107  # bytes; sun_path of Linux, less the final NUL
 

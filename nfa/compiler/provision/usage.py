@@ -15,7 +15,7 @@ from nfa.compiler.config.model import Policy
 from nfa.compiler.provision.kernel import Kernel, KernelUnavailable
 from nfa.compiler.provision.nftset import TABLE_FAMILIES
 from nfa.compiler.provision.slots import Slot
-from nfa.daemon.targets.sets.usage import words_of
+from nfa.daemon.targets.sets.words import unused
 
 CHAIN = "own_rules"
 _FAMILY_NAMES = {number: name for name, number in TABLE_FAMILIES.items()}
@@ -103,7 +103,7 @@ def report(slots: Iterable[Slot], policy: Policy, reports: Reports) -> None:
                     continue
             except KernelUnavailable:
                 continue
-            message, hint = words_of(slot)
+            message, hint = unused(slot)
             reports.warning("set-unused", policy.targets[slot["target"]].place, message, hint=hint)
 
 

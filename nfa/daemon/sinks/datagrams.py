@@ -8,7 +8,7 @@ it lives, which the provider may change, and the server may move.
 import errno
 
 from ..base import socket
-from ..stream.client import parse_source
+from ..stream.source import parse_source
 from .channel import Channel
 
 MYPY = False

@@ -16,7 +16,7 @@ from ..base import socket
 from ..base.allowed import listen
 from ..base.listening import is_there, remove_unix
 from ..base.portable import deque
-from ..stream.client import parse_source
+from ..stream.source import parse_source
 from .channel import Channel, earliest
 
 MYPY = False

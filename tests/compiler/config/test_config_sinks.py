@@ -14,9 +14,10 @@ from nfa.compiler.base.paths import Paths
 from nfa.compiler.base.report import Reports
 from nfa.compiler.base.secrets import SECRET_NAMES, SECRET_OPTIONS
 from nfa.compiler.compile import understand_policy
+from nfa.compiler.config.channel_options import CHANNEL_OPTIONS
 from nfa.compiler.config.features import inactive_code
 from nfa.compiler.config.model import Policy, Target
-from nfa.compiler.config.options import CHANNEL_OPTIONS, DEFAULT_CONTROL, NOTICE_OPTIONS
+from nfa.compiler.config.options import DEFAULT_CONTROL, NOTICE_OPTIONS
 from nfa.compiler.config.sources import Sources, load
 from nfa.image import cpython as image
 

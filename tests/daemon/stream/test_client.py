@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import samples
 
-from nfa.daemon.stream.client import CONNECT_TIMEOUT, FIRST_WAIT, LONGEST_WAIT, Client, parse_source
+from nfa.daemon.stream.client import CONNECT_TIMEOUT, FIRST_WAIT, LONGEST_WAIT, Client
+from nfa.daemon.stream.source import parse_source
 
 PATIENCE = 10.0
 

@@ -70,7 +70,9 @@ def router(start: Callable[..., Router]) -> Router:
     return made
 
 
-SHOWN = {"matches": f"host {HARM}", "sets": f"tablet {HARM}", "log": f"line {HARM}", "overview": f"action {HARM}"}
+SHOWN = {
+    "matches": f"host {HARM}", "sets": f"tablet {HARM}", "log": f"line {HARM}", "overview": f"action {HARM}", "home": f"{HARM}",
+}  # fmt: skip
 """A text that a page is known to show: the names did come this far."""
 
 

@@ -90,10 +90,10 @@ def test_a_file_that_cannot_be_read_is_said(start: Callable[..., Router], sit_do
         person.sees("The configuration cannot be read.")
         person.sees("is never closed")
     person.shoot("broken")
-    person.open("overview")
-    person.sees("Running, but")
-    person.shoot("broken_overview")
-    assert person.page.get_by_role("link", name="Go to").count() == 0
+    person.open("home")
+    person.sees("do not work.")
+    person.shoot("broken_home")
+    assert person.page.get_by_role("link", name="Open the").count() == 0
 
 
 def test_a_service_that_is_off_is_switched_on_after_a_question(
@@ -103,16 +103,16 @@ def test_a_service_that_is_off_is_switched_on_after_a_question(
     person = sit_down(router)
     page = person.page
     person.open("matches")
-    person.sees("Press Enable on the page Overview.")
+    person.sees("Switch it on on the page Home.")
     person.open("recipes")
     page.locator("[data-recipe=weak_tls] button").click()
     page.get_by_role("button", name="Create this rule").click()
     person.sees("2 steps are left:")
-    person.sees("Flow Actions is disabled")
+    person.sees("Flow Actions is switched off")
     person.shoot("recipe_off")
     before = person.changes()
-    person.open("overview")
-    page.get_by_role("button", name="Enable").click()
+    person.open("home")
+    page.get_by_role("button", name="Switch on").click()
     person.sees("waiting to be applied, perhaps from")
     person.shoot("switch_on")
     page.locator(".modal").get_by_role("button", name="Cancel").click()
@@ -124,8 +124,9 @@ def test_no_policy_is_on(start: Callable[..., Router], sit_down: Callable[..., P
     router = start(config(action="0").replace("9pm", "21:00"))
     router.connected()
     person = sit_down(router)
-    person.open("overview")
-    person.sees("No policy is enabled")
+    person.open("home")
+    person.sees("On, but no rule is on")
+    person.sees("An hour a day")
     person.shoot("none_on")
     person.content()
 

@@ -10,10 +10,11 @@ from ...base.portable import EAFNOSUPPORT, EBUSY, ENFILE, ENOSPC, EPROTONOSUPPOR
 from ...netlink import ipset
 from ...netlink.socket import describe
 from .slot import Slot
+from .words import named
 
 MYPY = False
 if MYPY:
-    from typing import Any
+    pass
 
 IS_FULL = "is full"
 NO_MEMORY = "takes no more: the kernel has no memory for it"
@@ -62,14 +63,6 @@ def code_of(error: int) -> str:
 def label(slot: Slot) -> str:
     """Return how the set of a slot is called in a message."""
     return named(slot.data)
-
-
-def named(data: "dict[str, Any]") -> str:
-    """The same for a slot of the policy image."""
-    if data["kind"] == "pftable":
-        return "PF table " + (data["table"] + " " if data["table"] else "") + str(data["set"])
-    kind = "ipset " if data["kind"] == "ipset" else "nftables map " if "map" in data else "nftables set " + data["table"] + " "
-    return kind + str(data["set"])
 
 
 def of_an_element(error: int) -> str:

@@ -13,8 +13,8 @@ from ...base.portable import monotonic
 from ...netlink.monitor import IPSET_ATTR_REFERENCES, ask_ipset
 from ...netlink.rule_dumps import Users
 from ...netlink.socket import Dump
-from .errors import named
 from .slot import Slot, set_of
+from .words import named, unused
 
 MYPY = False
 if MYPY:
@@ -41,12 +41,6 @@ SLICE = 4
 MAX_TOLD = 50
 """Findings of status; a line in the log has each of them."""
 NEVER = 1e18
-
-
-def words_of(data: "dict[str, Any]") -> tuple[str, str]:
-    """Return message and hint of the finding about the set of a slot."""
-    what = "target '" + data["target"] + "': " + named(data) + " is used by no rule: nothing happens to these flows"
-    return what, "to drop their packets, for example: " + data["rule"] + " (docs/own-rules.md shows where rules last)"
 
 
 class Usage:
@@ -114,7 +108,7 @@ class Usage:
 
     def _finding(self, slot: Slot) -> "Finding":
         data = slot.data
-        message, hint = words_of(data)
+        message, hint = unused(data)
         made = finding("warning", CODE, message, hint)
         made["target"], made["set"], made["rule"] = data["target"], data["set"], data["rule"]
         return made

@@ -64,6 +64,9 @@ return view.extend(configured.view(_('Recipes'), {
 		picker.style();
 		this.place = E('div', { 'tabindex': -1, 'class': 'nfa-place' });
 		this.readonly = !L.hasViewPermission();
+		const wanted = cookbook.recipes().find(({ name }) => location.hash === `#recipe=${name}`);
+		if (wanted)
+			window.setTimeout(() => this.start(wanted), 0);
 		return E('div', { 'class': 'cbi-map' }, [
 			E('h2', {}, [ _('Recipes') ]),
 			E('p', {}, [ _('A recipe creates a complete rule from a few answers. It shows what it will write first, and you can change everything later.') ]),
@@ -236,8 +239,8 @@ return view.extend(configured.view(_('Recipes'), {
 		const steps = [
 			[ _('Look at it, and press Save & Apply to activate it.'), ' ', link(`policies#edit=${made.name}`, _('Open the rule')) ],
 			...(health.allowed(uci.get(CONFIG, 'main', 'enabled')) ? []
-				: [ [ _('Flow Actions is disabled: press Enable on the page Overview. Until then, no rule does anything.'), ' ', link('overview', _('Go to Overview')) ] ]),
-			...(found && !found.may ? [ [ _('Then look at the page Overview: if the network lacks something for this rule, it says so.'), ' ', link('overview', _('Go to Overview')) ] ] : [])
+				: [ [ _('Flow Actions is switched off: switch it on on the page Home. Until then, no rule does anything.'), ' ', link('home', _('Go to Home')) ] ]),
+			...(found && !found.may ? [ [ _('Then look at the page Home: if the network lacks something for this rule, it says so.'), ' ', link('home', _('Go to Home')) ] ] : [])
 		];
 		dom.content(this.place, [
 			E('h3', {}, [ this.recipe.title ]),
