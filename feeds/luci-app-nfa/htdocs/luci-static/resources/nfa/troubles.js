@@ -7,6 +7,8 @@
 /* The list of problems: what each is, and the button that opens the very thing with which it is mended. */
 
 const FIRST = 5;
+/* Themes have no label for errors. White can be read on this colour of theirs, light and dark. */
+const ERROR = 'background-color:var(--error-color-low, #b3261e);color:#fff';
 
 /* Where a problem is mended: { text, href }, null where no page can. */
 function place_of({ page, section }) {
@@ -32,7 +34,8 @@ function line(item) {
 		node: node,
 		update: fresh => {
 			const there = place_of(fresh);
-			rows.attribute(label, 'class', fresh.severity == 'error' ? 'label warning' : 'label notice');
+			rows.attribute(label, 'class', 'label warning');
+			rows.attribute(label, 'style', fresh.severity == 'error' ? ERROR : null);
 			rows.text(label, fresh.severity == 'error' ? _('Error') : _('Warning'));
 			rows.text(text, fresh.text);
 			rows.text(place, fresh.place ? _('Where: %s').format(fresh.place) : '');
