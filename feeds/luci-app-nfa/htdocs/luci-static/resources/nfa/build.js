@@ -106,10 +106,12 @@ const Own = form.Value.extend(Object.assign({
 
 	parse(section_id) {
 		const element = this.isActive(section_id) ? this.getUIElement(section_id) : null;
-		return Promise.resolve(element?.settled?.()).then(() => {
-			if (element != null && !element.isValid()) {
-				element.point?.(element.getValidationError());
-				throw new TypeError(`${_('Option "%s" contains an invalid input value.').format(this.title)} ${element.getValidationError()}`);
+		const early = element?.early?.() ?? '';
+		return Promise.resolve(early ? null : element?.settled?.()).then(() => {
+			if (element != null && (early || !element.isValid())) {
+				const wrong = early || element.getValidationError();
+				element.point?.(wrong);
+				throw new TypeError(`${_('Option "%s" contains an invalid input value.').format(this.title)} ${wrong}`);
 			}
 			if (element == null)
 				return form.Value.prototype.parse.call(this, section_id);

@@ -13,6 +13,8 @@
  */
 
 const DELAY = 500;
+/* The longest that saving waits for a check, in milliseconds. The daemon checks again when it reads the configuration. */
+const PATIENCE = 2000;
 
 /* What the daemon says of a text, below the field that holds it. `ask`: a function that gives the promise of a check. */
 class Check {
@@ -35,6 +37,7 @@ class Check {
 			return;
 		}
 		this.release?.();
+		this.ok = true;
 		this.waiting = new Promise(resolve => { this.release = resolve; });
 		this.timer = window.setTimeout(() => {
 			dom.content(this.node, [ E('em', {}, [ _('Checking...') ]) ]);
@@ -144,8 +147,8 @@ const base = {
 	getValidationError() { return this.problem(); },
 	triggerValidation() { return false; },
 
-	/* When the answer to the last check is there. */
-	settled() { return this.check.waiting; },
+	/* When the answer to the last check is there, or does not come. */
+	settled() { return Promise.race([ this.check.waiting, new Promise(resolve => { window.setTimeout(resolve, PATIENCE); }) ]); },
 
 	/* Show the person where it is wrong. */
 	point(text) {
@@ -313,10 +316,13 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 		this.changed();
 	},
 
+	/* What is wrong whatever the daemon says. */
+	early() {
+		return this.first_problem() || (this.is_nothing() ? _('Say what is meant, or whose: * as an expression stands for everything.') : '');
+	},
+
 	problem() {
-		if (this.is_nothing())
-			return this.first_problem() || _('Say what is meant, or whose: * as an expression stands for everything.');
-		return this.first_problem() || (this.check.ok ? '' : _('The expression is not valid.'));
+		return this.early() || (this.check.ok ? '' : _('The expression is not valid.'));
 	},
 
 	getValue() {
