@@ -215,7 +215,7 @@ COMPUTED = {
     "service.js": {"option"},  # enabled or usage
     "routes.js": {"option"},  # of the network: what nfa route apply would write
     "policies.js": {"option"},  # of a rule that is there, for its duplicate
-    "choosing.js": {"option"},  # of a target, budget or schedule: doing.test.js and test_what_a_choice_writes_is_valid
+    "choosing.js": {"option"},  # of a target, budget or schedule: test_luci_choices.py gives that to the daemon
     "recipes.js": {"option"},  # what cookbook.js makes; test_luci_recipes.py gives that to the daemon
 }
 
