@@ -1,5 +1,6 @@
 'use strict';
 'require baseclass';
+'require nfa.bars as bars';
 'require nfa.routes as routes';
 'require nfa.rows as rows';
 'require nfa.words as words';
@@ -32,7 +33,7 @@ function line(item) {
 		node: node,
 		update: fresh => {
 			const there = place_of(fresh);
-			rows.attribute(label, 'class', fresh.severity == 'error' ? 'label warning' : 'label notice');
+			rows.attribute(label, 'class', fresh.severity == 'error' ? 'label nfa-error' : 'label warning');
 			rows.text(label, fresh.severity == 'error' ? _('Error') : _('Warning'));
 			rows.text(text, fresh.text);
 			rows.text(place, fresh.place ? _('Where: %s').format(fresh.place) : '');
@@ -48,6 +49,7 @@ return baseclass.extend({
 
 	/* { node, show(problems) }: the first few, and a button for all. `problems`: of health.problems(). */
 	list: () => {
+		bars.style();
 		const box = E('div', { 'role': 'list' });
 		const write = rows.keyed(box, item => `${item.severity} ${item.place} ${item.text}`, line);
 		const fold = rows.folded(write, FIRST);
