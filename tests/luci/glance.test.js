@@ -61,6 +61,9 @@ test('problems have a button each; of many, the first few and one for all', () =
 	assert.equal(more.textContent, 'and 3 more');
 	more.attributes.click();
 	assert.equal(links(), 8);
+	list.show([ { ...problems[0], severity: 'error' }, problems[1] ]);
+	assert.deepEqual(list.node.all('span').filter(one => one.classes.includes('label')).map(one => [ one.getAttribute('class'), one.textContent ]),
+		[ [ 'label nfa-error', 'Error' ], [ 'label warning', 'Warning' ] ], 'an error does not look like a warning');
 	list.show([]);
 	assert.equal(links(), 0);
 	assert.equal(more.style.display, 'none');

@@ -68,7 +68,11 @@ def grown(record: Record, down: int, up: int, packets: int = 20) -> Record:
 
 
 def state(person: Person, text: str) -> None:
-    person.page.locator(STATE, has_text=text).wait_for()
+    """Wait until the sentence of the page says so."""
+    try:
+        person.page.locator(STATE, has_text=text).wait_for()
+    except Exception as problem:  # it is raised again, with what the page says
+        raise AssertionError(f"expected {text!r}, the page says: {person.page.locator('#view').inner_text()}") from problem
 
 
 def part(person: Person, title: str) -> Any:

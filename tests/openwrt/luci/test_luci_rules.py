@@ -204,7 +204,7 @@ def test_what_is_chosen_is_the_target_that_is_written(
     rate = page.locator(EDITOR).get_by_label("How much may pass in a second, in each direction")
     person.type_into(rate, "fast")
     page.locator(EDITOR).get_by_role("button", name="Save", exact=True).click()
-    page.locator(f"{EDITOR} .nfa-error").get_by_text("Expected: a number and a unit").wait_for()
+    page.locator(f"{EDITOR} .nfa-problem").get_by_text("Expected: a number and a unit").wait_for()
     person.type_into(rate, "3mbit")
     page.locator(EDITOR).get_by_label("Acts", exact=True).select_option(label="after some time or data a day")
     person.type_into(page.locator(EDITOR).get_by_label("Time a day, for each device"), "45m")
@@ -334,7 +334,7 @@ def test_what_is_chosen_can_be_read(start_with: Callable[..., Router], sit_down:
     choice = ".nfa-list:not(.hidden) li:not([aria-selected=true])"
     places = page.locator(f"{EDITOR} :is(.nfa-chip span, {choice}, {choice} small)")
     field(person, WHAT).press("Tab")
-    error = page.locator(f"{EDITOR} .nfa-error:not(:empty)")
+    error = page.locator(f"{EDITOR} .nfa-problem:not(:empty)")
     error.first.wait_for()
     found = places.evaluate_all(CONTRAST) + error.evaluate_all(CONTRAST)
     field(person, "Devices").focus()

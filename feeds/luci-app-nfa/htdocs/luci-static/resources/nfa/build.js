@@ -219,7 +219,7 @@ function verdict(section, name, conditions, rule, tab) {
 	const nodes = {};
 	let told = null;
 	conditions.forEach(condition => option.depends(condition));
-	option.renderWidget = section_id => (nodes[section_id] = E('div', { 'role': 'alert', 'class': 'nfa-error' }));
+	option.renderWidget = section_id => (nodes[section_id] = E('div', { 'role': 'alert', 'class': 'nfa-problem' }));
 	const judge = section_id => {
 		const wrong = rule(values(section, section_id), section_id);
 		if (nodes[section_id] && wrong !== told)

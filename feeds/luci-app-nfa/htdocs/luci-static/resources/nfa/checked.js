@@ -33,7 +33,7 @@ class Check {
 		if (problem || value == null) {
 			this.ok = !problem;
 			this.release?.();
-			dom.content(this.node, [ ...(problem ? [ E('p', { 'class': 'nfa-error' }, [ problem ]) ] : []) ]);
+			dom.content(this.node, [ ...(problem ? [ E('p', { 'class': 'nfa-problem' }, [ problem ]) ] : []) ]);
 			return;
 		}
 		this.release?.();
@@ -60,7 +60,7 @@ class Check {
 		const told = (answer.reports ?? []).filter(report => report.severity !== 'info');
 		this.ok = answer.ok;
 		dom.content(this.node, [ ...(told.length ? told.flatMap(report => [
-			E('p', report.severity === 'error' ? { 'class': 'nfa-error' } : {}, [
+			E('p', report.severity === 'error' ? { 'class': 'nfa-problem' } : {}, [
 				E('strong', {}, [ report.severity === 'error' ? _('Error: ') : _('Note: ') ]),
 				words.sentence(report.message), ' ', words.sentence(report.hint)
 			]),
@@ -153,7 +153,7 @@ const base = {
 	/* Show the person where it is wrong. */
 	point(text) {
 		if (this.check.ok)
-			dom.content(this.check.node, [ E('p', { 'role': 'alert', 'class': 'nfa-error' }, [ E('strong', {}, [ text ]) ]) ]);
+			dom.content(this.check.node, [ E('p', { 'role': 'alert', 'class': 'nfa-problem' }, [ E('strong', {}, [ text ]) ]) ]);
 		this.check.node.scrollIntoView({ block: 'center' });
 	},
 
@@ -235,7 +235,7 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 			this.area,
 			E('div', { 'class': 'cbi-value-description' }, [ _('One expression per line, each ending with ";". A flow matches if any one of them matches. A line may also be the path of a file with expressions.') ])
 		]);
-		this.refusal = E('div', { 'role': 'alert', 'class': 'nfa-error' });
+		this.refusal = E('div', { 'role': 'alert', 'class': 'nfa-problem' });
 		const mode = (simple, label) => E('label', {}, [ E('input', {
 			'type': 'radio', 'name': `${id}.mode`, 'checked': this.simple === simple ? '' : null, 'data-simple': simple, 'change': () => this.turn(simple)
 		}), label ]);

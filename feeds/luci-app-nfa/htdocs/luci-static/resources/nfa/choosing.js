@@ -35,7 +35,7 @@ function row(label, field, id) {
 }
 
 function error() {
-	return E('div', { 'role': 'alert', 'class': 'nfa-error' });
+	return E('div', { 'role': 'alert', 'class': 'nfa-problem' });
 }
 
 const base = {

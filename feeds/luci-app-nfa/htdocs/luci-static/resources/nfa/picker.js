@@ -59,7 +59,7 @@ const Picker = ui.AbstractElement.extend({
 			'keydown': event => this.press(event),
 			'blur': () => this.leave()
 		});
-		this.problem = E('div', { 'role': 'alert', 'class': 'nfa-error' });
+		this.problem = E('div', { 'role': 'alert', 'class': 'nfa-problem' });
 		this.node = E('div', { 'id': this.options.id, 'class': 'nfa-picker' }, [ this.chips, this.input, this.list, this.problem ]);
 		this.showChips();
 		dom.bindClassInstance(this.node, this);

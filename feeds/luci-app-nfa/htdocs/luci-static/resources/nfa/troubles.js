@@ -1,5 +1,6 @@
 'use strict';
 'require baseclass';
+'require nfa.bars as bars';
 'require nfa.routes as routes';
 'require nfa.rows as rows';
 'require nfa.words as words';
@@ -7,8 +8,6 @@
 /* The list of problems: what each is, and the button that opens the very thing with which it is mended. */
 
 const FIRST = 5;
-/* Themes have no label for errors. White can be read on this colour of theirs, light and dark. */
-const ERROR = 'background-color:var(--error-color-low, #b3261e);color:#fff';
 
 /* Where a problem is mended: { text, href }, null where no page can. */
 function place_of({ page, section }) {
@@ -34,8 +33,7 @@ function line(item) {
 		node: node,
 		update: fresh => {
 			const there = place_of(fresh);
-			rows.attribute(label, 'class', 'label warning');
-			rows.attribute(label, 'style', fresh.severity == 'error' ? ERROR : null);
+			rows.attribute(label, 'class', fresh.severity == 'error' ? 'label nfa-error' : 'label warning');
 			rows.text(label, fresh.severity == 'error' ? _('Error') : _('Warning'));
 			rows.text(text, fresh.text);
 			rows.text(place, fresh.place ? _('Where: %s').format(fresh.place) : '');
@@ -51,6 +49,7 @@ return baseclass.extend({
 
 	/* { node, show(problems) }: the first few, and a button for all. `problems`: of health.problems(). */
 	list: () => {
+		bars.style();
 		const box = E('div', { 'role': 'list' });
 		const write = rows.keyed(box, item => `${item.severity} ${item.place} ${item.text}`, line);
 		const fold = rows.folded(write, FIRST);

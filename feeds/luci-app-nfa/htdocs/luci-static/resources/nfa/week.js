@@ -110,7 +110,7 @@ const Hours = ui.AbstractElement.extend({
 		this.days = new Days([], {});
 		const time = (name, value) => E('input', { 'type': 'text', 'class': 'cbi-input-text', 'id': `${id}.${name}`, 'value': value, 'style': 'max-width:8em' });
 		const from = time('from', '21:00'), until = time('until', '06:30');
-		const told = E('div', { 'role': 'alert', 'class': 'nfa-error' });
+		const told = E('div', { 'role': 'alert', 'class': 'nfa-problem' });
 		/* Take them, as far as they are right. */
 		this.finish = () => {
 			if (!this.asking)
