@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from luci_lab import CONFIG as PACKAGE
-from luci_lab import TABLET, Person, Router
+from luci_lab import ROOT, TABLET, Person, Router
 from samples import definitions, flow, hello
 from waiting import eventually
 
@@ -343,6 +345,32 @@ def test_what_is_chosen_can_be_read(start_with: Callable[..., Router], sit_down:
     assert len(found) > 4
     assert not [one for one in found if one[1] < 4.5]
     assert error.first.evaluate("node => getComputedStyle(node).borderLeftWidth") == "4px"
+
+
+AXE = Path(os.environ.get("NFA_NODE", ROOT / ".venv/node")) / "node_modules/axe-core/axe.min.js"
+FAULTS = """place => axe.run(place).then(found => found.violations.flatMap(rule => rule.nodes.map(node =>
+    `${rule.id}: ${node.target} ${node.any.concat(node.all).map(one => one.message).join('; ')}`)))"""
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="there is no axe-core; with node and npm, make test installs it")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_read_and_use_it(start_with: Callable[..., Router], sit_down: Callable[..., Person], scheme: str) -> None:
+    """Who sees badly, or has no mouse, could not tell the fields of the dialog apart."""
+    router = start_with(CONFIG + GAMES)
+    person = sit_down(router)
+    page = person.page
+    page.emulate_media(color_scheme=scheme)
+    person.open("policies")
+    page.get_by_role("button", name="Pause films").wait_for()
+    page.add_script_tag(path=str(AXE))
+    faults = page.evaluate(FAULTS, "#view")
+    page.locator(f"{PREFIX}films .cbi-button-edit").click()
+    page.locator(EDITOR).get_by_role("button", name="New hours").click()
+    page.locator(EDITOR).get_by_label("Acts", exact=True).select_option(label="after some time or data a day")
+    page.locator(EDITOR).get_by_text("Valid: the daemon understands it.").wait_for()
+    person.shoot(f"rules_dialog_{scheme}")
+    faults += page.evaluate(FAULTS, ".modal")
+    assert faults == []
 
 
 def test_a_phone_has_one_column(start_with: Callable[..., Router], sit_down: Callable[..., Person]) -> None:
