@@ -270,7 +270,7 @@ def test_a_rule_pauses_and_goes_on(start_with: Callable[..., Router], sit_down: 
     page.get_by_role("button", name="Resume films").click()
     page.get_by_role("button", name="Pause films").wait_for()
     wait_for(router, film, "refused")
-    page.get_by_role("button", name="More time: hour").click()
+    page.get_by_role("button", name="+30 min of hour").click()
     person.sees("all have everything left")
     page.get_by_role("button", name="Close").click()
     person.content()
@@ -370,7 +370,7 @@ def test_everybody_can_read_and_use_it(start_with: Callable[..., Router], sit_do
     page.locator(EDITOR).get_by_text("Valid: the daemon understands it.").wait_for()
     person.shoot(f"rules_dialog_{scheme}")
     faults += page.evaluate(FAULTS, ".modal")
-    assert faults == []
+    assert faults == [], "\n".join(faults)
 
 
 def test_a_phone_has_one_column(start_with: Callable[..., Router], sit_down: Callable[..., Person]) -> None:

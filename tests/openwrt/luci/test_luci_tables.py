@@ -156,7 +156,8 @@ def test_daemon_away(router: Router, sit_down: Callable[..., Person], page: str)
     """A daemon that is stopped is told, and one that comes back is seen."""
     person = sit_down(router)
     person.open(page)
-    shown = person.page.get_by_text("in the set video") if page == "policies" else person.page.get_by_role("cell", name="set_video")
+    cell = person.page.get_by_role("cell", name="set_video")
+    shown = person.page.get_by_text("in the set video") if page == "policies" else cell
     shown.first.wait_for()
     told = AWAY.get(page, "The daemon does not answer")
     router.service("stop")

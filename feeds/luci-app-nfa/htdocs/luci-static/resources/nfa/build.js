@@ -163,6 +163,11 @@ function inline(section, field) {
 	const option = add(section, field, {});
 	option.title = _('On');
 	option.editable = true;
+	option.renderWidget = function(section_id, ...given) {
+		const node = form.Flag.prototype.renderWidget.call(this, section_id, ...given);
+		node.querySelector?.('input[type=checkbox]')?.setAttribute('aria-label', _('%s: on').format(section_id));
+		return node;
+	};
 	option.modalonly = false;
 	option.onchange = function(event, section_id, value) { this.write(section_id, value); };
 	return option;

@@ -64,6 +64,9 @@ function keep(section) {
 	section.renderMoreOptionsModal = function(...given) {
 		return Promise.resolve(grid.renderMoreOptionsModal.apply(this, given)).then(() => {
 			section.opened = shown() ? said(shown()) : null;
+			const box = section.getActiveModalMap()?.parentNode;
+			box?.setAttribute('aria-modal', 'true');
+			box?.setAttribute('aria-label', box.querySelector('h4')?.textContent ?? '');
 			window.addEventListener('beforeunload', leave);
 		});
 	};
@@ -96,6 +99,12 @@ function keep(section) {
 function label_new(section, text, more, preset) {
 	guard(section);
 	keep(section);
+	// A column without a title is one without a name for who does not see it.
+	section.renderHeaderRows = function(...given) {
+		const head = form.GridSection.prototype.renderHeaderRows.apply(this, given);
+		head.querySelectorAll?.('.cbi-section-table-titles .cbi-section-actions').forEach(cell => cell.appendChild(E('span', { 'class': 'nfa-unseen' }, [ _('Actions') ])));
+		return head;
+	};
 	section.renderSectionAdd = function() {
 		if (!this.addremove)
 			return E('div', {});

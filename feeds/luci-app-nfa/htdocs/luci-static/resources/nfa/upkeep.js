@@ -77,7 +77,7 @@ function bonus(budget, called, done) {
 				words.button(_('+30 min'), 'action', () => give(row).then(() => {
 					dialog.close();
 					return done();
-				}), { 'aria-label': _('30 minutes more for %s').format(who(row)) })
+				}), { 'aria-label': _('+30 min for %s').format(who(row)) })
 			])))
 		], [], { close: _('Close') });
 		return dialog;

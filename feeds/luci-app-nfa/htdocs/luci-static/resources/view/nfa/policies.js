@@ -238,7 +238,7 @@ return view.extend(configured.view(_('Rules'), {
 		dom.content(place, !usable ? [] : [
 			paused ? button(_('Resume'), _('Resume %s').format(name), () => api.resume(name).then(again))
 				: button(_('Pause'), _('Pause %s').format(name), () => api.status().then(status => upkeep.pause(name, status?.policy?.local_time, again))),
-			...(action.budget ? [ button(_('+30 min'), _('More time: %s').format(action.budget), () =>
+			...(action.budget ? [ button(_('+30 min'), _('+30 min of %s').format(action.budget), () =>
 				upkeep.bonus(action.budget, row => this.called(row), again).then(() => null)) ] : [])
 		]);
 	},
