@@ -76,6 +76,7 @@ test('names are those that people know', () => {
 		assert.equal(readable.application(name), text, name);
 	assert.equal(readable.category('streaming-media'), 'Streaming media');
 	assert.equal(readable.category('voip'), 'VoIP');
+	assert.equal(readable.category('os-software-updates'), 'OS software updates');
 	assert.equal(readable.protocol('bittorrent'), 'BitTorrent');
 	assert.equal(readable.protocol('http/s'), 'HTTP/S');
 	assert.equal(readable.protocol('HTTP/S'), 'HTTP/S');

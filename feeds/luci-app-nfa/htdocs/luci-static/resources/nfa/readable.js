@@ -9,9 +9,9 @@
 /* Words whose capitals do not follow from their letters. */
 const WORDS = {
 	aws: 'AWS', bbc: 'BBC', bittorrent: 'BitTorrent', cdn: 'CDN', cnn: 'CNN', dailymotion: 'Dailymotion', ebay: 'eBay', facetime: 'FaceTime',
-	github: 'GitHub', gitlab: 'GitLab', hbo: 'HBO', http: 'HTTP', icloud: 'iCloud', imap: 'IMAP', imessage: 'iMessage', iphone: 'iPhone',
+	github: 'GitHub', gitlab: 'GitLab', hbo: 'HBO', http: 'HTTP', icloud: 'iCloud', imap: 'IMAP', imessage: 'iMessage', iot: 'IoT', iphone: 'iPhone',
 	itunes: 'iTunes', linkedin: 'LinkedIn', msn: 'MSN', mysql: 'MySQL', nbc: 'NBC', nfl: 'NFL', ntp: 'NTP', onedrive: 'OneDrive',
-	openvpn: 'OpenVPN', paypal: 'PayPal', playstation: 'PlayStation', postgresql: 'PostgreSQL', rtp: 'RTP', sharepoint: 'SharePoint',
+	openvpn: 'OpenVPN', os: 'OS', paypal: 'PayPal', playstation: 'PlayStation', postgresql: 'PostgreSQL', rtp: 'RTP', sharepoint: 'SharePoint',
 	sip: 'SIP', soundcloud: 'SoundCloud', tiktok: 'TikTok', vk: 'VK', voip: 'VoIP', vpn: 'VPN', whatsapp: 'WhatsApp', wechat: 'WeChat',
 	wireguard: 'WireGuard', youtube: 'YouTube'
 };
