@@ -522,6 +522,32 @@ def test_fields_come_with_the_digest_that_the_flow_record_has(digest: str, kind:
         assert fields or not digest.isalnum() or b": " in payload
 
 
+@pytest.mark.parametrize("kind", ["flow", "flow_dpi_update", "flow_dpi_complete"])
+def test_each_record_of_a_flow_comes_with_its_key(kind: str) -> None:
+    """What netifyd finds out later would be decided about another flow: the first guess stays blocked."""
+    made = samples.flow() | {"type": kind}
+    ((found, _, key),) = read_some([samples.payload(made).strip()])
+    assert (found, key) == ("flow", digest_key(made["flow"]["digest"]))
+
+
+@pytest.mark.parametrize("port", ["local_port", "other_port"])
+def test_the_first_number_that_is_no_port_is_refused(port: str) -> None:
+    """An element of a set has two bytes for it: packing it would raise in the middle of a batch."""
+    ports = {"local_port": 0, "other_port": 0}
+    records.check_flow(changed(**ports | {port: 65535}))
+    with pytest.raises(BadRecord) as caught:
+        records.check_flow(changed(**ports | {port: 65536}))
+    assert caught.value.kind == "types"
+
+
+def test_a_digest_that_micropython_cannot_pack_is_a_bad_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a small router one strange digest would lose all records that were read with it."""
+    monkeypatch.setattr(records, "digest_key", records._short_key)
+    with pytest.raises(BadRecord) as caught:
+        records.check_flow(changed(digest="no hex"))
+    assert caught.value.kind == "types"
+
+
 def test_statistics_with_fewer_fields_than_netifyd_writes_come_without_them() -> None:
     """A flow's bytes would be read from the end of the record: `"type"` as what the other end has sent."""
     six = b'{"flow":{"a":1,"b":2,"digest":"' + DIGEST.encode() + b'","c":3,"local_bytes":10,"other_bytes":90}'
