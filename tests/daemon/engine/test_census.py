@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import agent_streams
+import pytest
 import samples
 from policies import Desk, compiled, config_of
 
+from nfa.daemon.engine import census as module
 from nfa.daemon.engine.census import MAX_BEFORE, WINDOW, Census
 from nfa.daemon.engine.engine import LIFETIME
 from nfa.daemon.stream.records import digest_key
@@ -99,6 +101,28 @@ def test_what_is_remembered_is_bounded() -> None:
     for digest in range(MAX_BEFORE):
         census.flow(digest)
     assert census._announced is None and census.more and not census.active
+
+
+def test_flows_of_one_read_that_are_announced_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy router would lose megabytes to a number: records come by the read, and each read has many flows."""
+    monkeypatch.setattr(module, "MAX_BEFORE", 3)
+    made = desk(tmp_path)
+    flows = [samples.flow(other_port=port) for port in (1, 2, 3)]
+    made.take(*flows[:2])
+    assert made.engine.census.active and not made.engine.census.more
+    made.take(flows[2])
+    assert made.engine.census.more and not made.engine.census.active
+
+
+def test_a_flow_that_is_announced_after_statistics_of_the_same_read_is_not_counted(tmp_path: Path) -> None:
+    """Status would tell of flows that began before nfa though netifyd has just reported them."""
+    made = desk(tmp_path)
+    old, new = samples.flow(other_port=1), samples.flow(other_port=2)
+    made.take(stats(old), new, stats(new))
+    assert list(made.engine.census.late.young) == [digest_key(old["flow"]["digest"])]
+    made.engine.census.late.clear()
+    made.take(stats(old), old)
+    assert not made.engine.census.late
 
 
 def test_before_netifyd_is_connected_nothing_is_counted() -> None:
