@@ -107,6 +107,12 @@ def fail(message: str) -> int:
     return 1
 
 
+def wrong(message: str) -> int:
+    """Say on standard error that a command was used wrongly. Returns exit code 2."""
+    fail(message)
+    return 2
+
+
 def plural(number: int, noun: str) -> str:
     """Return a number of things in words: `1 error`, `2 errors`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
@@ -121,6 +127,6 @@ def nearest(message: str, name: str) -> str:
     """Return a refusal of the daemon with the nearest name among those that it lists."""
     import difflib  # only a slip needs it
 
-    known = message.partition("; known: ")[2].split(", ")
-    close = difflib.get_close_matches(name, known, 1)
-    return f"{message}; did you mean '{close[0]}'?" if close else message
+    known = {one.lower(): one for one in message.partition("; known: ")[2].split(", ") if one}
+    close = difflib.get_close_matches(name.lower(), known, 1)
+    return f"{message}; did you mean '{known[close[0]]}'?" if close else message

@@ -134,7 +134,7 @@ class Counting:
                     return
                 try:
                     sent, got = int(local.removeprefix(_LOCAL)), int(other.removeprefix(_OTHER))
-                    if sent >= 0 <= got:
+                    if not (sent | got) >> 60:  # as `numbers_of` has it: what is negative or absurd is no number
                         counter.local += sent
                         counter.other += got
                         return
