@@ -85,7 +85,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
         name = row["budget"]
         until = time.strftime("%a %H:%M", time.localtime(row["until"]))
         table.append([first, shown(row["device"]) if not row["shared"] else "(all devices)", _used(row), _left(row), until])
-    print_table(table, right=())
+    print_table(table, cut=(0, 1))
     for words in dict.fromkeys(f"{row['budget']}: {row['words']}" for row in rows):
         print(paint(shown(words), "dim"))
 

@@ -72,9 +72,26 @@ def print_reports(reports: Reports, stream: TextIO | None = None) -> None:
         print(text.replace(word, paint(word, report.severity, stream), 1), file=stream)
 
 
-def print_table(rows: list[list[str]], right: Collection[int] = ()) -> None:
-    """Print rows in columns, those of the numbers `right` aligned to the right; the first row is the heading."""
+_SHORTEST = 12
+"""Characters that a name in a table has at least."""
+
+
+def print_table(rows: list[list[str]], right: Collection[int] = (), cut: Collection[int] = ()) -> None:
+    """Print rows in columns, those of the numbers `right` aligned to the right; the first row is the heading.
+
+    `cut`: columns of names, of which the longest are cut until the table fits the terminal, or 80 columns.
+    """
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    room = os.get_terminal_size(1).columns if cut and os.isatty(1) else 80
+    while cut and sum(widths) + 2 * len(widths) > room:
+        widest = max(cut, key=lambda column: widths[column])
+        if widths[widest] <= _SHORTEST:
+            break
+        widths[widest] -= 1
+    for column in cut:
+        width = widths[column]
+        for row in rows:
+            row[column] = row[column] if len(row[column]) <= width else row[column][: width - 1] + "…"
     for number, row in enumerate(rows):
         cells = [
             cell.rjust(width) if column in right else cell.ljust(width)

@@ -27,7 +27,6 @@ exit codes: 0 done, 1 no daemon answers, usage is off or there is no such device
 COLUMNS = ("application", "category", "down", "up", "minutes", "connections", "blocked_packets")
 EVERYTHING = "(everything)"
 """In place of the device of --forget, where none is named."""
-_WIDEST = 28  # characters of a name: the table fits into 80 columns
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,11 +67,6 @@ def size(number: int) -> str:
     return f"{value:.1f} {units[0]}" if value < 99.95 else f"{value:.0f} {units[0]}"
 
 
-def _cut(text: str) -> str:
-    text = shown(text)
-    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
-
-
 def cell(value: object) -> object:
     """Return a value for a CSV file: a text that a spreadsheet would take for a formula gets a quote in front."""
     if not isinstance(value, str):
@@ -103,10 +97,10 @@ def _print_devices(answer: dict[str, Any]) -> None:
     rows = [["device", "application", "down", "up", "minutes", "conns"]]
     total = [0, 0, 0]
     for device in sorted(answer["devices"], key=_used, reverse=True):
-        name = _cut(device["device"])
+        name = shown(device["device"])
         for app in device["applications"]:
             numbers = [str(app["minutes"]), str(app["connections"])]
-            rows.append([name, _cut(app["application"]), size(app["down"]), size(app["up"]), *numbers])
+            rows.append([name, shown(app["application"]), size(app["down"]), size(app["up"]), *numbers])
             name = ""
             for column, field in enumerate(("down", "up", "connections")):
                 total[column] += app[field]
@@ -115,7 +109,7 @@ def _print_devices(answer: dict[str, Any]) -> None:
         return
     rows.append(["in all", "", size(total[0]), size(total[1]), "", str(total[2])])
     print(paint(f"{_moment(answer['since'])} to {_moment(answer['until'])}", "bold"))
-    print_table(rows, right=(2, 3, 4, 5))
+    print_table(rows, right=(2, 3, 4, 5), cut=(0, 1))
 
 
 def _print_rows(answer: dict[str, Any], key: str) -> None:
@@ -124,10 +118,10 @@ def _print_rows(answer: dict[str, Any], key: str) -> None:
         return
     rows = [["from" if key == "periods" else "action", "down", "up", "minutes", "connections", "blocked packets"]]
     for item in answer[key]:
-        name = _moment(item["since"]) if key == "periods" else _cut(item["action"])
+        name = _moment(item["since"]) if key == "periods" else shown(item["action"])
         counts = [str(item[field]) for field in COLUMNS[4:]]
         rows.append([name, size(item["down"]), size(item["up"]), *counts])
-    print_table(rows, right=(1, 2, 3, 4, 5))
+    print_table(rows, right=(1, 2, 3, 4, 5), cut=(0,) if key == "actions" else ())
 
 
 def _print_csv(answer: dict[str, Any], key: str) -> None:

@@ -129,3 +129,18 @@ def test_a_moment_before_now_is_no_option(house: House, capsys: Capture) -> None
     """--since -1h: "expected one argument"."""
     assert main(["usage", "--since", "-1h"]) == 1
     assert "'-1h'; expected today" in capsys.readouterr().err
+
+
+def test_tables_fit_eighty_columns_whatever_names_there_are(house: House, capsys: Capture) -> None:
+    """Each line would be broken in two: a MAC address beside netify's longer names is enough for it."""
+    for number, name in enumerate(("netify." + "x" * 60, "netify.google-cloud-platform", "\x1b" * 40)):
+        flow = youtube(number, local_mac=OTHER, local_ip="192.168.1.21", detected_application_name=name)
+        house.feed(flow, samples.stats(flow["flow"]["digest"], local=(1, 1), other=(999_949_999, 1)))
+    for words in (["usage"], ["usage", "--by", "action"], ["usage", "--by", "hour"], ["budget"]):
+        assert main(words) == 0
+        shown = capsys.readouterr().out
+        assert max(map(len, shown.splitlines())) <= 80
+    assert main(["usage"]) == 0
+    shown = capsys.readouterr().out
+    assert OTHER in shown, "a MAC address is whole: it is what the owner copies"
+    assert "…" in shown
