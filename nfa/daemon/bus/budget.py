@@ -4,7 +4,7 @@ In: names of a budget and a device. Out: rows, paged. What gives more is a metho
 right to look only.
 """
 
-from .calls import PAGE_BYTES, Refused
+from .calls import Refused
 from .ubus import INVALID_ARGUMENT, NOT_FOUND, UNKNOWN_ERROR
 
 MYPY = False
@@ -14,8 +14,8 @@ if MYPY:
     from .calls import Answering, Data, Reply
 
 MAX_LIMIT = 1000
-ROW = 512
-"""Bytes of a row, about."""
+AT_ONCE = 200
+"""Rows of one answer: they are made in one turn of the loop."""
 
 
 def budget(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
@@ -33,7 +33,7 @@ def budget(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
         numbers = [_number(budgeting, given["name"])]
     device = _device(owners, given["device"]) if given.get("device") else ""
     policy = daemon.engine.policy
-    page = range(offset, offset + min(limit, MAX_LIMIT, PAGE_BYTES // ROW))
+    page = range(offset, offset + min(limit, AT_ONCE))
     taken, total = budget_asking.rows(budgeting, owners, numbers, device, policy.open if policy is not None else [], page)
     names = [rules.name for rules in budgeting.budgets.rules]
     return {"names": names, "budgets": taken, "offset": offset, "total": total, "more": offset + len(taken) < total}
