@@ -34,6 +34,7 @@ ROWS: dict[str, list[str]] = {
     "lease files": [
         "daemon.devices.leases:MAX_SIZE KiB", "daemon.devices.leases:MAX_LEASES", "daemon.devices.learning:MAX_FILES",
     ],
+    "headers of records that are remembered": ["daemon.stream.framing:MAX_HEADERS"],
     "our networks": ["daemon.engine.networks:MAX_NETWORKS", "daemon.netlink.interfaces:MAX_ROUTES"],
     "interfaces that records came from": ["daemon.engine.networks:MAX_INTERFACES", "daemon.engine.networks:MAX_ORIGINS"],
     "flows remembered to recognise duplicates": ["daemon.engine.networks:MAX_OPEN"],

@@ -8,6 +8,10 @@ seconds and purges one that is idle for 300 seconds, so after that time all of t
 from ..base.portable import ROOM
 from .flows import Flows
 
+MYPY = False
+if MYPY:
+    from collections.abc import Callable
+
 MAX_BEFORE = 8 * ROOM
 """Flows that began before, and digests that were announced while those are counted."""
 WINDOW = 330
@@ -27,6 +31,19 @@ class Census:
         self._begun = False
         self._again = False
         """netifyd was connected to again, and has not said yet whether it is the same."""
+
+    @property
+    def note(self) -> "Callable[[int], object] | None":
+        """What to call with the digest of each flow that is announced, until `stats` is called; None: nothing."""
+        if self.late.young or self.late.older:
+            return self.flow
+        return self._announced.add if self._announced is not None else None
+
+    def bound(self) -> None:
+        """Some flows were noted: there may be too many."""
+        if self._announced is not None and len(self._announced) >= MAX_BEFORE:
+            self.more = True
+            self._end()
 
     def begin(self, now: int) -> None:
         """netifyd was connected to."""
@@ -54,9 +71,7 @@ class Census:
             self.late.pop(digest)
         if self._announced is not None:
             self._announced.add(digest)
-            if len(self._announced) >= MAX_BEFORE:
-                self.more = True
-                self._end()
+            self.bound()
 
     def stats(self, digest: int) -> None:
         """A flow that holds nothing lives."""

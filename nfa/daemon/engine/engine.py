@@ -143,27 +143,31 @@ class Engine:
         if policy is not None:
             mask, verdicts, marks, reprocess = policy.mask, policy.verdicts, policy.marks, policy.reprocess is True
         orient, census, flows = self.networks.orient, self.census, self.flows
+        note, late = census.note if census.active else None, census.late
         kept = self.kept.put if policy is not None and policy.keeps else None
         count = self.count
         announce = self.counting.announce if self.counting is not None else None
         add = self.counting.count if self.counting is not None else None
         last = None
         done = reported = evaluated = lived = ended = 0
+        due = PART
         try:
-            for payload, (kind, value, fields) in zip(payloads, read_some(payloads, self._fast)):
-                if not done % PART and done and soon is not None and soon():
-                    break
+            for payload, (kind, value, more) in zip(payloads, read_some(payloads, self._fast)):
+                if done == due:
+                    if soon is not None and soon():
+                        break
+                    due += PART
                 done += 1
                 try:
                     if kind == "flow":
                         reported += 1
                         last = value["flow"]
-                        digest = digest_key(last["digest"])
+                        digest = more
                         renamed = "digest_prev" in last
                         if renamed:
                             self._renames = True
-                        if census.active:
-                            census.flow(digest)
+                        if note is not None:
+                            note(digest)
                         how = orient(value, last, now)
                         if policy is None:
                             continue
@@ -197,7 +201,7 @@ class Engine:
                         if self._renames and _PREVIOUS in payload:
                             self._goes_on(value, payload, now)
                         if add is not None:
-                            add(value, payload, fields, False)
+                            add(value, payload, more, False)
                         if count is not None:
                             count(value, payload, False)
                         held = flows.renew(value)
@@ -206,20 +210,22 @@ class Engine:
                             self._refresh(held, now)
                         elif census.active and not known:
                             census.stats(value)
+                            note = census.note
                     elif kind == "purge":
                         ended += 1
                         if count is not None:
                             count(value, payload, True)
-                        flows.end(value, now, False)
+                        if flows.knows(value):
+                            flows.end(value, now, False)
                         self.kept.pop(value)
-                        if census.active:
+                        if late.young or late.older:
                             census.purge(value)
                         if self._renames and _PREVIOUS in payload:
                             earlier = previous_keys(parse(payload), 0)
                             self._end_all(earlier, now, False)
                             self._count_on(value, earlier)
                         if add is not None:
-                            add(value, payload, fields, True)
+                            add(value, payload, more, True)
                     elif kind == "bad":
                         self.bad[value] += 1
                     else:
@@ -231,6 +237,8 @@ class Engine:
                 except MALFORMED:
                     self.bad["types"] += 1
         finally:
+            if note is not None:
+                census.bound()
             self.records += done
             for kind, number in (("flow", reported), ("stats", lived), ("purge", ended)):
                 self.kinds[kind] += number

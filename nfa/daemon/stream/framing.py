@@ -10,12 +10,14 @@ strings strangers choose.
 
 Where a stream is cut into chunks decides nothing: each decision is made from the bytes alone, as soon as they allow only one.
 The work is linear in the bytes that arrive, whatever they are: a record that drips in is neither copied nor searched again.
-Memory is bounded by one record (1 MiB; 64 KiB under MicroPython), what tells that it is over, and one chunk.
+Memory is bounded by one record (1 MiB; 64 KiB under MicroPython), what tells that it is over, one chunk, and MAX_HEADERS.
 """
 
-from ..base.portable import MAX_RECORD
+from ..base.portable import MAX_RECORD, ROOM
 
 _MARK = b'{"length"'
+MAX_HEADERS = ROOM
+"""Headers that are remembered by what they say: most records have 250 to 1,000 bytes."""
 _HEADER_ROOM = 64
 """No header is longer; what is kept at the end of a skipped stretch so that a header cut in two is still found."""
 
@@ -58,8 +60,10 @@ def _next_header(data: bytes, position: int, stop: int) -> "tuple[tuple[int, int
     return None, min(stop, size)
 
 
-def _whole(data: bytes, found: list[bytes]) -> int:
+def _whole(data: bytes, found: list[bytes], headers: dict[int, bytes]) -> int:
     """Take records as netifyd writes them, on one line each, while there are whole ones. Returns where the rest begins.
+
+    `headers`: those that were made before, by the size of the payload.
 
     Lines by twos, a header and what it says: that is quicker than to look for each. What is no such two is for `_framed`.
     """
@@ -68,13 +72,22 @@ def _whole(data: bytes, found: list[bytes]) -> int:
     lines = data.split(b"\n")
     rest = len(lines.pop())  # it has no end yet
     by_twos = iter(lines)
-    append = found.append
+    append, known = found.append, headers.get
     for header, payload in zip(by_twos, by_twos):
+        size = len(payload)
         # A record that swallowed the next header would not end so.
-        if header != b'{"length": %d}' % (len(payload) + 1) or not payload.endswith(b'"}'):
+        if (known(size) or _header_of(size, headers)) != header or not payload.endswith(b'"}'):
             return sum([len(line) + 1 for line in lines[: 2 * len(found)]])
         append(payload)
     return len(data) - rest - (len(lines[-1]) + 1 if len(lines) & 1 else 0)
+
+
+def _header_of(size: int, headers: dict[int, bytes]) -> bytes:
+    """Return the header of a payload of so many bytes, from now on from `headers`."""
+    header = b'{"length": %d}' % (size + 1)
+    if len(headers) < MAX_HEADERS:
+        headers[size] = header
+    return header
 
 
 class Framer:
@@ -84,6 +97,7 @@ class Framer:
         self.lines: bool | None = None
         """True: one object a line; False: length headers; None: not known yet."""
         self.bad = {"length": 0, "oversize": 0, "resync_bytes": 0}
+        self._headers: dict[int, bytes] = {}
         self._lost = False
         """In search of the next header or line: everything before it is skipped."""
         self._held = bytearray()
@@ -111,7 +125,7 @@ class Framer:
         found: list[bytes] = []
         position = 0
         if self.lines is False and not self._lost:
-            position = _whole(data, found)
+            position = _whole(data, found, self._headers)
             if position:
                 self._seen = 0
         self._need = 0

@@ -164,14 +164,14 @@ def read(payload: bytes, fast: "Decode | None" = None) -> "tuple[str, Any]":
     return classify(parse(payload, fast))
 
 
-def read_some(payloads: list[bytes], fast: "Decode | None" = None) -> "list[tuple[str, Any, list[bytes]]]":
+def read_some(payloads: list[bytes], fast: "Decode | None" = None) -> "list[tuple[str, Any, Any]]":
     """Do the same with several payloads. One that `read` raises BadRecord for gives ("bad", kind of BadRecord).
 
-    A third value are the fields of stats and purges (see `_counters`).
+    A third value are the fields of stats and purges (see `_counters`), and the digest key of a flow.
     """
     kinds = [_COUNTED.get(payload[-20:]) for payload in payloads]
     decoded = _together([payload for payload, kind in zip(payloads, kinds) if kind is None], fast)
-    found: list[tuple[str, Any, list[bytes]]] = []
+    found: list[tuple[str, Any, Any]] = []
     append = found.append
     for payload, kind in zip(payloads, kinds):
         try:
@@ -184,11 +184,10 @@ def read_some(payloads: list[bytes], fast: "Decode | None" = None) -> "list[tupl
             else:
                 record = parse(payload, fast) if decoded is None else decoded.pop()
                 if type(record) is dict and record.get("type") == "flow":  # as most are
-                    check_flow(record)
-                    append(("flow", record, _NONE))
+                    append(("flow", record, check_flow(record)))
                     continue
             kind, value = classify(record)
-            append((kind, value, _NONE))
+            append((kind, value, digest_key(value["flow"]["digest"]) if kind == "flow" else _NONE))
         except BadRecord as bad:
             append(("bad", bad.kind, _NONE))
     return found
@@ -237,11 +236,11 @@ def classify(record: object) -> "tuple[str, Any]":
     return "other", None
 
 
-def check_flow(record: "dict[str, Any]") -> None:
+def check_flow(record: "dict[str, Any]") -> int:
     """Make sure that a flow record has what every decision and every element reads, with the right types.
 
     Optional parts are checked where they are read: a wrong type there raises TypeError, AttributeError or ValueError, and
-    the record is counted then. Raises BadRecord.
+    the record is counted then. Returns the digest key. Raises BadRecord.
     """
     try:
         flow = record["flow"]
@@ -273,8 +272,7 @@ def check_flow(record: "dict[str, Any]") -> None:
         raise BadRecord("fields" if version is None else "types", "ip_version must be 4 or 6")
     if (
         not 0 <= protocol <= 255
-        or not 0 <= local_port <= 65535
-        or not 0 <= other_port <= 65535
+        or not 0 <= local_port | other_port <= 65535
         or not 0 < len(digest) <= _MAX_DIGEST
         or len(local) > _MAX_ADDRESS
         or len(other) > _MAX_ADDRESS
@@ -283,6 +281,10 @@ def check_flow(record: "dict[str, Any]") -> None:
         raise BadRecord("types", "a field is out of range")
     if "0" <= name[:1] <= "9":
         _from_3x(flow, name)
+    try:
+        return digest_key(digest)
+    except ValueError:
+        raise BadRecord("types", "a digest must be hexadecimal") from None  # MicroPython packs it
 
 
 def _from_3x(flow: "dict[str, Any]", name: str) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from nfa.daemon.base.portable import CHUNK, MAX_RECORD
 from nfa.daemon.stream import framing
-from nfa.daemon.stream.framing import _HEADER_ROOM, _MARK, Framer, _header
+from nfa.daemon.stream.framing import _HEADER_ROOM, _MARK, MAX_HEADERS, Framer, _header
 
 HOSTILE = '\\"{"length": 5}\n}{"length": 3}'  # what a stranger may choose as a name; JSON escapes it
 RECORDS = [
@@ -70,6 +70,14 @@ def test_single_bytes_give_the_same_records(size: int) -> None:
     """The same, with every cut there is."""
     data = framed(PAYLOADS)
     assert feed(data, list(range(0, len(data), size))) == WHOLE
+
+
+def test_records_of_all_lengths_come_and_few_headers_are_remembered() -> None:
+    """Strangers choose how long a record is: the daemon would remember a header for each length, or take a wrong one."""
+    framer = Framer()
+    payloads = [b'{"a":"' + b"x" * size + b'"}\n' for size in [*range(0, MAX_HEADERS + 200, 5), *range(MAX_HEADERS + 200)]]
+    assert feed(framed(payloads), list(range(0, 1 << 20, CHUNK)), framer) == [payload.strip() for payload in payloads]
+    assert len(framer._headers) == MAX_HEADERS and not any(framer.bad.values())
 
 
 @given(chosen, cuts)
