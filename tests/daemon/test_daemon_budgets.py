@@ -505,3 +505,22 @@ def test_a_page_of_many_budgets_and_devices_makes_only_its_rows(
     used = [row for row in found if row["used_bytes"]]
     assert len(used) == 16
     assert home.result("budget", offset=5000)["budgets"] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"seconds": 1800}, "30 minutes more"), ({"bytes": MB}, "1000000 bytes more"), ({"seconds": 90}, "90 seconds more"),
+        ({"seconds": 60, "bytes": 5}, "1 minutes and 5 bytes more"),
+    ],
+)  # fmt: skip
+def test_the_log_says_all_that_was_given(tmp_path: Path, clocks: Clocks, given: dict[str, int], words: str) -> None:
+    """Parents would not find in the log what the child got: of minutes and bytes only the minutes, or 0 minutes."""
+    home = Home(tmp_path, clocks, budget={"time": "10m", "bytes": "10MB"})
+    home.feed(of(1, TABLET, 20))
+    home.use(1, MB)
+    home.pass_time(6)
+    said: list[str] = []
+    home.daemon.budgeting._say = lambda level, text: said.append(text)  # type: ignore[union-attr]  # there is one
+    home.result("add_budget", name="video", device=TABLET, **given)
+    assert said == [f"budget 'video': {words} for {TABLET}"]
