@@ -20,7 +20,7 @@ test('the choices go from this device and application to the other end', () => {
 		'app == \'netify.youtube\' && mac == 02:00:5E:10:01:14;', 'mac == 02:00:5E:10:01:14;', 'app == \'netify.youtube\';',
 		'detected_hostname == \'video.example\';', 'other_ip == 203.0.113.10;'
 	]);
-	assert.equal(flow.choices(FILM, HOSTS)[0].title, 'netify.youtube on the device tablet');
+	assert.equal(flow.choices(FILM, HOSTS)[0].title, 'YouTube on the device tablet');
 });
 
 test('without an application the protocol is meant, without a MAC address the IP address', () => {

@@ -111,7 +111,7 @@ test('a report leads to the page where it is mended', () => {
 	}), kind);
 	assert.deepEqual(item, {
 		severity: 'error', code: 'unknown-attribute', place: 'netify-proc-flow-actions.games.criteria (line 6)',
-		text: "Unknown attribute 'ap'. The action is left out.", page: 'policies'
+		text: "Unknown attribute 'ap'. The action is left out.", page: 'policies', section: 'games'
 	});
 	assert.equal(health.report(finding('warning', 'x', { place: uci('cfg02abcd', 'x') }), kind).page, 'targets');
 	assert.equal(health.report(finding('error', 'x', { place: { package: '', section: '', text: 'a.json:4:6' } }), kind).page, '');
@@ -121,7 +121,7 @@ test('a report leads to the page where it is mended', () => {
 
 test('what a page does itself is said in the place of the command for it', () => {
 	const found = { severity: 'warning', code: 'route-not-applied', message: 'no rule sends it', hint: 'run: nfa route apply', consequence: '', place: null };
-	assert.equal(health.report(found, () => null).text, 'No rule sends it. The page Overview shows what is missing, and writes it.');
+	assert.equal(health.report(found, () => null).text, 'No rule sends it. The button shows what is missing, and writes it.');
 	assert.match(health.report({ ...found, code: 'x' }, () => null).text, /Run: nfa route apply/);
 });
 
@@ -239,4 +239,12 @@ test('the first word says what keeps a daemon that runs from its work', () => {
 	assert.equal(said({ policy: { generation: 1, failed_at: 5, errors: 1 } }), 'Running, but the last configuration could not be used');
 	assert.equal(said({ policy: { generation: 0, failed_at: 5, errors: 1 } }), 'Running, but no policy is active');
 	assert.equal(said({ policy: { generation: 1, failed_at: null, errors: 1 } }), 'Running, but the configuration has errors');
+});
+
+test('what no page can mend has no button that leads to another thing', () => {
+	const place = { package: 'netify-proc-flow-actions', section: 'tablet', text: 'x' };
+	for (const [ type, page ] of [ [ 'device', '' ], [ 'group', '' ], [ 'budget', 'policies' ], [ 'sink', 'targets' ] ]) {
+		const item = health.report(finding('warning', 'x', { place }), () => type);
+		assert.deepEqual([ item.page, item.section ], [ page, '' ]);
+	}
 });

@@ -38,10 +38,10 @@ test('what uses a section is told by name', () => {
 		section('action', 'one', { target: [ 'set' ], time_of_day: 'night' }), section('action', 'two', { targets: 'set', exemption: [ 'list' ] }),
 		section('target', 'mail', { sink: 'my-sink' }), section('channel', 'outbox', { sink: 'my_sink' })
 	]);
-	assert.deepEqual(known.users('target', 'set'), [ 'Policies that use it: one, two' ]);
-	assert.deepEqual(known.users('time_of_day', 'night'), [ 'Policies that use it: one' ]);
-	assert.deepEqual(known.users('exemption', 'list'), [ 'Policies that use it: two' ]);
-	assert.deepEqual(known.users('exemption', 'global'), [ 'It applies to all policies.' ]);
+	assert.deepEqual(known.users('target', 'set'), [ 'Rules that use it: one, two' ]);
+	assert.deepEqual(known.users('time_of_day', 'night'), [ 'Rules that use it: one' ]);
+	assert.deepEqual(known.users('exemption', 'list'), [ 'Rules that use it: two' ]);
+	assert.deepEqual(known.users('exemption', 'global'), [ 'It applies to all rules.' ]);
 	assert.deepEqual(known.users('sink', 'my_sink'), [ 'Targets that use it: mail', 'Channels that use it: outbox' ]);
 	assert.deepEqual(known.users('target', 'other'), []);
 	assert.deepEqual(known.users('action', 'one'), []);

@@ -33,7 +33,7 @@ function picker(options) {
 }
 
 const of_kind = kind => ({
-	choices: kind === 'devices' ? DEVICES : APPS, split: !criteria.is_name(kind),
+	choices: kind === 'devices' ? DEVICES : APPS, split: ![ 'apps', 'protocols', 'categories' ].includes(kind),
 	normal: text => criteria.normal(kind, text), whole: text => criteria.is_whole(kind, text)
 });
 

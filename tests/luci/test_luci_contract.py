@@ -19,9 +19,9 @@ NETWORK = "luci-app-nfa-network"
 """The rights that the network's configuration needs, for routes: by themselves, as who has them is nearly root."""
 FOR_ALL = {("session", "access")}
 """What rpcd's own unauthenticated.json allows everybody."""
-CHANGING = {("nfa", name) for name in ("reload", "flush", "adopt", "pause", "resume")}
-UNSHOWN = {"usage", "forget_usage", "budget", "add_budget", "notice"}
-"""No page shows usage, budgets and notices yet; `nfa usage`, `nfa budget` and `nfa notice` do."""
+CHANGING = {("nfa", name) for name in ("reload", "flush", "adopt", "add_budget", "pause", "resume")}
+UNSHOWN = {"forget_usage", "notice"}
+"""No page forgets usage or shows notices yet; `nfa usage` and `nfa notice` do."""
 
 
 def allowed(right: str, kind: str) -> set[tuple[str, str]]:

@@ -25,7 +25,7 @@ from nfa.compiler.config.uciconfig import PACKAGE
 
 pytestmark = needs_node
 
-RECIPES = ("bedtime", "offline", "slow", "calls", "downloads", "wan2", "weak_tls")
+RECIPES = ("bedtime", "offline", "daily", "slow", "calls", "downloads", "wan2", "weak_tls")
 NAMES = [name + number for name in RECIPES for number in ("", "_2")]
 NETWORK = """\
 config interface 'wan2'

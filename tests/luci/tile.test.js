@@ -18,7 +18,7 @@ async function tile(answer, enabled) {
 const away = ({ object }) => object === 'nfa' ? Promise.reject(new Error('error -32000: Object not found')) : Promise.resolve({});
 
 test('a daemon that is disabled is not said to be merely stopped', async () => {
-	assert.match(await tile(away, 'off'), /Disabled/);
+	assert.match(await tile(away, 'off'), /Switched off/);
 	assert.match(await tile(away, undefined), /Stopped/);
 });
 

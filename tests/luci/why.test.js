@@ -68,3 +68,32 @@ test('an answer to an earlier choice says nothing of this one', async () => {
 	await dialog.answer(0, []);
 	assert.equal(dialog.yes.disabled, true);
 });
+
+test('the narrow choice comes first, and what has nothing to do with it is folded', async () => {
+	const dialogs = [];
+	const text = () => 'x';
+	const step = (action, outcome) => ({ action, outcome, why: [] });
+	const why = load('nfa.why', {
+		'nfa.api': {
+			explain: () => Promise.resolve({ steps: [ step('idle', 'off'), step('kids', 'matched'), step('work', 'no match') ], exempt: [], effects: {}, skipped: {} }),
+			checkExemptions: () => Promise.resolve({ reports: [] })
+		},
+		'nfa.flow': { application: text, protocol: text, hostname: text, device: text, end: text, choices: () => [ { title: 'one', expression: 'a' } ] },
+		'nfa.parts': {
+			state: () => ({ node: E('p', {}), say: () => null }),
+			dialog: (title, content, buttons) => dialogs.push({ title, content: E('div', {}, content), buttons })
+		},
+		'nfa.staging': { load: () => Promise.resolve(), changeable: names => names },
+		'nfa.stored': { GLOBAL: 'global' }
+	});
+	await why.open({ flow: {}, actions: [ 'kids' ] }, {});
+	const [ folded ] = dialogs[0].content.all('details');
+	assert.match(folded.textContent, /^2 rules have nothing to do with it/);
+	assert.ok(!folded.textContent.includes('kids') && folded.textContent.includes('idle'));
+	assert.equal(dialogs[0].buttons[0].textContent, 'Allow');
+	dialogs[0].buttons[0].attributes.click();
+	await new Promise(setImmediate);
+	assert.equal(dialogs[1].title, 'Allow');
+	const who = dialogs[1].content.all('select').find(node => node.getAttribute('id') === 'nfa-start-for');
+	assert.deepEqual(who.all('option').map(node => node.getAttribute('value')), [ 'kids', 'global' ]);
+});

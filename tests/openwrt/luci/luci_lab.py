@@ -30,7 +30,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 APP = ROOT / "feeds" / "luci-app-nfa"
 CONFIG = "netify-proc-flow-actions"
-PAGES = ("overview", "policies", "targets", "sets", "matches", "recipes", "log")
+PAGES = ("home", "overview", "policies", "targets", "sets", "matches", "recipes", "log")
 SCREENSHOTS = os.environ.get("NFA_SCREENSHOTS", "")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 CHROMIUM_FLAGS = (
@@ -48,6 +48,7 @@ HOSTS = {
 }
 
 _HOME = """\
+sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.dad_transmits=0
 ip link add lan0 type veth peer name eth0 netns $HOME_PID
 ip addr add 192.168.1.1/24 dev lan0
 ip link set lan0 up
@@ -58,6 +59,7 @@ ip link set wan0 arp off up
 ip route add 203.0.113.0/24 dev wan0
 sysctl -qw net.ipv4.ip_forward=1
 """
+"""Without the search for duplicates, whose end Chromium takes for another network: it drops what it is loading then."""
 _CONNECT = """\
 import socket, sys
 local, port, other, other_port = sys.argv[1:]

@@ -66,7 +66,7 @@ def test_many(router: Router, sit_down: Callable[..., Person], capsys: pytest.Ca
     """No page makes a person wait, nor keeps the browser busy while it is polled."""
     person = sit_down(router)
     slow = []
-    for page in ("overview", "policies", "sets", "matches"):
+    for page in ("home", "overview", "policies", "sets", "matches"):
         first = person.open(page)
         person.page.wait_for_timeout(500)  # what belongs to the first view is done
         person.page.evaluate(BUSY)

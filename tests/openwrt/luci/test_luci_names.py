@@ -70,7 +70,9 @@ def router(start: Callable[..., Router]) -> Router:
     return made
 
 
-SHOWN = {"matches": f"host {HARM}", "sets": f"tablet {HARM}", "log": f"line {HARM}", "overview": f"action {HARM}"}
+SHOWN = {
+    "matches": f"host {HARM}", "sets": f"tablet {HARM}", "log": f"line {HARM}", "overview": f"action {HARM}", "home": f"{HARM}",
+}  # fmt: skip
 """A text that a page is known to show: the names did come this far."""
 
 
@@ -85,12 +87,12 @@ def test_names_are_text(router: Router, sit_down: Callable[..., Person], page: s
     if page == "matches":
         person.row("203.0.113.11:443").get_by_role("button", name="Why?").click()
         person.sees(f"action {HARM} matches")
-        person.page.get_by_role("button", name="Exempt").click()
+        person.page.get_by_role("button", name="Allow").click()
         person.page.locator("#nfa-start-what").wait_for()
         _unharmed(person)
         person.page.keyboard.press("Escape")
         person.row("203.0.113.11:443").get_by_role("button", name="Why?").click()
-        person.page.get_by_role("button", name="New policy").click()
+        person.page.get_by_role("button", name="New rule").click()
         person.page.locator("#nfa-start-name").wait_for()
     if page == "sets":
         person.page.locator("#nfa-set-target").select_option(f"target {HARM}")

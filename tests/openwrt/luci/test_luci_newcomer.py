@@ -51,7 +51,7 @@ def test_a_name_that_is_taken_takes_nothing_over(start: Callable[..., Router], s
     kept, taken = "is reserved", "The name {} is in use"
     refused = {"global": kept, "main": kept, "constructor": kept, "films": taken, "video_set": taken}
     for name, words in refused.items():
-        add(person, "Name of a new policy", name)
+        add(person, "Name of a new rule", name)
         person.sees(words.format(name))
         assert person.page.locator("body.modal-overlay-active").count() == 0
     assert person.changes() == []
@@ -67,7 +67,7 @@ def test_what_is_used_is_deleted_after_a_question(start: Callable[..., Router], 
     person.open("targets")
     delete = page.locator("#cbi-netify-proc-flow-actions-video_set .cbi-button-remove")
     delete.click()
-    person.sees("Policies that use it: films")
+    person.sees("Rules that use it: films")
     person.shoot("delete_used")
     page.locator(".modal").get_by_role("button", name="Cancel").click()
     assert person.changes() == []
@@ -90,10 +90,10 @@ def test_a_file_that_cannot_be_read_is_said(start: Callable[..., Router], sit_do
         person.sees("The configuration cannot be read.")
         person.sees("is never closed")
     person.shoot("broken")
-    person.open("overview")
-    person.sees("Running, but")
-    person.shoot("broken_overview")
-    assert person.page.get_by_role("link", name="Go to").count() == 0
+    person.open("home")
+    person.sees("do not work.")
+    person.shoot("broken_home")
+    assert person.page.get_by_role("link", name="Open the").count() == 0
 
 
 def test_a_service_that_is_off_is_switched_on_after_a_question(
@@ -103,16 +103,16 @@ def test_a_service_that_is_off_is_switched_on_after_a_question(
     person = sit_down(router)
     page = person.page
     person.open("matches")
-    person.sees("Press Enable on the page Overview.")
+    person.sees("Switch it on on the page Home.")
     person.open("recipes")
     page.locator("[data-recipe=weak_tls] button").click()
-    page.get_by_role("button", name="Create this policy").click()
+    page.get_by_role("button", name="Create this rule").click()
     person.sees("2 steps are left:")
-    person.sees("Flow Actions is disabled")
+    person.sees("Flow Actions is switched off")
     person.shoot("recipe_off")
     before = person.changes()
-    person.open("overview")
-    page.get_by_role("button", name="Enable").click()
+    person.open("home")
+    page.get_by_role("button", name="Switch on").click()
     person.sees("waiting to be applied, perhaps from")
     person.shoot("switch_on")
     page.locator(".modal").get_by_role("button", name="Cancel").click()
@@ -124,8 +124,9 @@ def test_no_policy_is_on(start: Callable[..., Router], sit_down: Callable[..., P
     router = start(config(action="0").replace("9pm", "21:00"))
     router.connected()
     person = sit_down(router)
-    person.open("overview")
-    person.sees("No policy is enabled")
+    person.open("home")
+    person.sees("On, but no rule is on")
+    person.sees("An hour a day")
     person.shoot("none_on")
     person.content()
 
@@ -136,20 +137,20 @@ def test_an_exemption_goes_where_it_is_seen(start: Callable[..., Router], sit_do
     router.feed(flow("QUIC", "netify.netflix"))
     person = sit_down(router, size=(390, 844))
     page = person.page
-    for who, words in (("global", "exempt from all policies"), ("films", "exempt from the policy films")):
+    for who, words in (("global", "no rule touches this"), ("films", "the rule films does not touch this")):
         person.open("matches")
         person.row("netflix").get_by_role("button", name="Why?").click()
-        page.get_by_role("button", name="New policy").click()
+        page.get_by_role("button", name="New rule").click()
         person.type_into(page.locator("#nfa-start-name"), "video_set")
-        page.get_by_role("button", name="Continue on the page Policies").click()
+        page.get_by_role("button", name="Continue on the page Rules").click()
         page.locator(".modal").get_by_text("The name video_set is in use").wait_for()
         person.shoot("why_name")
         page.locator(".modal").get_by_role("button", name="Cancel").click()
         person.row("netflix").get_by_role("button", name="Why?").click()
-        page.get_by_role("button", name="Exempt").click()
+        page.get_by_role("button", name="Allow").click()
         page.locator("#nfa-start-for").select_option(who)
         person.shoot("leave_alone")
-        page.get_by_role("button", name="Continue on the page Policies").click()
+        page.get_by_role("button", name="Continue on the page Rules").click()
         person.sees(words)
         person.shoot(f"spared_{who}")
     page.locator(".modal [data-tab-active=true] .nfa-chip").first.wait_for()

@@ -1,4 +1,4 @@
-"""Overview, the tile on Status > Overview, and the log: what runs, what is wrong, and the buttons of the service."""
+"""Status, the tile on Status > Overview, and the log: what runs, what is wrong, and the buttons of the service."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def test_overview_shows_what_runs_and_what_is_wrong(router: Router, sit_down: Ca
     state(person, "Running")
     person.sees(re.compile("Connected, version"))
     person.sees(re.compile("unknown attribute 'ap'"))
-    link = person.page.get_by_role("link", name="Go to Policies")
-    assert link.get_attribute("href") == "/cgi-bin/luci/admin/services/nfa/policies"
+    link = person.page.get_by_role("link", name="Open the rule wrong")
+    assert link.get_attribute("href") == "/cgi-bin/luci/admin/services/nfa/policies#edit=wrong"
     films = person.row("films").inner_text().split()
     assert films[1].lower() == "on" and films[2] == "1"
     assert "not in use" in person.row("wrong").inner_text().lower()
@@ -149,8 +149,8 @@ def test_a_daemon_that_may_not_run_is_switched_on(start: Callable[..., Router], 
     router = start(CONFIG.replace("\toption log_level", "\toption enabled '0'\n\toption log_level"))
     person = sit_down(router)
     person.open("overview")
-    state(person, "Disabled")
-    button(person, "Enable").click()
+    state(person, "Switched off")
+    button(person, "Switch on").click()
     router.connected()
     assert "option enabled '1'" in router.config()
     state(person, "Running")

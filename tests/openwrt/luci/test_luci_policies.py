@@ -109,6 +109,7 @@ def test_a_policy_of_choices_and_one_that_is_written(start: Callable[..., Router
     page = person.page
     person.open("policies")
     edit(person, "simple")
+    page.locator(f"{EDITOR} summary").click()
     pick(person, f"{EDITOR} [data-kind=ports]", "443, 6881-6889")
     save(person)
     changed = person.changes()[-1]
@@ -126,6 +127,7 @@ def test_a_policy_of_choices_and_one_that_is_written(start: Callable[..., Router
     assert person.changes() == before
     page.locator(f"{EDITOR} textarea").fill("application == 'zoom';")
     page.locator(f"{EDITOR} input[data-simple=true]").click()
+    page.locator(f"{EDITOR} summary").click()
     person.sees("app == 'zoom';")
     save(person)
 
@@ -149,7 +151,7 @@ def test_half_a_name_is_not_a_choice(start: Callable[..., Router], sit_down: Cal
     person = sit_down(router)
     person.open("policies")
     edit(person, "simple")
-    field = person.page.locator(f"{EDITOR} [data-kind=apps] input[role=combobox]")
+    field = person.page.locator(f"{EDITOR} [data-kind=what] input[role=combobox]")
     field.press_sequentially("youtu")
     field.press("Tab")
     person.sees('"youtu" is not added yet')
@@ -159,7 +161,7 @@ def test_half_a_name_is_not_a_choice(start: Callable[..., Router], sit_down: Cal
     assert person.changes() == []
     field.fill("youtube")
     field.press("Tab")
-    person.page.locator(f"{EDITOR} [data-kind=apps] .nfa-chip").get_by_text("youtube").wait_for()
+    person.page.locator(f"{EDITOR} [data-kind=what] .nfa-chip").get_by_text("youtube").wait_for()
     person.page.locator(f"{EDITOR} [data-kind=networks] input[role=combobox]").press_sequentially("192")
     person.page.locator(f"{EDITOR} .nfa-list:visible [data-value='192.168.1.0/24']").wait_for()
     person.page.keyboard.press("Enter")
@@ -185,11 +187,12 @@ def test_a_recipe_makes_a_policy_that_works(start: Callable[..., Router], sit_do
         person.type_into(page.locator(f"[data-question={name}] input"), value)
     person.sees("config action 'bedtime'")
     person.shoot("recipe")
-    page.get_by_role("button", name="Create this policy").click()
+    page.get_by_role("button", name="Create this rule").click()
     person.sees("1 step is left:")
     assert page.locator(".nfa-place .nfa-copy").count() == 0
     person.shoot("recipe_done")
-    page.get_by_role("link", name="Go to Policies").click()
+    page.get_by_role("link", name="Open the rule").click()
+    page.locator(f"{EDITOR} .button-row button").first.click()
     page.wait_for_selector(f"{PREFIX}bedtime")
     person.save_and_apply()
     written = router.config()
@@ -200,7 +203,7 @@ def test_a_recipe_makes_a_policy_that_works(start: Callable[..., Router], sit_do
     router.feed(film)
     eventually(lambda: router.connect(film) == "refused", what="the connection is stopped")
     cell = page.locator("[data-nfa-action=bedtime]")
-    eventually(lambda: cell.locator("strong").inner_text() == "1", what="the hit is shown")
+    eventually(lambda: cell.locator("[data-hits]").get_attribute("data-hits") == "1", what="the hit is shown")
     eventually(lambda: "1 packet stopped" in cell.inner_text(), what="the packet is shown")
     person.open("targets")
     row = person.row("bedtime_stop")
@@ -221,8 +224,9 @@ def test_a_device_goes_offline(start: Callable[..., Router], sit_down: Callable[
     pick(person, "[data-question=devices]", "table")
     for name, value in (("from", "0:00"), ("until", "24:00")):
         person.type_into(page.locator(f"[data-question={name}] input"), value)
-    page.get_by_role("button", name="Create this policy").click()
-    page.get_by_role("link", name="Go to Policies").click()
+    page.get_by_role("button", name="Create this rule").click()
+    page.get_by_role("link", name="Open the rule").click()
+    page.locator(f"{EDITOR} .button-row button").first.click()
     page.wait_for_selector(f"{PREFIX}offline")
     person.save_and_apply()
     eventually(lambda: "offline" in router.ubus("nfa", "status")["actions"], what="the policy in force")

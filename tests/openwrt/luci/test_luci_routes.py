@@ -71,6 +71,32 @@ def choose_netflix(person: Person) -> None:
     box.press("Enter")
 
 
+def test_a_rule_for_the_second_wan_is_made_in_its_dialog(start: Callable[..., Router], sit_down: Callable[..., Person]) -> None:
+    """Send through another WAN would mark packets that no route takes there."""
+    router = start(CONFIG, files={"config/network": NETWORK})
+    router.connected()
+    person = sit_down(router)
+    page = person.page
+    person.open("policies")
+    page.get_by_role("button", name="Add a rule").click()
+    page.locator(".modal").get_by_label("What to do", exact=True).select_option("wan")
+    person.type_into(page.locator(".modal").get_by_label("Which network"), "wan2")
+    box = page.locator(".modal [data-kind=what]").get_by_role("combobox")
+    box.press_sequentially("netflix")
+    page.locator(".modal .nfa-list:visible [role=option]").first.wait_for()
+    box.press("Enter")
+    page.locator(".modal").get_by_role("button", name="Save", exact=True).click()
+    person.sees("The other WAN needs this too.")
+    person.sees("option ip4table '7701'")
+    person.row("Send Netflix through wan2")
+    person.save_and_apply()
+    assert "option route 'wan2'" in router.config()
+    eventually(lambda: "rule" in router.ubus("nfa", "status")["actions"], what="the rule in force")
+    eventually(lambda: not warned(router), what="nothing is missing")
+    assert lacks(router) == []
+    person.content()
+
+
 def test_a_service_goes_through_the_second_wan(start: Callable[..., Router], sit_down: Callable[..., Person]) -> None:
     """Two answers and Save & Apply: policy and network are there, and nothing is left to type, here or elsewhere."""
     router = start(CONFIG, files={"config/network": NETWORK})
@@ -90,11 +116,12 @@ def test_a_service_goes_through_the_second_wan(start: Callable[..., Router], sit
     assert "config rule6 'nfa_wan2_6'" in shown and "option sourcefilter '0'" in shown
     person.shoot("recipe_wan2")
     assert router.config("network") == NETWORK, "nothing is written before the owner says so"
-    page.get_by_role("button", name="Create this policy").click()
+    page.get_by_role("button", name="Create this rule").click()
     person.sees("1 step is left:")
     assert page.locator(".nfa-place pre").count() == 0
     assert router.config("network") == NETWORK
-    page.get_by_role("link", name="Go to Policies").click()
+    page.get_by_role("link", name="Open the rule").click()
+    page.locator(".modal .button-row button").first.click()
     page.wait_for_selector("#cbi-netify-proc-flow-actions-wan2")
     person.save_and_apply()
     assert "option route 'wan2'" in router.config()
@@ -156,7 +183,7 @@ def test_who_may_not_change_the_network_is_shown_what_is_missing(
     choose_netflix(person)
     person.type_into(page.locator("[data-question=network] input"), "lan")
     person.sees("may not change networks")
-    page.get_by_role("button", name="Create this policy").click()
+    page.get_by_role("button", name="Create this rule").click()
     person.sees("2 steps are left:")
     waiting = page.evaluate("() => L.require('uci').then(uci => uci.changes())")
     assert list(waiting) == [PACKAGE]

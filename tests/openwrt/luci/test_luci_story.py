@@ -74,7 +74,7 @@ def pick(person: Person, field: str, text: str) -> None:
 
 
 def add(person: Person, tab: str, kind: str, name: str) -> None:
-    """Add something of a name on a tab of the page Policies: its editor opens."""
+    """Add something of a name on a tab of the page Rules: its editor opens."""
     person.page.locator("#view .cbi-tabmenu").first.get_by_role("link", name=tab, exact=True).click()
     person.page.get_by_role("textbox", name=f"Name of a new {kind}").press_sequentially(name)
     person.page.get_by_role("button", name=f"Add a {kind}").click()
@@ -110,10 +110,9 @@ def test_no_youtube_for_the_tablet_after_nine(router: Router, sit_down: Callable
     person.type_into(person.page.locator(f'[id="{field}.time_end"]'), "06:30")
     save(person)
 
-    add(person, "Policies", "policy", "no_youtube")
-    pick(person, "Applications", "youtube")
+    add(person, "Rules", "rule", "no_youtube")
+    pick(person, "Applications, protocols and categories", "youtube")
     pick(person, "Devices", "tablet")
-    pick(person, "Targets", "stop")
     pick(person, "Schedules", "evening")
     person.sees("Valid: the daemon understands it.")
     save(person)
@@ -149,7 +148,7 @@ def test_no_youtube_for_the_tablet_after_nine(router: Router, sit_down: Callable
         person.shoot("packets_stopped")
         person.open("sets")
         row = person.row("203.0.113.10")
-        assert "tablet" in row.inner_text() and "no_youtube" in row.locator("td[data-title=Policies]").inner_text()
+        assert "tablet" in row.inner_text() and "no_youtube" in row.locator("td[data-title=Rules]").inner_text()
         assert row.locator("td[data-title=Packets]").inner_text().split()[0] == "1"
         person.sees("1 to 1 of 1")
         person.open("matches")
@@ -161,8 +160,7 @@ def test_error_in_an_expression(router: Router, sit_down: Callable[..., Person])
     """An expression that is wrong is shown with its place, as the daemon says it, and cannot be saved; a right one can."""
     person = sit_down(router)
     person.open("policies")
-    add(person, "Policies", "policy", "expert")
-    pick(person, "Targets", "stop")
+    add(person, "Rules", "rule", "expert")
     person.page.get_by_label("Write an expression").check()
     box = person.page.get_by_label("Expression", exact=True)
     person.type_into(box, "app == 'youtube' && prot == 443;")

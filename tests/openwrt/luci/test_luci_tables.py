@@ -109,8 +109,8 @@ def test_read_only(router: Router, sit_down: Callable[..., Person]) -> None:
     person.open("matches")
     person.row("video.example").get_by_role("button", name="Why?").click()
     person.sees("video matches")
-    assert person.page.get_by_role("button", name="Exempt").count() == 0
-    assert person.page.get_by_role("button", name="New policy").count() == 0
+    assert person.page.get_by_role("button", name="Allow").count() == 0
+    assert person.page.get_by_role("button", name="New rule").count() == 0
     person.content()
 
 
@@ -156,7 +156,9 @@ def test_daemon_away(router: Router, sit_down: Callable[..., Person], page: str)
     """A daemon that is stopped is told, and one that comes back is seen."""
     person = sit_down(router)
     person.open(page)
-    person.page.get_by_role("cell", name="set_video").first.wait_for()
+    cell = person.page.get_by_role("cell", name="set_video")
+    shown = person.page.get_by_text("in the set video") if page == "policies" else cell
+    shown.first.wait_for()
     told = AWAY.get(page, "The daemon does not answer")
     router.service("stop")
     person.sees(told)
@@ -173,11 +175,11 @@ def test_exemption_from_a_match(router: Router, sit_down: Callable[..., Person])
     person.open("matches")
     person.row("video.example").get_by_role("button", name="Why?").click()
     person.sees("video matches")
-    person.page.get_by_role("button", name="Exempt").click()
+    person.page.get_by_role("button", name="Allow").click()
     person.page.locator("#nfa-start-for").select_option("video")
     person.sees("app == 'netify.youtube' && mac == 02:00:5E:10:01:14;")
     with person.page.expect_navigation(url="**/admin/services/nfa/policies"):
-        person.page.get_by_role("button", name="Continue on the page Policies").click()
+        person.page.get_by_role("button", name="Continue on the page Rules").click()
     assert person.changes() == [["list-add", "video", "exemption", "app == 'netify.youtube' && mac == 02:00:5E:10:01:14;"]]
 
 
@@ -186,12 +188,12 @@ def test_policy_from_a_match(router: Router, sit_down: Callable[..., Person]) ->
     person = sit_down(router)
     person.open("matches")
     person.row("video.example").get_by_role("button", name="Why?").click()
-    person.page.get_by_role("button", name="New policy").click()
+    person.page.get_by_role("button", name="New rule").click()
     person.page.locator("#nfa-start-what").select_option(label="the host video.example, from every device")
     assert person.page.locator("#nfa-start-name").input_value() == "youtube"
     with person.page.expect_navigation(url="**/admin/services/nfa/policies#edit=youtube"):
-        person.page.get_by_role("button", name="Continue on the page Policies").click()
-    person.sees("Policy youtube")
+        person.page.get_by_role("button", name="Continue on the page Rules").click()
+    person.sees("Rule youtube")
     assert person.changes() == [
         ["set", "youtube", "action"],
         ["set", "youtube", "enabled", "1"],
@@ -219,7 +221,7 @@ def test_no_name_breaks_out_of_its_quotes(router: Router, sit_down: Callable[...
     person.open("matches")
     for number, name in enumerate(NAMES, 1):
         person.row(f"198.51.100.{number}:443").get_by_role("button", name="Why?").click()
-        person.page.get_by_role("button", name="Exempt").click()
+        person.page.get_by_role("button", name="Allow").click()
         choices = person.page.locator("#nfa-start-what")
         choices.select_option(index=3)
         expression = person.page.locator("#nfa-start-expression").inner_text()

@@ -20,6 +20,8 @@ const callActions = rpc.declare({ object: 'nfa', method: 'actions', params: [ 's
 const callTargets = rpc.declare({ object: 'nfa', method: 'targets', params: [ 'search', 'offset', 'limit' ] });
 const callElements = rpc.declare({ object: 'nfa', method: 'elements', params: [ 'target', 'search', 'offset', 'limit' ] });
 const callMatches = rpc.declare({ object: 'nfa', method: 'matches', params: [ 'limit' ] });
+const callUsage = rpc.declare({ object: 'nfa', method: 'usage', params: [ 'since', 'until', 'device', 'app', 'by', 'offset', 'limit' ] });
+const callBudget = rpc.declare({ object: 'nfa', method: 'budget', params: [ 'name', 'device', 'offset', 'limit' ] });
 const callExplain = rpc.declare({ object: 'nfa', method: 'explain', params: [ 'flow' ] });
 const callCheck = rpc.declare({ object: 'nfa', method: 'check', params: [ 'criteria', 'exemptions', 'config' ] });
 const callApps = rpc.declare({ object: 'nfa', method: 'apps', params: [ 'search', 'offset', 'limit' ] });
@@ -32,6 +34,7 @@ const callFlush = rpc.declare({ object: 'nfa', method: 'flush', params: [ 'targe
 const callAdopt = rpc.declare({ object: 'nfa', method: 'adopt', params: [ 'dry_run' ] });
 const callPause = rpc.declare({ object: 'nfa', method: 'pause', params: [ 'name', 'seconds' ] });
 const callResume = rpc.declare({ object: 'nfa', method: 'resume', params: [ 'name' ] });
+const callAddBudget = rpc.declare({ object: 'nfa', method: 'add_budget', params: [ 'name', 'device', 'seconds', 'bytes' ] });
 const callService = rpc.declare({ object: 'service', method: 'list', params: [ 'name' ], expect: { '': {} } });
 /* rpcd lets everybody ask what he may do himself. */
 const callAccess = rpc.declare({ object: 'session', method: 'access', params: [ 'scope', 'object', 'function' ], expect: { access: false } });
@@ -93,6 +96,23 @@ function everything(call, name, most, offset) {
 	});
 }
 
+/* The list of an answer about usage, by what it is about. */
+const COUNTED = { '': 'devices', hour: 'periods', day: 'periods', action: 'actions' };
+/* Answers of 32 devices that are asked for one question. */
+const MOST_ANSWERS = 8;
+
+/* What was used: all pages of an answer as one. Null without the daemon, and where it does not count. */
+function used(given, found) {
+	const name = COUNTED[given.by ?? ''], offset = found?.[name].length ?? 0;
+	return polled(callUsage(given.since, undefined, given.device, undefined, given.by, offset, undefined)).then(reply => {
+		if (reply == null)
+			return null;
+		const items = (found?.[name] ?? []).concat(reply[name] ?? []), asked = (found?.asked ?? 0) + 1;
+		const all = { ...reply, [name]: items, asked };
+		return reply.more && reply[name].length && asked < MOST_ANSWERS ? used(given, all) : all;
+	});
+}
+
 return baseclass.extend({
 	CONFIG: CONFIG,
 	SERVICE_ACTIONS: SERVICE_ACTIONS,
@@ -105,6 +125,9 @@ return baseclass.extend({
 	actions: (search, offset, limit) => polled(callActions(search, offset, limit)),
 	targets: (search, offset, limit) => polled(callTargets(search, offset, limit)),
 	elements: (target, search, offset, limit) => polled(callElements(target, search, offset, limit)),
+	/* `given`: { since, device, by } of docs/bus.md. */
+	usage: given => used(given ?? {}),
+	budgets: (device, limit, name) => polled(callBudget(name, device, undefined, limit)),
 	all_actions: () => everything(callActions, 'actions', 10000),
 	all_targets: () => everything(callTargets, 'targets', 10000),
 	matches: limit => polled(callMatches(limit)),
@@ -119,6 +142,7 @@ return baseclass.extend({
 	flush: target => asked(callFlush(target)),
 	adopt: dry => asked(callAdopt(dry)),
 	pause: (name, seconds) => asked(callPause(name, seconds)),
+	add_budget: (name, device, seconds) => asked(callAddBudget(name, device, seconds, undefined)),
 	resume: name => asked(callResume(name)),
 
 	/* The names that the running agent knows: lists of { name, id, category } or { name, id, of }; empty without the daemon.

@@ -4,11 +4,11 @@
 'require uci';
 'require nfa.api as api';
 'require nfa.checked as checked';
+'require nfa.choosing as choosing';
 'require nfa.names as names';
-'require nfa.parts as parts';
 'require nfa.picker as picker';
 'require nfa.stored as stored';
-'require nfa.words as words';
+'require nfa.week as week';
 
 /*
  * Options of nfa.fields as fields of LuCI's forms. What a person does not change is not written: a yes that is spelt "on", an
@@ -106,10 +106,12 @@ const Own = form.Value.extend(Object.assign({
 
 	parse(section_id) {
 		const element = this.isActive(section_id) ? this.getUIElement(section_id) : null;
-		return Promise.resolve(element?.settled?.()).then(() => {
-			if (element != null && !element.isValid()) {
-				element.point?.(element.getValidationError());
-				throw new TypeError(`${_('Option "%s" contains an invalid input value.').format(this.title)} ${element.getValidationError()}`);
+		const early = element?.early?.() ?? '';
+		return Promise.resolve(early ? null : element?.settled?.()).then(() => {
+			if (element != null && (early || !element.isValid())) {
+				const wrong = early || element.getValidationError();
+				element.point?.(wrong);
+				throw new TypeError(`${_('Option "%s" contains an invalid input value.').format(this.title)} ${wrong}`);
 			}
 			if (element == null)
 				return form.Value.prototype.parse.call(this, section_id);
@@ -127,6 +129,18 @@ const Own = form.Value.extend(Object.assign({
 		});
 	}
 }, storing));
+
+/* A field whose widget writes sections of its own, once it is right. */
+const Applied = Own.extend({
+	parse(section_id) {
+		const element = this.isActive(section_id) ? this.getUIElement(section_id) : null;
+		element?.finish?.();
+		return Own.prototype.parse.call(this, section_id).then(done => {
+			element?.apply();
+			return done;
+		});
+	}
+});
 
 const Picks = Own.extend({
 	widget(section_id, value, options) {
@@ -149,6 +163,11 @@ function inline(section, field) {
 	const option = add(section, field, {});
 	option.title = _('On');
 	option.editable = true;
+	option.renderWidget = function(section_id, ...given) {
+		const node = form.Flag.prototype.renderWidget.call(this, section_id, ...given);
+		node.querySelector?.('input[type=checkbox]')?.setAttribute('aria-label', _('%s: on').format(section_id));
+		return node;
+	};
 	option.modalonly = false;
 	option.onchange = function(event, section_id, value) { this.write(section_id, value); };
 	return option;
@@ -205,7 +224,7 @@ function verdict(section, name, conditions, rule, tab) {
 	const nodes = {};
 	let told = null;
 	conditions.forEach(condition => option.depends(condition));
-	option.renderWidget = section_id => (nodes[section_id] = E('div', { 'role': 'alert' }));
+	option.renderWidget = section_id => (nodes[section_id] = E('div', { 'role': 'alert', 'class': 'nfa-problem' }));
 	const judge = section_id => {
 		const wrong = rule(values(section, section_id), section_id);
 		if (nodes[section_id] && wrong !== told)
@@ -234,52 +253,8 @@ function column(section, name, title, text) {
 	return option;
 }
 
-/* A grid that takes no name which is in use, and asks before what is used is deleted. */
-function guard(section) {
-	const grid = form.GridSection.prototype;
-	section.handleAdd = function(event, name) {
-		const wrong = names.problem(section.sectiontype, name);
-		if (!wrong)
-			return grid.handleAdd.call(this, event, name);
-		const row = event.target.closest('.cbi-section-create');
-		const told = row.querySelector('[role=alert]') ?? row.appendChild(E('div', { 'role': 'alert', 'class': 'alert-message warning', 'style': 'width:100%' }));
-		told.textContent = wrong;
-		row.querySelector('input')?.focus();
-		return Promise.resolve();
-	};
-	section.handleRemove = function(section_id, event) {
-		const users = names.users(section.sectiontype, section_id);
-		const remove = () => grid.handleRemove.call(this, section_id, event);
-		if (!users.length)
-			return remove();
-		const yes = words.button(_('Delete'), 'negative important', () => Promise.resolve(question.close()).then(remove));
-		const question = parts.dialog(_('Delete %s?').format(section_id), [
-			E('p', {}, [ _('%s is in use. What uses it will be inactive without it, or do less.').format(section_id) ]),
-			...users.map(text => E('p', { 'style': 'overflow-wrap:anywhere' }, [ text ]))
-		], [ yes ]);
-		return Promise.resolve();
-	};
-}
-
-/*
- * Say what the field for the name of a new section is for, and guard its names. `more(node)`: what else is done to the row that
- * it is in.
- */
-function label_new(section, text, more) {
-	guard(section);
-	section.renderSectionAdd = function(extra) {
-		const node = form.GridSection.prototype.renderSectionAdd.call(this, extra);
-		const field = node.querySelector?.('.cbi-section-create-name');
-		field?.setAttribute('aria-label', text);
-		field?.setAttribute('placeholder', text);
-		more?.(node, this);
-		return node;
-	};
-}
-
 return baseclass.extend({
 	column: column,
-	label_new: label_new,
 	verdict: verdict,
 	Value: Value,
 	Select: Select,
@@ -300,6 +275,28 @@ return baseclass.extend({
 		widget(section_id, value, options) {
 			return new checked.Exemptions(value ?? [], Object.assign(options, { lists: this.lists?.() ?? [] }));
 		}
+	}),
+
+	/* What a rule does; `from()`: the targets that there are. And the budget before that. Both write the sections that they need. */
+	Doing: Applied.extend({
+		load(section_id) { return entries(section_id, this.field); },
+		widget(section_id, value, options) {
+			return new choosing.Doing(value ?? [], Object.assign(options, { rule: section_id, from: this.from }));
+		}
+	}),
+	Hours: Applied.extend({
+		load(section_id) { return entries(section_id, this.field); },
+		widget(section_id, value, options) {
+			const hours = new week.Hours(value ?? [], Object.assign(options, {
+				windows: this.windows(),
+				named: taken => names.free(`${section_id}_hours`, taken.concat(uci.sections(api.CONFIG).map(section => section['.name'])))
+			}));
+			hours.apply = () => Object.entries(hours.made()).forEach(([ name, options ]) => choosing.write('time_of_day', name, options));
+			return hours;
+		}
+	}),
+	Budget: Applied.extend({
+		widget: (section_id, value, options) => new choosing.Budget(value ?? '', Object.assign(options, { rule: section_id }))
 	}),
 
 	/* Several of the sections of a type, by their names. `from()`: a list of { value, label, note }. What is stored stays. */

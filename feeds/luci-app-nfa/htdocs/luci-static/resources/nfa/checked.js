@@ -5,6 +5,7 @@
 'require nfa.api as api';
 'require nfa.criteria as criteria';
 'require nfa.picker as picker';
+'require nfa.readable as readable';
 'require nfa.words as words';
 
 /*
@@ -12,6 +13,8 @@
  */
 
 const DELAY = 500;
+/* The longest that saving waits for a check, in milliseconds. The daemon checks again when it reads the configuration. */
+const PATIENCE = 2000;
 
 /* What the daemon says of a text, below the field that holds it. `ask`: a function that gives the promise of a check. */
 class Check {
@@ -30,10 +33,11 @@ class Check {
 		if (problem || value == null) {
 			this.ok = !problem;
 			this.release?.();
-			dom.content(this.node, [ ...(problem ? [ E('p', {}, [ problem ]) ] : []) ]);
+			dom.content(this.node, [ ...(problem ? [ E('p', { 'class': 'nfa-problem' }, [ problem ]) ] : []) ]);
 			return;
 		}
 		this.release?.();
+		this.ok = true;
 		this.waiting = new Promise(resolve => { this.release = resolve; });
 		this.timer = window.setTimeout(() => {
 			dom.content(this.node, [ E('em', {}, [ _('Checking...') ]) ]);
@@ -56,7 +60,7 @@ class Check {
 		const told = (answer.reports ?? []).filter(report => report.severity !== 'info');
 		this.ok = answer.ok;
 		dom.content(this.node, [ ...(told.length ? told.flatMap(report => [
-			E('p', {}, [
+			E('p', report.severity === 'error' ? { 'class': 'nfa-problem' } : {}, [
 				E('strong', {}, [ report.severity === 'error' ? _('Error: ') : _('Note: ') ]),
 				words.sentence(report.message), ' ', words.sentence(report.hint)
 			]),
@@ -95,8 +99,10 @@ function configured(rows) {
 	}));
 }
 
-function names(rows) {
-	return rows.map(row => ({ value: row.name.toLowerCase(), label: row.name.replace(/^netify\./, ''), note: row.category ?? '' }))
+function names(kind, rows) {
+	return rows.map(row => ({
+		value: row.name.toLowerCase(), label: readable.choice(kind, row.name), name: row.name.replace(/^netify\./, ''), note: row.category ? readable.category(row.category) : ''
+	}))
 		// Digits alone would be an id, which may be another one's.
 		.filter(choice => criteria.usable('apps', choice.value) && !(/^\d+$/).test(choice.value))
 		.sort((one, other) => L.naturalCompare(one.label, other.label));
@@ -108,14 +114,32 @@ let lists = null;
 function choices_of() {
 	const hints = lists == null ? api.hints() : null;
 	lists ??= {
-		apps: api.apps().then(names),
-		protocols: api.protocols().then(names),
+		apps: api.apps().then(rows => names('apps', rows)),
+		protocols: api.protocols().then(rows => names('protocols', rows)),
 		// A category may be one of applications and of protocols.
-		categories: api.categories().then(rows => names([ ...new Map(rows.map(row => [ row.name, { name: row.name } ])).values() ])),
+		categories: api.categories().then(rows => names('categories', [ ...new Map(rows.map(row => [ row.name, { name: row.name } ])).values() ])),
 		devices: hints.then(devices), networks: Promise.all([ api.devices(), hints ]).then(([ rows, found ]) => [ ...configured(rows), ...networks(found) ]),
 		remotes: Promise.resolve([]), ports: Promise.resolve([])
 	};
 	return lists;
+}
+
+/* Applications, protocols and categories are searched together: a choice of any is its kind, a space, and its name. */
+const WHAT = [ 'categories', 'apps', 'protocols' ];
+const tagged = (kind, value) => `${kind} ${value}`;
+const untagged = text => [ text.slice(0, text.indexOf(' ')), text.slice(text.indexOf(' ') + 1) ];
+
+/* All that may be meant by "what", of which `value(kind, name)` makes what is chosen. Who is called the same is told apart by its note. */
+function what_of(value) {
+	const notes = { categories: _('category'), apps: _('application'), protocols: _('protocol') };
+	return Promise.all(WHAT.map(kind => choices_of()[kind].then(found => found.map(choice => ({
+		value: value(kind, choice.value), label: choice.label, name: choice.name, note: choice.note ? _('%s, %s').format(notes[kind], choice.note) : notes[kind]
+	})), () => []))).then(lists => lists.flat());
+}
+
+/* A choice that is written out as an expression. */
+function expression(kind, value) {
+	return criteria.build({ ...criteria.empty(), [kind]: [ value ] });
 }
 
 const base = {
@@ -123,13 +147,13 @@ const base = {
 	getValidationError() { return this.problem(); },
 	triggerValidation() { return false; },
 
-	/* When the answer to the last check is there. */
-	settled() { return this.check.waiting; },
+	/* When the answer to the last check is there, or does not come. */
+	settled() { return Promise.race([ this.check.waiting, new Promise(resolve => { window.setTimeout(resolve, PATIENCE); }) ]); },
 
 	/* Show the person where it is wrong. */
 	point(text) {
 		if (this.check.ok)
-			dom.content(this.check.node, [ E('p', { 'role': 'alert' }, [ E('strong', {}, [ text ]) ]) ]);
+			dom.content(this.check.node, [ E('p', { 'role': 'alert', 'class': 'nfa-problem' }, [ E('strong', {}, [ text ]) ]) ]);
 		this.check.node.scrollIntoView({ block: 'center' });
 	},
 
@@ -153,37 +177,55 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 	render() {
 		const id = this.options.id;
 		const titles = {
-			apps: [ _('Applications'), _('such as youtube') ], protocols: [ _('Protocols'), _('such as bittorrent') ],
-			categories: [ _('Categories'), _('such as games') ], devices: [ _('Devices'), _('a name, MAC or IP address') ],
-			networks: [ _('Your networks'), '192.168.2.0/24' ], remotes: [ _('Addresses of the other end'), '203.0.113.0/24' ],
+			what: [ _('Applications, protocols and categories'), _('such as YouTube, BitTorrent or Games') ],
+			devices: [ _('Devices'), _('a name, MAC or IP address') ],
+			networks: [ _('Groups and networks'), _('a group, or 192.168.2.0/24') ], remotes: [ _('Addresses of the other end'), '203.0.113.0/24' ],
 			ports: [ _('Ports of the other end'), '443, 6881-6889' ]
 		};
-		const pick = kind => {
+		const pick = (kind, values, more) => {
 			const [ label, placeholder ] = titles[kind];
-			const field = new picker.Picker(this.choices?.[kind] ?? [], {
-				label, placeholder, disabled: this.options.disabled, split: !criteria.is_name(kind),
-				normal: text => criteria.normal(kind, text),
-				whole: text => criteria.is_whole(kind, text),
-				check: value => criteria.usable(kind, value) ? '' : placeholder,
-				changed: () => {
-					this.choices[kind] = field.getValue();
-					this.ask();
-				}
-			});
+			const field = new picker.Picker(values, { label, placeholder, disabled: this.options.disabled, ...more });
 			const node = E('div', { 'class': 'nfa-pick', 'data-kind': kind }, [ field.render() ]);
 			node.insertBefore(E('label', { 'for': field.input.id }, [ label ]), node.firstChild);
-			choices_of()[kind].then(found => field.setChoices(found)).catch(() => {});
 			this.pickers[kind] = field;
 			return node;
 		};
-		const question = (title, kinds) => E('fieldset', { 'class': 'nfa-question' }, [ E('legend', {}, [ title ]), ...kinds.map(pick) ]);
+		const what = () => {
+			const node = pick('what', this.chosen_what(), {
+				normal: text => tagged('apps', criteria.normal('apps', text)), label_of: text => readable.choice(...untagged(text)),
+				check: text => criteria.usable(...untagged(text)) ? '' : titles.what[1],
+				changed: () => {
+					const found = this.pickers.what.getValue().map(untagged);
+					WHAT.forEach(kind => { this.choices[kind] = found.filter(([ one ]) => one === kind).map(([ , value ]) => value); });
+					this.ask();
+				}
+			});
+			what_of(tagged).then(found => this.pickers.what.setChoices(found)).catch(() => {});
+			return node;
+		};
+		const written = kind => {
+			const node = pick(kind, this.choices?.[kind] ?? [], {
+				split: true, normal: text => criteria.normal(kind, text), whole: text => criteria.is_whole(kind, text),
+				check: value => criteria.usable(kind, value) ? '' : titles[kind][1],
+				changed: () => {
+					this.choices[kind] = this.pickers[kind].getValue();
+					this.ask();
+				}
+			});
+			choices_of()[kind].then(found => this.pickers[kind].setChoices(found)).catch(() => {});
+			return node;
+		};
+		const question = (title, fields) => E('fieldset', { 'class': 'nfa-question' }, [ E('legend', {}, [ title ]), ...fields ]);
 		this.pickers = {};
 		this.words = E('pre', { 'class': 'nfa-code' });
 		this.lists = E('div', {}, [
-			question(_('What: any of these'), [ 'apps', 'protocols', 'categories' ]),
-			question(_('Whose: any of these; empty: everyone\'s'), [ 'devices', 'networks' ]),
-			question(_('Where to: any of these; empty: anywhere'), [ 'remotes', 'ports' ]),
-			E('div', {}, [ _('This will be written:') ]), this.words
+			question(_('What: any of these; empty: everything'), [ what() ]),
+			question(_('Whose: any of these; empty: everyone\'s'), [ written('devices'), written('networks') ]),
+			E('details', { 'open': this.choices?.remotes.length || this.choices?.ports.length ? '' : null }, [
+				E('summary', {}, [ _('Where to, and the expression') ]),
+				question(_('Where to: any of these; empty: anywhere'), [ written('remotes'), written('ports') ]),
+				E('div', {}, [ _('This will be written:') ]), this.words
+			])
 		]);
 		this.area = E('textarea', {
 			'class': 'nfa-expression', 'rows': 5, 'id': `widget.${id}`, 'aria-label': _('Expression'), 'spellcheck': 'false', 'autocapitalize': 'off',
@@ -193,7 +235,7 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 			this.area,
 			E('div', { 'class': 'cbi-value-description' }, [ _('One expression per line, each ending with ";". A flow matches if any one of them matches. A line may also be the path of a file with expressions.') ])
 		]);
-		this.refusal = E('div', { 'role': 'alert' });
+		this.refusal = E('div', { 'role': 'alert', 'class': 'nfa-problem' });
 		const mode = (simple, label) => E('label', {}, [ E('input', {
 			'type': 'radio', 'name': `${id}.mode`, 'checked': this.simple === simple ? '' : null, 'data-simple': simple, 'change': () => this.turn(simple)
 		}), label ]);
@@ -228,8 +270,8 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 				return;
 			}
 			this.choices = found;
-			for (const kind of criteria.KINDS)
-				this.pickers[kind].setValue(found[kind]);
+			for (const [ kind, field ] of Object.entries(this.pickers))
+				field.setValue(kind === 'what' ? this.chosen_what() : found[kind]);
 		}
 		else if (!this.bad_choice()) {
 			this.area.value = criteria.text(this.entries());
@@ -237,6 +279,10 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 		this.simple = simple;
 		this.show();
 		this.ask();
+	},
+
+	chosen_what() {
+		return WHAT.flatMap(kind => (this.choices?.[kind] ?? []).map(value => tagged(kind, value)));
 	},
 
 	/* What is wrong with the lists, before anybody is asked: also a text that was typed and not chosen. */
@@ -270,10 +316,13 @@ const Criteria = ui.AbstractElement.extend(Object.assign({}, base, {
 		this.changed();
 	},
 
+	/* What is wrong whatever the daemon says. */
+	early() {
+		return this.first_problem() || (this.is_nothing() ? _('Say what is meant, or whose: * as an expression stands for everything.') : '');
+	},
+
 	problem() {
-		if (this.is_nothing())
-			return this.first_problem() || _('Say what the policy matches: * stands for every flow.');
-		return this.first_problem() || (this.check.ok ? '' : _('The expression is not valid.'));
+		return this.early() || (this.check.ok ? '' : _('The expression is not valid.'));
 	},
 
 	getValue() {
@@ -295,12 +344,17 @@ const Exemptions = ui.AbstractElement.extend(Object.assign({}, base, {
 	render() {
 		const lists = (this.options.lists ?? []).map(name => ({ value: name, label: _('the list %s').format(name), note: '' }));
 		const dns = { value: "protocol == 'dns';", label: _('DNS: queries for names'), note: '' };
+		const label_of = entry => {
+			const choices = criteria.parse(entry), [ kind, ...more ] = WHAT.filter(one => choices?.[one].length);
+			return kind && !more.length && criteria.build(choices) === expression(kind, choices[kind][0]) ? readable.choice(kind, choices[kind][0]) : entry;
+		};
 		this.picker = new picker.Picker(this.values, {
-			label: _('Exemptions'), disabled: this.options.disabled, placeholder: _('a device, address, network or expression'),
+			label: _('Except'), disabled: this.options.disabled, placeholder: _('an application, device, address or expression'), label_of,
 			choices: [ dns, ...lists ], changed: () => this.ask(),
 			whole: text => criteria.is_whole('devices', text) || criteria.is_whole('networks', text)
 		});
-		choices_of().devices.then(found => this.picker.setChoices([ dns, ...lists, ...found ])).catch(() => {});
+		Promise.all([ choices_of().devices, choices_of().networks, what_of(expression) ]).then(([ devices, networks, what ]) =>
+			this.picker.setChoices([ dns, ...lists, ...devices, ...networks, ...what.filter(choice => choice.value !== dns.value) ])).catch(() => {});
 		this.node = E('div', { 'id': this.options.id }, [ this.picker.render(), this.check.node ]);
 		this.picker.input.id = `widget.${this.options.id}`;
 		if (this.values.length)

@@ -58,7 +58,7 @@ const HOURS = () => [
 		time(hours.DAY)(value) || (hours.seconds(value, hours.DAY) === hours.seconds(answers.from, hours.DAY - 1)
 			? _('The end must differ from the start. For the whole day: from 0:00 to 24:00.') : '') }
 ];
-const STOPPED = () => _('The page Overview then shows how many connections are held, and how many packets were stopped.');
+const STOPPED = () => _('The page Status then shows how many connections are held, and how many packets were stopped.');
 const QUEUE = () => _('Packets get the class in both directions. For uploads, SQM with cake and diffserv4 needs nothing else. For downloads, its script has to take the class from the connection, as layer_cake_ct.qos does: the page Shaping of the documentation tells how.');
 
 /* One of several questions has to be answered. */
@@ -109,6 +109,28 @@ function recipes() {
 			after: STOPPED()
 		})
 	}, {
+		name: 'daily',
+		title: _('So long a day'),
+		intro: _('Games, films or a whole device for an hour a day, or as long as you say; then they stop until the next day. On the page Home you can give more time.'),
+		questions: [
+			DEVICES(_('On which devices'), BY_NAME(), needed),
+			APPS(_('Which applications')),
+			{ name: 'categories', kind: 'categories', title: _('And which categories'), help: _('Neither: everything that the device does with the internet.') },
+			{ name: 'time', kind: 'text', title: _('How long a day'), help: _('Such as 30m, 1h or 1h30m. Each device has that much for itself.'), preset: '1h', check: value =>
+				(/^(?=.)(\d{1,2}h)?(\d{1,3}m)?$/).test(value) && (/[1-9]/).test(value) ? '' : _('Expected a time such as 1h or 30m.') },
+			{ name: 'weekend', kind: 'text', title: _('On Saturdays and Sundays'), help: _('Empty: the same.'), preset: '', check: value =>
+				!value || ((/^(?=.)(\d{1,2}h)?(\d{1,3}m)?$/).test(value)) ? '' : _('Expected a time such as 1h or 30m.') }
+		],
+		make: (answers, name, devices) => ({
+			sections: [
+				...devices.sections,
+				{ type: 'budget', name: `${name}_budget`, options: Object.assign({ time: answers.time }, answers.weekend ? { day: [ `sat,sun ${answers.weekend}` ] } : {}) },
+				...decided(name, 'stop', Object.assign({ verdict: 'reject' }, answers.apps?.length || answers.categories?.length ? {} : { scope: 'device' }),
+					{ criteria: chosen(answers, devices), more: { budget: `${name}_budget` } })
+			],
+			after: _('The page Home then shows what each device has left.')
+		})
+	}, {
 		name: 'slow',
 		title: _('Slow something down'),
 		intro: _('Updates, films or a whole device may use only as much of the line as you say: in each direction, at any time.'),
@@ -124,7 +146,7 @@ function recipes() {
 				...devices.sections,
 				...decided(name, 'limit', Object.assign({ limit: answers.rate }, answers.each === '1' ? { per_device: '1' } : {}), { criteria: chosen(answers, devices) })
 			],
-			after: _('The page Overview then shows how many connections are held, and how many packets met the limit.')
+			after: _('The page Status then shows how many connections are held, and how many packets met the limit.')
 		})
 	}, {
 		name: 'calls',
@@ -197,7 +219,7 @@ function quoted(value) {
 
 /* The first name of a recipe that is free. */
 function free(recipe, answers, taken) {
-	const parts = [ '_hours', '_stop', '_limit', '_first', '_last', '_line', '_log', ...(answers.devices ?? []).map((address, index) => `_device_${index + 1}`) ];
+	const parts = [ '_hours', '_stop', '_limit', '_first', '_last', '_line', '_log', '_budget', ...(answers.devices ?? []).map((address, index) => `_device_${index + 1}`) ];
 	for (let number = 1; ; number++) {
 		const name = number === 1 ? recipe.name : `${recipe.name}_${number}`;
 		if (![ name, ...parts.map(part => name + part) ].some(one => taken.includes(one)))

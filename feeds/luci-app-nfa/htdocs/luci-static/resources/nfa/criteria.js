@@ -304,8 +304,6 @@ return baseclass.extend({
 	usable: usable,
 	normal: normal,
 	empty: empty,
-	/* Whether choices of a kind are names, not addresses or numbers. */
-	is_name: kind => kind in TAGGED,
 	/* Whether a text is a choice for certain: an address that is written out, but no name, which may be a part of another. */
 	is_whole: (kind, text) => !(kind in TAGGED) && !is_group(text) && usable(kind, normal(kind, text)),
 	is_address: is_address,

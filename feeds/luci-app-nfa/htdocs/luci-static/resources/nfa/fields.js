@@ -215,13 +215,25 @@ return baseclass.extend({
 
 	action: () => [
 		flag('enabled', _('Enabled'), '', { preset: '1' }),
-		field('criteria', 'own', _('What it matches'), '', { required: true }),
-		field('target', 'own', _('Targets'), _('What happens to the flows that match.'), { required: true, other: [ 'targets' ] }),
+		field('criteria', 'own', _('With what, and whose'), '', { required: true }),
+		field('target', 'own', _('What to do'), '', { required: true, other: [ 'targets' ] }),
 		field('time_of_day', 'own', _('When'), '', {}),
-		field('exemption', 'own', _('Exemptions'), '', { other: [ 'exemptions' ] }),
+		field('exemption', 'own', _('Except'), '', { other: [ 'exemptions' ] }),
+		field('budget', 'own', _('Acts'), '', {}),
 		INTERFACE(),
-		flag('halt_on_match', _('Stop here'), _('After a match, later policies are not tried.'), { more: true }),
+		flag('halt_on_match', _('Stop here'), _('After a match, later rules are not tried.'), { more: true }),
 		number('priority', 0, 2147483647, 100, _('Priority'), _('The lowest number is tried first, equal numbers in the order of the list.'), { more: true })
+	],
+
+	/* What has to be used up before a rule acts. */
+	budget: () => [
+		field('time', 'text', _('Time'), _('Active minutes, such as 30m or 1h30m.'), { rule: rules.duration }),
+		field('bytes', 'text', _('Data'), _('Down and up together, such as 500MB or 2GB. With both, what is used up first counts.'), { rule: rules.size }),
+		field('period', 'select', _('For each'), '', { preset: 'day', choices: [ [ 'day', _('day') ], [ 'week', _('week') ] ] }),
+		field('start', 'text', _('Which begins'), _('At a time such as 4:00; a week also on a weekday, such as sun 4:00. Empty: at 0:00, a week on Monday.'), { rule: rules.begin }),
+		field('day', 'list', _('Other amounts on some days'), _('Such as sat,sun 2h, or fri 1h30m 4GB, or sun unlimited.'), { other: [ 'days' ], rule: rules.day_amount }),
+		flag('shared', _('One budget for all devices together'), _('If off, each device has it for itself.')),
+		field('exempt_time', 'own', _('Free hours'), '', {})
 	],
 
 	exemption: () => [ field('exemption', 'own', _('Exemptions'), '', { other: [ 'exemptions' ] }) ],

@@ -1,5 +1,6 @@
 'use strict';
 'require baseclass';
+'require nfa.readable as readable';
 
 /*
  * Flows as the daemon tells of them: what a person calls their ends, and expressions that speak of them
@@ -118,7 +119,7 @@ return baseclass.extend({
 	 */
 	choices: (flow, hosts) => {
 		const [ who, what, where ] = [ of_device(flow), of_application(flow), of_host(flow) ];
-		const name = application(flow) || protocol(flow);
+		const name = readable.application(application(flow)) || protocol(flow);
 		const list = [];
 		const offer = (title, ...parts) => {
 			if (parts.every(part => part))

@@ -8,7 +8,8 @@
  */
 
 const CONFIG = 'netify-proc-flow-actions';
-const PAGES = { action: 'policies', exemption: 'policies', time_of_day: 'policies', nfa: 'policies' };
+/* The page on which a section is mended, by its type; targets and what belongs to them on theirs, devices and groups on none yet. */
+const PAGES = { action: 'policies', exemption: 'policies', time_of_day: 'policies', budget: 'policies', nfa: 'policies', device: '', group: '' };
 
 const NO = [ '0', 'no', 'off', 'false', 'disabled' ];
 
@@ -37,7 +38,7 @@ function state(status, service, may_run) {
 	if (service.running)
 		return { key: 'starting', text: _('Starting, or not answering'), advice: _('It was started, but does not answer yet. If this takes more than a minute, press Restart and check the log.') };
 	if (!may_run)
-		return { key: 'off', text: _('Disabled'), advice: _('The service is disabled in the configuration. Enable it first.') };
+		return { key: 'off', text: _('Switched off'), advice: _('The configuration does not let it run. Press Switch on.') };
 	if (service.known)
 		return { key: 'failed', text: _('Exited unexpectedly'), advice: _('It restarts automatically after some seconds. The log says why it exited.') };
 	return { key: 'stopped', text: _('Stopped'), advice: _('No flow is evaluated. Nothing is blocked, marked or prioritised. Press Start.') };
@@ -73,7 +74,7 @@ function agent(source) {
 }
 
 /* What a page can do about a finding, in the place of the daemon's hint, by its code. */
-const DONE_HERE = { 'route-not-applied': _('The page Overview shows what is missing, and writes it.') };
+const DONE_HERE = { 'route-not-applied': _('The button shows what is missing, and writes it.') };
 
 /*
  * A finding of the configuration (docs/bus.md): { severity, code, place, text, page }. `kind` gives the type of a UCI
@@ -86,7 +87,8 @@ function report(found, kind) {
 		code: found.code,
 		place: found.place?.text ?? '',
 		text: [ found.message, DONE_HERE[found.code] ?? found.hint, found.consequence ].filter(text => text).map(words.sentence).join(' '),
-		page: section ? (PAGES[kind(section)] ?? 'targets') : ''
+		page: section ? (PAGES[kind(section)] ?? 'targets') : '',
+		section: [ 'action', 'target' ].includes(kind(section)) ? section : ''
 	};
 }
 
@@ -171,11 +173,15 @@ function of_health(status, now) {
 	return (status.health?.problems ?? []).filter(item => item.of != 'policy').map(item => ({
 		severity: item.severity == 'critical' ? 'error' : 'warning', code: item.code, place: '',
 		page: MENDED[item.code] ?? MENDED[item.of] ?? '',
+		section: [ 'set', 'target' ].includes(item.of) ? item.name : '',
 		text: (TEXTS[item.code] ?? TEXTS[item.of])?.(item, status, now) ?? item.text
 	}));
 }
 
-/* What is wrong, the worst first: { severity: error or warning, text, place, page }. `now`: the router's clock. */
+/*
+ * What is wrong, the worst first: { severity: error or warning, code, text, place, page, section }. `section`: the one on that page that
+ * it is about, "" if that is not one. `now`: the router's clock.
+ */
 function problems(status, now, kind) {
 	const found = [
 		...of_policy(status.policy, kind),

@@ -19,6 +19,20 @@ function named(type, test) {
 	return uci.sections(api.CONFIG, type).filter(test).map(section => section['.name']);
 }
 
+/* A text as a name that UCI takes: `Kids videos` is Kids_videos. */
+function identifier(text) {
+	return String(text ?? '').normalize('NFKD').replace(/[\u0300-\u036f]/g, '').trim().replace(/[^A-Za-z0-9_]+/g, '_').replace(/^_+|_+$/g, '').slice(0, 60);
+}
+
+/* A name that is free, the same or with a number. `taken`: names that are in use. */
+function free(name, taken) {
+	const stem = identifier(name) || 'rule', used = wanted => taken.includes(wanted) || wanted in Object.prototype || Object.hasOwn(OWN, wanted);
+	let found = stem;
+	for (let number = 2; used(found); number++)
+		found = `${stem}_${number}`;
+	return found;
+}
+
 /* What an action names stands in options that are called as the types of sections are. */
 function policies(type, name) {
 	const field = fields.action().find(one => one.name === type);
@@ -31,6 +45,7 @@ const OTHERS = {
 		named('target', one => one.sink != null && plain(one.sink) === plain(name)),
 		named('channel', one => one.sink != null && plain(one.sink) === plain(name))
 	],
+	time_of_day: name => [ [], [], named('budget', one => stored.entries(one, 'exempt_time').includes(name)) ],
 	channel: name => [ named('target', one => one.channel != null && plain(one.channel) === plain(name)), [] ]
 };
 
@@ -42,8 +57,31 @@ return baseclass.extend({
 		if (name in Object.prototype || (Object.hasOwn(OWN, name) && OWN[name] !== type))
 			return _('The name %s is reserved. Choose another one.').format(name);
 		if (uci.get(api.CONFIG, name) != null)
-			return _('The name %s is in use. Policies, schedules, targets, lists, sinks and channels cannot have the same name: choose another one.').format(name);
+			return _('The name %s is in use. Rules, schedules, budgets, targets, lists, sinks and channels cannot have the same name: choose another one.').format(name);
 		return '';
+	},
+
+	identifier: identifier,
+	free: free,
+
+	/*
+	 * What belongs to a rule alone: sections that only it names, as { type, name }. They do nothing without it. Devices count where a recipe
+	 * made them for the rule.
+	 */
+	belongings: rule => {
+		const section = uci.get(api.CONFIG, rule);
+		const alone = (type, name) => policies(type, name).every(other => other === rule);
+		const said = uci.sections(api.CONFIG).filter(one => one['.name'] !== rule).map(one => JSON.stringify(one)).join(' ');
+		const listed = [ [ 'target', 'targets' ], [ 'time_of_day' ], [ 'budget' ], [ 'exemption', 'exemptions' ] ].flatMap(([ type, ...other ]) =>
+			stored.entries(section, type, ...other).filter(name => uci.get(api.CONFIG, name)?.['.type'] === type && name !== stored.GLOBAL && alone(type, name))
+				.map(name => ({ type, name })));
+		const held = new Set(listed.filter(({ type }) => type === 'budget').map(({ name }) => name));
+		const others = name => named('budget', one => !held.has(one['.name']) && stored.entries(one, 'exempt_time').includes(name)).length;
+		return [
+			...listed.filter(({ type, name }) => type !== 'time_of_day' || !others(name)),
+			...named('device', one => one['.name'].startsWith(`${rule}_device_`) && !new RegExp(`@?\\b${one['.name']}\\b`).test(said.replaceAll(`".name":"${one['.name']}"`, '')))
+				.map(name => ({ type: 'device', name }))
+		];
 	},
 
 	/* The names of the policies that name a section of a type. */
@@ -52,11 +90,12 @@ return baseclass.extend({
 	/* Sentences about what uses a section; none when nothing does. */
 	users: (type, name) => {
 		const actions = policies(type, name);
-		const [ targets, channels ] = OTHERS[type]?.(name) ?? [ [], [] ];
+		const [ targets, channels, budgets ] = OTHERS[type]?.(name) ?? [ [], [] ];
 		return [
-			...(type === 'exemption' && name === stored.GLOBAL ? [ _('It applies to all policies.') ] : []),
-			...(actions.length ? [ _('Policies that use it: %s').format(actions.join(', ')) ] : []),
+			...(type === 'exemption' && name === stored.GLOBAL ? [ _('It applies to all rules.') ] : []),
+			...(actions.length ? [ _('Rules that use it: %s').format(actions.join(', ')) ] : []),
 			...(targets.length ? [ _('Targets that use it: %s').format(targets.join(', ')) ] : []),
+			...(budgets?.length ? [ _('Budgets that use it: %s').format(budgets.join(', ')) ] : []),
 			...(channels.length ? [ _('Channels that use it: %s').format(channels.join(', ')) ] : [])
 		];
 	}

@@ -99,8 +99,8 @@ return baseclass.extend({
 
 	/* For pages that have read the configuration, as far as there is one. */
 	away: () => health.allowed(uci.get(api.CONFIG, 'main', 'enabled'))
-		? _('The daemon does not answer, so this page may be out of date. Start it on the page Overview.')
-		: _('Flow Actions is disabled. Press Enable on the page Overview.'),
+		? _('The daemon does not answer, so this page may be out of date. Start it on the page Home.')
+		: _('Flow Actions is switched off. Switch it on on the page Home.'),
 
 	/* A labelled field in a row of controls. */
 	field: (label, control) => E('span', { 'style': 'display:inline-flex;align-items:center;gap:.5em;margin:0 1em .5em 0' }, [

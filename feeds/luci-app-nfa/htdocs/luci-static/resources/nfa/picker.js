@@ -22,7 +22,7 @@ const Picker = ui.AbstractElement.extend({
 	 * values: a list. options: id; label (for screen readers); choices, a list of { value, label, note, name }, by all of which one
 	 * is found; create, whether other values may be typed; split, whether several may be typed at once; normal(text), how those
 	 * are written; check(value), '' or what is wrong; whole(text), whether a text is a value for certain, without Enter;
-	 * placeholder; disabled; changed(), called after a change.
+	 * label_of(value): what a value is called that no choice is; placeholder; disabled; changed(), called after a change.
 	 */
 	__init__(values, options) {
 		this.values = [ ...(values ?? []) ];
@@ -36,6 +36,7 @@ const Picker = ui.AbstractElement.extend({
 	setChoices(choices) {
 		this.choices = choices;
 		this.labels = new Map(choices.map(choice => [ choice.value, choice.label ?? choice.value ]));
+		this.labelled = value => this.labels.get(value) ?? this.options.label_of?.(value) ?? value;
 		if (this.node)
 			this.showChips();
 		if (this.input != null && document.activeElement === this.input)
@@ -58,7 +59,7 @@ const Picker = ui.AbstractElement.extend({
 			'keydown': event => this.press(event),
 			'blur': () => this.leave()
 		});
-		this.problem = E('div', { 'role': 'alert' });
+		this.problem = E('div', { 'role': 'alert', 'class': 'nfa-problem' });
 		this.node = E('div', { 'id': this.options.id, 'class': 'nfa-picker' }, [ this.chips, this.input, this.list, this.problem ]);
 		this.showChips();
 		dom.bindClassInstance(this.node, this);
@@ -71,7 +72,7 @@ const Picker = ui.AbstractElement.extend({
 
 	showChips() {
 		dom.content(this.chips, this.values.map(value => {
-			const label = this.labels.get(value) ?? value;
+			const label = this.labelled(value);
 			const wrong = this.wrong(value);
 			return E('li', { 'class': wrong ? 'nfa-chip nfa-wrong' : 'nfa-chip', 'title': wrong || (label === value ? null : value), 'data-value': value }, [
 				E('span', {}, [ label ]),

@@ -66,7 +66,7 @@ function stage(changes) {
 	});
 }
 
-const FORBIDDEN = () => _('This login may not change networks. Somebody who may can do it on the page Overview, or with the command nfa route apply.');
+const FORBIDDEN = () => _('This login may not change networks. Somebody who may can do it on the page Home, or with the command nfa route apply.');
 
 /* How many changes wait to be applied. */
 function waiting() {

@@ -22,7 +22,29 @@ function hide(node, yes) {
 	node.style.display = yes ? 'none' : node.dataset.display;
 }
 
+/*
+ * The first of a list, and a button for all of them: { more, show(items) }. `write(items)`: writes those that are shown; `most`: how many;
+ * of more than that the button says how many there are.
+ */
+function folded(write, most) {
+	let all = false, items = [];
+	const more = E('button', { 'type': 'button', 'class': 'btn cbi-button', 'click': () => {
+		all = !all;
+		show(items);
+	} });
+	function show(fresh) {
+		items = fresh;
+		write(all ? items : items.slice(0, most));
+		hide(more, items.length <= most);
+		text(more, all ? _('Show the first %d').format(most) : _('and %d more').format(items.length - most));
+		attribute(more, 'aria-expanded', String(all));
+	}
+	return { more: more, show: show };
+}
+
 return baseclass.extend({
+	folded: folded,
+
 	/* Write a text, as text, if it is another one. */
 	text: text,
 

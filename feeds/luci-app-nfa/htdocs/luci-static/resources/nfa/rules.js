@@ -74,6 +74,28 @@ function ctinfo(text) {
 	return mask && mask / (mask & -mask) === 63n && state && !(state & mask) ? mask | state : null;
 }
 
+const WEEKDAYS = [ 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday' ].flatMap(day => [ day, day.slice(0, 3) ]);
+const plain = text => text.replace(/\s/g, '').toLowerCase();
+
+/* Seconds of a duration of whole minutes; null for none. */
+function duration(text) {
+	if (!/^([0-9]{1,6}(min|[smhd]))+$/.test(plain(text)))
+		return null;
+	const units = { d: 86400, h: 3600, m: 60, min: 60, s: 1 };
+	const found = [ ...plain(text).matchAll(/([0-9]+)(min|[smhd])/g) ].reduce((sum, [ , count, unit ]) => sum + Number(count) * units[unit], 0);
+	return found % 60 === 0 && found <= 7 * 86400 ? found : null;
+}
+
+/* Bytes of a size; null for none. */
+function size(text) {
+	const match = /^([0-9]{1,15}(?:\.[0-9]{1,3})?)([kmgt]?)(i?)b$/.exec(plain(text));
+	if (match == null || (match[3] && !match[2]))
+		return null;
+	const power = match[2] ? 'kmgt'.indexOf(match[2]) + 1 : 0;
+	const found = Math.floor(Number(match[1]) * (match[3] ? 1024 : 1000) ** power);
+	return found <= 1e15 ? found : null;
+}
+
 function rate(text) {
 	const match = /^\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([a-z]+)(?:\/s)?\s*$/i.exec(text);
 	const size = Math.floor(Number(match?.[1]) * (UNITS[match?.[2].toLowerCase()] ?? NaN) / 8);
@@ -112,6 +134,22 @@ return baseclass.extend({
 		return mask && !(value & ~mask) ? '' : _('VALUE/MASK such as 0x10/0xf0, where the value has no bits outside of the mask');
 	},
 	ctinfo: text => ctinfo(text) ? '' : _('MASK/STATE such as 63/128: six bits side by side, and another one'),
+	/* Of budgets (nfa/compiler/config/amounts.py). */
+	duration: text => duration(text) == null ? _('minutes and hours such as 30m, 1h or 1h30m, at most 7 days') : '',
+	size: text => size(text) == null ? _('a number of bytes such as 500MB, 2GB or 1GiB, at most 1000 TB') : '',
+	begin: text => {
+		const parts = text.trim().toLowerCase().split(/\s+/);
+		const clock = (/^([0-9]|[01][0-9]|2[0-3]):[0-5][0-9]$/).test(parts[parts.length - 1]);
+		const days = clock ? parts.slice(0, -1) : parts;
+		return days.length <= 1 && days.every(day => WEEKDAYS.includes(day)) ? '' : _('a time such as 4:00; for a week also a weekday, such as sun or sun 4:00');
+	},
+	day_amount: text => {
+		const [ days, ...amounts ] = text.trim().toLowerCase().replace(/\s*,\s*/g, ',').split(/\s+/);
+		const [ times, sizes ] = [ duration, size ].map(rule => amounts.filter(amount => rule(amount) != null).length);
+		const good = days.split(',').every(day => WEEKDAYS.includes(day)) && amounts.length
+			&& ((amounts.length === 1 && amounts[0] === 'unlimited') || (times + sizes === amounts.length && times < 2 && sizes < 2));
+		return good ? '' : _('days and an amount, such as sat,sun 2h or fri 1h30m 4GB or sun unlimited');
+	},
 	network: matches(/^\s*[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,31}\s*$/, () => _('a network such as wan2, or a device')),
 	network_device: matches(/^\s*[^\s/:]{1,15}\s*$/, () => _('the name of a network device such as wwan0')),
 	tc_class: matches(/^\s*[0-9a-fA-F]{1,4}:[0-9a-fA-F]{1,4}\s*$/, () => _('a tc class, MAJOR:MINOR in hexadecimal, such as 1:10')),

@@ -4,6 +4,7 @@
 'require dom';
 'require nfa.hours as hours';
 'require nfa.picker as picker';
+'require nfa.rows as rows';
 
 /*
  * A week of hours to look at, and the fields that go with it: the days of a schedule, the schedules of a policy.
@@ -70,35 +71,92 @@ const Days = ui.AbstractElement.extend({
 });
 
 const Hours = ui.AbstractElement.extend({
-	/* values: names of schedules. options.windows: name to window. */
+	/*
+	 * values: names of schedules. options.windows: name to window. options.named(): the name of a schedule that is made here; without it
+	 * none can be.
+	 */
 	__init__(values, options) {
 		this.options = options;
+		this.drafts = {};
+		this.windows = { ...options.windows };
 		this.picker = new picker.Picker(values, {
 			id: null, create: false, label: _('Schedules'), placeholder: _('always'), disabled: options.disabled,
-			choices: Object.entries(options.windows).map(([ name, window ]) => ({ value: name, label: name, note: hours.words(window) })),
-			check: name => options.windows[name] ? '' : _('the name of a schedule'),
+			check: name => this.windows[name] ? '' : _('the name of a schedule'),
 			changed: () => this.show()
 		});
+		this.picker.setChoices(this.choices());
+	},
+
+	choices() {
+		return Object.entries(this.windows).map(([ name, window ]) => ({ value: name, label: name, note: hours.words(window) }));
 	},
 
 	render() {
 		this.preview = E('div');
-		this.node = E('div', { 'id': this.options.id }, [ this.picker.render(), this.preview ]);
+		this.place = E('div');
+		this.more = E('button', {
+			'type': 'button', 'class': 'btn cbi-button cbi-button-add', 'disabled': this.options.disabled ? '' : null, 'click': () => this.ask()
+		}, [ _('New hours') ]);
+		this.node = E('div', { 'id': this.options.id }, [ this.picker.render(), ...(this.options.named ? [ this.more ] : []), this.place, this.preview ]);
 		this.picker.input.id = `widget.${this.options.id}`;
 		this.show();
 		dom.bindClassInstance(this.node, this);
 		return this.node;
 	},
 
-	show() {
-		const found = this.picker.getValue().map(name => this.options.windows[name]).filter(window => window);
-		dom.content(this.preview, [ found.length ? table(found) : _('Always. Create schedules on the page Schedules.') ]);
+	/* Ask for hours that no schedule has yet. */
+	ask() {
+		const id = `${this.options.id}.new`;
+		this.days = new Days([], {});
+		const time = (name, value) => E('input', { 'type': 'text', 'class': 'cbi-input-text', 'id': `${id}.${name}`, 'value': value, 'style': 'max-width:8em' });
+		const from = time('from', '21:00'), until = time('until', '06:30');
+		const told = E('div', { 'role': 'alert', 'class': 'nfa-problem' });
+		/* Take them, as far as they are right. */
+		this.finish = () => {
+			if (!this.asking)
+				return;
+			const good = this.days.isValid() && hours.seconds(from.value, hours.DAY - 1) != null && hours.seconds(until.value, hours.DAY) != null;
+			if (good)
+				this.add({ ...(this.days.chosen().length < 7 ? { day: this.days.chosen() } : {}), time_start: from.value.trim(), time_end: until.value.trim() });
+			else
+				dom.content(told, [ this.days.getValidationError() || _('Expected: %s').format(_('times such as 21:00')) ]);
+		};
+		const use = E('button', { 'type': 'button', 'class': 'btn cbi-button cbi-button-positive', 'click': () => this.finish() }, [ _('Use these hours') ]);
+		const row = (label, field) => E('div', { 'class': 'nfa-pick' }, [ E('label', { 'for': field.id }, [ label ]), field ]);
+		this.asking = true;
+		rows.hide(this.more, true);
+		dom.content(this.place, [ E('fieldset', { 'class': 'nfa-question' }, [
+			E('legend', {}, [ _('New hours') ]), this.days.render(), row(_('From'), from), row(_('Until; if not later: the next morning'), until), told, use
+		]) ]);
+		from.focus();
 	},
 
-	isValid() { return this.picker.isValid(); },
-	getValidationError() { return this.picker.getValidationError(); },
+	add(options) {
+		const name = this.options.named(Object.keys(this.windows));
+		this.drafts[name] = options;
+		this.windows[name] = hours.read(options);
+		this.asking = false;
+		rows.hide(this.more, false);
+		dom.content(this.place, []);
+		this.picker.setChoices(this.choices());
+		this.picker.choose(name);
+	},
+
+	show() {
+		const found = this.picker.getValue().map(name => this.windows[name]).filter(window => window);
+		dom.content(this.preview, [ found.length ? table(found) : _('Always.') ]);
+	},
+
+	isValid() { return this.picker.isValid() && !this.asking; },
+	getValidationError() { return this.asking ? _('The new hours are not right yet.') : this.picker.getValidationError(); },
 	triggerValidation() { return false; },
-	getValue() { return this.picker.getValue(); }
+	getValue() { return this.picker.getValue(); },
+
+	/* With hours that are still being asked for. */
+	said() { return JSON.stringify([ this.getValue(), this.asking === true ]); },
+
+	/* Those of the new hours that are used: name to the options of their section. */
+	made() { return Object.fromEntries(Object.entries(this.drafts).filter(([ name ]) => this.getValue().includes(name))); }
 });
 
 return baseclass.extend({

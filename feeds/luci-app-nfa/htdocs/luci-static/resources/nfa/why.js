@@ -3,6 +3,7 @@
 'require nfa.api as api';
 'require nfa.flow as flow';
 'require nfa.parts as parts';
+'require nfa.readable as readable';
 'require nfa.staging as staging';
 'require nfa.stored as stored';
 'require nfa.words as words';
@@ -31,14 +32,16 @@ function told(title, reasons) {
 		E('div', { 'style': 'overflow-wrap:anywhere' }, [ E('bdi', {}, [ reason ]) ])) ]);
 }
 
-/* Steps of policies that are about something else are many, and seldom asked for. */
+/* Rules that are about something else, or off, are many, and seldom asked for. */
+const ASIDE = [ 'no match', 'off' ];
+
 function steps(answer) {
-	const others = answer.steps.filter(step => step.outcome == 'no match');
-	const rest = answer.steps.filter(step => step.outcome != 'no match');
+	const others = answer.steps.filter(step => ASIDE.includes(step.outcome));
+	const rest = answer.steps.filter(step => !ASIDE.includes(step.outcome));
 	return [
 		E('ul', {}, rest.map(step => told(said(step), step.why))),
 		...(others.length ? [ E('details', {}, [
-			E('summary', {}, [ N_(others.length, '%d policy does not match', '%d policies do not match').format(others.length) ]),
+			E('summary', {}, [ N_(others.length, '%d rule has nothing to do with it', '%d rules have nothing to do with it').format(others.length) ]),
 			E('ul', {}, others.map(step => told(said(step), step.why)))
 		]) ] : []),
 		...(answer.steps_left_out ? [ E('p', {}, [ N_(answer.steps_left_out, '%d more is not listed.', '%d more are not listed.').format(answer.steps_left_out) ]) ] : [])
@@ -48,14 +51,14 @@ function steps(answer) {
 function results(answer) {
 	const gets = Object.entries(answer.effects).map(([ name, effects ]) => told(name, effects));
 	const not = Object.entries(answer.skipped).map(([ name, reason ]) => told(_('%s gets nothing').format(name), [ reason ]));
-	return gets.length + not.length ? E('ul', {}, gets.concat(not)) : E('p', {}, [ _('Nothing: no policy matches.') ]);
+	return gets.length + not.length ? E('ul', {}, gets.concat(not)) : E('p', {}, [ _('Nothing: no rule matches.') ]);
 }
 
 function explanation(answer) {
 	if (answer.steps == null)
-		return [ E('p', {}, [ _('The configuration has errors, and cannot be used. The page Policies shows them.') ]) ];
+		return [ E('p', {}, [ _('The configuration has errors, and cannot be used. The page Rules shows them.') ]) ];
 	if (answer.exempt.length)
-		return [ E('ul', {}, [ told(_('Exempt from all policies'), answer.exempt) ]) ];
+		return [ E('ul', {}, [ told(_('Exempt from all rules'), answer.exempt) ]) ];
 	return [ ...steps(answer), E('h5', {}, [ _('Result') ]), results(answer) ];
 }
 
@@ -79,7 +82,7 @@ function ask(title, text, found, fields, check, stage) {
 	const expression = E('code', { 'id': 'nfa-start-expression', 'style': 'overflow-wrap:anywhere;white-space:normal' });
 	const state = parts.state();
 	const chosen = () => found[Number(what.value)].expression;
-	const yes = words.button(_('Continue on the page Policies'), 'positive important', () => stage(chosen()).then(place => {
+	const yes = words.button(_('Continue on the page Rules'), 'positive important', () => stage(chosen()).then(place => {
 		window.location = `${L.url('admin/services/nfa/policies')}#${place}`;
 	}, error => {
 		state.say(String(error?.message ?? error), 'warning');
@@ -106,12 +109,13 @@ function ask(title, text, found, fields, check, stage) {
 	return show();
 }
 
-function start_exemption(match, hosts) {
+function start_allow(match, hosts) {
 	return staging.load().then(() => {
-		const who = select('nfa-start-for', [ [ stored.GLOBAL, _('every policy') ] ].concat(
-			staging.changeable(match.actions).map(name => [ name, _('only the policy %s').format(name) ])));
-		return ask(_('Exempt'), _('What you choose here is exempt from now on. Nothing changes until you save and apply.'),
-			flow.choices(match.flow, hosts), [ [ _('Exempt from'), who ] ], api.checkExemptions,
+		// The narrow choice comes first: this application on this device, by the rule that matched.
+		const who = select('nfa-start-for', staging.changeable(match.actions).map(name => [ name, _('only the rule %s').format(name) ])
+			.concat([ [ stored.GLOBAL, _('every rule') ] ]));
+		return ask(_('Allow'), _('What you choose here is allowed: these rules do not touch it any more. Nothing changes until you save and apply.'),
+			flow.choices(match.flow, hosts), [ [ _('By which rule it is left alone'), who ] ], api.checkExemptions,
 			expression => Promise.resolve().then(() => staging.exempt(expression, who.value)).then(() => `exempt=${who.value}`));
 	});
 }
@@ -123,7 +127,7 @@ function start_policy(match, hosts) {
 			'value': flow.policy_name(match.flow, staging.taken())
 		});
 		const target = select('nfa-start-target', staging.targets().map(one => [ one, one ]).concat([ [ '', _('choose later') ] ]));
-		return ask(_('New policy'), _('A policy for flows like this one. Nothing changes until you save and apply.'),
+		return ask(_('New rule'), _('A rule for flows like this one. Nothing changes until you save and apply.'),
 			flow.choices(match.flow, hosts), [ [ _('Name'), name ], [ _('Target'), target ] ], api.checkCriteria,
 			expression => Promise.resolve().then(() => staging.add(name.value.trim(), expression, target.value)).then(() => `edit=${name.value.trim()}`));
 	});
@@ -134,14 +138,14 @@ return baseclass.extend({
 	open: (match, hosts) => {
 		const f = match.flow;
 		const body = E('div', { 'aria-live': 'polite' }, [ E('p', { 'class': 'spinning' }, [ _('Asking the daemon.') ]) ]);
-		const names = [ flow.application(f), flow.protocol(f), flow.hostname(f) ].filter(name => name);
+		const names = [ readable.application(flow.application(f)), flow.protocol(f), flow.hostname(f) ].filter(name => name);
 		const change = (label, start) => words.button(label, 'action', () => start(match, hosts));
 		parts.dialog(_('Why?'), [
 			E('p', { 'style': 'overflow-wrap:anywhere' }, [ E('bdi', {}, [ _('%s (%s) to %s').format(
 				flow.device(f, hosts), flow.end(f.local_ip, f.local_port), flow.end(f.other_ip, f.other_port)) ]) ]),
 			E('ul', {}, names.map(name => E('li', { 'style': 'color:inherit;overflow-wrap:anywhere' }, [ E('bdi', {}, [ name ]) ]))),
 			body
-		], L.hasViewPermission() ? [ change(_('Exempt'), start_exemption), change(_('New policy'), start_policy) ] : [], { close: _('Close') });
+		], L.hasViewPermission() ? [ change(_('Allow'), start_allow), change(_('New rule'), start_policy) ] : [], { close: _('Close') });
 		return api.explain(f.digest).then(explanation, error => [
 			E('p', { 'class': 'alert-message warning' }, [ error.message ])
 		]).then(nodes => body.replaceChildren(...nodes));

@@ -46,6 +46,13 @@ function sentence(text) {
 	return `${begin}${text.slice(1)}${(/[.?!]$/).test(text) ? '' : '.'}`;
 }
 
+/* A count of bytes, in the unit that leaves it few digits. */
+function bytes(number) {
+	const units = [ [ 1e9, _('%s GB') ], [ 1e6, _('%s MB') ], [ 1e3, _('%s kB') ], [ 1, _('%s bytes') ] ];
+	const [ size, text ] = units.find(([ one ]) => number >= one) ?? units[3];
+	return text.format((size === 1 ? number : Math.floor(number / size * 10) / 10).toLocaleString());
+}
+
 return baseclass.extend({
 	sentence: sentence,
 
@@ -61,11 +68,21 @@ return baseclass.extend({
 	/* A count with its thousands apart, as the person's language does it. */
 	count: number => Number(number ?? 0).toLocaleString(),
 
-	/* A count of bytes, in the unit that leaves it few digits. */
-	bytes: number => {
-		const units = [ [ 1e9, _('%s GB') ], [ 1e6, _('%s MB') ], [ 1e3, _('%s kB') ], [ 1, _('%s bytes') ] ];
-		const [ size, text ] = units.find(([ one ]) => number >= one) ?? units[3];
-		return text.format((size === 1 ? number : Math.floor(number / size * 10) / 10).toLocaleString());
+	bytes: bytes,
+
+	/* Bytes in a second, as lines are sold: in bits. */
+	rate: number => {
+		const units = [ [ 1e6, _('%s Mbit/s') ], [ 1e3, _('%s kbit/s') ], [ 0, _('%s bit/s') ] ];
+		const [ size, text ] = units.find(([ one ]) => number * 8 >= one);
+		const value = number * 8 / (size || 1);
+		return text.format((value < 10 && size ? Math.round(value * 10) / 10 : Math.round(value)).toLocaleString());
+	},
+
+	/* When something ends (seconds since 1970): the time, with the day if that is not today's. */
+	until: time => {
+		const date = new Date(time * 1000), clock = { hour: '2-digit', minute: '2-digit' };
+		return date.toDateString() === new Date().toDateString() ? date.toLocaleTimeString([], clock)
+			: date.toLocaleString([], { weekday: 'short', ...clock });
 	},
 
 	errors: count => N_(count, '%d error', '%d errors').format(count),

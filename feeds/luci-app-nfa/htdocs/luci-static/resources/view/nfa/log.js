@@ -85,7 +85,7 @@ return view.extend({
 			? _('The log cannot be read: %s').format(this.failure.message)
 			: chosen.length ? N_(chosen.length, '%s line', '%s lines').format(words.count(chosen.length))
 			: known.length ? _('There is no such line. Choose All and clear the text to see all lines.')
-			: _('The daemon has logged nothing since the router started, or its lines were overwritten. Start it on the page Overview, or set log_level to debug for more.'));
+			: _('The daemon has logged nothing since the router started, or its lines were overwritten. Start it on the page Home, or set log_level to debug for more.'));
 		this.down();
 	},
 

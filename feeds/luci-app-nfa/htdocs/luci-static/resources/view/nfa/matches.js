@@ -2,6 +2,7 @@
 'require nfa.api as api';
 'require nfa.flow as flow';
 'require nfa.parts as parts';
+'require nfa.readable as readable';
 'require nfa.why as why';
 'require nfa.words as words';
 'require poll';
@@ -49,7 +50,7 @@ return view.extend({
 		this.state = parts.state();
 		this.filter = E('input', {
 			'id': 'nfa-match-filter', 'class': 'cbi-input-text', 'type': 'text', 'autocomplete': 'off',
-			'placeholder': _('Device, name or policy'), 'input': () => this.draw()
+			'placeholder': _('Device, name or rule'), 'input': () => this.draw()
 		});
 		this.pause = E('button', {
 			'type': 'button', 'id': 'nfa-match-pause', 'class': 'btn cbi-button', 'aria-pressed': 'false', 'click': () => this.toggle()
@@ -58,9 +59,9 @@ return view.extend({
 			{ title: _('Time'), text: match => moment(match.time) },
 			{ title: _('Device'), text: ({ flow: f, local_device }) => [ local_device || flow.device(f, this.hosts), flow.end(f.local_ip, f.local_port) ] },
 			{ title: _('Other end'), text: ({ flow: f }) => flow.end(f.other_ip, f.other_port) },
-			{ title: _('Application'), text: ({ flow: f }) => [ flow.application(f), flow.protocol(f) ] },
+			{ title: _('Application'), text: ({ flow: f }) => [ readable.application(flow.application(f)), flow.protocol(f) ] },
 			{ title: _('Host name'), text: ({ flow: f }) => flow.hostname(f) },
-			{ title: _('Policies'), text: match => match.actions },
+			{ title: _('Rules'), text: match => match.actions },
 			{ title: _('Targets'), text: match => match.targets },
 			{ title: _('Explanation'), node: item => E('button', {
 				'type': 'button', 'class': 'btn cbi-button cbi-button-action',
@@ -74,7 +75,7 @@ return view.extend({
 		return E('div', {}, [
 			E('h2', {}, [ _('Matches') ]),
 			E('div', { 'class': 'cbi-map-descr' }, [
-				_('The last %d decisions: which flow matched which policy, and which targets it reached.').format(MOST)
+				_('The last %d decisions: which flow matched which rule, and which targets it reached.').format(MOST)
 			]),
 			E('div', {}, [ parts.field(_('Filter'), this.filter), this.pause ]),
 			this.state.node,

@@ -7,20 +7,17 @@
 'require nfa.chart as chart';
 'require nfa.health as health';
 'require nfa.listing as listing';
-'require nfa.parts as parts';
 'require nfa.rates as rates';
-'require nfa.routes as routes';
 'require nfa.rows as rows';
+'require nfa.service as service';
 'require nfa.traffic as traffic';
+'require nfa.troubles as troubles';
 'require nfa.words as words';
 
 const SPAN = 300;
 const EVERY = 3;
 /* Milliseconds after which a daemon that does not answer is said not to. */
 const PATIENCE = 2500;
-const PROBLEMS = 5;
-
-const PAGE_NAMES = { policies: _('Policies'), targets: _('Targets'), sets: _('Sets'), log: _('Log') };
 
 /* A line of a table: what, and how it is. Returns { node, say(text, advice) }. */
 function fact(title) {
@@ -40,30 +37,6 @@ function fact(title) {
 	};
 }
 
-function problem(item) {
-	const label = E('span', {}), text = E('span', {}), go = E('a', {});
-	const place = E('div', { 'style': 'opacity:.8;overflow-wrap:anywhere' });
-	// What is mended right here.
-	const here = item.code == 'route-not-applied'
-		? [ ' ', words.button(_('Set up the routes'), 'action', () => routes.open(), { 'disabled': L.hasViewPermission() === false ? '' : null }) ] : [];
-	const node = E('div', { 'role': 'listitem', 'style': 'margin-bottom:.7em' }, [
-		E('div', {}, [ label, ' ', text, ' ', go, ...here ]), place
-	]);
-	return {
-		node: node,
-		update: () => {
-			const page = PAGE_NAMES[item.page];
-			rows.attribute(label, 'class', item.severity == 'error' ? 'label warning' : 'label notice');
-			rows.text(label, item.severity == 'error' ? _('Error') : _('Warning'));
-			rows.text(text, item.text);
-			rows.text(place, item.place ? _('Where: %s').format(item.place) : '');
-			rows.hide(go, !page);
-			rows.text(go, page ? _('Go to %s').format(page) : '');
-			rows.attribute(go, 'href', page ? L.url('admin/services/nfa', item.page) : null);
-		}
-	};
-}
-
 return view.extend({
 	handleSave: null,
 	handleSaveApply: null,
@@ -73,7 +46,7 @@ return view.extend({
 		api.status(), api.service(), api.starts(), uci.load(api.CONFIG).catch(() => null)
 	]),
 
-	render: function([ status, service, starts ]) {
+	render: function([ status, running, starts ]) {
 		this.readonly = L.hasViewPermission() === false;
 		this.busy = null;
 		this.starts = starts;
@@ -82,14 +55,14 @@ return view.extend({
 		this.offset = 0;
 
 		const shown = E('div', {}, [
-			E('h2', {}, [ _('Flow Actions') ]),
+			E('h2', {}, [ _('Status') ]),
 			this.render_state(),
 			this.render_problems(),
 			E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ _('Matches per second') ]), this.chart.node ]),
 			this.render_actions(),
 			this.render_targets()
 		]);
-		this.show(status, service);
+		this.show(status, running);
 		poll.add(() => this.refresh(), EVERY);
 		return Promise.all([ this.actions.refresh(), this.targets.refresh() ]).then(() => shown);
 	},
@@ -112,7 +85,7 @@ return view.extend({
 			reload: button(_('Reload'), 'reload', () => api.reload().then(answer => this.told(answer))),
 			enable: button(_('Start with the router'), 'action', () => api.service_do('enable')),
 			disable: button(_('Do not start with the router'), 'action', () => api.service_do('disable')),
-			allow: button(_('Enable'), 'apply', () => this.allow())
+			allow: button(_('Switch on'), 'apply', () => service.switch_on())
 		};
 		return E('div', { 'class': 'cbi-section' }, [
 			E('p', {}, [ this.state, ' ', this.advice ]),
@@ -122,19 +95,9 @@ return view.extend({
 	},
 
 	render_problems: function() {
-		const list = E('div', { 'role': 'list' });
-		this.problems = rows.keyed(list, item => `${item.severity} ${item.place} ${item.text}`, problem);
+		this.problems = troubles.list();
 		this.well = E('p', {});
-		this.more = E('button', {
-			'type': 'button', 'class': 'btn cbi-button',
-			'click': () => { this.all = true; this.refresh(); }
-		});
-		const link = (page, text) => E('a', { 'href': L.url('admin/services/nfa', page) }, [ text ]);
-		this.idle = E('p', {}, [
-			E('strong', {}, [ _('No policy is enabled, so nothing is done with any flow.') ]), ' ',
-			link('recipes', _('Create one from a recipe')), ' | ', link('policies', _('Enable one, or write one'))
-		]);
-		return E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ _('Problems') ]), this.well, this.idle, list, this.more ]);
+		return E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ _('Problems') ]), this.well, this.problems.node ]);
 	},
 
 	/* A list of what the daemon has of something, with its title. */
@@ -196,7 +159,7 @@ return view.extend({
 			});
 		const mine = this.pending;
 		const late = new Promise(resolve => setTimeout(() => resolve([ null, { known: true, running: true } ]), PATIENCE));
-		return Promise.race([ mine, late ]).then(([ status, service ]) => this.show(status, service));
+		return Promise.race([ mine, late ]).then(([ status, running ]) => this.show(status, running));
 	},
 
 	/* What was asked before something was done tells how it was before. */
@@ -204,10 +167,10 @@ return view.extend({
 		return Promise.race([ this.pending, new Promise(resolve => setTimeout(resolve, PATIENCE)) ]).catch(() => null).then(() => this.refresh());
 	},
 
-	show: function(status, service) {
+	show: function(status, running) {
 		const time = performance.now() / 1000;
 		const allowed = health.allowed(uci.get(api.CONFIG, 'main', 'enabled'));
-		const state = health.state(status, service, allowed);
+		const state = health.state(status, running, allowed);
 		if (status != null)
 			this.offset = status.time - Date.now() / 1000;
 		this.history.add(time, status?.flows.matched, status?.uptime);
@@ -217,7 +180,7 @@ return view.extend({
 		rows.text(this.advice, state.advice);
 		this.show_facts(status);
 		this.show_problems(status);
-		this.enabled = Object.assign({ enable: true, disable: true, allow: true }, health.possible(status, service, allowed));
+		this.enabled = Object.assign({ enable: true, disable: true, allow: true }, health.possible(status, running, allowed));
 		rows.hide(this.buttons.allow, allowed);
 		this.show_buttons();
 	},
@@ -243,14 +206,9 @@ return view.extend({
 
 	show_problems: function(status) {
 		const found = status != null ? health.problems(status, this.now(), name => uci.get(api.CONFIG, name)?.['.type']) : [];
-		const first = this.all ? found : found.slice(0, PROBLEMS);
-		this.problems(first);
+		this.problems.show(found);
 		rows.text(this.well, status == null ? _('Not known while the daemon does not answer.') : _('No problems.'));
-		const idle = status?.actions != null && !status.actions_left_out && Object.values(status.actions).every(action => !action.enabled);
-		rows.hide(this.well, found.length > 0 || idle);
-		rows.hide(this.idle, !idle);
-		rows.hide(this.more, first.length == found.length);
-		rows.text(this.more, _('Show all %d').format(found.length));
+		rows.hide(this.well, found.length > 0);
 	},
 
 	show_buttons: function() {
@@ -268,7 +226,7 @@ return view.extend({
 		this.show_buttons();
 		return Promise.resolve().then(work)
 			.catch(error => words.complain(_('%s failed').format(label), error))
-			.then(() => Promise.all([ api.starts(), this.settled() ]))
+			.then(() => Promise.all([ api.starts(), service.settled() ]))
 			.then(([ starts ]) => { this.starts = starts; })
 			.finally(() => {
 				this.busy = null;
@@ -279,45 +237,11 @@ return view.extend({
 			});
 	},
 
-	/* Wait, some seconds at the most, until a daemon that was started answers. */
-	settled: function(left) {
-		return Promise.all([ api.status(), api.service() ]).then(([ status, service ]) => {
-			if (status != null || !service.running || left === 0)
-				return null;
-			return new Promise(resolve => setTimeout(resolve, 500)).then(() => this.settled((left ?? 16) - 1));
-		});
-	},
-
 	told: function(answer) {
 		if (!answer.loaded)
 			throw new Error(_('The configuration cannot be used: see Problems.'));
 		ui.addTimeLimitedNotification(null, [
 			E('p', {}, [ _('The configuration was reloaded: %s, %s.').format(words.errors(answer.errors), words.warnings(answer.warnings)) ])
 		], 5000, 'info');
-	},
-
-	/* Let the service run: the option of its section, applied as Save & Apply does. */
-	allow: function() {
-		const apply = () => {
-			uci.set(api.CONFIG, 'main', 'enabled', '1');
-			return uci.save().then(() => ui.changes.apply(true));
-		};
-		return uci.changes().then(changes => {
-			const count = Object.values(changes ?? {}).reduce((sum, list) => sum + list.length, 0);
-			return count ? this.ask_first(count).then(yes => yes ? apply() : null) : apply();
-		});
-	},
-
-	/* LuCI applies all changes that wait, whoever made them. */
-	ask_first: count => new Promise(resolve => {
-		const yes = words.button(_('Apply all, and enable'), 'apply important', () => {
-			question.close();
-			resolve(true);
-		});
-		const question = parts.dialog(_('Enable'), [
-			E('p', {}, [ N_(count, '%d change is waiting to be applied, perhaps from another page. LuCI can only apply it together with this one.',
-				'%d changes are waiting to be applied, perhaps from other pages. LuCI can only apply them together with this one.').format(count) ]),
-			E('p', {}, [ _('To review them first, press Cancel and then Unsaved Changes at the top of the page.') ])
-		], [ yes ], { closed: () => resolve(false) });
-	})
+	}
 });

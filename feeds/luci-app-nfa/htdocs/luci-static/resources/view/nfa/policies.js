@@ -8,20 +8,25 @@
 'require nfa.api as api';
 'require nfa.build as build';
 'require nfa.configured as configured';
-'require nfa.criteria as criteria';
+'require nfa.cookbook as cookbook';
 'require nfa.fields as fields';
+'require nfa.grids as grids';
 'require nfa.health as health';
 'require nfa.hours as hours';
 'require nfa.names as names';
 'require nfa.picker as picker';
+'require nfa.routes as routes';
+'require nfa.rows as rows';
+'require nfa.sentence as sentence';
 'require nfa.stored as stored';
 'require nfa.traffic as traffic';
+'require nfa.upkeep as upkeep';
 'require nfa.week as week';
 'require nfa.words as words';
 
 /*
- * Policies: the actions in the order in which they are tried, their schedules, what is exempt, and the settings of the
- * service. Columns that the daemon knows (state, hits) are polled.
+ * Rules: the actions in the order in which they are tried, each as a sentence; their schedules and budgets, what is exempt, and the settings
+ * of the service. Columns that the daemon knows (state, hits) are polled.
  */
 
 const CONFIG = api.CONFIG;
@@ -30,10 +35,7 @@ const byName = list => Object.fromEntries(list.map(field => [ field.name, field 
 const sections = type => uci.sections(CONFIG, type);
 const windows = () => Object.fromEntries(sections('time_of_day').map(section => [ section['.name'], hours.read(section) ]));
 
-/* A few names of a list, and how many more there are. */
-function few(list) {
-	return list.length <= 3 ? list.join(', ') : _('%s and %d more').format(list.slice(0, 2).join(', '), list.length - 2);
-}
+const few = sentence.few;
 
 /* A grid whose rows can be moved by buttons too, and are never sorted by a column: their order counts. */
 const Ordered = form.GridSection.extend({
@@ -48,6 +50,17 @@ const Ordered = form.GridSection.extend({
 		uci.move(CONFIG, row.getAttribute('data-sid'), other.getAttribute('data-sid'), !ahead);
 	},
 
+	/* A rule like another one, below it; its editor opens, and who leaves that has none. */
+	duplicate(section_id) {
+		const name = names.free(section_id, uci.sections(CONFIG).map(section => section['.name']));
+		const options = Object.entries(uci.get(CONFIG, section_id)).filter(([ option ]) => !option.startsWith('.'));
+		this.map.addedSection = uci.add(CONFIG, 'action', name);
+		uci.move(CONFIG, name, section_id, true);
+		for (const [ option, value ] of options)
+			uci.set(CONFIG, name, option, Array.isArray(value) ? [ ...value ] : value);
+		return this.renderMoreOptionsModal(name);
+	},
+
 	renderRowActions(section_id) {
 		const cell = this.super('renderRowActions', [ section_id ]);
 		const move = (sign, label, ahead) => E('button', {
@@ -58,13 +71,18 @@ const Ordered = form.GridSection.extend({
 				event.currentTarget.focus();
 			}
 		}, [ sign ]);
+		cell.classList.add('nfa-actions');
+		cell.firstChild.insertBefore(E('button', {
+			'type': 'button', 'class': 'btn cbi-button', 'aria-label': _('Duplicate %s').format(section_id), 'disabled': this.map.readonly ? '' : null,
+			'click': ui.createHandlerFn(this, () => this.duplicate(section_id))
+		}, [ _('Duplicate') ]), cell.querySelector('.cbi-button-remove'));
 		cell.firstChild.insertBefore(move('\u2193', _('Try %s later').format(section_id), false), cell.firstChild.firstChild);
 		cell.firstChild.insertBefore(move('\u2191', _('Try %s earlier').format(section_id), true), cell.firstChild.firstChild);
 		return cell;
 	}
 });
 
-return view.extend(configured.view(_('Policies'), {
+return view.extend(configured.view(_('Rules'), {
 	load() {
 		return Promise.all([ api.all_actions(), api.all_targets(), api.status(), api.hosts().catch(() => ({})) ]);
 	},
@@ -76,20 +94,25 @@ return view.extend(configured.view(_('Policies'), {
 		this.targets = [ ...new Set([ ...build.names('target'), ...(targets ?? []).map(target => target.name) ]) ];
 		this.types = Object.fromEntries((targets ?? []).map(target => [ target.name, target.type ]));
 		sections('target').forEach(section => { this.types[section['.name']] = section.target_type; });
+		this.local_time = status?.policy?.local_time;
+		this.asked_at = Date.now();
 		// LuCI takes descriptions for HTML: %h makes text of what the configuration says.
 		this.clock = status?.policy?.zone ? _('Times are in the time zone %h, where it is now %h.').format(status.policy.zone, status.policy.local_time)
 			: _('Times are in the time zone of the settings, else in that of the router (System).');
 
-		const map = this.map = new form.Map(CONFIG, _('Policies'));
+		const map = this.map = new form.Map(CONFIG, _('Rules'));
 		map.tabbed = true;
 		this.policies(map);
 		this.schedules(map);
+		this.budgets(map);
 		this.exemptions(map);
 		this.settings(map);
 		this.elsewhere = E('div');
 		return map.render().then(node => {
 			this.show(actions);
 			poll.add(() => api.all_actions().then(found => this.show(found)), 3);
+			if (location.hash === '#add')
+				window.setTimeout(() => node.querySelector('.cbi-section-create .cbi-button-add')?.click(), 0);
 			const wanted = /^#edit=([A-Za-z0-9_]+)$/.exec(location.hash)?.[1];
 			if (wanted && uci.get(CONFIG, wanted)?.['.type'] === 'action')
 				window.setTimeout(() => this.grid.renderMoreOptionsModal(wanted), 0);
@@ -105,14 +128,14 @@ return view.extend(configured.view(_('Policies'), {
 		const [ last ] = build.entries(name, fields.exemption()[0]).slice(-1);
 		const all = name === stored.GLOBAL;
 		ui.addNotification(null, [
-			E('p', {}, [ all ? _('Once you press Save & Apply, this is exempt from all policies:') : _('Once you press Save & Apply, this is exempt from the policy %s:').format(name) ]),
+			E('p', {}, [ all ? _('Once you press Save & Apply, no rule touches this:') : _('Once you press Save & Apply, the rule %s does not touch this:').format(name) ]),
 			E('p', { 'style': 'overflow-wrap:anywhere' }, [ E('code', {}, [ last ?? '' ]) ])
 		], 'info');
-		const tab = place => place?.querySelector('.cbi-tabmenu [data-tab="%s"] > a'.format(all ? 'exemption' : 'exempt'))?.click();
+		const tab = place => place?.querySelector('.cbi-tabmenu [data-tab="exemption"] > a')?.click();
 		if (all)
 			tab(node);
 		else
-			this.grid.renderMoreOptionsModal(name).then(() => tab(document.querySelector('.modal')));
+			this.grid.renderMoreOptionsModal(name).then(() => document.querySelector('.modal [data-name=exemption]')?.scrollIntoView({ block: 'center' }));
 		// A page that is loaded again does not say it again.
 		history.replaceState(null, '', location.pathname);
 	},
@@ -121,65 +144,66 @@ return view.extend(configured.view(_('Policies'), {
 
 	policies(map) {
 		const field = byName(fields.action());
-		const s = this.grid = map.section(Ordered, 'action', _('Policies'), _('A policy says which flows it matches and what happens to them. Policies are tried from top to bottom, and all that match apply, up to one with "Stop here". A policy with a priority of its own (see More, in its editor) is tried by that number: the lowest first, 100 if there is none; equal numbers in the order of this list.'));
+		const s = this.grid = map.section(Ordered, 'action', _('Rules'), _('Rules are tried from top to bottom, and all that match apply, up to one with "Stop here". A rule with a priority of its own (see More, in its editor) is tried by that number: the lowest first, 100 if there is none; equal numbers in the order of this list.'));
 		s.addremove = true;
 		s.sortable = true;
 		s.nodescriptions = true;
-		s.addbtntitle = _('Add a policy');
-		s.modaltitle = section_id => _('Policy %s').format(section_id);
-		build.label_new(s, _('Name of a new policy'));
+		s.addbtntitle = _('Add a rule');
+		s.modaltitle = section_id => _('Rule %s').format(section_id);
+		grids.label_new(s, _('Name of a new rule'), null, 'rule');
+		s.handleRemove = (section_id, event) => upkeep.remove_rule(section_id, () => form.GridSection.prototype.handleRemove.call(s, section_id, event));
 
 		build.inline(s, field.enabled);
-		const said = section_id => criteria.parse(build.entries(section_id, field.criteria));
-		column(s, '_what', _('What'), section_id => {
-			const choices = said(section_id);
-			if (choices == null)
-				return E('code', {}, [ few(build.entries(section_id, field.criteria)) || _('nothing yet') ]);
-			const named = [ ...choices.apps, ...choices.protocols, ...choices.categories ].map(name => name.replace(/^netify\./, ''));
-			const where = [ ...choices.remotes, ...choices.ports.map(port => _('port %s').format(port)) ];
-			return where.length ? _('%s to %s').format(few(named) || _('everything'), few(where)) : few(named) || _('everything');
-		});
-		column(s, '_who', _('Whose'), section_id => {
-			const choices = said(section_id);
-			const named = [ ...(choices?.devices ?? []).map(address => this.hosts[address] ?? address), ...(choices?.networks ?? []) ];
-			return choices == null ? _('as written') : few(named) || _('everyone\'s');
-		});
-		column(s, '_when', _('When'), section_id => {
-			const known = windows();
-			const hold = build.entries(section_id, field.time_of_day);
-			return hold.length ? hold.map(name => Object.hasOwn(known, name) ? hours.words(known[name]) : name).join('; ') : _('always');
-		});
-		column(s, '_targets', _('Targets'), section_id => few(build.entries(section_id, field.target)) || _('none'));
-		const hits = column(s, '_hits', _('Hits'), () => '');
-		hits.textvalue = section_id => {
-			const cell = E('span', { 'data-nfa-action': section_id });
+		const world = { get: name => uci.get(CONFIG, name), hosts: this.hosts };
+		column(s, '_rule', _('Rule'), () => '').textvalue = section_id => {
+			const { verb, what, code, rest, parts: more } = sentence.say(uci.get(CONFIG, section_id), world);
+			return E('span', { 'class': 'nfa-sentence' }, [
+				E('strong', {}, [ verb ]), ' ', code ? E('code', {}, [ code ]) : E('bdi', {}, [ what ]), ...(rest ? [ ' ', rest ] : []), ...more.flatMap(text => [ ' \u00b7 ', E('bdi', {}, [ text ]) ])
+			]);
+		};
+		column(s, '_hits', _('State'), () => '').textvalue = section_id => {
+			const text = E('span'), buttons = E('span');
+			const cell = E('span', { 'class': 'nfa-state', 'data-nfa-action': section_id }, [ text, buttons ]);
 			this.tell(cell, section_id);
 			return cell;
 		};
 		s.addModalOptions = (modal, section_id) => this.editor(modal, section_id, field);
 	},
 
+	/* One dialog in the order in which a person thinks: what to do, with what and whose, when, after how much, except what. */
 	editor(s, section_id, field) {
-		s.tab('policy', _('Policy'));
-		s.tab('exempt', _('Exemptions'));
+		s.tab('policy', _('Rule'));
 		s.tab('more', _('More'));
-		build.add(s, field.enabled, { tab: 'policy' });
-		build.add(s, field.criteria, { tab: 'policy', type: build.Criteria });
-		const target = build.add(s, field.target, { tab: 'policy', type: build.Names });
-		target.placeholder = _('Type to search');
+		const target = build.add(s, field.target, { tab: 'policy', type: build.Doing });
 		target.from = () => this.targets.map(name => ({ value: name, label: name, note: this.types[name] ?? '' }));
-		const hint = s.taboption('policy', form.DummyValue, '_targets_hint', ' ');
-		hint.renderWidget = () => E('div', {}, [ E('a', { 'href': L.url('admin/services/nfa/targets') }, [ _('Create targets here.') ]),
-			' ', E('a', { 'href': L.url('admin/services/nfa/recipes') }, [ _('A recipe creates everything that is needed.') ]) ]);
-		const when = build.add(s, field.time_of_day, { tab: 'policy', type: build.Own });
-		when.load = id => build.entries(id, field.time_of_day);
-		when.widget = (id, value, options) => new week.Hours(value ?? [], Object.assign(options, { windows: windows() }));
-		when.description = this.clock;
-		const exempt = build.add(s, field.exemption, { tab: 'exempt', type: build.Exemptions });
+		build.add(s, field.criteria, { tab: 'policy', type: build.Criteria });
+		const exempt = build.add(s, field.exemption, { tab: 'policy', type: build.Exemptions });
 		exempt.lists = () => build.names('exemption').filter(name => name !== stored.GLOBAL);
-		exempt.description = _('Flows that are exempt from this policy: devices, addresses or networks at either end, lists of the page Exemptions, or expressions.');
-		for (const name of [ 'interface', 'halt_on_match', 'priority' ])
+		exempt.description = _('What this rule does not touch: applications, devices, addresses or networks at either end, lists of the tab Exemptions, or expressions.');
+		const when = build.add(s, field.time_of_day, { tab: 'policy', type: build.Hours });
+		when.windows = windows;
+		when.description = this.clock;
+		build.add(s, field.budget, { tab: 'policy', type: build.Budget });
+		for (const name of [ 'enabled', 'interface', 'halt_on_match', 'priority' ])
 			build.add(s, field[name], { tab: 'more' });
+		this.grid.saved = () => this.network(section_id);
+	},
+
+	/* Another WAN needs routes, which the network's own configuration has: they are written with the rule, where this login may. */
+	network(section_id) {
+		const there = uci.sections(CONFIG);
+		const routed = stored.entries(uci.get(CONFIG, section_id), 'target', 'targets').some(name => uci.get(CONFIG, name, 'route'));
+		if (!routed)
+			return Promise.resolve();
+		return Promise.all([ api.routes(cookbook.targets(there, { sections: [] })), routes.allowed() ]).then(([ answer, may ]) => {
+			const changes = answer.changes.filter(({ value }) => value != null);
+			if (!changes.length)
+				return null;
+			return (may ? routes.stage(changes) : Promise.resolve()).then(() => ui.addNotification(null, [
+				E('p', {}, [ may ? _('The other WAN needs this too. It is written with the rule, once you press Save & Apply:') : routes.forbidden() ]),
+				E('pre', { 'class': 'nfa-copy' }, [ routes.text(changes) ])
+			], may ? 'info' : 'warning'));
+		}).catch(error => words.complain(_('What the network lacks for the other WAN is not known'), error));
 	},
 
 	/* ---- what the daemon says of them ---- */
@@ -188,16 +212,40 @@ return view.extend(configured.view(_('Policies'), {
 		const action = this.running?.find(one => one.name === name);
 		const state = this.running == null ? { text: _('the daemon does not answer'), note: '' }
 			: action == null ? { text: _('not active yet'), note: '' } : health.action(action);
+		const paused = Boolean(action?.enabled && action.active && action.paused_until);
 		const met = action?.traffic ? traffic.lines(action.traffic, traffic.of_targets(action.targets)) : [];
-		const key = JSON.stringify([ action?.matches, met, state ]);
-		if (cell.getAttribute('data-shown') === key)
+		const note = paused ? _('until %s').format(upkeep.moment(action.paused_until, this.local_time, new Date(this.asked_at))) : state.note;
+		const [ text, buttons ] = cell.childNodes;
+		rows.attribute(text, 'data-hits', action?.matches ?? '');
+		const lines = [ state.text + (paused ? ` ${note}` : ''), ...(note && !paused ? [ note ] : []), action ? N_(action.matches, '%s hit', '%s hits').format(words.count(action.matches)) : '', ...met ].filter(line => line);
+		const key = JSON.stringify(lines);
+		if (text.getAttribute('data-shown') !== key) {
+			text.setAttribute('data-shown', key);
+			dom.content(text, lines.flatMap((line, index) => index ? [ E('br'), E('small', {}, [ line ]) ] : [ E('strong', {}, [ line ]) ]));
+		}
+		this.offer(buttons, name, action, paused);
+	},
+
+	/* What can be done to a rule now: pause or resume, and more of its budget. They stay as long as they are the same. */
+	offer(place, name, action, paused) {
+		const usable = action?.enabled && action.active;
+		const kind = JSON.stringify([ usable, paused, action?.budget ?? '' ]);
+		if (place.getAttribute('data-kind') === kind)
 			return;
-		cell.setAttribute('data-shown', key);
-		dom.content(cell, [
-			E('strong', {}, [ action ? words.count(action.matches) : '-' ]),
-			...[ state.text, ...(state.note ? [ state.note ] : []) ].flatMap(line => [ E('br'), E('small', {}, [ line ]) ]),
-			...met.flatMap(line => [ E('br'), E('small', { 'style': 'white-space:nowrap' }, [ line ]) ])
+		place.setAttribute('data-kind', kind);
+		const again = () => api.all_actions().then(found => this.show(found));
+		const button = (label, title, work) => words.button(label, 'neutral', work, { 'aria-label': title, 'disabled': this.map.readonly ? '' : null });
+		dom.content(place, !usable ? [] : [
+			paused ? button(_('Resume'), _('Resume %s').format(name), () => api.resume(name).then(again))
+				: button(_('Pause'), _('Pause %s').format(name), () => api.status().then(status => upkeep.pause(name, status?.policy?.local_time, again))),
+			...(action.budget ? [ button(_('+30 min'), _('+30 min of %s').format(action.budget), () =>
+				upkeep.bonus(action.budget, row => this.called(row), again).then(() => null)) ] : [])
 		]);
+	},
+
+	/* What the device of a row of a budget is called. */
+	called(row) {
+		return uci.get(CONFIG, row.device)?.title || this.hosts[String(row.mac ?? '').toUpperCase()] || row.device || row.mac;
 	},
 
 	show(found) {
@@ -211,7 +259,7 @@ return view.extend(configured.view(_('Policies'), {
 			return;
 		this.others = key;
 		dom.content(this.elsewhere, [ ...(others.length ? [
-			E('h3', {}, [ _('Policies that are not in this list') ]),
+			E('h3', {}, [ _('Rules that are not in this list') ]),
 			E('p', {}, [ _('They come from a JSON file, or were deleted here and stay active until the changes are applied. They cannot be changed on this page.') ]),
 			E('table', { 'class': 'table' }, [
 				E('tr', { 'class': 'tr table-titles' }, [ _('Name'), _('State'), _('Targets'), _('Hits') ].map(title =>
@@ -234,9 +282,9 @@ return view.extend(configured.view(_('Policies'), {
 		s.addbtntitle = _('Add a schedule');
 		s.modaltitle = section_id => _('Schedule %s').format(section_id);
 		s.handleSort = () => {};
-		build.label_new(s, _('Name of a new schedule'));
+		grids.label_new(s, _('Name of a new schedule'));
 		column(s, '_hours', _('Hours'), section_id => hours.words(hours.read(uci.get(CONFIG, section_id))));
-		column(s, '_used', _('Policies'), section_id => few(names.policies('time_of_day', section_id)) || _('none'));
+		column(s, '_used', _('Rules'), section_id => few(names.policies('time_of_day', section_id)) || _('none'));
 		s.addModalOptions = modal => {
 			const preview = E('div');
 			const options = {};
@@ -264,22 +312,43 @@ return view.extend(configured.view(_('Policies'), {
 		};
 	},
 
+	budgets(map) {
+		const field = byName(fields.budget());
+		const s = map.section(form.GridSection, 'budget', _('Budgets'), _('How much a device may have in a day or week before a rule acts: time or data.'));
+		s.addremove = true;
+		s.nodescriptions = true;
+		s.addbtntitle = _('Add a budget');
+		s.modaltitle = section_id => _('Budget %s').format(section_id);
+		s.handleSort = () => {};
+		grids.label_new(s, _('Name of a new budget'));
+		column(s, '_says', _('Rules act'), section_id => sentence.budget(uci.get(CONFIG, section_id)));
+		column(s, '_used', _('Rules'), section_id => few(names.policies('budget', section_id)) || _('none'));
+		s.addModalOptions = modal => {
+			for (const name of [ 'time', 'bytes', 'period', 'start', 'day', 'shared' ])
+				build.add(modal, field[name]);
+			const free = build.add(modal, field.exempt_time, { type: build.Hours });
+			free.windows = windows;
+			free.description = _('Hours in which nothing is counted, and the rules do nothing.');
+			build.verdict(modal, '_verdict', [], values => values.time || values.bytes ? '' : _('Say how much time or data.'));
+		};
+	},
+
 	exemptions(map) {
 		const [ field ] = fields.exemption();
-		const s = map.section(form.GridSection, 'exemption', _('Exemptions'), _('The list "global" exempts flows from all policies. Other lists apply to the policies that name them.'));
+		const s = map.section(form.GridSection, 'exemption', _('Exemptions'), _('What the list "global" names is touched by no rule. Other lists apply to the rules that name them.'));
 		s.addremove = true;
 		s.nodescriptions = true;
 		s.addbtntitle = _('Add a list');
-		s.modaltitle = section_id => section_id === stored.GLOBAL ? _('Exempt from all policies') : _('Exemptions %s').format(section_id);
+		s.modaltitle = section_id => section_id === stored.GLOBAL ? _('Exempt from all rules') : _('Exemptions %s').format(section_id);
 		s.handleSort = () => {};
-		build.label_new(s, _('Name of a new list'), node => {
+		grids.label_new(s, _('Name of a new list'), node => {
 			if (uci.get(CONFIG, stored.GLOBAL) == null)
 				node.appendChild(E('button', {
 					'type': 'button', 'class': 'btn cbi-button cbi-button-add', 'disabled': map.readonly ? '' : null,
 					'click': ui.createHandlerFn(s, event => s.handleAdd(event, stored.GLOBAL))
-				}, [ _('Exempt from all policies') ]));
+				}, [ _('Exempt from all rules') ]));
 		});
-		column(s, '_for', _('For'), section_id => section_id === stored.GLOBAL ? _('all policies') : few(names.policies('exemption', section_id)) || _('no policy'));
+		column(s, '_for', _('For'), section_id => section_id === stored.GLOBAL ? _('all rules') : few(names.policies('exemption', section_id)) || _('no rule'));
 		column(s, '_entries', _('Exempt'), section_id => few(build.entries(section_id, field).map(entry => this.hosts[entry.toUpperCase()] ?? entry)) || _('nothing'));
 		s.addModalOptions = modal => {
 			const option = build.add(modal, field, { type: build.Exemptions });

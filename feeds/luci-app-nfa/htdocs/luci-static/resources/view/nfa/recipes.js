@@ -64,9 +64,12 @@ return view.extend(configured.view(_('Recipes'), {
 		picker.style();
 		this.place = E('div', { 'tabindex': -1, 'class': 'nfa-place' });
 		this.readonly = !L.hasViewPermission();
+		const wanted = cookbook.recipes().find(({ name }) => location.hash === `#recipe=${name}`);
+		if (wanted)
+			window.setTimeout(() => this.start(wanted), 0);
 		return E('div', { 'class': 'cbi-map' }, [
 			E('h2', {}, [ _('Recipes') ]),
-			E('p', {}, [ _('A recipe creates a complete policy from a few answers. It shows what it will write first, and you can change everything later.') ]),
+			E('p', {}, [ _('A recipe creates a complete rule from a few answers. It shows what it will write first, and you can change everything later.') ]),
 			E('div', { 'class': 'nfa-recipes' }, cookbook.recipes().map(recipe => E('div', { 'class': 'nfa-recipe', 'data-recipe': recipe.name }, [
 				E('h4', {}, [ recipe.title ]),
 				E('p', {}, [ recipe.intro ]),
@@ -159,7 +162,7 @@ return view.extend(configured.view(_('Recipes'), {
 		const wrong = this.wrong();
 		for (const [ name, node ] of Object.entries(this.problems))
 			dom.content(node, [ ...(this.asked && wrong[name] ? [ wrong[name] ] : []) ]);
-		const add = words.button(_('Create this policy'), 'positive', () => this.write());
+		const add = words.button(_('Create this rule'), 'positive', () => this.write());
 		add.disabled = this.readonly;
 		this.lacking = null;
 		if (Object.keys(wrong).length) {
@@ -232,16 +235,16 @@ return view.extend(configured.view(_('Recipes'), {
 
 	/* `found`: what the network lacks, of a recipe for another WAN. */
 	done(made, found) {
-		const link = (page, text) => E('a', { 'class': 'btn cbi-button cbi-button-action', 'href': L.url('admin/services/nfa', page) }, [ text ]);
+		const link = (page, text) => E('a', { 'class': 'btn cbi-button cbi-button-action', 'href': `${L.url('admin/services/nfa')}/${page}` }, [ text ]);
 		const steps = [
-			[ _('Press Save & Apply on the page Policies to activate it.'), ' ', link('policies', _('Go to Policies')) ],
+			[ _('Look at it, and press Save & Apply to activate it.'), ' ', link(`policies#edit=${made.name}`, _('Open the rule')) ],
 			...(health.allowed(uci.get(CONFIG, 'main', 'enabled')) ? []
-				: [ [ _('Flow Actions is disabled: press Enable on the page Overview. Until then, no policy does anything.'), ' ', link('overview', _('Go to Overview')) ] ]),
-			...(found && !found.may ? [ [ _('Then look at the page Overview: if the network lacks something for this policy, it says so.'), ' ', link('overview', _('Go to Overview')) ] ] : [])
+				: [ [ _('Flow Actions is switched off: switch it on on the page Home. Until then, no rule does anything.'), ' ', link('home', _('Go to Home')) ] ]),
+			...(found && !found.may ? [ [ _('Then look at the page Home: if the network lacks something for this rule, it says so.'), ' ', link('home', _('Go to Home')) ] ] : [])
 		];
 		dom.content(this.place, [
 			E('h3', {}, [ this.recipe.title ]),
-			E('p', {}, [ E('strong', {}, [ _('The policy "%s" was created and is waiting to be applied.').format(made.name), ' ',
+			E('p', {}, [ E('strong', {}, [ _('The rule "%s" was created and is waiting to be applied.').format(made.name), ' ',
 				N_(steps.length, '%d step is left:', '%d steps are left:').format(steps.length) ]) ]),
 			E('ol', {}, steps.map(step => E('li', {}, [ ...step ]))),
 			E('p', {}, [ made.after ])

@@ -42,7 +42,7 @@ return view.extend({
 				{ title: _('Set'), text: item => item.table ? _('%s in table %s').format(item.set, item.table) : item.set },
 				{ title: _('Element'), text: item => item.element },
 				{ title: _('Device'), text: item => flow.devices(item.element, hosts) },
-				{ title: _('Policies'), text: item => item.actions ?? '' },
+				{ title: _('Rules'), text: item => item.actions ?? '' },
 				{ title: _('Packets'), text: item => item.packets == null ? '' : [ words.count(item.packets), words.bytes(item.bytes) ] },
 				{ title: _('Time left'), text: left }
 			],

@@ -9,6 +9,7 @@
 'require nfa.build as build';
 'require nfa.configured as configured';
 'require nfa.fields as fields';
+'require nfa.grids as grids';
 'require nfa.health as health';
 'require nfa.names as names';
 'require nfa.picker as picker';
@@ -37,7 +38,7 @@ function grid(map, type, title, description, add, label) {
 	s.addbtntitle = add;
 	s.handleSort = () => {};
 	s.checkDepends = () => false;
-	build.label_new(s, label);
+	grids.label_new(s, label);
 	return s;
 }
 
@@ -104,6 +105,9 @@ return view.extend(configured.view(_('Targets'), {
 		this.sinks(map);
 		this.channels(map);
 		return map.render().then(node => {
+			const wanted = (/^#edit=([A-Za-z0-9_]+)$/).exec(location.hash)?.[1];
+			if (wanted && uci.get(CONFIG, wanted)?.['.type'] === 'target')
+				window.setTimeout(() => this.grid.renderMoreOptionsModal(wanted), 0);
 			poll.add(() => ask().then(([ found, now ]) => {
 				this.running = found;
 				this.policy = now?.policy;
@@ -134,7 +138,7 @@ return view.extend(configured.view(_('Targets'), {
 
 	targets(map) {
 		const common = Object.fromEntries(fields.common().map(field => [ field.name, field ]));
-		const s = grid(map, 'target', _('Targets'), _('A target is what happens to the flows that a policy matches: their packets are blocked, slowed down or get a class (type firewall), they are added to a set, their connection gets a mark, they are logged or sent to other programs. A set alone does nothing: rules of your own must use it.'),
+		const s = this.grid = grid(map, 'target', _('Targets'), _('A target is what happens to the flows that a policy matches: their packets are blocked, slowed down or get a class (type firewall), they are added to a set, their connection gets a mark, they are logged or sent to other programs. A set alone does nothing: rules of your own must use it.'),
 			_('Add a target'), _('Name of a new target'));
 		s.modaltitle = section_id => _('Target %s').format(section_id);
 		build.inline(s, common.target_enabled);
@@ -145,7 +149,7 @@ return view.extend(configured.view(_('Targets'), {
 				return traffic.effects(target).join(', ') || _('as the defaults say');
 			return String(target.set_name ?? target.mark ?? target.sink ?? target.path ?? stored.entries(target, 'labels', 'label').join(', '));
 		});
-		column(s, '_used', _('Policies'), section_id => names.policies('target', section_id).join(', ') || _('none'));
+		column(s, '_used', _('Rules'), section_id => names.policies('target', section_id).join(', ') || _('none'));
 		const elements = column(s, '_elements', _('Elements'), () => '');
 		elements.textvalue = section_id => {
 			const cell = E('span', { 'data-nfa-target': section_id });

@@ -34,7 +34,7 @@ return baseclass.extend({
 		}
 		return E('div', {}, [
 			E('table', { 'class': 'table' }, [ ...lines ]),
-			E('p', {}, [ E('a', { 'href': L.url('admin/services/nfa/overview') }, [ _('Open Flow Actions') ]) ])
+			E('p', {}, [ E('a', { 'href': L.url('admin/services/nfa/home') }, [ _('Open Flow Actions') ]) ])
 		]);
 	}
 });
