@@ -62,6 +62,21 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, width=max(20, width - 2))
 
 
+_AMOUNTS = ("--add", "--since", "--until")
+"""Options whose values say how much, or when."""
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """Return the same words, `--add -10m` as `--add=-10m`: argparse takes -10m for an option, and says nothing of use."""
+    made: list[str] = []
+    for word in arguments:
+        if made and made[-1] in _AMOUNTS and word[:1] == "-" and word[1:2].isdigit():
+            made[-1] += "=" + word
+        else:
+            made.append(word)
+    return made
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -85,7 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
             module = importlib.import_module(f"nfa.cli.{_MODULES.get(name, name)}")
             module.add_arguments(sub)
             sub.set_defaults(run=module.run)
-    parsed, rest = parser.parse_known_args(arguments)
+    parsed, rest = parser.parse_known_args(_joined(arguments))
     if rest and chosen == "eval" and parsed.file == "-" and not rest[0].startswith("-"):
         # argparse gives up a positional argument that comes after options: nfa eval EXPR --json FILE.
         parsed.file = rest.pop(0)

@@ -25,10 +25,12 @@ exit codes: 0 done, 1 no daemon answers, or there is no such budget or device, 2
 
 def _more(text: str) -> dict[str, int]:
     """Return what --add gives. Raises ArgumentTypeError."""
-    word = text.strip().lower()
+    word = "".join(text.lower().split())
     seconds, number = seconds_of(word), bytes_of(word)
     if not (seconds or number):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected whole minutes such as 30m or 1h30m, or bytes such as 500MB")
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected whole minutes such as 30m or 1h30m, at most 7d, or bytes such as 500MB; above 0"
+        )
     return {"seconds": seconds} if seconds else {"bytes": number or 0}
 
 
@@ -83,7 +85,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
         name = row["budget"]
         until = time.strftime("%a %H:%M", time.localtime(row["until"]))
         table.append([first, shown(row["device"]) if not row["shared"] else "(all devices)", _used(row), _left(row), until])
-    print_table(table, right=())
+    print_table(table, cut=(0, 1))
     for words in dict.fromkeys(f"{row['budget']}: {row['words']}" for row in rows):
         print(paint(shown(words), "dim"))
 

@@ -72,9 +72,26 @@ def print_reports(reports: Reports, stream: TextIO | None = None) -> None:
         print(text.replace(word, paint(word, report.severity, stream), 1), file=stream)
 
 
-def print_table(rows: list[list[str]], right: Collection[int] = ()) -> None:
-    """Print rows in columns, those of the numbers `right` aligned to the right; the first row is the heading."""
+_SHORTEST = 12
+"""Characters that a name in a table has at least."""
+
+
+def print_table(rows: list[list[str]], right: Collection[int] = (), cut: Collection[int] = ()) -> None:
+    """Print rows in columns, those of the numbers `right` aligned to the right; the first row is the heading.
+
+    `cut`: columns of names, of which the longest are cut until the table fits the terminal, or 80 columns.
+    """
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    room = os.get_terminal_size(1).columns if cut and os.isatty(1) else 80
+    while cut and sum(widths) + 2 * len(widths) > room:
+        widest = max(cut, key=lambda column: widths[column])
+        if widths[widest] <= _SHORTEST:
+            break
+        widths[widest] -= 1
+    for column in cut:
+        width = widths[column]
+        for row in rows:
+            row[column] = row[column] if len(row[column]) <= width else row[column][: width - 1] + "…"
     for number, row in enumerate(rows):
         cells = [
             cell.rjust(width) if column in right else cell.ljust(width)
@@ -107,6 +124,12 @@ def fail(message: str) -> int:
     return 1
 
 
+def wrong(message: str) -> int:
+    """Say on standard error that a command was used wrongly. Returns exit code 2."""
+    fail(message)
+    return 2
+
+
 def plural(number: int, noun: str) -> str:
     """Return a number of things in words: `1 error`, `2 errors`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
@@ -121,6 +144,6 @@ def nearest(message: str, name: str) -> str:
     """Return a refusal of the daemon with the nearest name among those that it lists."""
     import difflib  # only a slip needs it
 
-    known = message.partition("; known: ")[2].split(", ")
-    close = difflib.get_close_matches(name, known, 1)
-    return f"{message}; did you mean '{close[0]}'?" if close else message
+    known = {one.lower(): one for one in message.partition("; known: ")[2].split(", ") if one}
+    close = difflib.get_close_matches(name.lower(), known, 1)
+    return f"{message}; did you mean '{known[close[0]]}'?" if close else message

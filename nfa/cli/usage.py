@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from .ask import Unanswered, add_control_argument, ask, control_of
-from .common import fail, nearest, paint, print_table, shown
+from .common import fail, nearest, paint, print_table, shown, wrong
 
 _EPILOG = """\
 examples:
@@ -25,7 +25,8 @@ examples:
 
 exit codes: 0 done, 1 no daemon answers, usage is off or there is no such device, 2 wrong usage"""
 COLUMNS = ("application", "category", "down", "up", "minutes", "connections", "blocked_packets")
-_WIDEST = 28  # characters of a name: the table fits into 80 columns
+EVERYTHING = "(everything)"
+"""In place of the device of --forget, where none is named."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = _EPILOG
     parser.add_argument(
-        "--device", metavar="D", default="", help="only this device: its name, host name, MAC address or address"
+        "--device", metavar="D", default="", help="only this device: its name, title, host name, MAC address or address"
     )
     parser.add_argument("--app", metavar="A", default="", help="only this application or protocol")
     parser.add_argument(
@@ -49,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON object")
     form.add_argument("--csv", action="store_true", help="print comma-separated values")
-    form.add_argument("--forget", nargs="?", const="", metavar="DEVICE", help="forget what was counted, of a device or of all")
+    form.add_argument(
+        "--forget", nargs="?", const=EVERYTHING, metavar="DEVICE", help="forget what was counted, of a device or of all"
+    )
     add_control_argument(parser)
 
 
@@ -62,11 +65,6 @@ def size(number: int) -> str:
         value /= 1000
         units.pop(0)
     return f"{value:.1f} {units[0]}" if value < 99.95 else f"{value:.0f} {units[0]}"
-
-
-def _cut(text: str) -> str:
-    text = shown(text)
-    return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
 
 
 def cell(value: object) -> object:
@@ -99,10 +97,10 @@ def _print_devices(answer: dict[str, Any]) -> None:
     rows = [["device", "application", "down", "up", "minutes", "conns"]]
     total = [0, 0, 0]
     for device in sorted(answer["devices"], key=_used, reverse=True):
-        name = _cut(device["device"])
+        name = shown(device["device"])
         for app in device["applications"]:
             numbers = [str(app["minutes"]), str(app["connections"])]
-            rows.append([name, _cut(app["application"]), size(app["down"]), size(app["up"]), *numbers])
+            rows.append([name, shown(app["application"]), size(app["down"]), size(app["up"]), *numbers])
             name = ""
             for column, field in enumerate(("down", "up", "connections")):
                 total[column] += app[field]
@@ -111,16 +109,19 @@ def _print_devices(answer: dict[str, Any]) -> None:
         return
     rows.append(["in all", "", size(total[0]), size(total[1]), "", str(total[2])])
     print(paint(f"{_moment(answer['since'])} to {_moment(answer['until'])}", "bold"))
-    print_table(rows, right=(2, 3, 4, 5))
+    print_table(rows, right=(2, 3, 4, 5), cut=(0, 1))
 
 
 def _print_rows(answer: dict[str, Any], key: str) -> None:
+    if not answer[key]:
+        print(f"nothing was counted from {_moment(answer['since'])} to {_moment(answer['until'])}")
+        return
     rows = [["from" if key == "periods" else "action", "down", "up", "minutes", "connections", "blocked packets"]]
     for item in answer[key]:
-        name = _moment(item["since"]) if key == "periods" else _cut(item["action"])
+        name = _moment(item["since"]) if key == "periods" else shown(item["action"])
         counts = [str(item[field]) for field in COLUMNS[4:]]
         rows.append([name, size(item["down"]), size(item["up"]), *counts])
-    print_table(rows, right=(1, 2, 3, 4, 5))
+    print_table(rows, right=(1, 2, 3, 4, 5), cut=(0,) if key == "actions" else ())
 
 
 def _print_csv(answer: dict[str, Any], key: str) -> None:
@@ -140,6 +141,12 @@ def _print_csv(answer: dict[str, Any], key: str) -> None:
 def run(arguments: argparse.Namespace) -> int:
     control = control_of(arguments)
     if arguments.forget is not None:
+        chosen = [name for name in ("device", "app", "until", "by") if getattr(arguments, name)]
+        chosen += ["since"] if arguments.since != "today" else []
+        if chosen:
+            return wrong(f"--forget takes a device or nothing, not --{chosen[0]}: nothing is forgotten. Write: --forget DEVICE")
+        if arguments.forget is not EVERYTHING and not arguments.forget.strip():
+            return wrong("--forget: expected a device, found an empty text: nothing is forgotten. For all write: --forget")
         return _forget(control, arguments.forget)
     given: dict[str, object] = {
         name: getattr(arguments, name) for name in ("since", "until", "device", "app", "by") if getattr(arguments, name)
@@ -162,7 +169,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _forget(control: str, device: str) -> int:
     try:
-        answer = ask(control, "forget_usage", {"device": device}, timeout=30.0)
+        answer = ask(control, "forget_usage", {} if device is EVERYTHING else {"device": device}, timeout=30.0)
     except Unanswered as why:
         return fail(nearest(str(why), device))
     if not answer["written"]:

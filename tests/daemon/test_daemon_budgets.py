@@ -472,3 +472,55 @@ def test_a_full_disk_is_reported_and_counting_goes_on(tmp_path: Path, clocks: Cl
     assert status["code"] == "budgets-file-unwritable" and "No space left on device" in status["trouble"]
     assert (tmp_path / "budgets").read_bytes() == before
     monkeypatch.undo()
+
+
+def test_a_page_of_many_budgets_and_devices_makes_only_its_rows(
+    tmp_path: Path, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """64 budgets and 1,000 devices: each of 80 pages took two seconds in which nothing else was decided."""
+    from nfa.daemon.usage import budget_asking
+
+    names = [f"b{number}" for number in range(8)]
+    devices = {f"d{number:03}": {"mac": f"02:00:00:00:01:{number:02x}"} for number in range(200)}
+    actions = {name: {"criteria": ["app == 'youtube';"], "targets": ["nft.video"], "budget": name} for name in names}
+    home = Home(tmp_path, clocks, budgets={name: {"bytes": "10MB"} for name in names}, actions=actions, devices=devices)
+    home.feed(of(1, TABLET, 20), of(2, "02:00:00:00:01:05", 21))
+    home.use(1, MB)
+    home.use(2, MB)
+    home.pass_time(6)
+    made = []
+    real = budget_asking._row
+    monkeypatch.setattr(budget_asking, "_row", lambda *given: (made.append(1), real(*given))[1])
+    found = []
+    for _ in range(99):
+        before = len(made)
+        page = home.result("budget", offset=len(found), limit=150)
+        assert len(made) - before == len(page["budgets"]) <= 150
+        assert page["total"] == 8 * 201
+        found += page["budgets"]
+        if not page["more"]:
+            break
+    assert len({(row["budget"], row["device"]) for row in found}) == len(found) == 8 * 201
+    assert [row["budget"] for row in found] == sorted(row["budget"] for row in found)
+    used = [row for row in found if row["used_bytes"]]
+    assert len(used) == 16
+    assert home.result("budget", offset=5000)["budgets"] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"seconds": 1800}, "30 minutes more"), ({"bytes": MB}, "1000000 bytes more"), ({"seconds": 90}, "90 seconds more"),
+        ({"seconds": 60, "bytes": 5}, "1 minutes and 5 bytes more"),
+    ],
+)  # fmt: skip
+def test_the_log_says_all_that_was_given(tmp_path: Path, clocks: Clocks, given: dict[str, int], words: str) -> None:
+    """Parents would not find in the log what the child got: of minutes and bytes only the minutes, or 0 minutes."""
+    home = Home(tmp_path, clocks, budget={"time": "10m", "bytes": "10MB"})
+    home.feed(of(1, TABLET, 20))
+    home.use(1, MB)
+    home.pass_time(6)
+    said: list[str] = []
+    home.daemon.budgeting._say = lambda level, text: said.append(text)  # type: ignore[union-attr]  # there is one
+    home.result("add_budget", name="video", device=TABLET, **given)
+    assert said == [f"budget 'video': {words} for {TABLET}"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from nfa.compiler.base.report import did_you_mean, quote
+from nfa.compiler.base.report import did_you_mean, nearest, quote
 from nfa.compiler.config.convert import Context, Invalid, Of, elements, every, expected, scalar
 from nfa.compiler.config.jsontext import Value
 from nfa.compiler.config.model import DayAmount, Text
@@ -26,6 +26,7 @@ _BY_LETTERS = {unit.lower(): size for unit, size in _SIZES.items()}
 _PART = r"[0-9]{1,6}(?:min|[smhd])"
 _DURATION = rf"(?:{_PART})+"
 _SIZE = rf"[0-9]{{1,15}}(?:\.[0-9]{{1,3}})?(?:{'|'.join(_BY_LETTERS)})"
+_UNIT = "|".join([*_UNITS, *_BY_LETTERS])
 _CLOCK = r"([0-9]|[01][0-9]|2[0-3]):([0-5][0-9])"
 _TIME_FORM = "a duration of whole minutes, at most 7 days, such as '30m', '1h' or '1h30m'"
 _SIZE_FORM = "a number of bytes, at most 1000 TB, such as '500MB', '2GB' or '1GiB'"
@@ -107,14 +108,17 @@ def _day(value: Value) -> DayAmount:
     """The amounts of one entry. Raises Invalid."""
     if not isinstance(value.value, Text):
         raise expected(_DAY_FORM, value)
-    words = re.sub(r"\s*,\s*", ",", value.value.value.strip().lower()).split()
+    plain = re.sub(r"\s*,\s*", ",", value.value.value.strip().lower())
+    words = re.sub(rf"(?<=[0-9])\s+(?=(?:{_UNIT})\b)", "", plain).split()  # 2 h, 4 GB: as in `time` and `bytes`
     if len(words) < 2:
         raise expected(_DAY_FORM, value)
     days = []
     for word in words[0].split(","):
         day = _weekday(word)
         if day is None:
-            raise Invalid(value.place, f"unknown day {quote(word)}", did_you_mean(word, DAYS) or f"expected {_DAY_FORM}")
+            several = word.startswith("week") or "-" in word or not nearest(word, DAYS)
+            hint = "" if several else did_you_mean(word, DAYS)
+            raise Invalid(value.place, f"unknown day {quote(word)}", hint or f"expected {_DAY_FORM}")
         days.append(day)
     if words[1:] == [UNLIMITED]:
         return DayAmount(tuple(sorted(set(days))), None, None, True)

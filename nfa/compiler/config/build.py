@@ -88,7 +88,8 @@ def build(documents: list[Document], reports: Reports, paths: Paths, keeping: Ke
     if sections:
         from nfa.compiler.config.notices import Reader  # most policies have none, and the router little memory
 
-        notices = Reader(context, finder, blocks, devices, device_groups).read(sections)
+        limited = any(action.budget for action in actions)
+        notices = Reader(context, finder, blocks, devices, device_groups, limited).read(sections)
     for name, notice in notices.items():
         notice.origins.replaces = replaced_notices.get(name, ())
     policy = Policy(

@@ -39,12 +39,15 @@ class Reader:
         actions: Mapping[str, bool],
         devices: Mapping[str, Device],
         groups: Mapping[str, DeviceGroup],
+        limited: bool = False,
     ) -> None:
         self.context = context
         self.finder = finder
         self.actions = actions
         self.devices = devices
         self.groups = groups
+        self.limited = limited
+        """Some action names a budget."""
 
     def read(self, sections: Iterable[Section]) -> dict[str, Notice]:
         """The notices, by name."""
@@ -85,6 +88,7 @@ class Reader:
             values["to"] = ("log",)
         notice.devices = self._devices(notice, instead)
         self._check_actions(notice, instead)
+        self._check_events(notice)
         problem = self._problem(notice)
         if problem:
             reports.error("options-conflict", name.place, f"{what} {problem}", consequence=instead)
@@ -137,6 +141,17 @@ class Reader:
         if not texts and not any(self.actions.values()):
             message = f"{notice.what}: no action blocks anything"
             reports.warning("notice-idle", notice.place, message, hint=hint, consequence="'blocked' is never told")
+
+    def _check_events(self, notice: Notice) -> None:
+        """Report what is waited for in vain."""
+        events, reports = cast("tuple[str, ...]", notice.options["events"]), self.context.reports
+        if "budget" in events and not self.limited:
+            message = f"{notice.what}: no action names a budget"
+            hint = "write in an action: option budget 'NAME'"
+            reports.warning("notice-idle", notice.place, message, hint=hint, consequence="'budget' is never told")
+        if "tls_below" in notice.origins.values and "weak_tls" not in events:
+            message = f"{notice.what} has 'tls_below', but 'weak_tls' is none of its events"
+            reports.warning("option-unused", notice.place, message, consequence="'tls_below' has no effect")
 
     def _problem(self, notice: Notice) -> str:
         """What its options contradict each other in; "" when they do not."""

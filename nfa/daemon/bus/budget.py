@@ -4,7 +4,7 @@ In: names of a budget and a device. Out: rows, paged. What gives more is a metho
 right to look only.
 """
 
-from .calls import PAGE_BYTES, Refused
+from .calls import Refused
 from .ubus import INVALID_ARGUMENT, NOT_FOUND, UNKNOWN_ERROR
 
 MYPY = False
@@ -14,8 +14,8 @@ if MYPY:
     from .calls import Answering, Data, Reply
 
 MAX_LIMIT = 1000
-ROW = 512
-"""Bytes of a row, about."""
+AT_ONCE = 200
+"""Rows of one answer: they are made in one turn of the loop."""
 
 
 def budget(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
@@ -33,10 +33,10 @@ def budget(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
         numbers = [_number(budgeting, given["name"])]
     device = _device(owners, given["device"]) if given.get("device") else ""
     policy = daemon.engine.policy
-    rows = budget_asking.rows(budgeting, owners, numbers, device, policy.open if policy is not None else [])
-    taken = rows[offset : offset + min(limit, MAX_LIMIT, PAGE_BYTES // ROW)]
+    page = range(offset, offset + min(limit, AT_ONCE))
+    taken, total = budget_asking.rows(budgeting, owners, numbers, device, policy.open if policy is not None else [], page)
     names = [rules.name for rules in budgeting.budgets.rules]
-    return {"names": names, "budgets": taken, "offset": offset, "total": len(rows), "more": offset + len(taken) < len(rows)}
+    return {"names": names, "budgets": taken, "offset": offset, "total": total, "more": offset + len(taken) < total}
 
 
 def add_budget(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
@@ -66,7 +66,8 @@ def add_budget(daemon: "Answering", given: "Data", reply: "Reply") -> "Data":
     except ValueError as problem:
         raise Refused(INVALID_ARGUMENT, str(problem)) from None
     policy = daemon.engine.policy
-    return budget_asking.rows(budgeting, owners, [number], owner, policy.open if policy is not None else [])[0]
+    there = policy.open if policy is not None else []
+    return budget_asking.rows(budgeting, owners, [number], owner, there, range(1))[0][0]
 
 
 def _loaded(daemon: "Answering") -> "tuple[Budgeting, Owners]":

@@ -40,6 +40,7 @@ def report(status: "Data") -> "Data":
     for name, target in status["targets"].items():
         _target(name, target, status["time"], found)
     _notices(status, found)
+    _counted(status, found)
     _others(status, found)
     found = [item for severity in _ORDER for item in found if item["severity"] == severity]
     state = found[0]["severity"] if found and found[0]["severity"] != "info" else OK
@@ -100,6 +101,21 @@ def _notices(status: "Data", found: "list[Data]") -> None:
         if notice["trouble"]:
             text = "notice '" + name + "' cannot be sent: " + notice["trouble"]
             _add(found, WARNING, "notice-failed", "notice", text, name)
+
+
+def _counted(status: "Data", found: "list[Data]") -> None:
+    for part in ("usage", "budgets", "notices"):
+        file = status.get(part, {})
+        if file.get("trouble"):
+            text = "what is kept of " + part + " in " + file["file"] + ": " + file["trouble"] + "; it goes on in memory"
+            _add(found, WARNING, file["code"], part, text)
+    gone = status.get("budgets", {}).get("forgotten", 0)
+    if gone:
+        text = (
+            str(gone)
+            + " accounts of budgets were forgotten, since there were too many: those devices may use more than their budget"
+        )
+        _add(found, WARNING, "budgets-full", "budgets", text)
 
 
 def _others(status: "Data", found: "list[Data]") -> None:

@@ -16,7 +16,7 @@ from .usage import ROUTER
 
 MYPY = False
 if MYPY:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from typing import Any
 
     from ..devices.configured import Devices
@@ -46,8 +46,8 @@ def moment_of(text: str, zone: "Zone", now: int) -> int:
         return now
     if text in ("", "today", "yesterday"):
         return zone.begin(day - (text == "yesterday"))
-    if text.isascii() and text.isdigit() and len(text) <= 11:
-        return int(text)
+    if text.isascii() and text.isdigit() and 9 <= len(text) <= 11:
+        return int(text)  # shorter: a slip, 7 for 7d
     if text[-1] in _UNITS and text.isascii() and text[:-1].isdigit() and len(text) <= 6:
         if text[-1] == "d":
             return zone.begin(max(0, day + 1 - int(text[:-1])))  # today is one of them
@@ -129,12 +129,19 @@ class Labels:
         return (names or [key])[0], key if mac else "", names + [key]
 
     def _of_mac(self, mac: bytes) -> list[str]:
-        names = [self._devices.names[n] for n in sorted(self._devices.of_mac(mac))] if self._devices is not None else []
-        return names + (list(self._known.names_of(mac)) if self._known is not None else [])
+        numbers = sorted(self._devices.of_mac(mac)) if self._devices is not None else []
+        return self._of_configured(numbers) + (list(self._known.names_of(mac)) if self._known is not None else [])
+
+    def _of_configured(self, numbers: "Iterable[int]") -> list[str]:
+        """Return the names of devices of the configuration, then their titles."""
+        devices = self._devices
+        if devices is None:
+            return []
+        return [devices.names[n] for n in numbers] + [devices.titles[n] for n in numbers if devices.titles[n]]
 
     def _of_address(self, text: str) -> list[str]:
         packed = address(text)
-        names = [self._devices.names[n] for n in self._devices.of(packed, b"")] if self._devices is not None else []
+        names = self._of_configured(self._devices.of(packed, b"")) if self._devices is not None else []
         host = self._known.name_at(packed) if self._known is not None else ""
         return names + ([host] if host else [])
 
@@ -144,11 +151,19 @@ class Labels:
         return name or OTHERS, self._categories.get(name.lower(), "")
 
     def devices(self, text: str) -> "set[int]":
-        """Return the numbers of the devices that a text names."""
-        wanted = text.strip().lower()
+        """Return the numbers of the devices that a text names: by name, title, host name, MAC address or address."""
+        word = text.strip().lower()
+        wanted = {word.replace("-", ":") if len(word) == 17 and word.count("-") == 5 else word}
+        try:
+            owner = self._known.owner(address(word)) if self._known is not None else b""
+            wanted.update([owner.hex(":")] if owner else [])
+        except MALFORMED:
+            pass  # it is no address
         numbers = range(len(self._usage.devices.names))
         return {
-            n for n in numbers if (n == OTHER or self._usage.devices.name(n)) and wanted in map(str.lower, self.device(n)[2])
+            n
+            for n in numbers
+            if (n == OTHER or self._usage.devices.name(n)) and not wanted.isdisjoint(map(str.lower, self.device(n)[2]))
         }
 
     def apps(self, text: str) -> "set[int]":

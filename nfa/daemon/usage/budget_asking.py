@@ -94,9 +94,16 @@ def _mac(text: str) -> bytes:
         return b""
 
 
-def rows(budgeting: "Budgeting", owners: Owners, numbers: "list[int]", device: str, exempt: "list[bool]") -> "list[Data]":
-    """Return the rows of these budgets, of one device ("": all). `exempt`: which schedules hold now."""
-    found = []
+def rows(
+    budgeting: "Budgeting", owners: Owners, numbers: "list[int]", device: str, exempt: "list[bool]", page: range
+) -> "tuple[list[Data], int]":
+    """Return a page of the rows of these budgets, of one device ("": all), and how many there are in all.
+
+    `exempt`: which schedules hold now; `page`: only these are made, as there may be many thousands.
+    """
+    found: list[Data] = []
+    total = 0
+    configured = owners.configured()
     for number in numbers:
         rules = budgeting.budgets.rules[number]
         accounts = budgeting.budgets.books[rules.name].accounts
@@ -105,11 +112,15 @@ def rows(budgeting: "Budgeting", owners: Owners, numbers: "list[int]", device: s
         elif device:
             listed = [device]
         else:
-            listed = sorted([owner for owner in accounts if owner != TOGETHER])
-            listed += [owner for owner in owners.configured() if owner not in accounts]
-        for owner in listed:
+            listed = [owner for owner in accounts if owner != TOGETHER]
+            others = [owner for owner in configured if owner not in accounts]
+            if page.start < total + len(listed) and total < page.stop:
+                listed.sort()
+            listed += others
+        for owner in listed[max(0, page.start - total) : max(0, page.stop - total)]:
             found.append(_row(budgeting, owners, rules, owner, rules.exempt >= 0 and exempt[rules.exempt]))
-    return found
+        total += len(listed)
+    return found, total
 
 
 def _row(budgeting: "Budgeting", owners: Owners, rules: "Rules", owner: str, exempt: bool) -> "Data":

@@ -114,7 +114,8 @@ class Budgeting:
     def give(self, number: int, owner: str, seconds: int, size: int) -> None:
         """Give a device (or TOGETHER) more of a budget, in this period. Raises ValueError when it is too much."""
         self.budgets.give(number, owner, seconds, size)
-        what = str(seconds // 60) + " minutes" if seconds else str(size) + " bytes"
+        given = [(str(seconds // 60) + " minutes") if seconds % 60 == 0 else (str(seconds) + " seconds")] if seconds else []
+        what = " and ".join(given + ([str(size) + " bytes"] if size else []))
         self._say("notice", "budget '" + self.budgets.rules[number].name + "': " + what + " more for " + title(owner))
 
     # -- whose ------------------------------------------------------------------------------------------------------

@@ -51,7 +51,9 @@ class Budgets:
         self.on_event: Callable[[str, str, int], object] | None = None
         """Called with (budget, whose, percent) when so much of a budget is used, ALMOST or SPENT: once in a period."""
         self.forgotten = 0
-        """Accounts that were forgotten for lack of room."""
+        """Accounts that were forgotten for lack of room, or for which there was none."""
+        self._room, self._made_room = 0, False
+        """Accounts that there is room for until the next look at the clock; whether some were forgotten since the last."""
         self.dirty = False
         """Something is to be stored; `serial`: how often it was."""
         self.serial = 0
@@ -135,17 +137,33 @@ class Budgets:
             return
         rules = self.rules[number]
         owner = TOGETHER if rules.shared else owner
-        account = self._account(rules, owner)
+        account = self.books[name].accounts.get(owner)
+        if account is None:
+            if not self._has_room():
+                self.forgotten += 1
+                return
+            account = self._account(rules, owner)
         account.add(0, size, 0, 0, not self.trusted)
         account.recent += size
         self._see(rules, owner, account)
+
+    def _has_room(self) -> bool:
+        """Return whether there is room for one more account. It is made once between two looks at the clock: it takes long."""
+        if self._room <= 0 and not self._made_room:
+            self._made_room = True
+            if self._number_of_accounts() >= MAX_ACCOUNTS:
+                self._make_room()
+            self._room = MAX_ACCOUNTS - self._number_of_accounts()
+        return self._room > 0
+
+    def _number_of_accounts(self) -> int:
+        return sum([len(book.accounts) for book in self.books.values()])
 
     def _account(self, rules: Rules, owner: str) -> Account:
         accounts = self.books[rules.name].accounts
         found = accounts.get(owner)
         if found is None:
-            if sum([len(book.accounts) for book in self.books.values()]) >= MAX_ACCOUNTS:
-                self._make_room()
+            self._room -= 1
             found = accounts[owner] = Account()
             found.spent = self.without(rules)
             found.told = SPENT if found.spent else 0
@@ -179,6 +197,8 @@ class Budgets:
     def give(self, number: int, owner: str, seconds: int, size: int) -> None:
         """Give a device (or TOGETHER) more, in this period. Raises ValueError when that is more than may be given."""
         rules = self.rules[number]
+        if owner not in self.books[rules.name].accounts and self._number_of_accounts() >= MAX_ACCOUNTS:
+            self._make_room()
         account = self._account(rules, owner)
         if account.seconds + seconds > MAX_BONUS_SECONDS or account.extra + size > MAX_BONUS_BYTES:
             raise ValueError("a bonus is at most " + str(MAX_BONUS_SECONDS // 86400) + " days and 1000 TB in all")
@@ -190,6 +210,7 @@ class Budgets:
 
     def tick(self, moment: float, wall: float) -> None:
         """What has to happen each second, after bytes were added. `moment`: the loop's clock; `wall`: epoch seconds."""
+        self._room, self._made_room = MAX_ACCOUNTS - self._number_of_accounts(), False
         before, self._offset = self._offset, wall - moment
         earlier, self._moment = self._moment, moment
         # The loop's clock starts over with each boot.

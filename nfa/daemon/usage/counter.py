@@ -15,6 +15,9 @@ if MYPY:
     Announce = Callable[[int, Flow, int, Plan | None], None]
     Count = Callable[[int, bytes, list[bytes], bool], None]
 
+AT_ONCE = 256
+"""Bytes of a counter for a budget that are told in one turn of the loop."""
+
 
 class Counter:
     """What flows of one code had in this hour. `local`, `other`: bytes that this end sent."""
@@ -46,6 +49,8 @@ class Bills:
     def __init__(self) -> None:
         self._open: list[tuple[Counter, int, Kind]] = []
         """Each with the number of its device, and its kind."""
+        self._next = 0
+        """The one that is told next, in this round."""
         self.tell: Callable[[tuple[str, ...], str, int, int], None] | None = None
         """Called with budgets, owner ("": the device), number of the device, and the bytes since the last time."""
 
@@ -54,12 +59,30 @@ class Bills:
         self._open.append((counter, device, kind))
 
     def settle(self) -> None:
-        """Tell budgets what flows had since the last time."""
-        for counter, device, kind in self._open:
+        """Tell budgets all that flows had since the last time."""
+        self._next = 0
+        while not self.go_on():
+            pass
+
+    def begin(self) -> None:
+        """Begin to tell budgets what flows had; a round that has not ended goes on."""
+        if self._next >= len(self._open):
+            self._next = 0
+
+    def go_on(self) -> bool:
+        """Tell some of it. Returns whether the round has ended: the next flows are for another turn of the loop."""
+        left = AT_ONCE
+        while self._next < len(self._open):
+            if left <= 0:
+                return False
+            counter, device, kind = self._open[self._next]
+            self._next += 1
             amount = counter.local + counter.other - counter.billed
             if amount and self.tell is not None:
                 counter.billed += amount
                 self.tell(kind[2], kind[3], device, amount)
+                left -= len(kind[2])
+        return True
 
     def keep(self, counters: "dict[int, Counter]") -> None:
         """Only these counters are left."""

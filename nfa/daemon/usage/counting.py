@@ -134,7 +134,7 @@ class Counting:
                     return
                 try:
                     sent, got = int(local.removeprefix(_LOCAL)), int(other.removeprefix(_OTHER))
-                    if sent >= 0 <= got:
+                    if sent >= 0 <= got and sent + got < 1 << 60:  # as `numbers_of` has it
                         counter.local += sent
                         counter.other += got
                         return

@@ -269,6 +269,8 @@ def _is_sound(content: "dict[str, Any]") -> bool:
 
 
 def _words(failure: OSError) -> str:
+    if failure.errno == errno.ELOOP:
+        return "it is a symbolic link"
     return failure.strerror or str(failure)
 
 

@@ -89,6 +89,7 @@ class Usage:
         """When budgets were told last, by the loop's clock; `_told`: in which minute since 1970."""
         self._told = 0
         self._second = dispatcher.at(NEVER, self.tick)
+        self._rest = dispatcher.at(NEVER, self._bill)
         self._save = dispatcher.at(NEVER, self.save)
         self.store = Store(dispatcher, say)
 
@@ -126,6 +127,7 @@ class Usage:
         if self._engine.counting is self.counting:
             self._engine.counting = None
         self._dispatcher.cancel(self._second)
+        self._dispatcher.cancel(self._rest)
         self._dispatcher.cancel(self._save)
         self.counting.bills.settle()
         if self.keeps:
@@ -172,8 +174,17 @@ class Usage:
             # Bytes are told more often, so that a budget of bytes is not exceeded by what comes in a minute.
             if moment >= self._settled + SETTLE_EVERY or minute != self._told:
                 self._settled, self._told = moment, minute
-                self.counting.bills.settle()
-            self._budgeting.tick(moment, wall)
+                self.counting.bills.begin()
+            self._bill()
+
+    def _bill(self) -> None:
+        """Tell budgets some of what flows had, the rest in the next turns of the loop; then let budgets look at the clock."""
+        if self._budgeting is None:
+            return
+        if self.counting.bills.go_on():
+            self._budgeting.tick(self._dispatcher.moment, self._clock())
+        else:
+            self._rest.move(self._dispatcher.moment)
 
     def _end_hour(self, now: int) -> None:
         """Another hour may have begun."""

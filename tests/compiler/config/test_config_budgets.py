@@ -120,6 +120,22 @@ def test_sizes(tmp_path: Path, written: str, size: int) -> None:
     assert made.policy.budgets["b"].size == size
 
 
+@pytest.mark.parametrize("written", ["sat 2h 4GB", "sat 2 h 4 GB", "Sat 2H 4gb", " sat  2 h  4.0 gb "])
+def test_amounts_of_a_day_may_have_blanks_as_all_others(tmp_path: Path, written: str) -> None:
+    """`option time '2 h'` is good, and `list day 'sat 2 h'` would leave the action out."""
+    made, reports = compiled(tmp_path, config_of({"time": "1h", "days": [written]}))
+    assert not [one for one in found(reports) if one[0] == "error"]
+    assert image_of(made)["budgets"][0]["amounts"][5] == (7200, 4 * 10**9)  # type: ignore[index]  # rows
+
+
+@pytest.mark.parametrize("word", ["weekend", "mon-fri", "sat-sun", "samedi-dimanche"])
+def test_several_days_in_a_word_are_told_how_they_are_written(tmp_path: Path, word: str) -> None:
+    """For `weekend`, "did you mean 'wed'?" would give the hour on a Wednesday."""
+    _, reports = compiled(tmp_path, config_of({"time": "1h", "days": [f"{word} 2h"]}))
+    said = next(one.text() for one in reports.items if one.code == "bad-value")
+    assert "Did you mean" not in said and "sat,sun 2h" in said
+
+
 @pytest.mark.parametrize(
     ("budget", "code"),
     [

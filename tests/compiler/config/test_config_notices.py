@@ -85,6 +85,8 @@ def test_what_has_no_effect_is_a_warning(tmp_path: Path) -> None:
     for notice, code in (
         ({"event": "agent", "action": ["videos"]}, "option-unused"),
         ({"event": "agent", "device": ["tablet"]}, "option-unused"),
+        ({"event": "agent", "tls_below": "1.1"}, "option-unused"),
+        ({"event": "budget"}, "notice-idle"),
     ):
         assert [report.code for report in made(tmp_path, notice)[1].items] == [code]
     log = {"watch": {"criteria": ["port == 1;"], "targets": ["l"]}}

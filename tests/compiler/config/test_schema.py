@@ -125,7 +125,7 @@ WHOLE: dict[str, Any] = {
     "devices": {"tablet": {"mac": ["00:11:22:33:44:55"]}},
     "notices": {
         "phone": {
-            "enabled": True, "event": ["new_device", "blocked"], "to": ["log"], "tls_below": "1.1", "action": ["a"],
+            "enabled": True, "event": ["weak_tls", "blocked"], "to": ["log"], "tls_below": "1.1", "action": ["a"],
             "device": ["tablet"], "limit": 5,
         }
     },

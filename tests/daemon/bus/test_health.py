@@ -26,9 +26,13 @@ WELL: dict[str, Any] = {
     "targets": {"t": TARGET},
     "flows": {"dropped": 0, "max": 65536},
     "loop": {"longest_ms": 5},
+    "usage": {"trouble": "", "code": ""},
+    "budgets": {"trouble": "", "code": "", "forgotten": 0},
+    "notices": {"trouble": "", "code": "", "notices": {}},
     "faults": {"count": 0, "last": "", "last_at": None},
 }  # fmt: skip
 FULL = {"sets": [{"name": "v4", "trouble": "is full", "code": "set-full"}, {"name": "v6", "trouble": "", "code": ""}]}
+KEPT = {"trouble": "No space left on device", "file": "/var/run/nfa/x"}
 FAILED = {"errors": 3, "last_error": "x", "last_error_at": NOW - 10}
 
 CASES: list[tuple[dict[str, Any], str, list[tuple[str, str]]]] = [
@@ -57,6 +61,10 @@ CASES: list[tuple[dict[str, Any], str, list[tuple[str, str]]]] = [
     ({"target": FAILED | {"over": True}}, "ok", []),
     ({"target": FAILED | {"last_error_at": NOW - 7200}}, "ok", []),
     ({"flows": {"dropped": 3}}, "ok", [("flows-evicted", "flows")]),
+    ({"usage": KEPT | {"code": "usage-file-unwritable"}}, "warning", [("usage-file-unwritable", "usage")]),
+    ({"budgets": KEPT | {"code": "budgets-file-damaged"}}, "warning", [("budgets-file-damaged", "budgets")]),
+    ({"notices": KEPT | {"code": "notices-file-version"}}, "warning", [("notices-file-version", "notices")]),
+    ({"budgets": {"forgotten": 2}}, "warning", [("budgets-full", "budgets")]),
     ({"loop": {"longest_ms": 501}}, "warning", [("loop-slow", "loop")]),
     ({"faults": {"count": 1, "last": "x", "last_at": NOW - 5}}, "warning", [("fault", "faults")]),
     ({"faults": {"count": 1, "last": "x", "last_at": NOW - 7200}}, "ok", [("fault", "faults")]),

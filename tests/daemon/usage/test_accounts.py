@@ -20,6 +20,7 @@ from nfa.daemon.engine.hours import Zone
 from nfa.daemon.usage.accounts import book_of
 from nfa.daemon.usage.amounts import Rules
 from nfa.daemon.usage.budgets import FILE, MAX_ACCOUNTS, Budgets
+from nfa.daemon.usage.counter import AT_ONCE, Bills, Counter
 from nfa.daemon.usage.store import decode, encode
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -331,3 +332,57 @@ def test_a_file_that_was_cut_off_is_refused(size: int) -> None:
     if size < len(whole):
         with pytest.raises(ValueError):
             decode(whole[:size], FILE)
+
+
+def test_more_accounts_than_there_is_room_for_take_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 budgets and a hundred devices: the daemon stood still for ten seconds at a time, and nothing else was decided."""
+    budgets = Budgets(Zone(ZONE), lambda begun, over: None)
+    budgets.follow([row(f"b{number}") for number in range(64)], Zone(ZONE), int(SPRING))
+    made = []
+    real = budgets._make_room
+    monkeypatch.setattr(budgets, "_make_room", lambda: (made.append(1), real()))
+    for second in range(3):
+        for device in range(100):
+            for number in range(64):
+                budgets.add(f"b{number}", f"device {device}", 1000 + device)
+        assert len(made) <= second + 1, "accounts are ranked once a second, not for each that there is no room for"
+        budgets.tick(1000.0 + second, SPRING + second)
+        assert budgets._number_of_accounts() <= MAX_ACCOUNTS
+    assert budgets.forgotten >= 3 * (6400 - MAX_ACCOUNTS), "and it is said"
+
+
+def test_a_bonus_finds_room_where_there_is_none() -> None:
+    """`nfa budget --add` would be refused, or one account too many would be kept."""
+    budgets = Budgets(Zone(ZONE), lambda begun, over: None)
+    budgets.follow([row()], Zone(ZONE), int(SPRING))
+    for number in range(MAX_ACCOUNTS):
+        budgets.add("b", str(number), 1000 + number)
+    budgets.give(0, "ana", 60, 0)
+    assert budgets.books["b"].accounts["ana"].seconds == 60
+    assert budgets._number_of_accounts() <= MAX_ACCOUNTS
+
+
+def test_bytes_are_told_in_turns_and_none_is_left_out() -> None:
+    """A thousand flows that count for 64 budgets would take the loop's time at once."""
+    told: dict[int, int] = {}
+    bills = Bills()
+    bills.tell = lambda names, owner, device, size: told.update({device: told.get(device, 0) + size})
+    names = tuple(f"b{number}" for number in range(64))
+    counters = [Counter(number, False) for number in range(100)]
+    for number, counter in enumerate(counters):
+        bills.add(counter, number, ((), False, names, ""))
+        counter.local = 1
+    bills.begin()
+    turns = 1
+    while not bills.go_on():
+        assert len(told) <= turns * AT_ONCE // 64
+        counters[0].local += 1  # it goes on meanwhile
+        turns += 1
+    assert turns > 20 and len(told) == 100
+    for counter in counters:
+        counter.local += 1
+    bills.begin()
+    assert not bills.go_on()
+    counters[0].local += 1
+    bills.settle()
+    assert [told[number] for number in range(100)] == [counter.local for counter in counters], "all, in the middle of a round"

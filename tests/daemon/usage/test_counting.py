@@ -361,3 +361,20 @@ def test_the_recording_in_the_repository_is_counted(lab: Lab) -> None:
         stream = [json.loads(line) for line in file.read_text().splitlines()]
         lab.take(*[record for record in stream if record.get("type", "").startswith("flow") and record.get("internal")])
     assert lab.totals() is not None
+
+
+@pytest.mark.parametrize("number", ["-1", str(1 << 60), "9" * 30, "9" * 400, "9" * 5000, "1e3", "1.5", '"12"', "null", "[]"])
+@pytest.mark.parametrize("column", ["local_bytes", "other_bytes"])
+@pytest.mark.parametrize("blocked", [False, True])
+def test_numbers_that_are_none_are_not_counted(lab: Lab, number: str, column: str, blocked: bool) -> None:
+    """One broken record would spend a budget, and `nfa budget` would end with a traceback: too large for a float."""
+    flow = samples.flow(application="netify.youtube")
+    lab.take(flow)
+    digest = flow["flow"]["digest"]
+    payload = samples.payload(samples.stats(digest, local=(0, 1), other=(0, 1)))
+    lab.engine.take([payload.replace(f'"{column}":0'.encode(), f'"{column}":{number}'.encode())], int(lab.moment))
+    if blocked:
+        for counter in lab.usage.counting.counters.values():
+            counter.blocks = True
+    lab.take(samples.stats(digest, local=(1, 1), other=(2, 1)))
+    assert list(lab.totals().values()) == [[2, 1, 1]]
